@@ -1,0 +1,280 @@
+//! What was typed. No logic: flags become a `Config` like any other source of settings.
+
+use camino::Utf8PathBuf;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indexmap::IndexMap;
+
+use crate::plan::config::{Config, OneOrMany};
+use crate::plan::{LinkerChoice, Request, Selection};
+use crate::platform::{Libc, Platform};
+use crate::ui::{Color, Verbosity};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo multiarch publish --registry ghcr.io/you
+  cargo multiarch publish --registry localhost:5000 --platform linux/amd64,linux/riscv64
+  docker run --rm $(cargo multiarch publish -q --registry localhost:5000)
+
+Exit codes: 1 other, 2 usage, 3 configuration, 4 toolchain, 5 compile, 6 Docker, 7 registry,
+8 verification, 130 interrupted.";
+
+/// Compile a Rust workspace for many platforms and publish it as one container image tag.
+#[derive(Debug, Parser)]
+#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Say more: -v the commands that run, -vv also all they print
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    /// Say nothing but errors; stdout still has the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Colour the messages
+    #[arg(long, global = true, value_name = "WHEN", env = "CARGO_TERM_COLOR", hide_env = true)]
+    pub color: Option<Color>,
+}
+
+impl Cli {
+    pub fn verbosity(&self) -> Verbosity {
+        if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile, build, verify, push one tag, and check what the registry serves
+    #[command(visible_alias = "p")]
+    Publish(PublishArgs),
+    /// The same without pushing: an OCI layout per image in target/multiarch
+    #[command(visible_alias = "b")]
+    Build(BuildArgs),
+    /// Show what would happen, without compiling
+    Plan(PlanArgs),
+    /// Print the Dockerfile that would be built
+    Dockerfile(DockerfileArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Write a pinned reference per repository to FILE, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub refs_file: Option<Utf8PathBuf>,
+
+    /// Write `DIGEST  REPOSITORY` per repository to FILE, as attestation tools read it
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub digests_file: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DockerfileArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// List what a template of your own can use, and print no Dockerfile
+    #[arg(long)]
+    pub variables: bool,
+}
+
+/// How the result is written to stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// A line per image (`plan`: a table)
+    #[default]
+    Human,
+    /// The versioned report
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The form of the result on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
+    pub message_format: MessageFormat,
+}
+
+/// Everything that can also stand in the configuration, and what selects packages as in cargo.
+#[derive(Debug, Default, Args)]
+pub struct SettingsArgs {
+    /// Where to push: a host and perhaps a path, to which the image's name is added
+    #[arg(long, value_name = "REGISTRY", value_delimiter = ',', env = "MULTIARCH_REGISTRY", help_heading = "Image")]
+    registry: Vec<String>,
+    /// The platforms of the image [default: linux/amd64,linux/arm64]
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", help_heading = "Image", value_parser = parse_platform)]
+    platforms: Vec<Platform>,
+    /// The tags, as templates [default: {{version}},latest]
+    #[arg(short, long = "tag", value_name = "TAG", value_delimiter = ',', env = "MULTIARCH_TAGS", help_heading = "Image")]
+    tags: Vec<String>,
+    /// The base image
+    #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", help_heading = "Image")]
+    base: Option<String>,
+    /// A built-in template (scratch, alpine, debian, distroless-static, distroless-cc) or the path of your own
+    #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", help_heading = "Image")]
+    template: Option<String>,
+
+    /// The C library to link
+    #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", help_heading = "Compilation")]
+    libc: Option<Libc>,
+    /// The linker, where the automatic choice is not wanted
+    #[arg(long, value_name = "LINKER", env = "MULTIARCH_LINKER", help_heading = "Compilation")]
+    linker: Option<LinkerChoice>,
+    /// The highest glibc that the binaries may ask for, such as 2.28 (zig)
+    #[arg(long, value_name = "VERSION", env = "MULTIARCH_GLIBC", help_heading = "Compilation")]
+    glibc: Option<String>,
+    /// cargo's profile [default: release]
+    #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", help_heading = "Compilation")]
+    profile: Option<String>,
+    /// Features to turn on
+    #[arg(short = 'F', long, value_name = "FEATURES", value_delimiter = ',', env = "MULTIARCH_FEATURES", help_heading = "Compilation")]
+    features: Vec<String>,
+    /// Turn all features on
+    #[arg(long, help_heading = "Compilation")]
+    all_features: bool,
+    /// Leave the default features off
+    #[arg(long, help_heading = "Compilation")]
+    no_default_features: bool,
+    /// Images of these packages only
+    #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Compilation")]
+    packages: Vec<String>,
+    /// Images of these binaries only, where no images are configured
+    #[arg(long = "bin", value_name = "NAME", help_heading = "Compilation")]
+    bins: Vec<String>,
+    /// The manifest of the package or workspace
+    #[arg(long, value_name = "PATH", help_heading = "Compilation")]
+    manifest_path: Option<Utf8PathBuf>,
+    /// cargo's number of parallel jobs
+    #[arg(short, long, value_name = "N", help_heading = "Compilation")]
+    jobs: Option<u32>,
+    /// Insist on Cargo.lock as it is [default]
+    #[arg(long, overrides_with = "no_locked", help_heading = "Compilation")]
+    locked: bool,
+    /// Let cargo update Cargo.lock
+    #[arg(long, help_heading = "Compilation")]
+    no_locked: bool,
+    /// Do without the network for crates and targets
+    #[arg(long, help_heading = "Compilation")]
+    offline: bool,
+
+    /// The buildx builder, instead of the current one
+    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", help_heading = "Docker")]
+    builder: Option<String>,
+    /// A build argument for a template of your own
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "Docker")]
+    build_args: Vec<(String, String)>,
+    /// A secret for a template's RUN: id=NAME,src=FILE
+    #[arg(long = "secret", value_name = "SPEC", help_heading = "Docker")]
+    secrets: Vec<String>,
+    /// A cache to read
+    #[arg(long, value_name = "SPEC", help_heading = "Docker")]
+    cache_from: Vec<String>,
+    /// A cache to write
+    #[arg(long, value_name = "SPEC", help_heading = "Docker")]
+    cache_to: Vec<String>,
+    /// Attach provenance: mode=min or mode=max; the digest then differs from run to run [default: false]
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", help_heading = "Docker")]
+    provenance: Option<String>,
+    /// Attach an SBOM
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", help_heading = "Docker")]
+    sbom: Option<String>,
+    /// Any other argument for `docker buildx build`
+    #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "Docker")]
+    buildx_args: Vec<String>,
+}
+
+impl SettingsArgs {
+    /// The settings that were given, as a layer over the configuration.
+    pub fn config(&self) -> Config {
+        fn given<T: Clone>(values: &[T]) -> Option<Vec<T>> {
+            (!values.is_empty()).then(|| values.to_vec())
+        }
+        let text = |values: &[String]| -> Vec<String> { values.iter().filter(|value| !value.is_empty()).cloned().collect() };
+        let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
+        Config {
+            registry: given(&text(&self.registry)).map(OneOrMany::Many),
+            platforms: given(&self.platforms),
+            tags: given(&text(&self.tags)),
+            base: self.base.clone(),
+            template: self.template.clone(),
+            libc: self.libc,
+            linker: self.linker,
+            glibc: self.glibc.clone(),
+            profile: self.profile.clone(),
+            features: given(&text(&self.features)),
+            all_features: self.all_features.then_some(true),
+            no_default_features: self.no_default_features.then_some(true),
+            bins: given(&self.bins),
+            locked,
+            builder: self.builder.clone(),
+            build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
+            secrets: given(&self.secrets),
+            cache_from: given(&self.cache_from),
+            cache_to: given(&self.cache_to),
+            provenance: self.provenance.clone(),
+            sbom: self.sbom.clone(),
+            buildx_args: given(&self.buildx_args),
+            ..Config::default()
+        }
+    }
+
+    pub fn selection(&self) -> Selection {
+        Selection { manifest_path: self.manifest_path.clone(), packages: self.packages.clone(), offline: self.offline }
+    }
+
+    pub fn request(&self, source_date_epoch: Option<u64>) -> Request {
+        Request { packages: self.packages.clone(), offline: self.offline, jobs: self.jobs, source_date_epoch }
+    }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, String> {
+    Platform::try_from(text.to_owned())
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        // As docker does: the value of the variable of that name.
+        _ => std::env::var(text).map(|value| (text.to_owned(), value)).map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

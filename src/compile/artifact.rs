@@ -1,0 +1,216 @@
+//! A compiled binary, and what its ELF header says of it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, VerneedIterator};
+use object::{Endianness, FileKind, ReadRef, StringTable};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Class, Failure};
+use crate::plan::{Binary, BuildSettings};
+use crate::platform::{ElfIdentity, FloatAbi, Platform, machine_name};
+
+/// Every binary that a plan wants, by how it was built.
+pub type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
+
+/// A compiled binary in the tool's own folder, where no later cargo run overwrites it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Artifact {
+    #[serde(skip)]
+    pub path: Utf8PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+    #[serde(flatten)]
+    pub facts: ElfFacts,
+}
+
+/// What an executable asks of the system that starts it (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ElfFacts {
+    #[serde(skip)]
+    pub identity: Option<ElfIdentity>,
+    /// `e_type` is ET_EXEC or ET_DYN, and there is something to load.
+    #[serde(skip)]
+    pub executable: bool,
+    /// PT_INTERP, the dynamic linker; none in a static binary.
+    pub interpreter: Option<String>,
+    /// DT_NEEDED.
+    pub needed: Vec<String>,
+    /// The highest `GLIBC_x.y` that a symbol asks for.
+    pub glibc: Option<String>,
+}
+
+impl Artifact {
+    /// Reads and hashes a binary.
+    pub fn read(path: &Utf8Path) -> Result<Artifact> {
+        let bytes = fs_err::read(path)?;
+        let facts = ElfFacts::parse(&bytes).with_context(|| format!("{path} is not an ELF executable"))?;
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Artifact { path: path.to_owned(), size: bytes.len() as u64, sha256, facts })
+    }
+}
+
+impl ElfFacts {
+    /// Reads the headers, the dynamic section and the version requirements of an ELF file.
+    pub fn parse(bytes: &[u8]) -> Result<ElfFacts> {
+        match FileKind::parse(bytes)? {
+            FileKind::Elf32 => parse::<FileHeader32<Endianness>>(bytes, 32),
+            FileKind::Elf64 => parse::<FileHeader64<Endianness>>(bytes, 64),
+            other => bail!("it is {other:?}"),
+        }
+    }
+
+    /// `static`, or what it needs: `glibc 2.34`, `dynamic`.
+    pub fn linkage(&self) -> String {
+        match (&self.interpreter, &self.glibc) {
+            (None, _) => "static".to_owned(),
+            (Some(_), Some(version)) => format!("glibc {version}"),
+            (Some(_), None) => "dynamic".to_owned(),
+        }
+    }
+
+    /// Checks that the binary is an executable for a platform.
+    pub fn check(&self, platform: Platform, name: &str) -> Result<(), Failure> {
+        let wrong = |what: String| {
+            Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {what}"))
+                .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))
+        };
+        let wanted = platform.elf();
+        let Some(found) = self.identity else { return wrong("is not an ELF file".to_owned()) };
+        if !self.executable {
+            return wrong("is not an executable".to_owned());
+        }
+        if (found.machine, found.class, found.big_endian) != (wanted.machine, wanted.class, wanted.big_endian) {
+            return wrong(format!("is for {}, wanted {}", describe(&found), describe(&wanted)));
+        }
+        match (wanted.float_abi, found.float_abi) {
+            (Some(wanted), Some(found)) if wanted != found => {
+                wrong(format!("has the {found:?} float ABI, wanted {wanted:?}").to_lowercase().replace(&name.to_lowercase(), name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn describe(identity: &ElfIdentity) -> String {
+    let order = if identity.big_endian { "big" } else { "little" };
+    format!("{} ({}-bit, {order}-endian)", machine_name(identity.machine), identity.class)
+}
+
+fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: u8) -> Result<ElfFacts> {
+    let header = Elf::parse(bytes)?;
+    let endian = header.endian()?;
+    let machine = header.e_machine(endian);
+    let flags = header.e_flags(endian);
+    // ELF for the Arm Architecture, §5.2: set in executables that conform to one of the two procedure-call standards.
+    let float_abi = (machine == elf::EM_ARM).then(|| match flags {
+        flags if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
+        flags if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
+        _ => None,
+    });
+    let identity =
+        ElfIdentity { machine: machine.0, class, big_endian: header.is_big_endian(), float_abi: float_abi.flatten() };
+    let segments = header.program_headers(endian, bytes)?;
+    let kind = header.e_type(endian);
+    let loads = segments.iter().any(|segment| segment.p_type(endian) == elf::PT_LOAD);
+    let mut facts = ElfFacts {
+        identity: Some(identity),
+        executable: (kind == elf::ET_EXEC || kind == elf::ET_DYN) && loads && header.e_entry(endian).into() != 0,
+        interpreter: None,
+        needed: Vec::new(),
+        glibc: None,
+    };
+    for segment in segments {
+        if let Some(path) = segment.interpreter(endian, bytes)? {
+            facts.interpreter = Some(String::from_utf8_lossy(path).into_owned());
+        }
+    }
+    let sections = header.sections(endian, bytes)?;
+    if let Some((dynamic, link)) = sections.dynamic(endian, bytes)? {
+        let strings = sections.strings(endian, bytes, link)?;
+        for entry in dynamic.iter().filter(|entry| entry.d_tag(endian) == elf::DT_NEEDED) {
+            facts.needed.push(text(&strings, u32::try_from(entry.d_val(endian).into())?)?);
+        }
+    }
+    if let Some((needs, link)) = sections.gnu_verneed(endian, bytes)? {
+        let strings = sections.strings(endian, bytes, link)?;
+        facts.glibc = highest_glibc::<Elf, _>(endian, needs, &strings)?;
+    }
+    Ok(facts)
+}
+
+fn highest_glibc<'a, Elf: FileHeader, R: ReadRef<'a>>(
+    endian: Elf::Endian,
+    mut needs: VerneedIterator<'a, Elf>,
+    strings: &StringTable<'a, R>,
+) -> Result<Option<String>> {
+    let mut highest: Option<Vec<u32>> = None;
+    while let Some((_, mut versions)) = needs.next()? {
+        while let Some(version) = versions.next()? {
+            let name = text(strings, version.vna_name.get(endian))?;
+            if let Some(numbers) = name.strip_prefix("GLIBC_") {
+                let numbers: Option<Vec<u32>> = numbers.split('.').map(|part| part.parse().ok()).collect();
+                highest = highest.max(numbers);
+            }
+        }
+    }
+    Ok(highest.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")))
+}
+
+fn text<'a, R: ReadRef<'a>>(strings: &StringTable<'a, R>, offset: u32) -> Result<String> {
+    let bytes = strings.get(offset).map_err(|()| anyhow::anyhow!("a name lies outside of the string table"))?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(machine: u16, class: u8, big_endian: bool, float_abi: Option<FloatAbi>) -> ElfFacts {
+        ElfFacts {
+            identity: Some(ElfIdentity { machine, class, big_endian, float_abi }),
+            executable: true,
+            interpreter: None,
+            needed: vec![],
+            glibc: None,
+        }
+    }
+
+    #[test]
+    fn the_test_itself_is_an_executable_for_its_host() {
+        let path = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
+        let artifact = Artifact::read(&path).unwrap();
+        let native = Platform::all().find(|p| p.architecture() == if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }).unwrap();
+        artifact.facts.check(native, "test").unwrap();
+        assert!(artifact.facts.interpreter.is_some());
+        assert!(artifact.facts.needed.iter().any(|library| library.starts_with("libc.so")), "{:?}", artifact.facts);
+        assert!(artifact.facts.linkage().starts_with("glibc 2."), "{}", artifact.facts.linkage());
+        assert_eq!(artifact.sha256.len(), 64);
+    }
+
+    #[test]
+    fn what_does_not_match_is_said() {
+        let check = |facts: ElfFacts, platform: &str| facts.check(platform.parse().unwrap(), "app").unwrap_err().to_string();
+        for (facts, platform, message) in [
+            (facts(62, 64, false, None), "linux/arm64", "'app' for linux/arm64 is for x86_64 (64-bit, little-endian), wanted aarch64 (64-bit, little-endian)"),
+            (facts(21, 64, true, None), "linux/ppc64le", "'app' for linux/ppc64le is for ppc64le (64-bit, big-endian), wanted ppc64le (64-bit, little-endian)"),
+            (facts(40, 32, false, Some(FloatAbi::Soft)), "linux/arm/v7", "'app' for linux/arm/v7 has the soft float abi, wanted hard"),
+            (ElfFacts { executable: false, ..facts(183, 64, false, None) }, "linux/arm64", "'app' for linux/arm64 is not an executable"),
+        ] {
+            assert_eq!(check(facts, platform), message);
+        }
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert!(ElfFacts::parse(b"#!/bin/sh\nexit 0\n").is_err());
+        assert!(ElfFacts::parse(b"").is_err());
+        assert!(ElfFacts::parse(b"\x7fELF\x02\x01\x01").is_err());
+    }
+}

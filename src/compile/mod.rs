@@ -1,0 +1,270 @@
+//! Binaries: one cargo run for all target triples, its JSON stream ticked off against the plan.
+//! Knows `plan`; knows nothing of images.
+
+pub mod artifact;
+mod graph;
+pub mod runs;
+pub mod toolchain;
+pub mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::Message;
+use filetime::FileTime;
+
+pub use artifact::{Artifact, Artifacts};
+use runs::{Run, ZigWrapper, ZigWrappers};
+use toolchain::{Choice, Linker};
+use tools::Tools;
+
+use crate::error::{Class, Failure};
+use crate::plan::{Binary, BuildSettings, Plan};
+use crate::platform::Platform;
+use crate::process::{Cmd, Line, find_program};
+use crate::ui::{Progress, Ui};
+
+/// How everything in a plan will be compiled.
+pub struct Toolchain {
+    pub tools: Tools,
+    pub choices: BTreeMap<BuildSettings, Choice>,
+}
+
+impl Toolchain {
+    /// Chooses a linker for every build of the plan.
+    pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
+        let mut choices = BTreeMap::new();
+        for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
+            if !choices.contains_key(build) {
+                choices.insert(build.clone(), toolchain::choose(build, &tools)?);
+            }
+        }
+        Ok(Toolchain { tools, choices })
+    }
+
+    /// The cargo commands of a plan, as they would run.
+    pub fn commands(&self, plan: &Plan) -> Result<Vec<(Run, Cmd)>> {
+        let zig = self.zig_wrappers()?;
+        let runs = runs::group(plan, &self.tools);
+        Ok(runs
+            .into_iter()
+            .map(|run| {
+                let cmd = runs::command(&run, plan, &self.tools, &self.choices, &zig);
+                (run, cmd)
+            })
+            .collect())
+    }
+
+    /// Has cargo-zigbuild write its wrapper scripts, for the builds that zig links.
+    fn zig_wrappers(&self) -> Result<ZigWrappers> {
+        let mut wrappers = ZigWrappers::new();
+        let by_zig = self.choices.iter().filter(|(_, choice)| choice.linker == Linker::Zig);
+        for (build, _) in by_zig {
+            let config = cargo_config2::Config::load()?;
+            let target = match &build.glibc {
+                Some(glibc) => format!("{}.{glibc}", build.triple),
+                None => build.triple.clone(),
+            };
+            let args: Vec<String> = runs::config_args(build, &self.tools).into_iter().collect();
+            let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
+                .with_context(|| format!("zig cannot link for {target}"))?;
+            let path = |path: std::path::PathBuf| path.display().to_string();
+            wrappers.insert(
+                (build.triple.clone(), build.glibc.clone()),
+                ZigWrapper { cc: path(wrapper.cc), cxx: path(wrapper.cxx), ar: path(wrapper.ar), ranlib: path(wrapper.ranlib) },
+            );
+        }
+        Ok(wrappers)
+    }
+}
+
+/// Installs the standard library of every target that lacks it, by rustup.
+pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
+    let missing: Vec<String> =
+        tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.clone()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let wanted = missing.join(" ");
+    let platforms = |triple: &str| Platform::for_triple(triple).next().map(|p| format!("{p}, ")).unwrap_or_default();
+    let named = missing.iter().map(|triple| format!("{}{triple}", platforms(triple))).collect::<Vec<_>>().join("; ");
+    let failure = || Failure::new(Class::Toolchain, format!("the standard library is missing for {named}"));
+    let Some(rustup) = find_program("rustup") else {
+        return Err(failure()
+            .hint(format!("with rustup: `rustup target add {wanted}`"))
+            .hint("without it, install your distribution's package of the target's standard library for this very rustc")
+            .into());
+    };
+    if plan.offline {
+        return Err(failure().hint(format!("run `rustup target add {wanted}` while online")).into());
+    }
+    ui.status("Installing", format!("the standard library for {named}"));
+    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing);
+    ui.command(&cmd);
+    let output = cmd.output()?;
+    if !output.status.success() {
+        return Err(failure()
+            .hint(format!("`rustup target add {wanted}` says: {}", output.stderr.trim().lines().last().unwrap_or_default()))
+            .into());
+    }
+    *tools = tools::probe(plan)?;
+    Ok(())
+}
+
+/// Compiles everything in the plan.
+pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
+    let mut artifacts = Artifacts::new();
+    for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
+        let folder = plan.work_dir().join("artifacts").join(index.to_string());
+        announce(&run, ui);
+        let cmd = cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
+        ui.command(&cmd);
+        let paths = cargo(&run, &cmd, plan, &toolchain.tools, ui)?;
+        for ((build, binary), path) in paths {
+            let artifact = keep(&path, &folder.join(&build.triple), &binary, plan.source_date_epoch)?;
+            artifacts.insert((build, binary), artifact);
+        }
+    }
+    Ok(artifacts)
+}
+
+fn announce(run: &Run, ui: &Ui) {
+    let binaries = run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ");
+    let triples = run.builds.iter().map(|build| build.triple.as_str()).collect::<Vec<_>>().join(", ");
+    ui.status("Compiling", format!("{binaries} for {triples}"));
+}
+
+type Paths = BTreeMap<(BuildSettings, Binary), Utf8PathBuf>;
+
+/// Runs cargo and returns the file of every binary that was asked for, or fails naming those that are missing.
+fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Paths> {
+    let by_triple: BTreeMap<&str, &BuildSettings> = run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
+    let mut found = Paths::new();
+    let mut failed_crates = BTreeSet::new();
+    let units = by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
+    let progress = ui.progress("Compiling", units);
+    let status = cmd.stream(|line| match line {
+        Line::Stderr(line) => {
+            failed_crates.extend(failed_crate(&line));
+            ui.child(&line);
+        }
+        Line::Stdout(line) => match serde_json::from_str(&line) {
+            Ok(Message::CompilerArtifact(artifact)) => {
+                let triple = artifact.filenames.first().and_then(|file| triple_of(file, &plan.target_dir));
+                step(&progress, triple, &artifact.target.name);
+                let binary = run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
+                let build = triple.and_then(|triple| by_triple.get(triple));
+                if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
+                    found.insert(((*build).clone(), binary.clone()), path);
+                }
+            }
+            Ok(_) => {}
+            // Not cargo's: a build script or a wrapper wrote to the stream.
+            Err(_) => ui.child(&line),
+        },
+    })?;
+    drop(progress);
+    let expected = run.builds.iter().flat_map(|build| run.binaries.iter().map(move |binary| (build, binary)));
+    let missing: Vec<(&BuildSettings, &Binary)> =
+        expected.filter(|(build, binary)| !found.contains_key(&((*build).clone(), (*binary).clone()))).collect();
+    if status.success() && missing.is_empty() {
+        return Ok(found);
+    }
+    for (build, binary) in found.keys() {
+        ui.status("Compiled", format!("{} for {}", binary.name, named(build)));
+    }
+    let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
+    let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
+    let crates = failed_crates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let because = if crates.is_empty() { format!("cargo ended with {status}") } else { format!("in {crates}") };
+    let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
+    let message = match missing.is_empty() {
+        true => format!("cargo ended with {status}"),
+        false => format!("{} did not compile for {}: {because}", join(&what), targets.into_iter().collect::<Vec<_>>().join("; ")),
+    };
+    let retry = missing.iter().map(|(build, _)| format!(" --target {}", build.triple)).collect::<BTreeSet<_>>();
+    Err(Failure::new(Class::Compile, message)
+        .hint(format!(
+            "cargo's own message is above; to see it alone: `cargo multiarch build -v{}`",
+            platforms_flag(plan, &missing)
+        ))
+        .hint(format!("to leave the linker to cargo: `cargo build{}`", retry.into_iter().collect::<String>()))
+        .into())
+}
+
+fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {
+    let platforms: BTreeSet<&str> = plan
+        .images
+        .iter()
+        .flat_map(|image| &image.platforms)
+        .filter(|platform| missing.iter().any(|(build, _)| **build == platform.build))
+        .map(|platform| platform.platform.name())
+        .collect();
+    platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
+}
+
+fn named(build: &BuildSettings) -> String {
+    match Platform::for_triple(&build.triple).next() {
+        Some(platform) => format!("{platform} ({})", build.triple),
+        None => build.triple.clone(),
+    }
+}
+
+fn step(progress: &Progress<'_>, triple: Option<&str>, name: &str) {
+    let place = triple.and_then(|triple| Platform::for_triple(triple).next()).map_or("host", Platform::name);
+    progress.step(format!("{place} {name}"));
+}
+
+/// The triple that a file was built for: the first folder under the target directory.
+fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
+    let first = file.strip_prefix(target_dir).ok()?.components().next()?.as_str();
+    Platform::for_triple(first).next().map(|_| first)
+}
+
+/// The crate in cargo's own summary of a failure.
+fn failed_crate(line: &str) -> Option<String> {
+    let line = anstream::adapter::strip_str(line).to_string();
+    let rest = line
+        .strip_prefix("error: could not compile `")
+        .or_else(|| line.strip_prefix("error: failed to run custom build command for `"))?;
+    Some(rest.split(['`', ' ']).next()?.to_owned())
+}
+
+/// Takes a binary out of cargo's folder, executable and with the plan's time.
+fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary, epoch: u64) -> Result<Artifact> {
+    fs_err::create_dir_all(folder)?;
+    let path = folder.join(&binary.name);
+    if path.exists() {
+        fs_err::remove_file(&path)?;
+    }
+    fs_err::copy(from, &path)?;
+    fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    filetime::set_file_mtime(&path, FileTime::from_unix_time(i64::try_from(epoch)?, 0))?;
+    Artifact::read(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triples_come_from_the_path_below_the_target_directory() {
+        let of = |file: &'static str| triple_of(file.into(), "/w/target".into());
+        assert_eq!(of("/w/target/aarch64-unknown-linux-musl/release/app"), Some("aarch64-unknown-linux-musl"));
+        assert_eq!(of("/w/target/release/build/x/build-script-build"), None);
+        assert_eq!(of("/elsewhere/aarch64-unknown-linux-musl/release/app"), None);
+    }
+
+    #[test]
+    fn the_crate_that_failed() {
+        for (line, name) in [
+            ("error: could not compile `app` (bin \"app\") due to 1 previous error", Some("app")),
+            ("\u{1b}[1m\u{1b}[91merror\u{1b}[0m: could not compile `app` (lib)", Some("app")),
+            ("error: failed to run custom build command for `ring v0.17.8`", Some("ring")),
+            ("error[E0433]: failed to resolve", None),
+        ] {
+            assert_eq!(failed_crate(line).as_deref(), name, "{line}");
+        }
+    }
+}

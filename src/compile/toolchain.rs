@@ -1,0 +1,186 @@
+//! Which linker serves a target triple, and why: data in, a choice or a hint out.
+
+use serde::Serialize;
+
+use super::tools::{TargetFacts, Tools};
+use crate::error::{Class, Failure};
+use crate::plan::{BuildSettings, LinkerChoice};
+use crate::platform::Platform;
+
+/// What links a target's binaries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Linker {
+    /// What the user's cargo configuration says; nothing is added.
+    Configured(String),
+    /// The compiler that rustc calls by itself.
+    Host,
+    /// rustc's own lld, with the C runtime that the toolchain ships for musl targets.
+    RustLld,
+    /// `zig cc`, by the wrappers of cargo-zigbuild.
+    Zig,
+    /// A cross gcc on PATH.
+    Gcc(String),
+}
+
+/// A linker, and why it was chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    pub linker: Linker,
+    pub why: String,
+}
+
+impl std::fmt::Display for Linker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Linker::Configured(path) => write!(f, "{path} (cargo config)"),
+            Linker::Host => f.write_str("host"),
+            Linker::RustLld => f.write_str("rust-lld"),
+            Linker::Zig => f.write_str("zig"),
+            Linker::Gcc(program) => f.write_str(program),
+        }
+    }
+}
+
+/// Chooses the linker of a build, first that serves.
+pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
+    let triple = build.triple.as_str();
+    let default = TargetFacts::default();
+    let facts = tools.targets.get(triple).unwrap_or(&default);
+    let musl = triple.contains("-musl");
+    let chosen = |linker, why: &str| Ok(Choice { linker, why: why.to_owned() });
+
+    if let Some(wanted) = build.linker {
+        return forced(wanted, triple, facts, tools);
+    }
+    if let Some(linker) = &facts.configured_linker {
+        return chosen(Linker::Configured(linker.clone()), "cargo's configuration names it");
+    }
+    if build.glibc.is_some() {
+        return match tools.zig {
+            Some(_) => chosen(Linker::Zig, "a glibc floor is asked for"),
+            None => Err(missing(triple, "a glibc floor needs zig", Some("zig"), facts)),
+        };
+    }
+    if triple == tools.host {
+        return chosen(Linker::Host, "it is the host's own target");
+    }
+    let c = facts.graph.needs_c.as_deref().filter(|_| !facts.cc_in_env);
+    if musl && facts.self_contained && tools.rust_lld && c.is_none() {
+        return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
+    }
+    if tools.zig.is_some() {
+        return match c {
+            Some(package) => chosen(Linker::Zig, &format!("{package} compiles C")),
+            None => chosen(Linker::Zig, "it links for every target"),
+        };
+    }
+    if let Some(gcc) = &facts.gcc {
+        return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
+    }
+    Err(match c {
+        Some(package) => missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts),
+        None => missing(triple, "there is no linker for this target", None, facts),
+    })
+}
+
+fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
+    let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
+    match wanted {
+        LinkerChoice::Host => chosen(Linker::Host),
+        LinkerChoice::RustLld if tools.rust_lld => chosen(Linker::RustLld),
+        LinkerChoice::RustLld => {
+            Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld")).hint("take linker = \"zig\""))
+        }
+        LinkerChoice::Zig if tools.zig.is_some() => chosen(Linker::Zig),
+        LinkerChoice::Zig => Err(missing(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
+        LinkerChoice::Gcc => match &facts.gcc {
+            Some(gcc) => chosen(Linker::Gcc(gcc.clone())),
+            None => Err(missing(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts)),
+        },
+    }
+}
+
+/// A failure with the commands that bring a linker.
+fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
+    let platform = Platform::for_triple(triple).next().map(|platform| format!("{platform}, ")).unwrap_or_default();
+    let mut failure = Failure::new(Class::Toolchain, format!("{platform}{triple}: {what}"));
+    if only != Some("gcc") {
+        failure = failure.hint("install zig: `pip install ziglang`");
+    }
+    let gnu = Platform::gcc_prefix(triple).filter(|_| !triple.contains("-musl") && facts.gcc.is_none());
+    if let (Some(prefix), true) = (gnu, only != Some("zig")) {
+        failure = failure.hint(format!("or install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::graph::Summary;
+
+    const MUSL: &str = "aarch64-unknown-linux-musl";
+    const GNU: &str = "aarch64-unknown-linux-gnu";
+
+    fn build(triple: &str) -> BuildSettings {
+        BuildSettings {
+            triple: triple.to_owned(),
+            profile: "release".into(),
+            features: vec![],
+            all_features: false,
+            no_default_features: false,
+            rustflags: vec![],
+            env: vec![],
+            linker: None,
+            glibc: None,
+        }
+    }
+
+    fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
+        let mut facts = TargetFacts { std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
+        let mut tools = Tools { host: "x86_64-unknown-linux-gnu".into(), rust_lld: true, ..Tools::default() };
+        change(&mut tools, &mut facts);
+        tools.targets = [MUSL, GNU].iter().map(|triple| ((*triple).to_owned(), facts.clone())).collect();
+        tools
+    }
+
+    #[test]
+    fn the_first_that_serves() {
+        let c = |facts: &mut TargetFacts| facts.graph = Summary { packages: 1, needs_c: Some("ring".into()) };
+        let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
+        let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
+        type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
+        let cases: Vec<(&str, &str, Change, &str)> = vec![
+            ("pure Rust, musl", MUSL, Box::new(|_, _| ()), "rust-lld"),
+            ("pure Rust, musl, zig there", MUSL, Box::new(move |t, _| zig(t)), "rust-lld"),
+            ("C, musl", MUSL, Box::new(move |t, f| { zig(t); c(f) }), "zig"),
+            ("C, musl, own CC", MUSL, Box::new(move |_, f| { c(f); f.cc_in_env = true }), "rust-lld"),
+            ("no self-contained musl", MUSL, Box::new(move |t, f| { zig(t); f.self_contained = false }), "zig"),
+            ("gnu, zig and gcc", GNU, Box::new(move |t, f| { zig(t); gcc(f) }), "zig"),
+            ("gnu, gcc", GNU, Box::new(move |_, f| gcc(f)), "aarch64-linux-gnu-gcc"),
+            ("cargo's configuration first", GNU, Box::new(move |t, f| { zig(t); f.configured_linker = Some("my-ld".into()) }), "my-ld (cargo config)"),
+            ("the host's own", GNU, Box::new(move |t, _| { zig(t); t.host = GNU.into() }), "host"),
+        ];
+        for (name, triple, change, linker) in cases {
+            assert_eq!(choose(&build(triple), &tools(change)).unwrap().linker.to_string(), linker, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let none = tools(|_, facts| facts.self_contained = false);
+        let failure = choose(&build(GNU), &none).unwrap_err();
+        assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target");
+        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]);
+
+        let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
+        let failure = choose(&build(MUSL), &c).unwrap_err();
+        assert!(failure.to_string().contains("ring compiles C"), "{failure}");
+
+        let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
+        assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
+        let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
+        assert!(choose(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
+    }
+}

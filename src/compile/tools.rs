@@ -1,0 +1,159 @@
+//! What the machine has for compiling, looked at once: rustc, the standard libraries of the targets, linkers.
+//! Decides nothing; `toolchain` does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use cargo_metadata::cargo_platform::Cfg;
+use cargo_metadata::{CargoOpt, MetadataCommand};
+
+use super::graph::{self, Summary};
+use crate::error::{Class, Failure};
+use crate::plan::Plan;
+use crate::platform::Platform;
+use crate::process::{Cmd, find_program};
+
+/// The machine's tools.
+#[derive(Debug, Clone, Default)]
+pub struct Tools {
+    pub cargo: PathBuf,
+    pub rustc: PathBuf,
+    /// rustc's own target triple.
+    pub host: String,
+    pub rust_version: String,
+    /// The toolchain ships rust-lld.
+    pub rust_lld: bool,
+    /// zig's command line, from PATH or the Python package `ziglang`.
+    pub zig: Option<String>,
+    /// RUSTFLAGS or CARGO_ENCODED_RUSTFLAGS is set, and hides the flags of cargo's configuration.
+    pub rustflags_in_env: bool,
+    pub targets: BTreeMap<String, TargetFacts>,
+}
+
+/// What there is for one target triple.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// The standard library is installed.
+    pub std: bool,
+    /// The toolchain ships the C runtime of this musl target.
+    pub self_contained: bool,
+    /// `crt-static` is on by default.
+    pub crt_static: bool,
+    /// The linker in the user's cargo configuration or environment.
+    pub configured_linker: Option<String>,
+    /// rustflags that the user's cargo configuration has for every target, but not for this one:
+    /// `target.*.rustflags` would hide them.
+    pub build_rustflags: Vec<String>,
+    /// `<gnu-triple>-gcc`, when it is on PATH.
+    pub gcc: Option<String>,
+    /// The user has set `CC_<target>` or `TARGET_CC`.
+    pub cc_in_env: bool,
+    pub graph: Summary,
+}
+
+/// Looks at the machine for all triples of a plan.
+pub fn probe(plan: &Plan) -> Result<Tools> {
+    let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
+    let rustc = config.rustc().path.clone();
+    let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
+        error.context(Failure::new(Class::Toolchain, "rustc is missing").hint("install Rust: https://rustup.rs"))
+    })?;
+    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let host = field("host:");
+    let sysroot = Cmd::new(&rustc).args(["--print", "sysroot"]).read()?;
+    let lld = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin/rust-lld");
+    let mut tools = Tools {
+        cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
+        rust_lld: lld.is_file(),
+        rust_version: field("release:"),
+        zig: find_zig(),
+        rustflags_in_env: ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| std::env::var_os(name).is_some()),
+        rustc,
+        host,
+        targets: BTreeMap::new(),
+    };
+    let metadata = dependency_graph(plan)?;
+    let triples: BTreeMap<&str, Vec<&str>> = plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
+    for (triple, roots) in triples {
+        let cfg = Cmd::new(&tools.rustc).args(["--print", "cfg", "--target", triple]).read().map_err(|error| {
+            error.context(Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}'")))
+        })?;
+        let cfg: Vec<Cfg> = cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect();
+        let libdir = Cmd::new(&tools.rustc).args(["--print", "target-libdir", "--target", triple]).read()?;
+        let libdir = Utf8PathBuf::from(libdir.trim());
+        let target = config.target(triple)?;
+        let underscored = triple.replace('-', "_");
+        let facts = TargetFacts {
+            std: has_std(&libdir),
+            self_contained: libdir.join("self-contained/crt1.o").is_file(),
+            crt_static: cfg.iter().any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
+            build_rustflags: match target.rustflags {
+                Some(_) => Vec::new(),
+                None => config.build.rustflags.as_ref().map(|flags| flags.flags.clone()).unwrap_or_default(),
+            },
+            configured_linker: target.linker.map(|linker| linker.display().to_string()),
+            gcc: Platform::gcc_prefix(triple).map(|prefix| format!("{prefix}-gcc")).filter(|gcc| find_program(gcc).is_some()),
+            cc_in_env: [format!("CC_{underscored}"), format!("CC_{triple}"), "TARGET_CC".to_owned()]
+                .iter()
+                .any(|name| std::env::var_os(name).is_some()),
+            graph: metadata.as_ref().map(|metadata| graph::summarize(metadata, &roots, triple, &cfg)).unwrap_or_default(),
+        };
+        tools.targets.insert(triple.to_owned(), facts);
+    }
+    Ok(tools)
+}
+
+/// The packages that are built for a triple.
+fn roots<'a>(plan: &'a Plan, triple: &str) -> Vec<&'a str> {
+    let platforms = plan.images.iter().flat_map(|image| &image.platforms);
+    let binaries = platforms.filter(|platform| platform.build.triple == triple).flat_map(|platform| &platform.binaries);
+    binaries.map(|binary| binary.package.as_str()).collect()
+}
+
+/// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
+fn dependency_graph(plan: &Plan) -> Result<Option<cargo_metadata::Metadata>> {
+    let Some(build) = plan.images.first().and_then(|image| image.platforms.first()).map(|platform| &platform.build) else {
+        return Ok(None);
+    };
+    let mut command = MetadataCommand::new();
+    command.manifest_path(&plan.manifest_path);
+    if build.all_features {
+        command.features(CargoOpt::AllFeatures);
+    }
+    if build.no_default_features {
+        command.features(CargoOpt::NoDefaultFeatures);
+    }
+    if !build.features.is_empty() {
+        command.features(CargoOpt::SomeFeatures(build.features.clone()));
+    }
+    let flags = [(plan.locked, "--locked"), (plan.offline, "--offline")];
+    command.other_options(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned()).collect::<Vec<_>>());
+    match command.exec() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
+            let message = stderr.trim().trim_start_matches("error: ").to_owned();
+            Err(Failure::new(Class::Config, message)
+                .hint("write Cargo.lock with `cargo generate-lockfile`, or build without it: locked = false, `--no-locked`")
+                .into())
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Is the standard library in a target's library folder?
+pub fn has_std(libdir: &Utf8PathBuf) -> bool {
+    let Ok(entries) = fs_err::read_dir(libdir) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
+    })
+}
+
+fn find_zig() -> Option<String> {
+    let (program, args) = cargo_zigbuild::Zig::find_zig().ok()?;
+    Some(std::iter::once(program.display().to_string()).chain(args).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,123 @@
+//! Failures that a user can meet: what is wrong, what to run next, and the exit code that says which kind it was.
+//! Nothing here prints; `ui` does.
+
+use std::fmt;
+
+/// The kind of a failure. The exit codes are documented in README.md and do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Anything that the other classes do not cover, such as a full disk.
+    Other,
+    /// The manifest, the configuration or a flag's value asks for what cannot be.
+    Config,
+    /// A compiler, a linker or the standard library of a target is missing.
+    Toolchain,
+    /// cargo or a program it ran failed.
+    Compile,
+    /// Docker, its daemon, buildx or a builder is missing or failed.
+    Engine,
+    /// A registry cannot be reached, refuses, or answers nonsense.
+    Registry,
+    /// The bytes are not what they claim to be.
+    Verify,
+    /// Ctrl-C, or SIGTERM.
+    Interrupted,
+}
+
+impl Class {
+    /// The process's exit code. 2 is clap's, for arguments that do not parse.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Class::Other => 1,
+            Class::Config => 3,
+            Class::Toolchain => 4,
+            Class::Compile => 5,
+            Class::Engine => 6,
+            Class::Registry => 7,
+            Class::Verify => 8,
+            Class::Interrupted => 130,
+        }
+    }
+}
+
+/// What went wrong (lower case, no full stop) and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    class: Class,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Failure { class, message: message.into(), hints: Vec::new() }
+    }
+
+    /// Adds a line that is shown as `hint: …`.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The exit code's class of an error: that of the outermost [`Failure`] in its chain.
+pub fn class_of(error: &anyhow::Error) -> Class {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Class::Other, Failure::class)
+}
+
+/// The hints of every [`Failure`] in an error's chain, outermost first.
+pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Failure>())
+        .flat_map(|failure| failure.hints().iter().map(String::as_str))
+        .collect()
+}
+
+/// The known word that `word` was probably meant to be.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_knows_a_typo_from_another_word() {
+        let known = ["base", "bins", "platforms"];
+        assert_eq!(nearest("bsae", known), Some("base"));
+        assert_eq!(nearest("platform", known), Some("platforms"));
+        assert_eq!(nearest("entrypoint", known), None);
+    }
+
+    #[test]
+    fn class_and_hints_are_found_under_context() {
+        let error = anyhow::Error::from(Failure::new(Class::Registry, "down").hint("start it")).context("publishing");
+        assert_eq!(class_of(&error), Class::Registry);
+        assert_eq!(hints_of(&error), ["start it"]);
+        assert_eq!(class_of(&anyhow::anyhow!("other")), Class::Other);
+    }
+}

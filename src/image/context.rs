@@ -1,0 +1,178 @@
+//! The build context: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`,
+//! with fixed modes and times. It stays there to be looked at.
+
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use filetime::FileTime;
+
+use super::dockerfile::{self, Dockerfile};
+use crate::compile::Artifacts;
+use crate::error::{Class, Failure};
+use crate::plan::{Image, Plan};
+
+/// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
+const CA_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// A staged context, ready to be built.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    pub dir: Utf8PathBuf,
+    pub dockerfile: Dockerfile,
+}
+
+/// The folder of an image.
+pub fn dir(plan: &Plan, image: &Image) -> Utf8PathBuf {
+    plan.work_dir().join(image.name.replace('/', "-"))
+}
+
+/// The mode of a single file of the workspace, `0755` or `0644`; none for a folder or what is not there.
+pub fn mode_of(root: &Utf8Path, from: &str) -> Option<String> {
+    let metadata = fs_err::metadata(root.join(from)).ok().filter(std::fs::Metadata::is_file)?;
+    Some(if metadata.permissions().mode() & 0o111 == 0 { "0644" } else { "0755" }.to_owned())
+}
+
+/// Checks what the plan wants from the workspace before anything is compiled.
+pub fn check_files(plan: &Plan) -> Result<(), Failure> {
+    for image in &plan.images {
+        for file in image.platforms.iter().flat_map(|platform| &platform.files) {
+            let path = plan.root.join(&file.from);
+            let wrong = |what: &str| Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from));
+            let real = path.canonicalize_utf8().map_err(|_| {
+                wrong("does not exist").hint(format!("it is looked for at {path}, relative to the workspace's root"))
+            })?;
+            let root = plan.root.canonicalize_utf8().unwrap_or_else(|_| plan.root.clone());
+            if !real.starts_with(&root) {
+                return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)));
+            }
+            if real.is_dir() && file.mode.is_some() {
+                return Err(wrong("is a folder, and `mode` is for a single file").hint("take the mode out: a folder's files keep their executable bit"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lays out an image's context.
+pub fn stage(plan: &Plan, image: &Image, artifacts: &Artifacts, dockerfile: Dockerfile) -> Result<Staged> {
+    let dir = dir(plan, image);
+    if dir.exists() {
+        fs_err::remove_dir_all(&dir)?;
+    }
+    for platform in &image.platforms {
+        for (binary, copied) in platform.binaries.iter().zip(dockerfile::binaries(platform)) {
+            let artifact = artifacts
+                .get(&(platform.build.clone(), binary.clone()))
+                .with_context(|| format!("{} was not compiled for {}", binary.name, platform.platform))?;
+            artifact.facts.check(platform.platform, &binary.name)?;
+            check_scratch(&platform.base, artifact.facts.interpreter.as_deref(), &binary.name)?;
+            let staged = dir.join(&copied.source);
+            if staged.exists() {
+                let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
+                return Err(Failure::new(Class::Verify, message).into());
+            }
+            copy(&artifact.path, &staged, Some(0o755))?;
+        }
+        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from))) {
+            copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
+        }
+    }
+    root_files(&dir.join("rootfs"))?;
+    write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
+    write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
+    set_times(&dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))?;
+    Ok(Staged { dir, dockerfile })
+}
+
+/// A dynamic binary cannot start where there is no dynamic linker.
+fn check_scratch(base: &str, interpreter: Option<&str>, name: &str) -> Result<(), Failure> {
+    match interpreter {
+        Some(interpreter) if base == "scratch" => {
+            Err(Failure::new(Class::Verify, format!("'{name}' needs {interpreter}, which 'scratch' does not have"))
+                .hint("give it a base that has that libc, such as base = \"debian:trixie-slim\", or link it statically: libc = \"musl\""))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What programs expect of a root file system, for images that begin with nothing.
+fn root_files(dir: &Utf8Path) -> Result<()> {
+    let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
+    let group = "root:x:0:\nnonroot:x:65532:\n";
+    write(&dir.join("etc/passwd"), passwd.as_bytes(), 0o644)?;
+    write(&dir.join("etc/group"), group.as_bytes(), 0o644)?;
+    if let Some(bundle) = CA_BUNDLES.iter().map(Utf8Path::new).find(|path| path.is_file()) {
+        write(&dir.join("etc/ssl/certs/ca-certificates.crt"), &fs_err::read(bundle)?, 0o644)?;
+    }
+    for (folder, mode) in [("usr/local/bin", 0o755), ("tmp", 0o1777)] {
+        fs_err::create_dir_all(dir.join(folder))?;
+        set_mode(&dir.join(folder), mode)?;
+    }
+    Ok(())
+}
+
+fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
+    let metadata = fs_err::symlink_metadata(from)?;
+    if metadata.is_symlink() {
+        let real = from.canonicalize_utf8().with_context(|| format!("{from} is a link to nothing"))?;
+        if !real.starts_with(root.canonicalize_utf8()?) {
+            return Err(Failure::new(Class::Config, format!("{from} is a link to {real}, outside of the workspace"))
+                .hint("copy the file into the workspace")
+                .into());
+        }
+        return copy_tree(&real, to, root);
+    }
+    if !metadata.is_dir() {
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        return copy(from, to, Some(if executable { 0o755 } else { 0o644 }));
+    }
+    fs_err::create_dir_all(to)?;
+    for entry in from.read_dir_utf8()? {
+        let entry = entry?;
+        copy_tree(entry.path(), &to.join(entry.file_name()), root)?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Utf8Path, to: &Utf8Path, mode: Option<u32>) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    fs_err::copy(from, to)?;
+    mode.map_or(Ok(()), |mode| set_mode(to, mode))
+}
+
+fn write(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    fs_err::write(path, bytes)?;
+    set_mode(path, mode)
+}
+
+fn set_mode(path: &Utf8Path, mode: u32) -> Result<()> {
+    Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
+}
+
+/// Gives everything below a folder, and the folder, one time; folders get 0755 whatever the umask, but for `tmp`.
+fn set_times(dir: &Utf8Path, time: FileTime) -> Result<()> {
+    for entry in dir.read_dir_utf8()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            set_times(entry.path(), time)?;
+        } else {
+            filetime::set_file_mtime(entry.path(), time)?;
+        }
+    }
+    let sticky = fs_err::metadata(dir)?.permissions().mode() & 0o1000 != 0;
+    if !sticky {
+        set_mode(dir, 0o755)?;
+    }
+    Ok(filetime::set_file_mtime(dir, time)?)
+}

@@ -1,0 +1,345 @@
+//! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
+//! Pure: a plan and the resolved bases in, text out.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::error::{Class, Failure, nearest};
+use crate::plan::{Image, ImagePlatform, Template};
+use crate::platform::Platform;
+
+/// A Dockerfile, and the values that can only come in as build arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    pub text: String,
+    pub build_args: IndexMap<String, String>,
+    /// The platforms whose stage has a RUN instruction.
+    pub run: Vec<Platform>,
+}
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("scratch", include_str!("../../templates/dockerfile/scratch.j2")),
+    ("distroless-static", include_str!("../../templates/dockerfile/distroless-static.j2")),
+    ("distroless-cc", include_str!("../../templates/dockerfile/distroless-cc.j2")),
+    ("debian", include_str!("../../templates/dockerfile/debian.j2")),
+    ("alpine", include_str!("../../templates/dockerfile/alpine.j2")),
+    ("contents", include_str!("../../templates/dockerfile/contents.j2")),
+    ("config", include_str!("../../templates/dockerfile/config.j2")),
+];
+
+/// What a template can use: name, type, meaning. Printed by `cargo multiarch dockerfile --variables`.
+pub const VARIABLES: &[(&str, &str, &str)] = &[
+    ("stage", "string", "the name that the template's last stage must have: FROM … AS {{ stage }}"),
+    ("base", "string", "the base, pinned to its digest"),
+    ("image", "string", "the image's name"),
+    ("version", "string", "the package's version"),
+    ("platform", "string", "linux/arm/v7"),
+    ("os", "string", "linux"),
+    ("architecture", "string", "arm"),
+    ("variant", "string or none", "v7"),
+    ("triple", "string", "the target triple that was compiled for"),
+    ("binaries", "list of {name, source, target}", "source is in the build context, target in the image"),
+    ("files", "list of {source, target, mode}", "the configured files; mode is octal, or none for a folder"),
+    ("args", "list of strings", "build arguments that env and labels refer to: ARG each before them"),
+    ("env", "list of {name, value, quoted}", "quoted is ready to stand after `ENV name=`"),
+    ("labels", "list of {name, value, quoted}", "quoted is ready to stand after `LABEL name=`"),
+    ("expose", "list of strings", "ports"),
+    ("volumes", "list of strings", "paths"),
+    ("user", "string or none", "user[:group]"),
+    ("workdir", "string or none", "a path"),
+    ("stop_signal", "string or none", "SIGTERM"),
+    ("healthcheck", "{options, cmd} or none", "options are HEALTHCHECK's own flags"),
+    ("entrypoint", "list of strings", "the exec form"),
+    ("cmd", "list of strings or none", "the exec form"),
+];
+
+/// What a template can call on a value, and the parts it can include. Printed below [`VARIABLES`].
+pub const HELPERS: &[(&str, &str)] = &[
+    ("{% include \"contents\" %}", "COPY of the binaries and files"),
+    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, WORKDIR, USER, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
+    ("COPY rootfs/ /", "what a scratch image needs: passwd and group, /tmp, CA certificates"),
+    ("{{ text | quote }}", "a word for ENV, LABEL, WORKDIR and the like, taken literally"),
+    ("{{ list | exec }}", "the JSON form for ENTRYPOINT, CMD and RUN"),
+    ("{{ list | paths }}", "the JSON form for COPY and VOLUME, `$` taken literally"),
+];
+
+#[derive(Serialize)]
+struct Variables<'a> {
+    stage: String,
+    base: &'a str,
+    image: &'a str,
+    version: String,
+    platform: &'static str,
+    os: &'static str,
+    architecture: &'static str,
+    variant: Option<&'static str>,
+    triple: &'a str,
+    binaries: Vec<Copied>,
+    files: Vec<Copied>,
+    args: Vec<String>,
+    env: Vec<Item<'a>>,
+    labels: Vec<Item<'a>>,
+    expose: &'a [String],
+    volumes: &'a [String],
+    user: Option<&'a str>,
+    workdir: Option<&'a str>,
+    stop_signal: Option<&'a str>,
+    healthcheck: Option<Check<'a>>,
+    entrypoint: &'a [String],
+    cmd: Option<&'a [String]>,
+}
+
+/// Something that is copied into the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    name: String,
+    /// Relative to the build context.
+    pub source: String,
+    target: String,
+    mode: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    name: &'a str,
+    value: &'a str,
+    quoted: String,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    options: Vec<String>,
+    cmd: &'a [String],
+}
+
+/// The binaries of a platform, as they are staged and copied.
+pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
+    let staged = |name: &str| format!("{}/{name}", platform.platform);
+    let copied = |binary: &crate::plan::Binary| Copied {
+        name: binary.name.clone(),
+        source: staged(&binary.name),
+        target: binary.path(),
+        mode: Some("0755".to_owned()),
+    };
+    platform.binaries.iter().map(copied).collect()
+}
+
+/// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
+pub fn files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<Copied> {
+    let copied = |(index, file): (usize, &crate::plan::FileEntry)| {
+        let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+        Copied {
+            source: format!("{}/files/{index}/{name}", platform.platform),
+            name,
+            target: file.to.clone(),
+            mode: mode_of(&file.from).map(|mode| file.mode.clone().unwrap_or(mode)),
+        }
+    };
+    platform.files.iter().enumerate().map(copied).collect()
+}
+
+/// Renders an image's Dockerfile. `bases` has the pinned form of each base that was resolved.
+pub fn render(
+    image: &Image,
+    bases: &BTreeMap<(String, Platform), String>,
+    read_template: &dyn Fn(&camino::Utf8Path) -> anyhow::Result<String>,
+    mode_of: &dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<Dockerfile> {
+    let mut result = Dockerfile { text: String::new(), build_args: IndexMap::new(), run: Vec::new() };
+    for platform in &image.platforms {
+        let pinned = bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base);
+        let variables = variables(image, platform, pinned, mode_of, &mut result.build_args);
+        let (name, source) = match &platform.template {
+            Template::BuiltIn(name) => (format!("template {name}"), built_in(name).to_owned()),
+            Template::File(path) => (path.to_string(), read_template(path)?),
+        };
+        let text = render_template(&name, &source, &variables)?;
+        check_stage(&name, &text, &variables.stage)?;
+        if instructions(&text).any(|word| word.eq_ignore_ascii_case("RUN")) {
+            result.run.push(platform.platform);
+        }
+        result.text.push_str(text.trim_end());
+        result.text.push_str("\n\n");
+    }
+    result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
+    Ok(result)
+}
+
+fn built_in(name: &str) -> &'static str {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).unwrap_or_default()
+}
+
+fn variables<'a>(
+    image: &'a Image,
+    platform: &'a ImagePlatform,
+    base: &'a str,
+    mode_of: &dyn Fn(&str) -> Option<String>,
+    build_args: &mut IndexMap<String, String>,
+) -> Variables<'a> {
+    let config = &platform.container;
+    let mut args = Vec::new();
+    let mut items = |map: &'a IndexMap<String, String>| -> Vec<Item<'a>> {
+        map.iter()
+            .map(|(name, value)| {
+                // An instruction ends at the line's end, whatever the quotes: such a value comes in from outside.
+                let quoted = match value.contains(['\n', '\r']) {
+                    false => quote(value),
+                    true => {
+                        let arg = format!("MULTIARCH_VALUE_{}", build_args.len());
+                        build_args.insert(arg.clone(), value.clone());
+                        let quoted = format!("\"${arg}\"");
+                        args.push(arg);
+                        quoted
+                    }
+                };
+                Item { name, value, quoted }
+            })
+            .collect()
+    };
+    let env = items(&config.env);
+    let labels = items(&config.labels);
+    Variables {
+        stage: format!("platform-{}", platform.platform.stage_suffix()),
+        base,
+        image: &image.name,
+        version: image.version.to_string(),
+        platform: platform.platform.name(),
+        os: platform.platform.os(),
+        architecture: platform.platform.architecture(),
+        variant: platform.platform.variant(),
+        triple: &platform.build.triple,
+        binaries: binaries(platform),
+        files: files(platform, mode_of),
+        args,
+        env,
+        labels,
+        expose: &config.expose,
+        volumes: &config.volumes,
+        user: config.user.as_deref(),
+        workdir: config.workdir.as_deref(),
+        stop_signal: config.stop_signal.as_deref(),
+        healthcheck: config.healthcheck.as_ref().map(|check| Check { options: health_options(check), cmd: &check.cmd }),
+        entrypoint: &config.entrypoint,
+        cmd: config.cmd.as_deref(),
+    }
+}
+
+fn health_options(check: &crate::plan::Healthcheck) -> Vec<String> {
+    let retries = check.retries.map(|retries| retries.to_string());
+    [
+        ("interval", &check.interval),
+        ("timeout", &check.timeout),
+        ("start-period", &check.start_period),
+        ("retries", &retries),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)))
+    .collect()
+}
+
+fn render_template(name: &str, source: &str, variables: &Variables<'_>) -> anyhow::Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_debug(true);
+    environment.add_filter("quote", |text: String| quote(&text));
+    environment.add_filter("exec", |list: Value| json(&list, str::to_owned));
+    environment.add_filter("paths", |list: Value| json(&list, |path| path.replace('\\', "\\\\").replace('$', "\\$")));
+    for part in ["contents", "config"] {
+        environment.add_template(part, built_in(part))?;
+    }
+    environment.add_template(name, source).map_err(|error| explain(&error, name, source))?;
+    let rendered = environment.get_template(name)?.render(Value::from(Serde(variables)));
+    Ok(rendered.map_err(|error| explain(&error, name, source))?)
+}
+
+/// Names the template, the line and, for an unknown variable, the nearest that there is.
+fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
+    let place = error.name().unwrap_or(name);
+    let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
+    let code = error.range().and_then(|range| source.get(range)).filter(|_| place == name).unwrap_or_default();
+    if error.kind() != ErrorKind::UndefinedError {
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        return Failure::new(Class::Config, format!("{place}{line}: {}{detail}", error.kind()))
+            .hint("the template language is Jinja's: https://docs.rs/minijinja/latest/minijinja/syntax/");
+    }
+    let failure = Failure::new(Class::Config, format!("{place}{line}: unknown variable '{code}'"));
+    match nearest(code, VARIABLES.iter().map(|(name, _, _)| *name)) {
+        Some(near) => failure.hint(format!("did you mean '{near}'?")),
+        None => failure,
+    }
+    .hint("see them all with `cargo multiarch dockerfile --variables`")
+}
+
+/// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").
+fn quote(text: &str) -> String {
+    let escaped: String = text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\"")
+}
+
+fn json(list: &Value, change: impl Fn(&str) -> String) -> Result<String, minijinja::Error> {
+    let words: Vec<String> = list.try_iter()?.map(|word| change(&word.to_string())).collect();
+    Ok(serde_json::Value::from(words).to_string())
+}
+
+/// The first word of every instruction.
+fn instructions(text: &str) -> impl Iterator<Item = &str> {
+    let mut continued = false;
+    text.lines().filter_map(move |line| {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            return None;
+        }
+        let first = !std::mem::replace(&mut continued, trimmed.ends_with('\\'));
+        trimmed.split_whitespace().next().filter(|_| first)
+    })
+}
+
+fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
+    let last = text.lines().rfind(|line| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM")));
+    let words: Vec<&str> = last.unwrap_or_default().split_whitespace().collect();
+    match words[..] {
+        [.., r#as, last] if r#as.eq_ignore_ascii_case("AS") && last == stage => Ok(()),
+        _ => Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
+            .hint("begin it with: FROM {{ base }} AS {{ stage }}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting() {
+        for (text, quoted) in [
+            ("plain", r#""plain""#),
+            (r#"say "hi""#, r#""say \"hi\"""#),
+            ("$HOME ${x}", r#""\$HOME \${x}""#),
+            (r"back\slash\", r#""back\\slash\\""#),
+            ("", r#""""#),
+        ] {
+            assert_eq!(quote(text), quoted);
+        }
+        assert_eq!(json(&Value::from(vec!["a b", "q\"$x"]), str::to_owned).unwrap(), r#"["a b","q\"$x"]"#);
+    }
+
+    #[test]
+    fn run_is_found_where_it_is_an_instruction() {
+        let words = |text| instructions(text).collect::<Vec<_>>();
+        assert_eq!(words("FROM a\n# RUN x\nCOPY a \\\n  RUN b\nrun x && \\\n # c\n y\n"), ["FROM", "COPY", "run"]);
+    }
+
+    #[test]
+    fn stages_must_be_named() {
+        assert!(check_stage("t", "FROM a AS s1\nFROM s1 as want\nRUN x", "want").is_ok());
+        assert!(check_stage("t", "FROM a AS want\nFROM b", "want").is_err());
+        assert!(check_stage("t", "", "want").is_err());
+    }
+}

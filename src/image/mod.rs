@@ -1,0 +1,30 @@
+//! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
+//! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
+
+pub mod buildx;
+pub mod context;
+pub mod dockerfile;
+pub mod layout;
+pub mod qemu;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use crate::plan::{Image, Plan};
+use crate::platform::Platform;
+
+/// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
+pub type Bases = BTreeMap<(String, Platform), String>;
+
+/// Renders the Dockerfile of an image of the plan.
+pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<dockerfile::Dockerfile> {
+    let read = |path: &camino::Utf8Path| {
+        fs_err::read_to_string(path).map_err(anyhow::Error::from).context(crate::error::Failure::new(
+            crate::error::Class::Config,
+            format!("image '{}': its template cannot be read", image.name),
+        ))
+    };
+    dockerfile::render(image, bases, &read, &|from| context::mode_of(&plan.root, from))
+        .with_context(|| format!("image '{}'", image.name))
+}

@@ -1,0 +1,96 @@
+//! `cargo multiarch`: a Rust workspace in, one multi-platform container image tag out.
+//!
+//! The map, in the order in which data flows (no step knows its caller):
+//!
+//! - [`cli`]: what was typed
+//! - [`plan`]: what is wanted, from flags, environment and configuration; pure data from here on
+//! - [`compile`]: binaries, by one cargo process for all target triples
+//! - [`image`]: an OCI layout of them, by `docker buildx`
+//! - [`verify`]: is it what it says, from the bytes
+//! - [`publish`]: the registry, before and after
+//! - [`report`]: what came of it, for people and for programs
+//!
+//! [`pipeline`] is the story. [`platform`] is the one table of architectures, [`process`] the one place that starts
+//! programs, [`ui`] the one that writes to the terminal, [`error`] what a failure is made of.
+
+pub mod cli;
+pub mod compile;
+pub mod error;
+pub mod image;
+pub mod pipeline;
+pub mod plan;
+pub mod platform;
+pub mod process;
+pub mod publish;
+pub mod report;
+pub mod ui;
+pub mod verify;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use cli::{Cli, Command};
+use ui::Ui;
+
+/// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
+pub fn run(mut args: Vec<OsString>) -> ExitCode {
+    if let Some(zig) = zig_tool(&args) {
+        return match zig.execute() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                Ui::new(0, ui::Color::Auto).error(&error);
+                ExitCode::FAILURE
+            }
+        };
+    }
+    // cargo runs `cargo-multiarch multiarch …`.
+    if args.get(1).is_some_and(|arg| arg == "multiarch") {
+        args.remove(1);
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason to panic over the help text.
+            let _ = error.print();
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default());
+    let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
+        Command::Publish(args) => pipeline::publish(args, &ui),
+        Command::Build(args) => pipeline::build(args, &ui),
+        Command::Plan(args) => pipeline::plan(args, &ui),
+        Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error::class_of(&error).exit_code())
+        }
+    }
+}
+
+/// The compiler or linker that cargo-zigbuild's wrapper scripts run this very program as: `… zig cc -- ARGS`,
+/// or `ar` and `lib` by the name it is called with.
+fn zig_tool(args: &[OsString]) -> Option<cargo_zigbuild::Zig> {
+    #[derive(Parser)]
+    struct Tool {
+        #[command(subcommand)]
+        zig: cargo_zigbuild::Zig,
+    }
+    let name = Path::new(args.first()?).file_stem()?.to_str()?;
+    let rest = || args.get(1..).unwrap_or_default().iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match name {
+        "ar" => Some(cargo_zigbuild::Zig::Ar { args: rest() }),
+        "lib" => Some(cargo_zigbuild::Zig::Lib { args: rest() }),
+        name if name.ends_with("dlltool") => Some(cargo_zigbuild::Zig::Dlltool { args: rest() }),
+        _ if args.get(1)? == "zig" => Tool::try_parse_from(&args[1..]).ok().map(|tool| tool.zig),
+        _ => None,
+    }
+}

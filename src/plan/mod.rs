@@ -1,0 +1,187 @@
+//! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
+//! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
+
+pub mod config;
+pub mod git;
+mod resolve;
+mod settings;
+pub mod tags;
+mod workspace;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8PathBuf;
+use indexmap::IndexMap;
+use serde::Serialize;
+
+pub use config::{FileEntry, Healthcheck, LinkerChoice};
+pub use git::Commit;
+pub use resolve::{Request, resolve};
+pub use settings::Sources;
+pub use workspace::{Package, Selection, Workspace};
+
+use crate::platform::Platform;
+
+/// Everything that a run will do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The folder of the workspace's manifest; the root of every relative path in the configuration.
+    pub root: Utf8PathBuf,
+    pub manifest_path: Utf8PathBuf,
+    /// cargo's target directory.
+    pub target_dir: Utf8PathBuf,
+    pub commit: Option<Commit>,
+    /// Seconds since the epoch: the time that files in images carry.
+    pub source_date_epoch: u64,
+    /// cargo's `--locked`.
+    pub locked: bool,
+    /// cargo's `--offline`.
+    pub offline: bool,
+    /// cargo's `--jobs`.
+    pub jobs: Option<u32>,
+    pub builder: Option<String>,
+    /// In the order of the configuration.
+    pub images: Vec<Image>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// The folder that holds what the tool makes: staged contexts, layouts and binaries.
+    pub fn work_dir(&self) -> Utf8PathBuf {
+        self.target_dir.join("multiarch")
+    }
+
+    /// The plan with every base's name and digest among the labels and, where all platforms share it, the annotations.
+    /// `bases` has the pinned form of each, by what is written and the platform.
+    pub fn with_bases(mut self, bases: &BTreeMap<(String, Platform), String>) -> Plan {
+        const NAME: &str = "org.opencontainers.image.base.name";
+        const DIGEST: &str = "org.opencontainers.image.base.digest";
+        for image in &mut self.images {
+            let mut shared = BTreeSet::new();
+            for platform in &mut image.platforms {
+                let pinned = bases.get(&(platform.base.clone(), platform.platform)).and_then(|pinned| pinned.split_once('@'));
+                shared.insert(pinned);
+                if let Some((name, digest)) = pinned {
+                    platform.container.labels.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
+                    platform.container.labels.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+                }
+            }
+            if let [Some((name, digest))] = shared.into_iter().collect::<Vec<_>>()[..] {
+                image.annotations.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
+                image.annotations.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            }
+        }
+        self
+    }
+
+    /// The target triples of all images, each once.
+    pub fn triples(&self) -> BTreeSet<&str> {
+        self.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.build.triple.as_str()).collect()
+    }
+}
+
+/// One image: an index of platforms under one or more names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Image {
+    pub name: String,
+    /// The package that version, labels and annotations come from.
+    pub package: String,
+    pub version: semver::Version,
+    /// `registry/name` for every registry; empty when nothing is pushed.
+    pub repositories: Vec<String>,
+    pub tags: Vec<String>,
+    /// Of the index.
+    pub annotations: IndexMap<String, String>,
+    /// In the order of the platform table.
+    pub platforms: Vec<ImagePlatform>,
+    pub buildx: BuildxOptions,
+}
+
+impl Image {
+    /// `repository:tag` for every repository and tag.
+    pub fn references(&self) -> impl Iterator<Item = String> {
+        self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
+    }
+}
+
+/// One platform of an image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImagePlatform {
+    pub platform: Platform,
+    pub build: BuildSettings,
+    pub binaries: Vec<Binary>,
+    /// As it was written: `scratch`, or a reference.
+    pub base: String,
+    pub template: Template,
+    pub files: Vec<FileEntry>,
+    pub container: ContainerConfig,
+}
+
+/// A binary target, and the package that has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Binary {
+    pub name: String,
+    pub package: String,
+}
+
+impl Binary {
+    /// Where the binary is in the image.
+    pub fn path(&self) -> String {
+        format!("/usr/local/bin/{}", self.name)
+    }
+}
+
+/// How the binaries of one platform are compiled. Platforms with equal settings share a cargo process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BuildSettings {
+    pub triple: String,
+    pub profile: String,
+    pub features: Vec<String>,
+    pub all_features: bool,
+    pub no_default_features: bool,
+    /// The flags of this tool's configuration and of the platform's variant, to be added to the user's own.
+    pub rustflags: Vec<String>,
+    /// Variables for cargo and what it runs.
+    pub env: Vec<(String, String)>,
+    pub linker: Option<LinkerChoice>,
+    /// The highest glibc that may be asked for, `2.28`; zig only.
+    pub glibc: Option<String>,
+}
+
+/// What becomes the image's config (image-spec, config.md).
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ContainerConfig {
+    pub env: IndexMap<String, String>,
+    pub labels: IndexMap<String, String>,
+    pub entrypoint: Vec<String>,
+    pub cmd: Option<Vec<String>>,
+    pub expose: Vec<String>,
+    pub volumes: Vec<String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub stop_signal: Option<String>,
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// What is handed to `docker buildx build` as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BuildxOptions {
+    pub build_args: IndexMap<String, String>,
+    pub cache_from: Vec<String>,
+    pub cache_to: Vec<String>,
+    pub provenance: Option<String>,
+    pub sbom: Option<String>,
+    pub secrets: Vec<String>,
+    pub args: Vec<String>,
+}
+
+/// Where the Dockerfile stage of a platform comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Template {
+    /// One of the tool's own, by name.
+    BuiltIn(&'static str),
+    /// The user's, by absolute path.
+    File(Utf8PathBuf),
+}

@@ -1,0 +1,144 @@
+//! Tags from templates. Pure: a version and a commit in, the tags out.
+
+use minijinja::{Environment, UndefinedBehavior, context};
+use semver::Version;
+
+use super::git::Commit;
+use crate::error::{Class, Failure};
+
+/// The tags of an image, in the order they were written, and a note for each that was left out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tags {
+    pub tags: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Renders tag templates. `asked` says that they were given for this run (by flag or environment),
+/// not as the standing policy of a configuration file: then `latest` moves whatever the version.
+pub fn render(templates: &[String], asked: bool, version: &Version, commit: Option<&Commit>) -> Result<Tags, Failure> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let variables = context! {
+        // Semantic Versioning's build metadata has a `+`, which no tag may have.
+        version => version.to_string().replace('+', "-"),
+        major => version.major,
+        minor => version.minor,
+        patch => version.patch,
+        pre => version.pre.as_str(),
+        git => context! {
+            sha => commit.map(|commit| commit.sha.clone()).unwrap_or_default(),
+            short => commit.map(|commit| commit.sha.chars().take(7).collect::<String>()).unwrap_or_default(),
+            tag => text(commit.and_then(|commit| commit.tag.as_ref())),
+            branch => text(commit.and_then(|commit| commit.branch.as_ref())).replace('/', "-"),
+        },
+    };
+    let unwanted = match commit {
+        _ if asked => None,
+        _ if !version.pre.is_empty() => Some(format!("{version} is a pre-release")),
+        Some(commit) if commit.dirty => Some("the work tree has changes that are not committed".to_owned()),
+        _ => None,
+    };
+    let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
+    for template in templates {
+        let tag = environment.render_str(template, &variables).map_err(|error| {
+            Failure::new(Class::Config, format!("tag template '{template}': {}", reason(&error)))
+                .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
+        })?;
+        let tag = tag.trim();
+        match &unwanted {
+            _ if tag.is_empty() => result.notes.push(format!("tag '{template}' is empty here and left out")),
+            Some(why) if tag == "latest" => {
+                result.notes.push(format!("tag 'latest' stays where it is: {why} (`--tag latest` moves it)"));
+            }
+            _ if !is_valid(tag) => {
+                return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag"))
+                    .hint("a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'"));
+            }
+            _ if result.tags.iter().any(|other| other == tag) => {}
+            _ => result.tags.push(tag.to_owned()),
+        }
+    }
+    if result.tags.is_empty() {
+        return Err(Failure::new(Class::Config, format!("no tag is left of {templates:?}: {}", result.notes.join("; ")))
+            .hint("give one with `--tag NAME`"));
+    }
+    Ok(result)
+}
+
+/// minijinja's own words, without the name that it makes up for the template.
+fn reason(error: &minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
+}
+
+/// The grammar of a tag (distribution-spec, "Pulling manifests").
+fn is_valid(tag: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(dirty: bool) -> Commit {
+        Commit {
+            sha: "0123456789abcdef0123456789abcdef01234567".into(),
+            time: 7,
+            tag: None,
+            branch: Some("feature/x".into()),
+            dirty,
+        }
+    }
+
+    fn tags(templates: &[&str], asked: bool, version: &str, commit: Option<&Commit>) -> Result<Tags, Failure> {
+        let templates: Vec<String> = templates.iter().map(|t| (*t).to_owned()).collect();
+        render(&templates, asked, &version.parse().unwrap(), commit)
+    }
+
+    #[test]
+    fn templates() {
+        for (template, version, expected) in [
+            ("{{version}}", "1.2.3", "1.2.3"),
+            ("{{major}}.{{minor}}", "1.2.3", "1.2"),
+            ("v{{ version }}", "1.2.3-rc.1+b5", "v1.2.3-rc.1-b5"),
+            ("{{patch}}-{{pre}}", "1.2.3-rc.1", "3-rc.1"),
+            ("{{git.short}}", "1.2.3", "0123456"),
+            ("{{git.sha}}", "1.2.3", "0123456789abcdef0123456789abcdef01234567"),
+            ("{{git.branch}}", "1.2.3", "feature-x"),
+            ("{% if pre %}next{% else %}stable{% endif %}", "1.2.3", "stable"),
+        ] {
+            assert_eq!(tags(&[template], false, version, Some(&commit(false))).unwrap().tags, [expected], "{template}");
+        }
+    }
+
+    #[test]
+    fn latest_moves_only_for_a_clean_release_or_when_asked_for() {
+        let both = &["{{version}}", "latest"];
+        let clean = commit(false);
+        assert_eq!(tags(both, false, "1.0.0", Some(&clean)).unwrap().tags, ["1.0.0", "latest"]);
+        assert_eq!(tags(both, false, "1.0.0", None).unwrap().tags, ["1.0.0", "latest"]);
+        assert_eq!(tags(both, false, "1.0.0-rc.1", Some(&clean)).unwrap().tags, ["1.0.0-rc.1"]);
+        assert_eq!(tags(both, false, "1.0.0", Some(&commit(true))).unwrap().tags, ["1.0.0"]);
+        assert_eq!(tags(both, true, "1.0.0-rc.1", Some(&commit(true))).unwrap().tags, ["1.0.0-rc.1", "latest"]);
+        assert!(tags(both, false, "1.0.0-rc.1", Some(&clean)).unwrap().notes[0].contains("pre-release"));
+    }
+
+    #[test]
+    fn empty_ones_are_dropped_and_none_left_is_an_error() {
+        assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", Some(&commit(false))).unwrap().tags, ["a"]);
+        let failure = tags(&["{{git.tag}}"], false, "1.0.0", None).unwrap_err();
+        assert!(failure.to_string().starts_with("no tag is left of"), "{failure}");
+    }
+
+    #[test]
+    fn bad_ones() {
+        for (template, message) in [
+            ("a b", "'a b' is not a tag"),
+            (".a", "'.a' is not a tag"),
+            ("{{ verison }}", "tag template '{{ verison }}': undefined value"),
+        ] {
+            assert_eq!(tags(&[template], false, "1.0.0", None).unwrap_err().to_string(), message);
+        }
+    }
+}

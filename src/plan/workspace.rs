@@ -1,0 +1,142 @@
+//! The workspace as cargo knows it: the one call of `cargo metadata` and what is used of its answer.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::MetadataCommand;
+use semver::Version;
+
+use crate::error::{Class, Failure};
+
+/// The packages of a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workspace {
+    pub root: Utf8PathBuf,
+    pub manifest_path: Utf8PathBuf,
+    pub target_dir: Utf8PathBuf,
+    /// All members.
+    pub packages: Vec<Package>,
+    /// What cargo would build here with no `-p`: the package of the current folder, or the default members.
+    pub selected: Vec<String>,
+}
+
+/// A member of the workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    pub name: String,
+    pub version: Version,
+    pub manifest_path: Utf8PathBuf,
+    /// The names of the binary targets.
+    pub bins: Vec<String>,
+    pub description: Option<String>,
+    pub license: Option<String>,
+    pub repository: Option<String>,
+    pub homepage: Option<String>,
+}
+
+/// What cargo is told about the workspace.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    pub manifest_path: Option<Utf8PathBuf>,
+    /// `-p`
+    pub packages: Vec<String>,
+    pub offline: bool,
+}
+
+impl Workspace {
+    /// Asks cargo. `current_dir` decides which package is meant, as it does for `cargo build`.
+    pub fn load(selection: &Selection, current_dir: &Utf8Path) -> Result<Workspace> {
+        let mut command = MetadataCommand::new();
+        command.no_deps().current_dir(current_dir);
+        if let Some(path) = &selection.manifest_path {
+            if !current_dir.join(path).is_file() {
+                return Err(Failure::new(Class::Config, format!("there is no manifest '{path}'")).into());
+            }
+            command.manifest_path(path);
+        }
+        if selection.offline {
+            command.other_options(["--offline".to_owned()]);
+        }
+        let metadata = command.exec().map_err(explain)?;
+        let packages: Vec<Package> = metadata.workspace_packages().into_iter().map(Package::from).collect();
+        let here = match &selection.manifest_path {
+            Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
+            None => current_dir.to_owned(),
+        };
+        let selected = match &selection.packages[..] {
+            [] => default_packages(&metadata, &packages, &here),
+            names => names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?,
+        };
+        Ok(Workspace {
+            manifest_path: metadata.workspace_root.join("Cargo.toml"),
+            root: metadata.workspace_root.clone(),
+            target_dir: metadata.target_directory.clone(),
+            packages,
+            selected,
+        })
+    }
+
+    pub fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// The package that has a binary of this name.
+    pub fn package_of(&self, bin: &str) -> Option<&Package> {
+        let has = |package: &&Package| package.bins.iter().any(|name| name == bin);
+        let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has);
+        selected.or_else(|| self.packages.iter().find(has))
+    }
+}
+
+/// The package whose folder (or a folder below it) is the current one, else the default members.
+fn default_packages(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &Utf8Path) -> Vec<String> {
+    let folder = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let inside = packages
+        .iter()
+        .filter(|package| here.starts_with(folder(package)) && folder(package) != metadata.workspace_root)
+        .max_by_key(|package| folder(package).as_str().len());
+    match inside {
+        Some(package) => vec![package.name.clone()],
+        None => metadata.workspace_default_packages().iter().map(|package| package.name.to_string()).collect(),
+    }
+}
+
+fn find(packages: &[Package], name: &str) -> Result<String, Failure> {
+    if packages.iter().any(|package| package.name == name) {
+        return Ok(name.to_owned());
+    }
+    let names = packages.iter().map(|package| package.name.as_str());
+    let failure = Failure::new(Class::Config, format!("the workspace has no package '{name}'"));
+    Err(match crate::error::nearest(name, names.clone()) {
+        Some(near) => failure.hint(format!("did you mean '{near}'?")),
+        None => failure.hint(format!("its packages are: {}", names.collect::<Vec<_>>().join(", "))),
+    })
+}
+
+impl From<&cargo_metadata::Package> for Package {
+    fn from(package: &cargo_metadata::Package) -> Self {
+        let bins = package.targets.iter().filter(|target| target.is_bin()).map(|target| target.name.clone()).collect();
+        Package {
+            name: package.name.to_string(),
+            version: package.version.clone(),
+            manifest_path: package.manifest_path.clone(),
+            bins,
+            description: package.description.clone().filter(|text| !text.is_empty()),
+            license: package.license.clone(),
+            repository: package.repository.clone(),
+            homepage: package.homepage.clone(),
+        }
+    }
+}
+
+/// cargo's own words, and where there is no manifest what to do.
+fn explain(error: cargo_metadata::Error) -> anyhow::Error {
+    let cargo_metadata::Error::CargoMetadata { stderr } = error else {
+        return Failure::new(Class::Toolchain, format!("cannot run `cargo metadata`: {error}")).into();
+    };
+    let message = stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(stderr.trim());
+    let failure = Failure::new(Class::Config, message.to_owned());
+    match message.starts_with("could not find `Cargo.toml`") {
+        true => failure.hint("run it inside a Rust package, or give `--manifest-path path/to/Cargo.toml`").into(),
+        false => Failure::new(Class::Config, stderr.trim().trim_start_matches("error: ").to_owned()).into(),
+    }
+}

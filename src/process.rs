@@ -1,0 +1,287 @@
+//! The only place that starts programs (over `duct`). A command prints as a line to paste into a shell;
+//! its status is checked here, and its own words are in the error. Ctrl-C stops whatever runs.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Class, Failure};
+
+/// The process groups of the children that run now, so that Ctrl-C reaches them and what they started.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// A program to run, with what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    /// `None` removes the variable.
+    env: Vec<(OsString, Option<OsString>)>,
+    dir: Option<PathBuf>,
+}
+
+/// What a finished program left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A line of a running program's output, without its line feed.
+#[derive(Debug)]
+pub enum Line {
+    Stdout(String),
+    Stderr(String),
+}
+
+impl Cmd {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    #[must_use]
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Runs to the end; the standard output, or an error with the program's own words.
+    pub fn read(&self) -> Result<String> {
+        let output = self.output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(anyhow::anyhow!("`{self}` failed ({}): {}", output.status, output.stderr.trim()))
+    }
+
+    /// Runs to the end whatever the status.
+    pub fn output(&self) -> Result<Output> {
+        let mut out = String::new();
+        let mut err = String::new();
+        let status = self.stream(|line| {
+            let (text, line) = match line {
+                Line::Stdout(line) => (&mut out, line),
+                Line::Stderr(line) => (&mut err, line),
+            };
+            text.push_str(&line);
+            text.push('\n');
+        })?;
+        Ok(Output { status, stdout: out, stderr: err })
+    }
+
+    /// Runs, hands every line to `on_line` as it comes, and returns the status.
+    pub fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        check_interrupt()?;
+        let (stdout, stdout_writer) = io::pipe()?;
+        let (stderr, stderr_writer) = io::pipe()?;
+        let handle = {
+            // The expression owns the write ends: it must be gone before the readers can see the end of file.
+            let expression = self
+                .expression()
+                .stdin_null()
+                .stdout_file(stdout_writer)
+                .stderr_file(stderr_writer)
+                .unchecked()
+                .before_spawn(|command| {
+                    command.process_group(0);
+                    Ok(())
+                });
+            expression.start().with_context(|| format!("cannot run `{}`", self.program.to_string_lossy()))?
+        };
+        let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
+        let _running = group.map(Running::new);
+
+        let (sender, lines) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let other = sender.clone();
+            scope.spawn(move || read_lines(stdout, |line| sender.send(Line::Stdout(line)).is_ok()));
+            scope.spawn(move || read_lines(stderr, |line| other.send(Line::Stderr(line)).is_ok()));
+            for line in lines {
+                on_line(line);
+            }
+        });
+        let status = handle.into_output()?.status;
+        check_interrupt()?;
+        Ok(status)
+    }
+
+    fn expression(&self) -> duct::Expression {
+        let mut expression = duct::cmd(&self.program, &self.args);
+        for (name, value) in &self.env {
+            expression = match value {
+                Some(value) => expression.env(name, value),
+                None => expression.env_remove(name),
+            };
+        }
+        match &self.dir {
+            Some(dir) => expression.dir(dir),
+            None => expression,
+        }
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.env {
+            let name = name.to_string_lossy();
+            match value {
+                Some(_) if is_secret(&name) => write!(f, "{name}=… ")?,
+                Some(value) => write!(f, "{name}={} ", quote(&value.to_string_lossy()))?,
+                None => write!(f, "env -u {name} ")?,
+            }
+        }
+        f.write_str(&quote(&self.program.to_string_lossy()))?;
+        let mut after_build_arg = false;
+        for arg in &self.args {
+            let arg = arg.to_string_lossy();
+            match arg.split_once('=') {
+                Some((name, _)) if after_build_arg && is_secret(name) => write!(f, " {name}=…")?,
+                _ => write!(f, " {}", quote(&arg))?,
+            }
+            after_build_arg = arg == "--build-arg";
+        }
+        Ok(())
+    }
+}
+
+/// Does a variable of this name probably hold a secret? Its value is then not printed.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"].iter().any(|word| name.contains(word))
+}
+
+/// Quotes a word for a POSIX shell, when it needs it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn read_lines(from: impl io::Read, mut send: impl FnMut(String) -> bool) {
+    let mut reader = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A read error means that the program is gone; its status tells the story.
+        if reader.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let text = String::from_utf8_lossy(&line);
+        if !send(text.trim_end_matches(['\n', '\r']).to_owned()) {
+            return;
+        }
+    }
+}
+
+/// Keeps a process group on the list while its leader runs.
+struct Running(Pid);
+
+impl Running {
+    fn new(group: Pid) -> Self {
+        running(|groups| groups.push(group));
+        Running(group)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        running(|groups| groups.retain(|group| *group != self.0));
+    }
+}
+
+fn running<T>(change: impl FnOnce(&mut Vec<Pid>) -> T) -> T {
+    change(&mut RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.
+/// A second signal kills the children and the program at once.
+pub fn stop_children_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        let again = INTERRUPTED.swap(true, Ordering::SeqCst);
+        let signal = if again { Signal::KILL } else { Signal::TERM };
+        for group in running(|groups| groups.clone()) {
+            // A group that has ended meanwhile is what we want.
+            let _ = kill_process_group(group, signal);
+        }
+        if again {
+            std::process::exit(Class::Interrupted.exit_code().into());
+        }
+    })
+    .context("cannot set the handler for Ctrl-C")
+}
+
+/// Fails when the user has asked to stop.
+pub fn check_interrupt() -> Result<(), Failure> {
+    match INTERRUPTED.load(Ordering::SeqCst) {
+        true => Err(Failure::new(Class::Interrupted, "interrupted")),
+        false => Ok(()),
+    }
+}
+
+/// The full path of a program on PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    which::which(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_as_a_shell_line_without_secrets() {
+        let cmd = Cmd::new("docker")
+            .args(["build", "--label", "a=it's $5", "--build-arg", "NPM_TOKEN=abc", "--build-arg", "X=1", ""])
+            .env("SOURCE_DATE_EPOCH", "7")
+            .env("CARGO_REGISTRY_TOKEN", "hush");
+        assert_eq!(
+            cmd.to_string(),
+            r"SOURCE_DATE_EPOCH=7 CARGO_REGISTRY_TOKEN=… docker build --label 'a=it'\''s $5' --build-arg NPM_TOKEN=… --build-arg X=1 ''"
+        );
+    }
+
+    #[test]
+    fn output_keeps_the_streams_and_the_status_apart() {
+        let output = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+        assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[test]
+    fn read_fails_with_the_programs_own_words() {
+        let error = Cmd::new("sh").args(["-c", "echo no luck >&2; exit 1"]).read().unwrap_err();
+        assert!(error.to_string().ends_with("no luck"), "{error}");
+        let error = Cmd::new("no-such-program").read().unwrap_err();
+        assert_eq!(error.to_string(), "cannot run `no-such-program`");
+    }
+}

@@ -1,0 +1,269 @@
+//! The registry, over `oci-client`: may I push, what does a base hold, what is served (distribution-spec).
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::manifest::OciDescriptor;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Reference, RegistryOperation};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use reqwest::StatusCode;
+
+use super::auth;
+use crate::error::{Class, Failure};
+
+const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const ALL_TYPES: [&str; 4] = [
+    INDEX_TYPES[0],
+    INDEX_TYPES[1],
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Waits before the second, third and fourth try of a request that may be repeated.
+const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// A client for all the registries of a run.
+pub struct Registry {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+    http: reqwest::Client,
+    plain_http: BTreeSet<String>,
+}
+
+/// What a reference leads to.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub digest: String,
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Served {
+    pub fn is_index(&self) -> bool {
+        INDEX_TYPES.contains(&self.media_type.as_str())
+    }
+
+    pub fn index(&self) -> Result<ImageIndex> {
+        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image index", self.digest))
+    }
+
+    pub fn manifest(&self) -> Result<ImageManifest> {
+        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image manifest", self.digest))
+    }
+}
+
+impl Registry {
+    /// A client that speaks HTTP to loopback registries among `references`' hosts, and HTTPS to all others.
+    pub fn new<'a>(references: impl IntoIterator<Item = &'a str>) -> Result<Registry> {
+        let hosts = references.into_iter().filter_map(|text| Some(text.parse::<Reference>().ok()?.resolve_registry().to_owned()));
+        let plain_http: BTreeSet<String> = hosts.filter(|host| is_loopback(host)).collect();
+        let client = Client::try_from(ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(plain_http.iter().cloned().collect()),
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            read_timeout: Some(READ_TIMEOUT),
+            user_agent: concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        })?;
+        Ok(Registry {
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            client,
+            http: reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()?,
+            plain_http,
+        })
+    }
+
+    /// Asks for an upload into a repository, and cancels it: the registry's own answer to "may I push?".
+    pub fn check_push(&self, repository: &str) -> Result<()> {
+        let reference: Reference = parse(repository)?;
+        let host = reference.resolve_registry().to_owned();
+        let credentials = auth::credentials(&host)?;
+        let scheme = if self.plain_http.contains(&host) { "http" } else { "https" };
+        let url = format!("{scheme}://{host}/v2/{}/blobs/uploads/", reference.repository());
+        self.retry(repository, || async {
+            let token = self.client.auth(&reference, &credentials, RegistryOperation::Push).await?;
+            let authorize = |request: reqwest::RequestBuilder| match (&token, &credentials) {
+                (Some(token), _) => request.bearer_auth(token),
+                (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),
+                (None, _) => request,
+            };
+            let response = authorize(self.http.post(&url)).send().await?;
+            let status = response.status();
+            if status != StatusCode::ACCEPTED {
+                let message = response.text().await.unwrap_or_default();
+                return Err(OciDistributionError::ServerError { code: status.as_u16(), url: url.clone(), message });
+            }
+            let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+            if let Some(upload) = location.and_then(|location| response.url().join(location).ok()) {
+                // An upload that is not cancelled expires by itself.
+                let _ = authorize(self.http.delete(upload)).send().await;
+            }
+            Ok(())
+        })
+    }
+
+    /// The manifest or index of a reference.
+    pub fn pull(&self, reference: &str) -> Result<Served> {
+        let parsed = parse(reference)?;
+        let credentials = auth::credentials(parsed.resolve_registry())?;
+        let (bytes, digest) =
+            self.retry(reference, || self.client.pull_manifest_raw(&parsed, &credentials, &ALL_TYPES))?;
+        let json: serde_json::Value =
+            serde_json::from_slice(&bytes).with_context(|| format!("{reference} is not a manifest"))?;
+        // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
+        let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
+        let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
+        Ok(Served { digest, media_type, bytes: bytes.to_vec() })
+    }
+
+    /// The config of a manifest in the same repository.
+    pub fn config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
+        Ok(serde_json::from_slice(&self.small_blob(repository, manifest.config())?)?)
+    }
+
+    fn small_blob(&self, repository: &str, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let reference = parse(repository)?;
+        let credentials = auth::credentials(reference.resolve_registry())?;
+        let wanted = OciDescriptor {
+            digest: descriptor.digest().to_string(),
+            size: i64::try_from(descriptor.size())?,
+            media_type: descriptor.media_type().to_string(),
+            ..OciDescriptor::default()
+        };
+        self.retry(repository, || async {
+            self.client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
+            let mut bytes = Vec::new();
+            self.client.pull_blob(&reference, &wanted, &mut bytes).await?;
+            Ok(bytes)
+        })
+    }
+
+    /// Runs an idempotent request, again after a back-off where the registry is only busy.
+    fn retry<T, F>(&self, reference: &str, request: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, OciDistributionError>>,
+    {
+        let mut waits = BACK_OFF.iter();
+        loop {
+            crate::process::check_interrupt()?;
+            match self.runtime.block_on(request()) {
+                Ok(result) => return Ok(result),
+                Err(error) => match waits.next() {
+                    Some(wait) if is_transient(&error) => std::thread::sleep(*wait),
+                    _ => return Err(explain(&error, reference).into()),
+                },
+            }
+        }
+    }
+}
+
+fn parse(reference: &str) -> Result<Reference, Failure> {
+    reference.parse().map_err(|error| Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}")))
+}
+
+/// `localhost`, `127.0.0.0/8` or `[::1]`, with or without a port: Docker's rule for plain HTTP.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn status_of(error: &OciDistributionError) -> Option<u16> {
+    match error {
+        OciDistributionError::ServerError { code, .. } => Some(*code),
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => Some(401),
+        OciDistributionError::ImageManifestNotFoundError(_) => Some(404),
+        OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
+        OciDistributionError::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|error| {
+            use oci_client::errors::OciErrorCode::{Denied, ManifestUnknown, NameUnknown, Toomanyrequests, Unauthorized};
+            match error.code {
+                Unauthorized => Some(401),
+                Denied => Some(403),
+                ManifestUnknown | NameUnknown => Some(404),
+                Toomanyrequests => Some(429),
+                _ => None,
+            }
+        }),
+        _ => None,
+    }
+}
+
+fn is_transient(error: &OciDistributionError) -> bool {
+    match status_of(error) {
+        Some(code) => code == 429 || code >= 500,
+        None => matches!(error, OciDistributionError::RequestError(error) if error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout())),
+    }
+}
+
+/// What a registry's answer means, and what to do.
+fn explain(error: &OciDistributionError, reference: &str) -> Failure {
+    let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
+    let failure = |what: String| Failure::new(Class::Registry, what);
+    if let OciDistributionError::RequestError(error) = error {
+        if error.is_timeout() {
+            return failure(format!("registry {host} does not answer")).hint("check the network, or try again");
+        }
+        if error.is_connect() {
+            return failure(format!("registry {host} cannot be reached: {}", innermost(error)))
+                .hint(format!("is the name right, and does it run? `curl -i https://{host}/v2/`"));
+        }
+    }
+    match status_of(error) {
+        Some(401) => failure(format!("registry {host} wants other credentials for {reference} (401 Unauthorized)"))
+            .hint(format!("log in: `docker login {host}`")),
+        Some(403) => failure(format!("registry {host} refuses {reference} (403 Forbidden)"))
+            .hint("the account you are logged in with may not push there: check the name and its permissions"),
+        Some(404) => failure(format!("{reference} does not exist (404 Not Found)"))
+            .hint("check the name and the tag; some registries want a repository to be created first"),
+        Some(429) => failure(format!("registry {host} wants fewer requests (429 Too Many Requests)"))
+            .hint("wait a while; logged-in accounts may ask more often"),
+        Some(code) => failure(format!("registry {host} failed at {reference} (HTTP {code})")).hint("try again later"),
+        None => failure(format!("registry {host}: {error}")),
+    }
+}
+
+/// The last cause: the operating system's own words.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback() {
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.8.8", "[::1]:5000"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["ghcr.io", "10.0.0.1:5000", "localhost.example.com"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn answers_are_explained() {
+        let server = |code| OciDistributionError::ServerError { code, url: "u".into(), message: "m".into() };
+        for (code, words, transient) in
+            [(401, "wants other credentials", false), (403, "refuses", false), (404, "does not exist", false), (503, "HTTP 503", true), (429, "fewer requests", true)]
+        {
+            let error = server(code);
+            assert!(explain(&error, "r.example/a/b").to_string().contains(words), "{code}");
+            assert_eq!(is_transient(&error), transient, "{code}");
+        }
+        assert_eq!(explain(&server(401), "r.example/a/b").hints(), ["log in: `docker login r.example`"]);
+    }
+}

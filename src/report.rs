@@ -1,0 +1,204 @@
+//! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
+
+use anyhow::Result;
+use camino::Utf8Path;
+use serde::Serialize;
+
+use crate::compile::{Artifact, Artifacts, Toolchain};
+use crate::image::Bases;
+use crate::plan::{Commit, Image, ImagePlatform, Plan};
+use crate::verify::Verified;
+
+/// Bumped when a field changes its meaning or goes; new fields may come at any time.
+const VERSION: u32 = 1;
+
+/// What was built or published. `--message-format json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    version: u32,
+    tool: &'static str,
+    rust_version: String,
+    commit: Option<Commit>,
+    images: Vec<ImageReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageReport {
+    name: String,
+    package: String,
+    package_version: String,
+    repositories: Vec<String>,
+    tags: Vec<String>,
+    /// Of the index.
+    digest: String,
+    platforms: Vec<PlatformReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlatformReport {
+    platform: String,
+    /// Of the platform's manifest.
+    digest: String,
+    triple: String,
+    linker: String,
+    base: String,
+    binaries: Vec<BinaryReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct BinaryReport {
+    name: String,
+    path: String,
+    #[serde(flatten)]
+    artifact: Artifact,
+}
+
+impl Report {
+    /// `digests` are the indexes', in the plan's order, as are `verified`.
+    pub fn new(
+        plan: &Plan,
+        artifacts: &Artifacts,
+        toolchain: &Toolchain,
+        bases: &Bases,
+        verified: &[&Verified],
+        digests: &[String],
+    ) -> Report {
+        let images = plan.images.iter().zip(verified).zip(digests).map(|((image, verified), digest)| ImageReport {
+            name: image.name.clone(),
+            package: image.package.clone(),
+            package_version: image.version.to_string(),
+            repositories: image.repositories.clone(),
+            tags: image.tags.clone(),
+            digest: digest.clone(),
+            platforms: image
+                .platforms
+                .iter()
+                .map(|platform| platform_report(platform, artifacts, toolchain, bases, verified))
+                .collect(),
+        });
+        Report {
+            version: VERSION,
+            tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
+            rust_version: toolchain.tools.rust_version.clone(),
+            commit: plan.commit.clone(),
+            images: images.collect(),
+        }
+    }
+
+    /// `repository:tag@sha256:…` for each image: the first repository, or the bare name where nothing is pushed.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.images.iter().map(|image| {
+            let repository = image.repositories.first().unwrap_or(&image.name);
+            format!("{repository}:{}@{}", image.tags.first().map_or("latest", String::as_str), image.digest)
+        })
+    }
+
+    /// Writes the references, and the digests in the form of `sha256sum`, of every repository.
+    pub fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
+        let all = || self.images.iter().flat_map(|image| image.repositories.iter().map(move |repository| (image, repository)));
+        if let Some(path) = refs {
+            let line = |(image, repository): (&ImageReport, &String)| {
+                format!("{repository}:{}@{}\n", image.tags.first().map_or("latest", String::as_str), image.digest)
+            };
+            fs_err::write(path, all().map(line).collect::<String>())?;
+        }
+        if let Some(path) = digests {
+            let line = |(image, repository): (&ImageReport, &String)| {
+                format!("{}  {repository}\n", image.digest.trim_start_matches("sha256:"))
+            };
+            fs_err::write(path, all().map(line).collect::<String>())?;
+        }
+        Ok(())
+    }
+}
+
+fn platform_report(
+    platform: &ImagePlatform,
+    artifacts: &Artifacts,
+    toolchain: &Toolchain,
+    bases: &Bases,
+    verified: &Verified,
+) -> PlatformReport {
+    let binary = |binary: &crate::plan::Binary| {
+        let artifact = artifacts.get(&(platform.build.clone(), binary.clone()))?.clone();
+        Some(BinaryReport { name: binary.name.clone(), path: binary.path(), artifact })
+    };
+    PlatformReport {
+        platform: platform.platform.to_string(),
+        digest: verified.platforms.get(&platform.platform).cloned().unwrap_or_default(),
+        triple: platform.build.triple.clone(),
+        linker: linker(platform, toolchain),
+        base: bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base).clone(),
+        binaries: platform.binaries.iter().filter_map(binary).collect(),
+    }
+}
+
+fn linker(platform: &ImagePlatform, toolchain: &Toolchain) -> String {
+    toolchain.choices.get(&platform.build).map(|choice| choice.linker.to_string()).unwrap_or_default()
+}
+
+/// The plan as a table: a block per image, a row per platform.
+pub fn plan_table(plan: &Plan, toolchain: &Toolchain) -> String {
+    let mut blocks = Vec::new();
+    for image in &plan.images {
+        let mut lines = vec![format!("{} {}", image.name, image.version)];
+        lines.extend(references(image).into_iter().map(|reference| format!("  → {reference}")));
+        let mut rows = vec![["PLATFORM", "TARGET", "LINKER", "BASE", "TEMPLATE", "BINARIES"].map(str::to_owned)];
+        rows.extend(image.platforms.iter().map(|platform| row(platform, toolchain, plan)));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..6).map(width).collect();
+        for row in &rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            lines.push(format!("  {}", cells.join("  ").trim_end()));
+        }
+        blocks.push(lines.join("\n"));
+    }
+    let mut table = blocks.join("\n\n");
+    table.push_str("\n\nLinkers:");
+    for (build, choice) in &toolchain.choices {
+        table.push_str(&format!("\n  {}  {}: {}", build.triple, choice.linker, choice.why));
+    }
+    let missing: Vec<&str> =
+        toolchain.tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.as_str()).collect();
+    if !missing.is_empty() {
+        table.push_str(&format!("\n\nTo install first, which `publish` does: rustup target add {}", missing.join(" ")));
+    }
+    table
+}
+
+fn references(image: &Image) -> Vec<String> {
+    match image.repositories.is_empty() {
+        true => image.tags.iter().map(|tag| format!("{}:{tag} (no registry)", image.name)).collect(),
+        false => image.references().collect(),
+    }
+}
+
+fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
+    let template = match &platform.template {
+        crate::plan::Template::BuiltIn(name) => (*name).to_owned(),
+        crate::plan::Template::File(path) => path.strip_prefix(&plan.root).unwrap_or(path).to_string(),
+    };
+    let binaries: Vec<&str> = platform.binaries.iter().map(|binary| binary.name.as_str()).collect();
+    [
+        platform.platform.to_string(),
+        platform.build.triple.clone(),
+        linker(platform, toolchain),
+        platform.base.clone(),
+        template,
+        binaries.join(", "),
+    ]
+}
+
+/// The plan with the choice of linkers, as JSON.
+pub fn plan_json(plan: &Plan, toolchain: &Toolchain) -> Result<String> {
+    let choices: serde_json::Map<String, serde_json::Value> = toolchain
+        .choices
+        .iter()
+        .map(|(build, choice)| Ok((build.triple.clone(), serde_json::to_value(choice)?)))
+        .collect::<Result<_>>()?;
+    let mut json = serde_json::json!({ "version": VERSION, "linkers": choices });
+    if let (Some(json), serde_json::Value::Object(plan)) = (json.as_object_mut(), serde_json::to_value(plan)?) {
+        json.extend(plan);
+    }
+    Ok(serde_json::to_string_pretty(&json)?)
+}

@@ -1,0 +1,182 @@
+//! The only writer to the terminal. People read stderr, in cargo's own shape; stdout carries data alone.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Class, class_of, hints_of};
+use crate::process::Cmd;
+
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How much to say: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (the children's whole output).
+pub type Verbosity = i8;
+
+pub struct Ui {
+    verbosity: Verbosity,
+    color: bool,
+    terminal: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Ui {
+    pub fn new(verbosity: Verbosity, color: Color) -> Self {
+        let terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        Ui { verbosity, color, terminal, bar: Mutex::new(None) }
+    }
+
+    /// Whether the children should colour their output.
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity < 0
+    }
+
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity >= 2
+    }
+
+    /// `   Compiling hello for linux/arm64`
+    pub fn status(&self, verb: &str, message: impl AsRef<str>) {
+        if self.verbosity >= 0 {
+            self.line(&format!("{} {}", self.paint(GREEN, &format!("{verb:>12}")), message.as_ref()));
+        }
+    }
+
+    pub fn warning(&self, message: impl AsRef<str>) {
+        if self.verbosity >= 0 {
+            self.line(&format!("{}: {}", self.paint(YELLOW, "warning"), message.as_ref()));
+        }
+    }
+
+    pub fn note(&self, message: impl AsRef<str>) {
+        if self.verbosity >= 0 {
+            self.line(&format!("{}: {}", self.paint(CYAN, "note"), message.as_ref()));
+        }
+    }
+
+    /// The command that is about to run, with `-v`.
+    pub fn command(&self, cmd: &Cmd) {
+        if self.verbosity >= 1 {
+            self.status("Running", format!("`{cmd}`"));
+        }
+    }
+
+    /// A child's own line, as it wrote it; not muted by `-q`, since only what matters is handed here.
+    pub fn child(&self, line: &str) {
+        self.line(line);
+    }
+
+    /// An error with its causes, then its hints.
+    pub fn error(&self, error: &anyhow::Error) {
+        self.line(&format!("{}: {error:#}", self.paint(RED, "error")));
+        for hint in hints_of(error) {
+            self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
+        }
+        if class_of(error) == Class::Other && hints_of(error).is_empty() {
+            self.line(&format!("{}: run again with -v to see the commands", self.paint(CYAN, " hint")));
+        }
+    }
+
+    /// A line of data on stdout.
+    pub fn data(&self, line: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            // `… | head -1` has what it wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Shows a bar of about `length` steps on a terminal (elsewhere nothing) until the result is dropped.
+    pub fn progress(&self, verb: &str, length: u64) -> Progress<'_> {
+        if self.terminal && self.verbosity >= 0 {
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+            let template = match self.color {
+                true => "{prefix:>12.cyan.bold} [{bar:24}] {pos}/{len} {wide_msg}",
+                false => "{prefix:>12} [{bar:24}] {pos}/{len} {wide_msg}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_prefix(verb.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            *self.bar() = Some(bar);
+        }
+        Progress(self)
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        match self.color {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        // With nowhere left to write there is nothing better to do than to go on.
+        let write = || drop(writeln!(io::stderr().lock(), "{line}"));
+        match &*self.bar() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// A bar that is on the screen; gone when dropped.
+pub struct Progress<'a>(&'a Ui);
+
+impl Progress<'_> {
+    /// One step further, at `message`.
+    pub fn step(&self, message: String) {
+        if let Some(bar) = &*self.0.bar() {
+            // The length is an estimate: a bar that has passed its end helps nobody.
+            if bar.length().is_some_and(|length| length <= bar.position()) {
+                bar.inc_length(1);
+            }
+            bar.inc(1);
+            bar.set_message(message);
+        }
+    }
+
+    /// The same place, at `message`.
+    pub fn message(&self, message: String) {
+        if let Some(bar) = &*self.0.bar() {
+            bar.set_message(message);
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = self.0.bar().take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Is an image what it says? First the layout, before a tag moves; then what the registry serves.
+//! Reads bytes; knows plans and layouts, never flags.
+
+mod rootfs;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use oci_spec::image::{Descriptor, ImageConfiguration};
+
+use crate::compile::Artifacts;
+use crate::error::{Class, Failure};
+use crate::image::layout::{Layout, is_attestation};
+use crate::plan::{Image, ImagePlatform};
+use crate::platform::Platform;
+use crate::publish::registry::Registry;
+use crate::publish::{name, platform_name};
+
+/// An image whose bytes were checked: the digest of each platform's manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Of the index.
+    pub digest: String,
+    pub platforms: BTreeMap<Platform, String>,
+}
+
+/// Checks a layout against the plan: every platform once, the config's platform, and each binary's very bytes.
+pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<Verified> {
+    let entries = entries(image, layout.index.manifests())?;
+    let mut platforms = BTreeMap::new();
+    for (platform, entry) in image.platforms.iter().zip(entries) {
+        let (manifest, config) = layout.manifest(entry)?;
+        check_config(image, platform.platform, &config)?;
+        let paths: Vec<String> = platform.binaries.iter().map(crate::plan::Binary::path).collect();
+        let files = rootfs::find(layout, &manifest, &paths)?;
+        check_binaries(image, platform, &files, artifacts)?;
+        platforms.insert(platform.platform, entry.digest().to_string());
+    }
+    Ok(Verified { digest: layout.digest.clone(), platforms })
+}
+
+/// Checks what a registry serves under the digest that was pushed, and that every tag leads there.
+pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified, registry: &Registry) -> Result<()> {
+    let index = registry.pull(&format!("{repository}@{pushed}"))?;
+    if !index.is_index() {
+        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type)).into());
+    }
+    let index = index.index()?;
+    for (platform, entry) in image.platforms.iter().zip(entries(image, index.manifests())?) {
+        let digest = entry.digest().to_string();
+        let expected = built.platforms.get(&platform.platform);
+        if expected != Some(&digest) {
+            let expected = expected.map_or("nothing", String::as_str);
+            return Err(wrong(image, format!("{repository} serves {digest} for {}, and {expected} was built", platform.platform)).into());
+        }
+        let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
+        check_config(image, platform.platform, &registry.config(repository, &manifest)?)?;
+    }
+    for tag in &image.tags {
+        let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
+        if served != pushed {
+            return Err(wrong(image, format!("{repository}:{tag} leads to {served}, and {pushed} was pushed")).into());
+        }
+    }
+    Ok(())
+}
+
+/// The entry of each planned platform, in the plan's order; any other set is an error.
+fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
+    let images: Vec<(String, &Descriptor)> = manifests
+        .iter()
+        .filter(|entry| !is_attestation(entry))
+        .map(|entry| (entry.platform().as_ref().and_then(platform_name).unwrap_or_else(|| "no platform".to_owned()), entry))
+        .collect();
+    if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name)) {
+        return Err(wrong(image, format!("the index has {extra}, which was not asked for")));
+    }
+    image
+        .platforms
+        .iter()
+        .map(|platform| {
+            let mut of_platform = images.iter().filter(|(name, _)| name == platform.platform.name());
+            match (of_platform.next(), of_platform.next()) {
+                (Some((_, entry)), None) => Ok(*entry),
+                (None, _) => Err(wrong(image, format!("the index has no {}", platform.platform))),
+                (Some(_), Some(_)) => Err(wrong(image, format!("the index has {} twice", platform.platform))),
+            }
+        })
+        .collect()
+}
+
+fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
+    let found = name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
+    match found == platform.name() {
+        true => Ok(()),
+        false => Err(wrong(image, format!("wanted {platform}, and its config says {found}"))
+            .hint("the base may be a single image of another platform: see it with `docker buildx imagetools inspect BASE`")),
+    }
+}
+
+fn check_binaries(
+    image: &Image,
+    platform: &ImagePlatform,
+    files: &BTreeMap<String, rootfs::File>,
+    artifacts: &Artifacts,
+) -> Result<(), Failure> {
+    for binary in &platform.binaries {
+        let path = binary.path();
+        let place = format!("{path} in {}", platform.platform);
+        let compiled = artifacts.get(&(platform.build.clone(), binary.clone())).map(|artifact| &artifact.sha256);
+        match files.get(&path) {
+            None => {
+                return Err(wrong(image, format!("{place} is missing"))
+                    .hint("a template of your own must copy the binaries: {% include \"contents\" %}"));
+            }
+            Some(file) if Some(&file.sha256) != compiled => {
+                return Err(wrong(image, format!("{place} is not the binary that was compiled"))
+                    .hint("does the template change it? strip = true in the Cargo profile does that before it is checked"));
+            }
+            Some(file) if file.mode & 0o111 != 0o111 => {
+                return Err(wrong(image, format!("{place} is not executable: its mode is {:04o}", file.mode)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn wrong(image: &Image, what: String) -> Failure {
+    Failure::new(Class::Verify, format!("image '{}': {what}", image.name))
+}

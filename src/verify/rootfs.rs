@@ -1,0 +1,100 @@
+//! Files in an image's layers: streamed, never unpacked (image-spec, layer.md).
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use flate2::read::MultiGzDecoder;
+use oci_spec::image::{Descriptor, ImageManifest};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Class, Failure};
+use crate::image::layout::Layout;
+
+/// A regular file, as the uppermost layer that has it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub mode: u32,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
+/// Looks for files by absolute path. What a whiteout hides, or what is not a regular file, is not found.
+pub fn find(layout: &Layout, manifest: &ImageManifest, paths: &[String]) -> Result<BTreeMap<String, File>> {
+    let mut wanted: BTreeMap<Utf8PathBuf, &String> =
+        paths.iter().map(|path| (Utf8PathBuf::from(path.trim_start_matches('/')), path)).collect();
+    let mut found = BTreeMap::new();
+    for layer in manifest.layers().iter().rev() {
+        if wanted.is_empty() {
+            break;
+        }
+        let mut archive = tar::Archive::new(decompress(layout, layer)?);
+        let mut hidden = Vec::new();
+        for entry in archive.entries().with_context(|| unreadable(layer))? {
+            let mut entry = entry.with_context(|| unreadable(layer))?;
+            let Ok(path) = Utf8PathBuf::from_path_buf(entry.path()?.into_owned()) else { continue };
+            let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
+            hidden.extend(hides(&path));
+            let Some(name) = wanted.get(&path) else { continue };
+            if entry.header().entry_type().is_file() {
+                let file = File { mode: entry.header().mode()?, sha256: hash(&mut entry)? };
+                found.insert((*name).clone(), file);
+            }
+            wanted.remove(&path);
+        }
+        wanted.retain(|path, _| !hidden.iter().any(|prefix| path.starts_with(prefix)));
+    }
+    Ok(found)
+}
+
+/// What a whiteout entry removes from the layers below it.
+fn hides(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    match path.file_name()? {
+        ".wh..wh..opq" => path.parent().map(Utf8Path::to_owned),
+        name => Some(path.with_file_name(name.strip_prefix(".wh.")?)),
+    }
+}
+
+fn decompress(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read>> {
+    let blob = io::BufReader::new(layout.open_blob(layer)?);
+    let media_type = layer.media_type().to_string();
+    Ok(match media_type.rsplit(['+', '.']).next() {
+        Some("gzip") => Box::new(MultiGzDecoder::new(blob)),
+        Some("zstd") => Box::new(zstd::Decoder::with_buffer(blob)?),
+        Some("tar") => Box::new(blob),
+        _ => {
+            return Err(Failure::new(Class::Verify, format!("layer {} is of unknown type {media_type}", layer.digest()))
+                .hint("build it with compression=gzip or zstd")
+                .into());
+        }
+    })
+}
+
+fn unreadable(layer: &Descriptor) -> Failure {
+    Failure::new(Class::Verify, format!("layer {} cannot be read", layer.digest()))
+}
+
+fn hash(from: &mut impl Read) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whiteouts() {
+        let hidden = |path: &str| hides(path.into()).map(Utf8PathBuf::into_string);
+        assert_eq!(hidden("usr/bin/.wh.app").as_deref(), Some("usr/bin/app"));
+        assert_eq!(hidden("usr/.wh..wh..opq").as_deref(), Some("usr"));
+        assert_eq!(hidden("usr/bin/app"), None);
+    }
+}
