@@ -134,7 +134,14 @@ pub struct SettingsArgs {
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", help_heading = "Image", value_parser = parse_platform)]
     platforms: Vec<Platform>,
     /// The tags, as templates [default: {{version}},latest]
-    #[arg(short, long = "tag", value_name = "TAG", value_delimiter = ',', env = "MULTIARCH_TAGS", help_heading = "Image")]
+    #[arg(
+        short,
+        long = "tag",
+        value_name = "TAG",
+        value_delimiter = ',',
+        env = "MULTIARCH_TAGS",
+        help_heading = "Image"
+    )]
     tags: Vec<String>,
     /// The base image
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", help_heading = "Image")]
@@ -156,7 +163,14 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", help_heading = "Compilation")]
     profile: Option<String>,
     /// Features to turn on
-    #[arg(short = 'F', long, value_name = "FEATURES", value_delimiter = ',', env = "MULTIARCH_FEATURES", help_heading = "Compilation")]
+    #[arg(
+        short = 'F',
+        long,
+        value_name = "FEATURES",
+        value_delimiter = ',',
+        env = "MULTIARCH_FEATURES",
+        help_heading = "Compilation"
+    )]
     features: Vec<String>,
     /// Turn all features on
     #[arg(long, help_heading = "Compilation")]
@@ -218,7 +232,8 @@ impl SettingsArgs {
         fn given<T: Clone>(values: &[T]) -> Option<Vec<T>> {
             (!values.is_empty()).then(|| values.to_vec())
         }
-        let text = |values: &[String]| -> Vec<String> { values.iter().filter(|value| !value.is_empty()).cloned().collect() };
+        let text =
+            |values: &[String]| -> Vec<String> { values.iter().filter(|value| !value.is_empty()).cloned().collect() };
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {
             registry: given(&text(&self.registry)).map(OneOrMany::Many),
@@ -264,7 +279,9 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         // As docker does: the value of the variable of that name.
-        _ => std::env::var(text).map(|value| (text.to_owned(), value)).map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
+        _ => std::env::var(text)
+            .map(|value| (text.to_owned(), value))
+            .map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
     }
 }
 

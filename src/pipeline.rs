@@ -115,7 +115,8 @@ fn make(plan: Plan, registry: &publish::registry::Registry, builder: &Builder, u
     let bases = publish::resolve_bases(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let mut tools = tools::probe(&plan)?;
-    let dockerfiles = plan.images.iter().map(|image| image::render(&plan, image, &bases)).collect::<Result<Vec<_>>>()?;
+    let dockerfiles =
+        plan.images.iter().map(|image| image::render(&plan, image, &bases)).collect::<Result<Vec<_>>>()?;
     for (image, dockerfile) in plan.images.iter().zip(&dockerfiles) {
         qemu::check(&image.name, &dockerfile.run, &tools.host, builder)?;
     }
@@ -140,7 +141,8 @@ fn make(plan: Plan, registry: &publish::registry::Registry, builder: &Builder, u
 /// Flags, environment and files become the plan; nothing reads them after this.
 fn load(args: &SettingsArgs, ui: &Ui) -> Result<Plan> {
     check_variables()?;
-    let current_dir = Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
+    let current_dir =
+        Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
     let workspace = Workspace::load(&args.selection(), &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {

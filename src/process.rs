@@ -176,7 +176,9 @@ impl fmt::Display for Cmd {
 /// Does a variable of this name probably hold a secret? Its value is then not printed.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"].iter().any(|word| name.contains(word))
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// Quotes a word for a POSIX shell, when it needs it.

@@ -95,7 +95,9 @@ impl Report {
 
     /// Writes the references, and the digests in the form of `sha256sum`, of every repository.
     pub fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
-        let all = || self.images.iter().flat_map(|image| image.repositories.iter().map(move |repository| (image, repository)));
+        let all = || {
+            self.images.iter().flat_map(|image| image.repositories.iter().map(move |repository| (image, repository)))
+        };
         if let Some(path) = refs {
             let line = |(image, repository): (&ImageReport, &String)| {
                 format!("{repository}:{}@{}\n", image.tags.first().map_or("latest", String::as_str), image.digest)

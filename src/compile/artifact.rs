@@ -90,9 +90,11 @@ impl ElfFacts {
             return wrong(format!("is for {}, wanted {}", describe(&found), describe(&wanted)));
         }
         match (wanted.float_abi, found.float_abi) {
-            (Some(wanted), Some(found)) if wanted != found => {
-                wrong(format!("has the {found:?} float ABI, wanted {wanted:?}").to_lowercase().replace(&name.to_lowercase(), name))
-            }
+            (Some(wanted), Some(found)) if wanted != found => wrong(
+                format!("has the {found:?} float ABI, wanted {wanted:?}")
+                    .to_lowercase()
+                    .replace(&name.to_lowercase(), name),
+            ),
             _ => Ok(()),
         }
     }
@@ -186,7 +188,9 @@ mod tests {
     fn the_test_itself_is_an_executable_for_its_host() {
         let path = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
         let artifact = Artifact::read(&path).unwrap();
-        let native = Platform::all().find(|p| p.architecture() == if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }).unwrap();
+        let native = Platform::all()
+            .find(|p| p.architecture() == if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" })
+            .unwrap();
         artifact.facts.check(native, "test").unwrap();
         assert!(artifact.facts.interpreter.is_some());
         assert!(artifact.facts.needed.iter().any(|library| library.starts_with("libc.so")), "{:?}", artifact.facts);
@@ -196,12 +200,29 @@ mod tests {
 
     #[test]
     fn what_does_not_match_is_said() {
-        let check = |facts: ElfFacts, platform: &str| facts.check(platform.parse().unwrap(), "app").unwrap_err().to_string();
+        let check =
+            |facts: ElfFacts, platform: &str| facts.check(platform.parse().unwrap(), "app").unwrap_err().to_string();
         for (facts, platform, message) in [
-            (facts(62, 64, false, None), "linux/arm64", "'app' for linux/arm64 is for x86_64 (64-bit, little-endian), wanted aarch64 (64-bit, little-endian)"),
-            (facts(21, 64, true, None), "linux/ppc64le", "'app' for linux/ppc64le is for ppc64le (64-bit, big-endian), wanted ppc64le (64-bit, little-endian)"),
-            (facts(40, 32, false, Some(FloatAbi::Soft)), "linux/arm/v7", "'app' for linux/arm/v7 has the soft float abi, wanted hard"),
-            (ElfFacts { executable: false, ..facts(183, 64, false, None) }, "linux/arm64", "'app' for linux/arm64 is not an executable"),
+            (
+                facts(62, 64, false, None),
+                "linux/arm64",
+                "'app' for linux/arm64 is for x86_64 (64-bit, little-endian), wanted aarch64 (64-bit, little-endian)",
+            ),
+            (
+                facts(21, 64, true, None),
+                "linux/ppc64le",
+                "'app' for linux/ppc64le is for ppc64le (64-bit, big-endian), wanted ppc64le (64-bit, little-endian)",
+            ),
+            (
+                facts(40, 32, false, Some(FloatAbi::Soft)),
+                "linux/arm/v7",
+                "'app' for linux/arm/v7 has the soft float abi, wanted hard",
+            ),
+            (
+                ElfFacts { executable: false, ..facts(183, 64, false, None) },
+                "linux/arm64",
+                "'app' for linux/arm64 is not an executable",
+            ),
         ] {
             assert_eq!(check(facts, platform), message);
         }

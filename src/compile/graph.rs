@@ -24,7 +24,8 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
     let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let names: HashMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
     let is_root = |id: &&PackageId| names.get(id).is_some_and(|name| roots.contains(name));
-    let mut queue: Vec<(&PackageId, bool)> = metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
+    let mut queue: Vec<(&PackageId, bool)> =
+        metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
     let mut seen: BTreeSet<(&PackageId, bool)> = queue.iter().copied().collect();
     let mut summary = Summary::default();
     // `for_host`: a build script or its dependency, which the host's own compiler serves.

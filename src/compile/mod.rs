@@ -72,7 +72,12 @@ impl Toolchain {
             let path = |path: std::path::PathBuf| path.display().to_string();
             wrappers.insert(
                 (build.triple.clone(), build.glibc.clone()),
-                ZigWrapper { cc: path(wrapper.cc), cxx: path(wrapper.cxx), ar: path(wrapper.ar), ranlib: path(wrapper.ranlib) },
+                ZigWrapper {
+                    cc: path(wrapper.cc),
+                    cxx: path(wrapper.cxx),
+                    ar: path(wrapper.ar),
+                    ranlib: path(wrapper.ranlib),
+                },
             );
         }
         Ok(wrappers)
@@ -93,7 +98,9 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
     let Some(rustup) = find_program("rustup") else {
         return Err(failure()
             .hint(format!("with rustup: `rustup target add {wanted}`"))
-            .hint("without it, install your distribution's package of the target's standard library for this very rustc")
+            .hint(
+                "without it, install your distribution's package of the target's standard library for this very rustc",
+            )
             .into());
     };
     if plan.offline {
@@ -105,7 +112,10 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
     let output = cmd.output()?;
     if !output.status.success() {
         return Err(failure()
-            .hint(format!("`rustup target add {wanted}` says: {}", output.stderr.trim().lines().last().unwrap_or_default()))
+            .hint(format!(
+                "`rustup target add {wanted}` says: {}",
+                output.stderr.trim().lines().last().unwrap_or_default()
+            ))
             .into());
     }
     *tools = tools::probe(plan)?;
@@ -118,7 +128,8 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
     for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
         let folder = plan.work_dir().join("artifacts").join(index.to_string());
         announce(&run, ui);
-        let cmd = cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
+        let cmd =
+            cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
         let paths = cargo(&run, &cmd, plan, &toolchain.tools, ui)?;
         for ((build, binary), path) in paths {
@@ -139,10 +150,12 @@ type Paths = BTreeMap<(BuildSettings, Binary), Utf8PathBuf>;
 
 /// Runs cargo and returns the file of every binary that was asked for, or fails naming those that are missing.
 fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Paths> {
-    let by_triple: BTreeMap<&str, &BuildSettings> = run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
+    let by_triple: BTreeMap<&str, &BuildSettings> =
+        run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
     let mut found = Paths::new();
     let mut failed_crates = BTreeSet::new();
-    let units = by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
+    let units =
+        by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
@@ -153,7 +166,8 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
             Ok(Message::CompilerArtifact(artifact)) => {
                 let triple = artifact.filenames.first().and_then(|file| triple_of(file, &plan.target_dir));
                 step(&progress, triple, &artifact.target.name);
-                let binary = run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
+                let binary =
+                    run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
                 let build = triple.and_then(|triple| by_triple.get(triple));
                 if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
                     found.insert(((*build).clone(), binary.clone()), path);
@@ -181,7 +195,11 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
     let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let message = match missing.is_empty() {
         true => format!("cargo ended with {status}"),
-        false => format!("{} did not compile for {}: {because}", join(&what), targets.into_iter().collect::<Vec<_>>().join("; ")),
+        false => format!(
+            "{} did not compile for {}: {because}",
+            join(&what),
+            targets.into_iter().collect::<Vec<_>>().join("; ")
+        ),
     };
     let retry = missing.iter().map(|(build, _)| format!(" --target {}", build.triple)).collect::<BTreeSet<_>>();
     Err(Failure::new(Class::Compile, message)

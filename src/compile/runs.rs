@@ -76,12 +76,19 @@ pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
         return None;
     }
     let hidden = tools.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
-    let all: Vec<String> = hidden.iter().chain(&flags).map(|flag| serde_json::Value::from(flag.as_str()).to_string()).collect();
+    let all: Vec<String> =
+        hidden.iter().chain(&flags).map(|flag| serde_json::Value::from(flag.as_str()).to_string()).collect();
     Some(format!("target.{}.rustflags=[{}]", build.triple, all.join(",")))
 }
 
 /// The command line of a run.
-pub fn command(run: &Run, plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>, zig: &ZigWrappers) -> Cmd {
+pub fn command(
+    run: &Run,
+    plan: &Plan,
+    tools: &Tools,
+    choices: &BTreeMap<BuildSettings, Choice>,
+    zig: &ZigWrappers,
+) -> Cmd {
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
     let mut cmd = Cmd::new(&tools.cargo).arg("build").args(["--manifest-path", plan.manifest_path.as_str()]);
     let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
@@ -146,6 +153,7 @@ fn with_user_flags(flags: &[String]) -> String {
     let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").ok().filter(|flags| !flags.is_empty());
     let plain = || std::env::var("RUSTFLAGS").unwrap_or_default().split_whitespace().collect::<Vec<_>>().join("\x1f");
     let user = encoded.unwrap_or_else(plain);
-    let all: Vec<&str> = user.split('\x1f').filter(|flag| !flag.is_empty()).chain(flags.iter().map(String::as_str)).collect();
+    let all: Vec<&str> =
+        user.split('\x1f').filter(|flag| !flag.is_empty()).chain(flags.iter().map(String::as_str)).collect();
     all.join("\x1f")
 }

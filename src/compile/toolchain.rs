@@ -79,7 +79,9 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
     Err(match c {
-        Some(package) => missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts),
+        Some(package) => {
+            missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
+        }
         None => missing(triple, "there is no linker for this target", None, facts),
     })
 }
@@ -90,7 +92,8 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
         LinkerChoice::Host => chosen(Linker::Host),
         LinkerChoice::RustLld if tools.rust_lld => chosen(Linker::RustLld),
         LinkerChoice::RustLld => {
-            Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld")).hint("take linker = \"zig\""))
+            Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld"))
+                .hint("take linker = \"zig\""))
         }
         LinkerChoice::Zig if tools.zig.is_some() => chosen(Linker::Zig),
         LinkerChoice::Zig => Err(missing(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
@@ -154,13 +157,61 @@ mod tests {
         let cases: Vec<(&str, &str, Change, &str)> = vec![
             ("pure Rust, musl", MUSL, Box::new(|_, _| ()), "rust-lld"),
             ("pure Rust, musl, zig there", MUSL, Box::new(move |t, _| zig(t)), "rust-lld"),
-            ("C, musl", MUSL, Box::new(move |t, f| { zig(t); c(f) }), "zig"),
-            ("C, musl, own CC", MUSL, Box::new(move |_, f| { c(f); f.cc_in_env = true }), "rust-lld"),
-            ("no self-contained musl", MUSL, Box::new(move |t, f| { zig(t); f.self_contained = false }), "zig"),
-            ("gnu, zig and gcc", GNU, Box::new(move |t, f| { zig(t); gcc(f) }), "zig"),
+            (
+                "C, musl",
+                MUSL,
+                Box::new(move |t, f| {
+                    zig(t);
+                    c(f)
+                }),
+                "zig",
+            ),
+            (
+                "C, musl, own CC",
+                MUSL,
+                Box::new(move |_, f| {
+                    c(f);
+                    f.cc_in_env = true
+                }),
+                "rust-lld",
+            ),
+            (
+                "no self-contained musl",
+                MUSL,
+                Box::new(move |t, f| {
+                    zig(t);
+                    f.self_contained = false
+                }),
+                "zig",
+            ),
+            (
+                "gnu, zig and gcc",
+                GNU,
+                Box::new(move |t, f| {
+                    zig(t);
+                    gcc(f)
+                }),
+                "zig",
+            ),
             ("gnu, gcc", GNU, Box::new(move |_, f| gcc(f)), "aarch64-linux-gnu-gcc"),
-            ("cargo's configuration first", GNU, Box::new(move |t, f| { zig(t); f.configured_linker = Some("my-ld".into()) }), "my-ld (cargo config)"),
-            ("the host's own", GNU, Box::new(move |t, _| { zig(t); t.host = GNU.into() }), "host"),
+            (
+                "cargo's configuration first",
+                GNU,
+                Box::new(move |t, f| {
+                    zig(t);
+                    f.configured_linker = Some("my-ld".into())
+                }),
+                "my-ld (cargo config)",
+            ),
+            (
+                "the host's own",
+                GNU,
+                Box::new(move |t, _| {
+                    zig(t);
+                    t.host = GNU.into()
+                }),
+                "host",
+            ),
         ];
         for (name, triple, change, linker) in cases {
             assert_eq!(choose(&build(triple), &tools(change)).unwrap().linker.to_string(), linker, "{name}");
@@ -172,7 +223,10 @@ mod tests {
         let none = tools(|_, facts| facts.self_contained = false);
         let failure = choose(&build(GNU), &none).unwrap_err();
         assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target");
-        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]);
+        assert_eq!(
+            failure.hints(),
+            ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]
+        );
 
         let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
         let failure = choose(&build(MUSL), &c).unwrap_err();

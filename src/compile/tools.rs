@@ -61,7 +61,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
         error.context(Failure::new(Class::Toolchain, "rustc is missing").hint("install Rust: https://rustup.rs"))
     })?;
-    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let field =
+        |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
     let host = field("host:");
     let sysroot = Cmd::new(&rustc).args(["--print", "sysroot"]).read()?;
     let lld = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin/rust-lld");
@@ -76,7 +77,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         targets: BTreeMap::new(),
     };
     let metadata = dependency_graph(plan)?;
-    let triples: BTreeMap<&str, Vec<&str>> = plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
+    let triples: BTreeMap<&str, Vec<&str>> =
+        plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
     for (triple, roots) in triples {
         let cfg = Cmd::new(&tools.rustc).args(["--print", "cfg", "--target", triple]).read().map_err(|error| {
             error.context(Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}'")))
@@ -89,17 +91,24 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         let facts = TargetFacts {
             std: has_std(&libdir),
             self_contained: libdir.join("self-contained/crt1.o").is_file(),
-            crt_static: cfg.iter().any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
+            crt_static: cfg
+                .iter()
+                .any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
             build_rustflags: match target.rustflags {
                 Some(_) => Vec::new(),
                 None => config.build.rustflags.as_ref().map(|flags| flags.flags.clone()).unwrap_or_default(),
             },
             configured_linker: target.linker.map(|linker| linker.display().to_string()),
-            gcc: Platform::gcc_prefix(triple).map(|prefix| format!("{prefix}-gcc")).filter(|gcc| find_program(gcc).is_some()),
+            gcc: Platform::gcc_prefix(triple)
+                .map(|prefix| format!("{prefix}-gcc"))
+                .filter(|gcc| find_program(gcc).is_some()),
             cc_in_env: [format!("CC_{underscored}"), format!("CC_{triple}"), "TARGET_CC".to_owned()]
                 .iter()
                 .any(|name| std::env::var_os(name).is_some()),
-            graph: metadata.as_ref().map(|metadata| graph::summarize(metadata, &roots, triple, &cfg)).unwrap_or_default(),
+            graph: metadata
+                .as_ref()
+                .map(|metadata| graph::summarize(metadata, &roots, triple, &cfg))
+                .unwrap_or_default(),
         };
         tools.targets.insert(triple.to_owned(), facts);
     }
@@ -115,7 +124,8 @@ fn roots<'a>(plan: &'a Plan, triple: &str) -> Vec<&'a str> {
 
 /// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
 fn dependency_graph(plan: &Plan) -> Result<Option<cargo_metadata::Metadata>> {
-    let Some(build) = plan.images.first().and_then(|image| image.platforms.first()).map(|platform| &platform.build) else {
+    let Some(build) = plan.images.first().and_then(|image| image.platforms.first()).map(|platform| &platform.build)
+    else {
         return Ok(None);
     };
     let mut command = MetadataCommand::new();

@@ -102,39 +102,51 @@ fn own_builder(local: bool, ui: &Ui) -> Result<Builder> {
     // Half a builder would be found by the next run; that it may not exist at all is fine.
     let _ = docker(["buildx", "rm", OWN_BUILDER], ui);
     let words = created.stderr.trim();
-    let failure = |what: &str| Failure::new(Class::Engine, format!("cannot create builder '{OWN_BUILDER}': {what}: {words}"));
+    let failure =
+        |what: &str| Failure::new(Class::Engine, format!("cannot create builder '{OWN_BUILDER}': {what}: {words}"));
     let containerd = "or turn Docker's containerd image store on, which needs no builder: https://docs.docker.com/engine/storage/containerd/";
     Err(if words.contains("permission denied") {
         failure("no permission").hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else if words.contains("unknown command") || words.contains("unknown flag") {
-        failure("buildx is too old").hint("install a newer docker-buildx: https://docs.docker.com/build/concepts/overview/#install-buildx")
+        failure("buildx is too old")
+            .hint("install a newer docker-buildx: https://docs.docker.com/build/concepts/overview/#install-buildx")
     } else {
-        failure("no network").hint("its image moby/buildkit:buildx-stable-1 must be pulled: check the network, or a proxy for the daemon").hint(containerd)
+        failure("no network")
+            .hint(
+                "its image moby/buildkit:buildx-stable-1 must be pulled: check the network, or a proxy for the daemon",
+            )
+            .hint(containerd)
     }
     .into())
 }
 
 fn check_version(version: Option<&str>) -> Result<(), Failure> {
-    let install = "install it: `apt-get install docker-buildx-plugin` (Docker's packages) or `docker-buildx` (Debian's)";
+    let install =
+        "install it: `apt-get install docker-buildx-plugin` (Docker's packages) or `docker-buildx` (Debian's)";
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker has no buildx").hint(install));
     };
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => {
-            Err(Failure::new(Class::Engine, format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST.0, OLDEST.1)).hint(install))
-        }
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => Err(Failure::new(
+            Class::Engine,
+            format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST.0, OLDEST.1),
+        )
+        .hint(install)),
         _ => Ok(()),
     }
 }
 
 /// Docker's own words, and what to do about them.
 fn no_daemon(errors: &str) -> Failure {
-    let failure = Failure::new(Class::Engine, errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ").to_owned());
+    let failure =
+        Failure::new(Class::Engine, errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ").to_owned());
     if errors.contains("permission denied") {
         failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else {
-        failure.hint("start it: `sudo systemctl start docker`").hint("or point DOCKER_HOST or `docker context use` at one that runs")
+        failure
+            .hint("start it: `sudo systemctl start docker`")
+            .hint("or point DOCKER_HOST or `docker context use` at one that runs")
     }
 }
 
@@ -164,7 +176,8 @@ fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<Output
 /// `docker buildx build` without an output.
 fn command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
     let platforms: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();
-    let mut cmd = Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &platforms.join(",")]);
+    let mut cmd =
+        Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &platforms.join(",")]);
     if let Some(name) = &builder.name {
         cmd = cmd.args(["--builder", name]);
     }
@@ -180,9 +193,7 @@ fn command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cm
     // Provenance has the time in it: on by default, no two runs would have one digest.
     cmd = cmd.arg(format!("--provenance={}", options.provenance.as_deref().unwrap_or("false")));
     cmd = options.sbom.iter().fold(cmd, |cmd, sbom| cmd.arg(format!("--sbom={sbom}")));
-    for (flag, values) in
-        [("--cache-from", &options.cache_from), ("--secret", &options.secrets)]
-    {
+    for (flag, values) in [("--cache-from", &options.cache_from), ("--secret", &options.secrets)] {
         cmd = values.iter().fold(cmd, |cmd, value| cmd.args([flag, value]));
     }
     cmd.args(&options.args).env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
@@ -216,7 +227,12 @@ fn metadata_file(staged: &Staged) -> camino::Utf8PathBuf {
 pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: &Ui) -> Result<Layout> {
     let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
     ui.status("Building", format!("{} for {platforms}", image.name));
-    run(&build_command(plan, image, staged, builder), &format!("building image '{}' failed", image.name), &staged.dir, ui)?;
+    run(
+        &build_command(plan, image, staged, builder),
+        &format!("building image '{}' failed", image.name),
+        &staged.dir,
+        ui,
+    )?;
     Layout::open(&staged.dir.join("oci"))
 }
 
@@ -225,11 +241,18 @@ pub fn push(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: 
     for reference in image.references() {
         ui.status("Pushing", reference);
     }
-    run(&push_command(plan, image, staged, builder), &format!("pushing image '{}' failed", image.name), &staged.dir, ui)?;
+    run(
+        &push_command(plan, image, staged, builder),
+        &format!("pushing image '{}' failed", image.name),
+        &staged.dir,
+        ui,
+    )?;
     let metadata: serde_json::Value = serde_json::from_slice(&fs_err::read(metadata_file(staged))?)?;
     match metadata["containerimage.digest"].as_str() {
         Some(digest) => Ok(digest.to_owned()),
-        None => Err(Failure::new(Class::Engine, "buildx did not say what it pushed").hint("install a newer docker-buildx").into()),
+        None => Err(Failure::new(Class::Engine, "buildx did not say what it pushed")
+            .hint("install a newer docker-buildx")
+            .into()),
     }
 }
 
@@ -253,10 +276,15 @@ fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     }
     let error = words.iter().rev().find_map(|line| line.strip_prefix("ERROR: ")).unwrap_or("buildx gave no reason");
     let failure = Failure::new(Class::Engine, format!("{what}: {error}"));
-    Err(if error.contains("401 Unauthorized") || error.contains("403 Forbidden") || error.contains("authorization failed") {
+    Err(if error.contains("401 Unauthorized")
+        || error.contains("403 Forbidden")
+        || error.contains("authorization failed")
+    {
         Failure::new(Class::Registry, format!("{what}: {error}")).hint("log in: `docker login REGISTRY`")
     } else {
-        failure.hint(format!("what was to be built is in {context}")).hint("run again with -vv to see all that buildx says")
+        failure
+            .hint(format!("what was to be built is in {context}"))
+            .hint("run again with -vv to see all that buildx says")
     }
     .into())
 }
@@ -270,7 +298,10 @@ mod tests {
         for good in ["v0.13.1", "0.29.0", "v0.17.1+azure", "v1.0.0", "0.13.1-ds1", "(devel)"] {
             assert!(check_version(Some(good)).is_ok(), "{good}");
         }
-        assert_eq!(check_version(Some("v0.12.9")).unwrap_err().to_string(), "buildx v0.12.9 is too old, wanted 0.13 or newer");
+        assert_eq!(
+            check_version(Some("v0.12.9")).unwrap_err().to_string(),
+            "buildx v0.12.9 is too old, wanted 0.13 or newer"
+        );
         assert_eq!(check_version(None).unwrap_err().to_string(), "docker has no buildx");
     }
 

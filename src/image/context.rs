@@ -43,7 +43,9 @@ pub fn check_files(plan: &Plan) -> Result<(), Failure> {
     for image in &plan.images {
         for file in image.platforms.iter().flat_map(|platform| &platform.files) {
             let path = plan.root.join(&file.from);
-            let wrong = |what: &str| Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from));
+            let wrong = |what: &str| {
+                Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from))
+            };
             let real = path.canonicalize_utf8().map_err(|_| {
                 wrong("does not exist").hint(format!("it is looked for at {path}, relative to the workspace's root"))
             })?;
@@ -52,7 +54,8 @@ pub fn check_files(plan: &Plan) -> Result<(), Failure> {
                 return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)));
             }
             if real.is_dir() && file.mode.is_some() {
-                return Err(wrong("is a folder, and `mode` is for a single file").hint("take the mode out: a folder's files keep their executable bit"));
+                return Err(wrong("is a folder, and `mode` is for a single file")
+                    .hint("take the mode out: a folder's files keep their executable bit"));
             }
         }
     }
@@ -79,7 +82,8 @@ pub fn stage(plan: &Plan, image: &Image, artifacts: &Artifacts, dockerfile: Dock
             }
             copy(&artifact.path, &staged, Some(0o755))?;
         }
-        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from))) {
+        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
+        {
             copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
         }
     }

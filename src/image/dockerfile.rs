@@ -133,7 +133,8 @@ pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
 pub fn files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<Copied> {
     let copied = |(index, file): (usize, &crate::plan::FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
         Copied {
             source: format!("{}/files/{index}/{name}", platform.platform),
             name,
@@ -280,7 +281,8 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 
 /// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").
 fn quote(text: &str) -> String {
-    let escaped: String = text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
+    let escaped: String =
+        text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
     format!("\"{escaped}\"")
 }
 
@@ -303,7 +305,8 @@ fn instructions(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
-    let last = text.lines().rfind(|line| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM")));
+    let last =
+        text.lines().rfind(|line| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM")));
     let words: Vec<&str> = last.unwrap_or_default().split_whitespace().collect();
     match words[..] {
         [.., r#as, last] if r#as.eq_ignore_ascii_case("AS") && last == stage => Ok(()),

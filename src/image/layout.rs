@@ -22,7 +22,8 @@ impl Layout {
     /// Reads `index.json` and the index that it names.
     pub fn open(dir: &Utf8Path) -> Result<Layout> {
         let top = fs_err::read(dir.join("index.json"))?;
-        let top: ImageIndex = serde_json::from_slice(&top).with_context(|| format!("{dir}/index.json is not an index"))?;
+        let top: ImageIndex =
+            serde_json::from_slice(&top).with_context(|| format!("{dir}/index.json is not an index"))?;
         let [descriptor] = &top.manifests()[..] else {
             return Err(broken(dir, &format!("lists {} images, wanted 1", top.manifests().len())).into());
         };
@@ -30,7 +31,11 @@ impl Layout {
             return Err(broken(dir, &format!("holds a {}, wanted an image index", descriptor.media_type())).into());
         }
         let bytes = read_blob(dir, descriptor)?;
-        Ok(Layout { dir: dir.to_owned(), digest: descriptor.digest().to_string(), index: serde_json::from_slice(&bytes)? })
+        Ok(Layout {
+            dir: dir.to_owned(),
+            digest: descriptor.digest().to_string(),
+            index: serde_json::from_slice(&bytes)?,
+        })
     }
 
     /// The manifest of an entry, and the config that it names.

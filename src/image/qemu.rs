@@ -21,9 +21,12 @@ pub fn check(image: &str, run: &[Platform], host: &str, builder: &Builder) -> Re
     }
     let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let install = missing.iter().map(|platform| platform.architecture()).collect::<Vec<_>>().join(",");
-    Err(Failure::new(Class::Engine, format!("image '{image}': its template has RUN, and this machine cannot run programs for {names}"))
-        .hint(format!("install QEMU: `docker run --privileged --rm tonistiigi/binfmt --install {install}`"))
-        .hint("or keep RUN out of the template: COPY alone needs no emulation"))
+    Err(Failure::new(
+        Class::Engine,
+        format!("image '{image}': its template has RUN, and this machine cannot run programs for {names}"),
+    )
+    .hint(format!("install QEMU: `docker run --privileged --rm tonistiigi/binfmt --install {install}`"))
+    .hint("or keep RUN out of the template: COPY alone needs no emulation"))
 }
 
 /// Is there an enabled handler that also works inside of containers (flag F: the interpreter is opened at registration)?

@@ -176,8 +176,11 @@ impl Config {
             ("secrets", self.secrets.is_some()),
             ("buildx-args", self.buildx_args.is_some()),
         ];
-        let top_only: [(&str, bool); 3] =
-            [("images", !self.images.is_empty()), ("builder", self.builder.is_some()), ("locked", self.locked.is_some())];
+        let top_only: [(&str, bool); 3] = [
+            ("images", !self.images.is_empty()),
+            ("builder", self.builder.is_some()),
+            ("locked", self.locked.is_some()),
+        ];
         let wrong = match level {
             Level::Top => None,
             Level::Image => top_only.iter().find(|(_, set)| *set),
@@ -186,9 +189,10 @@ impl Config {
         if let Some((key, _)) = wrong {
             return Some((*key).to_owned());
         }
-        let images = self.images.iter().find_map(|(name, image)| {
-            image.misplaced(Level::Image).map(|key| format!("images.{name}.{key}"))
-        });
+        let images = self
+            .images
+            .iter()
+            .find_map(|(name, image)| image.misplaced(Level::Image).map(|key| format!("images.{name}.{key}")));
         images.or_else(|| {
             self.platform.iter().find_map(|(platform, config)| {
                 config.misplaced(Level::Platform).map(|key| format!("platform.\"{platform}\".{key}"))
@@ -248,7 +252,8 @@ fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Fa
         None => Ok(config),
         Some(key) => {
             let level = if key.contains("platform.") { "platform" } else { "image" };
-            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}")).hint("move it one level up"))
+            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}"))
+                .hint("move it one level up"))
         }
     }
 }
@@ -305,7 +310,10 @@ mod tests {
     #[test]
     fn bad_values_name_file_and_line() {
         for (text, message) in [
-            ("platforms = ['linux/arm65']", "multiarch.toml:1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)"),
+            (
+                "platforms = ['linux/arm65']",
+                "multiarch.toml:1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)",
+            ),
             ("a = 1\n[images.x", "multiarch.toml:2: unclosed table, expected `]`"),
             ("libc = 'glibc'", "multiarch.toml:1: unknown variant `glibc`, expected `gnu` or `musl`"),
         ] {
@@ -332,6 +340,9 @@ mod tests {
         assert_eq!(config.base.as_deref(), Some("b"));
         assert_eq!(config.expose, Some(vec![Port::Number(1)]));
         assert_eq!(config.env.iter().map(|(k, v)| format!("{k}{v}")).collect::<Vec<_>>(), ["A1", "B2"]);
-        assert_eq!((config.images["x"].user.as_deref(), config.images["x"].workdir.as_deref()), (Some("u"), Some("/w")));
+        assert_eq!(
+            (config.images["x"].user.as_deref(), config.images["x"].workdir.as_deref()),
+            (Some("u"), Some("/w"))
+        );
     }
 }

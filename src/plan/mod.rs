@@ -60,7 +60,8 @@ impl Plan {
         for image in &mut self.images {
             let mut shared = BTreeSet::new();
             for platform in &mut image.platforms {
-                let pinned = bases.get(&(platform.base.clone(), platform.platform)).and_then(|pinned| pinned.split_once('@'));
+                let pinned =
+                    bases.get(&(platform.base.clone(), platform.platform)).and_then(|pinned| pinned.split_once('@'));
                 shared.insert(pinned);
                 if let Some((name, digest)) = pinned {
                     platform.container.labels.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());

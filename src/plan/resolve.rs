@@ -8,7 +8,9 @@ use indexmap::IndexMap;
 use super::config::{Config, OneOrMany};
 use super::settings::Sources;
 use super::workspace::{Package, Workspace};
-use super::{Binary, BuildSettings, BuildxOptions, Commit, ContainerConfig, Image, ImagePlatform, Plan, Template, tags};
+use super::{
+    Binary, BuildSettings, BuildxOptions, Commit, ContainerConfig, Image, ImagePlatform, Plan, Template, tags,
+};
 use crate::error::{Class, Failure, nearest};
 use crate::platform::{Libc, Platform};
 
@@ -97,7 +99,8 @@ fn wanted_images<'a>(
             }
         };
         let package = package_of(workspace, &bins[0])?;
-        let selected = bins.iter().filter_map(|bin| workspace.package_of(bin)).any(|p| request.packages.contains(&p.name));
+        let selected =
+            bins.iter().filter_map(|bin| workspace.package_of(bin)).any(|p| request.packages.contains(&p.name));
         if request.packages.is_empty() || selected {
             images.push(((*name).to_owned(), package, bins));
         }
@@ -154,7 +157,8 @@ fn image(
     let all = sources.all_platforms(settings);
     check_name(name)?;
     let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
-    let repositories: Vec<String> = registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
+    let repositories: Vec<String> =
+        registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
     let asked = sources.command_line.tags.is_some();
     let templates = all.tags.clone().unwrap_or_else(|| vec!["{{version}}".to_owned(), "latest".to_owned()]);
     let tags = tags::render(&templates, asked, &package.version, commit)?;
@@ -174,18 +178,24 @@ fn image(
     platforms.sort_unstable();
     platforms.dedup();
     if platforms.is_empty() {
-        return Err(Failure::new(Class::Config, format!("image '{name}' has no platform")).hint("give one with `--platform linux/amd64`"));
+        return Err(Failure::new(Class::Config, format!("image '{name}' has no platform"))
+            .hint("give one with `--platform linux/amd64`"));
     }
     for overridden in settings.platform.keys().filter(|platform| !platforms.contains(platform)) {
         if sources.command_line.platforms.is_none() {
-            return Err(Failure::new(Class::Config, format!("image '{name}' has keys for {overridden} but does not build it"))
-                .hint(format!("add \"{overridden}\" to `platforms`, or take the keys out")));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{name}' has keys for {overridden} but does not build it"),
+            )
+            .hint(format!("add \"{overridden}\" to `platforms`, or take the keys out")));
         }
     }
     let labels = labels(name, package, commit);
     let platforms = platforms
         .into_iter()
-        .map(|platform| image_platform(name, platform, &sources.platform(settings, platform), &binaries, &labels, workspace))
+        .map(|platform| {
+            image_platform(name, platform, &sources.platform(settings, platform), &binaries, &labels, workspace)
+        })
         .collect::<Result<Vec<_>, _>>()?;
 
     let mut annotations = labels;
@@ -235,8 +245,11 @@ fn image_platform(
         (None, Some(row)) if row.0 != "scratch" || libc == Libc::Musl => row.1.to_owned(),
         (None, None) if libc == Libc::Musl => "scratch".to_owned(),
         _ => {
-            return Err(Failure::new(Class::Config, format!("image '{image}': libc \"gnu\" needs a base that has glibc"))
-                .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': libc \"gnu\" needs a base that has glibc"),
+            )
+            .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
         }
     };
     let mut all_labels = labels.clone();
@@ -249,7 +262,10 @@ fn image_platform(
     for file in &files {
         check_file(file, image)?;
         if binaries.iter().any(|binary| binary.path() == file.to) {
-            return Err(Failure::new(Class::Config, format!("image '{image}': a file and a binary are both {}", file.to)));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': a file and a binary are both {}", file.to),
+            ));
         }
     }
     for (index, file) in files.iter().enumerate() {
@@ -284,11 +300,19 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
         None => platform.triple(libc).to_owned(),
         Some(target) if Platform::for_triple(target).any(|other| other.elf() == platform.elf()) => target.clone(),
         Some(target) => {
-            return Err(Failure::new(Class::Config, format!("image '{image}': target '{target}' is not for {platform}"))
-                .hint(format!("{platform} is {} or {}", platform.triple(Libc::Musl), platform.triple(Libc::Gnu))));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': target '{target}' is not for {platform}"),
+            )
+            .hint(format!(
+                "{platform} is {} or {}",
+                platform.triple(Libc::Musl),
+                platform.triple(Libc::Gnu)
+            )));
         }
     };
-    let mut rustflags: Vec<String> = platform.target_cpu().map(|cpu| format!("-Ctarget-cpu={cpu}")).into_iter().collect();
+    let mut rustflags: Vec<String> =
+        platform.target_cpu().map(|cpu| format!("-Ctarget-cpu={cpu}")).into_iter().collect();
     rustflags.extend(settings.rustflags.iter().flatten().cloned());
     if let Some(glibc) = &settings.glibc {
         let numbers = glibc.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
@@ -406,13 +430,19 @@ fn repository(registry: &str, name: &str) -> Result<String, Failure> {
 fn check_file(file: &super::FileEntry, image: &str) -> Result<(), Failure> {
     let to = Utf8PathBuf::from(&file.to);
     if !to.is_absolute() || to.components().any(|part| part.as_str() == "..") || file.to.ends_with('/') {
-        return Err(Failure::new(Class::Config, format!("image '{image}': files.to '{}' is not a full path in the image", file.to))
-            .hint("write it as in to = \"/etc/app/config.toml\""));
+        return Err(Failure::new(
+            Class::Config,
+            format!("image '{image}': files.to '{}' is not a full path in the image", file.to),
+        )
+        .hint("write it as in to = \"/etc/app/config.toml\""));
     }
     if let Some(mode) = &file.mode {
         if u32::from_str_radix(mode, 8).is_err() || mode.len() > 4 {
-            return Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' of {} is not octal", file.to))
-                .hint("write it as in mode = \"0755\""));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': mode '{mode}' of {} is not octal", file.to),
+            )
+            .hint("write it as in mode = \"0755\""));
         }
     }
     Ok(())

@@ -58,7 +58,9 @@ impl Sources {
     /// The keys for an image of a package, before platforms are looked at and without flags and environment.
     pub fn image(&self, image: &str, package: Option<&str>) -> Config {
         let mut result = Config::default();
-        for layer in [Some(&self.workspace), package.and_then(|package| self.packages.get(package))].into_iter().flatten() {
+        for layer in
+            [Some(&self.workspace), package.and_then(|package| self.packages.get(package))].into_iter().flatten()
+        {
             let mut layer = layer.clone();
             let own = std::mem::take(&mut layer.images).swap_remove(image);
             result.update(layer);

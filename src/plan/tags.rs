@@ -52,16 +52,20 @@ pub fn render(templates: &[String], asked: bool, version: &Version, commit: Opti
                 result.notes.push(format!("tag 'latest' stays where it is: {why} (`--tag latest` moves it)"));
             }
             _ if !is_valid(tag) => {
-                return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag"))
-                    .hint("a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'"));
+                return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag")).hint(
+                    "a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'",
+                ));
             }
             _ if result.tags.iter().any(|other| other == tag) => {}
             _ => result.tags.push(tag.to_owned()),
         }
     }
     if result.tags.is_empty() {
-        return Err(Failure::new(Class::Config, format!("no tag is left of {templates:?}: {}", result.notes.join("; ")))
-            .hint("give one with `--tag NAME`"));
+        return Err(Failure::new(
+            Class::Config,
+            format!("no tag is left of {templates:?}: {}", result.notes.join("; ")),
+        )
+        .hint("give one with `--tag NAME`"));
     }
     Ok(result)
 }
@@ -136,7 +140,7 @@ mod tests {
         for (template, message) in [
             ("a b", "'a b' is not a tag"),
             (".a", "'.a' is not a tag"),
-            ("{{ verison }}", "tag template '{{ verison }}': undefined value"),
+            ("{{ verison }}", "tag template '{{ verison }}': undefined value: `verison` is undefined"),
         ] {
             assert_eq!(tags(&[template], false, "1.0.0", None).unwrap_err().to_string(), message);
         }

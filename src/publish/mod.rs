@@ -27,7 +27,9 @@ pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {
     for image in &plan.images {
         if image.repositories.is_empty() {
             return Err(Failure::new(Class::Config, format!("image '{}': no registry to push to", image.name))
-                .hint("say where: `--registry ghcr.io/you`, MULTIARCH_REGISTRY, or registry = \"…\" in the configuration")
+                .hint(
+                    "say where: `--registry ghcr.io/you`, MULTIARCH_REGISTRY, or registry = \"…\" in the configuration",
+                )
                 .hint("or build without pushing: `cargo multiarch build`")
                 .into());
         }

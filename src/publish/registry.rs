@@ -62,7 +62,9 @@ impl Served {
 impl Registry {
     /// A client that speaks HTTP to loopback registries among `references`' hosts, and HTTPS to all others.
     pub fn new<'a>(references: impl IntoIterator<Item = &'a str>) -> Result<Registry> {
-        let hosts = references.into_iter().filter_map(|text| Some(text.parse::<Reference>().ok()?.resolve_registry().to_owned()));
+        let hosts = references
+            .into_iter()
+            .filter_map(|text| Some(text.parse::<Reference>().ok()?.resolve_registry().to_owned()));
         let plain_http: BTreeSet<String> = hosts.filter(|host| is_loopback(host)).collect();
         let client = Client::try_from(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain_http.iter().cloned().collect()),
@@ -184,7 +186,9 @@ fn status_of(error: &OciDistributionError) -> Option<u16> {
         OciDistributionError::ImageManifestNotFoundError(_) => Some(404),
         OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
         OciDistributionError::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|error| {
-            use oci_client::errors::OciErrorCode::{Denied, ManifestUnknown, NameUnknown, Toomanyrequests, Unauthorized};
+            use oci_client::errors::OciErrorCode::{
+                Denied, ManifestUnknown, NameUnknown, Toomanyrequests, Unauthorized,
+            };
             match error.code {
                 Unauthorized => Some(401),
                 Denied => Some(403),
@@ -200,7 +204,9 @@ fn status_of(error: &OciDistributionError) -> Option<u16> {
 fn is_transient(error: &OciDistributionError) -> bool {
     match status_of(error) {
         Some(code) => code == 429 || code >= 500,
-        None => matches!(error, OciDistributionError::RequestError(error) if error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout())),
+        None => {
+            matches!(error, OciDistributionError::RequestError(error) if error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout()))
+        }
     }
 }
 
@@ -257,9 +263,13 @@ mod tests {
     #[test]
     fn answers_are_explained() {
         let server = |code| OciDistributionError::ServerError { code, url: "u".into(), message: "m".into() };
-        for (code, words, transient) in
-            [(401, "wants other credentials", false), (403, "refuses", false), (404, "does not exist", false), (503, "HTTP 503", true), (429, "fewer requests", true)]
-        {
+        for (code, words, transient) in [
+            (401, "wants other credentials", false),
+            (403, "refuses", false),
+            (404, "does not exist", false),
+            (503, "HTTP 503", true),
+            (429, "fewer requests", true),
+        ] {
             let error = server(code);
             assert!(explain(&error, "r.example/a/b").to_string().contains(words), "{code}");
             assert_eq!(is_transient(&error), transient, "{code}");

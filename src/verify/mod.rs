@@ -43,7 +43,9 @@ pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<V
 pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified, registry: &Registry) -> Result<()> {
     let index = registry.pull(&format!("{repository}@{pushed}"))?;
     if !index.is_index() {
-        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type)).into());
+        return Err(
+            wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type)).into()
+        );
     }
     let index = index.index()?;
     for (platform, entry) in image.platforms.iter().zip(entries(image, index.manifests())?) {
@@ -51,7 +53,11 @@ pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified,
         let expected = built.platforms.get(&platform.platform);
         if expected != Some(&digest) {
             let expected = expected.map_or("nothing", String::as_str);
-            return Err(wrong(image, format!("{repository} serves {digest} for {}, and {expected} was built", platform.platform)).into());
+            return Err(wrong(
+                image,
+                format!("{repository} serves {digest} for {}, and {expected} was built", platform.platform),
+            )
+            .into());
         }
         let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
         check_config(image, platform.platform, &registry.config(repository, &manifest)?)?;
@@ -70,9 +76,12 @@ fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Des
     let images: Vec<(String, &Descriptor)> = manifests
         .iter()
         .filter(|entry| !is_attestation(entry))
-        .map(|entry| (entry.platform().as_ref().and_then(platform_name).unwrap_or_else(|| "no platform".to_owned()), entry))
+        .map(|entry| {
+            (entry.platform().as_ref().and_then(platform_name).unwrap_or_else(|| "no platform".to_owned()), entry)
+        })
         .collect();
-    if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name)) {
+    if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name))
+    {
         return Err(wrong(image, format!("the index has {extra}, which was not asked for")));
     }
     image
@@ -93,8 +102,9 @@ fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) 
     let found = name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
     match found == platform.name() {
         true => Ok(()),
-        false => Err(wrong(image, format!("wanted {platform}, and its config says {found}"))
-            .hint("the base may be a single image of another platform: see it with `docker buildx imagetools inspect BASE`")),
+        false => Err(wrong(image, format!("wanted {platform}, and its config says {found}")).hint(
+            "the base may be a single image of another platform: see it with `docker buildx imagetools inspect BASE`",
+        )),
     }
 }
 
@@ -114,8 +124,9 @@ fn check_binaries(
                     .hint("a template of your own must copy the binaries: {% include \"contents\" %}"));
             }
             Some(file) if Some(&file.sha256) != compiled => {
-                return Err(wrong(image, format!("{place} is not the binary that was compiled"))
-                    .hint("does the template change it? strip = true in the Cargo profile does that before it is checked"));
+                return Err(wrong(image, format!("{place} is not the binary that was compiled")).hint(
+                    "does the template change it? strip = true in the Cargo profile does that before it is checked",
+                ));
             }
             Some(file) if file.mode & 0o111 != 0o111 => {
                 return Err(wrong(image, format!("{place} is not executable: its mode is {:04o}", file.mode)));

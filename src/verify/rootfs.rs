@@ -64,9 +64,12 @@ fn decompress(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read>> {
         Some("zstd") => Box::new(zstd::Decoder::with_buffer(blob)?),
         Some("tar") => Box::new(blob),
         _ => {
-            return Err(Failure::new(Class::Verify, format!("layer {} is of unknown type {media_type}", layer.digest()))
-                .hint("build it with compression=gzip or zstd")
-                .into());
+            return Err(Failure::new(
+                Class::Verify,
+                format!("layer {} is of unknown type {media_type}", layer.digest()),
+            )
+            .hint("build it with compression=gzip or zstd")
+            .into());
         }
     })
 }

@@ -1,0 +1,79 @@
+//! The house holds: imports go one way, and files stay readable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Which top-level modules a module may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("platform", &["error"]),
+    ("process", &["error"]),
+    ("ui", &["error", "process"]),
+    ("plan", &["error", "platform", "process"]),
+    ("compile", &["error", "platform", "plan", "process", "ui"]),
+    ("image", &["compile", "error", "plan", "platform", "process", "ui"]),
+    ("publish", &["error", "plan", "platform", "process", "ui"]),
+    ("verify", &["compile", "error", "image", "plan", "platform", "publish"]),
+    ("report", &["compile", "image", "plan", "verify"]),
+    ("cli", &["plan", "platform", "ui"]),
+    ("pipeline", &["cli", "compile", "error", "image", "plan", "platform", "publish", "report", "ui", "verify"]),
+    ("lib", &["cli", "error", "pipeline", "process", "ui"]),
+    ("main", &[]),
+];
+
+fn sources() -> BTreeMap<String, String> {
+    fn walk(dir: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, root, into);
+            } else {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                into.insert(name, std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = BTreeMap::new();
+    walk(&root, &root, &mut files);
+    files
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let module = file.split(['/', '.']).next().unwrap().to_owned();
+        let allowed =
+            ALLOWED.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{file} is not in the table")).1;
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            for used in line.match_indices("crate::").map(|(at, _)| &line[at + 7..]) {
+                let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                if used != module && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("src/{file}:{}: {module} may not use {used}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_stay_readable() {
+    for (file, text) in sources() {
+        assert!(
+            text.lines().count() <= 400,
+            "src/{file} has {} lines: is there a second thing in it?",
+            text.lines().count()
+        );
+        assert!(text.starts_with("//! "), "src/{file} does not say what it is for");
+    }
+}
+
+#[test]
+fn the_product_speaks_of_itself_alone() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
+    assert!(changelog.contains(&format!("## [{version}]")) || changelog.contains("## [Unreleased]"));
+}

@@ -1,0 +1,6 @@
+//! The whole program, as a user runs it. Tests that need Docker are ignored unless `scripts/test` runs them
+//! inside `scripts/with-services`.
+
+mod support;
+
+mod architecture;

@@ -1,0 +1,311 @@
+//! Builders for tests: a project in a temporary folder, a run of the program whose defaults assert success,
+//! fake programs on PATH, and a fake registry on loopback.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
+
+/// A Rust project in a temporary folder: a package `app` that prints its name, unless other files are written.
+pub struct Project {
+    dir: TempDir,
+}
+
+impl Project {
+    /// An empty folder.
+    pub fn empty() -> Project {
+        Project { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// A package `app` 1.2.3 with one binary and a lock file.
+    pub fn app() -> Project {
+        Project::empty()
+            .file("Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
+            .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
+            .file("src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
+    }
+
+    /// `app`, with a configuration in multiarch.toml.
+    pub fn with_config(config: &str) -> Project {
+        Project::app().file("multiarch.toml", config)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn file(self, path: &str, text: &str) -> Project {
+        let path = self.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Makes the folder a git work tree with everything committed, at a fixed time.
+    pub fn committed(self) -> Project {
+        self.git(&["init", "-q", "-b", "main"]);
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "first"]);
+        self
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let status = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(args)
+            .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
+            .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
+            .current_dir(self.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "git {args:?}");
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A run of `cargo multiarch ARGS` in the project's folder.
+    pub fn run(&self, args: &[&str]) -> Run {
+        Run::new(self.path(), args)
+    }
+}
+
+/// A run of the program. Unless told otherwise it must end with 0.
+pub struct Run {
+    command: Command,
+    code: i32,
+}
+
+/// What a run wrote.
+#[derive(Debug)]
+pub struct Finished {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    fn new(dir: &Path, args: &[&str]) -> Run {
+        let mut command = Command::new(PROGRAM);
+        command.arg("multiarch").args(args).current_dir(dir).stdin(Stdio::null());
+        // The tests' own cargo must not show through, nor the machine's settings.
+        for (name, _) in std::env::vars() {
+            let ours = name.starts_with("MULTIARCH_") || name.starts_with("CARGO_") || name == "RUSTFLAGS";
+            if ours && name != "CARGO_HOME" {
+                command.env_remove(name);
+            }
+        }
+        Run { command, code: 0 }
+    }
+
+    /// Expects a failure with this exit code.
+    pub fn fails(mut self, code: i32) -> Run {
+        self.code = code;
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Run {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Looks for programs in this folder first.
+    pub fn path_first(self, dir: &Path) -> Run {
+        let path = std::env::var("PATH").unwrap_or_default();
+        self.env("PATH", format!("{}:{path}", dir.display()))
+    }
+
+    /// Looks for programs in these folders only.
+    pub fn path_only(self, dirs: &[&Path]) -> Run {
+        let path = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(":");
+        self.env("PATH", path)
+    }
+
+    /// The command, to be started and watched by the test itself.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
+    /// Runs to the end and checks the exit code; never a panic, never a backtrace.
+    pub fn finish(mut self) -> Finished {
+        let output = self.command.output().expect("the program starts");
+        let finished = Finished {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert_eq!(output.status.code(), Some(self.code), "{finished}");
+        assert!(!finished.stderr.contains("panicked at"), "{finished}");
+        assert!(!finished.stderr.contains("stack backtrace"), "{finished}");
+        if self.code != 0 {
+            assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
+        }
+        finished
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl Finished {
+    /// Asserts that stderr has each text.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Finished {
+        for text in texts {
+            assert!(self.stderr.contains(text), "'{text}' is missing in\n{self}");
+        }
+        self
+    }
+
+    /// Asserts that stderr does not have a text.
+    #[track_caller]
+    pub fn is_silent_on(self, text: &str) -> Finished {
+        assert!(!self.stderr.contains(text), "'{text}' is in\n{self}");
+        self
+    }
+}
+
+/// A folder of fake programs, for what real ones will not do on demand.
+pub struct Fakes {
+    dir: TempDir,
+}
+
+impl Fakes {
+    pub fn new() -> Fakes {
+        Fakes { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A shell script under a program's name; `$0.log` is where it may note its calls.
+    pub fn program(self, name: &str, script: &str) -> Fakes {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// A link to a real program.
+    pub fn real(self, name: &str) -> Fakes {
+        let real = find(name).unwrap_or_else(|| panic!("{name} is not on PATH"));
+        std::os::unix::fs::symlink(real, self.dir.path().join(name)).unwrap();
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// The full path of a program on PATH.
+pub fn find(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// A docker that is all there: engine, containerd store, buildx, as `docker info` and `buildx inspect` say it.
+/// Builds fail unless a test's own script handles them.
+pub const HEALTHY_DOCKER: &str = r#"
+echo "$@" >> "$0.log"
+case "$1 $2" in
+  "info "*) echo '{"ServerErrors":[],"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}' ;;
+  "buildx inspect") printf 'Name: default\nDriver: docker\n\nNodes:\nName: default\n' ;;
+  "buildx build") echo 'ERROR: this docker builds nothing' >&2; exit 1 ;;
+  *) exit 1 ;;
+esac"#;
+
+/// A request as a fake registry sees it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub authorization: Option<String>,
+}
+
+/// An answer: status, headers, body.
+pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+/// A registry on loopback that answers as a test wants.
+pub struct FakeRegistry {
+    pub host: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl FakeRegistry {
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let Some(request) = read_request(&mut stream) else { continue };
+                let (status, headers, body) = answer(&request);
+                let head = request.method == "HEAD";
+                log.lock().unwrap().push(request);
+                let mut text =
+                    format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+                for (name, value) in headers {
+                    text.push_str(&format!("{name}: {value}\r\n"));
+                }
+                let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\r\n"));
+                if !head {
+                    let _ = stream.write_all(&body);
+                }
+            }
+        });
+        FakeRegistry { host, requests }
+    }
+
+    /// A registry that takes every push, so far as it is asked before the build.
+    pub fn open() -> FakeRegistry {
+        FakeRegistry::start(|request| match request.method.as_str() {
+            "POST" => (202, vec![("Location", "/v2/upload/1".to_owned())], Vec::new()),
+            _ => (200, Vec::new(), Vec::new()),
+        })
+    }
+
+    /// A registry that answers everything below `/v2/<repository>` with one status.
+    pub fn refusing(status: u16) -> FakeRegistry {
+        FakeRegistry::start(move |request| match request.path.as_str() {
+            "/v2/" => (200, Vec::new(), Vec::new()),
+            _ => (status, Vec::new(), br#"{"errors":[{"code":"DENIED","message":"no"}]}"#.to_vec()),
+        })
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn read_request(stream: &mut std::net::TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let mut words = first.split_whitespace();
+    let mut request = Request { method: words.next()?.to_owned(), path: words.next()?.to_owned(), authorization: None };
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => request.authorization = Some(value.trim().to_owned()),
+            "content-length" => length = value.trim().parse().ok()?,
+            _ => {}
+        }
+    }
+    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
+    Some(request)
+}
+
+/// The services of `scripts/with-services`, for the second tier.
+pub fn service(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))
+}
