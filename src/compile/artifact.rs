@@ -111,13 +111,13 @@ fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: u8) -> Resul
     let machine = header.e_machine(endian);
     let flags = header.e_flags(endian);
     // ELF for the Arm Architecture, §5.2: set in executables that conform to one of the two procedure-call standards.
-    let float_abi = (machine == elf::EM_ARM).then(|| match flags {
-        flags if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
-        flags if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
+    let float_abi = match flags.0 {
+        _ if machine != elf::EM_ARM => None,
+        flags if flags & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
+        flags if flags & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
         _ => None,
-    });
-    let identity =
-        ElfIdentity { machine: machine.0, class, big_endian: header.is_big_endian(), float_abi: float_abi.flatten() };
+    };
+    let identity = ElfIdentity { machine: machine.0, class, big_endian: header.is_big_endian(), float_abi };
     let segments = header.program_headers(endian, bytes)?;
     let kind = header.e_type(endian);
     let loads = segments.iter().any(|segment| segment.p_type(endian) == elf::PT_LOAD);

@@ -40,7 +40,7 @@ pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
             run.binaries == binaries
                 && run.builds.iter().all(|other| {
                     let flags = |build: &BuildSettings| target_flags(build, tools);
-                    shared(other) == shared(build)
+                    alike(other, build)
                         && other.triple != build.triple
                         && (!tools.rustflags_in_env || flags(other) == flags(build))
                 })
@@ -53,9 +53,16 @@ pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
     runs
 }
 
-/// What the builds of one cargo process must have in common.
-fn shared(build: &BuildSettings) -> (&str, &[String], bool, bool, &[(String, String)]) {
-    (&build.profile, &build.features, build.all_features, build.no_default_features, &build.env)
+/// Can two builds share a cargo process, but for their targets?
+fn alike(one: &BuildSettings, other: &BuildSettings) -> bool {
+    let shared = |build: &BuildSettings| BuildSettings {
+        triple: String::new(),
+        rustflags: Vec::new(),
+        linker: None,
+        glibc: None,
+        ..build.clone()
+    };
+    shared(one) == shared(other)
 }
 
 /// The flags that are added to the user's own for a target: the settings', and a static C runtime for musl

@@ -2,7 +2,9 @@
 //! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
 
 pub mod config;
+mod contents;
 pub mod git;
+mod names;
 mod resolve;
 mod settings;
 pub mod tags;

@@ -1,0 +1,166 @@
+//! What one platform of an image is made of and how its binaries are compiled. Pure.
+
+use camino::Utf8Path;
+use indexmap::IndexMap;
+
+use super::config::Config;
+use super::names::{check_file, check_values};
+use super::workspace::Workspace;
+use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template};
+use crate::error::{Class, Failure, nearest};
+use crate::platform::{Libc, Platform};
+
+/// The built-in templates: name, the base where none is named, and the libc that fits it.
+const BUILT_IN: &[(&str, &str, Libc)] = &[
+    ("scratch", "scratch", Libc::Musl),
+    ("alpine", "alpine:3.22", Libc::Musl),
+    ("debian", "debian:trixie-slim", Libc::Gnu),
+    ("distroless-static", "gcr.io/distroless/static-debian12:nonroot", Libc::Musl),
+    ("distroless-cc", "gcr.io/distroless/cc-debian12:nonroot", Libc::Gnu),
+];
+
+/// The numeric user that images run as, where nothing else is said: distroless' `nonroot`.
+const NON_ROOT: &str = "65532:65532";
+
+/// The settings of one platform, with everything that has a default filled in.
+pub fn image_platform(
+    image: &str,
+    platform: Platform,
+    settings: &Config,
+    binaries: &[Binary],
+    labels: &IndexMap<String, String>,
+    workspace: &Workspace,
+) -> Result<ImagePlatform, Failure> {
+    check_values(settings, image)?;
+    let template = template(settings, &workspace.root)?;
+    let built_in = match template {
+        Template::BuiltIn(name) => BUILT_IN.iter().find(|row| row.0 == name),
+        Template::File(_) => None,
+    };
+    // A base alone does not decide the libc: a static binary runs on all of them.
+    let named = settings.template.is_some().then_some(built_in).flatten();
+    let libc = settings.libc.or(named.map(|row| row.2)).unwrap_or(Libc::Musl);
+    let base = match (&settings.base, built_in) {
+        (Some(base), _) => base.clone(),
+        (None, Some(row)) if row.0 != "scratch" || libc == Libc::Musl => row.1.to_owned(),
+        (None, None) if libc == Libc::Musl => "scratch".to_owned(),
+        _ => {
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': libc \"gnu\" needs a base that has glibc"),
+            )
+            .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
+        }
+    };
+    let mut all_labels = labels.clone();
+    all_labels.extend(settings.labels.clone());
+    let default_entrypoint = || {
+        let main = binaries.iter().find(|binary| binary.name == image).unwrap_or(&binaries[0]);
+        vec![main.path()]
+    };
+    let files = settings.files.clone().unwrap_or_default();
+    for file in &files {
+        check_file(file, image)?;
+        if binaries.iter().any(|binary| binary.path() == file.to) {
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': a file and a binary are both {}", file.to),
+            ));
+        }
+    }
+    for (index, file) in files.iter().enumerate() {
+        if files[..index].iter().any(|other| other.to == file.to) {
+            return Err(Failure::new(Class::Config, format!("image '{image}': two files are both {}", file.to)));
+        }
+    }
+    Ok(ImagePlatform {
+        platform,
+        build: build_settings(image, platform, libc, settings)?,
+        binaries: binaries.to_vec(),
+        base,
+        template,
+        files,
+        container: ContainerConfig {
+            env: settings.env.clone(),
+            labels: all_labels,
+            entrypoint: settings.entrypoint.clone().unwrap_or_else(default_entrypoint),
+            cmd: settings.cmd.clone(),
+            expose: settings.expose.iter().flatten().map(ToString::to_string).collect(),
+            volumes: settings.volumes.clone().unwrap_or_default(),
+            user: Some(settings.user.clone().unwrap_or_else(|| NON_ROOT.to_owned())),
+            workdir: settings.workdir.clone(),
+            stop_signal: settings.stop_signal.clone(),
+            healthcheck: settings.healthcheck.clone(),
+        },
+    })
+}
+
+fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config) -> Result<BuildSettings, Failure> {
+    let triple = match &settings.target {
+        None => platform.triple(libc).to_owned(),
+        Some(target) if Platform::for_triple(target).any(|other| other.elf() == platform.elf()) => target.clone(),
+        Some(target) => {
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}': target '{target}' is not for {platform}"),
+            )
+            .hint(format!(
+                "{platform} is {} or {}",
+                platform.triple(Libc::Musl),
+                platform.triple(Libc::Gnu)
+            )));
+        }
+    };
+    let mut rustflags: Vec<String> =
+        platform.target_cpu().map(|cpu| format!("-Ctarget-cpu={cpu}")).into_iter().collect();
+    rustflags.extend(settings.rustflags.iter().flatten().cloned());
+    if let Some(glibc) = &settings.glibc {
+        let numbers = glibc.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
+        if numbers != 2 || glibc.split('.').count() != 2 {
+            return Err(Failure::new(Class::Config, format!("image '{image}': glibc '{glibc}' is not a version"))
+                .hint("write it as in glibc = \"2.28\""));
+        }
+    }
+    Ok(BuildSettings {
+        triple,
+        profile: settings.profile.clone().unwrap_or_else(|| "release".to_owned()),
+        features: settings.features.clone().unwrap_or_default(),
+        all_features: settings.all_features.unwrap_or_default(),
+        no_default_features: settings.no_default_features.unwrap_or_default(),
+        rustflags,
+        env: settings.build_env.clone().into_iter().collect(),
+        linker: settings.linker,
+        glibc: settings.glibc.clone().filter(|_| libc == Libc::Gnu),
+    })
+}
+
+/// A template by name or path; where none is named, by what the base is.
+fn template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
+    let built_in = |name: &str| BUILT_IN.iter().find(|row| row.0 == name).map(|row| Template::BuiltIn(row.0));
+    if let Some(name) = &settings.template {
+        if name.contains(['/', '.']) {
+            return Ok(Template::File(root.join(name)));
+        }
+        return built_in(name).ok_or_else(|| {
+            let known = BUILT_IN.iter().map(|row| row.0);
+            let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
+            match nearest(name, known.clone()) {
+                Some(near) => failure.hint(format!("did you mean '{near}'?")),
+                None => failure.hint(format!(
+                    "built in are {}; a file of your own has a '.' or '/' in its name",
+                    known.collect::<Vec<_>>().join(", ")
+                )),
+            }
+        });
+    }
+    let base = settings.base.as_deref().unwrap_or("scratch");
+    let path = base.split(['@']).next().unwrap_or(base);
+    let name = path.rsplit('/').next().unwrap_or(path).split(':').next().unwrap_or(path);
+    let by_base = match name {
+        "scratch" | "alpine" => name,
+        _ if path.contains("distroless") && name.starts_with("static") => "distroless-static",
+        _ if path.contains("distroless") => "distroless-cc",
+        _ => "debian",
+    };
+    Ok(built_in(by_base).unwrap_or(Template::BuiltIn("scratch")))
+}

@@ -1,0 +1,109 @@
+//! Names and values that a registry, a Dockerfile or an image would not take. Pure.
+
+use camino::Utf8PathBuf;
+
+use super::FileEntry;
+use super::config::Config;
+use crate::error::{Class, Failure};
+
+/// The grammar of a repository's last component (distribution-spec, "Pulling manifests").
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let good = |part: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        edge(part.chars().next())
+            && edge(part.chars().last())
+            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+    };
+    if name.split('/').all(good) {
+        return Ok(());
+    }
+    let failure = Failure::new(Class::Config, format!("'{name}' is not a name for an image"));
+    let lower = name.to_lowercase().replace(' ', "-");
+    Err(match lower.split('/').all(good) {
+        true => failure.hint(format!("names are in lower case: [images.{lower}] with bins = [\"…\"]")),
+        false => failure.hint("a name has lower-case letters, digits, '.', '_' and '-', and '/' between its parts"),
+    })
+}
+
+/// `registry/name`, when the registry is a host and perhaps a path.
+pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
+    let wrong = |what: &str| {
+        Failure::new(Class::Config, format!("registry '{registry}' {what}"))
+            .hint("write it as in registry = \"ghcr.io/you\": a host and perhaps a path; the image's name is added")
+    };
+    let registry = registry.trim_end_matches('/');
+    if registry.is_empty() {
+        return Err(wrong("is empty"));
+    }
+    if registry.contains("://") {
+        return Err(wrong("has a scheme"));
+    }
+    let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
+    // Docker's rule: a first component without a dot, a colon or the name localhost is a Docker Hub namespace.
+    if host.contains(['.', ':']) || host == "localhost" {
+        if !path.is_empty() {
+            check_name(path).map_err(|_| wrong("has a path that no registry takes"))?;
+        }
+    } else {
+        check_name(registry).map_err(|_| wrong("is no host and no Docker Hub account"))?;
+    }
+    if host.contains('@') || path.contains(':') {
+        return Err(wrong("has more than a host and a path"));
+    }
+    Ok(format!("{registry}/{name}"))
+}
+
+/// A file needs a full path in the image, and an octal mode if any.
+pub fn check_file(file: &FileEntry, image: &str) -> Result<(), Failure> {
+    let to = Utf8PathBuf::from(&file.to);
+    if !to.is_absolute() || to.components().any(|part| part.as_str() == "..") || file.to.ends_with('/') {
+        return Err(Failure::new(
+            Class::Config,
+            format!("image '{image}': files.to '{}' is not a full path in the image", file.to),
+        )
+        .hint("write it as in to = \"/etc/app/config.toml\""));
+    }
+    if let Some(mode) = &file.mode
+        && (u32::from_str_radix(mode, 8).is_err() || mode.len() > 4)
+    {
+        return Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' of {} is not octal", file.to))
+            .hint("write it as in mode = \"0755\""));
+    }
+    Ok(())
+}
+
+/// Values that end up in a line of a Dockerfile as they are.
+pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
+    let wrong = |key: &str, value: &str, hint: &str| {
+        Err(Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
+            .hint(hint))
+    };
+    for port in settings.expose.iter().flatten() {
+        let text = port.to_string();
+        let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+        if number.parse::<u16>().is_err() || !matches!(protocol, "tcp" | "udp" | "sctp") {
+            return wrong("expose", &text, "write it as 8080 or \"53/udp\"");
+        }
+    }
+    for name in settings.env.keys() {
+        if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+            return wrong("env", name, "a variable's name has no spaces and no '='");
+        }
+    }
+    let lines = [("user", &settings.user), ("workdir", &settings.workdir), ("stop-signal", &settings.stop_signal)];
+    for (key, value) in lines {
+        if let Some(value) = value.as_ref().filter(|value| value.is_empty() || value.contains(['\n', '\r'])) {
+            return wrong(key, value, "it is one line of text");
+        }
+    }
+    let durations =
+        settings.healthcheck.iter().flat_map(|check| [&check.interval, &check.timeout, &check.start_period]);
+    for value in durations.flatten() {
+        if !value.starts_with(|c: char| c.is_ascii_digit())
+            || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
+        {
+            return wrong("healthcheck", value, "write a duration as in \"30s\"");
+        }
+    }
+    Ok(())
+}
