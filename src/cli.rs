@@ -40,7 +40,7 @@ pub struct Cli {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Colour the messages
+    /// Color the messages
     #[arg(long, global = true, value_name = "WHEN", env = "CARGO_TERM_COLOR", hide_env = true)]
     pub color: Option<Color>,
 }
@@ -110,16 +110,14 @@ pub struct DockerfileArgs {
 /// How the result is written to stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
-    /// A line per image (`plan`: a table)
     #[default]
     Human,
-    /// The versioned report
     Json,
 }
 
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// The form of the result on stdout
+    /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
     pub message_format: MessageFormat,
 }
@@ -128,10 +126,17 @@ pub struct OutputArgs {
 #[derive(Debug, Default, Args)]
 pub struct SettingsArgs {
     /// Where to push: a host and perhaps a path, to which the image's name is added
-    #[arg(long, value_name = "REGISTRY", value_delimiter = ',', env = "MULTIARCH_REGISTRY", help_heading = "Image")]
+    #[arg(
+        long,
+        value_name = "REGISTRY",
+        value_delimiter = ',',
+        env = "MULTIARCH_REGISTRY",
+        hide_env_values = true,
+        help_heading = "Image"
+    )]
     registry: Vec<String>,
     /// The platforms of the image [default: linux/amd64,linux/arm64]
-    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", help_heading = "Image", value_parser = parse_platform)]
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", hide_env_values = true, help_heading = "Image", value_parser = parse_platform)]
     platforms: Vec<Platform>,
     /// The tags, as templates [default: {{version}},latest]
     #[arg(
@@ -140,27 +145,28 @@ pub struct SettingsArgs {
         value_name = "TAG",
         value_delimiter = ',',
         env = "MULTIARCH_TAGS",
+        hide_env_values = true,
         help_heading = "Image"
     )]
     tags: Vec<String>,
     /// The base image
-    #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", help_heading = "Image")]
+    #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
     /// A built-in template (scratch, alpine, debian, distroless-static, distroless-cc) or the path of your own
-    #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", help_heading = "Image")]
+    #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", hide_env_values = true, help_heading = "Image")]
     template: Option<String>,
 
     /// The C library to link
-    #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", help_heading = "Compilation")]
+    #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", hide_env_values = true, help_heading = "Compilation")]
     libc: Option<Libc>,
     /// The linker, where the automatic choice is not wanted
-    #[arg(long, value_name = "LINKER", env = "MULTIARCH_LINKER", help_heading = "Compilation")]
+    #[arg(long, value_name = "LINKER", env = "MULTIARCH_LINKER", hide_env_values = true, help_heading = "Compilation")]
     linker: Option<LinkerChoice>,
     /// The highest glibc that the binaries may ask for, such as 2.28 (zig)
-    #[arg(long, value_name = "VERSION", env = "MULTIARCH_GLIBC", help_heading = "Compilation")]
+    #[arg(long, value_name = "VERSION", env = "MULTIARCH_GLIBC", hide_env_values = true, help_heading = "Compilation")]
     glibc: Option<String>,
     /// cargo's profile [default: release]
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", help_heading = "Compilation")]
+    #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", hide_env_values = true, help_heading = "Compilation")]
     profile: Option<String>,
     /// Features to turn on
     #[arg(
@@ -169,6 +175,7 @@ pub struct SettingsArgs {
         value_name = "FEATURES",
         value_delimiter = ',',
         env = "MULTIARCH_FEATURES",
+        hide_env_values = true,
         help_heading = "Compilation"
     )]
     features: Vec<String>,
@@ -201,7 +208,7 @@ pub struct SettingsArgs {
     offline: bool,
 
     /// The buildx builder, instead of the current one
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", help_heading = "Docker")]
+    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "Docker")]
     builder: Option<String>,
     /// A build argument for a template of your own
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "Docker")]
@@ -216,10 +223,10 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "SPEC", help_heading = "Docker")]
     cache_to: Vec<String>,
     /// Attach provenance: mode=min or mode=max; the digest then differs from run to run [default: false]
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", hide_env_values = true, help_heading = "Docker")]
     provenance: Option<String>,
     /// Attach an SBOM
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", hide_env_values = true, help_heading = "Docker")]
     sbom: Option<String>,
     /// Any other argument for `docker buildx build`
     #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "Docker")]

@@ -6,7 +6,8 @@ use camino::Utf8PathBuf;
 use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
 use crate::compile::{self, Artifacts, Toolchain, tools};
 use crate::error::{Class, Failure, nearest};
-use crate::image::buildx::{self, Builder};
+use crate::image::builder::{self, Builder};
+use crate::image::buildx;
 use crate::image::context::{self, Staged};
 use crate::image::dockerfile::{HELPERS, VARIABLES};
 use crate::image::{self, Bases, qemu};
@@ -21,7 +22,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let registry = publish::connect(&plan)?;
     context::check_files(&plan)?;
-    let builder = buildx::preflight(&plan, ui)?;
+    let builder = builder::preflight(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
 
@@ -44,7 +45,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let registry = publish::connect(&plan)?;
     context::check_files(&plan)?;
-    let builder = buildx::preflight(&plan, ui)?;
+    let builder = builder::preflight(&plan, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
     let digests: Vec<String> = made.images.iter().map(|(_, verified)| verified.digest.clone()).collect();
     for (image, (staged, _)) in made.plan.images.iter().zip(&made.images) {
@@ -61,7 +62,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     for (_, cmd) in toolchain.commands(&plan)? {
         ui.command(&cmd);
     }
-    let current = Builder { name: plan.builder.clone(), driver: String::new(), local: true };
+    let current = Builder { name: plan.builder.clone(), driver: String::new() };
     for image in &plan.images {
         let dockerfile = image::render(&plan, image, &Bases::new())?;
         let staged = Staged { dir: context::dir(&plan, image), dockerfile };
@@ -118,7 +119,7 @@ fn make(plan: Plan, registry: &publish::registry::Registry, builder: &Builder, u
     let dockerfiles =
         plan.images.iter().map(|image| image::render(&plan, image, &bases)).collect::<Result<Vec<_>>>()?;
     for (image, dockerfile) in plan.images.iter().zip(&dockerfiles) {
-        qemu::check(&image.name, &dockerfile.run, &tools.host, builder)?;
+        qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui)?;
     }
     compile::install_targets(&plan, &mut tools, ui)?;
     let toolchain = Toolchain::choose(&plan, tools)?;

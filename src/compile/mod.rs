@@ -134,6 +134,8 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
         let paths = cargo(&run, &cmd, plan, &toolchain.tools, ui)?;
         for ((build, binary), path) in paths {
             let artifact = keep(&path, &folder.join(&build.triple), &binary, plan.source_date_epoch)?;
+            let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
+            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, named(&build)));
             artifacts.insert((build, binary), artifact);
         }
     }

@@ -1,6 +1,7 @@
 //! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
 //! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
 
+pub mod builder;
 pub mod buildx;
 pub mod context;
 pub mod dockerfile;

@@ -2,21 +2,22 @@
 
 use camino::Utf8Path;
 
-use super::buildx::Builder;
+use super::builder::{self, Builder};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
+use crate::ui::Ui;
 
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Fails where `RUN` would end in `exec format error`. A daemon elsewhere, or one that is not asked through a local
-/// socket, has a binfmt_misc of its own, which cannot be looked at from here.
-pub fn check(image: &str, run: &[Platform], host: &str, builder: &Builder) -> Result<(), Failure> {
-    if !builder.local || !matches!(builder.driver.as_str(), "docker" | "docker-container") {
+/// Fails where `RUN` would end in `exec format error`. A daemon elsewhere (or in a virtual machine, as on macOS) has a
+/// binfmt_misc of its own, which cannot be looked at from here.
+pub fn check(image: &str, run: &[Platform], host: &str, builder: &Builder, ui: &Ui) -> Result<(), Failure> {
+    if !Utf8Path::new(BINFMT_MISC).exists() || !matches!(builder.driver.as_str(), "docker" | "docker-container") {
         return Ok(());
     }
     let missing: Vec<Platform> =
         run.iter().copied().filter(|platform| !platform.is_native_to(host) && !handled(*platform)).collect();
-    if missing.is_empty() {
+    if missing.is_empty() || !builder::is_local(ui) {
         return Ok(());
     }
     let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -53,8 +54,10 @@ mod tests {
 
     #[test]
     fn a_remote_builder_is_trusted() {
-        let builder = Builder { name: None, driver: "remote".into(), local: true };
+        let builder = Builder { name: None, driver: "remote".into() };
         let s390x = ["linux/s390x".parse().unwrap()];
-        assert!(check("app", &s390x, "x86_64-unknown-linux-gnu", &builder).is_ok());
+        assert!(
+            check("app", &s390x, "x86_64-unknown-linux-gnu", &builder, &Ui::new(-1, crate::ui::Color::Never)).is_ok()
+        );
     }
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 pub use config::{FileEntry, Healthcheck, LinkerChoice};
 pub use git::Commit;
+pub use names::is_loopback;
 pub use resolve::{Request, resolve};
 pub use settings::Sources;
 pub use workspace::{Package, Selection, Workspace};

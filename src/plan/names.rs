@@ -107,3 +107,55 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Is the registry of a reference `localhost`, in `127.0.0.0/8` or `[::1]`? Docker speaks plain HTTP to those.
+pub fn is_loopback(reference: &str) -> bool {
+    let host = reference.split('/').next().unwrap_or(reference);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback() {
+        for host in ["localhost", "localhost:5000/a/b", "127.0.0.1:5000", "127.8.8.8/app", "[::1]:5000"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["ghcr.io", "10.0.0.1:5000", "localhost.example.com", "you/app"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn repositories() {
+        for (registry, expected) in [
+            ("ghcr.io/you", Some("ghcr.io/you/app")),
+            ("localhost:5000/", Some("localhost:5000/app")),
+            ("you", Some("you/app")),
+            ("https://ghcr.io", None),
+            ("ghcr.io/You", None),
+            ("user:secret@ghcr.io", None),
+            ("ghcr.io/you:1", None),
+            ("", None),
+        ] {
+            assert_eq!(repository(registry, "app").ok().as_deref(), expected, "{registry}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        for good in ["app", "a/b-c", "a.b_c9"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["App", "a b", "-a", "a/", "", "a:1"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

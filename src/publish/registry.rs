@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 
 use super::auth;
 use crate::error::{Class, Failure};
+use crate::plan::is_loopback;
 
 const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
@@ -169,16 +170,6 @@ fn parse(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}")))
 }
 
-/// `localhost`, `127.0.0.0/8` or `[::1]`, with or without a port: Docker's rule for plain HTTP.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn status_of(error: &OciDistributionError) -> Option<u16> {
     match error {
         OciDistributionError::ServerError { code, .. } => Some(*code),
@@ -249,16 +240,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback() {
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.8.8", "[::1]:5000"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["ghcr.io", "10.0.0.1:5000", "localhost.example.com"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 
     #[test]
     fn answers_are_explained() {
