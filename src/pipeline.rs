@@ -28,10 +28,12 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 
     let mut published = Vec::new();
     for (image, (staged, verified)) in made.plan.images.iter().zip(&made.images) {
-        let digest = buildx::push(&made.plan, image, staged, &builder, ui)?;
-        for repository in &image.repositories {
-            verify::registry(image, repository, &digest, verified, &registry)?;
-        }
+        let digest = buildx::push(&made.plan, image, staged, &builder, ui).and_then(|digest| {
+            let mut repositories = image.repositories.iter();
+            repositories.try_for_each(|name| verify::registry(image, name, &digest, verified, &registry))?;
+            Ok(digest)
+        });
+        let digest = digest.inspect_err(|_| already(&made.plan, published.len(), ui))?;
         ui.status("Published", format!("{} for {} platforms, verified", image.name, image.platforms.len()));
         published.push(digest);
     }
@@ -93,6 +95,13 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
     Ok(())
+}
+
+/// What an error in the middle leaves behind must not be a surprise.
+fn already(plan: &Plan, count: usize, ui: &Ui) {
+    plan.images[..count]
+        .iter()
+        .for_each(|image| ui.warning(format!("image '{}' was published before this", image.name)));
 }
 
 /// What is there before anything is pushed.

@@ -135,7 +135,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
         for ((build, binary), path) in paths {
             let artifact = keep(&path, &folder.join(&build.triple), &binary, plan.source_date_epoch)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
-            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, named(&build)));
+            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(&build)));
             artifacts.insert((build, binary), artifact);
         }
     }
@@ -144,8 +144,9 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
 
 fn announce(run: &Run, ui: &Ui) {
     let binaries = run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ");
-    let triples = run.builds.iter().map(|build| build.triple.as_str()).collect::<Vec<_>>().join(", ");
-    ui.status("Compiling", format!("{binaries} for {triples}"));
+    let mut platforms: Vec<String> = run.builds.iter().map(short).collect();
+    platforms.sort_unstable();
+    ui.status("Compiling", format!("{binaries} for {}", platforms.join(", ")));
 }
 
 type Paths = BTreeMap<(BuildSettings, Binary), Utf8PathBuf>;
@@ -225,10 +226,15 @@ fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String 
 }
 
 fn named(build: &BuildSettings) -> String {
-    match Platform::for_triple(&build.triple).next() {
-        Some(platform) => format!("{platform} ({})", build.triple),
-        None => build.triple.clone(),
-    }
+    format!("{} ({})", short(build), build.triple)
+}
+
+/// The platform's name, with its variant where only the flags tell it apart.
+fn short(build: &BuildSettings) -> String {
+    let has_flag = |cpu: &str| build.rustflags.iter().any(|flag| flag.ends_with(cpu));
+    let platforms = || Platform::for_triple(&build.triple);
+    let variant = platforms().find(|platform| platform.target_cpu().is_some_and(has_flag));
+    variant.or_else(|| platforms().next()).map_or_else(|| build.triple.clone(), |platform| platform.to_string())
 }
 
 fn step(progress: &Progress<'_>, triple: Option<&str>, name: &str) {
