@@ -10,6 +10,7 @@ use crate::image::builder::{self, Builder};
 use crate::image::buildx;
 use crate::image::context::{self, Staged};
 use crate::image::dockerfile::{HELPERS, VARIABLES};
+use crate::image::layout::Layout;
 use crate::image::{self, Bases, qemu};
 use crate::plan::{self, Plan, Sources, Workspace};
 use crate::publish;
@@ -26,11 +27,20 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     publish::preflight(&plan, &registry, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
 
+    if made.plan.images.iter().map(|image| image.repositories.len()).sum::<usize>() > 1 {
+        // One push moves the tags of one image: before the first does, all have what they need.
+        for (image, built) in made.plan.images.iter().zip(&made.images) {
+            for repository in &image.repositories {
+                ui.status("Uploading", format!("{repository}, no tag yet"));
+                publish::upload::upload(&built.layout, repository, &registry)?;
+            }
+        }
+    }
     let mut published = Vec::new();
-    for (image, (staged, verified)) in made.plan.images.iter().zip(&made.images) {
-        let digest = buildx::push(&made.plan, image, staged, &builder, ui).and_then(|digest| {
+    for (image, built) in made.plan.images.iter().zip(&made.images) {
+        let digest = buildx::push(&made.plan, image, &built.staged, &builder, ui).and_then(|digest| {
             let mut repositories = image.repositories.iter();
-            repositories.try_for_each(|name| verify::registry(image, name, &digest, verified, &registry))?;
+            repositories.try_for_each(|name| verify::registry(image, name, &digest, &built.verified, &registry))?;
             Ok(digest)
         });
         let digest = digest.inspect_err(|_| already(&made.plan, published.len(), ui))?;
@@ -49,9 +59,9 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     context::check_files(&plan)?;
     let builder = builder::preflight(&plan, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
-    let digests: Vec<String> = made.images.iter().map(|(_, verified)| verified.digest.clone()).collect();
-    for (image, (staged, _)) in made.plan.images.iter().zip(&made.images) {
-        ui.status("Built", format!("{} in {}, verified", image.name, staged.dir.join("oci")));
+    let digests: Vec<String> = made.images.iter().map(|built| built.verified.digest.clone()).collect();
+    for (image, built) in made.plan.images.iter().zip(&made.images) {
+        ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
     let report = Report::new(&made.plan, &made.artifacts, &made.toolchain, &made.bases, &made.verified(), &digests);
     show(&report, args.output.message_format, ui)
@@ -111,12 +121,18 @@ struct Made {
     bases: Bases,
     artifacts: Artifacts,
     /// In the plan's order.
-    images: Vec<(Staged, Verified)>,
+    images: Vec<Built>,
+}
+
+struct Built {
+    staged: Staged,
+    layout: Layout,
+    verified: Verified,
 }
 
 impl Made {
     fn verified(&self) -> Vec<&Verified> {
-        self.images.iter().map(|(_, verified)| verified).collect()
+        self.images.iter().map(|built| &built.verified).collect()
     }
 }
 
@@ -143,7 +159,8 @@ fn make(plan: Plan, registry: &publish::registry::Registry, builder: &Builder, u
     let mut images = Vec::new();
     for (image, staged) in plan.images.iter().zip(staged) {
         let layout = buildx::build(&plan, image, &staged, builder, ui)?;
-        images.push((staged, verify::layout(image, &layout, &artifacts)?));
+        let verified = verify::layout(image, &layout, &artifacts)?;
+        images.push(Built { staged, layout, verified });
     }
     Ok(Made { plan, toolchain, bases, artifacts, images })
 }

@@ -13,8 +13,8 @@ use crate::error::{Class, Failure};
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub dir: Utf8PathBuf,
-    /// Of the index, `sha256:…`.
-    pub digest: String,
+    /// Of the index.
+    pub descriptor: Descriptor,
     pub index: ImageIndex,
 }
 
@@ -31,11 +31,13 @@ impl Layout {
             return Err(broken(dir, &format!("holds a {}, wanted an image index", descriptor.media_type())).into());
         }
         let bytes = read_blob(dir, descriptor)?;
-        Ok(Layout {
-            dir: dir.to_owned(),
-            digest: descriptor.digest().to_string(),
-            index: serde_json::from_slice(&bytes)?,
-        })
+        let index = serde_json::from_slice(&bytes)?;
+        Ok(Layout { dir: dir.to_owned(), descriptor: descriptor.clone(), index })
+    }
+
+    /// The bytes of a manifest or config, which must be those of its digest.
+    pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        read_blob(&self.dir, descriptor)
     }
 
     /// The manifest of an entry, and the config that it names.

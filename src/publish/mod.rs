@@ -3,6 +3,7 @@
 
 mod auth;
 pub mod registry;
+pub mod upload;
 
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};

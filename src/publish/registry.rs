@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::Stream;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OciDescriptor;
@@ -71,6 +72,8 @@ impl Registry {
             protocol: ClientProtocol::HttpsExcept(plain_http.iter().cloned().collect()),
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
+            // One request for each blob, streamed; not all registries take chunks.
+            use_monolithic_push: true,
             user_agent: concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         })?;
@@ -145,6 +148,41 @@ impl Registry {
             self.client.pull_blob(&reference, &wanted, &mut bytes).await?;
             Ok(bytes)
         })
+    }
+
+    /// Sends a blob, unless the repository has it; `content` begins anew for every try.
+    pub fn upload_blob<S>(&self, repository: &str, blob: &Descriptor, content: impl Fn() -> Result<S>) -> Result<()>
+    where
+        S: Stream<Item = Result<bytes::Bytes, OciDistributionError>> + Send + 'static,
+    {
+        let reference = parse(repository)?;
+        let credentials = auth::credentials(reference.resolve_registry())?;
+        let digest = blob.digest().to_string();
+        let missing = self.retry(repository, || async {
+            self.client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
+            Ok(!self.client.blob_exists(&reference, &digest).await?)
+        })?;
+        if missing {
+            // The file is opened outside of the request: its failure is not the registry's.
+            content()?;
+            self.retry(repository, || async {
+                let content = content().map_err(|error| std::io::Error::other(format!("{error:#}")))?;
+                self.client.push_blob_stream(&reference, content, &digest, Some(blob.size())).await
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Stores a manifest or index under its digest.
+    pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+        let parsed = parse(reference)?;
+        let credentials = auth::credentials(parsed.resolve_registry())?;
+        let media_type = reqwest::header::HeaderValue::from_str(&descriptor.media_type().to_string())?;
+        self.retry(reference, || async {
+            self.client.store_auth_if_needed(parsed.resolve_registry(), &credentials).await;
+            self.client.push_manifest_raw(&parsed, bytes.to_vec(), media_type.clone()).await
+        })?;
+        Ok(())
     }
 
     /// Runs an idempotent request, again after a back-off where the registry is only busy.

@@ -36,7 +36,7 @@ pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<V
         check_binaries(image, platform, &files, artifacts)?;
         platforms.insert(platform.platform, entry.digest().to_string());
     }
-    Ok(Verified { digest: layout.digest.clone(), platforms })
+    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms })
 }
 
 /// Checks what a registry serves under the digest that was pushed, and that every tag leads there.
