@@ -161,9 +161,8 @@ fn image(
             .hint("name each binary once in `bins`"));
     }
 
-    let mut platforms = all.platforms.clone().unwrap_or_else(default_platforms);
-    platforms.sort_unstable();
-    platforms.dedup();
+    let wanted = all.platforms.clone().unwrap_or_else(default_platforms);
+    let platforms: Vec<Platform> = Platform::all().filter(|platform| wanted.contains(platform)).collect();
     if platforms.is_empty() {
         return Err(Failure::new(Class::Config, format!("image '{name}' has no platform"))
             .hint("give one with `--platform linux/amd64`"));

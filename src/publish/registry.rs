@@ -177,7 +177,7 @@ impl Registry {
     pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let parsed = parse(reference)?;
         let credentials = auth::credentials(parsed.resolve_registry())?;
-        let media_type = reqwest::header::HeaderValue::from_str(&descriptor.media_type().to_string())?;
+        let media_type = reqwest::header::HeaderValue::from_str(descriptor.media_type().as_ref())?;
         self.retry(reference, || async {
             self.client.store_auth_if_needed(parsed.resolve_registry(), &credentials).await;
             self.client.push_manifest_raw(&parsed, bytes.to_vec(), media_type.clone()).await
