@@ -34,7 +34,7 @@ fn command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cm
     for (flag, values) in [("--cache-from", &options.cache_from), ("--secret", &options.secrets)] {
         cmd = values.iter().fold(cmd, |cmd, value| cmd.args([flag, value]));
     }
-    cmd.args(&options.args).env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
+    cmd.env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
 }
 
 fn from_context(cmd: Cmd, staged: &Staged) -> Cmd {
@@ -46,7 +46,7 @@ pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Buil
     let output = format!("type=oci,tar=false,dest={}", staged.dir.join("oci"));
     let cmd = command(plan, image, staged, builder).args(["--output", &output]);
     let cmd = image.buildx.cache_to.iter().fold(cmd, |cmd, value| cmd.args(["--cache-to", value]));
-    from_context(cmd, staged)
+    from_context(cmd.args(&image.buildx.args), staged)
 }
 
 /// The call that pushes it, all tags at once; everything is cached by then.
@@ -54,11 +54,14 @@ pub fn push_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Build
     let cmd = image.references().fold(command(plan, image, staged, builder), |cmd, tag| cmd.args(["--tag", &tag]));
     let metadata = metadata_file(staged);
     let output = ["--output", "type=image,oci-mediatypes=true", "--push", "--metadata-file", metadata.as_str()];
-    from_context(cmd.args(output), staged)
+    // What was verified is in the cache: the push must not build it anew.
+    let anew = |arg: &&String| arg.starts_with("--no-cache") || arg.starts_with("--pull");
+    let args = image.buildx.args.iter().filter(|arg| !anew(arg));
+    from_context(cmd.args(output).args(args), staged)
 }
 
 fn metadata_file(staged: &Staged) -> camino::Utf8PathBuf {
-    staged.dir.join("oci/push.json")
+    staged.dir.join("push.json")
 }
 
 /// Builds an image into `oci/` of its context.

@@ -89,7 +89,7 @@ pub fn stage(plan: &Plan, image: &Image, artifacts: &Artifacts, dockerfile: Dock
     }
     root_files(&dir.join("rootfs"))?;
     write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
-    write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
+    write(&dir.join(".dockerignore"), b"/oci\n/push.json\n", 0o644)?;
     set_times(&dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))?;
     Ok(Staged { dir, dockerfile })
 }
