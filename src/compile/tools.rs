@@ -59,7 +59,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
     let rustc = config.rustc().path.clone();
     let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
-        error.context(Failure::new(Class::Toolchain, "rustc is missing").hint("install Rust: https://rustup.rs"))
+        Failure::new(Class::Toolchain, format!("rustc does not run: {error:#}")).hint("install Rust: https://rustup.rs")
     })?;
     let field =
         |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
@@ -81,7 +81,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
     for (triple, roots) in triples {
         let cfg = Cmd::new(&tools.rustc).args(["--print", "cfg", "--target", triple]).read().map_err(|error| {
-            error.context(Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}'")))
+            Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}': {error:#}"))
         })?;
         let cfg: Vec<Cfg> = cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect();
         let libdir = Cmd::new(&tools.rustc).args(["--print", "target-libdir", "--target", triple]).read()?;

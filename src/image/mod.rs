@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
+use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 
@@ -21,10 +22,11 @@ pub type Bases = BTreeMap<(String, Platform), String>;
 /// Renders the Dockerfile of an image of the plan.
 pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<dockerfile::Dockerfile> {
     let read = |path: &camino::Utf8Path| {
-        fs_err::read_to_string(path).map_err(anyhow::Error::from).context(crate::error::Failure::new(
-            crate::error::Class::Config,
-            format!("image '{}': its template cannot be read", image.name),
-        ))
+        fs_err::read_to_string(path).map_err(|error| {
+            Failure::new(Class::Config, format!("its template cannot be read: {error}"))
+                .hint("`template` is a path relative to the workspace's root, or a built-in template's name")
+                .into()
+        })
     };
     dockerfile::render(image, bases, &read, &|from| context::mode_of(&plan.root, from))
         .with_context(|| format!("image '{}'", image.name))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
 use oci_spec::image::{Descriptor, ImageManifest};
@@ -31,8 +31,8 @@ pub fn find(layout: &Layout, manifest: &ImageManifest, paths: &[String]) -> Resu
         }
         let mut archive = tar::Archive::new(decompress(layout, layer)?);
         let mut hidden = Vec::new();
-        for entry in archive.entries().with_context(|| unreadable(layer))? {
-            let mut entry = entry.with_context(|| unreadable(layer))?;
+        for entry in archive.entries().map_err(|error| unreadable(layer, &error))? {
+            let mut entry = entry.map_err(|error| unreadable(layer, &error))?;
             let Ok(path) = Utf8PathBuf::from_path_buf(entry.path()?.into_owned()) else { continue };
             let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
             hidden.extend(hides(&path));
@@ -74,8 +74,8 @@ fn decompress(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read>> {
     })
 }
 
-fn unreadable(layer: &Descriptor) -> Failure {
-    Failure::new(Class::Verify, format!("layer {} cannot be read", layer.digest()))
+fn unreadable(layer: &Descriptor, error: &io::Error) -> Failure {
+    Failure::new(Class::Verify, format!("layer {} cannot be read: {error}", layer.digest()))
 }
 
 fn hash(from: &mut impl Read) -> Result<String> {

@@ -4,4 +4,6 @@
 mod support;
 
 mod architecture;
+mod config_errors;
+mod preflight;
 mod readme;

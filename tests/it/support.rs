@@ -15,13 +15,13 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
 
 /// A Rust project in a temporary folder: a package `app` that prints its name, unless other files are written.
 pub struct Project {
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl Project {
     /// An empty folder.
     pub fn empty() -> Project {
-        Project { dir: tempfile::tempdir().expect("a temporary folder") }
+        Project { dir: Arc::new(tempfile::tempdir().expect("a temporary folder")) }
     }
 
     /// A package `app` 1.2.3 with one binary and a lock file.
@@ -71,7 +71,7 @@ impl Project {
 
     /// A run of `cargo multiarch ARGS` in the project's folder.
     pub fn run(&self, args: &[&str]) -> Run {
-        Run::new(self.path(), args)
+        Run::new(self.dir.clone(), args)
     }
 }
 
@@ -79,6 +79,8 @@ impl Project {
 pub struct Run {
     command: Command,
     code: i32,
+    /// The folders live as long as the runs that use them.
+    dirs: Vec<Arc<TempDir>>,
 }
 
 /// What a run wrote.
@@ -89,9 +91,9 @@ pub struct Finished {
 }
 
 impl Run {
-    fn new(dir: &Path, args: &[&str]) -> Run {
+    fn new(dir: Arc<TempDir>, args: &[&str]) -> Run {
         let mut command = Command::new(PROGRAM);
-        command.arg("multiarch").args(args).current_dir(dir).stdin(Stdio::null());
+        command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
         // The tests' own cargo must not show through, nor the machine's settings.
         for (name, _) in std::env::vars() {
             let ours = name.starts_with("MULTIARCH_") || name.starts_with("CARGO_") || name == "RUSTFLAGS";
@@ -99,7 +101,7 @@ impl Run {
                 command.env_remove(name);
             }
         }
-        Run { command, code: 0 }
+        Run { command, code: 0, dirs: vec![dir] }
     }
 
     /// Expects a failure with this exit code.
@@ -113,21 +115,22 @@ impl Run {
         self
     }
 
-    /// Looks for programs in this folder first.
-    pub fn path_first(self, dir: &Path) -> Run {
+    /// Looks for programs among the fakes first.
+    pub fn path_first(mut self, fakes: &Fakes) -> Run {
+        self.dirs.push(fakes.dir.clone());
         let path = std::env::var("PATH").unwrap_or_default();
-        self.env("PATH", format!("{}:{path}", dir.display()))
+        self.env("PATH", format!("{}:{path}", fakes.path().display()))
     }
 
-    /// Looks for programs in these folders only.
-    pub fn path_only(self, dirs: &[&Path]) -> Run {
-        let path = dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(":");
-        self.env("PATH", path)
+    /// Looks for programs among the fakes only.
+    pub fn path_only(mut self, fakes: &Fakes) -> Run {
+        self.dirs.push(fakes.dir.clone());
+        self.env("PATH", fakes.path())
     }
 
-    /// The command, to be started and watched by the test itself.
-    pub fn into_command(self) -> Command {
-        self.command
+    /// The command, to be started and watched by the test itself, and the folders to keep meanwhile.
+    pub fn into_command(self) -> (Command, Vec<Arc<TempDir>>) {
+        (self.command, self.dirs)
     }
 
     /// Runs to the end and checks the exit code; never a panic, never a backtrace.
@@ -173,12 +176,12 @@ impl Finished {
 
 /// A folder of fake programs, for what real ones will not do on demand.
 pub struct Fakes {
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl Fakes {
     pub fn new() -> Fakes {
-        Fakes { dir: tempfile::tempdir().unwrap() }
+        Fakes { dir: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
     /// A shell script under a program's name; `$0.log` is where it may note its calls.

@@ -1,0 +1,163 @@
+//! What asks for the impossible is refused before anything runs: exit code 3, the thing named, a hint.
+
+use crate::support::Project;
+
+/// Runs `plan` in a project and checks the failure.
+#[track_caller]
+fn refused(project: &Project, args: &[&str], says: &[&str]) {
+    project.run(&[&["plan"], args].concat()).fails(3).finish().says(says);
+}
+
+#[test]
+fn no_manifest() {
+    refused(
+        &Project::empty(),
+        &[],
+        &["could not find `Cargo.toml`", "hint: run it inside a Rust package, or give `--manifest-path"],
+    );
+    refused(&Project::empty(), &["--manifest-path", "x/Cargo.toml"], &["there is no manifest 'x/Cargo.toml'"]);
+}
+
+#[test]
+fn a_broken_manifest_is_shown_in_cargos_own_words() {
+    let project = Project::app().file("Cargo.toml", "[package]\nname = 7\n");
+    refused(&project, &[], &["invalid type: integer `7`"]);
+}
+
+#[test]
+fn no_binary() {
+    let project = Project::app().file("src/lib.rs", "");
+    std::fs::remove_file(project.path().join("src/main.rs")).unwrap();
+    refused(&project, &[], &["no binary target in app", "hint: an image needs a program"]);
+}
+
+#[test]
+fn a_binary_that_does_not_exist() {
+    let project = Project::with_config("[images.x]\nbins = ['ap']");
+    refused(&project, &[], &["the workspace has no binary 'ap'", "hint: did you mean 'app'?"]);
+    refused(
+        &Project::app(),
+        &["--bin", "other"],
+        &["the workspace has no binary 'other'", "hint: its binaries are: app"],
+    );
+    refused(&Project::with_config("[images.x]"), &[], &["image 'x' has no binaries", "hint: say which: bins"]);
+    refused(&Project::app(), &["-p", "apq"], &["the workspace has no package 'apq'", "did you mean 'app'?"]);
+}
+
+#[test]
+fn an_unknown_platform() {
+    let run = Project::app().run(&["plan", "--platform", "linux/arm65"]).fails(2);
+    run.finish().says(&["unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)"]);
+    let config = Project::with_config("tags = ['a']\nplatforms = ['linux/arm65']");
+    refused(&config, &[], &["multiarch.toml:2: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)"]);
+    refused(
+        &Project::with_config("[platform.'linux/s390x']\nbase = 'x'"),
+        &[],
+        &["image 'app' has keys for linux/s390x but does not build it", "add \"linux/s390x\" to `platforms`"],
+    );
+}
+
+#[test]
+fn an_unknown_key() {
+    refused(
+        &Project::with_config("\nbse = 'x'"),
+        &[],
+        &["multiarch.toml:2: unknown key 'bse'", "did you mean 'base'?"],
+    );
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n";
+    for table in ["workspace", "package"] {
+        let text = format!("{manifest}[workspace]\n[{table}.metadata.multiarch]\ntgas = ['a']\n");
+        refused(
+            &Project::app().file("Cargo.toml", &text),
+            &[],
+            &["Cargo.toml:7: unknown key 'tgas'", "did you mean 'tags'?"],
+        );
+    }
+}
+
+#[test]
+fn an_unknown_variable() {
+    let run = Project::app().run(&["plan"]).env("MULTIARCH_REGISTY", "x").fails(3);
+    run.finish().says(&["unknown variable MULTIARCH_REGISTY", "did you mean MULTIARCH_REGISTRY?"]);
+}
+
+#[test]
+fn two_configurations() {
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\n[workspace.metadata.multiarch]\ntags = ['a']\n";
+    refused(&Project::with_config("").file("Cargo.toml", manifest), &[], &["are there", "hint: keep one of them"]);
+}
+
+#[test]
+fn templates() {
+    let with = |template: &str| Project::with_config("template = 'docker/app.j2'").file("docker/app.j2", template);
+    refused(
+        &with("FROM {{ base }} AS {{ stage }}\nRUN {{ triplet }}"),
+        &[],
+        &[
+            "docker/app.j2:2: unknown variable 'triplet'",
+            "did you mean 'triple'?",
+            "cargo multiarch dockerfile --variables",
+        ],
+    );
+    refused(
+        &with("FROM {{ base }}"),
+        &[],
+        &["its last stage is not named 'platform-linux-amd64'", "FROM {{ base }} AS {{ stage }}"],
+    );
+    refused(&with("{% if %}"), &[], &["docker/app.j2:1: syntax error"]);
+    refused(&Project::with_config("template = 'docker/app.j2'"), &[], &["image 'app': its template cannot be read"]);
+    refused(&Project::with_config("template = 'alpin'"), &[], &["unknown template 'alpin'", "did you mean 'alpine'?"]);
+}
+
+#[test]
+fn names_and_tags() {
+    refused(
+        &Project::with_config("[images.Web]\nbins = ['app']"),
+        &[],
+        &["'Web' is not a name for an image", "[images.web]"],
+    );
+    refused(&Project::app(), &["--tag", "a b"], &["'a b' is not a tag"]);
+    refused(&Project::app(), &["--tag", "{{git.tag}}"], &["no tag is left of", "hint: give one with `--tag NAME`"]);
+    refused(&Project::app(), &["--registry", "https://ghcr.io/you"], &["registry 'https://ghcr.io/you' has a scheme"]);
+    refused(
+        &Project::with_config(
+            "registry = 'r.example'\ntags = ['a']\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app', 'app']",
+        ),
+        &[],
+        &["image 'b' has two binaries at /usr/local/bin/app"],
+    );
+}
+
+#[test]
+fn contents() {
+    for (config, says) in [
+        ("libc = 'gnu'", "image 'app': libc \"gnu\" needs a base that has glibc"),
+        ("target = 'aarch64-unknown-linux-musl'", "target 'aarch64-unknown-linux-musl' is not for linux/amd64"),
+        ("libc = 'gnu'\nbase = 'x'\nglibc = 'new'", "glibc 'new' is not a version"),
+        ("expose = ['80/http']", "expose '80/http' is not valid"),
+        ("env = { 'A B' = '1' }", "env 'A B' is not valid"),
+        ("user = ''", "user '' is not valid"),
+        ("files = [{ from = 'Cargo.toml', to = 'etc/x' }]", "files.to 'etc/x' is not a full path"),
+        ("files = [{ from = 'Cargo.toml', to = '/x', mode = '9' }]", "mode '9' of /x is not octal"),
+        (
+            "files = [{ from = 'Cargo.toml', to = '/usr/local/bin/app' }]",
+            "a file and a binary are both /usr/local/bin/app",
+        ),
+        ("files = [{ from = 'Cargo.toml', to = '/x' }, { from = 'Cargo.lock', to = '/x' }]", "two files are both /x"),
+    ] {
+        refused(&Project::with_config(config), &[], &[says]);
+    }
+}
+
+#[test]
+fn cargo_lock_is_missing() {
+    let project = Project::app();
+    std::fs::remove_file(project.path().join("Cargo.lock")).unwrap();
+    refused(&project, &[], &["--locked", "cargo generate-lockfile", "--no-locked"]);
+}
+
+#[test]
+fn source_date_epoch() {
+    let run = Project::app().run(&["plan"]).env("SOURCE_DATE_EPOCH", "yesterday").fails(3);
+    run.finish().says(&["SOURCE_DATE_EPOCH is 'yesterday'", "git log -1 --format=%ct"]);
+}
