@@ -12,7 +12,7 @@ use cargo_metadata::{CargoOpt, MetadataCommand};
 
 use super::graph::{self, Summary};
 use crate::error::{Class, Failure};
-use crate::plan::Plan;
+use crate::plan::{BuildSettings, LinkerChoice, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, find_program};
 
@@ -57,7 +57,8 @@ pub struct TargetFacts {
 /// Looks at the machine for all triples of a plan.
 pub fn probe(plan: &Plan) -> Result<Tools> {
     let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
-    let rustc = config.rustc().path.clone();
+    // Without the user's wrapper, which is for compiling.
+    let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
     let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
         Failure::new(Class::Toolchain, format!("rustc does not run: {error:#}")).hint("install Rust: https://rustup.rs")
     })?;
@@ -70,7 +71,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
         rust_lld: lld.is_file(),
         rust_version: field("release:"),
-        zig: find_zig(),
+        zig: None,
         rustflags_in_env: ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| std::env::var_os(name).is_some()),
         rustc,
         host,
@@ -80,12 +81,15 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     let triples: BTreeMap<&str, Vec<&str>> =
         plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
     for (triple, roots) in triples {
-        let cfg = Cmd::new(&tools.rustc).args(["--print", "cfg", "--target", triple]).read().map_err(|error| {
-            Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}': {error:#}"))
-        })?;
-        let cfg: Vec<Cfg> = cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect();
-        let libdir = Cmd::new(&tools.rustc).args(["--print", "target-libdir", "--target", triple]).read()?;
-        let libdir = Utf8PathBuf::from(libdir.trim());
+        let printed = Cmd::new(&tools.rustc)
+            .args(["--print", "target-libdir", "--print", "cfg", "--target", triple])
+            .read()
+            .map_err(|error| {
+                Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}': {error:#}"))
+            })?;
+        let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
+        let (libdir, cfg): (Utf8PathBuf, Vec<Cfg>) =
+            (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
         let target = config.target(triple)?;
         let underscored = triple.replace('-', "_");
         let facts = TargetFacts {
@@ -94,9 +98,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             crt_static: cfg
                 .iter()
                 .any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
-            build_rustflags: match target.rustflags {
-                Some(_) => Vec::new(),
-                None => config.build.rustflags.as_ref().map(|flags| flags.flags.clone()).unwrap_or_default(),
+            // The resolved flags are the build-wide ones where no target-specific ones are there to win over them.
+            build_rustflags: match (target.rustflags, &config.build.rustflags) {
+                (Some(resolved), Some(build)) if resolved.flags == build.flags => resolved.flags,
+                _ => Vec::new(),
             },
             configured_linker: target.linker.map(|linker| linker.display().to_string()),
             gcc: Platform::gcc_prefix(triple)
@@ -112,7 +117,19 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         };
         tools.targets.insert(triple.to_owned(), facts);
     }
+    // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
+    if plan.images.iter().flat_map(|image| &image.platforms).any(|platform| may_need_zig(&platform.build, &tools)) {
+        tools.zig = find_zig();
+    }
     Ok(tools)
+}
+
+fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {
+    let Some(facts) = tools.targets.get(&build.triple) else { return false };
+    let by_lld =
+        build.triple.contains("-musl") && facts.self_contained && tools.rust_lld && facts.graph.needs_c.is_none();
+    let served = facts.configured_linker.is_some() || build.triple == tools.host || by_lld;
+    build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some() || !served
 }
 
 /// The packages that are built for a triple.

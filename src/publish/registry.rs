@@ -29,7 +29,7 @@ const ALL_TYPES: [&str; 4] = [
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Waits before the second, third and fourth try of a request that may be repeated.
-const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
 
 /// A client for all the registries of a run.
 pub struct Registry {

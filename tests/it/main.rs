@@ -1,9 +1,19 @@
 //! The whole program, as a user runs it. Tests that need Docker are ignored unless `scripts/test` runs them
 //! inside `scripts/with-services`.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and starts and writes what it likes"
+)]
+
 mod support;
 
 mod architecture;
+mod compile_errors;
 mod config_errors;
+mod e2e;
+mod plan;
 mod preflight;
 mod readme;

@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -110,6 +109,12 @@ impl Run {
         self
     }
 
+    /// Runs in a folder of the project.
+    pub fn in_folder(mut self, folder: &str) -> Run {
+        self.command.current_dir(self.dirs[0].path().join(folder));
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Run {
         self.command.env(name, value);
         self
@@ -168,7 +173,7 @@ impl Finished {
 
     /// Asserts that stderr does not have a text.
     #[track_caller]
-    pub fn is_silent_on(self, text: &str) -> Finished {
+    pub fn keeps_quiet_about(self, text: &str) -> Finished {
         assert!(!self.stderr.contains(text), "'{text}' is in\n{self}");
         self
     }
@@ -186,9 +191,11 @@ impl Fakes {
 
     /// A shell script under a program's name; `$0.log` is where it may note its calls.
     pub fn program(self, name: &str, script: &str) -> Fakes {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let text = self.dir.path().join(format!("{name}.sh"));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Written by another process: a fork of another test would inherit our open file, and exec says ETXTBSY.
+        let status = Command::new("install").arg("-m755").arg(&text).arg(self.dir.path().join(name)).status().unwrap();
+        assert!(status.success());
         self
     }
 

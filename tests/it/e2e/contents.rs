@@ -1,0 +1,162 @@
+//! What is written in the configuration arrives in the image unchanged.
+
+use serde_json::{Value, json};
+
+use super::registry::config;
+use super::{docker_run, open_registry, reference, run};
+use crate::support::{Project, service};
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn special_values_arrive_unchanged() {
+    let values = [
+        ("QUOTES", r#"say "hi", it's"#),
+        ("DOLLARS", "$HOME ${x} $$ %PATH%"),
+        ("BACKSLASHES", r"a\b\\ \n\"),
+        ("LINES", "one\ntwo\r\n\nend\n"),
+        ("SPACES", "  \tinside  out  "),
+        ("UNICODE", "ünï ✓ 🦀"),
+        ("HASH", "# no comment"),
+        ("EMPTY", ""),
+    ];
+    let words: Vec<&str> = values.iter().map(|(_, value)| *value).collect();
+    let entrypoint = [&["/usr/local/bin/app"], &words[..]].concat();
+    let settings = json!({
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "env": values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>(),
+        "labels": { "com.example/a b": r#"v "q" $d"#, "lines": "a\nb" },
+        "entrypoint": entrypoint,
+        "cmd": words,
+        "user": "1000:1000",
+        "workdir": "/work dir/$x",
+        "volumes": ["/data $v", "/plain"],
+        "expose": [8080, "53/udp"],
+        "stop-signal": "SIGINT",
+        "healthcheck": { "cmd": ["/usr/local/bin/app", "$x \"y\""], "interval": "30s", "start-period": "1m", "retries": 3 },
+        "platform": { "linux/arm64": { "env": { "HASH": "arm's own" } } },
+    });
+    let main = "fn main() { println!(\"{:?}\", std::env::args().skip(1).collect::<Vec<_>>()); }\n";
+    let project = Project::app().file("src/main.rs", main).file("multiarch.toml", &toml::to_string(&settings).unwrap());
+    let registry = format!("{}/values", open_registry());
+    let published = reference(&project.run(&["publish", "--registry", &registry]).finish().stdout);
+
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let config = &config(&published, platform)["config"];
+        for (name, value) in values {
+            let value = if (name, platform) == ("HASH", "linux/arm64") { "arm's own" } else { value };
+            let env = config["Env"].as_array().unwrap();
+            assert!(env.contains(&json!(format!("{name}={value}"))), "{platform} {name}: {env:?}");
+        }
+        assert_eq!(config["Labels"]["com.example/a b"], settings["labels"]["com.example/a b"]);
+        assert_eq!(config["Labels"]["lines"], "a\nb");
+        assert_eq!(config["Entrypoint"], settings["entrypoint"]);
+        assert_eq!(config["Cmd"], settings["cmd"]);
+        assert_eq!(config["User"], "1000:1000");
+        assert_eq!(config["WorkingDir"], "/work dir/$x");
+        assert_eq!(config["Volumes"], json!({ "/data $v": {}, "/plain": {} }));
+        assert_eq!(config["ExposedPorts"], json!({ "8080/tcp": {}, "53/udp": {} }));
+        assert_eq!(config["StopSignal"], "SIGINT");
+        let check = &config["Healthcheck"];
+        assert_eq!(check["Test"], json!(["CMD", "/usr/local/bin/app", "$x \"y\""]));
+        assert_eq!((check["Interval"].as_u64(), check["Retries"].as_u64()), (Some(30_000_000_000), Some(3)));
+        let printed = docker_run(platform, &published, &[]);
+        assert_eq!(printed, format!("{:?}", [&words[..], &words].concat()));
+    }
+}
+
+/// A base with a shell, for two platforms, in the test registry.
+fn base() -> String {
+    let base = format!("{}/busybox:1", open_registry());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image");
+    run(script, &[&base, "linux/amd64", "linux/arm64"]);
+    base
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn a_workspace_of_three_images() {
+    let registry = format!("{}/workspace", open_registry());
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workspace");
+    let project = Project::empty();
+    run("cp", &["-r", &format!("{example}/."), project.path().to_str().unwrap()]);
+    let config = std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap();
+    let natural = "busybox:1.37";
+    assert!(config.contains(natural), "the example's base has changed");
+    let project = project.file("multiarch.toml", &config.replace(natural, &base()));
+
+    let args = ["publish", "--registry", &registry, "--message-format", "json"];
+    let finished = project.run(&args).finish();
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let names: Vec<&str> =
+        report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["core", "worker", "ctl"], "in the configuration's order");
+    let image = |name: &str| format!("{registry}/{name}:0.3.0");
+    for (platform, architecture) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")] {
+        // The entrypoint script starts `core`, which reads the file and the variable; `ctl` is beside it.
+        let core = docker_run(platform, &image("core"), &[]);
+        let level = if platform == "linux/arm64" { "debug" } else { "info" };
+        assert_eq!(core, format!("starting core\ncore on {architecture}, level {level}: hello"));
+        assert_eq!(docker_run(platform, &image("core"), &["ctl"]), format!("starting ctl\nctl on {architecture}"));
+        let worker = docker_run(platform, &image("worker"), &[]);
+        assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
+        assert_eq!(docker_run(platform, &image("ctl"), &[]), format!("ctl on {architecture}"));
+    }
+    let core = config_of(&image("core"));
+    assert_eq!(core["Labels"]["example.tier"], "backend");
+    assert_eq!(core["ExposedPorts"], json!({ "9120/tcp": {} }));
+    let base_digest = core["Labels"]["org.opencontainers.image.base.digest"].as_str().unwrap();
+    assert_eq!(super::registry::digest(&format!("{}/busybox:1", open_registry())).as_deref(), Some(base_digest));
+    finished.says(&["Pinned", "Uploading", "Published core for 2 platforms, verified"]);
+}
+
+fn config_of(reference: &str) -> Value {
+    config(reference, "linux/arm64")["config"].clone()
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn build_arguments_secrets_and_caches_reach_buildx() {
+    let template = "FROM {{ base }} AS {{ stage }}\nARG GREETING\nRUN --mount=type=secret,id=word \
+        echo \"$GREETING $(wc -c < /run/secrets/word)\" > /greeting\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let main = "fn main() { print!(\"{}\", std::fs::read_to_string(\"/greeting\").unwrap()); }";
+    let config = format!("base = '{}'\ntemplate = 'app.j2'\nplatforms = ['linux/amd64']", base());
+    let project =
+        Project::with_config(&config).file("src/main.rs", main).file("app.j2", template).file("word", "hunter2");
+    let registry = format!("{}/args", open_registry());
+    let args = [
+        "publish",
+        "-vv",
+        "--registry",
+        &registry,
+        "--build-arg",
+        "GREETING=good morning",
+        "--secret",
+        "id=word,src=word",
+    ];
+    let caches = ["--cache-to", "type=local,dest=cache", "--cache-from", "type=local,src=cache"];
+    let finished = project.run(&[&args[..], &caches].concat()).finish().keeps_quiet_about("hunter2");
+    assert_eq!(docker_run("linux/amd64", &reference(&finished.stdout), &[]), "good morning 7");
+    assert!(project.path().join("cache/index.json").is_file(), "{finished}");
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn credentials_of_docker_login() {
+    let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
+    let project = Project::app();
+    let publish = |config: &Project| {
+        project
+            .run(&["publish", "-vv", "--registry", &host, "--platform", "linux/amd64"])
+            .env("DOCKER_CONFIG", config.path())
+    };
+    let none = publish(&Project::empty()).fails(7).finish();
+    none.says(&["(401 Unauthorized)", &format!("docker login {host}")]).keeps_quiet_about("Compiling");
+    // base64 of ci:wrong and ci:secret-word
+    let with = |auth: &str| {
+        Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
+    };
+    publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().says(&["(401 Unauthorized)"]).keeps_quiet_about("Compiling");
+    let finished =
+        publish(&with("Y2k6c2VjcmV0LXdvcmQ=")).finish().keeps_quiet_about("secret-word").keeps_quiet_about("Y2k6c2VjcmV0LXdvcmQ");
+    assert!(reference(&finished.stdout).starts_with(&host));
+}

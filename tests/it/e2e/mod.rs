@@ -1,0 +1,39 @@
+//! The second tier: a real Docker Engine with buildx, real registries, QEMU. `scripts/with-services` starts them.
+
+mod contents;
+mod failures;
+mod published;
+mod real_input;
+mod registry;
+
+use std::process::{Command, Stdio};
+
+/// The registry that takes every push.
+fn open_registry() -> String {
+    crate::support::service("MULTIARCH_TEST_REGISTRY")
+}
+
+/// Runs a program to the end; its stdout, trimmed. Panics with its words when it fails.
+#[track_caller]
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// `docker run` of a platform, under QEMU where it is foreign.
+#[track_caller]
+fn docker_run(platform: &str, reference: &str, args: &[&str]) -> String {
+    let first = ["run", "--rm", "--network", "none", "--pull", "always", "--quiet", "--platform", platform, reference];
+    run("docker", &[&first, args].concat())
+}
+
+/// The one line of stdout: `repository:tag@sha256:…`.
+#[track_caller]
+fn reference(stdout: &str) -> String {
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines.len(), 1, "{stdout}");
+    assert!(lines[0].contains("@sha256:"), "{stdout}");
+    lines[0].to_owned()
+}

@@ -1,0 +1,67 @@
+//! A program that nobody here wrote: ripgrep as it was released, unmodified, for four platforms under one tag.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::registry::platforms;
+use super::{docker_run, open_registry, reference, run};
+use crate::support::Project;
+
+const RELEASE: &str = "15.1.0";
+
+/// The source of a released crate, in a folder of its own; cargo fetches it and checks its hash.
+fn released(name: &str, version: &str) -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e");
+    let folder = home.join(format!("{name}-{version}"));
+    if folder.join("Cargo.lock").is_file() {
+        return folder;
+    }
+    let fetcher = Project::empty()
+        .file(
+            "Cargo.toml",
+            &format!("[package]\nname = \"f\"\nversion = \"0.0.0\"\n[dependencies]\n{name} = \"={version}\"\n"),
+        )
+        .file("src/lib.rs", "");
+    let status = Command::new("cargo")
+        .args(["vendor", "--quiet", "--versioned-dirs", "vendor"])
+        .current_dir(fetcher.path())
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success(), "cargo vendor");
+    std::fs::create_dir_all(&home).unwrap();
+    let vendored = fetcher.path().join(format!("vendor/{name}-{version}"));
+    run("cp", &["-r", vendored.to_str().unwrap(), folder.to_str().unwrap()]);
+    folder
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn ripgrep_on_four_platforms() {
+    let source = released("ripgrep", RELEASE);
+    let registry = format!("{}/real", open_registry());
+    let manifest = source.join("Cargo.toml");
+    let args = ["publish", "--manifest-path", manifest.to_str().unwrap(), "--registry", &registry];
+    // The release profile without its debug information: a quarter of the linker's work.
+    let finished = Project::empty()
+        .run(&[&args[..], &["--platform", "linux/amd64,linux/arm64,linux/arm/v7,linux/riscv64"]].concat())
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/target"))
+        .finish();
+    let published = reference(&finished.stdout);
+    let names: Vec<String> = platforms(&published).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"]);
+
+    let haystack = Project::empty().file("haystack.txt", "one\ntwo needles\nthree\n");
+    let mount = format!("{}:/data:ro", haystack.path().display());
+    run("chmod", &["-R", "a+rX", haystack.path().to_str().unwrap()]);
+    for platform in names {
+        run("docker", &["pull", "--quiet", "--platform", &platform, &published]);
+        assert!(
+            docker_run(&platform, &published, &["--version"]).starts_with(&format!("ripgrep {RELEASE}")),
+            "{platform}"
+        );
+        let search = ["run", "--rm", "--network", "none", "--platform", &platform, "--volume", &mount, &published];
+        let found = run("docker", &[&search[..], &["--line-number", "needle", "/data/haystack.txt"]].concat());
+        assert_eq!(found, "2:two needles", "{platform}");
+    }
+}

@@ -1,0 +1,215 @@
+//! `plan` shows what the settings of all sources come to.
+
+use serde_json::Value;
+
+use crate::support::{Project, Run};
+
+fn json(run: Run) -> Value {
+    let finished = run.finish();
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"))
+}
+
+fn plan(project: &Project, args: &[&str]) -> Value {
+    json(project.run(&[&["plan", "--message-format", "json"], args].concat()))
+}
+
+fn names(plan: &Value) -> Vec<&str> {
+    plan["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect()
+}
+
+/// A virtual workspace: `a` (binary a), `b` (binaries b1 and b2), `c` (a library); `a` is the default member.
+fn workspace() -> Project {
+    let member =
+        |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.{}.0\"\nedition = \"2021\"\n", name.len());
+    let lock = ["a", "b", "c"].map(|name| format!("[[package]]\nname = \"{name}\"\nversion = \"0.1.0\"\n")).join("\n");
+    Project::empty()
+        .file(
+            "Cargo.toml",
+            "[workspace]\nmembers = [\"crates/*\"]\ndefault-members = [\"crates/a\"]\nresolver = \"2\"\n",
+        )
+        .file("Cargo.lock", &format!("version = 4\n\n{lock}"))
+        .file("crates/a/Cargo.toml", &member("a"))
+        .file("crates/a/src/main.rs", "fn main() {}")
+        .file("crates/b/Cargo.toml", &member("b"))
+        .file("crates/b/src/bin/b1.rs", "fn main() {}")
+        .file("crates/b/src/bin/b2.rs", "fn main() {}")
+        .file("crates/c/Cargo.toml", &member("c"))
+        .file("crates/c/src/lib.rs", "")
+}
+
+#[test]
+fn the_table() {
+    let finished = Project::app().run(&["plan", "--registry", "r.example/me"]).finish();
+    let expected = "\
+app 1.2.3
+  → r.example/me/app:1.2.3
+  → r.example/me/app:latest
+  PLATFORM     TARGET                      LINKER    BASE     TEMPLATE  BINARIES
+  linux/amd64  x86_64-unknown-linux-musl   rust-lld  scratch  scratch   app
+  linux/arm64  aarch64-unknown-linux-musl  rust-lld  scratch  scratch   app
+
+Linkers:
+  aarch64-unknown-linux-musl  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+  x86_64-unknown-linux-musl  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+";
+    assert_eq!(finished.stdout, expected);
+    assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn the_commands() {
+    let finished =
+        Project::app().run(&["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"]).finish();
+    finished.says(&[
+        "build --manifest-path",
+        "--package app --bin app --target aarch64-unknown-linux-musl --target x86_64-unknown-linux-musl --profile release --features x,y --locked",
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld",
+        "docker buildx build --progress plain --platform linux/amd64,linux/arm64 --builder mine",
+        "--provenance=false",
+        "--output type=oci,tar=false,dest=",
+        "--tag r.example/app:1.2.3 --tag r.example/app:latest --output type=image,oci-mediatypes=true --push --metadata-file",
+    ]);
+}
+
+#[test]
+fn packages_are_selected_as_cargo_does() {
+    let project = workspace();
+    assert_eq!(names(&plan(&project, &[])), ["a"]);
+    assert_eq!(names(&plan(&project, &["-p", "b"])), ["b1", "b2"]);
+    assert_eq!(names(&plan(&project, &["-p", "a", "-p", "b", "--bin", "b2"])), ["b2"]);
+    assert_eq!(names(&plan(&project, &["--manifest-path", "crates/b/Cargo.toml"])), ["b1", "b2"]);
+    assert_eq!(
+        names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/b/src"))),
+        ["b1", "b2"]
+    );
+    project.run(&["plan", "-p", "c"]).fails(3).finish().says(&["no binary target in c"]);
+}
+
+#[test]
+fn images_of_a_workspace() {
+    let config = "registry = ['r.example/x', 'localhost:5000']\n[images.one]\nbins = ['b1', 'a']\n[images.two]\nbins = ['b2']\ntags = ['t']";
+    let project = workspace().file("multiarch.toml", config);
+    let all = plan(&project, &[]);
+    assert_eq!(names(&all), ["one", "two"]);
+    assert_eq!(all["images"][0]["repositories"], serde_json::json!(["r.example/x/one", "localhost:5000/one"]));
+    assert_eq!(all["images"][0]["package"], "b");
+    assert_eq!(all["images"][0]["platforms"][0]["container"]["entrypoint"][0], "/usr/local/bin/b1");
+    assert_eq!(all["images"][1]["tags"], serde_json::json!(["t"]));
+    assert_eq!(names(&plan(&project, &["-p", "a"])), ["one"]);
+}
+
+#[test]
+fn the_target_directory_is_cargos() {
+    let project = Project::app();
+    let by_variable =
+        json(project.run(&["plan", "--message-format", "json"]).env("CARGO_TARGET_DIR", "/somewhere/else"));
+    assert_eq!(by_variable["target_dir"], "/somewhere/else");
+    let project = project.file(".cargo/config.toml", "[build]\ntarget-dir = 'out'\n");
+    assert_eq!(plan(&project, &[])["target_dir"], project.path().join("out").to_str().unwrap());
+}
+
+#[test]
+fn a_linker_in_cargos_configuration_wins() {
+    let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
+    let plan = plan(&project, &[]);
+    assert_eq!(plan["linkers"]["aarch64-unknown-linux-musl"]["linker"]["configured"], "my-ld");
+    assert_eq!(plan["linkers"]["x86_64-unknown-linux-musl"]["linker"], "rust-lld");
+}
+
+#[test]
+fn the_layers_of_settings() {
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[workspace]\n\
+        [workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
+        [package.metadata.multiarch]\nuser = 'p'\nbase = 'p'\ntags = ['p']\n";
+    let project = Project::app().file("Cargo.toml", manifest);
+    let run = project.run(&["plan", "--message-format", "json", "--tag", "flag"]);
+    let plan = json(run.env("MULTIARCH_BASE", "env").env("MULTIARCH_TAGS", "env"));
+    let image = &plan["images"][0];
+    let platform = &image["platforms"][0];
+    assert_eq!(platform["build"]["profile"], "w");
+    assert_eq!(platform["container"]["user"], "p");
+    assert_eq!(platform["base"], "env");
+    assert_eq!(image["tags"], serde_json::json!(["flag"]));
+}
+
+#[test]
+fn platforms_may_differ() {
+    let config = "platforms = ['linux/arm64', 'linux/amd64', 'linux/amd64/v3']\nenv = { A = '1', B = '1' }\n\
+        [platform.'linux/arm64']\nbase = 'x'\nlibc = 'gnu'\nenv = { B = '2' }";
+    let plan = plan(&Project::with_config(config), &[]);
+    let platforms = plan["images"][0]["platforms"].as_array().unwrap();
+    let seen: Vec<_> =
+        platforms.iter().map(|p| (p["platform"].as_str().unwrap(), p["build"]["triple"].as_str().unwrap())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("linux/amd64", "x86_64-unknown-linux-musl"),
+            ("linux/amd64/v3", "x86_64-unknown-linux-musl"),
+            ("linux/arm64", "aarch64-unknown-linux-gnu")
+        ]
+    );
+    assert_eq!(platforms[1]["build"]["rustflags"], serde_json::json!(["-Ctarget-cpu=x86-64-v3"]));
+    assert_eq!(platforms[2]["container"]["env"], serde_json::json!({ "A": "1", "B": "2" }));
+    assert_eq!((platforms[0]["base"].as_str(), platforms[2]["base"].as_str()), (Some("scratch"), Some("x")));
+}
+
+#[test]
+fn tags_and_labels_from_git() {
+    let templates = ["{{git.short}}", "{{git.branch}}", "{{git.tag}}", "latest"];
+    let args: Vec<&str> = templates.iter().flat_map(|template| ["--tag", template]).collect();
+    let project = Project::app().file(".gitignore", "/target\n").committed();
+    project.git(&["tag", "v1.2.3"]);
+    let clean = plan(&project, &args);
+    let tags: Vec<&str> =
+        clean["images"][0]["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+    assert_eq!(&tags[1..], ["main", "v1.2.3", "latest"]);
+    assert_eq!(tags[0].len(), 7);
+    assert_eq!(clean["source_date_epoch"], 1_767_323_045);
+    assert!(
+        clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap().starts_with(tags[0])
+    );
+
+    let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
+    let dirty = project.run(&["plan"]).finish().says(&["tag 'latest' stays where it is", "not committed"]);
+    assert!(!dirty.stdout.contains("latest"), "{dirty}");
+    assert_eq!(plan(&project, &["--tag", "latest"])["images"][0]["tags"], serde_json::json!(["latest"]));
+}
+
+#[test]
+fn the_program_answers_to_both_names() {
+    let project = Project::app();
+    let cargo = std::process::Command::new(crate::support::PROGRAM)
+        .args(["plan", "-q"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert!(cargo.status.success());
+    for command in ["publish", "build", "plan", "dockerfile"] {
+        let help = project.run(&[command, "--help"]).finish();
+        assert!(help.stdout.contains(&format!("Usage: cargo multiarch {command}")), "{help}");
+    }
+    project.run(&["pubish"]).fails(2).finish().says(&["unrecognized subcommand 'pubish'", "'publish'"]);
+}
+
+#[test]
+fn the_dockerfile() {
+    let config = "cmd = ['a b']\n[env]\nA = '''it's \"$5\"'''";
+    let finished = Project::with_config(config).run(&["dockerfile", "--platform", "linux/arm/v7"]).finish();
+    let expected = r#"# app
+# Nothing but the binaries, /etc/passwd and group with a user 65532, /tmp, and CA certificates.
+FROM scratch AS platform-linux-armv7
+COPY rootfs/ /
+COPY --chmod=0755 ["linux/arm/v7/app","/usr/local/bin/app"]
+ENV A="it's \"\$5\""
+LABEL "org.opencontainers.image.title"="app"
+LABEL "org.opencontainers.image.version"="1.2.3"
+USER "65532:65532"
+ENTRYPOINT ["/usr/local/bin/app"]
+CMD ["a b"]
+
+FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}
+"#;
+    assert_eq!(finished.stdout, expected);
+    let variables = Project::app().run(&["dockerfile", "--variables"]).finish();
+    assert!(variables.stdout.contains("stop_signal") && variables.stdout.contains("{{ list | exec }}"), "{variables}");
+}
