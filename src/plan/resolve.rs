@@ -1,8 +1,8 @@
 //! Workspace, commit and settings in, plan out: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::config::{Config, OneOrMany};
 use super::contents::image_platform;
@@ -32,21 +32,11 @@ pub fn resolve(
 ) -> Result<Plan, Failure> {
     let mut notes = Vec::new();
     let mut images = Vec::new();
-    for (name, package, bins) in wanted_images(workspace, sources, request)? {
+    for (name, package, binaries) in wanted_images(workspace, sources, request)? {
         let settings = sources.image(&name, Some(&package.name));
-        images.push(image(&name, package, &bins, &settings, workspace, sources, commit.as_ref(), &mut notes)?);
+        images.push(image(&name, package, binaries, &settings, workspace, sources, commit.as_ref(), &mut notes)?);
     }
-    let mut places: BTreeMap<String, &str> = BTreeMap::new();
-    for image in &images {
-        for reference in image.references() {
-            if let Some(other) = places.insert(reference.clone(), &image.name) {
-                return Err(Failure::new(
-                    Class::Config,
-                    format!("images '{other}' and '{}' would both be {reference}", image.name),
-                ));
-            }
-        }
-    }
+    check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
     Ok(Plan {
         root: workspace.root.clone(),
@@ -63,7 +53,47 @@ pub fn resolve(
     })
 }
 
-type Wanted<'a> = (String, &'a Package, Vec<String>);
+/// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
+fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
+    let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
+    let mut places: BTreeMap<String, &str> = BTreeMap::new();
+    for image in images {
+        if let Some(other) = names.insert(&image.name, image) {
+            let what = format!(
+                "packages '{}' and '{}' would both make an image '{}'",
+                other.package, image.package, image.name
+            );
+            return Err(Failure::new(Class::Config, what)
+                .hint("name the images: [images.NAME] bins = [\"…\"], or take one package with `-p NAME`"));
+        }
+        for reference in image.references() {
+            if let Some(other) = places.insert(reference.clone(), &image.name) {
+                let what = format!("images '{other}' and '{}' would both be {reference}", image.name);
+                return Err(Failure::new(Class::Config, what).hint("give one of them another name, registry or tag"));
+            }
+        }
+    }
+    let binaries: BTreeSet<&Binary> =
+        images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
+    for binary in &binaries {
+        // cargo's `--bin NAME` builds it in every package that is compiled with it.
+        let has_too = |other: &&&Binary| {
+            other.package != binary.package
+                && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
+        };
+        if let Some(other) = binaries.iter().find(has_too) {
+            let what = format!(
+                "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
+                binary.package, other.package, binary.name
+            );
+            return Err(Failure::new(Class::Config, what)
+                .hint("rename one: `name` in its [[bin]]; or take one package at a time with `-p NAME`"));
+        }
+    }
+    Ok(())
+}
+
+type Wanted<'a> = (String, &'a Package, Vec<Binary>);
 
 /// The images by name, with the package each takes its version from and its binaries.
 fn wanted_images<'a>(
@@ -85,11 +115,14 @@ fn wanted_images<'a>(
                     .hint(format!("say which: bins = [\"…\"] in images.{name}")));
             }
         };
-        let package = package_of(workspace, &bins[0])?;
-        let selected =
-            bins.iter().filter_map(|bin| workspace.package_of(bin)).any(|p| request.packages.contains(&p.name));
-        if request.packages.is_empty() || selected {
-            images.push(((*name).to_owned(), package, bins));
+        let owner = owner.and_then(|owner| workspace.package(owner));
+        let binaries: Vec<Binary> =
+            bins.iter().map(|bin| binary(workspace, owner, bin)).collect::<Result<_, Failure>>()?;
+        let selected = binaries.iter().any(|binary| request.packages.contains(&binary.package));
+        if let Some(package) = workspace.package(&binaries[0].package)
+            && (request.packages.is_empty() || selected)
+        {
+            images.push(((*name).to_owned(), package, binaries));
         }
     }
     if !configured.is_empty() {
@@ -101,11 +134,13 @@ fn wanted_images<'a>(
         for bin in &package.bins {
             if only.as_ref().is_none_or(|only| only.contains(bin)) {
                 let name = if package.bins.len() == 1 { &package.name } else { bin };
-                images.push((name.clone(), package, vec![bin.clone()]));
+                images.push((name.clone(), package, vec![binary(workspace, Some(package), bin)?]));
             }
         }
     }
-    if let Some(missing) = only.iter().flatten().find(|bin| images.iter().all(|(_, _, bins)| bins[0] != **bin)) {
+    if let Some(missing) =
+        only.iter().flatten().find(|bin| images.iter().all(|(_, _, binaries)| binaries[0].name != **bin))
+    {
         return Err(package_of(workspace, missing).err().unwrap_or_else(|| {
             Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
                 .hint(format!("select its package: -p {}", workspace.package_of(missing).map_or("", |p| &p.name)))
@@ -117,6 +152,13 @@ fn wanted_images<'a>(
 fn no_binaries(workspace: &Workspace) -> Failure {
     Failure::new(Class::Config, format!("no binary target in {}", workspace.selected.join(", ")))
         .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
+}
+
+/// A binary of the image's own package or, where that has none of this name, of another.
+fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
+    let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
+    let package = owner.map_or_else(|| package_of(workspace, bin), Ok)?;
+    Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
 }
 
 fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
@@ -134,7 +176,7 @@ fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Fa
 fn image(
     name: &str,
     package: &Package,
-    bins: &[String],
+    binaries: Vec<Binary>,
     settings: &Config,
     workspace: &Workspace,
     sources: &Sources,
@@ -144,17 +186,13 @@ fn image(
     let all = sources.all_platforms(settings);
     check_name(name)?;
     let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
-    let repositories: Vec<String> =
+    let repositories: IndexSet<String> =
         registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
     let asked = sources.command_line.tags.is_some();
     let templates = all.tags.clone().unwrap_or_else(|| vec!["{{version}}".to_owned(), "latest".to_owned()]);
     let tags = tags::render(&templates, asked, &package.version, commit)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
 
-    let binaries: Vec<Binary> = bins
-        .iter()
-        .map(|bin| Ok(Binary { name: bin.clone(), package: package_of(workspace, bin)?.name.clone() }))
-        .collect::<Result<_, Failure>>()?;
     let earlier = |index: usize, path: String| binaries[..index].iter().any(|other| other.path() == path);
     if let Some((_, twice)) = binaries.iter().enumerate().find(|(index, binary)| earlier(*index, binary.path())) {
         return Err(Failure::new(Class::Config, format!("image '{name}' has two binaries at {}", twice.path()))
@@ -190,7 +228,7 @@ fn image(
         name: name.to_owned(),
         package: package.name.clone(),
         version: package.version.clone(),
-        repositories,
+        repositories: repositories.into_iter().collect(),
         tags: tags.tags,
         annotations,
         platforms,

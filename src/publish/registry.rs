@@ -252,6 +252,14 @@ fn explain(error: &OciDistributionError, reference: &str) -> Failure {
                 .hint(format!("is the name right, and does it run? `curl -i https://{host}/v2/`"));
         }
     }
+    if let OciDistributionError::DigestError(error) = error {
+        let words = error.to_string().to_lowercase();
+        return Failure::new(
+            Class::Verify,
+            format!("registry {host} serves other bytes than those of {reference}: {words}"),
+        )
+        .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it");
+    }
     match status_of(error) {
         Some(401) => failure(format!("registry {host} wants other credentials for {reference} (401 Unauthorized)"))
             .hint(format!("log in: `docker login {host}`")),

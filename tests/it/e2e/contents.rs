@@ -156,7 +156,9 @@ fn credentials_of_docker_login() {
         Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
     };
     publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().says(&["(401 Unauthorized)"]).keeps_quiet_about("Compiling");
-    let finished =
-        publish(&with("Y2k6c2VjcmV0LXdvcmQ=")).finish().keeps_quiet_about("secret-word").keeps_quiet_about("Y2k6c2VjcmV0LXdvcmQ");
+    let finished = publish(&with("Y2k6c2VjcmV0LXdvcmQ="))
+        .finish()
+        .keeps_quiet_about("secret-word")
+        .keeps_quiet_about("Y2k6c2VjcmV0LXdvcmQ");
     assert!(reference(&finished.stdout).starts_with(&host));
 }
