@@ -188,7 +188,7 @@ pub struct SettingsArgs {
     /// Images of these packages only
     #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Compilation")]
     packages: Vec<String>,
-    /// Images of these binaries only, where no images are configured
+    /// Images with these binaries only
     #[arg(long = "bin", value_name = "NAME", help_heading = "Compilation")]
     bins: Vec<String>,
     /// The manifest of the package or workspace
@@ -241,29 +241,31 @@ impl SettingsArgs {
         }
         let text =
             |values: &[String]| -> Vec<String> { values.iter().filter(|value| !value.is_empty()).cloned().collect() };
+        // A variable that CI sets to nothing is one that is not set.
+        let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {
             registry: given(&text(&self.registry)).map(OneOrMany::Many),
             platforms: given(&self.platforms),
             tags: given(&text(&self.tags)),
-            base: self.base.clone(),
-            template: self.template.clone(),
+            base: one(&self.base),
+            template: one(&self.template),
             libc: self.libc,
             linker: self.linker,
-            glibc: self.glibc.clone(),
-            profile: self.profile.clone(),
+            glibc: one(&self.glibc),
+            profile: one(&self.profile),
             features: given(&text(&self.features)),
             all_features: self.all_features.then_some(true),
             no_default_features: self.no_default_features.then_some(true),
             bins: given(&self.bins),
             locked,
-            builder: self.builder.clone(),
+            builder: one(&self.builder),
             build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
             secrets: given(&self.secrets),
             cache_from: given(&self.cache_from),
             cache_to: given(&self.cache_to),
-            provenance: self.provenance.clone(),
-            sbom: self.sbom.clone(),
+            provenance: one(&self.provenance),
+            sbom: one(&self.sbom),
             buildx_args: given(&self.buildx_args),
             ..Config::default()
         }

@@ -57,3 +57,87 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
     summary.packages = seen.len();
     summary
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The metadata of packages that depend on each other: `(from, to, kind, cfg)`. `app` is the workspace's member.
+    fn metadata(edges: &[(&str, &str, Option<&str>, Option<&str>)]) -> Metadata {
+        let names: BTreeSet<&str> = edges.iter().flat_map(|(from, to, ..)| [*from, *to]).chain(["app"]).collect();
+        let packages: Vec<_> = names
+            .iter()
+            .map(|name| {
+                json!({ "name": name, "version": "1.0.0", "id": name, "dependencies": [], "targets": [],
+                    "features": {}, "manifest_path": format!("/{name}/Cargo.toml") })
+            })
+            .collect();
+        let nodes: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let deps: Vec<_> = edges
+                    .iter()
+                    .filter(|(from, ..)| from == name)
+                    .map(|(_, to, kind, cfg)| json!({ "name": to, "pkg": to, "dep_kinds": [{ "kind": kind, "target": cfg }] }))
+                    .collect();
+                json!({ "id": name, "deps": deps, "dependencies": [], "features": [] })
+            })
+            .collect();
+        serde_json::from_value(json!({ "packages": packages, "workspace_members": ["app"], "version": 1,
+            "workspace_root": "/", "target_directory": "/target", "resolve": { "nodes": nodes, "root": null } }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_a_target_needs() {
+        const BUILD: Option<&str> = Some("build");
+        const ARM64: Option<&str> = Some("cfg(target_arch = \"aarch64\")");
+        let cfg = [Cfg::from_str("target_arch = \"x86_64\"").unwrap(), Cfg::from_str("unix").unwrap()];
+        for (why, edges, packages, needs_c) in [
+            ("nothing", &[][..], 1, None),
+            ("pure Rust", &[("app", "serde", None, None)], 2, None),
+            ("its own build script", &[("app", "cc", BUILD, None)], 2, Some("app")),
+            (
+                "a dependency's build script",
+                &[("app", "ring", None, None), ("ring", "cc", BUILD, None)],
+                3,
+                Some("ring"),
+            ),
+            (
+                "cmake",
+                &[("app", "z", None, None), ("z", "cmake", BUILD, None), ("cmake", "cc", None, None)],
+                4,
+                Some("z"),
+            ),
+            (
+                "the first by name",
+                &[
+                    ("app", "b", None, None),
+                    ("app", "a", None, None),
+                    ("b", "cc", BUILD, None),
+                    ("a", "cc", BUILD, None),
+                ],
+                4,
+                Some("a"),
+            ),
+            ("for the host only", &[("app", "gen", BUILD, None), ("gen", "cc", BUILD, None)], 3, None),
+            ("for another target", &[("app", "ring", None, ARM64), ("ring", "cc", BUILD, None)], 1, None),
+            ("for tests", &[("app", "ring", Some("dev"), None), ("ring", "cc", BUILD, None)], 1, None),
+            (
+                "for both",
+                &[("app", "ring", None, None), ("app", "ring", BUILD, None), ("ring", "cc", BUILD, None)],
+                4,
+                Some("ring"),
+            ),
+        ] {
+            let summary = summarize(&metadata(edges), &["app"], "x86_64-unknown-linux-musl", &cfg);
+            assert_eq!(summary, Summary { packages, needs_c: needs_c.map(str::to_owned) }, "{why}");
+        }
+        let other = summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"], "x86_64-unknown-linux-musl", &cfg);
+        assert_eq!(other, Summary::default(), "of the packages that are asked for");
+    }
+}

@@ -164,3 +164,146 @@ fn with_user_flags(flags: &[String]) -> String {
         user.split('\x1f').filter(|flag| !flag.is_empty()).chain(flags.iter().map(String::as_str)).collect();
     all.join("\x1f")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::tools::TargetFacts;
+    use crate::plan::{Package, Request, Sources, Workspace, resolve};
+
+    const AMD64: &str = "x86_64-unknown-linux-musl";
+    const RISCV64: &str = "riscv64gc-unknown-linux-musl";
+
+    /// The plan of packages `a` and `b`, each with the binary of its name.
+    fn plan(config: &str) -> Plan {
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            version: semver::Version::new(1, 2, 3),
+            manifest_path: format!("/w/{name}/Cargo.toml").into(),
+            bins: vec![name.to_owned()],
+            description: None,
+            license: None,
+            repository: None,
+            homepage: None,
+        };
+        let workspace = Workspace {
+            root: "/w".into(),
+            manifest_path: "/w/Cargo.toml".into(),
+            target_dir: "/w/target".into(),
+            packages: vec![package("a"), package("b")],
+            selected: vec!["a".into(), "b".into()],
+        };
+        let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
+        resolve(&workspace, &sources, None, &Request::default()).unwrap()
+    }
+
+    /// x86-64 links musl statically by default, riscv64 does not.
+    fn tools(rustflags_in_env: bool, build_rustflags: &[&str]) -> Tools {
+        let facts = |crt_static| TargetFacts {
+            crt_static,
+            build_rustflags: build_rustflags.iter().map(|flag| (*flag).to_owned()).collect(),
+            ..TargetFacts::default()
+        };
+        let targets = [(AMD64, true), ("aarch64-unknown-linux-musl", true), (RISCV64, false)];
+        Tools {
+            cargo: "cargo".into(),
+            rustflags_in_env,
+            targets: targets.iter().map(|(triple, crt_static)| ((*triple).to_owned(), facts(*crt_static))).collect(),
+            ..Tools::default()
+        }
+    }
+
+    #[test]
+    fn as_few_cargo_processes_as_possible() {
+        const RISCV: &str = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n";
+        for (why, config, in_env, expected) in [
+            ("one for all", "", false, &["a b: aarch64 x86_64"][..]),
+            (
+                "features",
+                "[images.a]\nfeatures = ['x']\n[images.b]",
+                false,
+                &["a: aarch64 x86_64", "b: aarch64 x86_64"],
+            ),
+            ("profiles", "[images.a]\nprofile = 'x'\n[images.b]", false, &["a: aarch64 x86_64", "b: aarch64 x86_64"]),
+            (
+                "one target's variables",
+                "[platform.'linux/arm64']\nbuild-env = { X = '1' }",
+                false,
+                &["a b: aarch64", "a b: x86_64"],
+            ),
+            ("one target's flags", "[platform.'linux/arm64']\nrustflags = ['-Cx']", false, &["a b: aarch64 x86_64"]),
+            ("a triple twice", "platforms = ['linux/amd64', 'linux/amd64/v3']", false, &["a b: x86_64", "a b: x86_64"]),
+            ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
+            ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
+        ] {
+            let line = |run: &Run| {
+                let names: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();
+                let triples: Vec<&str> = run.builds.iter().filter_map(|build| build.triple.split('-').next()).collect();
+                format!("{}: {}", names.join(" "), triples.join(" "))
+            };
+            let mut runs: Vec<String> = group(&plan(config), &tools(in_env, &[])).iter().map(line).collect();
+            runs.sort_unstable();
+            assert_eq!(runs, expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn flags_of_ours_hide_none_of_the_users() {
+        let build = |platform: &str, config: &str| {
+            plan(&format!("platforms = ['{platform}']\n{config}")).images.remove(0).platforms.remove(0).build
+        };
+        let flags = "rustflags = ['--cfg=a \"b\"']";
+        for (platform, config, tools, expected) in [
+            ("linux/amd64", "", tools(false, &["-Cuser"]), None),
+            ("linux/riscv64", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-feature=+crt-static"]"#)),
+            (
+                "linux/riscv64",
+                "",
+                tools(false, &["-Cuser"]),
+                Some(r#"rustflags=["-Cuser","-Ctarget-feature=+crt-static"]"#),
+            ),
+            (
+                "linux/riscv64",
+                "rustflags = ['-Ctarget-feature=-crt-static']",
+                tools(false, &[]),
+                Some(r#"rustflags=["-Ctarget-feature=-crt-static"]"#),
+            ),
+            ("linux/amd64", flags, tools(false, &[]), Some(r#"rustflags=["--cfg=a \"b\""]"#)),
+            ("linux/amd64/v3", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-cpu=x86-64-v3"]"#)),
+            ("linux/amd64", flags, tools(true, &[]), None),
+        ] {
+            let found = config_args(&build(platform, config), &tools);
+            let found = found.as_deref().and_then(|text| text.split_once("-musl.")).map(|(_, flags)| flags);
+            assert_eq!(found, expected, "{platform} {config}");
+        }
+    }
+
+    #[test]
+    fn command_lines() {
+        let plan = plan(
+            "platforms = ['linux/amd64', 'linux/riscv64']\nfeatures = ['x', 'y']\nno-default-features = true\n\
+             locked = false\nprofile = 'dist'\nbuild-env = { X = '1' }",
+        );
+        let tools = tools(false, &[]);
+        let run = group(&plan, &tools).remove(0);
+        let choose = |linker: Linker| -> BTreeMap<BuildSettings, Choice> {
+            run.builds
+                .iter()
+                .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
+                .collect()
+        };
+        let line = |linker| command(&run, &plan, &tools, &choose(linker), &ZigWrappers::new()).to_string();
+        let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
+            --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
+            --no-default-features --keep-going --message-format=json-render-diagnostics \
+            --config 'target.riscv64gc-unknown-linux-musl.rustflags=[\"-Ctarget-feature=+crt-static\"]'";
+        assert_eq!(line(Linker::Host), rest);
+        assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");
+        assert_eq!(
+            line(Linker::RustLld),
+            format!(
+                "CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld {rest}"
+            )
+        );
+    }
+}

@@ -29,7 +29,8 @@ pub struct Staged {
 
 /// The folder of an image.
 pub fn dir(plan: &Plan, image: &Image) -> Utf8PathBuf {
-    plan.work_dir().join(image.name.replace('/', "-"))
+    // `+` is in no name: images `a/b` and `a-b` have folders of their own.
+    plan.work_dir().join(image.name.replace('/', "+"))
 }
 
 /// The mode of a single file of the workspace, `0755` or `0644`; none for a folder or what is not there.
@@ -52,6 +53,12 @@ pub fn check_files(plan: &Plan) -> Result<(), Failure> {
             let root = plan.root.canonicalize_utf8().unwrap_or_else(|_| plan.root.clone());
             if !real.starts_with(&root) {
                 return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)));
+            }
+            // The target folder need not be there yet.
+            let target = plan.target_dir.strip_prefix(&plan.root).map_or(plan.target_dir.clone(), |it| root.join(it));
+            if target.starts_with(&real) {
+                return Err(wrong("holds the target folder, where images are put together")
+                    .hint("name the folders and files that the image needs, one by one"));
             }
             if real.is_dir() && file.mode.is_some() {
                 return Err(wrong("is a folder, and `mode` is for a single file")

@@ -60,7 +60,7 @@ pub struct Config {
 
 /// `"a"` or `["a", "b"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "wanted a string or a list of strings")]
 pub enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -90,7 +90,7 @@ pub struct FileEntry {
 
 /// `8080` or `"53/udp"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "wanted a port: 8080 or \"53/udp\"")]
 pub enum Port {
     Number(u16),
     WithProtocol(String),
@@ -134,6 +134,7 @@ pub enum LinkerChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Top,
+    Package,
     Image,
     Platform,
 }
@@ -176,15 +177,14 @@ impl Config {
             ("secrets", self.secrets.is_some()),
             ("buildx-args", self.buildx_args.is_some()),
         ];
-        let top_only: [(&str, bool); 3] = [
-            ("images", !self.images.is_empty()),
-            ("builder", self.builder.is_some()),
-            ("locked", self.locked.is_some()),
-        ];
+        let workspace_only: [(&str, bool); 2] =
+            [("builder", self.builder.is_some()), ("locked", self.locked.is_some())];
+        let images = [("images", !self.images.is_empty())];
         let wrong = match level {
             Level::Top => None,
-            Level::Image => top_only.iter().find(|(_, set)| *set),
-            Level::Platform => top_only.iter().chain(&image_only).find(|(_, set)| *set),
+            Level::Package => workspace_only.iter().find(|(_, set)| *set),
+            Level::Image => workspace_only.iter().chain(&images).find(|(_, set)| *set),
+            Level::Platform => workspace_only.iter().chain(&images).chain(&image_only).find(|(_, set)| *set),
         };
         if let Some((key, _)) = wrong {
             return Some((*key).to_owned());
@@ -248,12 +248,21 @@ fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Fa
         Table::Package => toml::from_str::<Manifest>(text).map(|manifest| manifest.package.metadata.multiarch),
     };
     let config = parsed.map_err(|error| explain(&error, text, path))?;
-    match config.as_ref().and_then(|config| config.misplaced(Level::Top)) {
+    let top = if table == Table::Package { Level::Package } else { Level::Top };
+    match config.as_ref().and_then(|config| config.misplaced(top)) {
         None => Ok(config),
         Some(key) => {
-            let level = if key.contains("platform.") { "platform" } else { "image" };
-            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}"))
-                .hint("move it one level up"))
+            let level = match key.split_once('.') {
+                None => "package",
+                Some(_) if key.contains("platform.") => "platform",
+                Some(_) => "image",
+            };
+            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}")).hint(
+                match level {
+                    "package" => "move it to [workspace.metadata.multiarch] or multiarch.toml",
+                    _ => "move it one level up",
+                },
+            ))
         }
     }
 }

@@ -8,6 +8,7 @@ mod names;
 mod resolve;
 mod settings;
 pub mod tags;
+mod wanted;
 mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};

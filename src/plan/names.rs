@@ -78,6 +78,9 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
         Err(Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
             .hint(hint))
     };
+    if let Some(base) = settings.base.as_ref().filter(|base| base.parse::<oci_client::Reference>().is_err()) {
+        return wrong("base", base, "write it as in base = \"debian:trixie-slim\", or base = \"scratch\"");
+    }
     for port in settings.expose.iter().flatten() {
         let text = port.to_string();
         let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
@@ -90,7 +93,12 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
             return wrong("env", name, "a variable's name has no spaces and no '='");
         }
     }
-    let lines = [("user", &settings.user), ("workdir", &settings.workdir), ("stop-signal", &settings.stop_signal)];
+    let lines = [
+        ("user", &settings.user),
+        ("workdir", &settings.workdir),
+        ("stop-signal", &settings.stop_signal),
+        ("profile", &settings.profile),
+    ];
     for (key, value) in lines {
         if let Some(value) = value.as_ref().filter(|value| value.is_empty() || value.contains(['\n', '\r'])) {
             return wrong(key, value, "it is one line of text");

@@ -1,16 +1,15 @@
 //! Workspace, commit and settings in, plan out: pure.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use indexmap::{IndexMap, IndexSet};
 
 use super::config::{Config, OneOrMany};
 use super::contents::image_platform;
 use super::names::{check_name, repository};
 use super::settings::Sources;
+use super::wanted::{check_collisions, wanted_images};
 use super::workspace::{Package, Workspace};
 use super::{Binary, BuildxOptions, Commit, Image, Plan, tags};
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
 /// What a run asks for, beside its settings.
@@ -50,125 +49,6 @@ pub fn resolve(
         builder: top.builder,
         images,
         notes,
-    })
-}
-
-/// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
-fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
-    let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
-    let mut places: BTreeMap<String, &str> = BTreeMap::new();
-    for image in images {
-        if let Some(other) = names.insert(&image.name, image) {
-            let what = format!(
-                "packages '{}' and '{}' would both make an image '{}'",
-                other.package, image.package, image.name
-            );
-            return Err(Failure::new(Class::Config, what)
-                .hint("name the images: [images.NAME] bins = [\"…\"], or take one package with `-p NAME`"));
-        }
-        for reference in image.references() {
-            if let Some(other) = places.insert(reference.clone(), &image.name) {
-                let what = format!("images '{other}' and '{}' would both be {reference}", image.name);
-                return Err(Failure::new(Class::Config, what).hint("give one of them another name, registry or tag"));
-            }
-        }
-    }
-    let binaries: BTreeSet<&Binary> =
-        images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
-    for binary in &binaries {
-        // cargo's `--bin NAME` builds it in every package that is compiled with it.
-        let has_too = |other: &&&Binary| {
-            other.package != binary.package
-                && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
-        };
-        if let Some(other) = binaries.iter().find(has_too) {
-            let what = format!(
-                "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
-                binary.package, other.package, binary.name
-            );
-            return Err(Failure::new(Class::Config, what)
-                .hint("rename one: `name` in its [[bin]]; or take one package at a time with `-p NAME`"));
-        }
-    }
-    Ok(())
-}
-
-type Wanted<'a> = (String, &'a Package, Vec<Binary>);
-
-/// The images by name, with the package each takes its version from and its binaries.
-fn wanted_images<'a>(
-    workspace: &'a Workspace,
-    sources: &Sources,
-    request: &Request,
-) -> Result<Vec<Wanted<'a>>, Failure> {
-    let configured = sources.configured_images();
-    let mut images = Vec::new();
-    for (name, owner) in &configured {
-        let settings = sources.all_platforms(&sources.image(name, *owner));
-        let owner = owner.or_else(|| workspace.package(name).map(|package| package.name.as_str()));
-        let bins = match (settings.bins, owner.and_then(|owner| workspace.package(owner))) {
-            (Some(bins), _) if !bins.is_empty() => bins,
-            (_, Some(package)) if !package.bins.is_empty() => package.bins.clone(),
-            _ if workspace.package_of(name).is_some() => vec![(*name).to_owned()],
-            _ => {
-                return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
-                    .hint(format!("say which: bins = [\"…\"] in images.{name}")));
-            }
-        };
-        let owner = owner.and_then(|owner| workspace.package(owner));
-        let binaries: Vec<Binary> =
-            bins.iter().map(|bin| binary(workspace, owner, bin)).collect::<Result<_, Failure>>()?;
-        let selected = binaries.iter().any(|binary| request.packages.contains(&binary.package));
-        if let Some(package) = workspace.package(&binaries[0].package)
-            && (request.packages.is_empty() || selected)
-        {
-            images.push(((*name).to_owned(), package, binaries));
-        }
-    }
-    if !configured.is_empty() {
-        return if images.is_empty() { Err(no_binaries(workspace)) } else { Ok(images) };
-    }
-    // With nothing configured: one image for each binary, named after its package where that has just one.
-    let only = sources.all_platforms(&sources.workspace).bins;
-    for package in workspace.selected.iter().filter_map(|name| workspace.package(name)) {
-        for bin in &package.bins {
-            if only.as_ref().is_none_or(|only| only.contains(bin)) {
-                let name = if package.bins.len() == 1 { &package.name } else { bin };
-                images.push((name.clone(), package, vec![binary(workspace, Some(package), bin)?]));
-            }
-        }
-    }
-    if let Some(missing) =
-        only.iter().flatten().find(|bin| images.iter().all(|(_, _, binaries)| binaries[0].name != **bin))
-    {
-        return Err(package_of(workspace, missing).err().unwrap_or_else(|| {
-            Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
-                .hint(format!("select its package: -p {}", workspace.package_of(missing).map_or("", |p| &p.name)))
-        }));
-    }
-    if images.is_empty() { Err(no_binaries(workspace)) } else { Ok(images) }
-}
-
-fn no_binaries(workspace: &Workspace) -> Failure {
-    Failure::new(Class::Config, format!("no binary target in {}", workspace.selected.join(", ")))
-        .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
-}
-
-/// A binary of the image's own package or, where that has none of this name, of another.
-fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
-    let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
-    let package = owner.map_or_else(|| package_of(workspace, bin), Ok)?;
-    Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
-}
-
-fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
-    workspace.package_of(bin).ok_or_else(|| {
-        let known = || workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
-        let failure = Failure::new(Class::Config, format!("the workspace has no binary '{bin}'"));
-        match nearest(bin, known()) {
-            Some(near) => failure.hint(format!("did you mean '{near}'?")),
-            None => failure.hint(format!("its binaries are: {}", known().collect::<Vec<_>>().join(", "))),
-        }
     })
 }
 
@@ -222,6 +102,9 @@ fn image(
         })
         .collect::<Result<Vec<_>, _>>()?;
 
+    if let Some(glibc) = all.glibc.filter(|_| platforms.iter().all(|platform| platform.build.glibc.is_none())) {
+        notes.push(format!("{name}: glibc {glibc} means nothing here, musl is linked (libc = \"gnu\" changes that)"));
+    }
     let mut annotations = labels;
     annotations.extend(all.annotations);
     Ok(Image {
@@ -262,4 +145,64 @@ fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<St
     .into_iter()
     .filter_map(|(key, value)| Some((format!("org.opencontainers.image.{key}"), value?)))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A workspace with a package `a` and its binary `a`.
+    fn workspace() -> Workspace {
+        let package = Package {
+            name: "a".into(),
+            version: semver::Version::new(1, 2, 3),
+            manifest_path: "/w/Cargo.toml".into(),
+            bins: vec!["a".into()],
+            description: Some("two\n  lines".into()),
+            license: None,
+            repository: Some("https://git.example/a".into()),
+            homepage: None,
+        };
+        Workspace {
+            root: "/w".into(),
+            manifest_path: "/w/Cargo.toml".into(),
+            target_dir: "/w/target".into(),
+            packages: vec![package],
+            selected: vec!["a".into()],
+        }
+    }
+
+    fn plan(config: &str, commit: Option<Commit>) -> Plan {
+        let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
+        resolve(&workspace(), &sources, commit, &Request::default()).unwrap()
+    }
+
+    #[test]
+    fn one_repository_is_named_once() {
+        let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", None);
+        assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
+        assert!(plan.locked && plan.builder.is_none());
+    }
+
+    #[test]
+    fn a_glibc_floor_without_glibc_is_said() {
+        let noted = plan("glibc = '2.28'", None);
+        assert_eq!(noted.notes.len(), 1, "{:?}", noted.notes);
+        let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", None);
+        assert!(mixed.notes.is_empty(), "{:?}", mixed.notes);
+    }
+
+    #[test]
+    fn labels_come_from_the_manifest_and_the_commit() {
+        let commit = Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty: false };
+        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", Some(commit));
+        let image = &plan.images[0];
+        let value = |key: &str| image.annotations.get(&format!("org.opencontainers.image.{key}")).map(String::as_str);
+        assert_eq!(value("description"), Some("two lines"));
+        assert_eq!((value("url"), value("revision")), (Some("https://git.example/a"), Some("5ha")));
+        assert_eq!((value("licenses"), plan.source_date_epoch), (None, 7));
+        assert_eq!(image.annotations.get("theirs").map(String::as_str), Some("2"));
+        assert_eq!(image.annotations.get("mine"), None);
+        assert_eq!(image.platforms[0].container.labels.get("mine").map(String::as_str), Some("1"));
+    }
 }

@@ -131,7 +131,7 @@ impl From<&cargo_metadata::Package> for Package {
 /// cargo's own words, and where there is no manifest what to do.
 fn explain(error: cargo_metadata::Error) -> anyhow::Error {
     let cargo_metadata::Error::CargoMetadata { stderr } = error else {
-        return Failure::new(Class::Toolchain, format!("cannot run `cargo metadata`: {error}")).into();
+        return Failure::new(Class::Toolchain, error.to_string()).hint("install Rust: https://rustup.rs").into();
     };
     let message = stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(stderr.trim());
     let failure = Failure::new(Class::Config, message.to_owned());

@@ -1,5 +1,6 @@
 //! The registry, over `oci-client`: may I push, what does a base hold, what is served (distribution-spec).
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
@@ -34,8 +35,7 @@ const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_mill
 /// A client for all the registries of a run.
 pub struct Registry {
     runtime: tokio::runtime::Runtime,
-    client: Client,
-    http: reqwest::Client,
+    client: OnceCell<Client>,
     plain_http: BTreeSet<String>,
 }
 
@@ -68,21 +68,30 @@ impl Registry {
             .into_iter()
             .filter_map(|text| Some(text.parse::<Reference>().ok()?.resolve_registry().to_owned()));
         let plain_http: BTreeSet<String> = hosts.filter(|host| is_loopback(host)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Registry { runtime, client: OnceCell::new(), plain_http })
+    }
+
+    /// Made when it is needed: a build without a base asks no registry, and may have no CA certificates.
+    fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = Client::try_from(ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(plain_http.iter().cloned().collect()),
+            protocol: ClientProtocol::HttpsExcept(self.plain_http.iter().cloned().collect()),
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             // One request for each blob, streamed; not all registries take chunks.
             use_monolithic_push: true,
             user_agent: concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")),
+            http_proxy: variable("HTTP_PROXY"),
+            https_proxy: variable("HTTPS_PROXY"),
+            // Loopback is behind no proxy, as in Go's net/http and so in Docker.
+            no_proxy: Some(format!("{},localhost,127.0.0.0/8,::1", variable("NO_PROXY").unwrap_or_default())),
             ..ClientConfig::default()
-        })?;
-        Ok(Registry {
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            client,
-            http: reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()?,
-            plain_http,
         })
+        .map_err(|error| unconnected(&error))?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Asks for an upload into a repository, and cancels it: the registry's own answer to "may I push?".
@@ -90,25 +99,30 @@ impl Registry {
         let reference: Reference = parse(repository)?;
         let host = reference.resolve_registry().to_owned();
         let credentials = auth::credentials(&host)?;
-        let scheme = if self.plain_http.contains(&host) { "http" } else { "https" };
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let (scheme, http) = if self.plain_http.contains(&host) { ("http", http.no_proxy()) } else { ("https", http) };
+        let http = http.build().map_err(|error| unconnected(&error))?;
         let url = format!("{scheme}://{host}/v2/{}/blobs/uploads/", reference.repository());
+        let client = self.client()?;
         self.retry(repository, || async {
-            let token = self.client.auth(&reference, &credentials, RegistryOperation::Push).await?;
+            let token = client.auth(&reference, &credentials, RegistryOperation::Push).await?;
             let authorize = |request: reqwest::RequestBuilder| match (&token, &credentials) {
                 (Some(token), _) => request.bearer_auth(token),
                 (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),
                 (None, _) => request,
             };
-            let response = authorize(self.http.post(&url)).send().await?;
+            let response = authorize(http.post(&url)).send().await?;
             let status = response.status();
             if status != StatusCode::ACCEPTED {
                 let message = response.text().await.unwrap_or_default();
                 return Err(OciDistributionError::ServerError { code: status.as_u16(), url: url.clone(), message });
             }
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-            if let Some(upload) = location.and_then(|location| response.url().join(location).ok()) {
+            let upload = location.and_then(|location| response.url().join(location).ok());
+            // The credentials are for this host alone.
+            if let Some(upload) = upload.filter(|upload| upload.host_str() == response.url().host_str()) {
                 // An upload that is not cancelled expires by itself.
-                let _ = authorize(self.http.delete(upload)).send().await;
+                let _ = authorize(http.delete(upload)).send().await;
             }
             Ok(())
         })
@@ -118,10 +132,12 @@ impl Registry {
     pub fn pull(&self, reference: &str) -> Result<Served> {
         let parsed = parse(reference)?;
         let credentials = auth::credentials(parsed.resolve_registry())?;
-        let (bytes, digest) =
-            self.retry(reference, || self.client.pull_manifest_raw(&parsed, &credentials, &ALL_TYPES))?;
-        let json: serde_json::Value =
-            serde_json::from_slice(&bytes).with_context(|| format!("{reference} is not a manifest"))?;
+        let client = self.client()?;
+        let (bytes, digest) = self.retry(reference, || client.pull_manifest_raw(&parsed, &credentials, &ALL_TYPES))?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
+                .hint(is_it_one(parsed.resolve_registry()))
+        })?;
         // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
         let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
         let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
@@ -142,10 +158,11 @@ impl Registry {
             media_type: descriptor.media_type().to_string(),
             ..OciDescriptor::default()
         };
+        let client = self.client()?;
         self.retry(repository, || async {
-            self.client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
+            client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
             let mut bytes = Vec::new();
-            self.client.pull_blob(&reference, &wanted, &mut bytes).await?;
+            client.pull_blob(&reference, &wanted, &mut bytes).await?;
             Ok(bytes)
         })
     }
@@ -158,16 +175,17 @@ impl Registry {
         let reference = parse(repository)?;
         let credentials = auth::credentials(reference.resolve_registry())?;
         let digest = blob.digest().to_string();
+        let client = self.client()?;
         let missing = self.retry(repository, || async {
-            self.client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
-            Ok(!self.client.blob_exists(&reference, &digest).await?)
+            client.store_auth_if_needed(reference.resolve_registry(), &credentials).await;
+            Ok(!client.blob_exists(&reference, &digest).await?)
         })?;
         if missing {
             // The file is opened outside of the request: its failure is not the registry's.
             content()?;
             self.retry(repository, || async {
                 let content = content().map_err(|error| std::io::Error::other(format!("{error:#}")))?;
-                self.client.push_blob_stream(&reference, content, &digest, Some(blob.size())).await
+                client.push_blob_stream(&reference, content, &digest, Some(blob.size())).await
             })?;
         }
         Ok(())
@@ -178,9 +196,10 @@ impl Registry {
         let parsed = parse(reference)?;
         let credentials = auth::credentials(parsed.resolve_registry())?;
         let media_type = reqwest::header::HeaderValue::from_str(descriptor.media_type().as_ref())?;
+        let client = self.client()?;
         self.retry(reference, || async {
-            self.client.store_auth_if_needed(parsed.resolve_registry(), &credentials).await;
-            self.client.push_manifest_raw(&parsed, bytes.to_vec(), media_type.clone()).await
+            client.store_auth_if_needed(parsed.resolve_registry(), &credentials).await;
+            client.push_manifest_raw(&parsed, bytes.to_vec(), media_type.clone()).await
         })?;
         Ok(())
     }
@@ -239,6 +258,11 @@ fn is_transient(error: &OciDistributionError) -> bool {
     }
 }
 
+fn unconnected(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Class::Registry, format!("no registry can be asked from here: {}", innermost(error)))
+        .hint("install the CA certificates: `apt-get install ca-certificates`")
+}
+
 /// What a registry's answer means, and what to do.
 fn explain(error: &OciDistributionError, reference: &str) -> Failure {
     let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
@@ -248,8 +272,11 @@ fn explain(error: &OciDistributionError, reference: &str) -> Failure {
             return failure(format!("registry {host} does not answer")).hint("check the network, or try again");
         }
         if error.is_connect() {
-            return failure(format!("registry {host} cannot be reached: {}", innermost(error)))
-                .hint(format!("is the name right, and does it run? `curl -i https://{host}/v2/`"));
+            // A registry may send its clients elsewhere, such as for their token.
+            let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
+            let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
+            return failure(format!("registry {host} cannot be reached{at}: {}", innermost(error)))
+                .hint(format!("is the name right, and does it run? `{}`", curl(&host)));
         }
     }
     if let OciDistributionError::DigestError(error) = error {
@@ -269,9 +296,26 @@ fn explain(error: &OciDistributionError, reference: &str) -> Failure {
             .hint("check the name and the tag; some registries want a repository to be created first"),
         Some(429) => failure(format!("registry {host} wants fewer requests (429 Too Many Requests)"))
             .hint("wait a while; logged-in accounts may ask more often"),
+        Some(code) if code < 500 => {
+            failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
+                .hint(is_it_one(&host))
+        }
         Some(code) => failure(format!("registry {host} failed at {reference} (HTTP {code})")).hint("try again later"),
-        None => failure(format!("registry {host}: {error}")),
+        None => failure(format!("registry {host}: {error}")).hint(is_it_one(&host)),
     }
+}
+
+fn is_it_one(host: &str) -> String {
+    format!("is {host} a container registry? `{}`", curl(host))
+}
+
+fn curl(host: &str) -> String {
+    format!("curl -i {}://{host}/v2/", if is_loopback(host) { "http" } else { "https" })
+}
+
+/// A proxy variable, in either spelling.
+fn variable(name: &str) -> Option<String> {
+    [name.to_owned(), name.to_lowercase()].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
 }
 
 /// The last cause: the operating system's own words.

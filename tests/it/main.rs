@@ -11,9 +11,11 @@
 mod support;
 
 mod architecture;
+mod bad_input;
 mod compile_errors;
 mod config_errors;
 mod e2e;
 mod plan;
 mod preflight;
 mod readme;
+mod toolchain;

@@ -99,6 +99,39 @@ fn images_of_a_workspace() {
 }
 
 #[test]
+fn binaries_are_selected() {
+    let config = "[images.one]\nbins = ['b1', 'a']\n[images.two]\nbins = ['b2']";
+    let configured = workspace().file("multiarch.toml", config);
+    let one = plan(&configured, &["--bin", "a"]);
+    assert_eq!(names(&one), ["one"]);
+    assert_eq!(one["images"][0]["platforms"][0]["binaries"].as_array().unwrap().len(), 2, "an image stays whole");
+    configured.run(&["plan", "-p", "c"]).fails(3).finish().says(&["no image has a binary of c", "one, two"]);
+
+    let member = "[package]\nname = 'b'\nversion = '0.1.0'\n[package.metadata.multiarch]\nbins = ['b2']\n";
+    let project = workspace().file("crates/b/Cargo.toml", member);
+    assert_eq!(names(&plan(&project, &["-p", "a", "-p", "b"])), ["a", "b2"]);
+    assert_eq!(names(&plan(&project, &["-p", "b", "--bin", "b1"])), ["b1"]);
+}
+
+#[test]
+fn images_have_folders_of_their_own() {
+    let project = Project::with_config("[images.'a/b']\nbins = ['app']\n[images.a-b]\nbins = ['app']");
+    project.run(&["plan", "-v"]).finish().says(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let project = Project::with_config("tags = ['t']\nbase = 'b'\nregistry = 'r.example'");
+    let run = project.run(&["plan", "--message-format", "json"]);
+    let names =
+        ["REGISTRY", "TAGS", "BASE", "TEMPLATE", "GLIBC", "PROFILE", "FEATURES", "BUILDER", "PROVENANCE", "SBOM"];
+    let plan = json(names.iter().fold(run, |run, name| run.env(&format!("MULTIARCH_{name}"), "")));
+    assert_eq!(plan, self::plan(&project, &[]));
+    let variable = project.run(&["plan", "--message-format", "json"]).env("MULTIARCH_PLATFORMS", "linux/riscv64");
+    assert_eq!(json(variable)["images"][0]["platforms"][0]["platform"], "linux/riscv64");
+}
+
+#[test]
 fn the_target_directory_is_cargos() {
     let project = Project::app();
     let by_variable =
@@ -184,6 +217,8 @@ fn the_program_answers_to_both_names() {
         .output()
         .unwrap();
     assert!(cargo.status.success());
+    let version = project.run(&["--version"]).finish();
+    assert!(version.stdout.starts_with("cargo multiarch "), "{version}");
     for command in ["publish", "build", "plan", "dockerfile"] {
         let help = project.run(&[command, "--help"]).finish();
         assert!(help.stdout.contains(&format!("Usage: cargo multiarch {command}")), "{help}");

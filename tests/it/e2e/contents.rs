@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::registry::config;
-use super::{docker_run, open_registry, reference, run};
+use super::registry::{config, machines};
+use super::{base_image, docker_run, open_registry, reference, run};
 use crate::support::{Project, service};
 
 #[test]
@@ -64,12 +64,9 @@ fn special_values_arrive_unchanged() {
     }
 }
 
-/// A base with a shell, for two platforms, in the test registry.
+/// A base with a shell, for two platforms.
 fn base() -> String {
-    let base = format!("{}/busybox:1", open_registry());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image");
-    run(script, &[&base, "linux/amd64", "linux/arm64"]);
-    base
+    base_image("busybox:1", &["linux/amd64", "linux/arm64"])
 }
 
 #[test]
@@ -91,7 +88,11 @@ fn a_workspace_of_three_images() {
         report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["core", "worker", "ctl"], "in the configuration's order");
     let image = |name: &str| format!("{registry}/{name}:0.3.0");
-    for (platform, architecture) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")] {
+    for (platform, architecture, machine) in [("linux/amd64", "x86_64", 62), ("linux/arm64", "aarch64", 183)] {
+        // Its own platform's programs and no others: the base's busybox, and the image's binaries.
+        for (name, programs) in [("core", 3), ("worker", 2), ("ctl", 1)] {
+            assert_eq!(machines(&image(name), platform), ([machine].into(), programs), "{name} {platform}");
+        }
         // The entrypoint script starts `core`, which reads the file and the variable; `ctl` is beside it.
         let core = docker_run(platform, &image("core"), &[]);
         let level = if platform == "linux/arm64" { "debug" } else { "info" };

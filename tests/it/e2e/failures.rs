@@ -3,30 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::registry::digest;
 use super::{open_registry, run};
 use crate::support::{PROGRAM, Project};
-
-#[test]
-#[ignore = "needs Docker: scripts/test runs it"]
-fn a_base_of_another_platform() {
-    let base = format!("{}/amd64-only:1", open_registry());
-    run(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image"), &[&base, "linux/amd64"]);
-    let registry = format!("{}/lacking", open_registry());
-    let finished =
-        Project::with_config(&format!("base = '{base}'")).run(&["publish", "--registry", &registry]).fails(3).finish();
-    finished
-        .says(&[&format!("base {base} has no linux/arm64"), "hint: it has linux/amd64"])
-        .keeps_quiet_about("Compiling");
-    assert_eq!(digest(&format!("{registry}/app:latest")), None);
-
-    let missing = format!("{}/not-there:1", open_registry());
-    let run = Project::with_config(&format!("base = '{missing}'")).run(&["publish", "--registry", &registry]).fails(7);
-    run.finish().says(&[&format!("{missing} does not exist")]).keeps_quiet_about("Compiling");
-}
 
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
@@ -89,88 +72,97 @@ fn the_classic_image_store() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn ctrl_c_while_pushing() {
-    let slow = slow_proxy(open_registry());
-    let registry = format!("{slow}/interrupted");
-    let noise: Vec<u8> = (0..40_000_000u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect();
-    let project = Project::with_config("files = [{ from = 'noise', to = '/noise' }]\nplatforms = ['linux/amd64']");
+    let repository = "interrupted/app:latest";
+    let project = Project::with_config("platforms = ['linux/amd64']");
+    project.run(&["publish", "-q", "--registry", &format!("{}/interrupted", open_registry())]).finish();
+    let earlier = digest(&format!("{}/{repository}", open_registry()));
+    assert!(earlier.is_some());
+
+    let slow = proxy(
+        open_registry(),
+        |sent| {
+            // 200 kB/s
+            std::thread::sleep(Duration::from_micros(5 * sent.len() as u64));
+            sent
+        },
+        |answer| answer,
+    );
+    let project =
+        project.file("multiarch.toml", "platforms = ['linux/amd64']\nfiles = [{ from = 'noise', to = '/noise' }]");
+    let noise: Vec<u8> = (0..60_000_000u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect();
     std::fs::write(project.path().join("noise"), noise).unwrap();
-    let (mut command, _dirs) = project.run(&["publish", "--registry", &registry]).into_command();
+    let (mut command, _dirs) = project.run(&["publish", "--registry", &format!("{slow}/interrupted")]).into_command();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let seen: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Pushing")).collect();
     std::thread::sleep(Duration::from_millis(1500));
+    assert!(!children_in(project.path()).is_empty(), "nothing is pushing: {seen:?}");
     let start = Instant::now();
     run("kill", &["-INT", &child.id().to_string()]);
     let rest: Vec<String> = lines.collect();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130), "{seen:?} {rest:?}");
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(rest.iter().any(|line| line == "error: interrupted"), "{rest:?}");
     let mut stdout = String::new();
     child.stdout.unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(stdout, "");
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(digest(&format!("{}/interrupted/app:latest", open_registry())), None, "the tag has moved");
+    assert_eq!(children_in(project.path()), [""; 0], "left behind");
+    assert_eq!(digest(&format!("{}/{repository}", open_registry())), earlier, "the tag has moved");
+}
+
+/// The processes, by command line, that work on a folder.
+fn children_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains("buildx") && line.contains(folder)).collect()
 }
 
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn a_registry_that_serves_something_else() {
-    // The lie: every manifest is read back as one of another platform.
-    let liar = proxy(open_registry(), |answer| {
-        String::from_utf8_lossy(&answer).replace("\"arm64\"", "\"amd64\"").into_bytes()
-    });
-    let args = ["publish", "--registry", &format!("{liar}/lie"), "--platform", "linux/arm64"];
-    let (mut command, _dirs) = Project::app().run(&args).into_command();
-    let output = command.output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(8), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert!(stderr.contains(&format!("registry {liar} serves other bytes than those of")), "{stderr}");
+    // Two lies about the platform: in whatever has one, and in the config alone.
+    let everywhere: fn(&str) -> bool = |_| true;
+    for (name, lies_in) in [("lie", everywhere), ("config-lie", |answer| answer.contains("\"diff_ids\""))] {
+        let lie = move |answer: Vec<u8>| match String::from_utf8_lossy(&answer) {
+            text if lies_in(&text) => text.replace("\"arm64\"", "\"amd64\"").into_bytes(),
+            _ => answer,
+        };
+        let liar = proxy(open_registry(), |sent| sent, lie);
+        let args = ["publish", "--registry", &format!("{liar}/{name}"), "--platform", "linux/arm64"];
+        let finished = Project::app().run(&args).fails(8).finish();
+        finished.says(&[&format!("registry {liar} serves other bytes than those of"), "hint: "]);
+    }
 }
 
-/// A proxy in front of a registry that lets uploads pass at about 200 kB/s; its host and port.
-fn slow_proxy(target: String) -> String {
+/// A proxy on loopback in front of a registry, which hands what is sent and what is answered through functions; its
+/// host and port.
+fn proxy(target: String, up: impl Change, down: impl Change) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let Ok(server) = TcpStream::connect(&target) else { continue };
-            let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut { server }, &mut { client }));
-            std::thread::spawn(move || {
-                let mut buffer = [0; 20_000];
-                while let Ok(read @ 1..) = up.read(&mut buffer) {
-                    if down.write_all(&buffer[..read]).is_err() {
-                        return;
-                    }
-                    std::thread::sleep(Duration::from_millis(if read == buffer.len() { 100 } else { 0 }));
-                }
-            });
+            let (client_too, server_too) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || pass(client_too, server_too, up));
+            std::thread::spawn(move || pass(server, client, down));
         }
     });
     host
 }
 
-/// A proxy that changes the bytes of what the registry answers, where they are manifests.
-fn proxy(target: String, change: impl Fn(Vec<u8>) -> Vec<u8> + Send + Copy + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let Ok(server) = TcpStream::connect(&target) else { continue };
-            let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut up, &mut down));
-            std::thread::spawn(move || {
-                let (mut server, mut client) = (server, client);
-                let mut buffer = vec![0; 64 * 1024];
-                while let Ok(read @ 1..) = server.read(&mut buffer) {
-                    if client.write_all(&change(buffer[..read].to_vec())).is_err() {
-                        return;
-                    }
-                }
-            });
+trait Change: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static {}
+impl<F: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static> Change for F {}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Change) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&change(buffer[..read].to_vec())).is_err() {
+            return;
         }
-    });
-    host
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
 }

@@ -1,5 +1,6 @@
 //! The second tier: a real Docker Engine with buildx, real registries, QEMU. `scripts/with-services` starts them.
 
+mod bases;
 mod contents;
 mod failures;
 mod published;
@@ -36,4 +37,11 @@ fn reference(stdout: &str) -> String {
     assert_eq!(lines.len(), 1, "{stdout}");
     assert!(lines[0].contains("@sha256:"), "{stdout}");
     lines[0].to_owned()
+}
+
+/// A base with a shell in the test registry; with one platform it is a plain manifest, otherwise an index.
+fn base_image(name: &str, platforms: &[&str]) -> String {
+    let base = format!("{}/{name}", open_registry());
+    run(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image"), &[&[base.as_str()], platforms].concat());
+    base
 }

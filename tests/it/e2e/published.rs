@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::registry::{config, digest, manifest, platforms};
-use super::{docker_run, open_registry, reference};
-use crate::support::Project;
+use super::registry::{config, digest, machines, manifest, platform_manifest, platforms};
+use super::{docker_run, open_registry, reference, run};
+use crate::support::{Project, service};
 
 /// A committed `app` with a licence and a description, so that there is something to annotate.
 fn project() -> Project {
-    let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\nlicense = \"MIT\"\ndescription = \"says hello\"\n";
+    let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\nlicense = \"MIT\"\ndescription = \"says hello\"\nrepository = \"https://forge.example/me/app\"\n";
     Project::app()
         .file("Cargo.toml", manifest)
         .file("src/main.rs", "fn main() { println!(\"hello from {}\", std::env::consts::ARCH); }\n")
@@ -34,15 +34,31 @@ fn one_tag_for_three_platforms() {
     }
     let index = manifest(&first);
     assert_eq!(index["mediaType"], "application/vnd.oci.image.index.v1+json");
+    for (platform, machine) in [("linux/amd64", 62), ("linux/arm64", 183), ("linux/riscv64", 243)] {
+        let manifest = platform_manifest(&first, platform);
+        assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+        assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");
+        for layer in manifest["layers"].as_array().unwrap() {
+            assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+        }
+        assert_eq!(machines(&first, platform), ([machine].into(), 1), "{platform}");
+    }
     let annotations = &index["annotations"];
     assert_eq!(annotations["org.opencontainers.image.description"], "says hello");
     assert_eq!(annotations["org.opencontainers.image.licenses"], "MIT");
-    assert_eq!(annotations["org.opencontainers.image.revision"].as_str().map(str::len), Some(40));
+    assert_eq!(annotations["org.opencontainers.image.title"], "app");
+    assert_eq!(annotations["org.opencontainers.image.version"], "1.2.3");
+    assert_eq!(annotations["org.opencontainers.image.source"], "https://forge.example/me/app");
+    let head = run("git", &["-C", project.path().to_str().unwrap(), "rev-parse", "HEAD"]);
+    assert_eq!(annotations["org.opencontainers.image.revision"], head);
     assert_eq!(config(&first, "linux/riscv64")["config"]["User"], "65532:65532");
     assert_eq!(digest(&format!("{registry}/app:latest")), digest(&format!("{registry}/app:1.2.3")));
 
     let again = reference(&project.run(&args).finish().stdout);
     assert_eq!(first, again, "the same commit has the same digest");
+    let elsewhere = self::project();
+    let there = reference(&elsewhere.run(&args).finish().stdout);
+    assert_eq!(first, there, "another checkout of the same commit has the same digest");
 }
 
 #[test]
@@ -57,13 +73,15 @@ fn one_platform_is_an_index_too() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn several_registries_and_tags_and_the_report() {
-    let registry = open_registry();
-    let (a, b) = (format!("{registry}/a"), format!("{registry}/b"));
+    let (a, b) = (format!("{}/several", open_registry()), service("MULTIARCH_TEST_AUTH_REGISTRY"));
     let project = project();
+    // base64 of ci:secret-word
+    let login = serde_json::json!({ "auths": { b.as_str(): { "auth": "Y2k6c2VjcmV0LXdvcmQ=" } } }).to_string();
+    let docker = Project::empty().file("config.json", &login);
     let args =
         ["publish", "--registry", &a, "--registry", &b, "--tag", "{{major}},v{{version}}", "--message-format", "json"];
     let files = ["--refs-file", "refs", "--digests-file", "digests", "--platform", "linux/amd64,linux/amd64/v3"];
-    let finished = project.run(&[&args[..], &files].concat()).finish();
+    let finished = project.run(&[&args[..], &files].concat()).env("DOCKER_CONFIG", docker.path()).finish();
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     let image = &report["images"][0];
     let expected = image["digest"].as_str().unwrap();

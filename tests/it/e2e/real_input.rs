@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::registry::platforms;
+use super::registry::{machines, platforms};
 use super::{docker_run, open_registry, reference, run};
 use crate::support::Project;
 
@@ -54,7 +54,8 @@ fn ripgrep_on_four_platforms() {
     let haystack = Project::empty().file("haystack.txt", "one\ntwo needles\nthree\n");
     let mount = format!("{}:/data:ro", haystack.path().display());
     run("chmod", &["-R", "a+rX", haystack.path().to_str().unwrap()]);
-    for platform in names {
+    for (platform, machine) in names.into_iter().zip([62, 183, 40, 243]) {
+        assert_eq!(machines(&published, &platform), ([machine].into(), 1), "{platform}");
         run("docker", &["pull", "--quiet", "--platform", &platform, &published]);
         assert!(
             docker_run(&platform, &published, &["--version"]).starts_with(&format!("ripgrep {RELEASE}")),

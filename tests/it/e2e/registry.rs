@@ -1,14 +1,21 @@
 //! The registry's own answer, by plain HTTP: what was pushed, read back without the program's help.
 
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::run;
+
+/// For the registry that wants it; the other takes no notice.
+const LOGIN: &str = "ci:secret-word";
 
 const ACCEPT: &str = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 fn get(url: &str) -> Value {
-    let body = run("curl", &["-sS", "-L", "--retry", "3", "--fail", "-H", ACCEPT, url]);
+    let body = run("curl", &["-sS", "-L", "--retry", "3", "--fail", "-u", LOGIN, "-H", ACCEPT, url]);
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
@@ -34,7 +41,7 @@ pub fn manifest(reference: &str) -> Value {
 pub fn digest(reference: &str) -> Option<String> {
     let (host, name, which) = parts(reference);
     let url = format!("http://{host}/v2/{name}/manifests/{which}");
-    let head = run("curl", &["-sS", "-I", "-H", ACCEPT, &url]);
+    let head = run("curl", &["-sS", "-I", "-u", LOGIN, "-H", ACCEPT, &url]);
     let header =
         |line: &str| line.to_lowercase().strip_prefix("docker-content-digest: ").map(|rest| rest.trim().to_owned());
     head.lines().find_map(header)
@@ -51,11 +58,39 @@ pub fn platforms(reference: &str) -> Vec<(String, String)> {
     entries.iter().map(|entry| (name(&entry["platform"]), entry["digest"].as_str().unwrap().to_owned())).collect()
 }
 
-/// The config of a platform of an index, whole.
-pub fn config(reference: &str, platform: &str) -> Value {
+/// The manifest of a platform of an index.
+pub fn platform_manifest(reference: &str, platform: &str) -> Value {
     let (host, name, _) = parts(reference);
     let platforms = platforms(reference);
     let (_, digest) = platforms.iter().find(|(name, _)| name == platform).unwrap_or_else(|| panic!("{platforms:?}"));
-    let manifest = get(&format!("http://{host}/v2/{name}/manifests/{digest}"));
+    get(&format!("http://{host}/v2/{name}/manifests/{digest}"))
+}
+
+/// The config of a platform of an index, whole.
+pub fn config(reference: &str, platform: &str) -> Value {
+    let (host, name, _) = parts(reference);
+    let manifest = platform_manifest(reference, platform);
     get(&format!("http://{host}/v2/{name}/blobs/{}", manifest["config"]["digest"].as_str().unwrap()))
+}
+
+/// The ELF machines of all programs in all layers of a platform, and how many there are.
+pub fn machines(reference: &str, platform: &str) -> (BTreeSet<u16>, usize) {
+    let (host, name, _) = parts(reference);
+    let (mut machines, mut count) = (BTreeSet::new(), 0);
+    for layer in platform_manifest(reference, platform)["layers"].as_array().unwrap() {
+        let url = format!("http://{host}/v2/{name}/blobs/{}", layer["digest"].as_str().unwrap());
+        let blob = Command::new("curl").args(["-sSL", "--fail", "-u", LOGIN, &url]).output().unwrap();
+        assert!(blob.status.success(), "{url}");
+        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&blob.stdout[..]));
+        for entry in archive.entries().unwrap() {
+            let mut head = Vec::new();
+            entry.unwrap().take(20).read_to_end(&mut head).unwrap();
+            if head.len() == 20 && head.starts_with(b"\x7fELF") {
+                // All of the tests' platforms are little-endian.
+                machines.insert(u16::from_le_bytes([head[18], head[19]]));
+                count += 1;
+            }
+        }
+    }
+    (machines, count)
 }

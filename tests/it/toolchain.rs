@@ -1,0 +1,130 @@
+//! Which tools are found and asked, with programs of the test's choosing on PATH; and that cargo's own settings hold.
+
+use crate::support::{Fakes, Finished, HEALTHY_DOCKER, Project, Run};
+
+fn docker() -> Fakes {
+    Fakes::new().program("docker", HEALTHY_DOCKER)
+}
+
+/// A `build` whose docker builds nothing: where all compiles, it ends with exit code 6.
+fn build(project: &Project, args: &[&str]) -> Run {
+    project.run(&[&["build", "-v"], args].concat()).path_first(&docker())
+}
+
+#[track_caller]
+fn compiles(run: Run, platforms: &[&str]) -> Finished {
+    let finished = run.fails(6).finish().says(&["this docker builds nothing"]);
+    platforms.iter().fold(finished, |finished, platform| finished.says(&[&format!("Compiled app for {platform} (")]))
+}
+
+/// `plan` for glibc on arm64, with nothing on PATH but cargo, rustc and what a test adds.
+fn plan_gnu(tools: &Fakes, args: &[&str]) -> Run {
+    let project = Project::with_config("libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm64']");
+    project.run(&[&["plan", "--message-format", "json"], args].concat()).path_only(tools)
+}
+
+fn bare() -> Fakes {
+    Fakes::new().real("cargo").real("rustc").real("git").real("sh")
+}
+
+#[test]
+fn linkers_on_path() {
+    let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
+    // cargo-zigbuild asks Python first, then `zig`.
+    let python = || bare().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
+    for (tools, linker) in [(gcc(), "{\n        \"gcc\": \"aarch64-linux-gnu-gcc\"\n      }"), (python(), "\"zig\"")] {
+        let plan = plan_gnu(&tools, &[]).finish();
+        assert!(plan.stdout.contains(&format!("\"linker\": {linker}")), "{plan}");
+    }
+    for (args, says) in [
+        (&[][..], "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target"),
+        (&["--linker", "gcc"], "aarch64-unknown-linux-gnu: linker = \"gcc\", and it is missing"),
+    ] {
+        let finished = plan_gnu(&bare(), args).fails(4).finish();
+        finished.says(&[says, "`apt-get install gcc-aarch64-linux-gnu`"]);
+    }
+    for (args, says) in [
+        (["--linker", "zig"], "aarch64-unknown-linux-gnu: linker = \"zig\", and zig is missing"),
+        (["--glibc", "2.28"], "aarch64-unknown-linux-gnu: a glibc floor needs zig"),
+    ] {
+        plan_gnu(&gcc(), &args).fails(4).finish().says(&[says, "hint: install zig: `pip install ziglang`"]);
+    }
+}
+
+#[test]
+fn no_cargo_and_no_rustc() {
+    let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
+    run(&Fakes::new()).finish().says(&["failed to start `cargo metadata`", "hint: install Rust: https://rustup.rs"]);
+    // cargo metadata wants rustc as well, and says so itself.
+    let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
+    run(&broken).finish().says(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
+}
+
+#[test]
+fn flags_of_every_source_survive() {
+    // riscv64's musl needs a flag of ours as well.
+    const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
+    let main = "fn main() { set(); }\n#[cfg(mine)]\nfn set() {}\n";
+    let project = || Project::app().file("src/main.rs", main);
+    let args = ["--platform", "linux/riscv64"];
+    for table in [TRIPLE, "'cfg(target_os = \"linux\")'"] {
+        let config = format!("[build]\nrustflags = ['--cfg=other']\n[target.{table}]\nrustflags = ['--cfg=mine']\n");
+        let project = project().file(".cargo/config.toml", &config);
+        compiles(build(&project, &args), &["linux/riscv64"]).says(&[", static)"]);
+    }
+    for (name, value) in [
+        ("CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "--cfg=mine"),
+        ("CARGO_BUILD_RUSTFLAGS", "--cfg=mine"),
+        ("CARGO_ENCODED_RUSTFLAGS", "--cfg=mine\x1f--cfg=two"),
+    ] {
+        compiles(build(&project(), &args).env(name, value), &["linux/riscv64"]).says(&[", static)"]);
+    }
+}
+
+#[test]
+fn cargos_own_settings_hold() {
+    let config = "[build]\ntarget = 's390x-unknown-linux-gnu'\ntarget-dir = 'out'\n[profile.release]\nopt-level = 0\n";
+    let project = Project::app().file(".cargo/config.toml", config);
+    compiles(build(&project, &["--platform", "linux/amd64,linux/arm64"]), &["linux/amd64", "linux/arm64"]);
+    assert!(project.path().join("out/multiarch/app/linux/arm64/app").is_file());
+    compiles(build(&Project::app(), &["--platform", "linux/amd64", "--profile", "dev"]), &["linux/amd64"]);
+
+    let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
+    let run = build(&Project::app(), &["--platform", "linux/amd64"]).path_first(&wrapper);
+    compiles(run.env("RUSTC_WORKSPACE_WRAPPER", wrapper.path().join("wrapper")), &["linux/amd64"]);
+    assert!(!wrapper.log("wrapper").is_empty());
+}
+
+#[test]
+fn cargos_own_words_are_shown() {
+    let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
+        [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
+    for (project, args, says) in [
+        (Project::app(), &["-F", "nope"][..], "the package 'app' does not contain this feature: nope"),
+        (Project::app(), &["--profile", "nope"], "profile `nope` is not defined"),
+        (Project::app().file("Cargo.toml", bin), &[], "requires the features: `extra`"),
+    ] {
+        let run = project.run(&[&["build", "-q", "--platform", "linux/amd64"], args].concat()).path_first(&docker());
+        run.fails(5).finish().says(&[says, "app did not compile for linux/amd64", "hint: "]);
+    }
+    let with = Project::app().file("Cargo.toml", bin);
+    compiles(build(&with, &["--platform", "linux/amd64", "--all-features"]), &["linux/amd64"]);
+}
+
+#[test]
+fn a_dependency_that_does_not_compile() {
+    let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\ndep = { path = \"dep\" }\n";
+    let lock = "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\ndependencies = [\n \"dep\",\n]\n\n\
+        [[package]]\nname = \"dep\"\nversion = \"0.1.0\"\n";
+    let project = Project::app()
+        .file("Cargo.toml", manifest)
+        .file("Cargo.lock", lock)
+        .file("dep/Cargo.toml", "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+        .file("dep/src/lib.rs", "#[cfg(target_pointer_width = \"64\")]\ncompile_error!(\"not here\");\n");
+    let finished = build(&project, &["--platform", "linux/amd64,linux/arm64"]).fails(5).finish();
+    finished.says(&[
+        "not here",
+        "app did not compile for linux/amd64 (x86_64-unknown-linux-musl); linux/arm64 (aarch64-unknown-linux-musl): in `dep`",
+        "--platform linux/amd64 --platform linux/arm64",
+    ]);
+}
