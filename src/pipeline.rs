@@ -13,7 +13,7 @@ use crate::image::dockerfile::{HELPERS, VARIABLES};
 use crate::image::layout::Layout;
 use crate::image::{self, Bases, qemu};
 use crate::plan::{self, Plan, Sources, Workspace};
-use crate::publish;
+use crate::publish::{self, registry::Registry};
 use crate::report::{self, Report};
 use crate::ui::Ui;
 use crate::verify::{self, Verified};
@@ -22,31 +22,13 @@ use crate::verify::{self, Verified};
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let registry = publish::connect(&plan)?;
-    context::check_files(&plan)?;
+    check(&plan)?;
     let builder = builder::preflight(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
 
-    if made.plan.images.iter().map(|image| image.repositories.len()).sum::<usize>() > 1 {
-        // One push moves the tags of one image: before the first does, all have what they need.
-        for (image, built) in made.plan.images.iter().zip(&made.images) {
-            for repository in &image.repositories {
-                ui.status("Uploading", format!("{repository}, no tag yet"));
-                publish::upload::upload(&built.layout, repository, &registry)?;
-            }
-        }
-    }
-    let mut published = Vec::new();
-    for (image, built) in made.plan.images.iter().zip(&made.images) {
-        let digest = buildx::push(&made.plan, image, &built.staged, &builder, ui).and_then(|digest| {
-            let mut repositories = image.repositories.iter();
-            repositories.try_for_each(|name| verify::registry(image, name, &digest, &built.verified, &registry))?;
-            Ok(digest)
-        });
-        let digest = digest.inspect_err(|_| already(&made.plan, published.len(), ui))?;
-        ui.status("Published", format!("{} for {} platforms, verified", image.name, image.platforms.len()));
-        published.push(digest);
-    }
+    upload(&made, &registry, ui)?;
+    let published = push(&made, &registry, &builder, ui)?;
     let report = Report::new(&made.plan, &made.artifacts, &made.toolchain, &made.bases, &made.verified(), &published);
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
     show(&report, args.output.message_format, ui)
@@ -56,7 +38,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let registry = publish::connect(&plan)?;
-    context::check_files(&plan)?;
+    check(&plan)?;
     let builder = builder::preflight(&plan, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
     let digests: Vec<String> = made.images.iter().map(|built| built.verified.digest.clone()).collect();
@@ -107,6 +89,35 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// Sends the content of all images everywhere, where one push of buildx would move some tags before that.
+fn upload(made: &Made, registry: &Registry, ui: &Ui) -> Result<()> {
+    if made.plan.images.iter().map(|image| image.repositories.len()).sum::<usize>() == 1 {
+        return Ok(());
+    }
+    for (image, built) in made.plan.images.iter().zip(&made.images) {
+        for repository in &image.repositories {
+            ui.status("Uploading", format!("{repository}, no tag yet"));
+            publish::upload::upload(&built.layout, repository, registry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Pushes image after image, reads each back, and returns the digests.
+fn push(made: &Made, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<Vec<String>> {
+    let mut published = Vec::new();
+    for (image, built) in made.plan.images.iter().zip(&made.images) {
+        let digest = buildx::push(&made.plan, image, &built.staged, builder, ui).and_then(|digest| {
+            let mut repositories = image.repositories.iter();
+            repositories.try_for_each(|name| verify::registry(image, name, &digest, &built.verified, registry))?;
+            Ok(digest)
+        });
+        published.push(digest.inspect_err(|_| already(&made.plan, published.len(), ui))?);
+        ui.status("Published", format!("{} for {} platforms, verified", image.name, image.platforms.len()));
+    }
+    Ok(published)
+}
+
 /// What an error in the middle leaves behind must not be a surprise.
 fn already(plan: &Plan, count: usize, ui: &Ui) {
     plan.images[..count]
@@ -136,8 +147,14 @@ impl Made {
     }
 }
 
+/// What the workspace must have: the files that images want, and templates that render.
+fn check(plan: &Plan) -> Result<()> {
+    context::check_files(plan)?;
+    plan.images.iter().try_for_each(|image| image::render(plan, image, &Bases::new()).map(drop))
+}
+
 /// From the plan to verified layouts of all images. Whatever can be refused is refused before the compiler starts.
-fn make(plan: Plan, registry: &publish::registry::Registry, builder: &Builder, ui: &Ui) -> Result<Made> {
+fn make(plan: Plan, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<Made> {
     let bases = publish::resolve_bases(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let mut tools = tools::probe(&plan)?;

@@ -42,7 +42,7 @@ pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
                     let flags = |build: &BuildSettings| target_flags(build, tools);
                     alike(other, build)
                         && other.triple != build.triple
-                        && (!tools.rustflags_in_env || flags(other) == flags(build))
+                        && (tools.env_rustflags.is_none() || flags(other) == flags(build))
                 })
         };
         match runs.iter_mut().find(fits) {
@@ -79,7 +79,7 @@ pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
 /// cargo's `--config` arguments that carry [`target_flags`]; none where RUSTFLAGS has to carry them.
 pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
     let flags = target_flags(build, tools);
-    if flags.is_empty() || tools.rustflags_in_env {
+    if flags.is_empty() || tools.env_rustflags.is_some() {
         return None;
     }
     let hidden = tools.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
@@ -121,16 +121,16 @@ pub fn command(
         if let Some(config) = config_args(build, tools) {
             cmd = cmd.args(["--config", &config]);
         }
-        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), zig);
+        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, zig);
     }
     let flags = target_flags(first, tools);
-    if tools.rustflags_in_env && !flags.is_empty() {
-        cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", with_user_flags(&flags));
+    if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty()) {
+        cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", [&user[..], &flags].concat().join("\x1f"));
     }
     first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
-fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, zig: &ZigWrappers) -> Cmd {
+fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, zig: &ZigWrappers) -> Cmd {
     let target = build.triple.replace('-', "_");
     let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase());
     match linker {
@@ -143,26 +143,15 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, zig:
                 for (name, path) in
                     [("CC", &wrapper.cc), ("CXX", &wrapper.cxx), ("AR", &wrapper.ar), ("RANLIB", &wrapper.ranlib)]
                 {
-                    let name = format!("{name}_{target}");
                     // What the user has set stays.
-                    if std::env::var_os(&name).is_none() {
-                        cmd = cmd.env(name, path);
+                    if tools.targets.get(&build.triple).is_none_or(|facts| !facts.env_tools.contains(name)) {
+                        cmd = cmd.env(format!("{name}_{target}"), path);
                     }
                 }
             }
             cmd
         }
     }
-}
-
-/// The user's flags from the environment and ours, in cargo's own encoding.
-fn with_user_flags(flags: &[String]) -> String {
-    let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").ok().filter(|flags| !flags.is_empty());
-    let plain = || std::env::var("RUSTFLAGS").unwrap_or_default().split_whitespace().collect::<Vec<_>>().join("\x1f");
-    let user = encoded.unwrap_or_else(plain);
-    let all: Vec<&str> =
-        user.split('\x1f').filter(|flag| !flag.is_empty()).chain(flags.iter().map(String::as_str)).collect();
-    all.join("\x1f")
 }
 
 #[cfg(test)]
@@ -207,7 +196,7 @@ mod tests {
         let targets = [(AMD64, true), ("aarch64-unknown-linux-musl", true), (RISCV64, false)];
         Tools {
             cargo: "cargo".into(),
-            rustflags_in_env,
+            env_rustflags: rustflags_in_env.then(|| vec!["-Cuser".to_owned()]),
             targets: targets.iter().map(|(triple, crt_static)| ((*triple).to_owned(), facts(*crt_static))).collect(),
             ..Tools::default()
         }
@@ -276,6 +265,19 @@ mod tests {
             let found = found.as_deref().and_then(|text| text.split_once("-musl.")).map(|(_, flags)| flags);
             assert_eq!(found, expected, "{platform} {config}");
         }
+    }
+
+    #[test]
+    fn rustflags_of_the_environment_are_kept() {
+        let tools = tools(true, &[]);
+        let line = |platform: &str| {
+            let plan = plan(&format!("platforms = ['{platform}']"));
+            let run = group(&plan, &tools).remove(0);
+            command(&run, &plan, &tools, &BTreeMap::new(), &ZigWrappers::new()).to_string()
+        };
+        let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
+        assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
+        assert!(line("linux/amd64").starts_with("cargo build"), "cargo reads the user's by itself");
     }
 
     #[test]

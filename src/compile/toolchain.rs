@@ -65,7 +65,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if triple == tools.host {
         return chosen(Linker::Host, "it is the host's own target");
     }
-    let c = facts.graph.needs_c.as_deref().filter(|_| !facts.cc_in_env);
+    let c = facts.graph.needs_c.as_deref().filter(|_| !facts.env_tools.contains("CC"));
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
@@ -171,7 +171,7 @@ mod tests {
                 MUSL,
                 Box::new(move |_, f| {
                     c(f);
-                    f.cc_in_env = true
+                    f.env_tools.insert("CC");
                 }),
                 "rust-lld",
             ),

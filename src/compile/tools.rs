@@ -1,8 +1,8 @@
 //! What the machine has for compiling, looked at once: rustc, the standard libraries of the targets, linkers.
 //! Decides nothing; `toolchain` does.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -28,8 +28,8 @@ pub struct Tools {
     pub rust_lld: bool,
     /// zig's command line, from PATH or the Python package `ziglang`.
     pub zig: Option<String>,
-    /// RUSTFLAGS or CARGO_ENCODED_RUSTFLAGS is set, and hides the flags of cargo's configuration.
-    pub rustflags_in_env: bool,
+    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration; none where neither is set.
+    pub env_rustflags: Option<Vec<String>>,
     pub targets: BTreeMap<String, TargetFacts>,
 }
 
@@ -49,8 +49,8 @@ pub struct TargetFacts {
     pub build_rustflags: Vec<String>,
     /// `<gnu-triple>-gcc`, when it is on PATH.
     pub gcc: Option<String>,
-    /// The user has set `CC_<target>` or `TARGET_CC`.
-    pub cc_in_env: bool,
+    /// Those of CC, CXX, AR and RANLIB that the user has set for this target.
+    pub env_tools: BTreeSet<&'static str>,
     pub graph: Summary,
 }
 
@@ -65,14 +65,12 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     let field =
         |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
     let host = field("host:");
-    let sysroot = Cmd::new(&rustc).args(["--print", "sysroot"]).read()?;
-    let lld = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin/rust-lld");
     let mut tools = Tools {
         cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-        rust_lld: lld.is_file(),
+        rust_lld: false,
         rust_version: field("release:"),
         zig: None,
-        rustflags_in_env: ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| std::env::var_os(name).is_some()),
+        env_rustflags: env_rustflags(),
         rustc,
         host,
         targets: BTreeMap::new(),
@@ -90,8 +88,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
         let (libdir, cfg): (Utf8PathBuf, Vec<Cfg>) =
             (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
+        // The sysroot has a folder for each target, and the host's has the tools.
+        let rustlib = libdir.ancestors().nth(2).unwrap_or(&libdir);
+        tools.rust_lld = rustlib.join(&tools.host).join("bin/rust-lld").is_file();
         let target = config.target(triple)?;
-        let underscored = triple.replace('-', "_");
         let facts = TargetFacts {
             std: has_std(&libdir),
             self_contained: libdir.join("self-contained/crt1.o").is_file(),
@@ -107,9 +107,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             gcc: Platform::gcc_prefix(triple)
                 .map(|prefix| format!("{prefix}-gcc"))
                 .filter(|gcc| find_program(gcc).is_some()),
-            cc_in_env: [format!("CC_{underscored}"), format!("CC_{triple}"), "TARGET_CC".to_owned()]
-                .iter()
-                .any(|name| std::env::var_os(name).is_some()),
+            env_tools: env_tools(triple),
             graph: metadata
                 .as_ref()
                 .map(|metadata| graph::summarize(metadata, &roots, triple, &cfg))
@@ -122,6 +120,22 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         tools.zig = find_zig();
     }
     Ok(tools)
+}
+
+fn env_rustflags() -> Option<Vec<String>> {
+    let split = |text: String, by: char| text.split(by).filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
+    let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").map(|text| split(text, '\x1f'));
+    encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
+}
+
+/// As the crate `cc` looks for them.
+fn env_tools(triple: &str) -> BTreeSet<&'static str> {
+    let is_set = |tool: &&str| {
+        let names =
+            [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")];
+        names.iter().any(|name| std::env::var_os(name).is_some())
+    };
+    ["CC", "CXX", "AR", "RANLIB"].into_iter().filter(is_set).collect()
 }
 
 fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {

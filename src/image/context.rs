@@ -137,6 +137,11 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
                 .hint("copy the file into the workspace")
                 .into());
         }
+        if from.starts_with(&real) {
+            return Err(Failure::new(Class::Config, format!("{from} is a link to {real}, a folder that holds it"))
+                .hint("name the folders and files that the image needs, one by one")
+                .into());
+        }
         return copy_tree(&real, to, root);
     }
     if !metadata.is_dir() {

@@ -38,6 +38,19 @@ impl Sources {
         };
         let mut packages = IndexMap::new();
         for package in &workspace.packages {
+            let folder = package.manifest_path.parent().unwrap_or(&workspace.root);
+            let ignored = folder.join("multiarch.toml");
+            if folder != workspace.root && ignored.is_file() {
+                return Err(Failure::new(
+                    Class::Config,
+                    format!("{ignored} is in a member's folder, where it is not read"),
+                )
+                .hint(format!(
+                    "move its keys to [package.metadata.multiarch] in {}, or the file to {}",
+                    package.manifest_path, workspace.root
+                ))
+                .into());
+            }
             if let Some(config) = config::read(&package.manifest_path, Table::Package)? {
                 packages.insert(package.name.clone(), config);
             }

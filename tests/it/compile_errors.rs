@@ -16,6 +16,7 @@ fn build(project: &Project, docker: &Fakes, platforms: &str) -> Run {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_compile_error_on_one_platform() {
     let project = Project::app()
         .file("src/main.rs", "#[cfg(target_arch = \"riscv64\")]\ncompile_error!(\"not on this one\");\nfn main() {}\n");
@@ -31,6 +32,7 @@ fn a_compile_error_on_one_platform() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_build_script_that_fails() {
     let project = Project::app().file("build.rs", "fn main() { eprintln!(\"no luck\"); std::process::exit(1); }");
     build(&project, &docker(), "linux/amd64").fails(5).finish().says(&[
@@ -73,6 +75,7 @@ fn a_target_that_is_not_installed() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn the_users_rustflags_survive() {
     let main = "fn main() { compile_error_unless_set(); }\n#[cfg(mine)]\nfn compile_error_unless_set() {}\n";
     let project =
@@ -90,6 +93,7 @@ fn the_users_rustflags_survive() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn the_rustc_wrapper_is_called() {
     let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
     let run = build(&Project::app(), &wrapper, "linux/amd64").env("RUSTC_WRAPPER", wrapper.path().join("wrapper"));
@@ -98,6 +102,7 @@ fn the_rustc_wrapper_is_called() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn one_cargo_process_serves_all_targets() {
     let cargo = docker().program(
         "cargo",
@@ -112,6 +117,7 @@ fn one_cargo_process_serves_all_targets() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_dynamic_binary_on_scratch() {
     let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64']");
     let run = project.run(&["build"]).path_first(&docker()).fails(8);
@@ -119,6 +125,7 @@ fn a_dynamic_binary_on_scratch() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn ctrl_c_while_compiling() {
     // Its own process and cargo's. The whole text at once: it is read as soon as it is there.
     let script = "fn main() {\n\

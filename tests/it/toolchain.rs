@@ -61,6 +61,7 @@ fn no_cargo_and_no_rustc() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn flags_of_every_source_survive() {
     // riscv64's musl needs a flag of ours as well.
     const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
@@ -82,6 +83,7 @@ fn flags_of_every_source_survive() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn cargos_own_settings_hold() {
     let config = "[build]\ntarget = 's390x-unknown-linux-gnu'\ntarget-dir = 'out'\n[profile.release]\nopt-level = 0\n";
     let project = Project::app().file(".cargo/config.toml", config);
@@ -96,6 +98,7 @@ fn cargos_own_settings_hold() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn cargos_own_words_are_shown() {
     let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
         [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
@@ -112,6 +115,7 @@ fn cargos_own_words_are_shown() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_dependency_that_does_not_compile() {
     let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\ndep = { path = \"dep\" }\n";
     let lock = "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\ndependencies = [\n \"dep\",\n]\n\n\
