@@ -23,6 +23,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let registry = publish::connect(&plan)?;
     check(&plan)?;
+    [&args.refs_file, &args.digests_file].into_iter().flatten().try_for_each(|path| report::check_file(path))?;
     let builder = builder::preflight(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
     let made = make(plan, &registry, &builder, ui)?;
@@ -54,15 +55,15 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, ui)?;
     let toolchain = Toolchain::choose(&plan, tools::probe(&plan)?)?;
     for (_, cmd) in toolchain.commands(&plan)? {
-        ui.command(&cmd);
+        ui.would_run(&cmd);
     }
     let current = Builder { name: plan.builder.clone(), driver: String::new() };
     for image in &plan.images {
         let dockerfile = image::render(&plan, image, &Bases::new())?;
         let staged = Staged { dir: context::dir(&plan, image), dockerfile };
-        ui.command(&buildx::build_command(&plan, image, &staged, &current));
+        ui.would_run(&buildx::build_command(&plan, image, &staged, &current));
         if !image.repositories.is_empty() {
-            ui.command(&buildx::push_command(&plan, image, &staged, &current));
+            ui.would_run(&buildx::push_command(&plan, image, &staged, &current));
         }
     }
     match args.output.message_format {
@@ -113,9 +114,13 @@ fn push(made: &Made, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<
             Ok(digest)
         });
         published.push(digest.inspect_err(|_| already(&made.plan, published.len(), ui))?);
-        ui.status("Published", format!("{} for {} platforms, verified", image.name, image.platforms.len()));
+        ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
     }
     Ok(published)
+}
+
+fn count(platforms: usize) -> String {
+    if platforms == 1 { "1 platform".to_owned() } else { format!("{platforms} platforms") }
 }
 
 /// What an error in the middle leaves behind must not be a surprise.

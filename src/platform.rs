@@ -187,7 +187,8 @@ impl FromStr for Platform {
         let name = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, name)| name);
         TABLE.iter().find(|row| row.name == name).map(Platform).ok_or_else(|| {
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            match nearest(text, TABLE.iter().map(|row| row.name)) {
+            let with_os = format!("linux/{text}");
+            match nearest(if text.contains('/') { text } else { &with_os }, TABLE.iter().map(|row| row.name)) {
                 Some(near) => failure.hint(format!("did you mean '{near}'?")),
                 None => failure,
             }

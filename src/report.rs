@@ -5,6 +5,7 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use crate::compile::{Artifact, Artifacts, Toolchain};
+use crate::error::{Class, Failure};
 use crate::image::Bases;
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::verify::Verified;
@@ -112,6 +113,13 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// A file that cannot be written is better known before a tag moves than after.
+pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
+    fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop).map_err(|error| {
+        Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
+    })
 }
 
 fn platform_report(

@@ -84,6 +84,13 @@ impl Ui {
         }
     }
 
+    /// A command that another run would start, with `-v`.
+    pub fn would_run(&self, cmd: &Cmd) {
+        if self.verbosity >= 1 {
+            self.status("Would run", format!("`{cmd}`"));
+        }
+    }
+
     /// A child's own line, as it wrote it; not muted by `-q`, since only what matters is handed here.
     pub fn child(&self, line: &str) {
         self.line(line);
@@ -110,13 +117,15 @@ impl Ui {
         }
     }
 
-    /// Shows a bar of about `length` steps on a terminal (elsewhere nothing) until the result is dropped.
+    /// Shows a bar of about `length` steps, or a clock where there is no telling, on a terminal (elsewhere nothing) until the result is dropped.
     pub fn progress(&self, verb: &str, length: u64) -> Progress<'_> {
         if self.terminal && self.verbosity >= 0 {
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-            let template = match self.color {
-                true => "{prefix:>12.cyan.bold} [{bar:24}] {pos}/{len} {wide_msg}",
-                false => "{prefix:>12} [{bar:24}] {pos}/{len} {wide_msg}",
+            let template = match (length, self.color) {
+                (0, true) => "{prefix:>12.cyan.bold} {elapsed} {wide_msg}",
+                (0, false) => "{prefix:>12} {elapsed} {wide_msg}",
+                (_, true) => "{prefix:>12.cyan.bold} [{bar:24}] {pos}/{len} {wide_msg}",
+                (_, false) => "{prefix:>12} [{bar:24}] {pos}/{len} {wide_msg}",
             };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));

@@ -107,16 +107,13 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
         return Err(failure().hint(format!("run `rustup target add {wanted}` while online")).into());
     }
     ui.status("Installing", format!("the standard library for {named}"));
-    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing);
+    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing).env("RUST_BACKTRACE", "0");
     ui.command(&cmd);
     let output = cmd.output()?;
     if !output.status.success() {
-        return Err(failure()
-            .hint(format!(
-                "`rustup target add {wanted}` says: {}",
-                output.stderr.trim().lines().last().unwrap_or_default()
-            ))
-            .into());
+        let words = output.stderr.trim();
+        let said = words.lines().find(|line| line.starts_with("error")).or(words.lines().last()).unwrap_or_default();
+        return Err(failure().hint(format!("`rustup target add {wanted}` says: {said}")).into());
     }
     *tools = tools::probe(plan)?;
     Ok(())
@@ -157,12 +154,14 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
     let mut found = Paths::new();
     let mut failed_crates = BTreeSet::new();
+    let mut linking = false;
     let units =
         by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
             failed_crates.extend(failed_crate(&line));
+            linking |= line.contains("linking with `") || line.contains("linker `");
             ui.child(&line);
         }
         Line::Stdout(line) => match serde_json::from_str(&line) {
@@ -204,14 +203,14 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
             targets.into_iter().collect::<Vec<_>>().join("; ")
         ),
     };
-    let retry = missing.iter().map(|(build, _)| format!(" --target {}", build.triple)).collect::<BTreeSet<_>>();
-    Err(Failure::new(Class::Compile, message)
-        .hint(format!(
-            "cargo's own message is above; to see it alone: `cargo multiarch build -v{}`",
-            platforms_flag(plan, &missing)
-        ))
-        .hint(format!("to leave the linker to cargo: `cargo build{}`", retry.into_iter().collect::<String>()))
-        .into())
+    let failure = Failure::new(Class::Compile, message).hint(format!(
+        "cargo's own message is above; for this alone run it again with `-v{}`",
+        platforms_flag(plan, &missing)
+    ));
+    Err(match linking {
+        true => failure.hint("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`").into(),
+        false => failure.into(),
+    })
 }
 
 fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {

@@ -175,8 +175,8 @@ fn dependency_graph(plan: &Plan) -> Result<Option<cargo_metadata::Metadata>> {
     match command.exec() {
         Ok(metadata) => Ok(Some(metadata)),
         Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
-            let message = stderr.trim().trim_start_matches("error: ").to_owned();
-            Err(Failure::new(Class::Config, message)
+            let said = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
+            Err(Failure::new(Class::Config, format!("Cargo.lock is missing or does not fit: {said}"))
                 .hint("write Cargo.lock with `cargo generate-lockfile`, or build without it: locked = false, `--no-locked`")
                 .into())
         }

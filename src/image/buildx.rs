@@ -101,13 +101,16 @@ pub fn push(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: 
 fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut words = Vec::new();
+    let progress = ui.progress("buildx", 0);
     let status = cmd.stream(|line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
+        progress.message(line.clone());
         if ui.is_verbose() {
             ui.child(&line);
         }
         words.push(line);
     })?;
+    drop(progress);
     if status.success() {
         return Ok(());
     }

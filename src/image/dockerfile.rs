@@ -162,6 +162,14 @@ pub fn render(
         };
         let text = render_template(&name, &source, &variables)?;
         check_stage(&name, &text, &variables.stage)?;
+        if !text.contains(&format!("{}/", platform.platform)) {
+            return Err(Failure::new(
+                Class::Config,
+                format!("{name}: it does not copy the binaries of {}", platform.platform),
+            )
+            .hint("add: {% include \"contents\" %}")
+            .into());
+        }
         if instructions(&text).any(|word| word.eq_ignore_ascii_case("RUN")) {
             result.run.push(platform.platform);
         }

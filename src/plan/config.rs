@@ -283,7 +283,19 @@ fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
                 None => failure.hint(format!("the keys here are: {}", known.join(", "))),
             }
         }
-        _ => Failure::new(Class::Config, format!("{path}:{line}: {}", message.lines().next().unwrap_or(message))),
+        _ => {
+            let words = message.lines().next().unwrap_or(message);
+            let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+            let place = key.filter(|_| words.starts_with("invalid")).map(|key| format!("{key}: ")).unwrap_or_default();
+            let failure = Failure::new(Class::Config, format!("{path}:{line}: {place}{words}"));
+            match key {
+                Some("platform") => {
+                    failure.hint("did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys")
+                }
+                _ if words.contains("expected a string") => failure.hint("put the value in quotes"),
+                _ => failure,
+            }
+        }
     }
 }
 
@@ -319,6 +331,7 @@ mod tests {
     #[test]
     fn bad_values_name_file_and_line() {
         for (text, message) in [
+            ("platform = ['linux/arm64']", "multiarch.toml:1: platform: invalid type: sequence, expected a map"),
             (
                 "platforms = ['linux/arm65']",
                 "multiarch.toml:1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)",

@@ -40,6 +40,13 @@ pub fn image_platform(
     // A base alone does not decide the libc: a static binary runs on all of them.
     let named = settings.template.is_some().then_some(built_in).flatten();
     let libc = settings.libc.or(named.map(|row| row.2)).unwrap_or(Libc::Musl);
+    if let Some((name, _, Libc::Musl)) = built_in.filter(|row| libc == Libc::Gnu && row.0 != "scratch") {
+        return Err(Failure::new(
+            Class::Config,
+            format!("image '{image}': libc \"gnu\" does not run on {name}, which has no glibc"),
+        )
+        .hint("take libc = \"musl\", or a base that has glibc: base = \"debian:trixie-slim\""));
+    }
     let base = match (&settings.base, built_in) {
         (Some(base), _) => base.clone(),
         (None, Some(row)) if row.0 != "scratch" || libc == Libc::Musl => row.1.to_owned(),

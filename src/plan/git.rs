@@ -16,7 +16,7 @@ pub struct Commit {
     pub tag: Option<String>,
     /// None on a detached HEAD.
     pub branch: Option<String>,
-    /// Tracked files differ from the commit.
+    /// The work tree has something that the commit has not: changes, or files that git does not ignore.
     pub dirty: bool,
 }
 
@@ -33,6 +33,6 @@ pub fn commit(dir: &Utf8Path) -> Option<Commit> {
         time: line(&["show", "-s", "--format=%ct", "HEAD"])?.parse().ok()?,
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"]),
         branch: line(&["branch", "--show-current"]),
-        dirty: read(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|status| !status.is_empty()),
+        dirty: read(&["status", "--porcelain"]).is_some_and(|status| !status.is_empty()),
     })
 }

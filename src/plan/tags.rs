@@ -49,7 +49,7 @@ pub fn render(templates: &[String], asked: bool, version: &Version, commit: Opti
         match &unwanted {
             _ if tag.is_empty() => result.notes.push(format!("tag '{template}' is empty here and left out")),
             Some(why) if tag == "latest" => {
-                result.notes.push(format!("tag 'latest' stays where it is: {why} (`--tag latest` moves it)"));
+                result.notes.push(format!("tag 'latest' stays where it is: {why} (`--tag NAME,latest` moves it)"));
             }
             _ if !is_valid(tag) => {
                 return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag")).hint(

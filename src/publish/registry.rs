@@ -288,7 +288,7 @@ fn explain(error: &OciDistributionError, reference: &str) -> Failure {
         .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it");
     }
     match status_of(error) {
-        Some(401) => failure(format!("registry {host} wants other credentials for {reference} (401 Unauthorized)"))
+        Some(401) => failure(format!("registry {host} wants valid credentials for {reference} (401 Unauthorized)"))
             .hint(format!("log in: `docker login {host}`")),
         Some(403) => failure(format!("registry {host} refuses {reference} (403 Forbidden)"))
             .hint("the account you are logged in with may not push there: check the name and its permissions"),
@@ -335,7 +335,7 @@ mod tests {
     fn answers_are_explained() {
         let server = |code| OciDistributionError::ServerError { code, url: "u".into(), message: "m".into() };
         for (code, words, transient) in [
-            (401, "wants other credentials", false),
+            (401, "wants valid credentials", false),
             (403, "refuses", false),
             (404, "does not exist", false),
             (503, "HTTP 503", true),

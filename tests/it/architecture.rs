@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &["compile", "error", "plan", "platform", "process", "ui"]),
     ("publish", &["error", "image", "plan", "platform", "process", "ui"]),
     ("verify", &["compile", "error", "image", "plan", "platform", "publish"]),
-    ("report", &["compile", "image", "plan", "verify"]),
+    ("report", &["compile", "error", "image", "plan", "verify"]),
     ("cli", &["plan", "platform", "ui"]),
     ("pipeline", &["cli", "compile", "error", "image", "plan", "platform", "publish", "report", "ui", "verify"]),
     ("lib", &["cli", "error", "pipeline", "process", "ui"]),

@@ -148,7 +148,7 @@ fn hosts_that_are_no_registry() {
             "registry HOST cannot be reached: connection refused",
         ),
         (always(401, &[("WWW-Authenticate", bearer)], ""), "registry HOST cannot be reached at 127.0.0.1:1: "),
-        (always(401, &[("WWW-Authenticate", "Negotiate")], ""), "wants other credentials for HOST/app (401"),
+        (always(401, &[("WWW-Authenticate", "Negotiate")], ""), "wants valid credentials for HOST/app (401"),
     ] {
         refused(&Project::app(), &["--registry", &host.host], 7, &[&says.replace("HOST", &host.host), "hint: "]);
         host.is_untouched();
@@ -194,7 +194,7 @@ fn a_base_that_is_one_manifest_of_another_architecture() {
 fn a_base_that_cannot_be_had() {
     for (status, body, says) in [
         (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#, "/base:1 does not exist (404"),
-        (401, "", "wants other credentials for HOST/base:1 (401"),
+        (401, "", "wants valid credentials for HOST/base:1 (401"),
         (200, "<html>", "what is served as HOST/base:1 is not a manifest"),
     ] {
         let registry = with_base(move |_| (status, vec![], body.as_bytes().to_vec()));

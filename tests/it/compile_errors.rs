@@ -26,7 +26,7 @@ fn a_compile_error_on_one_platform() {
             "not on this one",
             "Compiled app for linux/amd64",
             "error: app did not compile for linux/riscv64 (riscv64gc-unknown-linux-musl): in `app`",
-            "cargo multiarch build -v --platform linux/riscv64",
+            "run it again with `-v --platform linux/riscv64`",
         ])
         .keeps_quiet_about("buildx build");
 }

@@ -131,7 +131,7 @@ fn the_registry_is_down() {
 #[test]
 fn the_registry_refuses() {
     for (status, says, hint) in [
-        (401, "wants other credentials", "docker login"),
+        (401, "wants valid credentials", "docker login"),
         (403, "refuses", "may not push there"),
         (404, "does not exist", "check the name"),
     ] {

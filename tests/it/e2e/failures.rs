@@ -89,7 +89,9 @@ fn ctrl_c_while_pushing() {
     );
     let project =
         project.file("multiarch.toml", "platforms = ['linux/amd64']\nfiles = [{ from = 'noise', to = '/noise' }]");
-    let noise: Vec<u8> = (0..60_000_000u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect();
+    // Random bytes, which do not compress: at this pace they take minutes.
+    let mut noise = Vec::new();
+    std::fs::File::open("/dev/urandom").unwrap().take(20_000_000).read_to_end(&mut noise).unwrap();
     std::fs::write(project.path().join("noise"), noise).unwrap();
     let (mut command, _dirs) = project.run(&["publish", "--registry", &format!("{slow}/interrupted")]).into_command();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
