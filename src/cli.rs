@@ -276,7 +276,7 @@ impl SettingsArgs {
     }
 
     pub fn request(&self, source_date_epoch: Option<u64>) -> Request {
-        Request { packages: self.packages.clone(), offline: self.offline, jobs: self.jobs, source_date_epoch }
+        Request { offline: self.offline, jobs: self.jobs, source_date_epoch }
     }
 }
 

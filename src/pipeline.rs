@@ -113,7 +113,7 @@ fn push(made: &Made, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<
             repositories.try_for_each(|name| verify::registry(image, name, &digest, &built.verified, registry))?;
             Ok(digest)
         });
-        published.push(digest.inspect_err(|_| already(&made.plan, published.len(), ui))?);
+        published.push(digest.map_err(|error| after(error, &made.plan.images[..published.len()]))?);
         ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
     }
     Ok(published)
@@ -124,10 +124,12 @@ fn count(platforms: usize) -> String {
 }
 
 /// What an error in the middle leaves behind must not be a surprise.
-fn already(plan: &Plan, count: usize, ui: &Ui) {
-    plan.images[..count]
-        .iter()
-        .for_each(|image| ui.warning(format!("image '{}' was published before this", image.name)));
+fn after(error: anyhow::Error, published: &[plan::Image]) -> anyhow::Error {
+    let names: Vec<&str> = published.iter().map(|image| image.name.as_str()).collect();
+    match names.is_empty() {
+        true => error,
+        false => error.context(format!("already published: {}; then", names.join(", "))),
+    }
 }
 
 /// What is there before anything is pushed.
@@ -201,7 +203,12 @@ fn load(args: &SettingsArgs, ui: &Ui) -> Result<Plan> {
         })?),
         Err(_) => None,
     };
-    let plan = plan::resolve(&workspace, &sources, plan::git::commit(&workspace.root), &args.request(epoch))?;
+    let plan = plan::resolve(
+        &workspace,
+        &sources,
+        plan::git::commit(&workspace.root, &workspace.target_dir)?,
+        &args.request(epoch),
+    )?;
     plan.notes.iter().for_each(|note| ui.note(note));
     Ok(plan)
 }

@@ -58,7 +58,7 @@ struct Row {
     float_abi: Option<FloatAbi>,
     /// The suffix of QEMU's user-mode emulator, as in `qemu-aarch64`.
     qemu: &'static str,
-    /// GNU's name, the prefix of Debian's cross compilers.
+    /// GNU's name, the prefix of Debian's cross compilers; none for ARMv6, where theirs links ARMv7's start files.
     gcc: &'static str,
 }
 
@@ -79,7 +79,7 @@ static TABLE: &[Row] = {
         row("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, (elf::EM_386.0, 32, false, None), "i386", "i686-linux-gnu"),
         row("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, (elf::EM_AARCH64.0, 64, false, None), "aarch64", "aarch64-linux-gnu"),
         row("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, (elf::EM_ARM.0, 32, false, Some(FloatAbi::Soft)), "arm", "arm-linux-gnueabi"),
-        row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", "arm-linux-gnueabihf"),
+        row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", ""),
         row("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", "arm-linux-gnueabihf"),
         row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, None), "riscv64", "riscv64-linux-gnu"),
         row("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, (elf::EM_PPC64.0, 64, false, None), "ppc64le", "powerpc64le-linux-gnu"),
@@ -151,10 +151,26 @@ impl Platform {
         TABLE.iter().filter(move |row| row.gnu == triple || row.musl == triple).map(Platform)
     }
 
+    /// The platforms whose programs also run here, this one first: newer variants run what older ones do.
+    pub fn runs(self) -> impl Iterator<Item = Platform> {
+        const OLDER: &[(&str, &str)] = &[
+            ("linux/amd64/v3", "linux/amd64/v2"),
+            ("linux/amd64/v2", "linux/amd64"),
+            ("linux/arm/v7", "linux/arm/v6"),
+            ("linux/arm/v6", "linux/arm/v5"),
+        ];
+        let older = |platform: &Platform| {
+            let (_, name) = OLDER.iter().find(|(name, _)| *name == platform.name())?;
+            TABLE.iter().find(|row| row.name == *name).map(Platform)
+        };
+        std::iter::successors(Some(self), older)
+    }
+
     /// The GNU name of the triple's cross compiler: `aarch64-linux-gnu`, `aarch64-linux-musl`.
     pub fn gcc_prefix(triple: &str) -> Option<String> {
         let row = Self::for_triple(triple).next()?.0;
-        Some(if triple == row.gnu { row.gcc.to_owned() } else { row.gcc.replace("-gnu", "-musl") })
+        let prefix = if triple == row.gnu { row.gcc.to_owned() } else { row.gcc.replace("-gnu", "-musl") };
+        (!prefix.is_empty()).then_some(prefix)
     }
 
     /// QEMU's name of the architecture: the binfmt_misc entry is `qemu-NAME`.
@@ -279,6 +295,15 @@ mod tests {
         let failure = "linux/arm65".parse::<Platform>().unwrap_err();
         assert_eq!(failure.to_string(), "unknown platform 'linux/arm65'");
         assert_eq!(failure.hints()[0], "did you mean 'linux/arm64'?");
+    }
+
+    #[test]
+    fn newer_variants_run_what_older_ones_do() {
+        let runs = |name: &str| name.parse::<Platform>().unwrap().runs().map(Platform::name).collect::<Vec<_>>();
+        assert_eq!(runs("linux/amd64/v3"), ["linux/amd64/v3", "linux/amd64/v2", "linux/amd64"]);
+        assert_eq!(runs("linux/arm/v6"), ["linux/arm/v6", "linux/arm/v5"]);
+        assert_eq!(runs("linux/arm64"), ["linux/arm64"]);
+        assert_eq!(Platform::gcc_prefix("arm-unknown-linux-gnueabihf"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +25,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
-    /// `None` removes the variable.
-    env: Vec<(OsString, Option<OsString>)>,
-    dir: Option<PathBuf>,
+    env: Vec<(OsString, OsString)>,
 }
 
 /// What a finished program left behind.
@@ -47,7 +45,7 @@ pub enum Line {
 
 impl Cmd {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
+        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new() }
     }
 
     #[must_use]
@@ -64,13 +62,7 @@ impl Cmd {
 
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
-        self
-    }
-
-    #[must_use]
-    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
-        self.dir = Some(dir.as_ref().to_owned());
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -119,6 +111,11 @@ impl Cmd {
         };
         let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
         let _running = group.map(Running::new);
+        // A signal that came before the group was on the list has reached nobody.
+        if let (Some(group), Err(interrupted)) = (group, check_interrupt()) {
+            let _ = kill_process_group(group, Signal::TERM);
+            return Err(interrupted.into());
+        }
 
         let (sender, lines) = mpsc::channel();
         std::thread::scope(|scope| {
@@ -135,17 +132,8 @@ impl Cmd {
     }
 
     fn expression(&self) -> duct::Expression {
-        let mut expression = duct::cmd(&self.program, &self.args);
-        for (name, value) in &self.env {
-            expression = match value {
-                Some(value) => expression.env(name, value),
-                None => expression.env_remove(name),
-            };
-        }
-        match &self.dir {
-            Some(dir) => expression.dir(dir),
-            None => expression,
-        }
+        let expression = duct::cmd(&self.program, &self.args);
+        self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
 }
 
@@ -153,28 +141,33 @@ impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.env {
             let name = name.to_string_lossy();
-            match value {
-                Some(_) if is_secret(&name) => write!(f, "{name}=… ")?,
-                Some(value) => write!(f, "{name}={} ", quote(&value.to_string_lossy()))?,
-                None => write!(f, "env -u {name} ")?,
+            match is_secret(&name) {
+                true => write!(f, "{name}=… ")?,
+                false => write!(f, "{name}={} ", quote(&value.to_string_lossy()))?,
             }
         }
         f.write_str(&quote(&self.program.to_string_lossy()))?;
-        let mut after_build_arg = false;
         for arg in &self.args {
-            let arg = arg.to_string_lossy();
-            match arg.split_once('=') {
-                Some((name, _)) if after_build_arg && is_secret(name) => write!(f, " {name}=…")?,
-                _ => write!(f, " {}", quote(&arg))?,
-            }
-            after_build_arg = arg == "--build-arg";
+            write!(f, " {}", quote(&without_secrets(&arg.to_string_lossy())))?;
         }
         Ok(())
     }
 }
 
+/// Masks the value of every `name=value`, between commas or not, whose name is that of a secret.
+pub fn without_secrets(arg: &str) -> String {
+    let part = |part: &str| {
+        let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
+            let name = part[..*at].rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).next();
+            name.is_some_and(is_secret)
+        });
+        secret.map_or_else(|| part.to_owned(), |at| format!("{}…", &part[..=at]))
+    };
+    arg.split(',').map(part).collect::<Vec<_>>().join(",")
+}
+
 /// Does a variable of this name probably hold a secret? Its value is then not printed.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
         .iter()
@@ -263,12 +256,21 @@ mod tests {
     #[test]
     fn prints_as_a_shell_line_without_secrets() {
         let cmd = Cmd::new("docker")
-            .args(["build", "--label", "a=it's $5", "--build-arg", "NPM_TOKEN=abc", "--build-arg", "X=1", ""])
+            .args([
+                "build",
+                "--label",
+                "a=it's $5",
+                "--build-arg",
+                "NPM_TOKEN=abc",
+                "--build-arg=A_TOKEN=b",
+                "type=s3,secret_access_key=c,x=1",
+                "",
+            ])
             .env("SOURCE_DATE_EPOCH", "7")
             .env("CARGO_REGISTRY_TOKEN", "hush");
         assert_eq!(
             cmd.to_string(),
-            r"SOURCE_DATE_EPOCH=7 CARGO_REGISTRY_TOKEN=… docker build --label 'a=it'\''s $5' --build-arg NPM_TOKEN=… --build-arg X=1 ''"
+            r"SOURCE_DATE_EPOCH=7 CARGO_REGISTRY_TOKEN=… docker build --label 'a=it'\''s $5' --build-arg 'NPM_TOKEN=…' '--build-arg=A_TOKEN=…' 'type=s3,secret_access_key=…,x=1' ''"
         );
     }
 

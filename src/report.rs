@@ -117,7 +117,10 @@ impl Report {
 
 /// A file that cannot be written is better known before a tag moves than after.
 pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
-    fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop).map_err(|error| {
+    let existed = path.exists();
+    let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
+    let tried = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
+    tried.map_err(|error| {
         Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
     })
 }

@@ -116,14 +116,22 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
         return Err(failure().hint(format!("`rustup target add {wanted}` says: {said}")).into());
     }
     *tools = tools::probe(plan)?;
-    Ok(())
+    match tools.targets.values().all(|facts| facts.std) {
+        true => Ok(()),
+        false => Err(failure()
+            .hint(format!(
+                "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
+                tools.rustc.display()
+            ))
+            .into()),
+    }
 }
 
 /// Compiles everything in the plan.
 pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
-        let folder = plan.work_dir().join("artifacts").join(index.to_string());
+        let folder = plan.work_dir().join("+artifacts").join(index.to_string());
         announce(&run, ui);
         let cmd =
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));

@@ -181,6 +181,7 @@ mod tests {
             target_dir: "/w/target".into(),
             packages: vec![package("a"), package("b")],
             selected: vec!["a".into(), "b".into()],
+            narrowed: false,
         };
         let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
         resolve(&workspace, &sources, None, &Request::default()).unwrap()

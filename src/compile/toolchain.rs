@@ -120,6 +120,8 @@ fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) ->
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::compile::graph::Summary;
 
@@ -134,7 +136,7 @@ mod tests {
             all_features: false,
             no_default_features: false,
             rustflags: vec![],
-            env: vec![],
+            env: BTreeMap::default(),
             linker: None,
             glibc: None,
         }

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use crate::error::{Class, Failure};
 use crate::plan::Plan;
-use crate::plan::is_loopback;
 use crate::process::{Cmd, Output, find_program};
 use crate::ui::Ui;
 
@@ -78,22 +77,21 @@ pub fn preflight(plan: &Plan, ui: &Ui) -> Result<Builder> {
             .hint("turn the containerd image store on (https://docs.docker.com/engine/storage/containerd/), or leave `builder` out")
             .into());
     }
-    own_builder(plan, ui)
+    own_builder(ui)
 }
 
 /// Reuses or makes a `docker-container` builder.
-fn own_builder(plan: &Plan, ui: &Ui) -> Result<Builder> {
+fn own_builder(ui: &Ui) -> Result<Builder> {
     let builder = || Builder { name: Some(OWN_BUILDER.to_owned()), driver: "docker-container".to_owned() };
     let listed = docker(["buildx", "inspect", OWN_BUILDER], ui)?;
     if listed.status.success() && field(&listed.stdout, "Driver").as_deref() == Some("docker-container") {
         return Ok(builder());
     }
     ui.status("Creating", format!("builder '{OWN_BUILDER}': Docker's classic image store builds one platform only"));
+    // With a network of its own it would not reach a registry on the host's loopback.
+    let network = ["--driver-opt", "network=host"];
     let create = ["buildx", "create", "--name", OWN_BUILDER, "--driver", "docker-container", "--bootstrap"];
-    // Its own loopback is not ours, unless it shares the host's network.
-    let loopback = plan.images.iter().flat_map(|image| &image.repositories).any(|repository| is_loopback(repository));
-    let network: &[&str] = if loopback { &["--driver-opt", "network=host"] } else { &[] };
-    let created = docker(create.into_iter().chain(network.iter().copied()), ui)?;
+    let created = docker(create.into_iter().chain(network), ui)?;
     if created.status.success() {
         return Ok(builder());
     }

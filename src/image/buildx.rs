@@ -43,7 +43,7 @@ fn from_context(cmd: Cmd, staged: &Staged) -> Cmd {
 
 /// The call that builds an image into an OCI layout.
 pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    let output = format!("type=oci,tar=false,dest={}", staged.dir.join("oci"));
+    let output = format!("type=oci,tar=false,{}", csv_field("dest", staged.dir.join("oci").as_str()));
     let cmd = command(plan, image, staged, builder).args(["--output", &output]);
     let cmd = image.buildx.cache_to.iter().fold(cmd, |cmd, value| cmd.args(["--cache-to", value]));
     from_context(cmd.args(&image.buildx.args), staged)
@@ -54,10 +54,30 @@ pub fn push_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Build
     let cmd = image.references().fold(command(plan, image, staged, builder), |cmd, tag| cmd.args(["--tag", &tag]));
     let metadata = metadata_file(staged);
     let output = ["--output", "type=image,oci-mediatypes=true", "--push", "--metadata-file", metadata.as_str()];
-    // What was verified is in the cache: the push must not build it anew.
-    let anew = |arg: &&String| arg.starts_with("--no-cache") || arg.starts_with("--pull");
-    let args = image.buildx.args.iter().filter(|arg| !anew(arg));
-    from_context(cmd.args(output).args(args), staged)
+    from_context(cmd.args(output).args(cached(&image.buildx.args)), staged)
+}
+
+/// A field of the comma-separated form that buildx takes: in quotes, where the value needs them.
+fn csv_field(name: &str, value: &str) -> String {
+    match value.contains([',', '"']) {
+        true => format!("\"{name}={}\"", value.replace('"', "\"\"")),
+        false => format!("{name}={value}"),
+    }
+}
+
+/// The user's arguments without those that build anew: what was verified is in the cache, and is what is pushed.
+fn cached(args: &[String]) -> Vec<&String> {
+    let mut args = args.iter();
+    let mut kept = Vec::new();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--no-cache-filter" => drop(args.next()),
+            "--no-cache" | "--pull" => {}
+            arg if arg.starts_with("--no-cache") || arg.starts_with("--pull=") => {}
+            _ => kept.push(arg),
+        }
+    }
+    kept
 }
 
 fn metadata_file(staged: &Staged) -> camino::Utf8PathBuf {
@@ -131,4 +151,22 @@ fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
             .hint("run again with -vv to see all that buildx says")
     }
     .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_push_builds_nothing_anew() {
+        let args = ["--no-cache-filter", "s", "--no-cache", "--pull", "--no-cache-filter=s", "--network", "host"];
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        assert_eq!(cached(&args), ["--network", "host"]);
+    }
+
+    #[test]
+    fn fields() {
+        assert_eq!(csv_field("dest", "/a b"), "dest=/a b");
+        assert_eq!(csv_field("dest", "/a,\"b"), "\"dest=/a,\"\"b\"");
+    }
 }

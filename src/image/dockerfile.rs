@@ -1,7 +1,7 @@
 //! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
 //! Pure: a plan and the resolved bases in, text out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -176,6 +176,7 @@ pub fn render(
         result.text.push_str(text.trim_end());
         result.text.push_str("\n\n");
     }
+    check_unique(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
     Ok(result)
 }
@@ -321,6 +322,23 @@ fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
         _ => Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
             .hint("begin it with: FROM {{ base }} AS {{ stage }}")),
     }
+}
+
+/// One Dockerfile holds the stages of all platforms: a name of the user's own must not come twice.
+fn check_unique(text: &str) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [from, .., r#as, name] = words[..]
+            && from.eq_ignore_ascii_case("FROM")
+            && r#as.eq_ignore_ascii_case("AS")
+            && !names.insert(name.to_owned())
+        {
+            return Err(Failure::new(Class::Config, format!("stage '{name}' is there for more than one platform"))
+                .hint(format!("make its name the platform's own: AS {{{{ stage }}}}-{name}")));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub fn image_platform(
 fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config) -> Result<BuildSettings, Failure> {
     let triple = match &settings.target {
         None => platform.triple(libc).to_owned(),
-        Some(target) if Platform::for_triple(target).any(|other| other.elf() == platform.elf()) => target.clone(),
+        Some(target) if Platform::for_triple(target).any(|other| other == platform) => target.clone(),
         Some(target) => {
             return Err(Failure::new(
                 Class::Config,

@@ -148,7 +148,8 @@ pub struct BuildSettings {
     /// The flags of this tool's configuration and of the platform's variant, to be added to the user's own.
     pub rustflags: Vec<String>,
     /// Variables for cargo and what it runs.
-    pub env: Vec<(String, String)>,
+    #[serde(serialize_with = "without_secrets")]
+    pub env: BTreeMap<String, String>,
     pub linker: Option<LinkerChoice>,
     /// The highest glibc that may be asked for, `2.28`; zig only.
     pub glibc: Option<String>,
@@ -172,12 +173,16 @@ pub struct ContainerConfig {
 /// What is handed to `docker buildx build` as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BuildxOptions {
+    #[serde(serialize_with = "without_secrets")]
     pub build_args: IndexMap<String, String>,
+    #[serde(serialize_with = "list_without_secrets")]
     pub cache_from: Vec<String>,
+    #[serde(serialize_with = "list_without_secrets")]
     pub cache_to: Vec<String>,
     pub provenance: Option<String>,
     pub sbom: Option<String>,
     pub secrets: Vec<String>,
+    #[serde(serialize_with = "list_without_secrets")]
     pub args: Vec<String>,
 }
 
@@ -189,4 +194,21 @@ pub enum Template {
     BuiltIn(&'static str),
     /// The user's, by absolute path.
     File(Utf8PathBuf),
+}
+
+/// A plan is printed; what its names say is secret is not.
+fn without_secrets<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    S: serde::Serializer,
+    for<'a> &'a T: IntoIterator<Item = (&'a String, &'a String)>,
+{
+    let masked = |(name, value): (&String, &String)| {
+        (name.clone(), if crate::process::is_secret(name) { "…".to_owned() } else { value.clone() })
+    };
+    serializer.collect_map(map.into_iter().map(masked))
+}
+
+/// The same for command-line words.
+fn list_without_secrets<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|word| crate::process::without_secrets(word)))
 }

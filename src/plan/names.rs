@@ -50,7 +50,11 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
     if host.contains('@') || path.contains(':') {
         return Err(wrong("has more than a host and a path"));
     }
-    Ok(format!("{registry}/{name}"))
+    let repository = format!("{registry}/{name}");
+    match repository.parse::<oci_client::Reference>() {
+        Ok(_) => Ok(repository),
+        Err(error) => Err(wrong(&format!("makes no reference: {error}"))),
+    }
 }
 
 /// A file needs a full path in the image, and an octal mode if any.

@@ -15,8 +15,6 @@ use crate::platform::Platform;
 /// What a run asks for, beside its settings.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// `-p` was given: images of other packages are left out.
-    pub packages: Vec<String>,
     pub offline: bool,
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
@@ -31,7 +29,7 @@ pub fn resolve(
 ) -> Result<Plan, Failure> {
     let mut notes = Vec::new();
     let mut images = Vec::new();
-    for (name, package, binaries) in wanted_images(workspace, sources, request)? {
+    for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));
         images.push(image(&name, package, binaries, &settings, workspace, sources, commit.as_ref(), &mut notes)?);
     }
@@ -169,6 +167,7 @@ mod tests {
             target_dir: "/w/target".into(),
             packages: vec![package],
             selected: vec!["a".into()],
+            narrowed: false,
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexSet;
 
-use super::resolve::Request;
 use super::settings::Sources;
 use super::workspace::{Package, Workspace};
 use super::{Binary, Image};
@@ -54,11 +53,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
 pub type Wanted<'a> = (String, &'a Package, Vec<Binary>);
 
 /// The images that a run is about.
-pub fn wanted_images<'a>(
-    workspace: &'a Workspace,
-    sources: &Sources,
-    request: &Request,
-) -> Result<Vec<Wanted<'a>>, Failure> {
+pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &Sources) -> Result<Vec<Wanted<'a>>, Failure> {
     let configured = sources.configured_images();
     let flags = &sources.command_line;
     let mut images = Vec::new();
@@ -78,7 +73,7 @@ pub fn wanted_images<'a>(
         let binaries: Vec<Binary> =
             bins.iter().map(|bin| binary(workspace, owner, bin)).collect::<Result<_, Failure>>()?;
         let selected = |binary: &Binary| {
-            (request.packages.is_empty() || request.packages.contains(&binary.package))
+            (!workspace.narrowed || workspace.selected.contains(&binary.package))
                 && flags.bins.as_ref().is_none_or(|bins| bins.contains(&binary.name))
         };
         if let Some(package) = workspace.package(&binaries[0].package)
@@ -91,7 +86,7 @@ pub fn wanted_images<'a>(
         let has = |bin: &&String| images.iter().flat_map(|(_, _, binaries)| binaries).any(|other| other.name == **bin);
         let what = match flags.bins.iter().flatten().find(|bin| !has(bin)) {
             Some(bin) => package_of(workspace, bin).map(|_| format!("the binary '{bin}'"))?,
-            None if images.is_empty() => format!("a binary of {}", request.packages.join(", ")),
+            None if images.is_empty() => format!("a binary of {}", workspace.selected.join(", ")),
             None => return Ok(images),
         };
         let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
@@ -145,6 +140,7 @@ fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Request;
     use crate::plan::resolve;
 
     /// A workspace of packages with binaries; the first is the selected one.
@@ -165,6 +161,7 @@ mod tests {
             target_dir: "/w/target".into(),
             packages: packages.iter().map(package).collect(),
             selected: packages.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            narrowed: false,
         }
     }
 
@@ -177,11 +174,10 @@ mod tests {
         };
         let mut workspace = workspace(packages);
         if !request.is_empty() {
+            workspace.narrowed = true;
             workspace.selected = request.iter().map(|name| (*name).to_owned()).collect();
         }
-        let request =
-            Request { packages: request.iter().map(|name| (*name).to_owned()).collect(), ..Request::default() };
-        let plan = resolve(&workspace, &sources, None, &request)?;
+        let plan = resolve(&workspace, &sources, None, &Request::default())?;
         let line = |image: &Image| {
             let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
             format!("{}: {}", image.name, binaries.collect::<Vec<_>>().join(" "))

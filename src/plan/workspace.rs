@@ -17,6 +17,8 @@ pub struct Workspace {
     pub packages: Vec<Package>,
     /// What cargo would build here with no `-p`: the package of the current folder, or the default members.
     pub selected: Vec<String>,
+    /// They are what was asked for, by `-p`, the current folder or the manifest's, and not all that there is.
+    pub narrowed: bool,
 }
 
 /// A member of the workspace.
@@ -62,9 +64,14 @@ impl Workspace {
             Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
             None => current_dir.to_owned(),
         };
-        let selected = match &selection.packages[..] {
-            [] => default_packages(&metadata, &packages, &here),
-            names => names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?,
+        // Without `..` and links, as cargo's own paths are.
+        let here = here.canonicalize_utf8().unwrap_or(here);
+        let (selected, narrowed) = match &selection.packages[..] {
+            [] => match member_at(&metadata, &packages, &here) {
+                Some(member) => (vec![member], true),
+                None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
+            },
+            names => (names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?, true),
         };
         Ok(Workspace {
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
@@ -72,6 +79,7 @@ impl Workspace {
             target_dir: metadata.target_directory.clone(),
             packages,
             selected,
+            narrowed,
         })
     }
 
@@ -87,17 +95,14 @@ impl Workspace {
     }
 }
 
-/// The package whose folder (or a folder below it) is the current one, else the default members.
-fn default_packages(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &Utf8Path) -> Vec<String> {
+/// The member whose folder, or a folder below it, is the current one; none at the workspace's root.
+fn member_at(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &Utf8Path) -> Option<String> {
     let folder = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
     let inside = packages
         .iter()
         .filter(|package| here.starts_with(folder(package)) && folder(package) != metadata.workspace_root)
         .max_by_key(|package| folder(package).as_str().len());
-    match inside {
-        Some(package) => vec![package.name.clone()],
-        None => metadata.workspace_default_packages().iter().map(|package| package.name.to_string()).collect(),
-    }
+    inside.map(|package| package.name.clone())
 }
 
 fn find(packages: &[Package], name: &str) -> Result<String, Failure> {

@@ -62,7 +62,7 @@ pub fn resolve_bases(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<Bases>
         };
         let available: BTreeSet<String> = available.into_iter().collect();
         for platform in &platforms {
-            if !available.contains(platform.name()) {
+            if !platform.runs().any(|runs| available.contains(runs.name())) {
                 let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
                     .hint(format!("it has {has}"))

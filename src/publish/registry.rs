@@ -204,6 +204,20 @@ impl Registry {
         Ok(())
     }
 
+    /// Waits for a request, but not when the user has asked to stop.
+    fn wait<T>(&self, request: impl Future<Output = T>) -> Result<T, Failure> {
+        self.runtime.block_on(async {
+            let mut request = std::pin::pin!(request);
+            loop {
+                let tick = tokio::time::timeout(Duration::from_millis(100), request.as_mut()).await;
+                crate::process::check_interrupt()?;
+                if let Ok(result) = tick {
+                    return Ok(result);
+                }
+            }
+        })
+    }
+
     /// Runs an idempotent request, again after a back-off where the registry is only busy.
     fn retry<T, F>(&self, reference: &str, request: impl Fn() -> F) -> Result<T>
     where
@@ -212,7 +226,7 @@ impl Registry {
         let mut waits = BACK_OFF.iter();
         loop {
             crate::process::check_interrupt()?;
-            match self.runtime.block_on(request()) {
+            match self.wait(request())? {
                 Ok(result) => return Ok(result),
                 Err(error) => match waits.next() {
                     Some(wait) if is_transient(&error) => std::thread::sleep(*wait),

@@ -70,10 +70,3 @@ fn files_stay_readable() {
         assert!(text.starts_with("//! "), "src/{file} does not say what it is for");
     }
 }
-
-#[test]
-fn the_product_speaks_of_itself_alone() {
-    let version = env!("CARGO_PKG_VERSION");
-    let changelog = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
-    assert!(changelog.contains(&format!("## [{version}]")) || changelog.contains("## [Unreleased]"));
-}

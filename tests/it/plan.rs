@@ -82,6 +82,8 @@ fn packages_are_selected_as_cargo_does() {
         names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/b/src"))),
         ["b1", "b2"]
     );
+    let beside = project.run(&["plan", "--message-format", "json", "--manifest-path", "../b/Cargo.toml"]);
+    assert_eq!(names(&json(beside.in_folder("crates/a"))), ["b1", "b2"]);
     project.run(&["plan", "-p", "c"]).fails(3).finish().says(&["no binary target in c"]);
 }
 
@@ -96,6 +98,7 @@ fn images_of_a_workspace() {
     assert_eq!(all["images"][0]["platforms"][0]["container"]["entrypoint"][0], "/usr/local/bin/b1");
     assert_eq!(all["images"][1]["tags"], serde_json::json!(["t"]));
     assert_eq!(names(&plan(&project, &["-p", "a"])), ["one"]);
+    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/a"))), ["one"]);
 }
 
 #[test]
@@ -247,4 +250,21 @@ FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}
     assert_eq!(finished.stdout, expected);
     let variables = Project::app().run(&["dockerfile", "--variables"]).finish();
     assert!(variables.stdout.contains("stop_signal") && variables.stdout.contains("{{ list | exec }}"), "{variables}");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let project = Project::with_config("build-env = { A_PASSWORD = 'hunter1', PLAIN = 'shown' }");
+    let args = [
+        "--build-arg",
+        "NPM_TOKEN=hunter2",
+        "--buildx-arg=--build-arg=X_TOKEN=hunter3",
+        "--cache-to",
+        "type=s3,secret_access_key=hunter4",
+    ];
+    for format in ["json", "human"] {
+        let finished = project.run(&[&["plan", "-v", "--message-format", format], &args[..]].concat()).finish();
+        assert!(!finished.stdout.contains("hunter"), "{finished}");
+        finished.says(&["PLAIN=shown"]).keeps_quiet_about("hunter");
+    }
 }

@@ -223,3 +223,19 @@ fn credential_helpers_that_fail() {
     let run = publish(&Project::app(), &none, &registry.host).env("DOCKER_CONFIG", config.path()).fails(6);
     run.finish().says(&["takes a push", "this docker builds nothing"]);
 }
+
+#[test]
+fn ctrl_c_while_a_registry_is_silent() {
+    let registry = FakeRegistry::start(|_| {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        (200, vec![], vec![])
+    });
+    let (mut command, _dirs) = publish(&Project::app(), &healthy(), &registry.host).into_command();
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let start = std::time::Instant::now();
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
+}
