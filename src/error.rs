@@ -60,6 +60,25 @@ impl Failure {
         self
     }
 
+    /// Hints at the known word that `word` was probably meant to be, if there is one.
+    #[must_use]
+    pub fn suggest<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(word, known) {
+            Some(near) => self.hint(format!("did you mean '{near}'?")),
+            None => self,
+        }
+    }
+
+    /// The same, and where no word is near all of them, after an introduction.
+    #[must_use]
+    pub fn suggest_or_list<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>, introduction: &str) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        match nearest(word, known.iter().copied()) {
+            Some(_) => self.suggest(word, known),
+            None => self.hint(format!("{introduction}: {}", known.join(", "))),
+        }
+    }
+
     pub fn class(&self) -> Class {
         self.class
     }

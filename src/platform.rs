@@ -7,7 +7,7 @@ use std::str::FromStr;
 use object::elf;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 
 /// An OCI platform: `os/architecture[/variant]` (image-spec, image-index.md, `platform`).
 ///
@@ -202,13 +202,11 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, Failure> {
         let name = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, name)| name);
         TABLE.iter().find(|row| row.name == name).map(Platform).ok_or_else(|| {
-            let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            let with_os = format!("linux/{text}");
-            match nearest(if text.contains('/') { text } else { &with_os }, TABLE.iter().map(|row| row.name)) {
-                Some(near) => failure.hint(format!("did you mean '{near}'?")),
-                None => failure,
-            }
-            .hint(format!("platforms: {}", TABLE.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")))
+            let names = || TABLE.iter().map(|row| row.name);
+            let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
+            Failure::new(Class::Config, format!("unknown platform '{text}'"))
+                .suggest(&with_os, names())
+                .hint(format!("platforms: {}", names().collect::<Vec<_>>().join(", ")))
         })
     }
 }

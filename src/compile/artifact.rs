@@ -51,9 +51,14 @@ impl Artifact {
     pub fn read(path: &Utf8Path) -> Result<Artifact> {
         let bytes = fs_err::read(path)?;
         let facts = ElfFacts::parse(&bytes).with_context(|| format!("{path} is not an ELF executable"))?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&bytes));
         Ok(Artifact { path: path.to_owned(), size: bytes.len() as u64, sha256, facts })
     }
+}
+
+/// Lower-case hexadecimal, as digests are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl ElfFacts {

@@ -9,7 +9,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 use crate::plan::{Image, ImagePlatform, Template};
 use crate::platform::Platform;
 
@@ -280,12 +280,9 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
         return Failure::new(Class::Config, format!("{place}{line}: {}{detail}", error.kind()))
             .hint("the template language is Jinja's: https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
-    let failure = Failure::new(Class::Config, format!("{place}{line}: unknown variable '{code}'"));
-    match nearest(code, VARIABLES.iter().map(|(name, _, _)| *name)) {
-        Some(near) => failure.hint(format!("did you mean '{near}'?")),
-        None => failure,
-    }
-    .hint("see them all with `cargo multiarch dockerfile --variables`")
+    Failure::new(Class::Config, format!("{place}{line}: unknown variable '{code}'"))
+        .suggest(code, VARIABLES.iter().map(|(name, _, _)| *name))
+        .hint("see them all with `cargo multiarch dockerfile --variables`")
 }
 
 /// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use sha2::{Digest, Sha256};
 
+use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
 
 /// A layout that holds one image index.
@@ -77,8 +78,7 @@ fn read_blob(dir: &Utf8Path, descriptor: &Descriptor) -> Result<Vec<u8>> {
 
 /// `sha256:<hex>` of some bytes.
 pub fn sha256(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 fn broken(dir: &Utf8Path, what: &str) -> Failure {

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 use crate::platform::{Libc, Platform};
 
 /// The keys, all of them optional, in `multiarch.toml`, `[workspace.metadata.multiarch]`,
@@ -276,13 +276,11 @@ fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
     // serde's wording for `deny_unknown_fields` is `unknown field `x`, expected one of `a`, `b``.
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
-        Some((unknown, known)) if message.starts_with("unknown field") => {
-            let failure = Failure::new(Class::Config, format!("{path}:{line}: unknown key '{unknown}'"));
-            match nearest(unknown, known.iter().copied()) {
-                Some(near) => failure.hint(format!("did you mean '{near}'?")),
-                None => failure.hint(format!("the keys here are: {}", known.join(", "))),
-            }
-        }
+        Some((unknown, known)) if message.starts_with("unknown field") => Failure::new(
+            Class::Config,
+            format!("{path}:{line}: unknown key '{unknown}'"),
+        )
+        .suggest_or_list(unknown, known.iter().copied(), "the keys here are"),
         _ => {
             let words = message.lines().next().unwrap_or(message);
             let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());

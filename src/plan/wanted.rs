@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::settings::Sources;
 use super::workspace::{Package, Workspace};
 use super::{Binary, Image};
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 
 /// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
 pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
@@ -128,12 +128,12 @@ fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<B
 
 fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
     workspace.package_of(bin).ok_or_else(|| {
-        let known = || workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
-        let failure = Failure::new(Class::Config, format!("the workspace has no binary '{bin}'"));
-        match nearest(bin, known()) {
-            Some(near) => failure.hint(format!("did you mean '{near}'?")),
-            None => failure.hint(format!("its binaries are: {}", known().collect::<Vec<_>>().join(", "))),
-        }
+        let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
+        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).suggest_or_list(
+            bin,
+            known,
+            "its binaries are",
+        )
     })
 }
 

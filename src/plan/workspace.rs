@@ -110,11 +110,11 @@ fn find(packages: &[Package], name: &str) -> Result<String, Failure> {
         return Ok(name.to_owned());
     }
     let names = packages.iter().map(|package| package.name.as_str());
-    let failure = Failure::new(Class::Config, format!("the workspace has no package '{name}'"));
-    Err(match crate::error::nearest(name, names.clone()) {
-        Some(near) => failure.hint(format!("did you mean '{near}'?")),
-        None => failure.hint(format!("its packages are: {}", names.collect::<Vec<_>>().join(", "))),
-    })
+    Err(Failure::new(Class::Config, format!("the workspace has no package '{name}'")).suggest_or_list(
+        name,
+        names,
+        "its packages are",
+    ))
 }
 
 impl From<&cargo_metadata::Package> for Package {

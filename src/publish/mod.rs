@@ -9,13 +9,11 @@ use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Class, Failure};
+use crate::image::Bases;
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::ui::Ui;
 use registry::Registry;
-
-/// The base of every platform as `name@sha256:…`; see [`resolve_bases`].
-pub type Bases = BTreeMap<(String, Platform), String>;
 
 /// A client for every registry of a plan.
 pub fn connect(plan: &Plan) -> Result<Registry> {

@@ -1,7 +1,7 @@
 //! The registry, over `oci-client`: may I push, what does a base hold, what is served (distribution-spec).
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Registry {
     runtime: tokio::runtime::Runtime,
     client: OnceCell<Client>,
     plain_http: BTreeSet<String>,
+    /// By host.
+    credentials: RefCell<BTreeMap<String, RegistryAuth>>,
 }
 
 /// What a reference leads to.
@@ -69,7 +71,17 @@ impl Registry {
             .filter_map(|text| Some(text.parse::<Reference>().ok()?.resolve_registry().to_owned()));
         let plain_http: BTreeSet<String> = hosts.filter(|host| is_loopback(host)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Registry { runtime, client: OnceCell::new(), plain_http })
+        Ok(Registry { runtime, client: OnceCell::new(), plain_http, credentials: RefCell::default() })
+    }
+
+    /// Docker's credentials for a host, asked for once: a helper is a program, and may ask the user.
+    fn credentials(&self, host: &str) -> Result<RegistryAuth, Failure> {
+        if let Some(known) = self.credentials.borrow().get(host) {
+            return Ok(known.clone());
+        }
+        let found = auth::credentials(host)?;
+        self.credentials.borrow_mut().insert(host.to_owned(), found.clone());
+        Ok(found)
     }
 
     /// Made when it is needed: a build without a base asks no registry, and may have no CA certificates.
@@ -98,7 +110,7 @@ impl Registry {
     pub fn check_push(&self, repository: &str) -> Result<()> {
         let reference: Reference = parse(repository)?;
         let host = reference.resolve_registry().to_owned();
-        let credentials = auth::credentials(&host)?;
+        let credentials = self.credentials(&host)?;
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
         let (scheme, http) = if self.plain_http.contains(&host) { ("http", http.no_proxy()) } else { ("https", http) };
         let http = http.build().map_err(|error| unconnected(&error))?;
@@ -131,7 +143,7 @@ impl Registry {
     /// The manifest or index of a reference.
     pub fn pull(&self, reference: &str) -> Result<Served> {
         let parsed = parse(reference)?;
-        let credentials = auth::credentials(parsed.resolve_registry())?;
+        let credentials = self.credentials(parsed.resolve_registry())?;
         let client = self.client()?;
         let (bytes, digest) = self.retry(reference, || client.pull_manifest_raw(&parsed, &credentials, &ALL_TYPES))?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
@@ -151,7 +163,7 @@ impl Registry {
 
     fn small_blob(&self, repository: &str, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let reference = parse(repository)?;
-        let credentials = auth::credentials(reference.resolve_registry())?;
+        let credentials = self.credentials(reference.resolve_registry())?;
         let wanted = OciDescriptor {
             digest: descriptor.digest().to_string(),
             size: i64::try_from(descriptor.size())?,
@@ -173,7 +185,7 @@ impl Registry {
         S: Stream<Item = Result<bytes::Bytes, OciDistributionError>> + Send + 'static,
     {
         let reference = parse(repository)?;
-        let credentials = auth::credentials(reference.resolve_registry())?;
+        let credentials = self.credentials(reference.resolve_registry())?;
         let digest = blob.digest().to_string();
         let client = self.client()?;
         let missing = self.retry(repository, || async {
@@ -194,7 +206,7 @@ impl Registry {
     /// Stores a manifest or index under its digest.
     pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let parsed = parse(reference)?;
-        let credentials = auth::credentials(parsed.resolve_registry())?;
+        let credentials = self.credentials(parsed.resolve_registry())?;
         let media_type = reqwest::header::HeaderValue::from_str(descriptor.media_type().as_ref())?;
         let client = self.client()?;
         self.retry(reference, || async {

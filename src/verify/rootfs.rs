@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use oci_spec::image::{Descriptor, ImageManifest};
 use sha2::{Digest, Sha256};
 
+use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
 use crate::image::layout::Layout;
 
@@ -83,7 +84,7 @@ fn hash(from: &mut impl Read) -> Result<String> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&hasher.finalize())),
             read => hasher.update(&buffer[..read]),
         }
     }
