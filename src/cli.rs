@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indexmap::IndexMap;
 
 use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{LinkerChoice, Request, Selection};
+use crate::plan::{EngineChoice, LinkerChoice, Output, Request, Selection};
 use crate::platform::{Libc, Platform};
 use crate::ui::{Color, Verbosity};
 
@@ -71,6 +71,21 @@ pub struct PublishArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub destinations: DestinationArgs,
+
+    /// Push to the registry; `--push=false` does all but that
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        help_heading = "Output"
+    )]
+    pub push: bool,
 
     /// Write a pinned reference per repository to FILE, one a line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -87,6 +102,8 @@ pub struct BuildArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub destinations: DestinationArgs,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +137,24 @@ pub struct OutputArgs {
     /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
     pub message_format: MessageFormat,
+}
+
+/// Where images go beside the registry.
+#[derive(Debug, Default, Args)]
+pub struct DestinationArgs {
+    /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
+    #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
+    outputs: Vec<Output>,
+    /// Load the image into the local Docker or Podman, for its own platform
+    #[arg(long, help_heading = "Output")]
+    load: bool,
+}
+
+impl DestinationArgs {
+    /// Adds the destinations to what a run asks for.
+    pub fn add_to(&self, request: Request) -> Request {
+        Request { outputs: self.outputs.clone(), load: self.load, ..request }
+    }
 }
 
 /// Everything that can also stand in the configuration, and what selects packages as in cargo.
@@ -207,29 +242,42 @@ pub struct SettingsArgs {
     #[arg(long, help_heading = "Compilation")]
     offline: bool,
 
+    /// What makes the images: buildx, or this program itself, which needs no Docker [default: auto]
+    #[arg(long, value_name = "ENGINE", env = "MULTIARCH_ENGINE", hide_env_values = true, help_heading = "Engine")]
+    engine: Option<EngineChoice>,
+    /// A registry that is spoken to by plain HTTP; those on loopback are anyway
+    #[arg(
+        long = "insecure-registry",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ',',
+        env = "MULTIARCH_INSECURE_REGISTRIES",
+        hide_env_values = true,
+        help_heading = "Image"
+    )]
+    insecure_registries: Vec<String>,
     /// The buildx builder, instead of the current one
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "Docker")]
+    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "buildx")]
     builder: Option<String>,
     /// A build argument for a template of your own
-    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "Docker")]
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "buildx")]
     build_args: Vec<(String, String)>,
     /// A secret for a template's RUN: id=NAME,src=FILE
-    #[arg(long = "secret", value_name = "SPEC", help_heading = "Docker")]
+    #[arg(long = "secret", value_name = "SPEC", help_heading = "buildx")]
     secrets: Vec<String>,
     /// A cache to read
-    #[arg(long, value_name = "SPEC", help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
     cache_from: Vec<String>,
     /// A cache to write
-    #[arg(long, value_name = "SPEC", help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
     cache_to: Vec<String>,
     /// Attach provenance: mode=min or mode=max; the digest then differs from run to run [default: false]
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", hide_env_values = true, help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", hide_env_values = true, help_heading = "buildx")]
     provenance: Option<String>,
     /// Attach an SBOM
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", hide_env_values = true, help_heading = "Docker")]
+    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", hide_env_values = true, help_heading = "buildx")]
     sbom: Option<String>,
     /// Any other argument for `docker buildx build`
-    #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "Docker")]
+    #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "buildx")]
     buildx_args: Vec<String>,
 }
 
@@ -259,6 +307,8 @@ impl SettingsArgs {
             no_default_features: self.no_default_features.then_some(true),
             bins: given(&self.bins),
             locked,
+            engine: self.engine,
+            insecure_registries: given(&text(&self.insecure_registries)),
             builder: one(&self.builder),
             build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
             secrets: given(&self.secrets),
@@ -275,8 +325,8 @@ impl SettingsArgs {
         Selection { manifest_path: self.manifest_path.clone(), packages: self.packages.clone(), offline: self.offline }
     }
 
-    pub fn request(&self, source_date_epoch: Option<u64>) -> Request {
-        Request { offline: self.offline, jobs: self.jobs, source_date_epoch }
+    pub fn request(&self) -> Request {
+        Request { offline: self.offline, jobs: self.jobs, ..Request::default() }
     }
 }
 

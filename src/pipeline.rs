@@ -6,53 +6,81 @@ use camino::Utf8PathBuf;
 use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
 use crate::compile::{self, Artifacts, Toolchain, tools};
 use crate::error::{Class, Failure, nearest};
-use crate::image::builder::{self, Builder};
-use crate::image::buildx;
+use crate::image::builder::Builder;
 use crate::image::context::{self, Staged};
 use crate::image::dockerfile::{HELPERS, VARIABLES};
+use crate::image::engine::{self, Engine};
+use crate::image::layer::Layer;
 use crate::image::layout::Layout;
-use crate::image::{self, Bases, qemu};
-use crate::plan::{self, Plan, Sources, Workspace};
-use crate::publish::{self, registry::Registry};
+use crate::image::load::{self, Loader};
+use crate::image::{self, Bases, buildx, embedded, export, qemu};
+use crate::plan::{self, EngineChoice, Image, Plan, Request, Sources, Workspace};
+use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
 use crate::ui::Ui;
 use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, ui)?;
-    let registry = publish::connect(&plan)?;
-    check(&plan)?;
+    let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
     [&args.refs_file, &args.digests_file].into_iter().flatten().try_for_each(|path| report::check_file(path))?;
-    let builder = builder::preflight(&plan, ui)?;
-    publish::preflight(&plan, &registry, ui)?;
-    let made = make(plan, &registry, &builder, ui)?;
-
-    upload(&made, &registry, ui)?;
-    let published = push(&made, &registry, &builder, ui)?;
-    let report = Report::new(&made.plan, &made.artifacts, &made.toolchain, &made.bases, &made.verified(), &published);
+    let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
     show(&report, args.output.message_format, ui)
 }
 
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, ui)?;
+    let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
+    show(&keep(plan, ui)?, args.output.message_format, ui)
+}
+
+/// Makes all images and moves the tags, last, when everything is in the registry.
+fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = publish::connect(&plan)?;
-    check(&plan)?;
-    let builder = builder::preflight(&plan, ui)?;
-    let made = make(plan, &registry, &builder, ui)?;
-    let digests: Vec<String> = made.images.iter().map(|built| built.verified.digest.clone()).collect();
-    for (image, built) in made.plan.images.iter().zip(&made.images) {
+    let ready = check(&plan, ui)?;
+    publish::preflight(&plan, &registry, ui)?;
+    let made = upload::with_uploads(&registry, |uploads| {
+        let made =
+            make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
+        made.each().try_for_each(|(image, built)| uploads.layout(image, &built.layout))?;
+        Ok(made)
+    })?;
+    for (image, built) in made.each() {
+        image.repositories.iter().try_for_each(|repository| upload::manifests(&built.layout, repository, &registry))?;
+    }
+    for (image, built) in made.each() {
+        for reference in image.references() {
+            ui.status("Tagging", &reference);
+            upload::tag(&built.layout, &reference, &registry)?;
+        }
+    }
+    for (image, built) in made.each() {
+        let digest = &built.verified.digest;
+        image
+            .repositories
+            .iter()
+            .try_for_each(|name| verify::registry(image, name, digest, &built.verified, &registry))?;
+        ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
+    }
+    Ok(made.report())
+}
+
+/// Makes all images, and pushes none.
+fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
+    let registry = publish::connect(&plan)?;
+    let ready = check(&plan, ui)?;
+    let made = make(plan, ready, &registry, &|_, _| {}, ui)?;
+    for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
-    let report = Report::new(&made.plan, &made.artifacts, &made.toolchain, &made.bases, &made.verified(), &digests);
-    show(&report, args.output.message_format, ui)
+    Ok(made.report())
 }
 
 /// `cargo multiarch plan`
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, ui)?;
+    let plan = load(&args.settings, args.settings.request())?;
+    plan.notes.iter().for_each(|note| ui.note(note));
     let toolchain = Toolchain::choose(&plan, tools::probe(&plan)?)?;
     for (_, cmd) in toolchain.commands(&plan)? {
         ui.would_run(&cmd);
@@ -61,9 +89,8 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     for image in &plan.images {
         let dockerfile = image::render(&plan, image, &Bases::new())?;
         let staged = Staged { dir: context::dir(&plan, image), dockerfile };
-        ui.would_run(&buildx::build_command(&plan, image, &staged, &current));
-        if !image.repositories.is_empty() {
-            ui.would_run(&buildx::push_command(&plan, image, &staged, &current));
+        if plan.engine != EngineChoice::Embedded {
+            ui.would_run(&buildx::build_command(&plan, image, &staged, &current));
         }
     }
     match args.output.message_format {
@@ -82,7 +109,8 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data("")?;
         return HELPERS.iter().try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {meaning}"))?));
     }
-    let plan = load(&args.settings, ui)?;
+    let plan = load(&args.settings, args.settings.request())?;
+    plan.notes.iter().for_each(|note| ui.note(note));
     for image in &plan.images {
         ui.data(&format!("# {}", image.name))?;
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
@@ -90,49 +118,11 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Sends the content of all images everywhere, where one push of buildx would move some tags before that.
-fn upload(made: &Made, registry: &Registry, ui: &Ui) -> Result<()> {
-    if made.plan.images.iter().map(|image| image.repositories.len()).sum::<usize>() == 1 {
-        return Ok(());
-    }
-    for (image, built) in made.plan.images.iter().zip(&made.images) {
-        for repository in &image.repositories {
-            ui.status("Uploading", format!("{repository}, no tag yet"));
-            publish::upload::upload(&built.layout, repository, registry)?;
-        }
-    }
-    Ok(())
-}
-
-/// Pushes image after image, reads each back, and returns the digests.
-fn push(made: &Made, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<Vec<String>> {
-    let mut published = Vec::new();
-    for (image, built) in made.plan.images.iter().zip(&made.images) {
-        let digest = buildx::push(&made.plan, image, &built.staged, builder, ui).and_then(|digest| {
-            let mut repositories = image.repositories.iter();
-            repositories.try_for_each(|name| verify::registry(image, name, &digest, &built.verified, registry))?;
-            Ok(digest)
-        });
-        published.push(digest.map_err(|error| after(error, &made.plan.images[..published.len()]))?);
-        ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
-    }
-    Ok(published)
-}
-
 fn count(platforms: usize) -> String {
     if platforms == 1 { "1 platform".to_owned() } else { format!("{platforms} platforms") }
 }
 
-/// What an error in the middle leaves behind must not be a surprise.
-fn after(error: anyhow::Error, published: &[plan::Image]) -> anyhow::Error {
-    let names: Vec<&str> = published.iter().map(|image| image.name.as_str()).collect();
-    match names.is_empty() {
-        true => error,
-        false => error.context(format!("already published: {}; then", names.join(", "))),
-    }
-}
-
-/// What is there before anything is pushed.
+/// What is there before any tag moves.
 struct Made {
     plan: Plan,
     toolchain: Toolchain,
@@ -143,54 +133,100 @@ struct Made {
 }
 
 struct Built {
-    staged: Staged,
     layout: Layout,
     verified: Verified,
 }
 
 impl Made {
-    fn verified(&self) -> Vec<&Verified> {
-        self.images.iter().map(|built| &built.verified).collect()
+    fn each(&self) -> impl Iterator<Item = (&Image, &Built)> {
+        self.plan.images.iter().zip(&self.images)
+    }
+
+    fn report(&self) -> Report {
+        let verified: Vec<&Verified> = self.images.iter().map(|built| &built.verified).collect();
+        Report::new(&self.plan, &self.artifacts, &self.toolchain, &self.bases, &verified)
     }
 }
 
-/// What the workspace must have: the files that images want, and templates that render.
-fn check(plan: &Plan) -> Result<()> {
-    context::check_files(plan)?;
-    plan.images.iter().try_for_each(|image| image::render(plan, image, &Bases::new()).map(drop))
+/// What was found out before the first request and the first child that works.
+struct Ready {
+    engine: Engine,
+    loader: Option<Loader>,
 }
 
-/// From the plan to verified layouts of all images. Whatever can be refused is refused before the compiler starts.
-fn make(plan: Plan, registry: &Registry, builder: &Builder, ui: &Ui) -> Result<Made> {
-    let bases = publish::resolve_bases(&plan, registry, ui)?;
+/// What the workspace and the machine must have: the files that images want, templates that render, an engine.
+fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
+    context::check_files(plan)?;
+    export::check(plan)?;
+    let render = |image| image::render(plan, image, &Bases::new());
+    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
+    let engine = engine::choose(plan, &dockerfiles, ui)?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+    Ok(Ready { engine, loader: load::find(plan, ui)? })
+}
+
+/// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
+/// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
+fn make(
+    plan: Plan,
+    ready: Ready,
+    registry: &Registry,
+    on_layer: &(dyn Fn(&Image, &Layer) + Sync),
+    ui: &Ui,
+) -> Result<Made> {
+    let bases = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let mut tools = tools::probe(&plan)?;
-    let dockerfiles =
-        plan.images.iter().map(|image| image::render(&plan, image, &bases)).collect::<Result<Vec<_>>>()?;
-    for (image, dockerfile) in plan.images.iter().zip(&dockerfiles) {
-        qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui)?;
+    let render = |image| image::render(&plan, image, &bases);
+    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
+    if let Engine::Buildx(builder) = &ready.engine {
+        for (image, dockerfile) in plan.images.iter().zip(&dockerfiles) {
+            qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui)?;
+        }
     }
     compile::install_targets(&plan, &mut tools, ui)?;
     let toolchain = Toolchain::choose(&plan, tools)?;
+    let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
+    let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
-    let artifacts = compile::run(&plan, &toolchain, ui)?;
-    let staged = plan
-        .images
-        .iter()
-        .zip(dockerfiles)
-        .map(|(image, dockerfile)| context::stage(&plan, image, &artifacts, dockerfile))
-        .collect::<Result<Vec<_>>>()?;
+    let (artifacts, layouts) = match &ready.engine {
+        Engine::Embedded => {
+            let pulled = publish::bases::pull(&plan, &bases, registry, ui)?;
+            let prepared = embedded::prepare(&plan, &staged, &pulled)?;
+            embedded::assemble(&prepared, on_layer, |on_artifact| {
+                let artifacts = compile::run(&plan, &toolchain, ui, on_artifact)?;
+                stage_binaries(&plan, &artifacts, &staged)?;
+                Ok(artifacts)
+            })?
+        }
+        Engine::Buildx(builder) => {
+            let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
+            stage_binaries(&plan, &artifacts, &staged)?;
+            let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
+            let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;
+            (artifacts, layouts)
+        }
+    };
     let mut images = Vec::new();
-    for (image, staged) in plan.images.iter().zip(staged) {
-        let layout = buildx::build(&plan, image, &staged, builder, ui)?;
+    for (image, layout) in plan.images.iter().zip(layouts) {
         let verified = verify::layout(image, &layout, &artifacts)?;
-        images.push(Built { staged, layout, verified });
+        images.push(Built { layout, verified });
+    }
+    let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
+    export::write(&plan, &layouts, ui)?;
+    if let Some(loader) = &ready.loader {
+        loader.load(&plan, &layouts, ui)?;
     }
     Ok(Made { plan, toolchain, bases, artifacts, images })
 }
 
+fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Result<()> {
+    let mut images = plan.images.iter().zip(staged);
+    images.try_for_each(|(image, staged)| context::stage_binaries(plan, image, artifacts, &staged.dir))
+}
+
 /// Flags, environment and files become the plan; nothing reads them after this.
-fn load(args: &SettingsArgs, ui: &Ui) -> Result<Plan> {
+fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     check_variables()?;
     let current_dir =
         Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
@@ -203,14 +239,12 @@ fn load(args: &SettingsArgs, ui: &Ui) -> Result<Plan> {
         })?),
         Err(_) => None,
     };
-    let plan = plan::resolve(
-        &workspace,
-        &sources,
-        plan::git::commit(&workspace.root, &workspace.target_dir)?,
-        &args.request(epoch),
-    )?;
-    plan.notes.iter().for_each(|note| ui.note(note));
-    Ok(plan)
+    let home =
+        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
+    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
+    let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
+    let commit = plan::git::commit(&workspace.root, &workspace.target_dir)?;
+    Ok(plan::resolve(&workspace, &sources, commit, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
 }
 
 /// A variable that nothing reads is a typo that nobody notices.

@@ -55,22 +55,21 @@ struct BinaryReport {
 }
 
 impl Report {
-    /// `digests` are the indexes', in the plan's order, as are `verified`.
+    /// `verified` is in the plan's order.
     pub fn new(
         plan: &Plan,
         artifacts: &Artifacts,
         toolchain: &Toolchain,
         bases: &Bases,
         verified: &[&Verified],
-        digests: &[String],
     ) -> Report {
-        let images = plan.images.iter().zip(verified).zip(digests).map(|((image, verified), digest)| ImageReport {
+        let images = plan.images.iter().zip(verified).map(|(image, verified)| ImageReport {
             name: image.name.clone(),
             package: image.package.clone(),
             package_version: image.version.to_string(),
             repositories: image.repositories.clone(),
             tags: image.tags.clone(),
-            digest: digest.clone(),
+            digest: verified.digest.clone(),
             platforms: image
                 .platforms
                 .iter()

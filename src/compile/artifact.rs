@@ -1,12 +1,13 @@
 //! A compiled binary, and what its ELF header says of it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, VerneedIterator};
-use object::{Endianness, FileKind, ReadRef, StringTable};
+use object::{Endianness, FileKind, ReadCache, ReadRef, StringTable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -49,10 +50,27 @@ pub struct ElfFacts {
 impl Artifact {
     /// Reads and hashes a binary.
     pub fn read(path: &Utf8Path) -> Result<Artifact> {
-        let bytes = fs_err::read(path)?;
-        let facts = ElfFacts::parse(&bytes).with_context(|| format!("{path} is not an ELF executable"))?;
-        let sha256 = hex(&Sha256::digest(&bytes));
-        Ok(Artifact { path: path.to_owned(), size: bytes.len() as u64, sha256, facts })
+        let mut file = fs_err::File::open(path)?;
+        let (sha256, size) = hash(&mut file)?;
+        let facts =
+            ElfFacts::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
+        Ok(Artifact { path: path.to_owned(), size, sha256, facts })
+    }
+}
+
+/// Hashes a stream: hexadecimal, and how many bytes it was.
+pub fn hash(mut from: impl Read) -> io::Result<(String, u64)> {
+    let mut sha256 = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok((hex(&sha256.finalize()), size)),
+            read => {
+                sha256.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
     }
 }
 
@@ -63,10 +81,10 @@ pub fn hex(bytes: &[u8]) -> String {
 
 impl ElfFacts {
     /// Reads the headers, the dynamic section and the version requirements of an ELF file.
-    pub fn parse(bytes: &[u8]) -> Result<ElfFacts> {
+    pub fn parse<'data>(bytes: impl ReadRef<'data>) -> Result<ElfFacts> {
         match FileKind::parse(bytes)? {
-            FileKind::Elf32 => parse::<FileHeader32<Endianness>>(bytes, 32),
-            FileKind::Elf64 => parse::<FileHeader64<Endianness>>(bytes, 64),
+            FileKind::Elf32 => parse::<FileHeader32<Endianness>, _>(bytes, 32),
+            FileKind::Elf64 => parse::<FileHeader64<Endianness>, _>(bytes, 64),
             other => bail!("it is {other:?}"),
         }
     }
@@ -110,7 +128,7 @@ fn describe(identity: &ElfIdentity) -> String {
     format!("{} ({}-bit, {order}-endian)", machine_name(identity.machine), identity.class)
 }
 
-fn parse<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: u8) -> Result<ElfFacts> {
+fn parse<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(bytes: R, class: u8) -> Result<ElfFacts> {
     let header = Elf::parse(bytes)?;
     let endian = header.endian()?;
     let machine = header.e_machine(endian);
@@ -235,8 +253,8 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert!(ElfFacts::parse(b"#!/bin/sh\nexit 0\n").is_err());
-        assert!(ElfFacts::parse(b"").is_err());
-        assert!(ElfFacts::parse(b"\x7fELF\x02\x01\x01").is_err());
+        assert!(ElfFacts::parse(&b"#!/bin/sh\nexit 0\n"[..]).is_err());
+        assert!(ElfFacts::parse(&b""[..]).is_err());
+        assert!(ElfFacts::parse(&b"\x7fELF\x02\x01\x01"[..]).is_err());
     }
 }

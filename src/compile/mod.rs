@@ -10,7 +10,7 @@ pub mod tools;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use cargo_metadata::Message;
 use filetime::FileTime;
 
@@ -127,8 +127,11 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
     }
 }
 
+/// Is told of a binary the moment that it is there, while others are still compiled.
+pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
+
 /// Compiles everything in the plan.
-pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
+pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
         let folder = plan.work_dir().join("+artifacts").join(index.to_string());
@@ -136,13 +139,13 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Result<Artifacts> {
         let cmd =
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
-        let paths = cargo(&run, &cmd, plan, &toolchain.tools, ui)?;
-        for ((build, binary), path) in paths {
-            let artifact = keep(&path, &folder.join(&build.triple), &binary, plan.source_date_epoch)?;
+        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, ui, &mut |build, binary, path| {
+            let artifact = keep(path, &folder.join(&build.triple), binary, plan.source_date_epoch)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
-            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(&build)));
-            artifacts.insert((build, binary), artifact);
-        }
+            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(build)));
+            on_artifact(build, binary, &artifact);
+            Ok(artifact)
+        })?);
     }
     Ok(artifacts)
 }
@@ -154,13 +157,15 @@ fn announce(run: &Run, ui: &Ui) {
     ui.status("Compiling", format!("{binaries} for {}", platforms.join(", ")));
 }
 
-type Paths = BTreeMap<(BuildSettings, Binary), Utf8PathBuf>;
+/// Takes a binary out of cargo's hands.
+type Keep<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Utf8Path) -> Result<Artifact>;
 
-/// Runs cargo and returns the file of every binary that was asked for, or fails naming those that are missing.
-fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Paths> {
+/// Runs cargo and returns every binary that was asked for, or fails naming those that are missing.
+fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'_>) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
-    let mut found = Paths::new();
+    let mut found = Artifacts::new();
+    let mut unkept = None;
     let mut failed_crates = BTreeSet::new();
     let mut linking = false;
     let units =
@@ -180,7 +185,10 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
                     run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
                 let build = triple.and_then(|triple| by_triple.get(triple));
                 if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
-                    found.insert(((*build).clone(), binary.clone()), path);
+                    match keep(build, binary, &path) {
+                        Ok(artifact) => drop(found.insert(((*build).clone(), binary.clone()), artifact)),
+                        Err(error) => drop(unkept.get_or_insert(error)),
+                    }
                 }
             }
             Ok(_) => {}
@@ -189,14 +197,14 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui) -> Result<Pa
         },
     })?;
     drop(progress);
+    if let Some(error) = unkept {
+        return Err(error);
+    }
     let expected = run.builds.iter().flat_map(|build| run.binaries.iter().map(move |binary| (build, binary)));
     let missing: Vec<(&BuildSettings, &Binary)> =
         expected.filter(|(build, binary)| !found.contains_key(&((*build).clone(), (*binary).clone()))).collect();
     if status.success() && missing.is_empty() {
         return Ok(found);
-    }
-    for (build, binary) in found.keys() {
-        ui.status("Compiled", format!("{} for {}", binary.name, named(build)));
     }
     let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
     let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();

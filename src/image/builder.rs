@@ -45,8 +45,8 @@ struct Plugin {
     version: String,
 }
 
-/// Finds or makes a builder for the plan, or says what is missing. Nothing has been compiled yet.
-pub fn preflight(plan: &Plan, ui: &Ui) -> Result<Builder> {
+/// Finds a builder for the plan, or makes one where that is allowed, or says what is missing.
+pub fn preflight(plan: &Plan, may_make: bool, ui: &Ui) -> Result<Builder> {
     if find_program("docker").is_none() {
         return Err(Failure::new(Class::Engine, "docker is not installed")
             .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/")
@@ -77,15 +77,18 @@ pub fn preflight(plan: &Plan, ui: &Ui) -> Result<Builder> {
             .hint("turn the containerd image store on (https://docs.docker.com/engine/storage/containerd/), or leave `builder` out")
             .into());
     }
-    own_builder(ui)
+    own_builder(may_make, ui)
 }
 
 /// Reuses or makes a `docker-container` builder.
-fn own_builder(ui: &Ui) -> Result<Builder> {
+fn own_builder(may_make: bool, ui: &Ui) -> Result<Builder> {
     let builder = || Builder { name: Some(OWN_BUILDER.to_owned()), driver: "docker-container".to_owned() };
     let listed = docker(["buildx", "inspect", OWN_BUILDER], ui)?;
     if listed.status.success() && field(&listed.stdout, "Driver").as_deref() == Some("docker-container") {
         return Ok(builder());
+    }
+    if !may_make {
+        return Err(Failure::new(Class::Engine, "Docker's classic image store builds one platform only").into());
     }
     ui.status("Creating", format!("builder '{OWN_BUILDER}': Docker's classic image store builds one platform only"));
     // With a network of its own it would not reach a registry on the host's loopback.

@@ -1,4 +1,4 @@
-//! The buildx engine: the `docker buildx build` calls, first into an OCI layout, then to the registry.
+//! The buildx engine: the `docker buildx build` call, into an OCI layout.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -7,7 +7,7 @@ use super::builder::Builder;
 use super::context::Staged;
 use super::layout::Layout;
 use crate::error::{Class, Failure};
-use crate::plan::{Image, Plan};
+use crate::plan::{Compression, Image, Plan};
 use crate::process::{Cmd, Line};
 use crate::ui::Ui;
 
@@ -43,18 +43,18 @@ fn from_context(cmd: Cmd, staged: &Staged) -> Cmd {
 
 /// The call that builds an image into an OCI layout.
 pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    let output = format!("type=oci,tar=false,{}", csv_field("dest", staged.dir.join("oci").as_str()));
+    // Folders that COPY makes would carry the time of the build.
+    let mut output =
+        format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", staged.dir.join("oci").as_str()));
+    let level = image.compression_level.map(|level| format!(",compression-level={level}")).unwrap_or_default();
+    match image.compression {
+        Compression::Gzip if level.is_empty() => {}
+        Compression::Gzip => output.push_str(&format!(",compression=gzip,force-compression=true{level}")),
+        Compression::Zstd => output.push_str(&format!(",compression=zstd,force-compression=true{level}")),
+    }
     let cmd = command(plan, image, staged, builder).args(["--output", &output]);
     let cmd = image.buildx.cache_to.iter().fold(cmd, |cmd, value| cmd.args(["--cache-to", value]));
     from_context(cmd.args(&image.buildx.args), staged)
-}
-
-/// The call that pushes it, all tags at once; everything is cached by then.
-pub fn push_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    let cmd = image.references().fold(command(plan, image, staged, builder), |cmd, tag| cmd.args(["--tag", &tag]));
-    let metadata = metadata_file(staged);
-    let output = ["--output", "type=image,oci-mediatypes=true", "--push", "--metadata-file", metadata.as_str()];
-    from_context(cmd.args(output).args(cached(&image.buildx.args)), staged)
 }
 
 /// A field of the comma-separated form that buildx takes: in quotes, where the value needs them.
@@ -63,25 +63,6 @@ fn csv_field(name: &str, value: &str) -> String {
         true => format!("\"{name}={}\"", value.replace('"', "\"\"")),
         false => format!("{name}={value}"),
     }
-}
-
-/// The user's arguments without those that build anew: what was verified is in the cache, and is what is pushed.
-fn cached(args: &[String]) -> Vec<&String> {
-    let mut args = args.iter();
-    let mut kept = Vec::new();
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--no-cache-filter" => drop(args.next()),
-            "--no-cache" | "--pull" => {}
-            arg if arg.starts_with("--no-cache") || arg.starts_with("--pull=") => {}
-            _ => kept.push(arg),
-        }
-    }
-    kept
-}
-
-fn metadata_file(staged: &Staged) -> camino::Utf8PathBuf {
-    staged.dir.join("push.json")
 }
 
 /// Builds an image into `oci/` of its context.
@@ -95,26 +76,6 @@ pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui:
         ui,
     )?;
     Layout::open(&staged.dir.join("oci"))
-}
-
-/// Pushes an image and returns the digest that buildx says it pushed.
-pub fn push(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: &Ui) -> Result<String> {
-    for reference in image.references() {
-        ui.status("Pushing", reference);
-    }
-    run(
-        &push_command(plan, image, staged, builder),
-        &format!("pushing image '{}' failed", image.name),
-        &staged.dir,
-        ui,
-    )?;
-    let metadata: serde_json::Value = serde_json::from_slice(&fs_err::read(metadata_file(staged))?)?;
-    match metadata["containerimage.digest"].as_str() {
-        Some(digest) => Ok(digest.to_owned()),
-        None => Err(Failure::new(Class::Engine, "buildx did not say what it pushed")
-            .hint("install a newer docker-buildx")
-            .into()),
-    }
 }
 
 /// Runs buildx; its words are shown as they come with `-vv`, and where it fails.
@@ -156,13 +117,6 @@ fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_push_builds_nothing_anew() {
-        let args = ["--no-cache-filter", "s", "--no-cache", "--pull", "--no-cache-filter=s", "--network", "host"];
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        assert_eq!(cached(&args), ["--network", "host"]);
-    }
 
     #[test]
     fn fields() {

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use filetime::FileTime;
 
 use super::dockerfile::{self, Dockerfile};
+use super::layout::link;
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
@@ -69,12 +70,27 @@ pub fn check_files(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lays out an image's context.
-pub fn stage(plan: &Plan, image: &Image, artifacts: &Artifacts, dockerfile: Dockerfile) -> Result<Staged> {
+/// Lays out an image's context, but for the binaries.
+pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Staged> {
     let dir = dir(plan, image);
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
+    for platform in &image.platforms {
+        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
+        {
+            copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
+        }
+    }
+    root_files(&dir.join("rootfs"))?;
+    write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
+    write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
+    set_times(&dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))?;
+    Ok(Staged { dir, dockerfile })
+}
+
+/// Adds the binaries, each checked against its platform.
+pub fn stage_binaries(plan: &Plan, image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
         for (binary, copied) in platform.binaries.iter().zip(dockerfile::binaries(platform)) {
             let artifact = artifacts
@@ -87,18 +103,12 @@ pub fn stage(plan: &Plan, image: &Image, artifacts: &Artifacts, dockerfile: Dock
                 let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
                 return Err(Failure::new(Class::Verify, message).into());
             }
-            copy(&artifact.path, &staged, Some(0o755))?;
-        }
-        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
-        {
-            copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
+            let folder = staged.parent().unwrap_or(dir);
+            fs_err::create_dir_all(folder)?;
+            link(&artifact.path, &staged)?;
         }
     }
-    root_files(&dir.join("rootfs"))?;
-    write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
-    write(&dir.join(".dockerignore"), b"/oci\n/push.json\n", 0o644)?;
-    set_times(&dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))?;
-    Ok(Staged { dir, dockerfile })
+    set_times(dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))
 }
 
 /// A dynamic binary cannot start where there is no dynamic linker.

@@ -7,8 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use sha2::{Digest, Sha256};
 
+use super::assemble::Blob;
+use super::layer::Layer;
 use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
+use crate::platform::Platform;
 
 /// A layout that holds one image index.
 #[derive(Debug, Clone)]
@@ -36,6 +39,13 @@ impl Layout {
         Ok(Layout { dir: dir.to_owned(), descriptor: descriptor.clone(), index })
     }
 
+    /// The entry of a platform's image.
+    pub fn entry(&self, platform: Platform) -> Option<&Descriptor> {
+        let is_it =
+            |entry: &&Descriptor| entry.platform().as_ref().and_then(platform_name).as_deref() == Some(platform.name());
+        self.index.manifests().iter().filter(|entry| !is_attestation(entry)).find(is_it)
+    }
+
     /// The bytes of a manifest or config, which must be those of its digest.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         read_blob(&self.dir, descriptor)
@@ -54,13 +64,64 @@ impl Layout {
     }
 }
 
+/// Writes a layout with one image: documents from memory, layers by a link to where they are.
+pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
+    if dir.exists() {
+        fs_err::remove_dir_all(dir)?;
+    }
+    fs_err::create_dir_all(dir.join("blobs/sha256"))?;
+    for layer in layers {
+        link(&layer.path, &blob_path(dir, &layer.descriptor))?;
+    }
+    for blob in blobs {
+        fs_err::write(blob_path(dir, &blob.descriptor), &blob.bytes)?;
+    }
+    write_top(dir, &[serde_json::to_value(index)?])
+}
+
+/// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
+pub fn write_top(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
+    fs_err::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    let top = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::ImageIndex.as_ref(),
+        "manifests": images,
+    });
+    Ok(fs_err::write(dir.join("index.json"), serde_json::to_vec(&top)?)?)
+}
+
+/// Links a file, or copies it where links do not go; what is there already is the same.
+pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    match fs_err::hard_link(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => Ok(fs_err::copy(from, to).map(drop)?),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// An entry that is an attestation and not an image (BuildKit, attestation-storage.md).
 pub fn is_attestation(entry: &Descriptor) -> bool {
     let annotations = entry.annotations().as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key("vnd.docker.reference.type"))
 }
 
-fn blob_path(dir: &Utf8Path, descriptor: &Descriptor) -> Utf8PathBuf {
+/// `os/architecture[/variant]` in the platform table's spelling; none for an attestation's `unknown/unknown`.
+pub fn platform_name(platform: &oci_spec::image::Platform) -> Option<String> {
+    let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
+    (os != "unknown").then(|| name(&os, &architecture, platform.variant().as_deref()))
+}
+
+/// The same from an image's config.
+pub fn name(os: &str, architecture: &str, variant: Option<&str>) -> String {
+    let written = match variant.filter(|variant| !variant.is_empty()) {
+        Some(variant) => format!("{os}/{architecture}/{variant}"),
+        None => format!("{os}/{architecture}"),
+    };
+    written.parse::<Platform>().map_or(written, |platform| platform.name().to_owned())
+}
+
+/// Where a layout has a blob.
+pub fn blob_path(dir: &Utf8Path, descriptor: &Descriptor) -> Utf8PathBuf {
     let digest = descriptor.digest();
     dir.join("blobs").join(digest.algorithm().to_string()).join(digest.digest())
 }

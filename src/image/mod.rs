@@ -1,12 +1,24 @@
 //! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
 //! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
 
+pub mod assemble;
+pub mod base;
 pub mod builder;
 pub mod buildx;
+pub mod container;
 pub mod context;
 pub mod dockerfile;
+pub mod embedded;
+pub mod engine;
+pub mod export;
+pub mod layer;
 pub mod layout;
+pub mod load;
 pub mod qemu;
+pub mod recipe;
+pub mod script;
+pub mod tree;
+pub mod words;
 
 use std::collections::BTreeMap;
 

@@ -48,6 +48,10 @@ pub struct Config {
     pub glibc: Option<String>,
     pub locked: Option<bool>,
 
+    pub engine: Option<EngineChoice>,
+    pub insecure_registries: Option<Vec<String>>,
+    pub compression: Option<Compression>,
+    pub compression_level: Option<u32>,
     pub builder: Option<String>,
     pub build_args: IndexMap<String, String>,
     pub cache_from: Option<Vec<String>>,
@@ -130,6 +134,26 @@ pub enum LinkerChoice {
     Gcc,
 }
 
+/// What makes the images, where the automatic choice is not wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineChoice {
+    /// buildx where it can do the job, else embedded.
+    #[default]
+    Auto,
+    Buildx,
+    Embedded,
+}
+
+/// How layers are compressed (image-spec, layer.md, "+gzip" and "+zstd Media Types").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    #[default]
+    Gzip,
+    Zstd,
+}
+
 /// Where a configuration stands, which decides the keys that make sense there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -154,7 +178,7 @@ impl Config {
         fields! {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags linker glibc locked
-                builder cache_from cache_to provenance sbom secrets buildx_args;
+                engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args;
             merge: env labels annotations build_env build_args;
             nest: images platform
         }
@@ -162,13 +186,15 @@ impl Config {
 
     /// The first key that means nothing at its level, as a path.
     fn misplaced(&self, level: Level) -> Option<String> {
-        let image_only: [(&str, bool); 13] = [
+        let image_only: [(&str, bool); 15] = [
             ("registry", self.registry.is_some()),
             ("platforms", self.platforms.is_some()),
             ("tags", self.tags.is_some()),
             ("bins", self.bins.is_some()),
             ("platform", !self.platform.is_empty()),
             ("annotations", !self.annotations.is_empty()),
+            ("compression", self.compression.is_some()),
+            ("compression-level", self.compression_level.is_some()),
             ("build-args", !self.build_args.is_empty()),
             ("cache-from", self.cache_from.is_some()),
             ("cache-to", self.cache_to.is_some()),
@@ -177,8 +203,12 @@ impl Config {
             ("secrets", self.secrets.is_some()),
             ("buildx-args", self.buildx_args.is_some()),
         ];
-        let workspace_only: [(&str, bool); 2] =
-            [("builder", self.builder.is_some()), ("locked", self.locked.is_some())];
+        let workspace_only: [(&str, bool); 4] = [
+            ("engine", self.engine.is_some()),
+            ("insecure-registries", self.insecure_registries.is_some()),
+            ("builder", self.builder.is_some()),
+            ("locked", self.locked.is_some()),
+        ];
         let images = [("images", !self.images.is_empty())];
         let wrong = match level {
             Level::Top => None,

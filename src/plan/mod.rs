@@ -5,6 +5,7 @@ pub mod config;
 mod contents;
 pub mod git;
 mod names;
+mod outputs;
 mod resolve;
 mod settings;
 pub mod tags;
@@ -17,9 +18,10 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use config::{FileEntry, Healthcheck, LinkerChoice};
+pub use config::{Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
 pub use git::Commit;
 pub use names::is_loopback;
+pub use outputs::Output;
 pub use resolve::{Request, resolve};
 pub use settings::Sources;
 pub use workspace::{Package, Selection, Workspace};
@@ -43,7 +45,17 @@ pub struct Plan {
     pub offline: bool,
     /// cargo's `--jobs`.
     pub jobs: Option<u32>,
+    pub engine: EngineChoice,
     pub builder: Option<String>,
+    /// Hosts that are spoken to by plain HTTP although they are not on loopback.
+    pub insecure_registries: Vec<String>,
+    /// Where the images go beside their folder and the registry.
+    pub outputs: Vec<Output>,
+    /// Load the images into the local Docker or Podman.
+    pub load: bool,
+    /// The user's cache folder, where pulled base layers are kept.
+    #[serde(skip)]
+    pub cache_dir: Utf8PathBuf,
     /// In the order of the configuration.
     pub images: Vec<Image>,
     /// What was left out, and why.
@@ -100,6 +112,9 @@ pub struct Image {
     pub annotations: IndexMap<String, String>,
     /// In the order of the platform table.
     pub platforms: Vec<ImagePlatform>,
+    pub compression: Compression,
+    /// 1 to 9 for gzip, 1 to 22 for zstd; none is the format's usual one.
+    pub compression_level: Option<u32>,
     pub buildx: BuildxOptions,
 }
 

@@ -1,5 +1,6 @@
 //! Workspace, commit and settings in, plan out: pure.
 
+use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
 use super::config::{Config, OneOrMany};
@@ -8,7 +9,7 @@ use super::names::{check_name, repository};
 use super::settings::Sources;
 use super::wanted::{check_collisions, wanted_images};
 use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Commit, Image, Plan, tags};
+use super::{Binary, BuildxOptions, Commit, Compression, Image, Output, Plan, tags};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -18,6 +19,9 @@ pub struct Request {
     pub offline: bool,
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
+    pub outputs: Vec<Output>,
+    pub load: bool,
+    pub cache_dir: Utf8PathBuf,
 }
 
 /// Decides everything that can be decided without looking at the machine.
@@ -44,7 +48,12 @@ pub fn resolve(
         locked: top.locked.unwrap_or(true),
         offline: request.offline,
         jobs: request.jobs,
+        engine: top.engine.unwrap_or_default(),
         builder: top.builder,
+        insecure_registries: top.insecure_registries.unwrap_or_default(),
+        outputs: request.outputs.clone(),
+        load: request.load,
+        cache_dir: request.cache_dir.clone(),
         images,
         notes,
     })
@@ -103,6 +112,15 @@ fn image(
     if let Some(glibc) = all.glibc.filter(|_| platforms.iter().all(|platform| platform.build.glibc.is_none())) {
         notes.push(format!("{name}: glibc {glibc} means nothing here, musl is linked (libc = \"gnu\" changes that)"));
     }
+    let compression = all.compression.unwrap_or_default();
+    let (format, levels) = match compression {
+        Compression::Gzip => ("gzip", 1..=9),
+        Compression::Zstd => ("zstd", 1..=22),
+    };
+    if let Some(level) = all.compression_level.filter(|level| !levels.contains(level)) {
+        return Err(Failure::new(Class::Config, format!("image '{name}': {format} has no compression-level {level}"))
+            .hint(format!("its levels are {} to {}", levels.start(), levels.end())));
+    }
     let mut annotations = labels;
     annotations.extend(all.annotations);
     Ok(Image {
@@ -113,6 +131,8 @@ fn image(
         tags: tags.tags,
         annotations,
         platforms,
+        compression,
+        compression_level: all.compression_level,
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),

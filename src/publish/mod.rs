@@ -1,24 +1,33 @@
-//! One tag: what must hold before anything is built, and what the registry serves after it was pushed.
+//! One tag: what must hold before anything is built, and the way of an image to its registries.
 //! Knows plans; never flags, and never Docker.
 
+mod answers;
 mod auth;
+pub mod bases;
+mod cache;
+mod calls;
 pub mod registry;
+mod token;
 pub mod upload;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::Result;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Class, Failure};
-use crate::image::Bases;
 use crate::plan::Plan;
-use crate::platform::Platform;
 use crate::ui::Ui;
 use registry::Registry;
+
+/// Requests under way at a time.
+const AT_A_TIME: usize = 4;
 
 /// A client for every registry of a plan.
 pub fn connect(plan: &Plan) -> Result<Registry> {
     let bases = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.base.as_str());
-    Registry::new(plan.images.iter().flat_map(|image| &image.repositories).map(String::as_str).chain(bases))
+    let repositories = plan.images.iter().flat_map(|image| &image.repositories).map(String::as_str);
+    Registry::new(repositories.chain(bases), &plan.insecure_registries)
 }
 
 /// Every repository must take a push: a refusal is better in the first second than after the build.
@@ -40,55 +49,23 @@ pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Pins every base to the digest that its tag has now, and checks that it has the platforms that are asked for.
-pub fn resolve_bases(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<Bases> {
-    let mut wanted: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
-    for platform in plan.images.iter().flat_map(|image| &image.platforms) {
-        if platform.base != "scratch" {
-            wanted.entry(&platform.base).or_default().insert(platform.platform);
+/// Does the same for every item, a few at a time, and returns what came of it in the items' order.
+pub fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME.min(items.len()) {
+            scope.spawn(|| {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(item) = items.get(index)
+                {
+                    let result = each(item);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+                }
+            });
         }
-    }
-    let mut bases = Bases::new();
-    for (base, platforms) in wanted {
-        let served = registry.pull(base)?;
-        let available = if served.is_index() {
-            let index = served.index()?;
-            index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?)).collect()
-        } else {
-            let config = registry.config(base, &served.manifest()?)?;
-            vec![name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())]
-        };
-        let available: BTreeSet<String> = available.into_iter().collect();
-        for platform in &platforms {
-            if !platform.runs().any(|runs| available.contains(runs.name())) {
-                let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
-                return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
-                    .hint(format!("it has {has}"))
-                    .hint(format!("take another base for it: [platform.\"{platform}\"] base = \"…\""))
-                    .into());
-            }
-        }
-        let pinned = match base.contains('@') {
-            true => base.to_owned(),
-            false => format!("{base}@{}", served.digest),
-        };
-        ui.status("Pinned", &pinned);
-        bases.extend(platforms.into_iter().map(|platform| ((base.to_owned(), platform), pinned.clone())));
-    }
-    Ok(bases)
-}
-
-/// `os/architecture[/variant]` in the platform table's spelling; none for an attestation's `unknown/unknown`.
-pub fn platform_name(platform: &oci_spec::image::Platform) -> Option<String> {
-    let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
-    (os != "unknown").then(|| name(&os, &architecture, platform.variant().as_deref()))
-}
-
-/// The same from an image's config.
-pub fn name(os: &str, architecture: &str, variant: Option<&str>) -> String {
-    let written = match variant.filter(|variant| !variant.is_empty()) {
-        Some(variant) => format!("{os}/{architecture}/{variant}"),
-        None => format!("{os}/{architecture}"),
-    };
-    written.parse::<Platform>().map_or(written, |platform| platform.name().to_owned())
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -1,51 +1,171 @@
-//! A layout's content, by digest: blobs, then manifests, then the index (distribution-spec, "Pushing manifests").
-//! No tag moves here. Where several images or registries belong to one run, all of them get their content before the
-//! first tag moves anywhere.
+//! To the registry: blobs, then manifests by digest, then the index by digest, and the tags last, after everything is
+//! there (distribution-spec, "Pushing manifests"). Blobs are sent while others are still being made.
 
-use std::collections::BTreeSet;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyhow::Result;
-use futures_util::stream;
-use oci_client::errors::OciDistributionError;
+use camino::{Utf8Path, Utf8PathBuf};
+use oci_client::Reference;
 use oci_spec::image::Descriptor;
 
 use super::registry::Registry;
-use crate::image::layout::Layout;
+use super::{AT_A_TIME, parallel};
+use crate::image::layout::{Layout, blob_path};
+use crate::plan::Image;
 
-/// Bytes that are in memory at a time.
-const CHUNK: usize = 1024 * 1024;
-
-/// Sends everything in a layout that a repository lacks.
-pub fn upload(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
-    let mut sent = BTreeSet::new();
-    for entry in layout.index.manifests() {
-        let manifest = layout.read(entry)?;
-        let parsed: oci_spec::image::ImageManifest = serde_json::from_slice(&manifest)?;
-        for blob in parsed.layers().iter().chain([parsed.config()]) {
-            if sent.insert(blob.digest().to_string()) {
-                registry.upload_blob(repository, blob, || chunks(layout, blob))?;
-            }
-        }
-        registry.put_manifest(&format!("{repository}@{}", entry.digest()), &manifest, entry)?;
-    }
-    let index = layout.read(&layout.descriptor)?;
-    registry.put_manifest(&format!("{repository}@{}", layout.descriptor.digest()), &index, &layout.descriptor)
+/// A blob on its way to some repositories.
+struct Job {
+    blob: Descriptor,
+    path: Utf8PathBuf,
+    repositories: Vec<String>,
+    /// Repositories that probably have it already: a base's.
+    sources: Vec<String>,
 }
 
-/// The bytes of a blob, read as they are sent.
-fn chunks(
-    layout: &Layout,
-    blob: &Descriptor,
-) -> Result<impl stream::Stream<Item = Result<bytes::Bytes, OciDistributionError>> + Send + 'static> {
-    let mut file = layout.open_blob(blob)?;
-    let next = move || {
-        let mut chunk = Vec::new();
-        match Read::by_ref(&mut file).take(CHUNK as u64).read_to_end(&mut chunk) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(bytes::Bytes::from(chunk))),
-            Err(error) => Some(Err(error.into())),
+/// The repositories that have a blob; locked while it is on its way.
+type Repositories = Arc<Mutex<Vec<String>>>;
+
+/// A queue of blobs, and what is known of where they are.
+pub struct Uploads<'a> {
+    registry: &'a Registry,
+    jobs: Mutex<mpsc::Sender<Job>>,
+    queued: Mutex<BTreeSet<(String, String)>>,
+    /// By host and digest.
+    at: Mutex<BTreeMap<(String, String), Repositories>>,
+    failed: Mutex<Option<anyhow::Error>>,
+}
+
+/// Runs `work` while what it queues is uploaded, and waits for the rest.
+pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> Result<T>) -> Result<T> {
+    let (sender, receiver) = mpsc::channel();
+    let receiver = Mutex::new(receiver);
+    let uploads = Uploads {
+        registry,
+        jobs: Mutex::new(sender),
+        queued: Mutex::default(),
+        at: Mutex::default(),
+        failed: Mutex::default(),
+    };
+    let worked = std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let job = lock(&receiver).recv();
+                    let Ok(job) = job else { return };
+                    if lock(&uploads.failed).is_none()
+                        && let Err(error) = uploads.send(&job)
+                    {
+                        lock(&uploads.failed).get_or_insert(error);
+                    }
+                }
+            });
+        }
+        let worked = work(&uploads);
+        if worked.is_err() {
+            // What is still queued is of no use any more.
+            lock(&uploads.failed).get_or_insert_with(|| anyhow::anyhow!("given up"));
+        }
+        // The threads end with the queue.
+        *lock(&uploads.jobs) = mpsc::channel().0;
+        worked
+    })?;
+    match uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(worked),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Uploads<'_> {
+    /// Queues a blob for every repository of an image, each once.
+    pub fn blob(&self, image: &Image, blob: &Descriptor, path: &Utf8Path) {
+        let digest = blob.digest().to_string();
+        let mut queued = lock(&self.queued);
+        let repositories: Vec<String> = image
+            .repositories
+            .iter()
+            .filter(|repository| queued.insert(((*repository).clone(), digest.clone())))
+            .cloned()
+            .collect();
+        if repositories.is_empty() {
+            return;
+        }
+        let bases = image.platforms.iter().map(|platform| platform.base.as_str()).filter(|base| *base != "scratch");
+        let sources = bases.map(repository_of).collect::<BTreeSet<_>>().into_iter().collect();
+        // Without its threads the queue is of no use to anybody.
+        let _ = lock(&self.jobs).send(Job { blob: blob.clone(), path: path.to_owned(), repositories, sources });
+    }
+
+    /// Queues what a layout has and the repositories of its image may lack.
+    pub fn layout(&self, image: &Image, layout: &Layout) -> Result<()> {
+        for entry in layout.index.manifests() {
+            let manifest: oci_spec::image::ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
+            for blob in manifest.layers().iter().chain([manifest.config()]) {
+                self.blob(image, blob, &blob_path(&layout.dir, blob));
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, job: &Job) -> Result<()> {
+        let digest = job.blob.digest().to_string();
+        for repository in &job.repositories {
+            let host = host_of(repository);
+            let at = lock(&self.at).entry((host.clone(), digest.clone())).or_default().clone();
+            let mut at = lock(&at);
+            if !self.registry.has_blob(repository, &digest)? {
+                let near = |source: &&String| host_of(source) == host && *source != repository;
+                let mut sources = at.iter().chain(&job.sources).filter(near);
+                let mounted = sources.try_fold(false, |done, from| {
+                    Ok::<_, anyhow::Error>(done || self.registry.mount_blob(repository, from, &digest)?)
+                })?;
+                if !mounted {
+                    self.registry.push_blob(repository, &job.blob, &job.path)?;
+                }
+            }
+            at.push(repository.clone());
+        }
+        Ok(())
+    }
+}
+
+/// A base's name without tag and digest.
+fn repository_of(base: &str) -> String {
+    let name = base.split('@').next().unwrap_or(base);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn host_of(repository: &str) -> String {
+    repository
+        .parse::<Reference>()
+        .map_or_else(|_| repository.to_owned(), |reference| reference.resolve_registry().to_owned())
+}
+
+/// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
+pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
+    let put = |entry: &Descriptor| -> Result<()> {
+        let reference = format!("{repository}@{}", entry.digest());
+        match registry.digest(&reference)? {
+            Some(_) => Ok(()),
+            None => registry.put_manifest(&reference, &layout.read(entry)?, entry),
         }
     };
-    Ok(stream::iter(std::iter::from_fn(next)))
+    let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
+    parallel(&entries, |entry| put(entry))?;
+    put(&layout.descriptor)
+}
+
+/// Moves a tag to a layout's index, unless it is there.
+pub fn tag(layout: &Layout, reference: &str, registry: &Registry) -> Result<()> {
+    if registry.digest(reference)?.as_deref() == Some(layout.descriptor.digest().to_string().as_str()) {
+        return Ok(());
+    }
+    registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)
 }

@@ -10,11 +10,10 @@ use oci_spec::image::{Descriptor, ImageConfiguration};
 
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
-use crate::image::layout::{Layout, is_attestation};
+use crate::image::layout::{Layout, is_attestation, name, platform_name};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::publish::registry::Registry;
-use crate::publish::{name, platform_name};
 
 /// An image whose bytes were checked: the digest of each platform's manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +60,16 @@ pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified,
         }
         let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
         check_config(image, platform.platform, &registry.config(repository, &manifest)?)?;
+        for layer in manifest.layers() {
+            if !registry.has_blob(repository, layer.digest().as_ref())? {
+                return Err(wrong(
+                    image,
+                    format!("{repository} does not have layer {} of {}", layer.digest(), platform.platform),
+                )
+                .hint("the registry took it and did not keep it: tell whoever runs it")
+                .into());
+            }
+        }
     }
     for tag in &image.tags {
         let served = registry.pull(&format!("{repository}:{tag}"))?.digest;

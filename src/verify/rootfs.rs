@@ -5,12 +5,11 @@ use std::io::{self, Read};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use flate2::read::MultiGzDecoder;
 use oci_spec::image::{Descriptor, ImageManifest};
-use sha2::{Digest, Sha256};
 
-use crate::compile::artifact::hex;
+use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
+use crate::image::layer;
 use crate::image::layout::Layout;
 
 /// A regular file, as the uppermost layer that has it says.
@@ -39,7 +38,7 @@ pub fn find(layout: &Layout, manifest: &ImageManifest, paths: &[String]) -> Resu
             hidden.extend(hides(&path));
             let Some(name) = wanted.get(&path) else { continue };
             if entry.header().entry_type().is_file() {
-                let file = File { mode: entry.header().mode()?, sha256: hash(&mut entry)? };
+                let file = File { mode: entry.header().mode()?, sha256: hash(&mut entry)?.0 };
                 found.insert((*name).clone(), file);
             }
             wanted.remove(&path);
@@ -57,37 +56,17 @@ fn hides(path: &Utf8Path) -> Option<Utf8PathBuf> {
     }
 }
 
-fn decompress(layout: &Layout, layer: &Descriptor) -> Result<Box<dyn Read>> {
-    let blob = io::BufReader::new(layout.open_blob(layer)?);
-    let media_type = layer.media_type().to_string();
-    Ok(match media_type.rsplit(['+', '.']).next() {
-        Some("gzip") => Box::new(MultiGzDecoder::new(blob)),
-        Some("zstd") => Box::new(zstd::Decoder::with_buffer(blob)?),
-        Some("tar") => Box::new(blob),
-        _ => {
-            return Err(Failure::new(
-                Class::Verify,
-                format!("layer {} is of unknown type {media_type}", layer.digest()),
-            )
+fn decompress(layout: &Layout, descriptor: &Descriptor) -> Result<Box<dyn Read>> {
+    let media_type = descriptor.media_type().to_string();
+    layer::decompress(layout.open_blob(descriptor)?, &media_type)?.ok_or_else(|| {
+        Failure::new(Class::Verify, format!("layer {} is of unknown type {media_type}", descriptor.digest()))
             .hint("build it with compression=gzip or zstd")
-            .into());
-        }
+            .into()
     })
 }
 
 fn unreadable(layer: &Descriptor, error: &io::Error) -> Failure {
     Failure::new(Class::Verify, format!("layer {} cannot be read: {error}", layer.digest()))
-}
-
-fn hash(from: &mut impl Read) -> Result<String> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plan", &["error", "platform", "process"]),
     ("compile", &["error", "platform", "plan", "process", "ui"]),
     ("image", &["compile", "error", "plan", "platform", "process", "ui"]),
-    ("publish", &["error", "image", "plan", "platform", "process", "ui"]),
+    ("publish", &["compile", "error", "image", "plan", "platform", "process", "ui"]),
     ("verify", &["compile", "error", "image", "plan", "platform", "publish"]),
     ("report", &["compile", "error", "image", "plan", "verify"]),
     ("cli", &["plan", "platform", "ui"]),

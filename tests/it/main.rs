@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and starts and writes what it likes"
 )]
 
+mod base;
+mod fake_registry;
 mod support;
 
 mod architecture;

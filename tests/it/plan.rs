@@ -66,8 +66,7 @@ fn the_commands() {
         "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld",
         "docker buildx build --progress plain --platform linux/amd64,linux/arm64 --builder mine",
         "--provenance=false",
-        "--output type=oci,tar=false,dest=",
-        "--tag r.example/app:1.2.3 --tag r.example/app:latest --output type=image,oci-mediatypes=true --push --metadata-file",
+        "--output type=oci,tar=false,rewrite-timestamp=true,dest=",
     ]);
 }
 
@@ -237,13 +236,13 @@ fn the_dockerfile() {
 # Nothing but the binaries, /etc/passwd and group with a user 65532, /tmp, and CA certificates.
 FROM scratch AS platform-linux-armv7
 COPY rootfs/ /
-COPY --chmod=0755 ["linux/arm/v7/app","/usr/local/bin/app"]
 ENV A="it's \"\$5\""
 LABEL "org.opencontainers.image.title"="app"
 LABEL "org.opencontainers.image.version"="1.2.3"
 USER "65532:65532"
 ENTRYPOINT ["/usr/local/bin/app"]
 CMD ["a b"]
+COPY --chmod=0755 ["linux/arm/v7/app","/usr/local/bin/app"]
 
 FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}
 "#;

@@ -6,7 +6,7 @@ use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run
 
 /// A run of `publish` with a fake docker in front of the machine's programs.
 fn publish(project: &Project, docker: &Fakes, registry: &str) -> Run {
-    project.run(&["publish", "--registry", registry, "-vv"]).path_first(docker)
+    project.run(&["publish", "--engine", "buildx", "--registry", registry, "-vv"]).path_first(docker)
 }
 
 fn healthy() -> Fakes {
@@ -25,7 +25,7 @@ trait Untouched {
 impl Untouched for Finished {
     #[track_caller]
     fn untouched(self) -> Finished {
-        self.keeps_quiet_about("Compiling").keeps_quiet_about("Pushing").keeps_quiet_about("--push")
+        self.keeps_quiet_about("Compiling").keeps_quiet_about("Tagging")
     }
 }
 
@@ -34,7 +34,8 @@ const NO_CONTAINERD: &str = r#"  "info "*) echo '{"ServerErrors":[],"DriverStatu
 #[test]
 fn docker_is_not_installed() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
-    let run = Project::app().run(&["publish", "--registry", "r.example"]).path_only(&tools).fails(6);
+    let run =
+        Project::app().run(&["publish", "--engine", "buildx", "--registry", "r.example"]).path_only(&tools).fails(6);
     run.finish().says(&["docker is not installed", "https://docs.docker.com/engine/install/"]).untouched();
 }
 

@@ -1,13 +1,13 @@
 //! Builders for tests: a project in a temporary folder, a run of the program whose defaults assert success,
 //! fake programs on PATH, and a fake registry on loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tempfile::TempDir;
+
+pub use crate::fake_registry::{Answer, FakeRegistry, Request};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
@@ -248,100 +248,6 @@ case "$1 $2" in
   "buildx build") echo 'ERROR: this docker builds nothing' >&2; exit 1 ;;
   *) exit 1 ;;
 esac"#;
-
-/// A request as a fake registry sees it.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub authorization: Option<String>,
-}
-
-/// An answer: status, headers, body.
-pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
-
-/// A registry on loopback that answers as a test wants.
-pub struct FakeRegistry {
-    pub host: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-impl FakeRegistry {
-    pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let log = requests.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let Some(request) = read_request(&mut stream) else { continue };
-                let (status, headers, body) = answer(&request);
-                let head = request.method == "HEAD";
-                log.lock().unwrap().push(request);
-                let mut text =
-                    format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-                for (name, value) in headers {
-                    text.push_str(&format!("{name}: {value}\r\n"));
-                }
-                let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\r\n"));
-                if !head {
-                    let _ = stream.write_all(&body);
-                }
-            }
-        });
-        FakeRegistry { host, requests }
-    }
-
-    /// A registry that takes every push, so far as it is asked before the build.
-    pub fn open() -> FakeRegistry {
-        FakeRegistry::start(|request| match request.method.as_str() {
-            "POST" => (202, vec![("Location", "/v2/upload/1".to_owned())], Vec::new()),
-            _ => (200, Vec::new(), Vec::new()),
-        })
-    }
-
-    /// A registry that answers everything below `/v2/<repository>` with one status.
-    pub fn refusing(status: u16) -> FakeRegistry {
-        FakeRegistry::start(move |request| match request.path.as_str() {
-            "/v2/" => (200, Vec::new(), Vec::new()),
-            _ => (status, Vec::new(), br#"{"errors":[{"code":"DENIED","message":"no"}]}"#.to_vec()),
-        })
-    }
-
-    /// Asserts that nothing was stored.
-    #[track_caller]
-    pub fn is_untouched(&self) {
-        let stored: Vec<Request> = self.requests().into_iter().filter(|request| request.method == "PUT").collect();
-        assert!(stored.is_empty(), "{stored:?}");
-    }
-
-    /// The requests so far.
-    pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-fn read_request(stream: &mut std::net::TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first).ok()?;
-    let mut words = first.split_whitespace();
-    let mut request = Request { method: words.next()?.to_owned(), path: words.next()?.to_owned(), authorization: None };
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "authorization" => request.authorization = Some(value.trim().to_owned()),
-            "content-length" => length = value.trim().parse().ok()?,
-            _ => {}
-        }
-    }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
-    Some(request)
-}
 
 /// The services of `scripts/with-services`, for the second tier.
 pub fn service(variable: &str) -> String {

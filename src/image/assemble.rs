@@ -1,0 +1,117 @@
+//! Config, manifest and index of an image (image-spec, config.md, manifest.md, image-index.md), as bytes. Pure.
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat};
+use indexmap::IndexMap;
+use oci_spec::image::{Descriptor, MediaType};
+use serde_json::{Map, Value, json};
+
+use super::layout::sha256;
+use crate::platform::Platform;
+
+/// Some bytes and what describes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// The bytes of a JSON document.
+    fn json(media_type: &MediaType, value: &Value) -> Result<Blob> {
+        let bytes = serde_json::to_vec(value)?;
+        let descriptor = descriptor(media_type.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
+        Ok(Blob { descriptor, bytes })
+    }
+}
+
+/// Media type, digest and size.
+pub fn descriptor(media_type: &str, digest: &str, size: u64) -> Result<Descriptor> {
+    let digest: oci_spec::image::Digest = digest.parse().with_context(|| format!("'{digest}' is no digest"))?;
+    Ok(Descriptor::new(MediaType::from(media_type), size, digest))
+}
+
+/// A layer of ours: what it is, and the instruction that made it.
+#[derive(Debug, Clone)]
+pub struct Added {
+    pub descriptor: Descriptor,
+    pub diff_id: String,
+    pub created_by: String,
+}
+
+/// The config and the manifest of a platform. `base` is the base's whole config and its layers.
+pub fn manifest(
+    platform: Platform,
+    base: Option<(&Value, &[Descriptor])>,
+    config: &Value,
+    added: &[Added],
+    epoch: u64,
+) -> Result<(Blob, Blob)> {
+    let created = DateTime::from_timestamp(i64::try_from(epoch)?, 0).context("SOURCE_DATE_EPOCH is out of range")?;
+    let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut document = Map::new();
+    for key in ["author", "os.version", "os.features"] {
+        if let Some(value) = base.and_then(|(config, _)| config.get(key)) {
+            document.insert(key.to_owned(), value.clone());
+        }
+    }
+    let list = |path: &str| {
+        let inherited = base.and_then(|(config, _)| config.pointer(path)).and_then(Value::as_array);
+        inherited.cloned().unwrap_or_default()
+    };
+    let mut diff_ids = list("/rootfs/diff_ids");
+    let mut history = list("/history");
+    for layer in added {
+        diff_ids.push(layer.diff_id.as_str().into());
+        history.push(json!({ "created": created, "created_by": layer.created_by, "comment": "cargo-multiarch" }));
+    }
+    document.insert("created".to_owned(), created.into());
+    document.insert("architecture".to_owned(), platform.architecture().into());
+    document.insert("os".to_owned(), platform.os().into());
+    if let Some(variant) = platform.variant() {
+        document.insert("variant".to_owned(), variant.into());
+    }
+    document.insert("config".to_owned(), config.clone());
+    document.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+    document.insert("history".to_owned(), history.into());
+    let config = Blob::json(&MediaType::ImageConfig, &Value::Object(document))?;
+
+    let layers: Vec<&Descriptor> = base
+        .map(|(_, layers)| layers)
+        .unwrap_or_default()
+        .iter()
+        .chain(added.iter().map(|layer| &layer.descriptor))
+        .collect();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::ImageManifest.as_ref(),
+        "config": config.descriptor,
+        "layers": layers,
+    });
+    Ok((config, Blob::json(&MediaType::ImageManifest, &manifest)?))
+}
+
+/// The index over the manifests of all platforms, in their order.
+pub fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
+    let entry = |(platform, descriptor): &(Platform, Descriptor)| {
+        let mut described = json!({ "architecture": platform.architecture(), "os": platform.os() });
+        if let Some(variant) = platform.variant() {
+            described["variant"] = variant.into();
+        }
+        json!({
+            "mediaType": descriptor.media_type().as_ref(),
+            "digest": descriptor.digest().to_string(),
+            "size": descriptor.size(),
+            "platform": described,
+        })
+    };
+    let mut index = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::ImageIndex.as_ref(),
+        "manifests": manifests.iter().map(entry).collect::<Vec<_>>(),
+    });
+    if !annotations.is_empty() {
+        index["annotations"] = serde_json::to_value(annotations)?;
+    }
+    Blob::json(&MediaType::ImageIndex, &index)
+}

@@ -1,0 +1,180 @@
+//! The `config` of an image config, as the instructions of a Dockerfile change it (image-spec, config.md; Docker Image
+//! Specification v1.3 for what Docker adds to it). Pure.
+
+use parse_dockerfile::{Command, HealthcheckArguments};
+use serde_json::{Map, Value, json};
+
+/// Docker's PATH for images that begin with nothing.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a container of the image is started with.
+pub struct Container {
+    config: Map<String, Value>,
+    cmd_is_own: bool,
+}
+
+impl Container {
+    /// The base's; none begins with nothing.
+    pub fn new(base: Option<&Value>) -> Container {
+        let scratch = || {
+            let env = json!([format!("PATH={DEFAULT_PATH}")]);
+            Map::from_iter([("Env".to_owned(), env), ("WorkingDir".to_owned(), json!("/"))])
+        };
+        let config = base.map_or_else(scratch, |base| base.as_object().cloned().unwrap_or_default());
+        Container { config, cmd_is_own: false }
+    }
+
+    pub fn into_value(self) -> Value {
+        Value::Object(self.config)
+    }
+
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.config.insert(key.to_owned(), value);
+    }
+
+    pub fn workdir(&self) -> &str {
+        self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The value of a variable.
+    pub fn env(&self, name: &str) -> Option<String> {
+        let pairs = self.config.get("Env").and_then(Value::as_array).into_iter().flatten();
+        let mut pairs = pairs.filter_map(|pair| pair.as_str()?.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    }
+
+    /// Replaces a variable where it stands, or adds it.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        let pair = Value::from(format!("{name}={value}"));
+        let list = self.config.entry("Env").or_insert(Value::Null);
+        if !list.is_array() {
+            *list = json!([]);
+        }
+        let Some(list) = list.as_array_mut() else { return };
+        let is_it = |entry: &&mut Value| {
+            let pair = entry.as_str().and_then(|entry| entry.split_once('='));
+            pair.is_some_and(|(key, _)| key == name)
+        };
+        match list.iter_mut().find(is_it) {
+            Some(entry) => *entry = pair,
+            None => list.push(pair),
+        }
+    }
+
+    pub fn label(&mut self, name: String, value: String) {
+        self.add("Labels", name, value.into());
+    }
+
+    pub fn expose(&mut self, port: String) {
+        self.add("ExposedPorts", if port.contains('/') { port } else { format!("{port}/tcp") }, json!({}));
+    }
+
+    pub fn volume(&mut self, path: String) {
+        self.add("Volumes", path, json!({}));
+    }
+
+    fn add(&mut self, key: &str, entry: String, value: Value) {
+        let map = self.config.entry(key).or_insert(Value::Null);
+        if !map.is_object() {
+            *map = json!({});
+        }
+        if let Some(map) = map.as_object_mut() {
+            map.insert(entry, value);
+        }
+    }
+
+    pub fn entrypoint(&mut self, command: &Command<'_>) {
+        self.set("Entrypoint", self.command(command));
+        // The base's arguments are for the base's program.
+        if !self.cmd_is_own {
+            self.config.remove("Cmd");
+        }
+    }
+
+    pub fn cmd(&mut self, command: &Command<'_>) {
+        self.cmd_is_own = true;
+        self.set("Cmd", self.command(command));
+    }
+
+    fn command(&self, command: &Command<'_>) -> Value {
+        match command {
+            Command::Exec(words) => words.value.iter().map(|word| Value::from(word.value.as_ref())).collect(),
+            Command::Shell(line) => {
+                let shell = self.config.get("Shell").and_then(Value::as_array).cloned();
+                let mut words = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
+                words.push(one_line(line.value).into());
+                words.into()
+            }
+            _ => Value::Null,
+        }
+    }
+
+    /// `options` are the instruction's, without their dashes.
+    pub fn healthcheck(
+        &mut self,
+        check: &HealthcheckArguments<'_>,
+        options: &[(String, String)],
+    ) -> Result<(), String> {
+        let test = match check {
+            HealthcheckArguments::Cmd { arguments: Command::Exec(words), .. } => {
+                ["CMD"].into_iter().chain(words.value.iter().map(|word| word.value.as_ref())).collect()
+            }
+            HealthcheckArguments::Cmd { arguments: Command::Shell(line), .. } => {
+                json!(["CMD-SHELL", one_line(line.value)])
+            }
+            _ => json!(["NONE"]),
+        };
+        let mut value = Map::from_iter([("Test".to_owned(), test)]);
+        for (name, given) in options {
+            let key = match name.as_str() {
+                "interval" => "Interval",
+                "timeout" => "Timeout",
+                "start-period" => "StartPeriod",
+                "start-interval" => "StartInterval",
+                "retries" => {
+                    let retries: u64 = given.parse().map_err(|_| format!("'{given}' is not a number"))?;
+                    value.insert("Retries".to_owned(), retries.into());
+                    continue;
+                }
+                other => return Err(format!("HEALTHCHECK has no option --{other}")),
+            };
+            let given = nanoseconds(given).ok_or_else(|| format!("'{given}' is not a duration"))?;
+            value.insert(key.to_owned(), given.into());
+        }
+        self.set("Healthcheck", Value::Object(value));
+        Ok(())
+    }
+}
+
+/// A shell-form command, as one line.
+fn one_line(text: &str) -> String {
+    text.replace("\\\n", "")
+}
+
+/// A duration in Go's form: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
+fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        total += number
+            * match &rest[digits..unit] {
+                "ns" => 1.0,
+                "us" | "µs" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 60e9,
+                "h" => 3600e9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no sign is read, and a fraction of a nanosecond is none"
+    )]
+    (!text.is_empty()).then_some(total as u64)
+}

@@ -1,0 +1,222 @@
+//! The embedded engine: a base plus files plus a config are an image, and no program has to run to make it.
+//! A layer is made the moment its binary is there, while cargo still compiles the others.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use oci_spec::image::Descriptor;
+use serde_json::Value;
+
+use super::assemble::{self, Added, Blob};
+use super::base::{Base, Pulled};
+use super::context::Staged;
+use super::dockerfile;
+use super::layer::{Entries, File, Layer, Store};
+use super::layout::{self, Layout};
+use super::recipe::{LayerRecipe, layers};
+use super::script;
+use super::tree::Tree;
+use crate::compile::Artifact;
+use crate::plan::{Binary, BuildSettings, Image, Plan};
+use crate::platform::Platform;
+
+/// Threads that make layers; cargo has work for the processors as well.
+const MOST_WORKERS: usize = 4;
+
+/// All that can be known of the images before anything is compiled.
+pub struct Prepared<'a> {
+    plan: &'a Plan,
+    /// In the plan's order.
+    images: Vec<(&'a Image, Utf8PathBuf, Vec<PreparedPlatform>)>,
+}
+
+struct PreparedPlatform {
+    platform: Platform,
+    base: Option<Arc<Base>>,
+    /// The `config` of the image config.
+    config: Value,
+    layers: Vec<LayerRecipe>,
+    /// The layers that wait for a binary.
+    waiting: Vec<(BuildSettings, Binary, usize)>,
+}
+
+/// Image, platform and layer, counted in the plan's order.
+type Place = (usize, usize, usize);
+
+/// Reads the Dockerfiles and the staged files.
+pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<Prepared<'a>> {
+    let mut images = Vec::new();
+    for (image, staged) in plan.images.iter().zip(staged) {
+        let mut platforms = Vec::new();
+        for platform in &image.platforms {
+            let base = bases.get(&(platform.base.clone(), platform.platform)).cloned();
+            let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
+            let stage = format!("platform-{}", platform.platform.stage_suffix());
+            let dockerfile = &staged.dockerfile;
+            let script = script::read(
+                &image.name,
+                &dockerfile.text,
+                &stage,
+                platform.platform,
+                &build_args(image, staged),
+                config.as_ref(),
+            )?;
+            let sources: BTreeMap<String, &Binary> = dockerfile::binaries(platform)
+                .into_iter()
+                .map(|copied| copied.source)
+                .zip(&platform.binaries)
+                .collect();
+            let mut tree = base.as_ref().map_or_else(Tree::default, |base| base.tree.clone());
+            let layers = layers(
+                &script.copies,
+                &staged.dir,
+                &|source| sources.contains_key(source),
+                &mut tree,
+                plan.source_date_epoch,
+            )
+            .with_context(|| format!("image '{}'", image.name))?;
+            let waiting = layers.iter().enumerate().filter_map(|(index, layer)| {
+                let binary = sources.get(&layer.binary.as_ref()?.0)?;
+                Some((platform.build.clone(), (*binary).clone(), index))
+            });
+            let waiting = waiting.collect();
+            platforms.push(PreparedPlatform {
+                platform: platform.platform,
+                base,
+                config: script.config,
+                layers,
+                waiting,
+            });
+        }
+        images.push((image, staged.dir.join("oci"), platforms));
+    }
+    Ok(Prepared { plan, images })
+}
+
+fn build_args(image: &Image, staged: &Staged) -> indexmap::IndexMap<String, String> {
+    let mut args = image.buildx.build_args.clone();
+    args.extend(staged.dockerfile.build_args.clone());
+    args
+}
+
+/// Makes the layouts, beside `compile`, which tells of each binary as it comes. `on_layer` is told of every layer as
+/// soon as its blob is there, the bases' first; from several threads.
+pub fn assemble<T>(
+    prepared: &Prepared<'_>,
+    on_layer: &(dyn Fn(&Image, &Layer) + Sync),
+    compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
+) -> Result<(T, Vec<Layout>)> {
+    let store = Store::new(prepared.plan.work_dir().join("+layers"));
+    let made: Mutex<BTreeMap<Place, Result<Layer>>> = Mutex::default();
+    let (sender, receiver) = mpsc::channel::<(Place, Entries)>();
+    let receiver = Mutex::new(receiver);
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+    let work = || {
+        loop {
+            let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((place, entries)) = job else { return };
+            let image = prepared.images[place.0].0;
+            let layer = store.layer(&entries, image.compression, image.compression_level);
+            if let Ok(layer) = &layer {
+                on_layer(image, layer);
+            }
+            made.lock().unwrap_or_else(PoisonError::into_inner).insert(place, layer);
+        }
+    };
+    let compiled = std::thread::scope(|scope| {
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
+        prepared.ready(on_layer, &sender);
+        let result = compile(&mut |build, binary, artifact| prepared.arrived(build, binary, artifact, &sender));
+        drop(sender);
+        result
+    })?;
+    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let layouts =
+        prepared.images.iter().enumerate().map(|(number, image)| layout(number, image, &mut made, prepared.plan));
+    let layouts = layouts.collect::<Result<Vec<_>>>()?;
+    store.prune()?;
+    Ok((compiled, layouts))
+}
+
+impl Prepared<'_> {
+    /// Sends off what waits for no binary.
+    fn ready(&self, on_layer: &dyn Fn(&Image, &Layer), jobs: &mpsc::Sender<(Place, Entries)>) {
+        for (i, (image, _, platforms)) in self.images.iter().enumerate() {
+            for (p, platform) in platforms.iter().enumerate() {
+                platform.base.iter().flat_map(|base| &base.layers).for_each(|layer| on_layer(image, layer));
+                for (l, layer) in platform.layers.iter().enumerate().filter(|(_, layer)| layer.binary.is_none()) {
+                    // The workers end when the sender is gone, and not before.
+                    let _ = jobs.send(((i, p, l), layer.entries.clone()));
+                }
+            }
+        }
+    }
+
+    /// Sends off the layers that waited for a binary.
+    fn arrived(
+        &self,
+        build: &BuildSettings,
+        binary: &Binary,
+        artifact: &Artifact,
+        jobs: &mpsc::Sender<(Place, Entries)>,
+    ) {
+        for (i, (_, _, platforms)) in self.images.iter().enumerate() {
+            for (p, platform) in platforms.iter().enumerate() {
+                for (_, _, l) in platform.waiting.iter().filter(|(of, name, _)| of == build && name == binary) {
+                    let layer = &platform.layers[*l];
+                    let mut entries = layer.entries.clone();
+                    let target = layer.binary.as_ref().map(|(_, target)| target.as_str()).unwrap_or_default();
+                    if let Some(entry) = entries.get_mut(target) {
+                        entry.file = Some(File {
+                            path: artifact.path.clone(),
+                            size: artifact.size,
+                            sha256: artifact.sha256.clone(),
+                        });
+                    }
+                    let _ = jobs.send(((i, p, *l), entries));
+                }
+            }
+        }
+    }
+}
+
+/// Writes an image's layout.
+fn layout(
+    number: usize,
+    (image, dir, platforms): &(&Image, Utf8PathBuf, Vec<PreparedPlatform>),
+    made: &mut BTreeMap<Place, Result<Layer>>,
+    plan: &Plan,
+) -> Result<Layout> {
+    let mut blobs: Vec<Blob> = Vec::new();
+    let mut files: Vec<Layer> = Vec::new();
+    let mut manifests: Vec<(Platform, Descriptor)> = Vec::new();
+    for (p, platform) in platforms.iter().enumerate() {
+        let mut added = Vec::new();
+        for (l, recipe) in platform.layers.iter().enumerate() {
+            let layer =
+                made.remove(&(number, p, l)).with_context(|| format!("'{}' was not made", recipe.created_by))??;
+            added.push(Added {
+                descriptor: layer.descriptor.clone(),
+                diff_id: layer.diff_id.clone(),
+                created_by: recipe.created_by.clone(),
+            });
+            files.push(layer);
+        }
+        let layers: Vec<Descriptor> =
+            platform.base.iter().flat_map(|base| &base.layers).map(|layer| layer.descriptor.clone()).collect();
+        let base = platform.base.as_ref().map(|base| (&base.config, &layers[..]));
+        let (config, manifest) =
+            assemble::manifest(platform.platform, base, &platform.config, &added, plan.source_date_epoch)?;
+        manifests.push((platform.platform, manifest.descriptor.clone()));
+        files.extend(platform.base.iter().flat_map(|base| base.layers.clone()));
+        blobs.extend([config, manifest]);
+    }
+    let index = assemble::index(&manifests, &image.annotations)?;
+    let descriptor = index.descriptor.clone();
+    blobs.push(index);
+    layout::write(dir, &blobs, &files, &descriptor)?;
+    Layout::open(dir)
+}

@@ -1,0 +1,68 @@
+//! Which engine makes the images, and why.
+
+use anyhow::Result;
+
+use super::builder::{self, Builder};
+use super::dockerfile::Dockerfile;
+use super::script;
+use crate::error::{Class, Failure};
+use crate::plan::{EngineChoice, Image, Plan};
+use crate::ui::Ui;
+
+/// What makes the images. Both make the same from one Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Engine {
+    Buildx(Builder),
+    Embedded,
+}
+
+/// Decides, and says so. Nothing has been compiled yet.
+pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Engine> {
+    let wants_buildx =
+        plan.images.iter().zip(dockerfiles).find_map(|(image, dockerfile)| check(plan, image, dockerfile).err());
+    let (engine, why) = match (plan.engine, wants_buildx) {
+        (EngineChoice::Embedded, Some(failure)) => return Err(failure.into()),
+        (EngineChoice::Embedded, None) => (Engine::Embedded, "as asked for".to_owned()),
+        (EngineChoice::Buildx, _) => {
+            let builder = builder::preflight(plan, true, ui)?;
+            (Engine::Buildx(builder), "as asked for".to_owned())
+        }
+        (EngineChoice::Auto, Some(reason)) => match builder::preflight(plan, true, ui) {
+            Ok(builder) => (Engine::Buildx(builder), reason.to_string()),
+            Err(error) => return Err(error.context(reason.to_string())),
+        },
+        (EngineChoice::Auto, None) => match builder::preflight(plan, false, ui) {
+            Ok(builder) => {
+                let why = format!("Docker is here, with the {} driver", builder.driver);
+                (Engine::Buildx(builder), why)
+            }
+            Err(error) if crate::error::class_of(&error) == Class::Interrupted => return Err(error),
+            Err(error) => (Engine::Embedded, format!("{error:#}")),
+        },
+    };
+    match &engine {
+        Engine::Buildx(_) => ui.status("Using", format!("docker buildx: {why}")),
+        Engine::Embedded => ui.status("Using", format!("the embedded engine: {why}")),
+    }
+    Ok(engine)
+}
+
+/// Fails with what an image wants that the embedded engine does not have.
+fn check(plan: &Plan, image: &Image, dockerfile: &Dockerfile) -> Result<(), Failure> {
+    let options = &image.buildx;
+    let on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
+    let keys = [
+        ("builder", plan.builder.is_some()),
+        ("cache-from", !options.cache_from.is_empty()),
+        ("cache-to", !options.cache_to.is_empty()),
+        ("provenance", on(&options.provenance)),
+        ("sbom", on(&options.sbom)),
+        ("secrets", !options.secrets.is_empty()),
+        ("buildx-args", !options.args.is_empty()),
+    ];
+    if let Some((key, _)) = keys.iter().find(|(_, set)| *set) {
+        return Err(Failure::new(Class::Config, format!("image '{}': the embedded engine has no '{key}'", image.name))
+            .hint("take the key out, or take the other engine: `--engine buildx`"));
+    }
+    script::check(&image.name, &dockerfile.text)
+}

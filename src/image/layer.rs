@@ -1,0 +1,215 @@
+//! A layer: entries in, a compressed tar out, streamed from disk to disk (image-spec, layer.md). The same entries give
+//! the same bytes. What was made once is found again by what it is made of.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use flate2::read::MultiGzDecoder;
+use oci_spec::image::{Descriptor, MediaType};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::tree::Attributes;
+use crate::compile::artifact::hex;
+use crate::plan::Compression;
+
+/// By path from the root, without a leading slash: folders come before what they hold.
+pub type Entries = BTreeMap<String, Entry>;
+
+/// A folder or a regular file of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    #[serde(flatten)]
+    pub attributes: Attributes,
+    /// None for a folder.
+    pub file: Option<File>,
+}
+
+/// The content of a regular file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    #[serde(skip)]
+    pub path: Utf8PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
+/// A layer as a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    pub descriptor: Descriptor,
+    /// The digest of the uncompressed tar.
+    pub diff_id: String,
+    /// Where the blob is.
+    pub path: Utf8PathBuf,
+}
+
+/// What the store remembers of a layer.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    digest: String,
+    size: u64,
+    diff_id: String,
+    media_type: String,
+}
+
+/// Layers that were made here, by what they are made of.
+pub struct Store {
+    dir: Utf8PathBuf,
+    /// The keys that are being made: two images may want one layer at the same time.
+    making: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+}
+
+impl Store {
+    pub fn new(dir: Utf8PathBuf) -> Store {
+        Store { dir, making: Mutex::default() }
+    }
+
+    /// The layer of some entries: the one from an earlier run, or a new one.
+    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<Layer> {
+        let made_of = serde_json::json!({ "entries": entries, "compression": compression, "level": level, "by": env!("CARGO_PKG_VERSION") });
+        let key = hex(&Sha256::digest(made_of.to_string()));
+        let lock = self.making.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
+        let _making = lock.lock().unwrap_or_else(PoisonError::into_inner);
+
+        let note = self.dir.join(format!("{key}.json"));
+        let blob = self.dir.join(format!("{key}.blob"));
+        let known = fs_err::read(&note).ok().and_then(|text| serde_json::from_slice::<Known>(&text).ok());
+        let known = match known.filter(|known| fs_err::metadata(&blob).is_ok_and(|blob| blob.len() == known.size)) {
+            Some(known) => known,
+            None => {
+                fs_err::create_dir_all(&self.dir)?;
+                let made = write(entries, compression, level, &self.dir, &blob)?;
+                replace(&note, &serde_json::to_vec(&made)?)?;
+                made
+            }
+        };
+        // Its age says when it was last of use.
+        filetime::set_file_mtime(&note, filetime::FileTime::now())?;
+        let descriptor = super::assemble::descriptor(&known.media_type, &known.digest, known.size)?;
+        Ok(Layer { descriptor, diff_id: known.diff_id, path: blob })
+    }
+
+    /// Forgets what was of no use for a month.
+    pub fn prune(&self) -> Result<()> {
+        let month = std::time::Duration::from_secs(30 * 24 * 3600);
+        for entry in self.dir.read_dir_utf8().into_iter().flatten() {
+            let path = entry?.into_path();
+            let age = fs_err::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
+            if path.extension() == Some("json") && age > month {
+                fs_err::remove_file(path.with_extension("blob"))?;
+                fs_err::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file in one step: readers see all of it or nothing, also when two programs do the same.
+pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Utf8Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {dir}"))?;
+    file.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
+    file.persist(path).with_context(|| format!("cannot write {path}"))?;
+    Ok(())
+}
+
+/// Counts and hashes what goes through.
+struct Hashed<W> {
+    to: W,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<W> Hashed<W> {
+    fn new(to: W) -> Self {
+        Hashed { to, hash: Sha256::new(), size: 0 }
+    }
+
+    fn digest(&self) -> String {
+        format!("sha256:{}", hex(&self.hash.clone().finalize()))
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn write(
+    entries: &Entries,
+    compression: Compression,
+    level: Option<u32>,
+    dir: &Utf8Path,
+    blob: &Utf8Path,
+) -> Result<Known> {
+    let file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {dir}"))?;
+    let out = Hashed::new(BufWriter::new(file));
+    let (out, diff_id, media_type) = match compression {
+        Compression::Gzip => {
+            let level = level.map_or(flate2::Compression::default(), flate2::Compression::new);
+            let tar = write_tar(entries, Hashed::new(flate2::write::GzEncoder::new(out, level)))?;
+            let diff_id = tar.digest();
+            (tar.to.finish()?, diff_id, MediaType::ImageLayerGzip)
+        }
+        Compression::Zstd => {
+            let level = level.map_or(Ok(zstd::DEFAULT_COMPRESSION_LEVEL), i32::try_from)?;
+            let tar = write_tar(entries, Hashed::new(zstd::Encoder::new(out, level)?))?;
+            let diff_id = tar.digest();
+            (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
+        }
+    };
+    let known = Known { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
+    let file = out.to.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.persist(blob).with_context(|| format!("cannot write {blob}"))?;
+    Ok(known)
+}
+
+fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
+    let mut tar = tar::Builder::new(to);
+    for (path, Entry { attributes, file }) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(attributes.mode);
+        header.set_uid(attributes.uid);
+        header.set_gid(attributes.gid);
+        header.set_mtime(attributes.mtime);
+        header.set_size(file.as_ref().map_or(0, |file| file.size));
+        match file {
+            None => {
+                header.set_entry_type(tar::EntryType::Directory);
+                tar.append_data(&mut header, format!("{path}/"), io::empty())?;
+            }
+            Some(file) => {
+                header.set_entry_type(tar::EntryType::Regular);
+                let content = fs_err::File::open(&file.path)?;
+                tar.append_data(&mut header, path, content.take(file.size))?;
+            }
+        }
+    }
+    tar.into_inner().context("cannot finish a layer")
+}
+
+/// The uncompressed stream of a layer's blob; none for a media type that is not a layer's.
+pub fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
+    let blob = io::BufReader::with_capacity(64 * 1024, blob);
+    Ok(match media_type.rsplit(['+', '.']).next() {
+        _ if !media_type.contains("layer") && !media_type.contains("rootfs.diff") => None,
+        Some("gzip") => Some(Box::new(MultiGzDecoder::new(blob))),
+        Some("zstd") => Some(Box::new(zstd::Decoder::with_buffer(blob)?)),
+        Some("tar") => Some(Box::new(blob)),
+        _ => None,
+    })
+}
