@@ -43,7 +43,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let made = upload::with_uploads(&registry, |uploads| {
         let made =
             make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
-        made.each().try_for_each(|(image, built)| uploads.layout(image, &built.layout))?;
+        for (image, built) in made.each() {
+            image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
+            uploads.layout(image, &built.layout)?;
+        }
         Ok(made)
     })?;
     for (image, built) in made.each() {

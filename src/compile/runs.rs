@@ -65,14 +65,15 @@ fn alike(one: &BuildSettings, other: &BuildSettings) -> bool {
     shared(one) == shared(other)
 }
 
-/// The flags that are added to the user's own for a target: the settings', and a static C runtime for musl
-/// where that is not rustc's default.
+/// The flags that are added to the user's own for a target: the settings', a static C runtime for musl where that is
+/// not rustc's default, and names for this machine's folders.
 pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
     let mut flags = build.rustflags.clone();
     let dynamic = tools.targets.get(&build.triple).is_some_and(|facts| !facts.crt_static);
     if build.triple.contains("-musl") && dynamic && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
+    flags.extend(tools.remap.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     flags
 }
 

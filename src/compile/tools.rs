@@ -30,7 +30,17 @@ pub struct Tools {
     pub zig: Option<String>,
     /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration; none where neither is set.
     pub env_rustflags: Option<Vec<String>>,
+    /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
+    /// no image tells whose machine it came from.
+    pub remap: Vec<(String, String)>,
     pub targets: BTreeMap<String, TargetFacts>,
+}
+
+fn remap(plan: &Plan) -> Vec<(String, String)> {
+    let home = || Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".cargo"));
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
+    let cargo_home = cargo_home.map(|home| (home.display().to_string(), "/cargo".to_owned()));
+    [(plan.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
 }
 
 /// What there is for one target triple.
@@ -71,6 +81,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         rust_version: field("release:"),
         zig: None,
         env_rustflags: env_rustflags(),
+        remap: remap(plan),
         rustc,
         host,
         targets: BTreeMap::new(),

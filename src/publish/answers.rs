@@ -29,11 +29,14 @@ pub fn status_of(error: &OciDistributionError) -> Option<u16> {
 }
 
 pub fn is_transient(error: &OciDistributionError) -> bool {
-    match status_of(error) {
-        Some(code) => code == 429 || code >= 500,
-        None => {
-            matches!(error, OciDistributionError::RequestError(error) if error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout()))
+    match (status_of(error), error) {
+        (Some(code), _) => code == 429 || code >= 500,
+        // A stream that broke off.
+        (None, OciDistributionError::IoError(_)) => true,
+        (None, OciDistributionError::RequestError(error)) => {
+            error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout())
         }
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use futures_util::{Stream, StreamExt, stream};
 use oci_client::RegistryOperation;
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{DigestError, OciDistributionError};
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
@@ -146,7 +146,10 @@ impl Registry {
                 let mut chunks = client.pull_blob_stream(&reference, wanted).await?.stream;
                 let mut size = 0;
                 while let Some(chunk) = chunks.next().await {
-                    let chunk = chunk?;
+                    let chunk = chunk.map_err(|error| match error.downcast::<DigestError>() {
+                        Ok(error) => OciDistributionError::DigestError(error),
+                        Err(error) => OciDistributionError::IoError(error),
+                    })?;
                     size += chunk.len() as u64;
                     // Whoever serves more than was said will not fill the disk.
                     if size > blob.size() {

@@ -17,6 +17,7 @@ mod bad_input;
 mod compile_errors;
 mod config_errors;
 mod e2e;
+mod embedded;
 mod plan;
 mod preflight;
 mod readme;

@@ -98,7 +98,6 @@ fn ctrl_c_while_pushing() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let seen: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Pushing")).collect();
     std::thread::sleep(Duration::from_millis(1500));
-    assert!(!children_in(project.path()).is_empty(), "nothing is pushing: {seen:?}");
     let start = Instant::now();
     run("kill", &["-INT", &child.id().to_string()]);
     let rest: Vec<String> = lines.collect();

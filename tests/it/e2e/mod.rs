@@ -2,6 +2,7 @@
 
 mod bases;
 mod contents;
+mod equality;
 mod failures;
 mod published;
 mod real_input;

@@ -73,15 +73,21 @@ pub fn config(reference: &str, platform: &str) -> Value {
     get(&format!("http://{host}/v2/{name}/blobs/{}", manifest["config"]["digest"].as_str().unwrap()))
 }
 
+/// The bytes of a blob in the repository of a reference.
+pub fn blob(reference: &str, digest: &str) -> Vec<u8> {
+    let (host, name, _) = parts(reference);
+    let url = format!("http://{host}/v2/{name}/blobs/{digest}");
+    let blob = Command::new("curl").args(["-sSL", "--fail", "-u", LOGIN, &url]).output().unwrap();
+    assert!(blob.status.success(), "{url}");
+    blob.stdout
+}
+
 /// The ELF machines of all programs in all layers of a platform, and how many there are.
 pub fn machines(reference: &str, platform: &str) -> (BTreeSet<u16>, usize) {
-    let (host, name, _) = parts(reference);
     let (mut machines, mut count) = (BTreeSet::new(), 0);
     for layer in platform_manifest(reference, platform)["layers"].as_array().unwrap() {
-        let url = format!("http://{host}/v2/{name}/blobs/{}", layer["digest"].as_str().unwrap());
-        let blob = Command::new("curl").args(["-sSL", "--fail", "-u", LOGIN, &url]).output().unwrap();
-        assert!(blob.status.success(), "{url}");
-        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&blob.stdout[..]));
+        let blob = blob(reference, layer["digest"].as_str().unwrap());
+        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&blob[..]));
         for entry in archive.entries().unwrap() {
             let mut head = Vec::new();
             entry.unwrap().take(20).read_to_end(&mut head).unwrap();

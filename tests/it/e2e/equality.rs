@@ -1,0 +1,157 @@
+//! Two engines, one result: the merged root file system and the config are the same from buildx and from the embedded
+//! engine. What may differ: the history's words, `created`, and how the files are spread over layers.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use serde_json::{Value, json};
+
+use super::registry::{blob, config, manifest, platform_manifest};
+use super::{base_image, open_registry, reference};
+use crate::support::Project;
+
+/// Kind, mode, owner, and content or link target, by path.
+type Root = BTreeMap<String, String>;
+
+/// The layers of a platform, laid over each other (image-spec, layer.md).
+fn root(published: &str, platform: &str) -> Root {
+    let mut root = Root::new();
+    for layer in platform_manifest(published, platform)["layers"].as_array().unwrap() {
+        let bytes = blob(published, layer["digest"].as_str().unwrap());
+        let stream: Box<dyn Read> = match layer["mediaType"].as_str().unwrap().ends_with("zstd") {
+            true => Box::new(zstd::Decoder::new(&bytes[..]).unwrap()),
+            false => Box::new(flate2::read::MultiGzDecoder::new(&bytes[..])),
+        };
+        for entry in tar::Archive::new(stream).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            let path = path.trim_start_matches("./").trim_end_matches('/').to_owned();
+            assert!(!path.contains(".wh."), "the test's bases have no whiteouts: {path}");
+            let header = entry.header().clone();
+            let kind = header.entry_type();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            let target = entry.link_name().unwrap().map(|target| target.display().to_string()).unwrap_or_default();
+            let mode = if kind.is_symlink() { 0 } else { header.mode().unwrap() & 0o7777 };
+            let line = format!(
+                "{kind:?} {mode:o} {}:{} {target} {}",
+                header.uid().unwrap(),
+                header.gid().unwrap(),
+                crate::fake_registry::digest(&content),
+            );
+            // A folder that is replaced takes along what it held.
+            if !kind.is_dir() {
+                root.retain(|other, _| !other.starts_with(&format!("{path}/")));
+            }
+            root.insert(path, line);
+        }
+    }
+    root.remove("");
+    root
+}
+
+/// Publishes with both engines and compares every platform.
+#[track_caller]
+fn compare(project: &Project, name: &str, platforms: &[&str]) {
+    let published = ["buildx", "embedded"].map(|engine| {
+        let registry = format!("{}/equality/{name}/{engine}", open_registry());
+        let args = ["publish", "--engine", engine, "--registry", &registry, "--platform", &platforms.join(",")];
+        reference(&project.run(&args).finish().stdout)
+    });
+    let [buildx, embedded] = published.each_ref().map(|published| manifest(published)["annotations"].clone());
+    assert_eq!(buildx, embedded, "{name}");
+    for platform in platforms {
+        let [buildx, embedded] = published.each_ref().map(|published| root(published, platform));
+        for path in buildx.keys().chain(embedded.keys()) {
+            assert_eq!(buildx.get(path), embedded.get(path), "{name} {platform} /{path} (buildx, embedded)");
+        }
+        assert!(buildx.contains_key("usr/local/bin/app"), "{buildx:?}");
+        let [buildx, embedded] = published.each_ref().map(|published| config(published, platform));
+        for key in [
+            "Env",
+            "Entrypoint",
+            "Cmd",
+            "User",
+            "Labels",
+            "ExposedPorts",
+            "Volumes",
+            "WorkingDir",
+            "StopSignal",
+            "Healthcheck",
+        ] {
+            assert_eq!(
+                buildx["config"].get(key),
+                embedded["config"].get(key),
+                "{name} {platform} {key} (buildx, embedded)"
+            );
+        }
+        for key in ["os", "architecture", "variant"] {
+            assert_eq!(buildx.get(key), embedded.get(key), "{name} {platform} {key}");
+        }
+    }
+}
+
+/// Settings that use every key, and files that end up in all kinds of folders.
+fn settings() -> Value {
+    json!({
+        "env": { "A": "1 \"2\" $3", "PATH": "/app:/bin", "LINES": "a\nb" },
+        "labels": { "x.y/z": "v $w" },
+        "expose": [8080, "53/udp"],
+        "volumes": ["/data"],
+        "user": "1000:1000",
+        "workdir": "/root/new/work",
+        "stop-signal": "SIGINT",
+        "cmd": ["a", "$b"],
+        "healthcheck": { "cmd": ["/usr/local/bin/app", "x"], "interval": "1m30s", "timeout": "3s", "start-period": "5s", "retries": 2 },
+        "files": [
+            { "from": "data/one.txt", "to": "/usr/bin/one" },
+            { "from": "data", "to": "/srv/deep/er" },
+            { "from": "data/tool", "to": "/opt/tool" },
+            { "from": "data/one.txt", "to": "/etc/app.conf", "mode": "0600" },
+            { "from": "over", "to": "/var" },
+        ],
+    })
+}
+
+fn project(settings: &Value) -> Project {
+    let project = Project::app()
+        .file("multiarch.toml", &toml::to_string(settings).unwrap())
+        .file("data/one.txt", "1\n")
+        .file("data/sub/two.txt", "2\n")
+        .file("data/tool", "#!/bin/sh\n")
+        .file("over/tmp/inside.txt", "over\n")
+        .file("over/new/x.txt", "x\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(project.path().join("data/tool"), mode).unwrap();
+    project
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn every_built_in_template() {
+    let platforms = ["linux/amd64", "linux/arm64"];
+    let base = base_image("busybox:1", &platforms);
+    compare(&project(&settings()), "scratch", &["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+    for template in ["alpine", "debian", "distroless-static", "distroless-cc"] {
+        let mut settings = settings();
+        settings["template"] = template.into();
+        settings["base"] = base.clone().into();
+        settings["libc"] = "musl".into();
+        compare(&project(&settings), template, &platforms);
+    }
+    compare(&Project::app(), "plain", &platforms);
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn a_template_of_the_users_own() {
+    let base = base_image("busybox:1", &["linux/amd64"]);
+    let template = "FROM {{ base }} AS {{ stage }}\n\
+        ARG TARGETARCH\nARG GREETING=\"hello you\"\nENV GREETING=$GREETING ON=${TARGETARCH} PATH=/opt/bin:$PATH\n\
+        WORKDIR /opt\nCOPY --chown=10:20 --chmod=750 {{ binaries[0].source }} bin/\nWORKDIR sub\n\
+        {% include \"contents\" %}\nUSER nobody\nCMD [\"x\"]\nENTRYPOINT [\"/usr/local/bin/app\"]\n\
+        HEALTHCHECK NONE\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
+    let settings = json!({ "base": base, "template": "my.j2", "files": [{ "from": "data", "to": "/bin/data" }] });
+    let project = project(&settings).file("my.j2", template);
+    compare(&project, "own", &["linux/amd64"]);
+}

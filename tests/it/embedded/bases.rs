@@ -1,0 +1,250 @@
+//! What a registry may serve as a base, and what it may not.
+
+use serde_json::{Value, json};
+
+use super::embedded;
+use crate::base::{BaseStyle, Entry, base_image, tar_of};
+use crate::fake_registry::digest;
+use crate::support::{FakeRegistry, Project};
+
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const STYLE: BaseStyle = BaseStyle { docker: false, index: true, compression: "gzip" };
+
+fn files() -> Vec<u8> {
+    tar_of(&[
+        ("usr/", Entry::Dir(0o755)),
+        ("usr/bin/", Entry::Dir(0o755)),
+        ("bin", Entry::Link("usr/bin")),
+        ("root/", Entry::Dir(0o700)),
+        ("usr/bin/sh", Entry::File(b"#!", 0o755)),
+        ("usr/bin/ash", Entry::HardLink("usr/bin/sh")),
+    ])
+}
+
+/// A project on a base that a registry serves as `base:1`.
+fn on(registry: &FakeRegistry) -> Project {
+    Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
+}
+
+/// Builds, which must fail before anything is compiled, with an exit code and these words; nothing is left in the cache.
+#[track_caller]
+fn refused(registry: &FakeRegistry, code: i32, says: &[&str]) {
+    let project = on(registry);
+    let finished = embedded(&project, &["build"]).fails(code).finish();
+    finished.says(says).says(&["hint: "]).keeps_quiet_about("Compiling");
+    let cached = walk(&project.path().join("cache"));
+    for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(digest(&std::fs::read(path).unwrap()), format!("sha256:{name}"), "a partial entry");
+    }
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+/// Serves a manifest as `base:1`.
+fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
+    registry.manifest("base", "1", media_type, value.to_string().as_bytes());
+}
+
+/// A good base, of which a test then breaks a part.
+fn good() -> (FakeRegistry, Value) {
+    let registry = FakeRegistry::storing();
+    base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
+    let (_, index) = registry.stored_manifest("base", "1").unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap();
+    let (_, manifest) = registry.stored_manifest("base", child).unwrap();
+    (registry, serde_json::from_slice(&manifest).unwrap())
+}
+
+#[test]
+fn a_base_that_is_not_there() {
+    refused(&FakeRegistry::storing(), 7, &["/base:1 does not exist (404 Not Found)"]);
+}
+
+#[test]
+fn a_platform_that_the_base_lacks() {
+    let registry = FakeRegistry::storing();
+    base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
+    refused(&registry, 3, &["/base:1 has no linux/arm64", "it has linux/amd64, linux/arm/v7"]);
+    // A single image of another architecture is no way around that.
+    base_image(&registry, "base", "1", &["linux/amd64"], &files(), BaseStyle { index: false, ..STYLE });
+    refused(&registry, 3, &["/base:1 has no linux/arm64", "it has linux/amd64"]);
+}
+
+#[test]
+fn bytes_that_are_not_those_of_the_digest() {
+    let (_, manifest) = good();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
+    for (part, how) in [(&layer, "other"), (&layer, "short"), (&layer, "long"), (&config, "other")] {
+        let part = part.clone();
+        let registry = FakeRegistry::storing_with(move |request, stored| {
+            let mut bytes = request.path.ends_with(&part).then(|| stored.blob("base", &part))??;
+            match how {
+                "other" => bytes[3] ^= 1,
+                "short" => bytes.truncate(bytes.len() / 2),
+                _ => bytes.extend_from_slice(&[0; 100_000]),
+            }
+            (request.method == "GET").then_some((200, vec![], bytes))
+        });
+        base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
+        refused(&registry, 8, &["hint: what is stored there is damaged"]);
+    }
+}
+
+#[test]
+fn a_manifest_that_is_not_that_of_its_digest() {
+    let registry = FakeRegistry::storing_with(|request, stored| {
+        let digest = request.path.strip_prefix("/v2/base/manifests/sha256:")?;
+        let (media_type, mut bytes) = stored.manifest("base", &format!("sha256:{digest}"))?;
+        bytes.push(b'\n');
+        Some((200, vec![("Content-Type", media_type)], bytes))
+    });
+    base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
+    refused(&registry, 8, &["serves other bytes than those of"]);
+}
+
+#[test]
+fn a_blob_that_breaks_off_is_asked_for_again() {
+    let (_, manifest) = good();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let first = request.path.ends_with(&layer) && tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        first.then(|| (503, vec![], b"busy".to_vec()))
+    });
+    base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
+    // The base is fine then; that it is looked for a second platform ends the run before the compiler.
+    let project = on(&registry).file(
+        "multiarch.toml",
+        &format!(
+            "base = '{}/base:1'\nplatforms = ['linux/arm64']\n[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'",
+            registry.host
+        ),
+    );
+    embedded(&project, &["build"]).fails(3).finish().says(&["Pulling", "/usr/bin/sh is not a folder"]);
+}
+
+#[test]
+fn layers_and_indexes_that_nobody_knows() {
+    let (registry, mut image) = good();
+    image["layers"][0]["mediaType"] = "application/vnd.example.layer+brotli".into();
+    manifest(&registry, OCI_MANIFEST, &image);
+    refused(&registry, 3, &["it has a layer of type application/vnd.example.layer+brotli", "--engine buildx"]);
+
+    image["layers"] = json!([]);
+    manifest(&registry, OCI_MANIFEST, &image);
+    refused(&registry, 8, &["its manifest has 0 layers, and its config 1"]);
+
+    let inner = registry.stored_manifest("base", "1").unwrap().1;
+    let nested = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
+        { "mediaType": OCI_INDEX, "digest": digest(&inner), "size": inner.len(), "platform": { "os": "linux", "architecture": "arm64" } }
+    ] });
+    manifest(&registry, OCI_INDEX, &nested);
+    refused(
+        &registry,
+        3,
+        &[
+            "its entry for linux/arm64 is an index again, not an image",
+            "name the inner one: base = \"",
+            "base:1@sha256:",
+        ],
+    );
+
+    let schema1 = json!({ "schemaVersion": 1, "name": "base", "tag": "1", "architecture": "arm64", "fsLayers": [], "history": [] });
+    manifest(&registry, "application/vnd.docker.distribution.manifest.v1+json", &schema1);
+    refused(&registry, 7, &["/base:1 is a manifest of Docker's schema 1"]);
+}
+
+#[test]
+fn an_index_of_ten_thousand_entries() {
+    let (registry, _) = good();
+    let (_, bytes) = registry.stored_manifest("base", "1").unwrap();
+    let mut index: Value = serde_json::from_slice(&bytes).unwrap();
+    let other = json!({ "mediaType": OCI_MANIFEST, "digest": digest(b"x"), "size": 1, "platform": { "os": "linux", "architecture": "amd64", "variant": "v9" } });
+    let entries = index["manifests"].as_array_mut().unwrap();
+    entries.splice(0..0, std::iter::repeat_n(other, 10_000));
+    manifest(&registry, OCI_INDEX, &index);
+    // It is found among them: what fails is the next thing.
+    let project = on(&registry).file(
+        "multiarch.toml",
+        &format!(
+            "base = '{}/base:1'\nplatforms = ['linux/arm64']\n[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'",
+            registry.host
+        ),
+    );
+    embedded(&project, &["build"]).fails(3).finish().says(&["/usr/bin/sh is not a folder"]);
+}
+
+#[test]
+fn a_base_that_wants_credentials() {
+    let registry = FakeRegistry::refusing(401);
+    refused(&registry, 7, &["wants valid credentials for", "docker login"]);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let (registry, _) = good();
+    let project = on(&registry).file("cache", "a file where the folder should be");
+    embedded(&project, &["build"]).fails(1).finish().says(&["the cache cannot be used", "XDG_CACHE_HOME"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn every_form_of_a_base() {
+    let project = Project::app();
+    for docker in [false, true] {
+        for index in [false, true] {
+            for compression in ["gzip", "zstd", "none"] {
+                let registry = FakeRegistry::storing();
+                let platforms: &[&str] = if index { &["linux/amd64", "linux/arm64"] } else { &["linux/arm64"] };
+                base_image(&registry, "base", "1", platforms, &files(), BaseStyle { docker, index, compression });
+                let base = format!("{}/base:1", registry.host);
+                let host = format!("{}/out", registry.host);
+                let args = ["publish", "--base", &base, "--platform", "linux/arm64", "--registry", &host];
+                embedded(&project, &args).finish().says(&["Published app for 1 platform, verified"]);
+                let (_, index) = registry.stored_manifest("out/app", "latest").unwrap();
+                let index: Value = serde_json::from_slice(&index).unwrap();
+                let child = index["manifests"][0]["digest"].as_str().unwrap();
+                let (_, image) = registry.stored_manifest("out/app", child).unwrap();
+                let image: Value = serde_json::from_slice(&image).unwrap();
+                let suffix = if compression == "none" { String::new() } else { format!("+{compression}") };
+                assert_eq!(image["layers"][0]["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
+                assert_eq!(image["layers"].as_array().unwrap().len(), 2, "the base's and the binary's");
+                let config = image["config"]["digest"].as_str().unwrap();
+                let config: Value = serde_json::from_slice(&registry.stored_blob("out/app", config).unwrap()).unwrap();
+                assert_eq!(config["config"]["Env"], json!(["PATH=/usr/bin:/bin", "BASE=1"]));
+                assert_eq!(config["config"].get("Cmd"), None, "the base's arguments are not for our program");
+                assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
+                assert_eq!(config["history"].as_array().unwrap().len(), 2);
+                // From the very registry that has the base nothing is sent twice.
+                assert_eq!(registry.uploads(), 2, "the config and the binary's layer");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn two_runs_at_once_on_one_cache() {
+    let (registry, _) = good();
+    let cache = Project::empty();
+    let runs: Vec<_> = (0..2)
+        .map(|_| {
+            let base = format!("{}/base:1", registry.host);
+            let cache = cache.path().to_owned();
+            std::thread::spawn(move || {
+                let project = Project::app();
+                let run = embedded(&project, &["build", "--base", &base, "--platform", "linux/arm64"]);
+                run.env("XDG_CACHE_HOME", cache).finish().stdout
+            })
+        })
+        .collect();
+    let digests: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+    assert_eq!(digests[0], digests[1]);
+}

@@ -1,0 +1,141 @@
+//! Layouts and archives for elsewhere, and what is said of the engine.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::embedded;
+use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn outputs_compose_with_a_push() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    let args = [
+        "publish",
+        "--platform",
+        "linux/amd64",
+        "--output",
+        "oci:out",
+        "--output",
+        "oci-archive:out.tar",
+        "--registry",
+    ];
+    let finished = embedded(&project, &[&args[..], &[&registry.host]].concat()).finish();
+    let digest = finished.stdout.trim().rsplit_once('@').unwrap().1.to_owned();
+    let top: Value = serde_json::from_slice(&std::fs::read(project.path().join("out/index.json")).unwrap()).unwrap();
+    assert_eq!(top["manifests"][0]["digest"], digest.as_str());
+    assert_eq!(top["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "1.2.3");
+    let mut archive = tar::Archive::new(std::fs::File::open(project.path().join("out.tar")).unwrap());
+    let names: Vec<String> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    assert!(names.contains(&format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"))), "{names:?}");
+    assert!(names.ends_with(&["index.json".to_owned(), "oci-layout".to_owned()]), "{names:?}");
+    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+
+    // Without a push it is the same digest, and one more image in the same layout.
+    let unpushed = embedded(&project, &["publish", "--push=false", "--platform", "linux/amd64"]).finish();
+    assert_eq!(unpushed.stdout, format!("app:1.2.3@{digest}\n"));
+    let built =
+        embedded(&project, &["build", "--platform", "linux/amd64", "--tag", "two", "--output", "oci:out"]).finish();
+    assert_eq!(built.stdout, format!("app:two@{digest}\n"));
+    let top: Value = serde_json::from_slice(&std::fs::read(project.path().join("out/index.json")).unwrap()).unwrap();
+    assert_eq!(top["manifests"].as_array().unwrap().len(), 2);
+    assert!(project.path().join("target/multiarch/app/oci/index.json").is_file());
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let project = Project::app().file("full/something", "x");
+    for (output, says) in [
+        ("oci:full", "the output full is a folder with something else in it"),
+        ("oci:Cargo.toml", "the output Cargo.toml is a file, and a folder is wanted"),
+        ("oci-archive:full", "the output full is a folder"),
+        ("oci-archive:none/x.tar", "the output none/x.tar is in a folder that is not there"),
+    ] {
+        let finished = embedded(&project, &["build", "--output", output]).fails(3).finish();
+        finished.says(&[says, "hint: "]).keeps_quiet_about("Compiling");
+    }
+    embedded(&project, &["build", "--output", "docker-archive:x"]).fails(2).finish().says(&["oci-archive:FILE"]);
+}
+
+#[test]
+fn loading_needs_somebody_to_load_into() {
+    let none = Fakes::new().real("cargo").real("rustc").real("git");
+    let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_only(&none).fails(6);
+    run.finish().says(&["there is no docker and no podman", "oci-archive:image.tar"]).keeps_quiet_about("Compiling");
+
+    let script = HEALTHY_DOCKER.replacen("in\n", "in\n  \"version \"*) echo linux/s390x ;;\n", 1);
+    let docker = Fakes::new().program("docker", &script);
+    let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_first(&docker).fails(3);
+    run.finish()
+        .says(&["docker runs linux/s390x, and image 'app' is for linux/amd64, linux/arm64", "--platform linux/s390x"])
+        .keeps_quiet_about("Compiling");
+}
+
+#[test]
+fn the_first_line_says_which_engine_and_why() {
+    let registry = FakeRegistry::refusing(403);
+    let args = ["publish", "--registry", &registry.host];
+    let first = |docker: Option<&str>, more: &[&str]| {
+        let fakes = Fakes::new().real("cargo").real("rustc").real("git").real("sh");
+        let fakes = docker.iter().fold(fakes, |fakes, script| fakes.program("docker", script));
+        let finished = Project::app().run(&[&args[..], more].concat()).path_only(&fakes).fails(7).finish();
+        finished.stderr.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"it sleeps\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
+    let classic = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2");
+    for (docker, more, line) in [
+        (None, &[][..], "Using the embedded engine: docker is not installed"),
+        (Some(HEALTHY_DOCKER), &[], "Using docker buildx: Docker is here, with the docker driver"),
+        (Some(HEALTHY_DOCKER), &["--engine", "embedded"], "Using the embedded engine: as asked for"),
+        (Some(&down), &[], "Using the embedded engine: it sleeps"),
+        (Some(&classic), &[], "Using the embedded engine: Docker's classic image store builds one platform only"),
+        (
+            Some(HEALTHY_DOCKER),
+            &["--provenance", "mode=max"],
+            "Using docker buildx: image 'app': the embedded engine has no 'provenance'",
+        ),
+    ] {
+        assert_eq!(first(docker, more), line);
+    }
+}
+
+#[test]
+fn what_needs_buildx_is_refused_by_name() {
+    let template = |lines: &str| {
+        Project::with_config("template = 'my.j2'")
+            .file("my.j2", &format!("FROM {{{{ base }}}} AS {{{{ stage }}}}\n{lines}\n{{% include \"contents\" %}}\n"))
+    };
+    for (project, args, says) in [
+        (template("RUN true"), &[][..], "the embedded engine cannot do RUN of its template"),
+        (template("ADD https://x.example/y /y"), &[], "cannot do ADD of its template"),
+        (template("COPY <<E /x\nhi\nE"), &[], "cannot do the heredoc of its template"),
+        (Project::app(), &["--cache-to", "type=local,dest=c"], "the embedded engine has no 'cache-to'"),
+        (Project::app(), &["--secret", "id=x"], "the embedded engine has no 'secrets'"),
+        (Project::app(), &["--builder", "x"], "the embedded engine has no 'builder'"),
+    ] {
+        let finished = embedded(&project, &[&["build"], args].concat()).fails(3).finish();
+        finished.says(&["image 'app': ", says, "--engine buildx"]).keeps_quiet_about("Compiling");
+    }
+    // Where nothing else will do, a missing Docker is said together with what needs it.
+    let none = Fakes::new().real("cargo").real("rustc").real("git");
+    let run = template("RUN true").run(&["build"]).path_only(&none).fails(6);
+    run.finish().says(&["cannot do RUN of its template: docker is not installed"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn zstd_and_levels() {
+    let project = Project::with_config("platforms = ['linux/amd64']\ncompression = 'zstd'\ncompression-level = 19");
+    embedded(&project, &["build", "--output", "oci:out"]).finish();
+    let types = Command::new("grep")
+        .args(["-rho", "layer.v1.tar+zstd", "out/blobs"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&types.stdout).lines().count(), 2);
+    let wrong = Project::with_config("compression-level = 12");
+    embedded(&wrong, &["build"]).fails(3).finish().says(&["gzip has no compression-level 12", "1 to 9"]);
+}
