@@ -5,7 +5,7 @@
 //! - [`cli`]: what was typed
 //! - [`plan`]: what is wanted, from flags, environment and configuration; pure data from here on
 //! - [`compile`]: binaries, by one cargo process for all target triples
-//! - [`image`]: an OCI layout of them, by `docker buildx`
+//! - [`image`]: an OCI layout of them, by this program itself or by `docker buildx`
 //! - [`verify`]: is it what it says, from the bytes
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs

@@ -225,7 +225,7 @@ fn make(
 
 fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Result<()> {
     let mut images = plan.images.iter().zip(staged);
-    images.try_for_each(|(image, staged)| context::stage_binaries(plan, image, artifacts, &staged.dir))
+    images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
 }
 
 /// Flags, environment and files become the plan; nothing reads them after this.

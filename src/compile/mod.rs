@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 use cargo_metadata::Message;
-use filetime::FileTime;
 
 pub use artifact::{Artifact, Artifacts};
 use runs::{Run, ZigWrapper, ZigWrappers};
@@ -140,7 +139,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
         artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, ui, &mut |build, binary, path| {
-            let artifact = keep(path, &folder.join(&build.triple), binary, plan.source_date_epoch)?;
+            let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
             ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(build)));
             on_artifact(build, binary, &artifact);
@@ -272,8 +271,8 @@ fn failed_crate(line: &str) -> Option<String> {
     Some(rest.split(['`', ' ']).next()?.to_owned())
 }
 
-/// Takes a binary out of cargo's folder, executable and with the plan's time.
-fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary, epoch: u64) -> Result<Artifact> {
+/// Takes a binary out of cargo's folder, executable.
+fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary) -> Result<Artifact> {
     fs_err::create_dir_all(folder)?;
     let path = folder.join(&binary.name);
     if path.exists() {
@@ -281,7 +280,6 @@ fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary, epoch: u64) -> Resu
     }
     fs_err::copy(from, &path)?;
     fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    filetime::set_file_mtime(&path, FileTime::from_unix_time(i64::try_from(epoch)?, 0))?;
     Artifact::read(&path)
 }
 

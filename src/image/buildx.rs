@@ -43,7 +43,7 @@ fn from_context(cmd: Cmd, staged: &Staged) -> Cmd {
 
 /// The call that builds an image into an OCI layout.
 pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    // Folders that COPY makes would carry the time of the build.
+    // All that is new carries SOURCE_DATE_EPOCH, also the folders that COPY makes.
     let mut output =
         format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", staged.dir.join("oci").as_str()));
     let level = image.compression_level.map(|level| format!(",compression-level={level}")).unwrap_or_default();

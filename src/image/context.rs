@@ -1,11 +1,10 @@
 //! The build context: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`,
-//! with fixed modes and times. It stays there to be looked at.
+//! with fixed modes. It stays there to be looked at.
 
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use filetime::FileTime;
 
 use super::dockerfile::{self, Dockerfile};
 use super::layout::link;
@@ -85,12 +84,12 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
     root_files(&dir.join("rootfs"))?;
     write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
-    set_times(&dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))?;
+    set_modes(&dir)?;
     Ok(Staged { dir, dockerfile })
 }
 
 /// Adds the binaries, each checked against its platform.
-pub fn stage_binaries(plan: &Plan, image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
+pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
         for (binary, copied) in platform.binaries.iter().zip(dockerfile::binaries(platform)) {
             let artifact = artifacts
@@ -108,7 +107,7 @@ pub fn stage_binaries(plan: &Plan, image: &Image, artifacts: &Artifacts, dir: &U
             link(&artifact.path, &staged)?;
         }
     }
-    set_times(dir, FileTime::from_unix_time(i64::try_from(plan.source_date_epoch)?, 0))
+    set_modes(dir)
 }
 
 /// A dynamic binary cannot start where there is no dynamic linker.
@@ -186,19 +185,15 @@ fn set_mode(path: &Utf8Path, mode: u32) -> Result<()> {
     Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
 
-/// Gives everything below a folder, and the folder, one time; folders get 0755 whatever the umask, but for `tmp`.
-fn set_times(dir: &Utf8Path, time: FileTime) -> Result<()> {
+/// Folders get 0755 whatever the umask, but for `tmp`. Times stay as they are: BuildKit takes a file of the same size
+/// and time for the one that it has seen, and both engines give the image times of their own.
+fn set_modes(dir: &Utf8Path) -> Result<()> {
     for entry in dir.read_dir_utf8()? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            set_times(entry.path(), time)?;
-        } else {
-            filetime::set_file_mtime(entry.path(), time)?;
+            set_modes(entry.path())?;
         }
     }
     let sticky = fs_err::metadata(dir)?.permissions().mode() & 0o1000 != 0;
-    if !sticky {
-        set_mode(dir, 0o755)?;
-    }
-    Ok(filetime::set_file_mtime(dir, time)?)
+    if sticky { Ok(()) } else { set_mode(dir, 0o755) }
 }

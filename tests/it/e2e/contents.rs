@@ -107,7 +107,7 @@ fn a_workspace_of_three_images() {
     assert_eq!(core["ExposedPorts"], json!({ "9120/tcp": {} }));
     let base_digest = core["Labels"]["org.opencontainers.image.base.digest"].as_str().unwrap();
     assert_eq!(super::registry::digest(&format!("{}/busybox:1", open_registry())).as_deref(), Some(base_digest));
-    finished.says(&["Pinned", "Uploading", "Published core for 2 platforms, verified"]);
+    finished.says(&["Pinned", "Pushing", "Tagging", "Published core for 2 platforms, verified"]);
 }
 
 fn config_of(reference: &str) -> Value {

@@ -14,8 +14,8 @@ use crate::support::{PROGRAM, Project};
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn a_stopped_daemon() {
-    let run =
-        Project::app().run(&["publish", "--registry", "r.example"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let args = ["publish", "--engine", "buildx", "--registry", "r.example"];
+    let run = Project::app().run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     run.fails(6)
         .finish()
         .says(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
@@ -35,7 +35,7 @@ fn no_permission_on_the_socket() {
         .file("bin/cargo", "#!/bin/sh\ncat \"$(dirname \"$0\")/../metadata.json\"\n");
     let script = "chmod -R a+rX . && chmod +x bin/cargo && cp \"$PROGRAM\" bin/program && \
         exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" \
-        bin/program publish --registry r.example";
+        bin/program publish --engine buildx --registry r.example";
     let output = std::process::Command::new("sh")
         .args(["-c", script])
         .env("PROGRAM", PROGRAM)
@@ -53,8 +53,10 @@ fn no_permission_on_the_socket() {
 fn the_classic_image_store() {
     let host = crate::support::service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
     let registry = format!("{}/classic", open_registry());
-    let (mut command, _dirs) =
-        Project::app().run(&["publish", "--registry", &registry]).env("DOCKER_HOST", &host).into_command();
+    let (mut command, _dirs) = Project::app()
+        .run(&["publish", "--engine", "buildx", "--registry", &registry])
+        .env("DOCKER_HOST", &host)
+        .into_command();
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("Creating builder 'multiarch'"), "{stderr}");

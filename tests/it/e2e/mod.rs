@@ -4,6 +4,7 @@ mod bases;
 mod contents;
 mod equality;
 mod failures;
+mod others;
 mod published;
 mod real_input;
 mod registry;

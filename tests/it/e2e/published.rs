@@ -129,3 +129,18 @@ fn build_makes_the_layout_that_publish_pushes() {
     let published = reference(&project.run(&["publish", "--registry", &registry]).finish().stdout);
     assert_eq!(built.split('@').nth(1), published.split('@').nth(1));
 }
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn a_change_that_keeps_every_size() {
+    // BuildKit takes a file of the same size and time for the one that it has seen.
+    let registry = format!("{}/sizes", open_registry());
+    let project = Project::with_config("files = [{ from = 'word', to = '/word' }]\nplatforms = ['linux/amd64']");
+    for word in ["tick", "tock"] {
+        let main = "fn main() { println!(\"WORD {}\", std::fs::read_to_string(\"/word\").unwrap()); }\n";
+        std::fs::write(project.path().join("src/main.rs"), main.replace("WORD", word)).unwrap();
+        std::fs::write(project.path().join("word"), word).unwrap();
+        let published = project.run(&["publish", "--engine", "buildx", "--registry", &registry]).finish();
+        assert_eq!(docker_run("linux/amd64", &reference(&published.stdout), &[]), format!("{word} {word}"));
+    }
+}

@@ -43,8 +43,9 @@ fn digest(folder: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)
         platforms,
     ]);
     command.current_dir(folder).env("XDG_CACHE_HOME", fakes.path().join("cache")).env_remove("SOURCE_DATE_EPOCH");
-    let inherited = ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
-    inherited.iter().for_each(|name| drop(command.env_remove(name)));
+    for inherited in ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(inherited);
+    }
     let output = command.envs(variables.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();

@@ -1,0 +1,235 @@
+//! How long the engines take from compiled binaries to a verified push, and how much memory the embedded one wants:
+//! `scripts/bench engine`. Ratios of medians from one run; cargo is no part of it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark ends by panicking, and prints"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cargo_multiarch::compile::{Artifact, Artifacts};
+use cargo_multiarch::image::base::Pulled;
+use cargo_multiarch::image::{self, Bases, context, embedded};
+use cargo_multiarch::plan::{Package, Plan, Request, Sources, Workspace, resolve};
+use cargo_multiarch::platform::Platform;
+use cargo_multiarch::publish::{self, upload};
+use cargo_multiarch::verify;
+
+const RUNS: usize = 7;
+const FOUR: &str = "linux/amd64,linux/arm64,linux/riscv64,linux/ppc64le";
+const SIX: &str = "linux/amd64,linux/amd64/v2,linux/amd64/v3,linux/arm64,linux/riscv64,linux/ppc64le";
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    match args.iter().position(|arg| arg == "--child") {
+        Some(at) => child(&args[at + 1..]),
+        None => compare(),
+    }
+}
+
+/// One measurement in a process of its own: `FOLDER REGISTRY IMAGES PLATFORMS` → milliseconds and peak RSS in KiB.
+fn child(args: &[String]) {
+    let [folder, registry, images, platforms] = args else { panic!("{args:?}") };
+    let plan = plan(Path::new(folder), registry, images.parse().unwrap(), platforms);
+    let artifacts = artifacts(&plan);
+    let start = Instant::now();
+    publish_embedded(&plan, &artifacts);
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+    println!("{milliseconds} {peak}");
+}
+
+/// What `publish` does between cargo's last word and its own.
+fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
+    let registry = publish::connect(plan).unwrap();
+    let render = |image| image::render(plan, image, &Bases::new()).unwrap();
+    let stage = |image| context::stage(plan, image, render(image)).unwrap();
+    let staged: Vec<_> = plan.images.iter().map(stage).collect();
+    let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
+    let layouts = upload::with_uploads(&registry, |uploads| {
+        let on_layer = |image: &_, layer: &image::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
+        let (_, layouts) = embedded::assemble(&prepared, &on_layer, |on_artifact| {
+            artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
+            let mut images = plan.images.iter().zip(&staged);
+            images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
+        })?;
+        plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
+        Ok(layouts)
+    })
+    .unwrap();
+    let verified: Vec<_> = plan
+        .images
+        .iter()
+        .zip(&layouts)
+        .map(|(image, layout)| verify::layout(image, layout, artifacts).unwrap())
+        .collect();
+    for (image, layout) in plan.images.iter().zip(&layouts) {
+        upload::manifests(layout, &image.repositories[0], &registry).unwrap();
+    }
+    for (image, layout) in plan.images.iter().zip(&layouts) {
+        image.references().for_each(|reference| upload::tag(layout, &reference, &registry).unwrap());
+    }
+    for (image, verified) in plan.images.iter().zip(&verified) {
+        verify::registry(image, &image.repositories[0], &verified.digest, verified, &registry).unwrap();
+    }
+}
+
+fn plan(folder: &Path, registry: &str, images: usize, platforms: &str) -> Plan {
+    let folder = camino::Utf8Path::from_path(folder).unwrap();
+    let package = |number: usize| Package {
+        name: format!("app{number}"),
+        version: semver::Version::new(1, 0, 0),
+        manifest_path: folder.join(format!("app{number}/Cargo.toml")),
+        bins: vec![format!("app{number}")],
+        description: None,
+        license: None,
+        repository: None,
+        homepage: None,
+    };
+    let packages: Vec<Package> = (0..images).map(package).collect();
+    let workspace = Workspace {
+        root: folder.to_owned(),
+        manifest_path: folder.join("Cargo.toml"),
+        target_dir: folder.join("target"),
+        selected: packages.iter().map(|package| package.name.clone()).collect(),
+        packages,
+        narrowed: false,
+    };
+    let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
+    let config = format!("registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']", list.join(","));
+    let sources = Sources { workspace: toml::from_str(&config).unwrap(), ..Sources::default() };
+    resolve(&workspace, &sources, None, &Request::default()).unwrap()
+}
+
+/// The binaries that `binaries` wrote.
+fn artifacts(plan: &Plan) -> Artifacts {
+    let mut artifacts = BTreeMap::new();
+    for platform in plan.images.iter().flat_map(|image| &image.platforms) {
+        for binary in &platform.binaries {
+            let name = format!("{}-{}", binary.name, platform.platform.name().replace('/', "-"));
+            let path = plan.root.join("binaries").join(name);
+            artifacts.insert((platform.build.clone(), binary.clone()), Artifact::read(&path).unwrap());
+        }
+    }
+    artifacts
+}
+
+/// Writes a static executable of a size for every image and platform: a header, and this very program's bytes, each
+/// time a little different so that nothing is found in a cache.
+fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
+    let code = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
+    std::fs::create_dir_all(folder.join("binaries")).unwrap();
+    for platform in platforms.split(',') {
+        let identity = platform.parse::<Platform>().unwrap().elf();
+        let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+        header.resize(16, 0);
+        let halves = |halves: &[u16]| halves.iter().flat_map(|half| half.to_le_bytes()).collect::<Vec<u8>>();
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        header.extend(halves(&[2, identity.machine, 1, 0]));
+        header.extend(words(&[0x40_0078, 64, 0]));
+        header.extend(halves(&[0, 0, 64, 56, 1, 64, 0, 0]));
+        header.extend(halves(&[1, 0, 5, 0]));
+        header.extend(words(&[0, 0x40_0000, 0x40_0000, size as u64, size as u64, 4096]));
+        for image in 0..images {
+            let mut bytes = header.clone();
+            while bytes.len() < size {
+                let room = size - bytes.len();
+                let unlike = format!("{salt} {:?} {image} {platform} {room}", std::time::SystemTime::now());
+                bytes.extend(unlike.bytes().chain(code.iter().copied()).take(room));
+            }
+            std::fs::write(folder.join("binaries").join(format!("app{image}-{}", platform.replace('/', "-"))), bytes)
+                .unwrap();
+        }
+    }
+}
+
+struct Measured {
+    time: Duration,
+    peak: u64,
+}
+
+/// A publish by the embedded engine, in a process of its own.
+fn embedded(folder: &Path, registry: &str, images: usize, platforms: &str) -> Measured {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (time, peak) = text.trim().split_once(' ').unwrap();
+    Measured { time: Duration::from_secs_f64(time.parse::<f64>().unwrap() / 1e3), peak: peak.parse().unwrap() }
+}
+
+/// The same image by `docker buildx build --push`, from the context that the embedded engine has staged.
+fn buildx(folder: &Path, reference: &str) -> Duration {
+    let context = folder.join("target/multiarch/app0");
+    loop {
+        let start = Instant::now();
+        let output = Command::new("docker")
+            .args(["buildx", "build", "--provenance=false", "--push", "--platform", FOUR, "--tag", reference, "--file"])
+            .args([&context.join("Dockerfile"), &context])
+            .env("SOURCE_DATE_EPOCH", "0")
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            return start.elapsed();
+        }
+        // docker-registry at times answers so right after an upload.
+        assert!(words.contains("500 Internal Server Error"), "{words}");
+    }
+}
+
+fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
+    values.sort_by(|one, other| one.partial_cmp(other).unwrap());
+    values[values.len() / 2]
+}
+
+fn compare() {
+    let registry = std::env::var("MULTIARCH_TEST_REGISTRY").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let fresh = |number: usize| format!("{registry}/bench/{}/{number}", std::process::id());
+    const MEGABYTE: usize = 1024 * 1024;
+
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for run in 0..RUNS {
+        binaries(folder, 1, FOUR, 5 * MEGABYTE);
+        let _ = std::fs::remove_dir_all(folder.join("target"));
+        let here = fresh(run);
+        times[0].push(embedded(folder, &here, 1, FOUR).time);
+        times[1].push(embedded(folder, &here, 1, FOUR).time);
+        let reference = format!("{here}/buildx:latest");
+        times[2].push(buildx(folder, &reference));
+        times[3].push(buildx(folder, &reference));
+    }
+    let [cold, unchanged, buildx_cold, buildx_unchanged] = times.map(median);
+    let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
+    println!("four platforms, 5 MB each, to a registry on loopback (medians of {RUNS})");
+    println!("  cold       buildx {buildx_cold:.2?}  embedded {cold:.2?}  ratio 1 : {:.2}", ratio(cold, buildx_cold));
+    println!(
+        "  unchanged  buildx {buildx_unchanged:.2?}  embedded {unchanged:.2?}  ratio 1 : {:.2}",
+        ratio(unchanged, buildx_unchanged)
+    );
+
+    binaries(folder, 1, "linux/amd64", 200 * MEGABYTE);
+    let _ = std::fs::remove_dir_all(folder.join("target"));
+    let big = embedded(folder, &fresh(100), 1, "linux/amd64");
+    println!("one binary of 200 MB: {:.2?}, peak RSS {} MB", big.time, big.peak / 1024);
+
+    println!("50 images for 6 platforms");
+    for (number, size) in [(101, MEGABYTE / 2), (102, MEGABYTE), (103, 2 * MEGABYTE)] {
+        binaries(folder, 50, SIX, size);
+        let _ = std::fs::remove_dir_all(folder.join("target"));
+        let many = embedded(folder, &fresh(number), 50, SIX);
+        println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, many.time, many.peak / 1024);
+    }
+}
