@@ -33,10 +33,10 @@ fn main() {
     }
 }
 
-/// One measurement in a process of its own: `FOLDER REGISTRY IMAGES PLATFORMS` → milliseconds and peak RSS in KiB.
+/// One measurement in a process of its own: `FOLDER REGISTRY IMAGES PLATFORMS COMPRESSION` → milliseconds and peak RSS in KiB.
 fn child(args: &[String]) {
-    let [folder, registry, images, platforms] = args else { panic!("{args:?}") };
-    let plan = plan(Path::new(folder), registry, images.parse().unwrap(), platforms);
+    let [folder, registry, images, platforms, compression] = args else { panic!("{args:?}") };
+    let plan = plan(Path::new(folder), registry, images.parse().unwrap(), platforms, compression);
     let artifacts = artifacts(&plan);
     let start = Instant::now();
     publish_embedded(&plan, &artifacts);
@@ -53,23 +53,19 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
     let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
-    let layouts = upload::with_uploads(&registry, |uploads| {
+    let (layouts, verified) = upload::with_uploads(&registry, |uploads| {
         let on_layer = |image: &_, layer: &image::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
         let (_, layouts) = embedded::assemble(&prepared, &on_layer, |on_artifact| {
             artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
             let mut images = plan.images.iter().zip(&staged);
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
+        let verify = |(image, layout)| verify::layout(image, layout, artifacts);
+        let verified = plan.images.iter().zip(&layouts).map(verify).collect::<Result<Vec<_>, _>>()?;
         plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
-        Ok(layouts)
+        Ok((layouts, verified))
     })
     .unwrap();
-    let verified: Vec<_> = plan
-        .images
-        .iter()
-        .zip(&layouts)
-        .map(|(image, layout)| verify::layout(image, layout, artifacts).unwrap())
-        .collect();
     for (image, layout) in plan.images.iter().zip(&layouts) {
         upload::manifests(layout, &image.repositories[0], &registry).unwrap();
     }
@@ -81,7 +77,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
     }
 }
 
-fn plan(folder: &Path, registry: &str, images: usize, platforms: &str) -> Plan {
+fn plan(folder: &Path, registry: &str, images: usize, platforms: &str, compression: &str) -> Plan {
     let folder = camino::Utf8Path::from_path(folder).unwrap();
     let package = |number: usize| Package {
         name: format!("app{number}"),
@@ -103,7 +99,10 @@ fn plan(folder: &Path, registry: &str, images: usize, platforms: &str) -> Plan {
         narrowed: false,
     };
     let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
-    let config = format!("registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']", list.join(","));
+    let config = format!(
+        "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
+        list.join(",")
+    );
     let sources = Sources { workspace: toml::from_str(&config).unwrap(), ..Sources::default() };
     resolve(&workspace, &sources, None, &Request::default()).unwrap()
 }
@@ -157,9 +156,9 @@ struct Measured {
 }
 
 /// A publish by the embedded engine, in a process of its own.
-fn embedded(folder: &Path, registry: &str, images: usize, platforms: &str) -> Measured {
+fn embedded(folder: &Path, registry: &str, images: usize, platforms: &str, compression: &str) -> Measured {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms])
+        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms, compression])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -200,18 +199,19 @@ fn compare() {
     let fresh = |number: usize| format!("{registry}/bench/{}/{number}", std::process::id());
     const MEGABYTE: usize = 1024 * 1024;
 
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; 5] = Default::default();
     for run in 0..RUNS {
         binaries(folder, 1, FOUR, 5 * MEGABYTE);
         let _ = std::fs::remove_dir_all(folder.join("target"));
         let here = fresh(run);
-        times[0].push(embedded(folder, &here, 1, FOUR).time);
-        times[1].push(embedded(folder, &here, 1, FOUR).time);
+        times[0].push(embedded(folder, &here, 1, FOUR, "gzip").time);
+        times[1].push(embedded(folder, &here, 1, FOUR, "gzip").time);
+        times[2].push(embedded(folder, &format!("{here}/zstd"), 1, FOUR, "zstd").time);
         let reference = format!("{here}/buildx:latest");
-        times[2].push(buildx(folder, &reference));
         times[3].push(buildx(folder, &reference));
+        times[4].push(buildx(folder, &reference));
     }
-    let [cold, unchanged, buildx_cold, buildx_unchanged] = times.map(median);
+    let [cold, unchanged, zstd, buildx_cold, buildx_unchanged] = times.map(median);
     let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
     println!("four platforms, 5 MB each, to a registry on loopback (medians of {RUNS})");
     println!("  cold       buildx {buildx_cold:.2?}  embedded {cold:.2?}  ratio 1 : {:.2}", ratio(cold, buildx_cold));
@@ -220,16 +220,21 @@ fn compare() {
         ratio(unchanged, buildx_unchanged)
     );
 
+    println!(
+        "  cold       buildx {buildx_cold:.2?}  embedded {zstd:.2?} with zstd  ratio 1 : {:.2}",
+        ratio(zstd, buildx_cold)
+    );
+
     binaries(folder, 1, "linux/amd64", 200 * MEGABYTE);
     let _ = std::fs::remove_dir_all(folder.join("target"));
-    let big = embedded(folder, &fresh(100), 1, "linux/amd64");
+    let big = embedded(folder, &fresh(100), 1, "linux/amd64", "gzip");
     println!("one binary of 200 MB: {:.2?}, peak RSS {} MB", big.time, big.peak / 1024);
 
     println!("50 images for 6 platforms");
     for (number, size) in [(101, MEGABYTE / 2), (102, MEGABYTE), (103, 2 * MEGABYTE)] {
         binaries(folder, 50, SIX, size);
         let _ = std::fs::remove_dir_all(folder.join("target"));
-        let many = embedded(folder, &fresh(number), 50, SIX);
+        let many = embedded(folder, &fresh(number), 50, SIX, "gzip");
         println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, many.time, many.peak / 1024);
     }
 }

@@ -30,6 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct Registry {
     runtime: tokio::runtime::Runtime,
     client: OnceLock<Client>,
+    /// Held while the client is made, which takes a while: it reads all CA certificates.
+    making: Mutex<()>,
     plain_http: BTreeSet<String>,
     /// By host.
     credentials: Mutex<BTreeMap<String, Credentials>>,
@@ -49,6 +51,7 @@ impl Registry {
         Ok(Registry {
             runtime,
             client: OnceLock::new(),
+            making: Mutex::default(),
             plain_http,
             credentials: Mutex::default(),
             access: Mutex::default(),
@@ -121,6 +124,7 @@ impl Registry {
 
     /// Made when it is needed: a build without a base asks no registry, and may have no CA certificates.
     fn client(&self) -> Result<&Client, Failure> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = self.client.get() {
             return Ok(client);
         }

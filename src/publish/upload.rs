@@ -150,13 +150,12 @@ fn host_of(repository: &str) -> String {
 
 /// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
 pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
-    let put = |entry: &Descriptor| -> Result<()> {
-        let reference = format!("{repository}@{}", entry.digest());
-        match registry.digest(&reference)? {
-            Some(_) => Ok(()),
-            None => registry.put_manifest(&reference, &layout.read(entry)?, entry),
-        }
-    };
+    let reference = |entry: &Descriptor| format!("{repository}@{}", entry.digest());
+    // A registry takes an index only when it has what the index lists.
+    if registry.digest(&reference(&layout.descriptor))?.is_some() {
+        return Ok(());
+    }
+    let put = |entry: &Descriptor| registry.put_manifest(&reference(entry), &layout.read(entry)?, entry);
     let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&entries, |entry| put(entry))?;
     put(&layout.descriptor)

@@ -3,7 +3,7 @@
 
 mod rootfs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageConfiguration};
@@ -13,6 +13,7 @@ use crate::error::{Class, Failure};
 use crate::image::layout::{Layout, is_attestation, name, platform_name};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
+use crate::publish::parallel;
 use crate::publish::registry::Registry;
 
 /// An image whose bytes were checked: the digest of each platform's manifest.
@@ -26,15 +27,16 @@ pub struct Verified {
 /// Checks a layout against the plan: every platform once, the config's platform, and each binary's very bytes.
 pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<Verified> {
     let entries = entries(image, layout.index.manifests())?;
-    let mut platforms = BTreeMap::new();
-    for (platform, entry) in image.platforms.iter().zip(entries) {
+    let platforms: Vec<(&ImagePlatform, &Descriptor)> = image.platforms.iter().zip(entries).collect();
+    let digests = parallel(&platforms, |(platform, entry)| {
         let (manifest, config) = layout.manifest(entry)?;
         check_config(image, platform.platform, &config)?;
         let paths: Vec<String> = platform.binaries.iter().map(crate::plan::Binary::path).collect();
         let files = rootfs::find(layout, &manifest, &paths)?;
         check_binaries(image, platform, &files, artifacts)?;
-        platforms.insert(platform.platform, entry.digest().to_string());
-    }
+        Ok((platform.platform, entry.digest().to_string()))
+    })?;
+    let platforms = digests.into_iter().collect();
     Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms })
 }
 
@@ -47,30 +49,28 @@ pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified,
         );
     }
     let index = index.index()?;
-    for (platform, entry) in image.platforms.iter().zip(entries(image, index.manifests())?) {
+    let entries = entries(image, index.manifests())?;
+    let platforms: Vec<(Platform, &Descriptor)> =
+        image.platforms.iter().map(|platform| platform.platform).zip(entries).collect();
+    let layers = parallel(&platforms, |(platform, entry)| {
         let digest = entry.digest().to_string();
-        let expected = built.platforms.get(&platform.platform);
+        let expected = built.platforms.get(platform);
         if expected != Some(&digest) {
             let expected = expected.map_or("nothing", String::as_str);
-            return Err(wrong(
-                image,
-                format!("{repository} serves {digest} for {}, and {expected} was built", platform.platform),
-            )
-            .into());
+            let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
+            return Err(wrong(image, what).into());
         }
         let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
-        check_config(image, platform.platform, &registry.config(repository, &manifest)?)?;
-        for layer in manifest.layers() {
-            if !registry.has_blob(repository, layer.digest().as_ref())? {
-                return Err(wrong(
-                    image,
-                    format!("{repository} does not have layer {} of {}", layer.digest(), platform.platform),
-                )
-                .hint("the registry took it and did not keep it: tell whoever runs it")
-                .into());
-            }
-        }
-    }
+        check_config(image, *platform, &registry.config(repository, &manifest)?)?;
+        Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
+    })?;
+    let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+    parallel(&layers, |layer| match registry.has_blob(repository, layer)? {
+        true => Ok(()),
+        false => Err(wrong(image, format!("{repository} does not have layer {layer}"))
+            .hint("the registry took it and did not keep it: tell whoever runs it")
+            .into()),
+    })?;
     for tag in &image.tags {
         let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
         if served != pushed {
