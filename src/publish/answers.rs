@@ -57,8 +57,15 @@ pub fn explain(error: &OciDistributionError, reference: &str) -> Failure {
             // A registry may send its clients elsewhere, such as for their token.
             let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
             let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
-            return failure(format!("registry {host} cannot be reached{at}: {}", innermost(error)))
-                .hint(format!("is the name right, and does it run? `{}`", curl(&host)));
+            let words = innermost(error);
+            let failure = failure(format!("registry {host} cannot be reached{at}: {words}"));
+            return if words.contains("certificate") {
+                failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
+            } else if words.contains("invalidcontenttype") {
+                failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
+            } else {
+                failure.hint(format!("is the name right, and does it run? `{}`", curl(&host)))
+            };
         }
     }
     if let OciDistributionError::DigestError(error) = error {

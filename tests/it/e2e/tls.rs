@@ -1,0 +1,89 @@
+//! Registries that are not on loopback: HTTPS with a CA of one's own, and plain HTTP.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::run;
+use crate::support::Project;
+
+/// A registry on this machine's own address; gone when dropped.
+struct Registry {
+    child: Child,
+    host: String,
+    folder: Project,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Registry {
+    fn start(tls: bool) -> Registry {
+        // No packet is sent: the kernel only says from which address one would go.
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect("192.0.2.1:9").expect("this machine has an address besides loopback");
+        let address = socket.local_addr().unwrap().ip();
+        let port = std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        let host = format!("{address}:{port}");
+        let folder = Project::empty();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut config = format!(
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp:\n  addr: \"{host}\"\n",
+            path("storage")
+        );
+        if tls {
+            let name = format!("subjectAltName=IP:{address}");
+            let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+            let ca = ["-subj", "/CN=the CA", "-keyout", &path("ca.key"), "-out", &path("ca.pem")];
+            run("openssl", &[&new[..], &ca].concat());
+            let (key, certificate) = (path("key.pem"), path("cert.pem"));
+            let signed = ["-CA", &path("ca.pem"), "-CAkey", &path("ca.key"), "-keyout", &key, "-out", &certificate];
+            let subject = ["-subj", "/CN=test", "-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"];
+            run("openssl", &[&new[..], &signed, &subject].concat());
+            config.push_str(&format!("  tls: {{ certificate: {certificate}, key: {key} }}\n"));
+        }
+        let folder = folder.file("config.yml", &config);
+        let child = Command::new("docker-registry")
+            .args(["serve", folder.path().join("config.yml").to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let registry = Registry { child, host, folder };
+        let start = Instant::now();
+        while std::net::TcpStream::connect(&registry.host).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        registry
+    }
+}
+
+const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux/amd64"];
+
+#[test]
+#[ignore = "needs a registry: scripts/test runs it"]
+fn a_ca_of_ones_own() {
+    let registry = Registry::start(true);
+    let args = [&ARGS[..], &["--registry", &registry.host]].concat();
+    let refused = Project::app().run(&args).fails(7).finish();
+    refused.says(&["cannot be reached: ", "certificate", "SSL_CERT_FILE="]).keeps_quiet_about("Compiling");
+    let finished = Project::app().run(&args).env("SSL_CERT_FILE", registry.folder.path().join("ca.pem")).finish();
+    finished.says(&["Published app for 1 platform, verified"]);
+}
+
+#[test]
+#[ignore = "needs a registry: scripts/test runs it"]
+fn plain_http() {
+    let registry = Registry::start(false);
+    let args = [&ARGS[..], &["--registry", &registry.host]].concat();
+    let hint = format!("--insecure-registry {}", registry.host);
+    Project::app().run(&args).fails(7).finish().says(&[&hint]).keeps_quiet_about("Compiling");
+    let finished = Project::app().run(&[&args[..], &["--insecure-registry", &registry.host]].concat()).finish();
+    finished.says(&["Published app for 1 platform, verified"]);
+    let configured = Project::with_config(&format!("insecure-registries = ['{}']", registry.host));
+    configured.run(&args).finish().says(&["Published app for 1 platform, verified"]);
+}
