@@ -83,7 +83,11 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     for (image, layout) in images {
         for name in blobs(layout)? {
-            layout::link(&layout.dir.join("blobs/sha256").join(&name), &dir.join("blobs/sha256").join(&name))?;
+            // No link: what is done to the output must not reach what later builds use.
+            let to = dir.join("blobs/sha256").join(&name);
+            if !to.exists() {
+                fs_err::copy(layout.dir.join("blobs/sha256").join(&name), to)?;
+            }
         }
         let new = entry(image, layout, images.len())?;
         entries.retain(|old| old["annotations"][REF_NAME] != new["annotations"][REF_NAME]);

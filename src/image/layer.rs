@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::tree::Attributes;
-use crate::compile::artifact::hex;
+use crate::compile::artifact::{hash, hex};
 use crate::plan::Compression;
 
 /// By path from the root, without a leading slash: folders come before what they hold.
@@ -83,7 +83,11 @@ impl Store {
         let note = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
         let known = fs_err::read(&note).ok().and_then(|text| serde_json::from_slice::<Known>(&text).ok());
-        let known = match known.filter(|known| fs_err::metadata(&blob).is_ok_and(|blob| blob.len() == known.size)) {
+        let intact = |known: &Known| {
+            let found = fs_err::File::open(&blob).and_then(hash);
+            found.is_ok_and(|(sha256, _)| known.digest == format!("sha256:{sha256}"))
+        };
+        let known = match known.filter(intact) {
             Some(known) => known,
             None => {
                 fs_err::create_dir_all(&self.dir)?;

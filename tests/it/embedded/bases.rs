@@ -248,3 +248,46 @@ fn two_runs_at_once_on_one_cache() {
     let digests: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
     assert_eq!(digests[0], digests[1]);
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn what_is_damaged_in_a_cache_is_made_anew() {
+    let (registry, manifest) = good();
+    let project = on(&registry);
+    let first = embedded(&project, &["build"]).finish().stdout;
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let cached = project.path().join("cache/cargo-multiarch/blobs/sha256").join(&layer);
+    let made = walk(&project.path().join("target/multiarch/+layers"));
+    let made = made.iter().filter(|path| path.extension().is_some_and(|it| it == "blob"));
+    for path in made.chain([&cached]) {
+        let mut bytes = std::fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(embedded(&project, &["build"]).finish().stdout, first);
+    assert_eq!(digest(&std::fs::read(cached).unwrap()), format!("sha256:{layer}"));
+}
+
+#[test]
+#[ignore = "mounts a small file system: scripts/test runs it"]
+fn a_full_disk() {
+    let registry = FakeRegistry::storing();
+    // Noise does not compress.
+    let mut noise = vec![0; 400_000];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut noise).unwrap();
+    base_image(&registry, "base", "1", &["linux/arm64"], &tar_of(&[("noise", Entry::File(&noise, 0o644))]), STYLE);
+    let project = on(&registry);
+    let cache = project.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let status = std::process::Command::new(program).args(args).arg(&cache).status().unwrap();
+        assert!(status.success(), "{program} {args:?}");
+    };
+    run("mount", &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]);
+    let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
+    let left = walk(&cache);
+    run("umount", &[]);
+    finished.unwrap().says(&["cannot be written", "No space left on device", "df -h", "XDG_CACHE_HOME"]);
+    assert!(left.len() <= 1, "only the config was whole: {left:?}");
+}
