@@ -105,12 +105,17 @@ impl Store {
     /// Forgets what was of no use for a month.
     pub fn prune(&self) -> Result<()> {
         let month = std::time::Duration::from_secs(30 * 24 * 3600);
-        for entry in self.dir.read_dir_utf8().into_iter().flatten() {
-            let path = entry?.into_path();
-            let age = fs_err::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
-            if path.extension() == Some("json") && age > month {
-                fs_err::remove_file(path.with_extension("blob"))?;
-                fs_err::remove_file(&path)?;
+        let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
+        for note in files.filter(|path| path.extension() == Some("json")) {
+            let used = fs_err::metadata(&note).and_then(|metadata| metadata.modified());
+            if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > month)) {
+                for path in [note.clone(), note.with_extension("blob")] {
+                    match fs_err::remove_file(path) {
+                        // Another run was faster.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        other => other?,
+                    }
+                }
             }
         }
         Ok(())
@@ -219,4 +224,66 @@ pub fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Opti
         Some("tar") => Some(Box::new(blob)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(dir: &Utf8Path) -> Entries {
+        let path = dir.join("file");
+        fs_err::write(&path, "content").unwrap();
+        let attributes = Attributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
+        let (sha256, size) = hash("content".as_bytes()).unwrap();
+        let long = format!("tmp/{}", "long".repeat(60));
+        BTreeMap::from([
+            ("tmp".to_owned(), Entry { attributes, file: None }),
+            (long, Entry { attributes, file: Some(File { path, size, sha256 }) }),
+        ])
+    }
+
+    #[test]
+    fn the_same_entries_give_the_same_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let entries = entries(dir);
+        for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
+            let made = Store::new(dir.join("a")).layer(&entries, compression, None).unwrap();
+            assert_eq!(
+                made,
+                Layer {
+                    path: made.path.clone(),
+                    ..Store::new(dir.join("b")).layer(&entries, compression, None).unwrap()
+                }
+            );
+            let media_type = made.descriptor.media_type().to_string();
+            assert!(media_type.ends_with(suffix), "{media_type}");
+            let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
+            let (diff_id, _) = hash(stream).unwrap();
+            assert_eq!(made.diff_id, format!("sha256:{diff_id}"));
+            let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
+            let mut archive = tar::Archive::new(stream);
+            let found = archive.entries().unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                let header = entry.header();
+                (entry.path_bytes().len(), header.mode().unwrap(), header.uid().unwrap(), header.mtime().unwrap())
+            });
+            assert_eq!(found.collect::<Vec<_>>(), [(4, 0o1777, 3_000_000, 7), (244, 0o1777, 3_000_000, 7)]);
+        }
+        assert!(decompress(&b""[..], "application/vnd.example+gzip").unwrap().is_none());
+    }
+
+    #[test]
+    fn old_layers_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let store = Store::new(dir.join("store"));
+        let layer = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
+        store.prune().unwrap();
+        assert!(layer.path.exists());
+        let long_ago = filetime::FileTime::from_unix_time(1, 0);
+        filetime::set_file_mtime(layer.path.with_extension("json"), long_ago).unwrap();
+        store.prune().unwrap();
+        assert!(!layer.path.exists());
+    }
 }

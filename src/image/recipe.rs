@@ -181,3 +181,95 @@ impl Placer<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: u64 = 7;
+
+    fn dir(mode: u32) -> Node {
+        Node::Dir(Attributes { mode, uid: 1, gid: 1, mtime: 1 })
+    }
+
+    fn copy(sources: &[&str], target: &str) -> Copy {
+        let sources = sources.iter().map(|source| (*source).to_owned()).collect();
+        Copy { sources, target: target.to_owned(), mode: None, owner: (0, 0), text: format!("COPY {target}") }
+    }
+
+    /// The layers of some copies from a context with `one.txt` and `data/sub/two.txt`, on a base with `/usr/bin`, a
+    /// link `/bin` to it, `/root` for root alone and a file `/etc`. Binaries begin with `bin-`.
+    fn made(copies: &[Copy]) -> Result<Vec<Vec<String>>> {
+        let context = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(context.path()).unwrap();
+        fs_err::create_dir_all(root.join("data/sub")).unwrap();
+        fs_err::set_permissions(root.join("data/sub"), std::fs::Permissions::from_mode(0o750)).unwrap();
+        for (file, mode) in [("one.txt", 0o644), ("data/sub/two.txt", 0o600)] {
+            fs_err::write(root.join(file), "x").unwrap();
+            fs_err::set_permissions(root.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let mut tree = Tree::default();
+        for (path, node) in [
+            ("usr", dir(0o755)),
+            ("usr/bin", dir(0o755)),
+            ("bin", Node::Link("usr/bin".to_owned())),
+            ("root", dir(0o700)),
+            ("etc", Node::Other),
+        ] {
+            tree.insert(path, node);
+        }
+        let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
+        let line = |(path, entry): (&String, &Entry)| {
+            let Attributes { mode, uid, mtime, .. } = entry.attributes;
+            format!("{path}{} {mode:o} {uid} {mtime}", if entry.file.is_some() { "" } else { "/" })
+        };
+        Ok(layers.iter().map(|layer| layer.entries.iter().map(line).collect()).collect())
+    }
+
+    #[test]
+    fn files_go_where_links_lead_and_folders_stay_as_they_are() {
+        for (source, target, entries) in [
+            ("one.txt", "/bin/x", &["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/x 644 0 7"][..]),
+            ("one.txt", "/bin", &["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/one.txt 644 0 7"]),
+            ("one.txt", "/root/new/", &["root/ 700 1 1", "root/new/ 755 0 7", "root/new/one.txt 644 0 7"]),
+            ("data", "/root", &["root/ 700 1 1", "root/sub/ 750 0 7", "root/sub/two.txt 600 0 7"]),
+            ("data/", "/d", &["d/ 755 0 7", "d/sub/ 750 0 7", "d/sub/two.txt 600 0 7"]),
+            ("one.txt", "/", &["one.txt 644 0 7"]),
+        ] {
+            let layers = made(&[copy(&[source], target)]).unwrap();
+            // The umask decides the mode of the context's folder `data`, which is no part of this.
+            let found: Vec<&String> = layers[0].iter().filter(|line| *line != "root/ 755 0 7").collect();
+            assert_eq!(found, entries, "{source} to {target}");
+        }
+    }
+
+    #[test]
+    fn each_binary_is_a_layer_and_what_is_between_is_one() {
+        let workdir = Copy { sources: Vec::new(), ..copy(&[], "/usr/bin/") };
+        let copies = [
+            copy(&["one.txt"], "/a"),
+            copy(&["one.txt"], "/b"),
+            workdir.clone(),
+            copy(&["bin-x"], "/bin/x"),
+            copy(&["bin-y"], "/y"),
+            workdir,
+        ];
+        let layers = made(&copies).unwrap();
+        assert_eq!(layers[0], ["a 644 0 7", "b 644 0 7"]);
+        assert_eq!(layers[1], ["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/x 755 0 7"]);
+        assert_eq!(layers[2], ["y 755 0 7"], "and a folder that is there needs no layer");
+        assert_eq!(layers.len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_copied() {
+        for (copy, says) in [
+            (copy(&["none"], "/x"), "copies 'none', which is not in the build context"),
+            (copy(&["one.txt"], "/etc/x"), "/etc is not a folder"),
+            (copy(&["one.txt", "bin-x"], "/x/"), "copies several binaries"),
+        ] {
+            let error = made(&[copy]).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}
