@@ -20,6 +20,7 @@ use super::recipe::{LayerRecipe, layers};
 use super::script;
 use super::tree::Tree;
 use crate::compile::Artifact;
+use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Image, Plan};
 use crate::platform::Platform;
 
@@ -55,6 +56,18 @@ pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<
             let base = bases.get(&(platform.base.clone(), platform.platform)).cloned();
             let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
             let stage = format!("platform-{}", platform.platform.stage_suffix());
+            if config.as_ref().and_then(|config| config.get("OnBuild")?.as_array()).is_some_and(|list| !list.is_empty())
+            {
+                return Err(Failure::new(
+                    Class::Config,
+                    format!(
+                        "image '{}': the embedded engine cannot do ONBUILD of its base {}",
+                        image.name, platform.base
+                    ),
+                )
+                .hint("take the other engine: `--engine buildx`")
+                .into());
+            }
             let dockerfile = &staged.dockerfile;
             let script = script::read(
                 &image.name,

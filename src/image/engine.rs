@@ -6,7 +6,7 @@ use super::builder::{self, Builder};
 use super::dockerfile::Dockerfile;
 use super::script;
 use crate::error::{Class, Failure};
-use crate::plan::{EngineChoice, Image, Plan};
+use crate::plan::{EngineChoice, Image, ImagePlatform, Plan};
 use crate::ui::Ui;
 
 /// What makes the images. Both make the same from one Dockerfile.
@@ -64,5 +64,7 @@ fn check(plan: &Plan, image: &Image, dockerfile: &Dockerfile) -> Result<(), Fail
         return Err(Failure::new(Class::Config, format!("image '{}': the embedded engine has no '{key}'", image.name))
             .hint("take the key out, or take the other engine: `--engine buildx`"));
     }
-    script::check(&image.name, &dockerfile.text)
+    let stage = |platform: &ImagePlatform| format!("platform-{}", platform.platform.stage_suffix());
+    let bases: Vec<_> = image.platforms.iter().map(|platform| (stage(platform), platform.base.as_str())).collect();
+    script::check(&image.name, &dockerfile.text, &bases)
 }

@@ -35,47 +35,49 @@ pub struct Script {
     pub config: Value,
 }
 
-/// Fails, naming it, for what only a builder can do.
-pub fn check(image: &str, text: &str) -> Result<(), Failure> {
-    let wrong = |what: String| {
-        Failure::new(Class::Config, format!("image '{image}': the embedded engine cannot do {what} of its template"))
-            .hint("take the other engine: `--engine buildx`")
-    };
+/// Fails, naming it, for what only a builder can do. `bases` has each stage's name and the base that the plan has for it.
+pub fn check(image: &str, text: &str, bases: &[(String, &str)]) -> Result<(), Failure> {
     let dockerfile = parse(image, text)?;
-    for stage in dockerfile.stages() {
+    let what = dockerfile.stages().find_map(|stage| {
         let from = &stage.from.image.value;
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.as_ref()).unwrap_or_default();
-        if dockerfile.stage(from).is_some() || (!name.starts_with("platform-") && !from.contains("${TARGETOS}")) {
-            return Err(wrong(format!("the stage '{name}'")));
+        let last = from.contains("${TARGETOS}");
+        match bases.iter().find(|(of, _)| of == name) {
+            _ if !stage.from.options.is_empty() => Some("FROM with an option".to_owned()),
+            None if !last => Some(format!("the stage '{name}'")),
+            Some((_, base)) if base != from => Some(format!("FROM {from}, which is not its base {base},")),
+            _ => stage.instructions.iter().find_map(beyond),
         }
-        for instruction in stage.instructions {
-            let heredoc = |sources: &[Source<'_>]| sources.iter().any(|source| matches!(source, Source::HereDoc(_)));
-            let wildcard = |sources: &[Source<'_>]| {
-                sources
-                    .iter()
-                    .any(|source| matches!(source, Source::Path(path) if path.value.contains(['*', '?', '['])))
-            };
-            let what = match instruction {
-                Instruction::Run(_) => "RUN",
-                Instruction::Add(_) => "ADD",
-                Instruction::Onbuild(_) => "ONBUILD",
-                Instruction::Copy(copy) if heredoc(&copy.src) => "the heredoc",
-                Instruction::Copy(copy) if wildcard(&copy.src) => "the wildcard",
-                Instruction::Copy(copy) => match copy
-                    .options
-                    .iter()
-                    .map(|flag| flag.name.value.as_ref())
-                    .find(|name| !matches!(*name, "chmod" | "chown" | "link"))
-                {
-                    Some(flag) => return Err(wrong(format!("COPY --{flag}"))),
-                    None => continue,
-                },
-                _ => continue,
-            };
-            return Err(wrong(what.to_owned()));
-        }
+    });
+    let what = what.or_else(|| dockerfile.parser_directives.escape.as_ref().map(|_| "the escape directive".to_owned()));
+    match what {
+        None => Ok(()),
+        Some(what) => Err(Failure::new(
+            Class::Config,
+            format!("image '{image}': the embedded engine cannot do {what} of its template"),
+        )
+        .hint("take the other engine: `--engine buildx`")),
     }
-    Ok(())
+}
+
+/// The name of an instruction that needs a builder.
+fn beyond(instruction: &Instruction<'_>) -> Option<String> {
+    let copy = match instruction {
+        Instruction::Run(_) => return Some("RUN".to_owned()),
+        Instruction::Add(_) => return Some("ADD".to_owned()),
+        Instruction::Onbuild(_) => return Some("ONBUILD".to_owned()),
+        Instruction::Copy(copy) => copy,
+        _ => return None,
+    };
+    let source = copy.src.iter().find_map(|source| match source {
+        Source::HereDoc(_) => Some("the heredoc".to_owned()),
+        Source::Path(path) if path.value.contains(['*', '?', '[']) => Some("the wildcard".to_owned()),
+        _ => None,
+    });
+    let mut flags = copy.options.iter().map(|flag| flag.name.value.as_ref());
+    source.or_else(|| {
+        flags.find(|name| !matches!(*name, "chmod" | "chown" | "link")).map(|flag| format!("COPY --{flag}"))
+    })
 }
 
 fn parse<'a>(image: &str, text: &'a str) -> Result<Dockerfile<'a>, Failure> {
@@ -351,24 +353,31 @@ mod tests {
 
     #[test]
     fn what_needs_a_builder_is_named() {
-        for (lines, what) in [
-            ("RUN true", "RUN"),
-            ("ADD https://x.example/a /a", "ADD"),
-            ("ONBUILD COPY a b", "ONBUILD"),
-            ("COPY <<EOF /a\nhi\nEOF", "the heredoc"),
-            ("COPY a* /a", "the wildcard"),
-            ("COPY --from=other a /a", "COPY --from"),
-            ("COPY a /a\nFROM y AS tools", "the stage 'tools'"),
+        let bases = [("platform-a".to_owned(), "x")];
+        let check = |first: &str, lines: &str| {
+            check("app", &format!("{first}\n{lines}\nFROM platform-${{TARGETOS}}\n"), &bases)
+        };
+        let from = "FROM x AS platform-a";
+        for (first, lines, what) in [
+            (from, "RUN true", "RUN"),
+            (from, "ADD https://x.example/a /a", "ADD"),
+            (from, "ONBUILD COPY a b", "ONBUILD"),
+            (from, "COPY <<EOF /a\nhi\nEOF", "the heredoc"),
+            (from, "COPY a* /a", "the wildcard"),
+            (from, "COPY --from=other a /a", "COPY --from"),
+            (from, "COPY a /a\nFROM y AS tools", "the stage 'tools'"),
+            ("FROM y AS platform-a", "", "FROM y, which is not its base x,"),
+            ("FROM --platform=linux/amd64 x AS platform-a", "", "FROM with an option"),
+            ("# escape=`\nFROM x AS platform-a", "", "the escape directive"),
         ] {
-            let text = format!("FROM x AS platform-a\n{lines}\nFROM platform-${{TARGETOS}}\n");
-            let failure = check("app", &text).unwrap_err();
+            let message = check(first, lines).unwrap_err().to_string();
             assert_eq!(
-                failure.to_string(),
+                message,
                 format!("image 'app': the embedded engine cannot do {what} of its template"),
-                "{lines}"
+                "{first} {lines}"
             );
         }
-        assert!(check("app", "FROM x AS platform-a\nCOPY a /a\nFROM platform-${TARGETOS}\n").is_ok());
+        assert!(check(from, "COPY --chown=1 a /a").is_ok());
     }
 
     #[test]

@@ -139,3 +139,14 @@ fn zstd_and_levels() {
     let wrong = Project::with_config("compression-level = 12");
     embedded(&wrong, &["build"]).fails(3).finish().says(&["gzip has no compression-level 12", "1 to 9"]);
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn nothing_but_rust_is_needed() {
+    let registry = FakeRegistry::storing();
+    let only = Fakes::new().real("cargo").real("rustc");
+    let run = Project::app().run(&["publish", "--platform", "linux/amd64,linux/arm64", "--registry", &registry.host]);
+    let finished = run.path_only(&only).finish();
+    finished.says(&["Using the embedded engine: docker is not installed", "Published app for 2 platforms, verified"]);
+    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+}
