@@ -33,13 +33,25 @@ fn main() {
     }
 }
 
-/// One measurement in a process of its own: `FOLDER REGISTRY IMAGES PLATFORMS COMPRESSION` → milliseconds and peak RSS in KiB.
+/// What is measured, in a process of its own.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    registry: &'a str,
+    images: usize,
+    platforms: &'a str,
+    compression: &'a str,
+    /// Read the layout and what the registry serves, which buildx does not do.
+    proof: bool,
+}
+
+/// Prints milliseconds and peak RSS in KiB.
 fn child(args: &[String]) {
-    let [folder, registry, images, platforms, compression] = args else { panic!("{args:?}") };
-    let plan = plan(Path::new(folder), registry, images.parse().unwrap(), platforms, compression);
+    let [folder, registry, images, platforms, compression, proof] = args else { panic!("{args:?}") };
+    let case = Case { registry, images: images.parse().unwrap(), platforms, compression, proof: proof == "true" };
+    let plan = plan(Path::new(folder), case);
     let artifacts = artifacts(&plan);
     let start = Instant::now();
-    publish_embedded(&plan, &artifacts);
+    publish_embedded(&plan, &artifacts, case.proof);
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
@@ -47,7 +59,7 @@ fn child(args: &[String]) {
 }
 
 /// What `publish` does between cargo's last word and its own.
-fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
+fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let registry = publish::connect(plan).unwrap();
     let render = |image| image::render(plan, image, &Bases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
@@ -61,7 +73,8 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
         let verify = |(image, layout)| verify::layout(image, layout, artifacts);
-        let verified = plan.images.iter().zip(&layouts).map(verify).collect::<Result<Vec<_>, _>>()?;
+        let images = plan.images.iter().zip(&layouts).filter(|_| proof);
+        let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
         plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
         Ok((layouts, verified))
     })
@@ -69,15 +82,19 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts) {
     for (image, layout) in plan.images.iter().zip(&layouts) {
         upload::manifests(layout, &image.repositories[0], &registry).unwrap();
     }
+    for (image, verified) in plan.images.iter().zip(&verified) {
+        verify::registry(image, &image.repositories[0], verified, &registry).unwrap();
+    }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         image.references().for_each(|reference| upload::tag(layout, &reference, &registry).unwrap());
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::registry(image, &image.repositories[0], &verified.digest, verified, &registry).unwrap();
+        verify::tags(image, &image.repositories[0], verified, &registry).unwrap();
     }
 }
 
-fn plan(folder: &Path, registry: &str, images: usize, platforms: &str, compression: &str) -> Plan {
+fn plan(folder: &Path, case: Case<'_>) -> Plan {
+    let Case { registry, images, platforms, compression, .. } = case;
     let folder = camino::Utf8Path::from_path(folder).unwrap();
     let package = |number: usize| Package {
         name: format!("app{number}"),
@@ -156,9 +173,11 @@ struct Measured {
 }
 
 /// A publish by the embedded engine, in a process of its own.
-fn embedded(folder: &Path, registry: &str, images: usize, platforms: &str, compression: &str) -> Measured {
+fn embedded(folder: &Path, case: Case<'_>) -> Measured {
+    let Case { registry, images, platforms, compression, proof } = case;
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms, compression])
+        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms])
+        .args([compression, &proof.to_string()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -199,42 +218,45 @@ fn compare() {
     let fresh = |number: usize| format!("{registry}/bench/{}/{number}", std::process::id());
     const MEGABYTE: usize = 1024 * 1024;
 
-    let mut times: [Vec<Duration>; 5] = Default::default();
+    let forget = || drop(std::fs::remove_dir_all(folder.join("target")));
+
+    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    let mut note = |name, time| times.entry(name).or_default().push(time);
     for run in 0..RUNS {
         binaries(folder, 1, FOUR, 5 * MEGABYTE);
-        let _ = std::fs::remove_dir_all(folder.join("target"));
-        let here = fresh(run);
-        times[0].push(embedded(folder, &here, 1, FOUR, "gzip").time);
-        times[1].push(embedded(folder, &here, 1, FOUR, "gzip").time);
-        times[2].push(embedded(folder, &format!("{here}/zstd"), 1, FOUR, "zstd").time);
-        let reference = format!("{here}/buildx:latest");
-        times[3].push(buildx(folder, &reference));
-        times[4].push(buildx(folder, &reference));
+        let [plain, proven, zstd] = ["plain", "proven", "zstd"].map(|name| format!("{}/{name}", fresh(run)));
+        let gzip = Case { registry: &plain, images: 1, platforms: FOUR, compression: "gzip", proof: false };
+        for (case, cold, unchanged) in [
+            (gzip, "cold", "unchanged"),
+            (Case { registry: &proven, proof: true, ..gzip }, "cold, with proof", "unchanged, with proof"),
+            (Case { registry: &zstd, compression: "zstd", ..gzip }, "cold, zstd", "unchanged, zstd"),
+        ] {
+            forget();
+            note(cold, embedded(folder, case).time);
+            note(unchanged, embedded(folder, case).time);
+        }
+        let reference = format!("{plain}/buildx:latest");
+        note("buildx, cold", buildx(folder, &reference));
+        note("buildx, unchanged", buildx(folder, &reference));
     }
-    let [cold, unchanged, zstd, buildx_cold, buildx_unchanged] = times.map(median);
-    let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
-    println!("four platforms, 5 MB each, to a registry on loopback (medians of {RUNS})");
-    println!("  cold       buildx {buildx_cold:.2?}  embedded {cold:.2?}  ratio 1 : {:.2}", ratio(cold, buildx_cold));
-    println!(
-        "  unchanged  buildx {buildx_unchanged:.2?}  embedded {unchanged:.2?}  ratio 1 : {:.2}",
-        ratio(unchanged, buildx_unchanged)
-    );
-
-    println!(
-        "  cold       buildx {buildx_cold:.2?}  embedded {zstd:.2?} with zstd  ratio 1 : {:.2}",
-        ratio(zstd, buildx_cold)
-    );
+    let times: BTreeMap<&str, Duration> = times.into_iter().map(|(name, times)| (name, median(times))).collect();
+    println!("four platforms, 5 MB each, to a registry on loopback (medians of {RUNS}; ratio to buildx)");
+    for (name, time) in &times {
+        let buildx = times[if name.contains("cold") { "buildx, cold" } else { "buildx, unchanged" }];
+        println!("  {name:22} {:5.0} ms  {:.2}", time.as_secs_f64() * 1e3, time.as_secs_f64() / buildx.as_secs_f64());
+    }
 
     binaries(folder, 1, "linux/amd64", 200 * MEGABYTE);
-    let _ = std::fs::remove_dir_all(folder.join("target"));
-    let big = embedded(folder, &fresh(100), 1, "linux/amd64", "gzip");
+    let case = Case { registry: &fresh(100), images: 1, platforms: "linux/amd64", compression: "gzip", proof: true };
+    forget();
+    let big = embedded(folder, case);
     println!("one binary of 200 MB: {:.2?}, peak RSS {} MB", big.time, big.peak / 1024);
 
     println!("50 images for 6 platforms");
     for (number, size) in [(101, MEGABYTE / 2), (102, MEGABYTE), (103, 2 * MEGABYTE)] {
         binaries(folder, 50, SIX, size);
-        let _ = std::fs::remove_dir_all(folder.join("target"));
-        let many = embedded(folder, &fresh(number), 50, SIX, "gzip");
+        forget();
+        let many = embedded(folder, Case { registry: &fresh(number), images: 50, platforms: SIX, ..case });
         println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, many.time, many.peak / 1024);
     }
 }

@@ -50,7 +50,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         Ok(made)
     })?;
     for (image, built) in made.each() {
-        image.repositories.iter().try_for_each(|repository| upload::manifests(&built.layout, repository, &registry))?;
+        for repository in &image.repositories {
+            upload::manifests(&built.layout, repository, &registry)?;
+            verify::registry(image, repository, &built.verified, &registry)?;
+        }
     }
     for (image, built) in made.each() {
         for reference in image.references() {
@@ -59,11 +62,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         }
     }
     for (image, built) in made.each() {
-        let digest = &built.verified.digest;
-        image
-            .repositories
-            .iter()
-            .try_for_each(|name| verify::registry(image, name, digest, &built.verified, &registry))?;
+        image.repositories.iter().try_for_each(|name| verify::tags(image, name, &built.verified, &registry))?;
         ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
     }
     Ok(made.report())

@@ -40,8 +40,9 @@ pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<V
     Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms })
 }
 
-/// Checks what a registry serves under the digest that was pushed, and that every tag leads there.
-pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified, registry: &Registry) -> Result<()> {
+/// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
+pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
+    let pushed = &built.digest;
     let index = registry.pull(&format!("{repository}@{pushed}"))?;
     if !index.is_index() {
         return Err(
@@ -71,9 +72,15 @@ pub fn registry(image: &Image, repository: &str, pushed: &str, built: &Verified,
             .hint("the registry took it and did not keep it: tell whoever runs it")
             .into()),
     })?;
+    Ok(())
+}
+
+/// Checks that every tag leads to what was pushed.
+pub fn tags(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
+    let pushed = &built.digest;
     for tag in &image.tags {
         let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
-        if served != pushed {
+        if served != *pushed {
             return Err(wrong(image, format!("{repository}:{tag} leads to {served}, and {pushed} was pushed")).into());
         }
     }

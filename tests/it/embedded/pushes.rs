@@ -137,12 +137,27 @@ fn registries_that_do_not_keep_what_they_take() {
         ("manifests", ["/manifests/", "201"]),
         ("manifests with 202", ["/manifests/", "202"]),
     ] {
+        let manifests: Mutex<std::collections::BTreeMap<String, Vec<u8>>> = Mutex::default();
+        let tags: Arc<Mutex<Vec<String>>> = Arc::default();
+        let tagged = tags.clone();
         let registry = FakeRegistry::storing_with(move |request, _| {
             let status = lie[1].parse().unwrap();
             let location = vec![("Location", "/v2/app/nowhere".to_owned())];
-            if request.method == "PUT" && request.path.contains("/manifests/") && lie[0] != "/manifests/" {
-                // It takes manifests without a look at what they list.
-                return None;
+            if let Some((_, which)) = request.path.split_once("/manifests/").filter(|_| lie[0] != "/manifests/") {
+                // It takes manifests without a look at what they list, and serves them.
+                if request.method == "PUT" && !which.starts_with("sha256:") {
+                    tagged.lock().unwrap().push(which.to_owned());
+                }
+                let mut manifests = manifests.lock().unwrap();
+                if request.method == "PUT" {
+                    manifests.insert(which.to_owned(), request.body.clone());
+                    return Some((201, location, vec![]));
+                }
+                let bytes = manifests.get(which)?;
+                let index = String::from_utf8_lossy(bytes).contains("\"manifests\"");
+                let kind = if index { "index" } else { "manifest" };
+                let kind = ("Content-Type", format!("application/vnd.oci.image.{kind}.v1+json"));
+                return Some((200, vec![kind], bytes.clone()));
             }
             (request.method == "PUT" && request.path.contains(lie[0])).then_some((status, location, vec![]))
         });
@@ -152,7 +167,7 @@ fn registries_that_do_not_keep_what_they_take() {
         assert!(matches!(output.status.code(), Some(7 | 8)), "{name}: {stderr}");
         assert!(stderr.contains("error: ") && stderr.contains("hint: "), "{name}: {stderr}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{name}");
-        assert!(registry.tags("app").is_empty(), "{name}");
+        assert!(registry.tags("app").is_empty() && tags.lock().unwrap().is_empty(), "{name}");
     }
 }
 
