@@ -11,7 +11,8 @@
 //! - [`report`]: what came of it, for people and for programs
 //!
 //! [`pipeline`] is the story. [`platform`] is the one table of architectures, [`process`] the one place that starts
-//! programs, [`ui`] the one that writes to the terminal, [`error`] what a failure is made of.
+//! programs, [`ui`] the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure
+//! is made of.
 
 pub mod cli;
 pub mod compile;
@@ -23,6 +24,7 @@ pub mod platform;
 pub mod process;
 pub mod publish;
 pub mod report;
+pub mod threads;
 pub mod ui;
 pub mod verify;
 

@@ -216,7 +216,7 @@ impl Drop for Running {
 }
 
 fn running<T>(change: impl FnOnce(&mut Vec<Pid>) -> T) -> T {
-    change(&mut RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    change(&mut crate::threads::lock(&RUNNING))
 }
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.

@@ -138,7 +138,7 @@ impl Ui {
     }
 
     fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        crate::threads::lock(&self.bar)
     }
 
     fn paint(&self, style: Style, text: &str) -> String {

@@ -6,6 +6,8 @@ use indexmap::IndexMap;
 use oci_spec::image::{Descriptor, MediaType};
 use serde_json::{Map, Value, json};
 
+use super::base::Base;
+use super::layer::Layer;
 use super::layout::sha256;
 use crate::platform::Platform;
 
@@ -31,39 +33,32 @@ pub fn descriptor(media_type: &str, digest: &str, size: u64) -> Result<Descripto
     Ok(Descriptor::new(MediaType::from(media_type), size, digest))
 }
 
-/// A layer of ours: what it is, and the instruction that made it.
-#[derive(Debug, Clone)]
-pub struct Added {
-    pub descriptor: Descriptor,
-    pub diff_id: String,
-    pub created_by: String,
-}
-
-/// The config and the manifest of a platform. `base` is the base's whole config and its layers.
+/// The config and the manifest of a platform, from a base, a `config`, and our layers with the instructions that made
+/// them.
 pub fn manifest(
     platform: Platform,
-    base: Option<(&Value, &[Descriptor])>,
+    base: Option<&Base>,
     config: &Value,
-    added: &[Added],
+    added: &[(Layer, &str)],
     epoch: u64,
 ) -> Result<(Blob, Blob)> {
     let created = DateTime::from_timestamp(i64::try_from(epoch)?, 0).context("SOURCE_DATE_EPOCH is out of range")?;
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut document = Map::new();
     for key in ["author", "os.version", "os.features"] {
-        if let Some(value) = base.and_then(|(config, _)| config.get(key)) {
+        if let Some(value) = base.and_then(|base| base.config.get(key)) {
             document.insert(key.to_owned(), value.clone());
         }
     }
     let list = |path: &str| {
-        let inherited = base.and_then(|(config, _)| config.pointer(path)).and_then(Value::as_array);
+        let inherited = base.and_then(|base| base.config.pointer(path)).and_then(Value::as_array);
         inherited.cloned().unwrap_or_default()
     };
     let mut diff_ids = list("/rootfs/diff_ids");
     let mut history = list("/history");
-    for layer in added {
+    for (layer, created_by) in added {
         diff_ids.push(layer.diff_id.as_str().into());
-        history.push(json!({ "created": created, "created_by": layer.created_by, "comment": "cargo-multiarch" }));
+        history.push(json!({ "created": created, "created_by": created_by, "comment": "cargo-multiarch" }));
     }
     document.insert("created".to_owned(), created.into());
     document.insert("architecture".to_owned(), platform.architecture().into());
@@ -76,12 +71,9 @@ pub fn manifest(
     document.insert("history".to_owned(), history.into());
     let config = Blob::json(&MediaType::ImageConfig, &Value::Object(document))?;
 
-    let layers: Vec<&Descriptor> = base
-        .map(|(_, layers)| layers)
-        .unwrap_or_default()
-        .iter()
-        .chain(added.iter().map(|layer| &layer.descriptor))
-        .collect();
+    let inherited = base.iter().flat_map(|base| &base.layers);
+    let layers: Vec<&Descriptor> =
+        inherited.chain(added.iter().map(|(layer, _)| layer)).map(|layer| &layer.descriptor).collect();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest.as_ref(),

@@ -11,8 +11,8 @@ use crate::plan::{Compression, Image, Plan};
 use crate::process::{Cmd, Line};
 use crate::ui::Ui;
 
-/// `docker buildx build` without an output.
-fn command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
+/// The call that builds an image into an OCI layout.
+pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
     let platforms: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();
     let mut cmd =
         Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &platforms.join(",")]);
@@ -31,30 +31,27 @@ fn command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cm
     // Provenance has the time in it: on by default, no two runs would have one digest.
     cmd = cmd.arg(format!("--provenance={}", options.provenance.as_deref().unwrap_or("false")));
     cmd = options.sbom.iter().fold(cmd, |cmd, sbom| cmd.arg(format!("--sbom={sbom}")));
-    for (flag, values) in [("--cache-from", &options.cache_from), ("--secret", &options.secrets)] {
+    cmd = cmd.args(["--output", &output(image, &staged.dir.join("oci"))]);
+    for (flag, values) in
+        [("--cache-from", &options.cache_from), ("--secret", &options.secrets), ("--cache-to", &options.cache_to)]
+    {
         cmd = values.iter().fold(cmd, |cmd, value| cmd.args([flag, value]));
     }
-    cmd.env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
+    cmd.args(&options.args)
+        .args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
+        .env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
 }
 
-fn from_context(cmd: Cmd, staged: &Staged) -> Cmd {
-    cmd.args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
-}
-
-/// The call that builds an image into an OCI layout.
-pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    // All that is new carries SOURCE_DATE_EPOCH, also the folders that COPY makes.
-    let mut output =
-        format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", staged.dir.join("oci").as_str()));
+/// The layout that is wanted. All that is new carries SOURCE_DATE_EPOCH, also the folders that COPY makes.
+fn output(image: &Image, dir: &Utf8Path) -> String {
+    let mut output = format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", dir.as_str()));
     let level = image.compression_level.map(|level| format!(",compression-level={level}")).unwrap_or_default();
     match image.compression {
         Compression::Gzip if level.is_empty() => {}
         Compression::Gzip => output.push_str(&format!(",compression=gzip,force-compression=true{level}")),
         Compression::Zstd => output.push_str(&format!(",compression=zstd,force-compression=true{level}")),
     }
-    let cmd = command(plan, image, staged, builder).args(["--output", &output]);
-    let cmd = image.buildx.cache_to.iter().fold(cmd, |cmd, value| cmd.args(["--cache-to", value]));
-    from_context(cmd.args(&image.buildx.args), staged)
+    output
 }
 
 /// A field of the comma-separated form that buildx takes: in quotes, where the value needs them.

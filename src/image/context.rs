@@ -76,6 +76,7 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
         fs_err::remove_dir_all(&dir)?;
     }
     for platform in &image.platforms {
+        fs_err::create_dir_all(dir.join(platform.platform.name()))?;
         for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
         {
             copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
@@ -102,12 +103,10 @@ pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> R
                 let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
                 return Err(Failure::new(Class::Verify, message).into());
             }
-            let folder = staged.parent().unwrap_or(dir);
-            fs_err::create_dir_all(folder)?;
             link(&artifact.path, &staged)?;
         }
     }
-    set_modes(dir)
+    Ok(())
 }
 
 /// A dynamic binary cannot start where there is no dynamic linker.
@@ -155,7 +154,7 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
     }
     if !metadata.is_dir() {
         let executable = metadata.permissions().mode() & 0o111 != 0;
-        return copy(from, to, Some(if executable { 0o755 } else { 0o644 }));
+        return copy(from, to, if executable { 0o755 } else { 0o644 });
     }
     fs_err::create_dir_all(to)?;
     for entry in from.read_dir_utf8()? {
@@ -165,12 +164,12 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-fn copy(from: &Utf8Path, to: &Utf8Path, mode: Option<u32>) -> Result<()> {
+fn copy(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs_err::create_dir_all(parent)?;
     }
     fs_err::copy(from, to)?;
-    mode.map_or(Ok(()), |mode| set_mode(to, mode))
+    set_mode(to, mode)
 }
 
 fn write(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {

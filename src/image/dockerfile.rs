@@ -117,6 +117,11 @@ struct Check<'a> {
     cmd: &'a [String],
 }
 
+/// The name of a platform's stage.
+pub fn stage(platform: Platform) -> String {
+    format!("platform-{}", platform.stage_suffix())
+}
+
 /// The binaries of a platform, as they are staged and copied.
 pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
@@ -215,7 +220,7 @@ fn variables<'a>(
     let env = items(&config.env);
     let labels = items(&config.labels);
     Variables {
-        stage: format!("platform-{}", platform.platform.stage_suffix()),
+        stage: stage(platform.platform),
         base,
         image: &image.name,
         version: image.version.to_string(),

@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use oci_spec::image::Descriptor;
 use serde_json::Value;
 
-use super::assemble::{self, Added, Blob};
+use super::assemble::{self, Blob};
 use super::base::{Base, Pulled};
 use super::context::Staged;
 use super::dockerfile;
@@ -21,8 +21,9 @@ use super::script;
 use super::tree::Tree;
 use crate::compile::Artifact;
 use crate::error::{Class, Failure};
-use crate::plan::{Binary, BuildSettings, Image, Plan};
+use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
+use crate::threads::{lock, next};
 
 /// Threads that make layers; cargo has work for the processors as well.
 const MOST_WORKERS: usize = 4;
@@ -51,62 +52,48 @@ type Place = (usize, usize, usize);
 pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<Prepared<'a>> {
     let mut images = Vec::new();
     for (image, staged) in plan.images.iter().zip(staged) {
-        let mut platforms = Vec::new();
-        for platform in &image.platforms {
-            let base = bases.get(&(platform.base.clone(), platform.platform)).cloned();
-            let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
-            let stage = format!("platform-{}", platform.platform.stage_suffix());
-            if config.as_ref().and_then(|config| config.get("OnBuild")?.as_array()).is_some_and(|list| !list.is_empty())
-            {
-                return Err(Failure::new(
-                    Class::Config,
-                    format!(
-                        "image '{}': the embedded engine cannot do ONBUILD of its base {}",
-                        image.name, platform.base
-                    ),
-                )
-                .hint("take the other engine: `--engine buildx`")
-                .into());
-            }
-            let dockerfile = &staged.dockerfile;
-            let script = script::read(
-                &image.name,
-                &dockerfile.text,
-                &stage,
-                platform.platform,
-                &build_args(image, staged),
-                config.as_ref(),
-            )?;
-            let sources: BTreeMap<String, &Binary> = dockerfile::binaries(platform)
-                .into_iter()
-                .map(|copied| copied.source)
-                .zip(&platform.binaries)
-                .collect();
-            let mut tree = base.as_ref().map_or_else(Tree::default, |base| base.tree.clone());
-            let layers = layers(
-                &script.copies,
-                &staged.dir,
-                &|source| sources.contains_key(source),
-                &mut tree,
-                plan.source_date_epoch,
-            )
-            .with_context(|| format!("image '{}'", image.name))?;
-            let waiting = layers.iter().enumerate().filter_map(|(index, layer)| {
-                let binary = sources.get(&layer.binary.as_ref()?.0)?;
-                Some((platform.build.clone(), (*binary).clone(), index))
-            });
-            let waiting = waiting.collect();
-            platforms.push(PreparedPlatform {
-                platform: platform.platform,
-                base,
-                config: script.config,
-                layers,
-                waiting,
-            });
-        }
+        let platform = |platform| prepare_platform(plan, image, platform, staged, bases);
+        let platforms = image.platforms.iter().map(platform).collect::<Result<Vec<_>>>()?;
         images.push((image, staged.dir.join("oci"), platforms));
     }
     Ok(Prepared { plan, images })
+}
+
+fn prepare_platform(
+    plan: &Plan,
+    image: &Image,
+    of: &ImagePlatform,
+    staged: &Staged,
+    bases: &Pulled,
+) -> Result<PreparedPlatform> {
+    let platform = of.platform;
+    let base = bases.get(&(of.base.clone(), platform)).cloned();
+    let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
+    check_onbuild(image, &of.base, config.as_ref())?;
+    let (text, stage, args) = (&staged.dockerfile.text, dockerfile::stage(platform), build_args(image, staged));
+    let script = script::read(&image.name, text, &stage, platform, &args, config.as_ref())?;
+    let sources = dockerfile::binaries(of).into_iter().map(|copied| copied.source);
+    let sources: BTreeMap<String, &Binary> = sources.zip(&of.binaries).collect();
+    let is_binary = |source: &str| sources.contains_key(source);
+    let mut tree = base.as_ref().map_or_else(Tree::default, |base| base.tree.clone());
+    let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)
+        .with_context(|| format!("image '{}'", image.name))?;
+    let waiting = layers.iter().enumerate().filter_map(|(index, layer)| {
+        let binary = sources.get(&layer.binary.as_ref()?.0)?;
+        Some((of.build.clone(), (*binary).clone(), index))
+    });
+    let waiting = waiting.collect();
+    Ok(PreparedPlatform { platform, base, config: script.config, layers, waiting })
+}
+
+/// A base's ONBUILD is for the builder of the next image, and may RUN.
+fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<(), Failure> {
+    let instructions = config.and_then(|config| config.get("OnBuild")?.as_array());
+    if instructions.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let what = format!("image '{}': the embedded engine cannot do ONBUILD of its base {base}", image.name);
+    Err(Failure::new(Class::Config, what).hint("take the other engine: `--engine buildx`"))
 }
 
 fn build_args(image: &Image, staged: &Staged) -> indexmap::IndexMap<String, String> {
@@ -128,15 +115,13 @@ pub fn assemble<T>(
     let receiver = Mutex::new(receiver);
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
     let work = || {
-        loop {
-            let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((place, entries)) = job else { return };
+        while let Some((place, entries)) = next(&receiver) {
             let image = prepared.images[place.0].0;
             let layer = store.layer(&entries, image.compression, image.compression_level);
             if let Ok(layer) = &layer {
                 on_layer(image, layer);
             }
-            made.lock().unwrap_or_else(PoisonError::into_inner).insert(place, layer);
+            lock(&made).insert(place, layer);
         }
     };
     let compiled = std::thread::scope(|scope| {
@@ -209,22 +194,16 @@ fn layout(
     for (p, platform) in platforms.iter().enumerate() {
         let mut added = Vec::new();
         for (l, recipe) in platform.layers.iter().enumerate() {
-            let layer =
-                made.remove(&(number, p, l)).with_context(|| format!("'{}' was not made", recipe.created_by))??;
-            added.push(Added {
-                descriptor: layer.descriptor.clone(),
-                diff_id: layer.diff_id.clone(),
-                created_by: recipe.created_by.clone(),
-            });
-            files.push(layer);
+            let made = made.remove(&(number, p, l));
+            let layer = made.with_context(|| format!("'{}' was not made", recipe.created_by))??;
+            added.push((layer, recipe.created_by.as_str()));
         }
-        let layers: Vec<Descriptor> =
-            platform.base.iter().flat_map(|base| &base.layers).map(|layer| layer.descriptor.clone()).collect();
-        let base = platform.base.as_ref().map(|base| (&base.config, &layers[..]));
+        let base = platform.base.as_deref();
         let (config, manifest) =
             assemble::manifest(platform.platform, base, &platform.config, &added, plan.source_date_epoch)?;
         manifests.push((platform.platform, manifest.descriptor.clone()));
-        files.extend(platform.base.iter().flat_map(|base| base.layers.clone()));
+        files.extend(added.into_iter().map(|(layer, _)| layer));
+        files.extend(base.iter().flat_map(|base| base.layers.clone()));
         blobs.extend([config, manifest]);
     }
     let index = assemble::index(&manifests, &image.annotations)?;

@@ -1,12 +1,12 @@
 //! Which engine makes the images, and why.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::builder::{self, Builder};
-use super::dockerfile::Dockerfile;
+use super::dockerfile::{self, Dockerfile};
 use super::script;
 use crate::error::{Class, Failure};
-use crate::plan::{EngineChoice, Image, ImagePlatform, Plan};
+use crate::plan::{EngineChoice, Image, Plan};
 use crate::ui::Ui;
 
 /// What makes the images. Both make the same from one Dockerfile.
@@ -27,10 +27,10 @@ pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Engine
             let builder = builder::preflight(plan, true, ui)?;
             (Engine::Buildx(builder), "as asked for".to_owned())
         }
-        (EngineChoice::Auto, Some(reason)) => match builder::preflight(plan, true, ui) {
-            Ok(builder) => (Engine::Buildx(builder), reason.to_string()),
-            Err(error) => return Err(error.context(reason.to_string())),
-        },
+        (EngineChoice::Auto, Some(reason)) => {
+            let builder = builder::preflight(plan, true, ui).with_context(|| reason.to_string())?;
+            (Engine::Buildx(builder), reason.to_string())
+        }
         (EngineChoice::Auto, None) => match builder::preflight(plan, false, ui) {
             Ok(builder) => {
                 let why = format!("Docker is here, with the {} driver", builder.driver);
@@ -48,7 +48,7 @@ pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Engine
 }
 
 /// Fails with what an image wants that the embedded engine does not have.
-fn check(plan: &Plan, image: &Image, dockerfile: &Dockerfile) -> Result<(), Failure> {
+fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Failure> {
     let options = &image.buildx;
     let on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
     let keys = [
@@ -64,7 +64,7 @@ fn check(plan: &Plan, image: &Image, dockerfile: &Dockerfile) -> Result<(), Fail
         return Err(Failure::new(Class::Config, format!("image '{}': the embedded engine has no '{key}'", image.name))
             .hint("take the key out, or take the other engine: `--engine buildx`"));
     }
-    let stage = |platform: &ImagePlatform| format!("platform-{}", platform.platform.stage_suffix());
-    let bases: Vec<_> = image.platforms.iter().map(|platform| (stage(platform), platform.base.as_str())).collect();
-    script::check(&image.name, &dockerfile.text, &bases)
+    let stages = image.platforms.iter().map(|platform| (dockerfile::stage(platform.platform), platform.base.as_str()));
+    let bases: Vec<_> = stages.collect();
+    script::check(&image.name, &rendered.text, &bases)
 }

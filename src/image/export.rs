@@ -117,12 +117,10 @@ pub fn archive(file: &Utf8Path, layouts: &[&Layout], entries: &[Value], docker: 
             }
         }
     }
-    let top =
-        json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries });
     let documents = [
-        ("index.json", Some(serde_json::to_vec(&top)?)),
+        ("index.json", Some(layout::top(entries)?)),
         ("manifest.json", docker.map(serde_json::to_vec).transpose()?),
-        ("oci-layout", Some(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())),
+        ("oci-layout", Some(layout::VERSION.into())),
     ];
     for (name, bytes) in documents {
         if let Some(bytes) = bytes {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::tree::Attributes;
 use crate::compile::artifact::{hash, hex};
 use crate::plan::Compression;
+use crate::threads::lock;
 
 /// By path from the root, without a leading slash: folders come before what they hold.
 pub type Entries = BTreeMap<String, Entry>;
@@ -77,8 +78,8 @@ impl Store {
     pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<Layer> {
         let made_of = serde_json::json!({ "entries": entries, "compression": compression, "level": level, "by": env!("CARGO_PKG_VERSION") });
         let key = hex(&Sha256::digest(made_of.to_string()));
-        let lock = self.making.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone();
-        let _making = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let key_lock = lock(&self.making).entry(key.clone()).or_default().clone();
+        let _making = lock(&key_lock);
 
         let note = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));

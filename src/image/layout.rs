@@ -13,6 +13,9 @@ use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
+/// `oci-layout`.
+pub const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
 /// A layout that holds one image index.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -81,13 +84,17 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
 pub fn write_top(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
-    fs_err::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    let top = serde_json::json!({
+    fs_err::write(dir.join("oci-layout"), VERSION)?;
+    Ok(fs_err::write(dir.join("index.json"), top(images)?)?)
+}
+
+/// `index.json` over some images.
+pub fn top(images: &[serde_json::Value]) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageIndex.as_ref(),
         "manifests": images,
-    });
-    Ok(fs_err::write(dir.join("index.json"), serde_json::to_vec(&top)?)?)
+    }))?)
 }
 
 /// Links a file, or copies it where links do not go; what is there already is the same.

@@ -96,11 +96,7 @@ impl Loader {
 /// A manifest's line in `index.json`, under a name as containerd's importer reads it.
 fn named(entry: &Descriptor, name: &str) -> Result<Value> {
     let reference: oci_client::Reference = name.parse()?;
-    let mut value =
-        json!({ "mediaType": entry.media_type().as_ref(), "digest": entry.digest().to_string(), "size": entry.size() });
-    if let Some(platform) = entry.platform() {
-        value["platform"] = serde_json::to_value(platform)?;
-    }
+    let mut value = serde_json::to_value(entry)?;
     value["annotations"] = json!({ "io.containerd.image.name": reference.whole(), REF_NAME: reference.tag() });
     Ok(value)
 }

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::cache::Cache;
 use super::calls::Served;
-use super::parallel;
 use super::registry::Registry;
 use crate::error::{Class, Failure};
 use crate::image::Bases;
@@ -20,6 +19,7 @@ use crate::image::layout::{name, platform_name};
 use crate::image::tree::Tree;
 use crate::plan::Plan;
 use crate::platform::Platform;
+use crate::threads::parallel;
 use crate::ui::Ui;
 
 /// Pins every base to the digest that its tag has now, and checks that it has the platforms that are asked for.

@@ -52,12 +52,12 @@ impl Served {
 impl Registry {
     /// The manifest or index of a reference.
     pub fn pull(&self, reference: &str) -> Result<Served> {
-        let credentials = self.plain_credentials(parse(reference)?.resolve_registry())?;
+        let host = parse(reference)?.resolve_registry().to_owned();
+        let credentials = self.plain_credentials(&host)?;
         let (bytes, digest) = self.request(reference, RegistryOperation::Pull, |client, reference| {
-            let (client, credentials) = (client.clone(), &credentials);
+            let credentials = &credentials;
             async move { client.pull_manifest_raw(&reference, credentials, &ALL_TYPES).await }
         })?;
-        let host = parse(reference)?.resolve_registry().to_owned();
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
                 .hint(is_it_one(&host))
@@ -79,7 +79,6 @@ impl Registry {
     /// The digest that a reference leads to; none where there is nothing.
     pub fn digest(&self, reference: &str) -> Result<Option<String>> {
         self.request(reference, RegistryOperation::Push, |client, reference| {
-            let client = client.clone();
             async move {
                 let served = client.fetch_manifest_digest(&reference, &RegistryAuth::Anonymous).await;
                 match served {
@@ -137,7 +136,6 @@ impl Registry {
         };
         let write = RefCell::new(write);
         let written = self.request(repository, RegistryOperation::Pull, |client, reference| {
-            let client = client.clone();
             let (wanted, write, begin) = (&wanted, &write, &begin);
             async move {
                 if let Err(error) = begin() {
@@ -171,13 +169,10 @@ impl Registry {
 
     /// Has a repository this blob?
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
-        self.request(repository, RegistryOperation::Pull, |client, reference| {
-            let client = client.clone();
-            async move {
-                match client.blob_exists(&reference, digest).await {
-                    Err(error) if matches!(status_of(&error), Some(401 | 403)) => Ok(false),
-                    answer => answer,
-                }
+        self.request(repository, RegistryOperation::Pull, |client, reference| async move {
+            match client.blob_exists(&reference, digest).await {
+                Err(error) if matches!(status_of(&error), Some(401 | 403)) => Ok(false),
+                answer => answer,
             }
         })
     }
@@ -186,7 +181,7 @@ impl Registry {
     pub fn mount_blob(&self, repository: &str, from: &str, digest: &str) -> Result<bool> {
         let source = parse(from)?;
         self.request(repository, RegistryOperation::Push, |client, reference| {
-            let (client, source) = (client.clone(), &source);
+            let source = &source;
             async move { Ok(client.mount_blob(&reference, source, digest).await.is_ok()) }
         })
     }
@@ -197,7 +192,7 @@ impl Registry {
         fs_err::File::open(path)?;
         let digest = blob.digest().to_string();
         self.request(repository, RegistryOperation::Push, |client, reference| {
-            let (client, digest) = (client.clone(), &digest);
+            let digest = &digest;
             async move { client.push_blob_stream(&reference, chunks(path)?, digest, Some(blob.size())).await }
         })?;
         Ok(())
@@ -207,7 +202,7 @@ impl Registry {
     pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let media_type = reqwest::header::HeaderValue::from_str(descriptor.media_type().as_ref())?;
         self.request(reference, RegistryOperation::Push, |client, reference| {
-            let (client, media_type) = (client.clone(), media_type.clone());
+            let media_type = media_type.clone();
             async move { client.push_manifest_raw(&reference, bytes.to_vec(), media_type).await }
         })?;
         Ok(())

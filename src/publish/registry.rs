@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,6 +18,7 @@ use super::auth::{self, Credentials};
 use super::token::{self, Access};
 use crate::error::{Class, Failure};
 use crate::plan::is_loopback;
+use crate::threads::lock;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,9 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A client for all the registries of a run, for any thread.
 pub struct Registry {
     runtime: tokio::runtime::Runtime,
-    client: OnceLock<Client>,
-    /// Held while the client is made, which takes a while: it reads all CA certificates.
-    making: Mutex<()>,
+    /// Locked while it is made, which takes a while: it reads all CA certificates.
+    client: Mutex<Option<Client>>,
     plain_http: BTreeSet<String>,
     /// By host.
     credentials: Mutex<BTreeMap<String, Credentials>>,
@@ -50,8 +50,7 @@ impl Registry {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         Ok(Registry {
             runtime,
-            client: OnceLock::new(),
-            making: Mutex::default(),
+            client: Mutex::default(),
             plain_http,
             credentials: Mutex::default(),
             access: Mutex::default(),
@@ -60,7 +59,7 @@ impl Registry {
 
     /// Docker's credentials for a host, asked for once: a helper is a program, and may ask the user.
     fn credentials(&self, host: &str) -> Result<Credentials, Failure> {
-        let mut credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut credentials = lock(&self.credentials);
         if let Some(known) = credentials.get(host) {
             return Ok(known.clone());
         }
@@ -107,7 +106,7 @@ impl Registry {
         };
         client.store_auth_if_needed(host, &RegistryAuth::Anonymous).await;
         let key = (format!("{host}/{}", reference.repository()), operation == RegistryOperation::Push);
-        let known = self.access.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = lock(&self.access).get(&key).cloned();
         if let Some(access) = known.filter(|access| Instant::now() < access.renew) {
             return Ok(Some(access.token));
         }
@@ -118,15 +117,15 @@ impl Registry {
         };
         let bearer = RegistryToken::AccessToken { access_token: access.token.clone() };
         client.tokens.insert(reference, operation, RegistryTokenType::Bearer(bearer)).await;
-        self.access.lock().unwrap_or_else(PoisonError::into_inner).insert(key, access.clone());
+        lock(&self.access).insert(key, access.clone());
         Ok(Some(access.token))
     }
 
     /// Made when it is needed: a build without a base asks no registry, and may have no CA certificates.
-    fn client(&self) -> Result<&Client, Failure> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    fn client(&self) -> Result<Client, Failure> {
+        let mut made = lock(&self.client);
+        if let Some(client) = &*made {
+            return Ok(client.clone());
         }
         let client = Client::try_from(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(self.plain_http.iter().cloned().collect()),
@@ -142,7 +141,7 @@ impl Registry {
             ..ClientConfig::default()
         })
         .map_err(|error| unconnected(&error))?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(made.insert(client).clone())
     }
 
     /// Asks for an upload into a repository, and cancels it: the registry's own answer to "may I push?".
@@ -157,7 +156,7 @@ impl Registry {
             let token = match &credentials {
                 Credentials::Known(auth) => client.auth(&reference, auth, RegistryOperation::Push).await?,
                 Credentials::Identity(_) => {
-                    self.authorize(client, &reference, &credentials, RegistryOperation::Push).await?
+                    self.authorize(&client, &reference, &credentials, RegistryOperation::Push).await?
                 }
             };
             let authorize = |request: reqwest::RequestBuilder| match (&token, &credentials) {
@@ -189,7 +188,7 @@ impl Registry {
         &self,
         reference: &str,
         operation: RegistryOperation,
-        request: impl Fn(&'_ Client, Reference) -> F,
+        request: impl Fn(Client, Reference) -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T, OciDistributionError>>,
@@ -198,8 +197,8 @@ impl Registry {
         let credentials = self.credentials(parsed.resolve_registry())?;
         let client = self.client()?;
         self.retry(reference, || async {
-            self.authorize(client, &parsed, &credentials, operation).await?;
-            request(client, parsed.clone()).await
+            self.authorize(&client, &parsed, &credentials, operation).await?;
+            request(client.clone(), parsed.clone()).await
         })
     }
 

@@ -10,9 +10,9 @@ use oci_client::Reference;
 use oci_spec::image::Descriptor;
 
 use super::registry::Registry;
-use super::{AT_A_TIME, parallel};
 use crate::image::layout::{Layout, blob_path};
 use crate::plan::Image;
+use crate::threads::{AT_A_TIME, lock, next, parallel};
 
 /// A blob on its way to some repositories.
 struct Job {
@@ -50,9 +50,7 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
     let worked = std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                loop {
-                    let job = lock(&receiver).recv();
-                    let Ok(job) = job else { return };
+                while let Some(job) = next(&receiver) {
                     if lock(&uploads.failed).is_none()
                         && let Err(error) = uploads.send(&job)
                     {
@@ -74,10 +72,6 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
         Some(error) => Err(error),
         None => Ok(worked),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Uploads<'_> {
@@ -136,10 +130,8 @@ impl Uploads<'_> {
 /// A base's name without tag and digest.
 fn repository_of(base: &str) -> String {
     let name = base.split('@').next().unwrap_or(base);
-    match name.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => name.to_owned(),
-        _ => name.to_owned(),
-    }
+    let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+    tagged.map_or(name, |(name, _)| name).to_owned()
 }
 
 fn host_of(repository: &str) -> String {

@@ -13,8 +13,8 @@ use crate::error::{Class, Failure};
 use crate::image::layout::{Layout, is_attestation, name, platform_name};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
-use crate::publish::parallel;
 use crate::publish::registry::Registry;
+use crate::threads::parallel;
 
 /// An image whose bytes were checked: the digest of each platform's manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
