@@ -37,7 +37,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = publish::connect(&plan)?;
+    let registry = Registry::new(&plan.insecure_registries)?;
     let ready = check(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
     let made = upload::with_uploads(&registry, |uploads| {
@@ -70,7 +70,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = publish::connect(&plan)?;
+    let registry = Registry::new(&plan.insecure_registries)?;
     let ready = check(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| {}, ui)?;
     for (image, built) in made.each() {

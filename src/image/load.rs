@@ -95,7 +95,7 @@ impl Loader {
 
 /// A manifest's line in `index.json`, under a name as containerd's importer reads it.
 fn named(entry: &Descriptor, name: &str) -> Result<Value> {
-    let reference: oci_client::Reference = name.parse()?;
+    let reference: oci_spec::distribution::Reference = name.parse()?;
     let mut value = serde_json::to_value(entry)?;
     value["annotations"] = json!({ "io.containerd.image.name": reference.whole(), REF_NAME: reference.tag() });
     Ok(value)

@@ -51,7 +51,7 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
         return Err(wrong("has more than a host and a path"));
     }
     let repository = format!("{registry}/{name}");
-    match repository.parse::<oci_client::Reference>() {
+    match repository.parse::<oci_spec::distribution::Reference>() {
         Ok(_) => Ok(repository),
         Err(error) => Err(wrong(&format!("makes no reference: {error}"))),
     }
@@ -82,7 +82,8 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
         Err(Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
             .hint(hint))
     };
-    if let Some(base) = settings.base.as_ref().filter(|base| base.parse::<oci_client::Reference>().is_err()) {
+    if let Some(base) = settings.base.as_ref().filter(|base| base.parse::<oci_spec::distribution::Reference>().is_err())
+    {
         return wrong("base", base, "write it as in base = \"debian:trixie-slim\", or base = \"scratch\"");
     }
     for port in settings.expose.iter().flatten() {

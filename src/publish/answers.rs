@@ -1,96 +1,204 @@
-//! What a registry's answers mean, and what to do about them. Pure.
+//! What a registry's answers mean, and what to do about them.
 
-use oci_client::Reference;
-use oci_client::errors::OciDistributionError;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use oci_spec::distribution::Reference;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+
+use super::watch;
 use crate::error::{Class, Failure};
 use crate::plan::is_loopback;
 
-pub fn status_of(error: &OciDistributionError) -> Option<u16> {
-    match error {
-        OciDistributionError::ServerError { code, .. } => Some(*code),
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => Some(401),
-        OciDistributionError::ImageManifestNotFoundError(_) => Some(404),
-        OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
-        OciDistributionError::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|error| {
-            use oci_client::errors::OciErrorCode::{
-                Denied, ManifestUnknown, NameUnknown, Toomanyrequests, Unauthorized,
-            };
-            match error.code {
-                Unauthorized => Some(401),
-                Denied => Some(403),
-                ManifestUnknown | NameUnknown => Some(404),
-                Toomanyrequests => Some(429),
-                _ => None,
-            }
-        }),
-        _ => None,
+/// What became of a request that did not succeed.
+#[derive(Debug)]
+pub enum Trouble {
+    Answer(Answer),
+    /// No answer, or one that broke off.
+    Connection(reqwest::Error),
+    /// Nothing moved for too long.
+    Silence,
+    /// Other bytes than those of the digest.
+    OtherBytes(String),
+    /// What no registry should do, as the rest of "registry r.example …".
+    Unexpected(String),
+    /// Nothing of the registry's: a disk, a credential helper.
+    Here(anyhow::Error),
+}
+
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    /// The host of the token server, if it is that one's answer.
+    pub token_server: Option<String>,
+    pub retry_after: Option<Duration>,
+    /// The registry's own words.
+    pub message: Option<String>,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Here(failure.into())
     }
 }
 
-pub fn is_transient(error: &OciDistributionError) -> bool {
-    match (status_of(error), error) {
-        (Some(code), _) => code == 429 || code >= 500,
-        // A stream that broke off.
-        (None, OciDistributionError::IoError(_)) => true,
-        (None, OciDistributionError::RequestError(error)) => {
-            error.is_body() || (error.is_request() && !error.is_connect() && !error.is_timeout())
+/// An error body is not worth more.
+const LONGEST_BODY: usize = 64 * 1024;
+
+impl Trouble {
+    pub async fn unless_success(mut answer: Response) -> Result<Response, Trouble> {
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
         }
-        _ => false,
+        let retry_after = retry_after(answer.headers(), Utc::now());
+        let body = watch::body(&mut answer, LONGEST_BODY).await.unwrap_or_default();
+        Err(Trouble::Answer(Answer {
+            status: status.as_u16(),
+            token_server: None,
+            retry_after,
+            message: message(&body),
+        }))
+    }
+
+    /// A success that is not the one that was asked for.
+    pub fn other_status(status: StatusCode) -> Trouble {
+        Trouble::Answer(Answer { status: status.as_u16(), ..Answer::default() })
+    }
+
+    pub fn of_token_server(self, server: &str) -> Trouble {
+        match self {
+            Trouble::Answer(answer) => Trouble::Answer(Answer { token_server: Some(server.to_owned()), ..answer }),
+            other => other,
+        }
+    }
+
+    /// The status of the registry itself.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Trouble::Answer(answer) if answer.token_server.is_none() => Some(answer.status),
+            _ => None,
+        }
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Trouble::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
+    /// May it go well the next time?
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Trouble::Answer(answer) => matches!(answer.status, 408 | 429 | 500 | 502..=504),
+            Trouble::Connection(error) if error.is_connect() => error.is_timeout() || broken_off(error),
+            Trouble::Connection(error) => !error.is_builder() && !error.is_redirect(),
+            Trouble::Silence => true,
+            Trouble::OtherBytes(_) | Trouble::Unexpected(_) | Trouble::Here(_) => false,
+        }
     }
 }
 
-pub fn unconnected(error: &dyn std::error::Error) -> Failure {
+/// Was there a connection, or nearly?
+fn broken_off(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let mut kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    kinds.any(|kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// How long a busy registry wants to be left alone: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = value.parse().map(Duration::from_secs);
+    seconds.ok().or_else(|| (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now).to_std().ok())
+}
+
+/// The message of an error body (distribution-spec, "Error Codes"), in one line.
+fn message(body: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let error = json.pointer("/errors/0")?;
+    let text = error["message"].as_str().filter(|text| !text.is_empty()).or_else(|| error["code"].as_str())?;
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    Some(line.trim().to_owned())
+}
+
+pub fn unconnected(error: &(dyn Error + 'static)) -> Failure {
     Failure::new(Class::Registry, format!("no registry can be asked from here: {}", innermost(error)))
         .hint("install the CA certificates: `apt-get install ca-certificates`")
 }
 
-/// What a registry's answer means, and what to do.
-pub fn explain(error: &OciDistributionError, reference: &str) -> Failure {
+/// What a trouble means, and what to do.
+pub fn explain(trouble: Trouble, reference: &str) -> anyhow::Error {
     let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
     let failure = |what: String| Failure::new(Class::Registry, what);
-    if let OciDistributionError::RequestError(error) = error {
-        if error.is_timeout() {
-            return failure(format!("registry {host} does not answer")).hint("check the network, or try again");
+    match trouble {
+        Trouble::Here(error) => return error,
+        Trouble::Answer(answer) => explain_answer(&answer, &host, reference),
+        Trouble::Connection(error) if error.is_connect() && !error.is_timeout() => unreachable(&error, &host),
+        Trouble::Connection(error) if !error.is_timeout() => {
+            failure(format!("registry {host} broke the connection off: {}", innermost(&error)))
+                .hint("check the network, or try again")
         }
-        if error.is_connect() {
-            // A registry may send its clients elsewhere, such as for their token.
-            let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
-            let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
-            let words = innermost(error);
-            let failure = failure(format!("registry {host} cannot be reached{at}: {words}"));
-            return if words.contains("certificate") {
-                failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
-            } else if words.contains("invalidcontenttype") {
-                failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
-            } else {
-                failure.hint(format!("is the name right, and does it run? `{}`", curl(&host)))
-            };
+        Trouble::Connection(_) | Trouble::Silence => {
+            failure(format!("registry {host} does not answer")).hint("check the network, or try again")
         }
-    }
-    if let OciDistributionError::DigestError(error) = error {
-        let words = error.to_string().to_lowercase();
-        return Failure::new(
+        Trouble::OtherBytes(found) => Failure::new(
             Class::Verify,
-            format!("registry {host} serves other bytes than those of {reference}: {words}"),
+            format!("registry {host} serves other bytes than those of {reference}: {found}"),
         )
-        .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it");
+        .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it"),
+        Trouble::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host)),
     }
-    match status_of(error) {
-        Some(401) => failure(format!("registry {host} wants valid credentials for {reference} (401 Unauthorized)"))
-            .hint(format!("log in: `docker login {host}`")),
-        Some(403) => failure(format!("registry {host} refuses {reference} (403 Forbidden)"))
-            .hint("the account you are logged in with may not push there: check the name and its permissions"),
-        Some(404) => failure(format!("{reference} does not exist (404 Not Found)"))
-            .hint("check the name and the tag; some registries want a repository to be created first"),
-        Some(429) => failure(format!("registry {host} wants fewer requests (429 Too Many Requests)"))
+    .into()
+}
+
+fn unreachable(error: &reqwest::Error, host: &str) -> Failure {
+    // A registry may send its clients elsewhere, such as for their token.
+    let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
+    let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
+    let words = innermost(error);
+    let failure = Failure::new(Class::Registry, format!("registry {host} cannot be reached{at}: {words}"));
+    if words.contains("certificate") {
+        failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
+    } else if words.contains("invalidcontenttype") {
+        failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
+    } else {
+        failure.hint(format!("is the name right, and does it run? `{}`", curl(host)))
+    }
+}
+
+fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
+    let code = answer.status;
+    let words = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
+    let said = answer.message.iter().fold(format!("{code} {words}"), |status, said| format!("{status}: {said}"));
+    let failure = |what: String| Failure::new(Class::Registry, what);
+    match (&answer.token_server, code) {
+        (_, 429) => failure(format!("registry {host} wants fewer requests ({said})"))
             .hint("wait a while; logged-in accounts may ask more often"),
-        Some(code) if code < 500 => {
-            failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
-                .hint(is_it_one(&host))
+        (Some(server), 500..) => {
+            failure(format!("the token server of registry {host}, {server}, failed (HTTP {code})"))
+                .hint("try again later")
         }
-        Some(code) => failure(format!("registry {host} failed at {reference} (HTTP {code})")).hint("try again later"),
-        None => failure(format!("registry {host}: {error}")).hint(is_it_one(&host)),
+        (_, 401) | (Some(_), _) => failure(format!("registry {host} wants valid credentials for {reference} ({said})"))
+            .hint(format!("log in: `docker login {host}`")),
+        (None, 403) => failure(format!("registry {host} refuses {reference} ({said})"))
+            .hint("the account you are logged in with may not push there: check the name and its permissions"),
+        (None, 404) => failure(format!("{reference} does not exist ({said})"))
+            .hint("check the name and the tag; to push, some registries want the repository to be created first"),
+        (None, 500..) => {
+            failure(format!("registry {host} failed at {reference} (HTTP {code})")).hint("try again later")
+        }
+        (None, _) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
+            .hint(is_it_one(host)),
     }
 }
 
@@ -103,12 +211,8 @@ fn curl(host: &str) -> String {
 }
 
 /// The last cause: the operating system's own words.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string().to_lowercase()
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(|cause| cause.to_string().to_lowercase()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -117,18 +221,53 @@ mod tests {
 
     #[test]
     fn answers_are_explained() {
-        let server = |code| OciDistributionError::ServerError { code, url: "u".into(), message: "m".into() };
-        for (code, words, transient) in [
-            (401, "wants valid credentials", false),
-            (403, "refuses", false),
-            (404, "does not exist", false),
-            (503, "HTTP 503", true),
-            (429, "fewer requests", true),
+        let of = |status, token_server: Option<&str>| {
+            let token_server = token_server.map(str::to_owned);
+            Trouble::Answer(Answer { status, token_server, ..Answer::default() })
+        };
+        for (status, token_server, words, hint, transient) in [
+            (401, None, "wants valid credentials", "log in: `docker login r.example`", false),
+            (403, None, "refuses", "permissions", false),
+            (404, None, "does not exist", "check the name", false),
+            (503, None, "HTTP 503", "try again later", true),
+            (501, None, "HTTP 501", "try again later", false),
+            (429, None, "fewer requests", "wait a while", true),
+            (418, None, "(HTTP 418)", "curl -i https://r.example/v2/", false),
+            (401, Some("t.example"), "wants valid credentials", "docker login", false),
+            (503, Some("t.example"), "t.example, failed (HTTP 503)", "try again later", true),
+            (429, Some("t.example"), "fewer requests", "wait a while", true),
         ] {
-            let error = server(code);
-            assert!(explain(&error, "r.example/a/b").to_string().contains(words), "{code}");
-            assert_eq!(is_transient(&error), transient, "{code}");
+            assert_eq!(of(status, token_server).is_transient(), transient, "{status}");
+            let error = explain(of(status, token_server), "r.example/a/b");
+            let failure = error.downcast_ref::<Failure>().unwrap();
+            assert!(failure.to_string().contains(words), "{status}: {failure}");
+            assert!(failure.hints().join("\n").contains(hint), "{status}: {:?}", failure.hints());
         }
-        assert_eq!(explain(&server(401), "r.example/a/b").hints(), ["log in: `docker login r.example`"]);
+    }
+
+    #[test]
+    fn registries_words_are_told() {
+        for (body, said) in [
+            (r#"{"errors":[{"code":"DENIED","message":"no\n write"}]}"#, Some("no  write")),
+            (r#"{"errors":[{"code":"DENIED"}]}"#, Some("DENIED")),
+            ("<html>", None),
+            ("{}", None),
+        ] {
+            assert_eq!(message(body.as_bytes()).as_deref(), said, "{body}");
+        }
+    }
+
+    #[test]
+    fn waits_are_seconds_or_dates() {
+        let now = DateTime::parse_from_rfc2822("Fri, 31 Dec 1999 23:59:50 GMT").unwrap().to_utc();
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(9)),
+            ("Fri, 31 Dec 1999 23:59:00 GMT", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
+        }
     }
 }

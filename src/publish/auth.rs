@@ -4,7 +4,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
-use oci_client::secrets::RegistryAuth;
 
 use crate::error::{Class, Failure};
 
@@ -16,8 +15,9 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What Docker would show to a registry.
 #[derive(Clone)]
 pub enum Credentials {
-    /// A user and password, or nothing.
-    Known(RegistryAuth),
+    Anonymous,
+    /// A user and a password.
+    Basic(String, String),
     /// A token that stands for the user, to be exchanged.
     Identity(String),
 }
@@ -41,19 +41,17 @@ pub fn credentials(host: &str) -> Result<Credentials, Failure> {
         }
     };
     match answer {
-        Ok(DockerCredential::UsernamePassword(user, password)) => {
-            Ok(Credentials::Known(RegistryAuth::Basic(user, password)))
-        }
+        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Credentials::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(token)) => Ok(Credentials::Identity(token)),
         Err(
             CredentialRetrievalError::NoCredentialConfigured
             | CredentialRetrievalError::ConfigNotFound
             | CredentialRetrievalError::ConfigReadError,
-        ) => Ok(Credentials::Known(RegistryAuth::Anonymous)),
+        ) => Ok(Credentials::Anonymous),
         Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
             // The helpers' protocol has no other way to say that there is nothing.
             if [&stdout, &stderr].iter().any(|text| text.contains("credentials not found")) {
-                return Ok(Credentials::Known(RegistryAuth::Anonymous));
+                return Ok(Credentials::Anonymous);
             }
             Err(failed(host, &format!("helper '{helper}' failed: {}", stderr.trim())))
         }

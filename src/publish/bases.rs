@@ -8,7 +8,7 @@ use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::Value;
 
 use super::cache::Cache;
-use super::calls::Served;
+use super::pull::Served;
 use super::registry::Registry;
 use crate::error::{Class, Failure};
 use crate::image::Bases;

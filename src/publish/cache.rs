@@ -27,10 +27,10 @@ impl Cache {
         let dir = self.dir.join("blobs").join(digest.algorithm().as_ref());
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
+            // What is damaged is replaced in one step: another run may have done so by now.
             if hash(file)? == (digest.digest().to_owned(), blob.size()) {
                 return Ok(path);
             }
-            fs_err::remove_file(&path)?;
         }
         self.make(&dir)?;
         let mut file = tempfile::NamedTempFile::new_in(&dir).with_context(|| format!("cannot write in {dir}"))?;

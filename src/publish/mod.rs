@@ -5,10 +5,12 @@ mod answers;
 mod auth;
 pub mod bases;
 mod cache;
-mod calls;
+mod pull;
+mod push;
 pub mod registry;
 mod token;
 pub mod upload;
+mod watch;
 
 use anyhow::Result;
 
@@ -16,13 +18,6 @@ use crate::error::{Class, Failure};
 use crate::plan::Plan;
 use crate::ui::Ui;
 use registry::Registry;
-
-/// A client for every registry of a plan.
-pub fn connect(plan: &Plan) -> Result<Registry> {
-    let bases = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.base.as_str());
-    let repositories = plan.images.iter().flat_map(|image| &image.repositories).map(String::as_str);
-    Registry::new(repositories.chain(bases), &plan.insecure_registries)
-}
 
 /// Every repository must take a push: a refusal is better in the first second than after the build.
 pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {

@@ -1,66 +1,213 @@
-//! Identity tokens of `docker login`: exchanged for an access token at the registry's own authorization server
-//! (distribution, "OAuth2 Token Authentication", grant type refresh_token).
+//! What a registry wants to see: Docker's credentials, or a token that its authorization server gives for them
+//! (distribution, "Token Authentication Specification"), or for an identity token of `docker login` (the same,
+//! "OAuth2 Token Authentication", grant type refresh_token).
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use oci_client::Reference;
-use oci_client::errors::OciDistributionError;
+use oci_spec::distribution::Reference;
+use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 
-/// An access token, and when to ask for another.
+use super::answers::{Trouble, unconnected};
+use super::auth::{self, Credentials};
+use super::watch::{self, Watch};
+use crate::threads::lock;
+
+/// What a request wants to do with its repository.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    Pull,
+    Push,
+    /// Push, and take a blob over from this repository.
+    Mount(&'a Reference),
+}
+
+impl Access<'_> {
+    fn scopes(self, repository: &str) -> Vec<String> {
+        let scope = |repository: &str, actions| format!("repository:{repository}:{actions}");
+        match self {
+            Access::Pull => vec![scope(repository, "pull")],
+            Access::Push => vec![scope(repository, "pull,push")],
+            Access::Mount(from) => vec![scope(repository, "pull,push"), scope(from.repository(), "pull")],
+        }
+    }
+}
+
+/// What a request shows to a registry.
 #[derive(Clone)]
-pub struct Access {
-    pub token: String,
-    pub renew: Instant,
+pub enum Shown {
+    Basic(String, String),
+    Bearer(String),
+}
+
+impl Shown {
+    pub fn on(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Shown::Basic(user, password) => request.basic_auth(user, Some(password)),
+            Shown::Bearer(token) => request.bearer_auth(token),
+        }
+    }
+}
+
+/// What a registry asks for.
+#[derive(Clone)]
+enum Challenge {
+    Basic,
+    Bearer {
+        realm: String,
+        service: String,
+        /// Did the registry ask by HTTPS?
+        secure: bool,
+    },
+}
+
+struct Token {
+    token: String,
+    renew: Instant,
+}
+
+/// What is known of the registries of a run.
+#[derive(Default)]
+pub struct Tokens {
+    /// By host.
+    credentials: Mutex<BTreeMap<String, Credentials>>,
+    /// By host; none where nothing is asked for.
+    challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
+    /// By host and scopes. Locked while one is fetched, so that each is fetched once.
+    tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
+}
+
+impl Tokens {
+    /// What to show to a registry; none where it has not asked, or where there is nothing to show.
+    pub async fn known(
+        &self,
+        client: &Client,
+        target: &Reference,
+        access: Access<'_>,
+    ) -> Result<Option<Shown>, Trouble> {
+        let host = target.resolve_registry();
+        let Some(challenge) = lock(&self.challenges).get(host).cloned().flatten() else { return Ok(None) };
+        let credentials = self.credentials(host)?;
+        let Challenge::Bearer { realm, service, secure } = challenge else { return Ok(credentials.basic()) };
+        let key = (host.to_owned(), access.scopes(target.repository()));
+        let mut tokens = self.tokens.lock().await;
+        if let Some(token) = tokens.get(&key).filter(|token| Instant::now() < token.renew) {
+            return Ok(Some(Shown::Bearer(token.token.clone())));
+        }
+        let realm = Url::parse(&realm)
+            .map_err(|error| Trouble::Unexpected(format!("names '{realm}' for its tokens: {error}")))?;
+        if secure && realm.scheme() != "https" {
+            return Err(Trouble::Unexpected(format!("wants credentials sent in the clear, to {realm}")));
+        }
+        let token = fetch(client, realm, &service, &key.1, &credentials).await?;
+        let shown = Shown::Bearer(token.token.clone());
+        tokens.insert(key, token);
+        Ok(Some(shown))
+    }
+
+    /// Asks a registry what it wants to see, once; some hide what is there from those who show nothing.
+    pub async fn introduce(&self, client: &Client, target: &Reference, root: &str) -> Result<(), Trouble> {
+        let host = target.resolve_registry();
+        if !lock(&self.challenges).contains_key(host) {
+            let answer = Watch::new().answer(client.get(root)).await?;
+            lock(&self.challenges).insert(host.to_owned(), challenge(&answer));
+        }
+        Ok(())
+    }
+
+    /// Takes note of what an answer of 401 asks for. Is it worth another try, if something was `shown` to it?
+    pub async fn learn(&self, target: &Reference, answer: &Response, shown: bool) -> bool {
+        let Some(challenge) = challenge(answer) else { return false };
+        let host = target.resolve_registry();
+        // Credentials are what they are; a token may have ended early.
+        let again = !shown || matches!(challenge, Challenge::Bearer { .. });
+        self.tokens.lock().await.retain(|(of, _), _| of != host);
+        lock(&self.challenges).insert(host.to_owned(), Some(challenge));
+        again
+    }
+
+    /// Docker's credentials for a host, asked for once: a helper is a program, and may ask the user.
+    fn credentials(&self, host: &str) -> Result<Credentials, Trouble> {
+        let mut credentials = lock(&self.credentials);
+        if let Some(known) = credentials.get(host) {
+            return Ok(known.clone());
+        }
+        let found = auth::credentials(host)?;
+        credentials.insert(host.to_owned(), found.clone());
+        Ok(found)
+    }
+}
+
+impl Credentials {
+    fn basic(&self) -> Option<Shown> {
+        match self {
+            Credentials::Basic(user, password) => Some(Shown::Basic(user.clone(), password.clone())),
+            Credentials::Anonymous | Credentials::Identity(_) => None,
+        }
+    }
+}
+
+/// What an answer asks for (RFC 9110, 11.6.1): a token, if it is one of several.
+fn challenge(answer: &Response) -> Option<Challenge> {
+    let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
+    let asked: Vec<_> = headers.flat_map(|header| http_auth::parse_challenges(header).unwrap_or_default()).collect();
+    let of = |scheme: &str| asked.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme));
+    if let Some(bearer) = of("bearer") {
+        let parameter = |name: &str| {
+            let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
+        };
+        let secure = answer.url().scheme() == "https";
+        return Some(Challenge::Bearer { realm: parameter("realm"), service: parameter("service"), secure });
+    }
+    of("basic").map(|_| Challenge::Basic)
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    access_token: String,
+struct Granted {
+    #[serde(alias = "access_token")]
+    token: String,
     expires_in: Option<u64>,
 }
 
 /// What the specification says where a server does not.
 const USUAL_SECONDS: u64 = 60;
+const TOKEN_LIMIT: usize = 1 << 20;
 
-/// Asks for a token that may do `actions` (`pull` or `pull,push`) with a repository; none where the registry wants no
-/// bearer token. `root` is `https://host`.
-pub async fn exchange(
-    http: &reqwest::Client,
-    root: &str,
-    reference: &Reference,
-    actions: &str,
-    identity: &str,
-) -> Result<Option<Access>, OciDistributionError> {
-    let response = http.get(format!("{root}/v2/")).send().await?;
-    let header = response.headers().get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let challenges = http_auth::parse_challenges(header).unwrap_or_default();
-    let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer")) else {
-        return Ok(None);
+async fn fetch(
+    client: &Client,
+    mut realm: Url,
+    service: &str,
+    scopes: &[String],
+    credentials: &Credentials,
+) -> Result<Token, Trouble> {
+    let server = realm.authority().to_owned();
+    let request = match credentials {
+        Credentials::Identity(identity) => {
+            let form = form_urlencoded::Serializer::new(String::new())
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("client_id", "cargo-multiarch")
+                .append_pair("refresh_token", identity)
+                .append_pair("service", service)
+                .append_pair("scope", &scopes.join(" "))
+                .finish();
+            // A redirect would take the identity along, to wherever it leads.
+            let client = super::registry::client(Policy::none()).map_err(|error| unconnected(&error))?;
+            client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form)
+        }
+        Credentials::Anonymous | Credentials::Basic(..) => {
+            realm.query_pairs_mut().append_pair("service", service).extend_pairs(scopes.iter().map(|s| ("scope", s)));
+            credentials.basic().iter().fold(client.get(realm), |request, shown| shown.on(request))
+        }
     };
-    let parameter = |name: &str| {
-        let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
-    };
-    let realm = parameter("realm");
-    let form = [
-        ("grant_type", "refresh_token"),
-        ("client_id", "cargo-multiarch"),
-        ("refresh_token", identity),
-        ("service", &parameter("service")),
-        ("scope", &format!("repository:{}:{actions}", reference.repository())),
-    ];
-    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let request = http.post(&realm).header("content-type", "application/x-www-form-urlencoded").body(form);
-    let response = request.send().await?;
-    let status = response.status();
-    let body = response.bytes().await?;
-    if !status.is_success() {
-        let message = String::from_utf8_lossy(&body).into_owned();
-        return Err(OciDistributionError::ServerError { code: status.as_u16(), url: realm, message });
-    }
-    let answer: Answer = serde_json::from_slice(&body)
-        .map_err(|error| OciDistributionError::RegistryTokenDecodeError(error.to_string()))?;
-    let seconds = answer.expires_in.unwrap_or(USUAL_SECONDS).clamp(10, USUAL_SECONDS);
-    Ok(Some(Access { token: answer.access_token, renew: Instant::now() + Duration::from_secs(seconds / 2) }))
+    let answer = Watch::new().answer(request).await?;
+    let mut answer = Trouble::unless_success(answer).await.map_err(|trouble| trouble.of_token_server(&server))?;
+    let granted: Granted = serde_json::from_slice(&watch::body(&mut answer, TOKEN_LIMIT).await?)
+        .map_err(|error| Trouble::Unexpected(format!("has a token server, {server}, that gives no token: {error}")))?;
+    let seconds = granted.expires_in.unwrap_or(USUAL_SECONDS).clamp(10, 3600);
+    Ok(Token { token: granted.token, renew: Instant::now() + Duration::from_secs(seconds / 2) })
 }

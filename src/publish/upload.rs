@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
 use super::registry::Registry;
@@ -59,18 +59,26 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
                 }
             });
         }
+        let _ends = Ends(&uploads);
         let worked = work(&uploads);
         if worked.is_err() {
             // What is still queued is of no use any more.
             lock(&uploads.failed).get_or_insert_with(|| anyhow::anyhow!("given up"));
         }
-        // The threads end with the queue.
-        *lock(&uploads.jobs) = mpsc::channel().0;
         worked
     })?;
     match uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(worked),
+    }
+}
+
+/// Ends the queue, and with it the threads; also after a panic, which would wait for them.
+struct Ends<'a>(&'a Uploads<'a>);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.jobs) = mpsc::channel().0;
     }
 }
 
@@ -113,13 +121,8 @@ impl Uploads<'_> {
             let mut at = lock(&at);
             if !self.registry.has_blob(repository, &digest)? {
                 let near = |source: &&String| host_of(source) == host && *source != repository;
-                let mut sources = at.iter().chain(&job.sources).filter(near);
-                let mounted = sources.try_fold(false, |done, from| {
-                    Ok::<_, anyhow::Error>(done || self.registry.mount_blob(repository, from, &digest)?)
-                })?;
-                if !mounted {
-                    self.registry.push_blob(repository, &job.blob, &job.path)?;
-                }
+                let sources: Vec<&String> = at.iter().chain(&job.sources).filter(near).collect();
+                self.registry.push_blob(repository, &sources, &job.blob, &job.path)?;
             }
             at.push(repository.clone());
         }
@@ -142,12 +145,14 @@ fn host_of(repository: &str) -> String {
 
 /// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
 pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
-    let reference = |entry: &Descriptor| format!("{repository}@{}", entry.digest());
-    // A registry takes an index only when it has what the index lists.
-    if registry.digest(&reference(&layout.descriptor))?.is_some() {
-        return Ok(());
-    }
-    let put = |entry: &Descriptor| registry.put_manifest(&reference(entry), &layout.read(entry)?, entry);
+    let put = |entry: &Descriptor| {
+        let reference = format!("{repository}@{}", entry.digest());
+        match registry.digest(&reference)? {
+            Some(_) => Ok(()),
+            None => registry.put_manifest(&reference, &layout.read(entry)?, entry),
+        }
+    };
+    // A registry takes an index only when it has what the index lists, and may lose that while it keeps the index.
     let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&entries, |entry| put(entry))?;
     put(&layout.descriptor)
@@ -159,4 +164,16 @@ pub fn tag(layout: &Layout, reference: &str, registry: &Registry) -> Result<()> 
         return Ok(());
     }
     registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a bug")]
+    fn a_panic_is_not_waited_for() {
+        let registry = Registry::new(&[]).unwrap();
+        let _ = with_uploads(&registry, |_| -> Result<()> { panic!("a bug") });
+    }
 }

@@ -20,7 +20,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An answer: status, headers, body.
+/// An answer: status, headers, body. Status 0 breaks the connection off.
 pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 /// A registry on loopback. Every connection has a thread of its own.
@@ -114,6 +114,16 @@ impl FakeRegistry {
     /// How many blobs were uploaded to the end: neither mounted nor seeded.
     pub fn uploads(&self) -> usize {
         self.stored.content().finished
+    }
+
+    /// How many uploads were begun, and neither finished nor cancelled.
+    pub fn open_uploads(&self) -> usize {
+        self.stored.content().uploads.len()
+    }
+
+    /// Loses a manifest, as a clean-up of what no tag names does.
+    pub fn forget(&self, repo: &str, digest: &str) {
+        self.stored.content().manifests.remove(&key(repo, digest)).unwrap();
     }
 
     /// Asserts that nothing was stored.
@@ -314,6 +324,9 @@ fn refusal(status: u16, code: &str, detail: &str) -> Answer {
 }
 
 fn write_answer(stream: &mut TcpStream, (status, headers, body): Answer, head: bool) -> std::io::Result<()> {
+    if status == 0 {
+        return Ok(());
+    }
     let mut text = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));

@@ -208,7 +208,11 @@ fn credentials_are_sent_and_never_shown() {
 
 #[test]
 fn credential_helpers_that_fail() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::start(|request| match (request.path.as_str(), request.method.as_str()) {
+        ("/v2/", _) => (401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]),
+        (_, "POST") => (202, vec![("Location", "/v2/upload/1".to_owned())], vec![]),
+        _ => (200, vec![], vec![]),
+    });
     let config = Project::empty().file("config.json", r#"{"credsStore":"broken"}"#);
     for (helper, says) in [
         (None, "unable to communicate with credential helper"),

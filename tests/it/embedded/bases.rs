@@ -72,7 +72,7 @@ fn good() -> (FakeRegistry, Value) {
 
 #[test]
 fn a_base_that_is_not_there() {
-    refused(&FakeRegistry::storing(), 7, &["/base:1 does not exist (404 Not Found)"]);
+    refused(&FakeRegistry::storing(), 7, &["/base:1 does not exist (404 Not Found: manifest unknown)"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The embedded engine, with no Docker: against a registry on loopback that stores, lies or fails as a test wants.
 
 mod bases;
+mod manners;
 mod outputs;
 mod pushes;
 mod same;

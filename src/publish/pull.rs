@@ -1,0 +1,169 @@
+//! What is read from a registry: manifests and blobs (distribution-spec, "Pull").
+
+use std::io::{self, Seek, Write};
+
+use anyhow::{Context, Result};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use reqwest::header::ACCEPT;
+
+use super::answers::{Trouble, is_it_one};
+use super::registry::{Registry, parse};
+use super::token::Access;
+use super::watch::{self, Watch};
+use crate::compile::artifact::hash;
+use crate::error::{Class, Failure};
+
+const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const ALL_TYPES: [&str; 4] = [
+    INDEX_TYPES[0],
+    INDEX_TYPES[1],
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+/// Registries take 4 MiB and more; an index of ten thousand entries has 3.
+const JSON_LIMIT: usize = 16 << 20;
+
+/// What a reference leads to.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub digest: String,
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Served {
+    pub fn is_index(&self) -> bool {
+        INDEX_TYPES.contains(&self.media_type.as_str())
+    }
+
+    pub fn index(&self) -> Result<ImageIndex> {
+        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image index", self.digest))
+    }
+
+    pub fn manifest(&self) -> Result<ImageManifest> {
+        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image manifest", self.digest))
+    }
+}
+
+impl Registry {
+    /// The manifest or index of a reference.
+    pub fn pull(&self, reference: &str) -> Result<Served> {
+        let target = parse(reference)?;
+        let place = target.digest().or(target.tag()).unwrap_or("latest");
+        let url = format!("{}/manifests/{place}", self.url(&target));
+        let (bytes, digest) = self.retry(reference, || async {
+            let watch = Watch::new();
+            let mut answer = self
+                .send(&target, Access::Pull, &watch, |http| http.get(&url).header(ACCEPT, ALL_TYPES.join(", ")))
+                .await?;
+            let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+            let wanted: Vec<String> = target.digest().into_iter().chain(said).map(str::to_owned).collect();
+            let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
+            let digest = digest_of(&bytes)?;
+            match wanted.iter().find(|wanted| **wanted != digest) {
+                Some(_) => Err(Trouble::OtherBytes(digest)),
+                None => Ok((bytes, digest)),
+            }
+        })?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
+                .hint(is_it_one(target.resolve_registry()))
+        })?;
+        if json["schemaVersion"] == 1 {
+            return Err(Failure::new(
+                Class::Registry,
+                format!("{reference} is a manifest of Docker's schema 1, which has no platforms"),
+            )
+            .hint("it is from before 2017: take a newer image")
+            .into());
+        }
+        // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
+        let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
+        let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
+        Ok(Served { digest, media_type, bytes })
+    }
+
+    /// The digest that a reference to something of ours leads to; none where there is nothing.
+    pub fn digest(&self, reference: &str) -> Result<Option<String>> {
+        let target = parse(reference)?;
+        let place = target.digest().or(target.tag()).unwrap_or("latest");
+        let url = format!("{}/manifests/{place}", self.url(&target));
+        self.retry(reference, || async {
+            let accept = ALL_TYPES.join(", ");
+            let request =
+                self.send(&target, Access::Push, &Watch::new(), |http| http.head(&url).header(ACCEPT, &accept)).await;
+            let answer = match request {
+                Ok(answer) => answer,
+                // Some registries have no other answer for a repository that is not there yet.
+                Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => return Ok(None),
+                Err(trouble) => return Err(trouble),
+            };
+            let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+            if let Some(digest) = target.digest().or(said) {
+                return Ok(Some(digest.to_owned()));
+            }
+            let mut answer =
+                self.send(&target, Access::Push, &Watch::new(), |http| http.get(&url).header(ACCEPT, &accept)).await?;
+            Ok(Some(digest_of(&watch::body(&mut answer, JSON_LIMIT).await?)?))
+        })
+    }
+
+    /// The config of a manifest in the same repository.
+    pub fn config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
+        let target = parse(repository)?;
+        let digest = manifest.config().digest();
+        let url = format!("{}/blobs/{digest}", self.url(&target));
+        let bytes = self.retry(&format!("{repository}@{digest}"), || async {
+            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(&url)).await?;
+            let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
+            let found = digest_of(&bytes)?;
+            if found == digest.to_string() { Ok(bytes) } else { Err(Trouble::OtherBytes(found)) }
+        })?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest.
+    pub fn download(&self, repository: &str, blob: &Descriptor, file: &mut std::fs::File) -> Result<()> {
+        let target = parse(repository)?;
+        let url = format!("{}/blobs/{}", self.url(&target), blob.digest());
+        let file = std::cell::RefCell::new(file);
+        let unwritten = |error: io::Error| {
+            Failure::new(Class::Other, format!("blob {} of {repository} cannot be written: {error}", blob.digest()))
+                .hint("is the disk full? `df -h`, and `XDG_CACHE_HOME` names another folder for the cache")
+        };
+        self.retry(&format!("{repository}@{}", blob.digest()), || async {
+            let emptied = file.borrow_mut().rewind();
+            emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
+            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(&url)).await?;
+            let mut size = 0;
+            while let Some(piece) = watch::piece(&mut answer).await? {
+                size += piece.len() as u64;
+                // Whoever serves more than was said will not fill the disk.
+                if size > blob.size() {
+                    return Err(Trouble::OtherBytes(format!("more than {} bytes", blob.size())));
+                }
+                file.borrow_mut().write_all(&piece).map_err(unwritten)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Has a repository this blob?
+    pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
+        let target = parse(repository)?;
+        let url = format!("{}/blobs/{digest}", self.url(&target));
+        self.retry(repository, || async {
+            match self.send(&target, Access::Push, &Watch::new(), |http| http.head(&url)).await {
+                Ok(_) => Ok(true),
+                Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => Ok(false),
+                Err(trouble) => Err(trouble),
+            }
+        })
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> Result<String, Trouble> {
+    let (hex, _) = hash(bytes).map_err(|error| Trouble::Here(error.into()))?;
+    Ok(format!("sha256:{hex}"))
+}
