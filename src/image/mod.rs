@@ -14,6 +14,7 @@ pub mod export;
 pub mod layer;
 pub mod layout;
 pub mod load;
+pub mod plain_http;
 pub mod qemu;
 pub mod recipe;
 pub mod script;
