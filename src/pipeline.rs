@@ -266,8 +266,8 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
     let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
-    let commit = plan::git::commit(&workspace.root, &workspace.target_dir)?;
-    Ok(plan::resolve(&workspace, &sources, commit, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
+    let checkout = plan::git::checkout(&workspace.root, &workspace.target_dir)?;
+    Ok(plan::resolve(&workspace, &sources, &checkout, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
 }
 
 /// A variable that nothing reads is a typo that nobody notices.

@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 pub use config::{Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
-pub use git::Commit;
+pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
 pub use resolve::{Request, resolve};

@@ -9,7 +9,7 @@ use super::names::{check_name, repository};
 use super::settings::Sources;
 use super::wanted::{check_collisions, wanted_images};
 use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Commit, Compression, Image, Output, Plan, tags};
+use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, tags};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -28,14 +28,14 @@ pub struct Request {
 pub fn resolve(
     workspace: &Workspace,
     sources: &Sources,
-    commit: Option<Commit>,
+    checkout: &Checkout,
     request: &Request,
 ) -> Result<Plan, Failure> {
     let mut notes = Vec::new();
     let mut images = Vec::new();
     for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));
-        images.push(image(&name, package, binaries, &settings, workspace, sources, commit.as_ref(), &mut notes)?);
+        images.push(image(&name, package, binaries, &settings, workspace, sources, checkout, &mut notes)?);
     }
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
@@ -43,8 +43,8 @@ pub fn resolve(
         root: workspace.root.clone(),
         manifest_path: workspace.manifest_path.clone(),
         target_dir: workspace.target_dir.clone(),
-        source_date_epoch: request.source_date_epoch.or(commit.as_ref().map(|commit| commit.time)).unwrap_or(0),
-        commit,
+        source_date_epoch: request.source_date_epoch.or(checkout.commit().map(|commit| commit.time)).unwrap_or(0),
+        commit: checkout.commit().cloned(),
         locked: top.locked.unwrap_or(true),
         offline: request.offline,
         jobs: request.jobs,
@@ -67,7 +67,7 @@ fn image(
     settings: &Config,
     workspace: &Workspace,
     sources: &Sources,
-    commit: Option<&Commit>,
+    checkout: &Checkout,
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
     let all = sources.all_platforms(settings);
@@ -77,7 +77,7 @@ fn image(
         registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
     let asked = sources.command_line.tags.is_some();
     let templates = all.tags.clone().unwrap_or_else(|| vec!["{{version}}".to_owned(), "latest".to_owned()]);
-    let tags = tags::render(&templates, asked, &package.version, commit)?;
+    let tags = tags::render(&templates, asked, &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
 
     let earlier = |index: usize, path: String| binaries[..index].iter().any(|other| other.path() == path);
@@ -101,7 +101,7 @@ fn image(
             .hint(format!("add \"{overridden}\" to `platforms`, or take the keys out")));
         }
     }
-    let labels = labels(name, package, commit);
+    let labels = labels(name, package, checkout.commit());
     let platforms = platforms
         .into_iter()
         .map(|platform| {
@@ -155,7 +155,7 @@ fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<St
         ("title", Some(name.to_owned())),
         ("description", package.description.clone().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))),
         ("version", Some(package.version.to_string())),
-        ("revision", commit.map(|commit| commit.sha.clone())),
+        ("revision", commit.map(Commit::revision)),
         ("source", package.repository.clone()),
         ("url", package.homepage.clone().or_else(|| package.repository.clone())),
         ("licenses", package.license.clone()),
@@ -191,30 +191,32 @@ mod tests {
         }
     }
 
-    fn plan(config: &str, commit: Option<Commit>) -> Plan {
+    fn plan(config: &str, checkout: &Checkout) -> Plan {
         let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace(), &sources, commit, &Request::default()).unwrap()
+        resolve(&workspace(), &sources, checkout, &Request::default()).unwrap()
     }
 
     #[test]
     fn one_repository_is_named_once() {
-        let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", None);
+        let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", &Checkout::None);
         assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
         assert!(plan.locked && plan.builder.is_none());
     }
 
     #[test]
     fn a_glibc_floor_without_glibc_is_said() {
-        let noted = plan("glibc = '2.28'", None);
+        let noted = plan("glibc = '2.28'", &Checkout::None);
         assert_eq!(noted.notes.len(), 1, "{:?}", noted.notes);
-        let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", None);
+        let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", &Checkout::None);
         assert!(mixed.notes.is_empty(), "{:?}", mixed.notes);
     }
 
     #[test]
     fn labels_come_from_the_manifest_and_the_commit() {
-        let commit = Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty: false };
-        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", Some(commit));
+        let commit = |dirty| Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty });
+        let dirty = plan("", &commit(true));
+        assert_eq!(dirty.images[0].annotations["org.opencontainers.image.revision"], "5ha-dirty");
+        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", &commit(false));
         let image = &plan.images[0];
         let value = |key: &str| image.annotations.get(&format!("org.opencontainers.image.{key}")).map(String::as_str);
         assert_eq!(value("description"), Some("two lines"));

@@ -264,9 +264,21 @@ fn tags_and_labels_from_git() {
     );
 
     let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
-    let dirty = project.run(&["plan"]).finish().says(&["tag 'latest' stays where it is", "not committed"]);
-    assert!(!dirty.stdout.contains("latest"), "{dirty}");
-    assert_eq!(plan(&project, &["--tag", "latest"])["images"][0]["tags"], serde_json::json!(["latest"]));
+    let revision = clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap();
+    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed"]);
+    assert!(dirty.stdout.contains("app:1.2.3-dirty") && !dirty.stdout.contains("latest"), "{dirty}");
+    let asked = plan(&project, &["--tag", "1.2.3,latest"]);
+    assert_eq!(asked["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));
+    let labels = &asked["images"][0]["platforms"][0]["container"]["labels"];
+    assert_eq!(labels["org.opencontainers.image.revision"], format!("{revision}-dirty"));
+}
+
+#[test]
+fn a_repository_without_a_commit() {
+    let project = Project::app().file(".gitignore", "/target\n");
+    project.git(&["init", "-q"]);
+    let unborn = project.run(&["plan"]).finish().says(&["nothing is committed yet", "'latest' stays where it is"]);
+    assert!(unborn.stdout.contains("app:1.2.3-dirty") && !unborn.stdout.contains("latest"), "{unborn}");
 }
 
 #[test]
