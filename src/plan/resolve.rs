@@ -5,11 +5,11 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::config::{Config, OneOrMany};
 use super::contents::image_platform;
-use super::names::{check_name, repository};
+use super::names::{check_host, check_name, is_host, repository};
 use super::settings::Sources;
 use super::wanted::{check_collisions, wanted_images};
 use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, tags};
+use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, Template, tags};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -39,6 +39,9 @@ pub fn resolve(
     }
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
+    let insecure_registries = top.insecure_registries.unwrap_or_default();
+    insecure_registries.iter().try_for_each(|host| check_host("insecure-registries", host))?;
+    notes.extend(registry_notes(&images, &insecure_registries));
     Ok(Plan {
         root: workspace.root.clone(),
         manifest_path: workspace.manifest_path.clone(),
@@ -50,7 +53,7 @@ pub fn resolve(
         jobs: request.jobs,
         engine: top.engine.unwrap_or_default(),
         builder: top.builder,
-        insecure_registries: top.insecure_registries.unwrap_or_default(),
+        insecure_registries,
         outputs: request.outputs.clone(),
         load: request.load,
         cache_dir: request.cache_dir.clone(),
@@ -145,6 +148,32 @@ fn image(
     })
 }
 
+/// What may not be meant, of where images go to and come from.
+fn registry_notes(images: &[Image], insecure: &[String]) -> IndexSet<String> {
+    let first = |reference: &str| reference.split_once('/').map_or("", |(first, _)| first).to_owned();
+    let mut notes = IndexSet::new();
+    for (image, repository) in images.iter().flat_map(|image| image.repositories.iter().map(move |it| (image, it))) {
+        let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
+        if !is_host(&first(repository)) {
+            notes.insert(format!(
+                "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"
+            ));
+        }
+    }
+    let platforms = || images.iter().flat_map(|image| &image.platforms);
+    let mut hosts: IndexSet<String> = images.iter().flat_map(|image| &image.repositories).map(|it| first(it)).collect();
+    hosts.extend(platforms().map(|platform| first(&platform.base)).filter(|host| is_host(host)));
+    // A template of one's own may pull from anywhere.
+    if platforms().all(|platform| matches!(platform.template, Template::BuiltIn(_))) {
+        let unused = insecure.iter().filter(|host| !hosts.contains(*host));
+        notes.extend(unused.map(|host| {
+            let used = hosts.iter().filter(|host| is_host(host)).cloned().collect::<Vec<_>>().join(", ");
+            format!("insecure-registries: nothing is on '{host}' (the hosts are: {used})")
+        }));
+    }
+    notes
+}
+
 fn default_platforms() -> Vec<Platform> {
     Platform::all().filter(|platform| matches!(platform.name(), "linux/amd64" | "linux/arm64")).collect()
 }
@@ -209,6 +238,30 @@ mod tests {
         assert_eq!(noted.notes.len(), 1, "{:?}", noted.notes);
         let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", &Checkout::None);
         assert!(mixed.notes.is_empty(), "{:?}", mixed.notes);
+    }
+
+    #[test]
+    fn registries_that_may_not_be_meant() {
+        const UNUSED: &str = "insecure-registries: nothing is on 'r.example' (the hosts are: r.example:5000)";
+        for (config, expected) in [
+            ("registry = 'r.example'\nbase = 'library/alpine'", None),
+            ("registry = ['docker.io/me', 'localhost', 'r:5000/me']", None),
+            (
+                "registry = 'me/team'",
+                Some("registry 'me/team' is on Docker Hub, docker.io/me/team: a host has a dot or a port"),
+            ),
+            ("registry = 'r.example:5000'\ninsecure-registries = ['r.example:5000']", None),
+            ("base = 'r.example:5000/x'\ninsecure-registries = ['r.example:5000']", None),
+            ("registry = 'r.example:5000'\ninsecure-registries = ['r.example']", Some(UNUSED)),
+            ("template = 'x.j2'\ninsecure-registries = ['r.example']", None),
+        ] {
+            let notes = plan(config, &Checkout::None).notes;
+            assert_eq!(
+                notes.iter().map(String::as_str).collect::<Vec<_>>(),
+                expected.into_iter().collect::<Vec<_>>(),
+                "{config}"
+            );
+        }
     }
 
     #[test]

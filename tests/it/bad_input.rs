@@ -84,10 +84,29 @@ fn values_that_mean_nothing() {
         ("base = ''", "image 'app': base '' is not valid"),
         ("profile = ''", "image 'app': profile '' is not valid"),
         ("platforms = []", "image 'app' has no platform"),
+        (
+            "insecure-registries = ['http://r.example:5000/']",
+            "insecure-registries 'http://r.example:5000/' has a scheme",
+        ),
         ("[images.app]\nlocked = false", "key 'images.app.locked' cannot differ per image"),
     ] {
         refused_config(config, &[says]);
     }
+}
+
+#[test]
+fn an_insecure_registry_that_is_no_host() {
+    let args = ["--registry", "r.example", "--insecure-registry", "r.example/me"];
+    let says =
+        ["insecure-registries 'r.example/me' has a path", "hint: write a host", "`--insecure-registry r.example`"];
+    refused(&Project::app(), &args, 3, &says);
+}
+
+#[test]
+fn a_registry_that_is_docker_hub() {
+    let config = "registry = 'me/team'\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']";
+    let finished = Project::with_config(config).run(&["plan"]).finish();
+    assert_eq!(finished.stderr.matches("registry 'me/team' is on Docker Hub").count(), 1, "{finished}");
 }
 
 #[test]
