@@ -3,6 +3,7 @@
 
 pub mod config;
 mod contents;
+mod explain;
 pub mod git;
 mod names;
 mod outputs;

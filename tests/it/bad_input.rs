@@ -78,11 +78,12 @@ fn files_that_hold_the_target_folder() {
 #[test]
 fn values_that_mean_nothing() {
     for (config, says) in [
-        ("\nregistry = 5", "multiarch.toml:2: wanted a string or a list of strings"),
-        ("expose = [99999]", "multiarch.toml:1: wanted a port: 8080 or \"53/udp\""),
+        ("\nregistry = 5", "multiarch.toml:2: registry: wanted a string or a list of strings"),
+        ("expose = [99999]", "multiarch.toml:1: expose: wanted a port: 8080 or \"53/udp\""),
         ("base = 'a b'", "image 'app': base 'a b' is not valid"),
         ("base = ''", "image 'app': base '' is not valid"),
         ("profile = ''", "image 'app': profile '' is not valid"),
+        ("platforms = 'linux/arm64'", "multiarch.toml:1: platforms is the string \"linux/arm64\", wanted a list"),
         ("platforms = []", "image 'app' has no platform"),
         (
             "insecure-registries = ['http://r.example:5000/']",
