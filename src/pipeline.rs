@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
 use crate::compile::tools::{self, Tools};
 use crate::compile::{self, Artifacts, Toolchain};
+use crate::environment;
 use crate::error::{Class, Failure, nearest};
 use crate::image::builder::{self, Builder};
 use crate::image::context::{self, Staged};
@@ -256,6 +257,7 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     let workspace = Workspace::load(&args.selection(), &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if text.is_empty() => None,
         Ok(text) => Some(text.parse().map_err(|_| {
             Failure::new(Class::Config, format!("SOURCE_DATE_EPOCH is '{text}', wanted seconds since 1970"))
                 .hint("the commit's: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
@@ -272,15 +274,8 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
 
 /// A variable that nothing reads is a typo that nobody notices.
 fn check_variables() -> Result<(), Failure> {
-    use clap::CommandFactory;
-    let cli = crate::cli::Cli::command();
-    let publish = cli.get_subcommands().find(|command| command.get_name() == "publish");
-    let known: Vec<String> = publish
-        .into_iter()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned()))
-        .filter(|name| name.starts_with("MULTIARCH_"))
-        .collect();
+    let all = environment::variables().into_iter().map(|name| name.to_string_lossy().into_owned());
+    let known: Vec<String> = all.filter(|name| name.starts_with("MULTIARCH_")).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("MULTIARCH_") && !name.starts_with("MULTIARCH_TEST_") && !known.contains(&name) {

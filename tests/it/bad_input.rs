@@ -150,6 +150,27 @@ fn usage() {
     }
 }
 
+#[test]
+fn a_variable_with_a_wrong_value() {
+    for (name, value, says) in [
+        (
+            "MULTIARCH_PLATFORMS",
+            "linux/arm65",
+            "invalid value 'linux/arm65' for 'MULTIARCH_PLATFORMS': unknown platform",
+        ),
+        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': unknown platform"),
+        ("MULTIARCH_LIBC", "glibc", "invalid value 'glibc' for 'MULTIARCH_LIBC'"),
+        ("MULTIARCH_LINKER", "ld", "invalid value 'ld' for 'MULTIARCH_LINKER'"),
+        ("CARGO_TERM_COLOR", "blue", "invalid value 'blue' for 'CARGO_TERM_COLOR'"),
+    ] {
+        let run = Project::app().run(&["plan"]).env(name, value).env("MULTIARCH_ENGINE", "embedded").fails(2);
+        run.finish().says(&[says]).keeps_quiet_about("for '--");
+    }
+    // The flag wins, and so it is the flag's.
+    let run = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
+    run.finish().says(&["invalid value 'clib' for '--libc <LIBC>'"]);
+}
+
 /// An answer to everything.
 fn always(status: u16, headers: &[(&'static str, &str)], body: &str) -> FakeRegistry {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();

@@ -184,8 +184,24 @@ fn images_have_folders_of_their_own() {
 fn an_empty_variable_is_one_that_is_not_set() {
     let project = Project::with_config("tags = ['t']\nbase = 'b'\nregistry = 'r.example'");
     let run = project.run(&["plan", "--message-format", "json"]);
-    let names =
-        ["REGISTRY", "TAGS", "BASE", "TEMPLATE", "GLIBC", "PROFILE", "FEATURES", "BUILDER", "PROVENANCE", "SBOM"];
+    let names = [
+        "REGISTRY",
+        "PLATFORMS",
+        "TAGS",
+        "BASE",
+        "TEMPLATE",
+        "LIBC",
+        "LINKER",
+        "GLIBC",
+        "PROFILE",
+        "FEATURES",
+        "ENGINE",
+        "INSECURE_REGISTRIES",
+        "BUILDER",
+        "PROVENANCE",
+        "SBOM",
+    ];
+    let run = run.env("SOURCE_DATE_EPOCH", "");
     let plan = json(names.iter().fold(run, |run, name| run.env(&format!("MULTIARCH_{name}"), "")));
     assert_eq!(plan, self::plan(&project, &[]));
     let variable = project.run(&["plan", "--message-format", "json"]).env("MULTIARCH_PLATFORMS", "linux/riscv64");
@@ -295,6 +311,7 @@ fn the_program_answers_to_both_names() {
     for command in ["publish", "build", "plan", "dockerfile"] {
         let help = project.run(&[command, "--help"]).finish();
         assert!(help.stdout.contains(&format!("Usage: cargo multiarch {command}")), "{help}");
+        assert!(help.stdout.contains("[env: MULTIARCH_LIBC]"), "{help}");
     }
     project.run(&["pubish"]).fails(2).finish().says(&["unrecognized subcommand 'pubish'", "'publish'"]);
 }
