@@ -76,6 +76,26 @@ fn files_that_hold_the_target_folder() {
 }
 
 #[test]
+fn what_is_no_file_and_no_folder() {
+    let pipe = |path: &str, config: &str| {
+        let project = Project::with_config(config).file("dir/x", "");
+        assert!(std::process::Command::new("mkfifo").arg(project.path().join(path)).status().unwrap().success());
+        project
+    };
+    for (path, from) in [("pipe", "pipe"), ("dir/pipe", "dir")] {
+        let project = pipe(path, &format!("files = [{{ from = '{from}', to = '/x' }}]"));
+        let says = [&format!("image 'app': files.from '{from}': "), "/pipe is a named pipe", "hint: "];
+        refused(&project, &["--registry", "r.example"], 3, &says);
+        project.run(&["plan"]).fails(3).finish().says(&says);
+    }
+    let project = Project::with_config("files = [{ from = 'socket', to = '/x' }]");
+    let _socket = std::os::unix::net::UnixListener::bind(project.path().join("socket")).unwrap();
+    refused(&project, &["--registry", "r.example"], 3, &["/socket is a socket"]);
+    let project = pipe("t.j2", "template = 't.j2'");
+    refused(&project, &["--registry", "r.example"], 3, &["/t.j2 is no file"]);
+}
+
+#[test]
 fn values_that_mean_nothing() {
     for (config, says) in [
         ("\nregistry = 5", "multiarch.toml:2: registry: wanted a string or a list of strings"),
