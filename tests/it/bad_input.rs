@@ -162,6 +162,7 @@ fn usage() {
         (&["publish", "--libc", "glibc"], "invalid value 'glibc' for '--libc <LIBC>'"),
         (&["publish", "--regsitry", "x"], "'--registry'"),
         (&["publish", "--build-arg", "NO_SUCH_VARIABLE"], "'NO_SUCH_VARIABLE' is not NAME=VALUE, and no variable"),
+        (&["build", "--output", "oci:out:1.2.3"], "give oci:out, the image's name and tag come from the plan"),
         (&["plan", "-q", "-v"], "cannot be used with"),
         (&["plan", "--jobs", "many"], "invalid value 'many'"),
         (&[], "Usage: cargo multiarch"),
