@@ -21,7 +21,7 @@ use tools::Tools;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line, find_program};
+use crate::process::{Cmd, Line, ended, find_program};
 use crate::ui::{Progress, Ui};
 
 /// How everything in a plan will be compiled.
@@ -215,10 +215,11 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
     let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
     let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
     let crates = failed_crates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let because = if crates.is_empty() { format!("cargo ended with {status}") } else { format!("in {crates}") };
+    let because =
+        if crates.is_empty() { format!("cargo ended with {}", ended(status)) } else { format!("in {crates}") };
     let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let message = match missing.is_empty() {
-        true => format!("cargo ended with {status}"),
+        true => format!("cargo ended with {}", ended(status)),
         false => format!(
             "{} did not compile for {}: {because}",
             join(&what),

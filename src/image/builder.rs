@@ -214,7 +214,7 @@ fn numbers(version: &str) -> Option<(u64, u64)> {
 /// Docker's own words, and what to do about them.
 fn no_daemon(errors: &str) -> Failure {
     let words = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
-    let failure = Failure::new(Class::Engine, format!("the Docker daemon cannot be used ({words})"));
+    let failure = Failure::new(Class::Engine, format!("docker says \"{}\"", words.trim()));
     if errors.contains("permission denied") {
         failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::builder::{self, Builder};
 use super::dockerfile::{self, Dockerfile};
 use super::{plain_http, script};
-use crate::error::{Class, Failure};
+use crate::error::{Class, Failure, sentence};
 use crate::plan::{EngineChoice, Image, Plan};
 use crate::ui::Ui;
 
@@ -58,7 +58,7 @@ pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen
                 }
             },
             Err(error) if crate::error::class_of(&error) == Class::Interrupted => Err(error),
-            Err(error) => chosen(Engine::Embedded, &format!("{error:#}")),
+            Err(error) => chosen(Engine::Embedded, &sentence(&error)),
         },
     }
 }

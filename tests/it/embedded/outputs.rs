@@ -91,7 +91,7 @@ fn the_first_line_says_which_engine_and_why() {
         (None, &[][..], "Using the embedded engine: docker is not installed"),
         (Some(HEALTHY_DOCKER), &[], "Using docker buildx: Docker is here, with the docker driver"),
         (Some(HEALTHY_DOCKER), &["--engine", "embedded"], "Using the embedded engine: as asked for"),
-        (Some(&down), &[], "Using the embedded engine: the Docker daemon cannot be used (it sleeps)"),
+        (Some(&down), &[], "Using the embedded engine: docker says \"it sleeps\""),
         (Some(&classic), &[], "Using the embedded engine: Docker's classic image store builds one platform only"),
         (Some(&made), &["--engine", "buildx"], "Using docker buildx: as asked for"),
         (
