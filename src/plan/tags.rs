@@ -63,7 +63,7 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
                     "a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'",
                 ));
             }
-            _ if result.tags.iter().any(|other| *other == tag) => {}
+            _ if result.tags.contains(&tag) => {}
             _ => result.tags.push(tag),
         }
     }
