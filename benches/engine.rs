@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use cargo_multiarch::compile::{Artifact, Artifacts};
 use cargo_multiarch::image::base::Pulled;
 use cargo_multiarch::image::{self, Bases, context, embedded};
-use cargo_multiarch::plan::{Package, Plan, Request, Sources, Workspace, resolve};
+use cargo_multiarch::plan::{Checkout, Package, Plan, Request, Sources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{self, upload};
 use cargo_multiarch::verify;
@@ -121,7 +121,7 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         list.join(",")
     );
     let sources = Sources { workspace: toml::from_str(&config).unwrap(), ..Sources::default() };
-    resolve(&workspace, &sources, None, &Request::default()).unwrap()
+    resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()
 }
 
 /// The binaries that `binaries` wrote.

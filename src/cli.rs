@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo multiarch publish --registry ghcr.io/you
   cargo multiarch publish --registry localhost:5000 --platform linux/amd64,linux/riscv64
-  docker run --rm $(cargo multiarch publish -q --registry localhost:5000)
+  docker run --rm $(cargo multiarch publish -q --registry localhost:5000 -p app)
 
 Exit codes: 1 other, 2 usage, 3 configuration, 4 toolchain, 5 compile, 6 Docker, 7 registry,
 8 verification, 130 interrupted.";

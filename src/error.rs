@@ -110,6 +110,45 @@ pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
         .collect()
 }
 
+/// An error and its causes as one sentence: no cause that the one before it has said, and capitals and full stops only
+/// within.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string();
+        let words = words.trim().trim_end_matches('.');
+        match said.is_empty() {
+            true => said.push_str(words),
+            false if said.ends_with(words) => {}
+            false => said.push_str(&format!(": {}", lower_first(words))),
+        }
+    }
+    said
+}
+
+/// `No such file` → `no such file`, but `HTTP 503` and `Cargo.lock` as they are.
+fn lower_first(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let mut letters = word.chars();
+    match letters.next() {
+        Some(first) if first.is_uppercase() && word.len() > 1 && letters.all(char::is_lowercase) => {
+            format!("{}{}", first.to_lowercase(), &text[first.len_utf8()..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// What to do about the operating system's refusal, if there was one.
+pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
+        StorageFull => Some("make room: `df -h` says where there is none"),
+        PermissionDenied | ReadOnlyFilesystem => Some("see whose it is with `ls -ld`, and who you are with `id`"),
+        NotADirectory => Some("a file is where a folder is wanted: move it away"),
+        _ => None,
+    }
+}
+
 /// The known word that `word` was probably meant to be.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -130,6 +169,30 @@ mod tests {
         assert_eq!(nearest("bsae", known), Some("base"));
         assert_eq!(nearest("platform", known), Some("platforms"));
         assert_eq!(nearest("entrypoint", known), None);
+    }
+
+    #[test]
+    fn causes_make_a_sentence() {
+        let chain = |causes: &[&str]| {
+            let mut causes = causes.iter().rev().map(|cause| (*cause).to_owned());
+            let innermost = anyhow::anyhow!(causes.next().unwrap());
+            sentence(&causes.fold(innermost, anyhow::Error::context))
+        };
+        for (causes, expected) in [
+            (&["it is full"][..], "it is full"),
+            (
+                &["cannot write x", "No space left on device (os error 28)"],
+                "cannot write x: no space left on device (os error 28)",
+            ),
+            (&["cannot read x: gone", "gone"], "cannot read x: gone"),
+            (&["a", "Cargo.lock is old.", "HTTP 503"], "a: Cargo.lock is old: HTTP 503"),
+            (&["Docker says no", "I am busy"], "Docker says no: I am busy"),
+        ] {
+            assert_eq!(chain(causes), expected);
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(system_hint(&anyhow::Error::from(full).context("cannot write x")).unwrap().contains("df -h"));
+        assert_eq!(system_hint(&anyhow::anyhow!("other")), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The map, in the order in which data flows (no step knows its caller):
 //!
-//! - [`cli`]: what was typed
+//! - [`cli`]: what was typed; [`environment`]: and what variables say beside it
 //! - [`plan`]: what is wanted, from flags, environment and configuration; pure data from here on
 //! - [`compile`]: binaries, by one cargo process for all target triples
 //! - [`image`]: an OCI layout of them, by this program itself or by `docker buildx`
@@ -16,6 +16,7 @@
 
 pub mod cli;
 pub mod compile;
+pub mod environment;
 pub mod error;
 pub mod image;
 pub mod pipeline;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::{Cli, Command};
+use cli::Command;
 use ui::Ui;
 
 /// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
@@ -53,7 +54,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == "multiarch") {
         args.remove(1);
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match environment::parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed terminal is no reason to panic over the help text.

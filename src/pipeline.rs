@@ -4,17 +4,19 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
-use crate::compile::{self, Artifacts, Toolchain, tools};
+use crate::compile::tools::{self, Tools};
+use crate::compile::{self, Artifacts, Toolchain};
+use crate::environment;
 use crate::error::{Class, Failure, nearest};
-use crate::image::builder::Builder;
+use crate::image::builder::{self, Builder};
 use crate::image::context::{self, Staged};
-use crate::image::dockerfile::{HELPERS, VARIABLES};
-use crate::image::engine::{self, Engine};
+use crate::image::dockerfile::{Dockerfile, HELPERS, VARIABLES};
+use crate::image::engine::{self, Chosen, Engine};
 use crate::image::layer::Layer;
 use crate::image::layout::Layout;
 use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
-use crate::plan::{self, EngineChoice, Image, Plan, Request, Sources, Workspace};
+use crate::plan::{self, Image, Plan, Request, Sources, Workspace};
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
 use crate::ui::Ui;
@@ -83,21 +85,25 @@ fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    let toolchain = Toolchain::choose(&plan, tools::probe(&plan)?)?;
+    let (dockerfiles, chosen) = inspect(&plan, ui)?;
+    let tools = tools::probe(&plan)?;
+    if let Engine::Buildx(builder) = &chosen.engine {
+        check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
+    }
+    let toolchain = Toolchain::choose(&plan, tools)?;
     for (_, cmd) in toolchain.commands(&plan)? {
         ui.would_run(&cmd);
     }
-    let current = Builder { name: plan.builder.clone(), driver: String::new() };
-    for image in &plan.images {
-        let dockerfile = image::render(&plan, image, &Bases::new())?;
-        let staged = Staged { dir: context::dir(&plan, image), dockerfile };
-        if plan.engine != EngineChoice::Embedded {
-            ui.would_run(&buildx::build_command(&plan, image, &staged, &current));
+    if let Engine::Buildx(builder) = &chosen.engine {
+        builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
+        for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
+            let staged = Staged { dir: context::dir(&plan, image), dockerfile };
+            ui.would_run(&buildx::build_command(&plan, image, &staged, builder));
         }
     }
     match args.output.message_format {
-        MessageFormat::Human => ui.data(&report::plan_table(&plan, &toolchain))?,
-        MessageFormat::Json => ui.data(&report::plan_json(&plan, &toolchain)?)?,
+        MessageFormat::Human => ui.data(&report::plan_table(&plan, &toolchain, &chosen))?,
+        MessageFormat::Json => ui.data(&report::plan_json(&plan, &toolchain, &chosen)?)?,
     }
     Ok(())
 }
@@ -157,14 +163,32 @@ struct Ready {
 }
 
 /// What the workspace and the machine must have: the files that images want, templates that render, an engine.
-fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
+fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
     context::check_files(plan)?;
     export::check(plan)?;
     let render = |image| image::render(plan, image, &Bases::new());
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
-    let engine = engine::choose(plan, &dockerfiles, ui)?;
+    let chosen = engine::choose(plan, &dockerfiles, ui)?;
+    Ok((dockerfiles, chosen))
+}
+
+/// The same, said, with all made that the engine needs.
+fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
+    let (_, chosen) = inspect(plan, ui)?;
+    let engine = engine::start(chosen, plan, ui)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     Ok(Ready { engine, loader: load::find(plan, ui)? })
+}
+
+fn check_emulation(
+    plan: &Plan,
+    dockerfiles: &[Dockerfile],
+    tools: &Tools,
+    builder: &Builder,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let mut images = plan.images.iter().zip(dockerfiles);
+    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui))
 }
 
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
@@ -182,9 +206,7 @@ fn make(
     let render = |image| image::render(&plan, image, &bases);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
     if let Engine::Buildx(builder) = &ready.engine {
-        for (image, dockerfile) in plan.images.iter().zip(&dockerfiles) {
-            qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui)?;
-        }
+        check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
     }
     compile::install_targets(&plan, &mut tools, ui)?;
     let toolchain = Toolchain::choose(&plan, tools)?;
@@ -235,6 +257,7 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     let workspace = Workspace::load(&args.selection(), &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if text.is_empty() => None,
         Ok(text) => Some(text.parse().map_err(|_| {
             Failure::new(Class::Config, format!("SOURCE_DATE_EPOCH is '{text}', wanted seconds since 1970"))
                 .hint("the commit's: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
@@ -245,21 +268,14 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
     let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
-    let commit = plan::git::commit(&workspace.root, &workspace.target_dir)?;
-    Ok(plan::resolve(&workspace, &sources, commit, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
+    let checkout = plan::git::checkout(&workspace.root, &workspace.target_dir)?;
+    Ok(plan::resolve(&workspace, &sources, &checkout, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
 }
 
 /// A variable that nothing reads is a typo that nobody notices.
 fn check_variables() -> Result<(), Failure> {
-    use clap::CommandFactory;
-    let cli = crate::cli::Cli::command();
-    let publish = cli.get_subcommands().find(|command| command.get_name() == "publish");
-    let known: Vec<String> = publish
-        .into_iter()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned()))
-        .filter(|name| name.starts_with("MULTIARCH_"))
-        .collect();
+    let all = environment::variables().into_iter().map(|name| name.to_string_lossy().into_owned());
+    let known: Vec<String> = all.filter(|name| name.starts_with("MULTIARCH_")).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("MULTIARCH_") && !name.starts_with("MULTIARCH_TEST_") && !known.contains(&name) {

@@ -136,6 +136,11 @@ impl Platform {
         }
     }
 
+    /// Does Rust come with a standard library for the platform and libc? Without one, rustup has nothing to install.
+    pub fn has_std(self, libc: Libc) -> bool {
+        !(libc == Libc::Musl && self.architecture() == "s390x")
+    }
+
     /// rustc's `-C target-cpu` for a variant that is a matter of instructions only (`linux/amd64/v3`).
     pub fn target_cpu(self) -> Option<&'static str> {
         self.0.target_cpu

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Mutex;
@@ -72,7 +72,7 @@ impl Cmd {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(anyhow::anyhow!("`{self}` failed ({}): {}", output.status, output.stderr.trim()))
+        Err(anyhow::anyhow!("`{self}` failed ({}): {}", ended(output.status), output.stderr.trim()))
     }
 
     /// Runs to the end whatever the status.
@@ -151,6 +151,15 @@ impl fmt::Display for Cmd {
             write!(f, " {}", quote(&without_secrets(&arg.to_string_lossy())))?;
         }
         Ok(())
+    }
+}
+
+/// How a program ended: `exit code 101`, `signal 9`.
+pub fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
     }
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::compile::{Artifact, Artifacts, Toolchain};
 use crate::error::{Class, Failure};
 use crate::image::Bases;
+use crate::image::builder::Builder;
+use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::verify::Verified;
 
@@ -150,7 +152,7 @@ fn linker(platform: &ImagePlatform, toolchain: &Toolchain) -> String {
 }
 
 /// The plan as a table: a block per image, a row per platform.
-pub fn plan_table(plan: &Plan, toolchain: &Toolchain) -> String {
+pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String {
     let mut blocks = Vec::new();
     for image in &plan.images {
         let mut lines = vec![format!("{} {}", image.name, image.version)];
@@ -166,6 +168,11 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain) -> String {
         blocks.push(lines.join("\n"));
     }
     let mut table = blocks.join("\n\n");
+    table.push_str(&format!("\n\nEngine: {} ({})", chosen.name(), chosen.why));
+    if let Engine::Buildx(Builder { name: Some(name), missing, .. }) = &chosen.engine {
+        let made = missing.as_ref().map(|missing| format!(", made first: {}", missing.why)).unwrap_or_default();
+        table.push_str(&format!("\nBuilder: {name}{made}"));
+    }
     table.push_str("\n\nLinkers:");
     for (build, choice) in &toolchain.choices {
         table.push_str(&format!("\n  {}  {}: {}", build.triple, choice.linker, choice.why));
@@ -201,8 +208,8 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     ]
 }
 
-/// The plan with the choice of linkers, as JSON.
-pub fn plan_json(plan: &Plan, toolchain: &Toolchain) -> Result<String> {
+/// The plan with the choice of linkers and of the engine, as JSON.
+pub fn plan_json(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Result<String> {
     let choices: serde_json::Map<String, serde_json::Value> = toolchain
         .choices
         .iter()
@@ -211,6 +218,11 @@ pub fn plan_json(plan: &Plan, toolchain: &Toolchain) -> Result<String> {
     let mut json = serde_json::json!({ "version": VERSION, "linkers": choices });
     if let (Some(json), serde_json::Value::Object(plan)) = (json.as_object_mut(), serde_json::to_value(plan)?) {
         json.extend(plan);
+        json.insert("engine".to_owned(), chosen.name().into());
+        json.insert("engine_why".to_owned(), chosen.why.as_str().into());
+        if let Engine::Buildx(builder) = &chosen.engine {
+            json.insert("builder".to_owned(), builder.name.as_deref().into());
+        }
     }
     Ok(serde_json::to_string_pretty(&json)?)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::{Class, class_of, hints_of};
+use crate::error::{Class, class_of, hints_of, sentence, system_hint};
 use crate::process::Cmd;
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -98,12 +98,13 @@ impl Ui {
 
     /// An error with its causes, then its hints.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(&format!("{}: {error:#}", self.paint(RED, "error")));
+        self.line(&format!("{}: {}", self.paint(RED, "error"), sentence(error)));
         for hint in hints_of(error) {
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
         if class_of(error) == Class::Other && hints_of(error).is_empty() {
-            self.line(&format!("{}: run again with -v to see the commands", self.paint(CYAN, " hint")));
+            let hint = system_hint(error).unwrap_or("run again with -v to see the commands");
+            self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
     }
 

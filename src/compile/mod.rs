@@ -21,7 +21,7 @@ use tools::Tools;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line, find_program};
+use crate::process::{Cmd, Line, ended, find_program};
 use crate::ui::{Progress, Ui};
 
 /// How everything in a plan will be compiled.
@@ -33,6 +33,7 @@ pub struct Toolchain {
 impl Toolchain {
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
+        toolchain::check_std(&tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
             if !choices.contains_key(build) {
@@ -85,6 +86,7 @@ impl Toolchain {
 
 /// Installs the standard library of every target that lacks it, by rustup.
 pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
+    toolchain::check_std(tools)?;
     let missing: Vec<String> =
         tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.clone()).collect();
     if missing.is_empty() {
@@ -112,7 +114,12 @@ pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
     if !output.status.success() {
         let words = output.stderr.trim();
         let said = words.lines().find(|line| line.starts_with("error")).or(words.lines().last()).unwrap_or_default();
-        return Err(failure().hint(format!("`rustup target add {wanted}` says: {said}")).into());
+        let failure = failure().hint(format!("`rustup target add {wanted}` says: {said}"));
+        // Some musl targets are newer than the toolchain.
+        let lacks = missing.iter().filter(|triple| said.contains("does not") && said.contains(*triple));
+        let musl = lacks.filter(|triple| triple.contains("-musl"));
+        let platforms = musl.filter_map(|triple| Platform::for_triple(triple).next());
+        return Err(platforms.fold(failure, toolchain::gnu_instead).into());
     }
     *tools = tools::probe(plan)?;
     match tools.targets.values().all(|facts| facts.std) {
@@ -208,10 +215,11 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
     let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
     let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
     let crates = failed_crates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let because = if crates.is_empty() { format!("cargo ended with {status}") } else { format!("in {crates}") };
+    let because =
+        if crates.is_empty() { format!("cargo ended with {}", ended(status)) } else { format!("in {crates}") };
     let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
     let message = match missing.is_empty() {
-        true => format!("cargo ended with {status}"),
+        true => format!("cargo ended with {}", ended(status)),
         false => format!(
             "{} did not compile for {}: {because}",
             join(&what),

@@ -159,7 +159,7 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
 mod tests {
     use super::*;
     use crate::compile::tools::TargetFacts;
-    use crate::plan::{Package, Request, Sources, Workspace, resolve};
+    use crate::plan::{Checkout, Package, Request, Sources, Workspace, resolve};
 
     const AMD64: &str = "x86_64-unknown-linux-musl";
     const RISCV64: &str = "riscv64gc-unknown-linux-musl";
@@ -185,7 +185,7 @@ mod tests {
             narrowed: false,
         };
         let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace, &sources, None, &Request::default()).unwrap()
+        resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()
     }
 
     /// x86-64 links musl statically by default, riscv64 does not.

@@ -11,7 +11,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, MetadataCommand};
 
 use super::graph::{self, Summary};
-use crate::error::{Class, Failure};
+use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, find_program};
@@ -70,7 +70,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     // Without the user's wrapper, which is for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
     let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
-        Failure::new(Class::Toolchain, format!("rustc does not run: {error:#}")).hint("install Rust: https://rustup.rs")
+        Failure::new(Class::Toolchain, format!("rustc does not run: {}", sentence(&error)))
+            .hint("install Rust: https://rustup.rs")
     })?;
     let field =
         |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
@@ -94,7 +95,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             .args(["--print", "target-libdir", "--print", "cfg", "--target", triple])
             .read()
             .map_err(|error| {
-                Failure::new(Class::Toolchain, format!("rustc does not know the target '{triple}': {error:#}"))
+                Failure::new(
+                    Class::Toolchain,
+                    format!("rustc does not know the target '{triple}': {}", sentence(&error)),
+                )
             })?;
         let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
         let (libdir, cfg): (Utf8PathBuf, Vec<Cfg>) =

@@ -1,8 +1,11 @@
-//! What Docker can do here: client, daemon, buildx, and a builder for several platforms. Made one where there is none.
+//! What Docker can do here: client, daemon, buildx, and a builder for several platforms. The one that is
+//! made where there is none.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde::Deserialize;
 
+use super::plain_http::{PlainHosts, RegistryConfig, builder_name, buildkitd_toml, is_configured};
 use crate::error::{Class, Failure};
 use crate::plan::Plan;
 use crate::process::{Cmd, Output, find_program};
@@ -10,8 +13,8 @@ use crate::ui::Ui;
 
 /// The first buildx that takes every flag used here (`ls --format`, `--annotation`, `--metadata-file`).
 const OLDEST: (u64, u64) = (0, 13);
-/// The builder that is made where the current one cannot do the job.
-const OWN_BUILDER: &str = "multiarch";
+/// The first buildx whose `inspect` shows a builder's `buildkitd.toml`.
+const SHOWS_CONFIG: (u64, u64) = (0, 17);
 
 /// A builder that can build the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,17 @@ pub struct Builder {
     /// None is the current one.
     pub name: Option<String>,
     pub driver: String,
+    /// None where it is there.
+    pub missing: Option<Missing>,
+}
+
+/// A builder that is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What the current builder cannot do.
+    pub why: String,
+    /// Its `buildkitd.toml`; empty for none.
+    config: String,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +44,8 @@ struct DockerInfo {
     driver_status: Option<Vec<(String, String)>>,
     #[serde(default)]
     client_info: ClientInfo,
+    #[serde(default)]
+    registry_config: Option<RegistryConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -45,8 +61,8 @@ struct Plugin {
     version: String,
 }
 
-/// Finds a builder for the plan, or makes one where that is allowed, or says what is missing.
-pub fn preflight(plan: &Plan, may_make: bool, ui: &Ui) -> Result<Builder> {
+/// Finds a builder for the plan or, where none will do, says which is to be made. It must speak plain HTTP to some hosts.
+pub fn find(plan: &Plan, plain: &PlainHosts, ui: &Ui) -> Result<Builder> {
     if find_program("docker").is_none() {
         return Err(Failure::new(Class::Engine, "docker is not installed")
             .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/")
@@ -61,49 +77,103 @@ pub fn preflight(plan: &Plan, may_make: bool, ui: &Ui) -> Result<Builder> {
     };
     let plugins = parsed.as_ref().and_then(|info| info.client_info.plugins.as_ref());
     let buildx = plugins.into_iter().flatten().find(|plugin| plugin.name == "buildx");
-    check_version(buildx.map(|plugin| plugin.version.as_str()))?;
-    if !errors.is_empty() || parsed.is_none() {
+    let version = buildx.map(|plugin| plugin.version.clone());
+    check_version(version.as_deref())?;
+    let Some(parsed) = parsed.filter(|_| errors.is_empty()) else {
         return Err(no_daemon(&errors).into());
-    }
-    let status = parsed.and_then(|info| info.driver_status).unwrap_or_default();
+    };
+    let status = parsed.driver_status.unwrap_or_default();
     let containerd = status.iter().any(|(_, value)| value == "io.containerd.snapshotter.v1");
 
-    let driver = driver(plan.builder.as_deref(), ui)?;
-    if driver != "docker" || containerd {
-        return Ok(Builder { name: plan.builder.clone(), driver });
-    }
-    if let Some(name) = &plan.builder {
-        return Err(Failure::new(Class::Engine, format!("builder '{name}' cannot build several platforms: Docker's classic image store is in use"))
+    let (driver, inspected) = inspect(plan.builder.as_deref(), ui)?;
+    let registries = parsed.registry_config.unwrap_or_default();
+    let shows_config = version.as_deref().and_then(numbers).is_some_and(|version| version >= SHOWS_CONFIG);
+    let refuses_http = |host: &&String| match driver.as_str() {
+        "docker" => !registries.allows(host),
+        // What an older buildx does not show may be there: whoever names a builder knows it.
+        "docker-container" if shows_config || plan.builder.is_none() => !is_configured(&inspected, host),
+        _ => false,
+    };
+    let https = plain.iter().find(|(host, _)| refuses_http(host));
+    let classic = driver == "docker" && !containerd;
+    match (&plan.builder, https) {
+        (Some(name), _) if classic => Err(Failure::new(Class::Engine, format!("builder '{name}' cannot build several platforms: Docker's classic image store is in use"))
             .hint("turn the containerd image store on (https://docs.docker.com/engine/storage/containerd/), or leave `builder` out")
-            .into());
+            .into()),
+        (Some(name), Some((host, image))) => Err(https_only(name, &driver, host, image).into()),
+        (None, _) if classic => own_builder("Docker's classic image store builds one platform only".to_owned(), plain, ui),
+        (None, Some((host, image))) => {
+            own_builder(format!("the current builder speaks no plain HTTP to {host}, where {image} is"), plain, ui)
+        }
+        (_, None) => Ok(Builder { name: plan.builder.clone(), driver, missing: None }),
     }
-    own_builder(may_make, ui)
 }
 
-/// Reuses or makes a `docker-container` builder.
-fn own_builder(may_make: bool, ui: &Ui) -> Result<Builder> {
-    let builder = || Builder { name: Some(OWN_BUILDER.to_owned()), driver: "docker-container".to_owned() };
-    let listed = docker(["buildx", "inspect", OWN_BUILDER], ui)?;
-    if listed.status.success() && field(&listed.stdout, "Driver").as_deref() == Some("docker-container") {
-        return Ok(builder());
+fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
+    let what = format!("builder '{name}' speaks no plain HTTP to {host}, where {image} is");
+    let failure = Failure::new(Class::Engine, what).hint(
+        "leave `builder` out: then one that does is made, or the embedded engine does without (`--engine embedded`)",
+    );
+    match driver {
+        "docker" => {
+            failure.hint(format!("or let the daemon do it: \"insecure-registries\": [\"{host}\"] in its daemon.json"))
+        }
+        _ => failure.hint(format!(
+            "or make it anew with `--buildkitd-config FILE`, which has [registry.\"{host}\"] http = true"
+        )),
     }
-    if !may_make {
-        return Err(Failure::new(Class::Engine, "Docker's classic image store builds one platform only").into());
-    }
-    ui.status("Creating", format!("builder '{OWN_BUILDER}': Docker's classic image store builds one platform only"));
+}
+
+/// The `docker-container` builder of this program's own, there or to be made.
+fn own_builder(why: String, plain: &PlainHosts, ui: &Ui) -> Result<Builder> {
+    let name = builder_name(plain);
+    let listed = docker(["buildx", "inspect", &name], ui)?;
+    let there = listed.status.success() && field(&listed.stdout, "Driver").as_deref() == Some("docker-container");
+    let missing = (!there).then(|| Missing { why, config: buildkitd_toml(plain) });
+    Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), missing })
+}
+
+/// The call that makes a builder which is not there yet.
+pub fn create_command(plan: &Plan, builder: &Builder) -> Option<Cmd> {
+    let (missing, name) = (builder.missing.as_ref()?, builder.name.as_deref()?);
+    let create = ["buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"];
     // With a network of its own it would not reach a registry on the host's loopback.
-    let network = ["--driver-opt", "network=host"];
-    let create = ["buildx", "create", "--name", OWN_BUILDER, "--driver", "docker-container", "--bootstrap"];
-    let created = docker(create.into_iter().chain(network), ui)?;
+    let cmd = Cmd::new("docker").args(create).args(["--driver-opt", "network=host"]);
+    let config = (!missing.config.is_empty()).then(|| config_file(plan));
+    Some(config.into_iter().fold(cmd, |cmd, file| cmd.args(["--buildkitd-config", file.as_str()])))
+}
+
+fn config_file(plan: &Plan) -> Utf8PathBuf {
+    plan.work_dir().join("+buildkitd.toml")
+}
+
+/// Makes a builder that is not there yet.
+pub fn make(plan: &Plan, builder: &Builder, ui: &Ui) -> Result<()> {
+    let (Some(cmd), Some(missing), Some(name)) = (create_command(plan, builder), &builder.missing, &builder.name)
+    else {
+        return Ok(());
+    };
+    ui.status("Creating", format!("builder '{name}': {}", missing.why));
+    if !missing.config.is_empty() {
+        fs_err::create_dir_all(plan.work_dir())?;
+        fs_err::write(config_file(plan), &missing.config)?;
+    }
+    ui.command(&cmd);
+    let created = cmd.output()?;
     if created.status.success() {
-        return Ok(builder());
+        return Ok(());
     }
     // Half a builder would be found by the next run; that it may not exist at all is fine.
-    let _ = docker(["buildx", "rm", OWN_BUILDER], ui);
-    let words = created.stderr.trim();
-    let failure =
-        |what: &str| Failure::new(Class::Engine, format!("cannot create builder '{OWN_BUILDER}': {what}: {words}"));
-    let containerd = "or turn Docker's containerd image store on, which needs no builder: https://docs.docker.com/engine/storage/containerd/";
+    let _ = docker(["buildx", "rm", name], ui);
+    let words = created.stderr.lines().rev().find_map(|line| line.strip_prefix("ERROR: "));
+    let words = words.unwrap_or(created.stderr.trim());
+    let failure = |what: &str| Failure::new(Class::Engine, format!("cannot create builder '{name}': {what}: {words}"));
+    let other_way = match missing.config.is_empty() {
+        true => {
+            "or turn Docker's containerd image store on, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
+        }
+        false => "or take the other engine, which needs no builder: `--engine embedded`",
+    };
     Err(if words.contains("permission denied") {
         failure("no permission").hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else if words.contains("unknown command") || words.contains("unknown flag") {
@@ -114,7 +184,7 @@ fn own_builder(may_make: bool, ui: &Ui) -> Result<Builder> {
             .hint(
                 "its image moby/buildkit:buildx-stable-1 must be pulled: check the network, or a proxy for the daemon",
             )
-            .hint(containerd)
+            .hint(other_way)
     }
     .into())
 }
@@ -125,9 +195,8 @@ fn check_version(version: Option<&str>) -> Result<(), Failure> {
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker has no buildx").hint(install));
     };
-    let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => Err(Failure::new(
+    match numbers(version) {
+        Some(numbers) if numbers < OLDEST => Err(Failure::new(
             Class::Engine,
             format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST.0, OLDEST.1),
         )
@@ -136,10 +205,16 @@ fn check_version(version: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// Major and minor; none of what was built from no release.
+fn numbers(version: &str) -> Option<(u64, u64)> {
+    let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// Docker's own words, and what to do about them.
 fn no_daemon(errors: &str) -> Failure {
-    let failure =
-        Failure::new(Class::Engine, errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ").to_owned());
+    let words = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
+    let failure = Failure::new(Class::Engine, format!("docker says \"{}\"", words.trim()));
     if errors.contains("permission denied") {
         failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else {
@@ -149,11 +224,11 @@ fn no_daemon(errors: &str) -> Failure {
     }
 }
 
-/// The driver of a builder; the current one's where there is no name.
-fn driver(name: Option<&str>, ui: &Ui) -> Result<String> {
+/// The driver of a builder, the current one where there is no name, and all that buildx says of it.
+fn inspect(name: Option<&str>, ui: &Ui) -> Result<(String, String)> {
     let output = docker(["buildx", "inspect"].into_iter().chain(name), ui)?;
     match field(&output.stdout, "Driver") {
-        Some(driver) if output.status.success() => Ok(driver),
+        Some(driver) if output.status.success() => Ok((driver, output.stdout)),
         _ => {
             let words = output.stderr.trim().trim_start_matches("ERROR: ").to_owned();
             Err(Failure::new(Class::Engine, words).hint("list the builders with `docker buildx ls`").into())

@@ -96,7 +96,7 @@ fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
         let last = words.len().saturating_sub(20);
         words[last..].iter().for_each(|line| ui.child(line));
     }
-    let error = words.iter().rev().find_map(|line| line.strip_prefix("ERROR: ")).unwrap_or("buildx gave no reason");
+    let error = reason(&words);
     let failure = Failure::new(Class::Engine, format!("{what}: {error}"));
     Err(if error.contains("401 Unauthorized")
         || error.contains("403 Forbidden")
@@ -111,9 +111,29 @@ fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     .into())
 }
 
+/// Why buildx says that it failed: its last error, else the last line that is no advice.
+fn reason(words: &[String]) -> &str {
+    let error = words.iter().rev().find_map(|line| line.strip_prefix("ERROR: "));
+    let last = || words.iter().rev().map(String::as_str).find(|line| !line.is_empty() && !line.starts_with("See "));
+    let reason = error.or_else(last).unwrap_or("buildx gave no reason");
+    reason.strip_prefix("failed to solve: ").unwrap_or(reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons() {
+        for (words, expected) in [
+            ("#1 x\nERROR: failed to solve: it is late\n", "it is late"),
+            ("ERROR: one\n------\nERROR: two", "two"),
+            ("unknown flag: --nope\nSee 'docker buildx build --help'.\n", "unknown flag: --nope"),
+            ("", "buildx gave no reason"),
+        ] {
+            assert_eq!(reason(&words.lines().map(str::to_owned).collect::<Vec<_>>()), expected, "{words}");
+        }
+    }
 
     #[test]
     fn fields() {

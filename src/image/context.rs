@@ -1,7 +1,9 @@
 //! The build context: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`,
 //! with fixed modes. It stays there to be looked at.
 
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeSet;
+use std::fs::{FileType, Metadata};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -40,9 +42,11 @@ pub fn mode_of(root: &Utf8Path, from: &str) -> Option<String> {
 }
 
 /// Checks what the plan wants from the workspace before anything is compiled.
-pub fn check_files(plan: &Plan) -> Result<(), Failure> {
+pub fn check_files(plan: &Plan) -> Result<()> {
     for image in &plan.images {
-        for file in image.platforms.iter().flat_map(|platform| &platform.files) {
+        let mut checked = BTreeSet::new();
+        let files = image.platforms.iter().flat_map(|platform| &platform.files);
+        for file in files.filter(|file| checked.insert((&file.from, &file.mode))) {
             let path = plan.root.join(&file.from);
             let wrong = |what: &str| {
                 Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from))
@@ -52,18 +56,22 @@ pub fn check_files(plan: &Plan) -> Result<(), Failure> {
             })?;
             let root = plan.root.canonicalize_utf8().unwrap_or_else(|_| plan.root.clone());
             if !real.starts_with(&root) {
-                return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)));
+                return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)).into());
             }
             // The target folder need not be there yet.
             let target = plan.target_dir.strip_prefix(&plan.root).map_or(plan.target_dir.clone(), |it| root.join(it));
             if target.starts_with(&real) {
                 return Err(wrong("holds the target folder, where images are put together")
-                    .hint("name the folders and files that the image needs, one by one"));
+                    .hint("name the folders and files that the image needs, one by one")
+                    .into());
             }
             if real.is_dir() && file.mode.is_some() {
                 return Err(wrong("is a folder, and `mode` is for a single file")
-                    .hint("take the mode out: a folder's files keep their executable bit"));
+                    .hint("take the mode out: a folder's files keep their executable bit")
+                    .into());
             }
+            each(&path, Utf8Path::new(""), &root, &mut |_, _, _| Ok(()))
+                .with_context(|| format!("image '{}': files.from '{}'", image.name, file.from))?;
         }
     }
     Ok(())
@@ -137,10 +145,20 @@ fn root_files(dir: &Utf8Path) -> Result<()> {
 }
 
 fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
+    each(from, to, &root.canonicalize_utf8()?, &mut |from, to, metadata| match metadata.is_dir() {
+        true => Ok(fs_err::create_dir_all(to)?),
+        false => copy(from, to, if metadata.permissions().mode() & 0o111 != 0 { 0o755 } else { 0o644 }),
+    })
+}
+
+type Visit<'a> = &'a mut dyn FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>;
+
+/// Visits a file, or a folder and all below it, and where each goes to; links count as what they lead to.
+fn each(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>) -> Result<()> {
     let metadata = fs_err::symlink_metadata(from)?;
     if metadata.is_symlink() {
         let real = from.canonicalize_utf8().with_context(|| format!("{from} is a link to nothing"))?;
-        if !real.starts_with(root.canonicalize_utf8()?) {
+        if !real.starts_with(root) {
             return Err(Failure::new(Class::Config, format!("{from} is a link to {real}, outside of the workspace"))
                 .hint("copy the file into the workspace")
                 .into());
@@ -150,18 +168,31 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
                 .hint("name the folders and files that the image needs, one by one")
                 .into());
         }
-        return copy_tree(&real, to, root);
+        return each(&real, to, root, visit);
     }
-    if !metadata.is_dir() {
-        let executable = metadata.permissions().mode() & 0o111 != 0;
-        return copy(from, to, if executable { 0o755 } else { 0o644 });
+    if let Some(what) = special(metadata.file_type()) {
+        return Err(Failure::new(Class::Config, format!("{from} is {what}, which no image can have"))
+            .hint("move it elsewhere, or name the folders and files that the image needs, one by one")
+            .into());
     }
-    fs_err::create_dir_all(to)?;
-    for entry in from.read_dir_utf8()? {
-        let entry = entry?;
-        copy_tree(entry.path(), &to.join(entry.file_name()), root)?;
+    visit(from, to, &metadata)?;
+    if metadata.is_dir() {
+        for entry in from.read_dir_utf8()? {
+            let entry = entry?;
+            each(entry.path(), &to.join(entry.file_name()), root, visit)?;
+        }
     }
     Ok(())
+}
+
+/// What is no file, folder or link: to open it is to wait for somebody at its other end.
+fn special(kind: FileType) -> Option<&'static str> {
+    let kinds = [
+        (kind.is_fifo(), "a named pipe"),
+        (kind.is_socket(), "a socket"),
+        (kind.is_block_device() || kind.is_char_device(), "a device"),
+    ];
+    kinds.iter().find(|(is, _)| *is).map(|(_, name)| *name)
 }
 
 fn copy(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {

@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use super::builder::{self, Builder};
 use super::dockerfile::{self, Dockerfile};
-use super::script;
-use crate::error::{Class, Failure};
+use super::{plain_http, script};
+use crate::error::{Class, Failure, sentence};
 use crate::plan::{EngineChoice, Image, Plan};
 use crate::ui::Ui;
 
@@ -16,35 +16,64 @@ pub enum Engine {
     Embedded,
 }
 
-/// Decides, and says so. Nothing has been compiled yet.
-pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Engine> {
+/// An engine, and why it was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    pub engine: Engine,
+    pub why: String,
+}
+
+impl Chosen {
+    /// As `--engine` takes it.
+    pub fn name(&self) -> &'static str {
+        match self.engine {
+            Engine::Buildx(_) => "buildx",
+            Engine::Embedded => "embedded",
+        }
+    }
+}
+
+/// Decides, or refuses what no engine can do here. Nothing is changed, and nothing said.
+pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen> {
     let wants_buildx =
         plan.images.iter().zip(dockerfiles).find_map(|(image, dockerfile)| check(plan, image, dockerfile).err());
-    let (engine, why) = match (plan.engine, wants_buildx) {
-        (EngineChoice::Embedded, Some(failure)) => return Err(failure.into()),
-        (EngineChoice::Embedded, None) => (Engine::Embedded, "as asked for".to_owned()),
-        (EngineChoice::Buildx, _) => {
-            let builder = builder::preflight(plan, true, ui)?;
-            (Engine::Buildx(builder), "as asked for".to_owned())
-        }
+    let plain =
+        plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries);
+    let builder = || builder::find(plan, &plain, ui);
+    let chosen = |engine, why: &str| Ok(Chosen { engine, why: why.to_owned() });
+    match (plan.engine, wants_buildx) {
+        (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
+        (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
+        (EngineChoice::Buildx, _) => chosen(Engine::Buildx(builder()?), "as asked for"),
         (EngineChoice::Auto, Some(reason)) => {
-            let builder = builder::preflight(plan, true, ui).with_context(|| reason.to_string())?;
-            (Engine::Buildx(builder), reason.to_string())
+            let builder = builder().with_context(|| format!("{reason}, and docker buildx cannot be used"))?;
+            chosen(Engine::Buildx(builder), &reason.to_string())
         }
-        (EngineChoice::Auto, None) => match builder::preflight(plan, false, ui) {
-            Ok(builder) => {
-                let why = format!("Docker is here, with the {} driver", builder.driver);
-                (Engine::Buildx(builder), why)
-            }
-            Err(error) if crate::error::class_of(&error) == Class::Interrupted => return Err(error),
-            Err(error) => (Engine::Embedded, format!("{error:#}")),
+        (EngineChoice::Auto, None) => match builder() {
+            Ok(builder) => match &builder.missing {
+                Some(missing) => chosen(Engine::Embedded, &missing.why),
+                None => {
+                    let why = format!("Docker is here, with the {} driver", builder.driver);
+                    chosen(Engine::Buildx(builder), &why)
+                }
+            },
+            Err(error) if crate::error::class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) => chosen(Engine::Embedded, &sentence(&error)),
         },
-    };
-    match &engine {
-        Engine::Buildx(_) => ui.status("Using", format!("docker buildx: {why}")),
-        Engine::Embedded => ui.status("Using", format!("the embedded engine: {why}")),
     }
-    Ok(engine)
+}
+
+/// Says which engine it is, before anything else is said, and makes the builder that is missing.
+pub fn start(chosen: Chosen, plan: &Plan, ui: &Ui) -> Result<Engine> {
+    let name = match &chosen.engine {
+        Engine::Buildx(_) => "docker buildx",
+        Engine::Embedded => "the embedded engine",
+    };
+    ui.status("Using", format!("{name}: {}", chosen.why));
+    if let Engine::Buildx(builder) = &chosen.engine {
+        builder::make(plan, builder, ui)?;
+    }
+    Ok(chosen.engine)
 }
 
 /// Fails with what an image wants that the embedded engine does not have.

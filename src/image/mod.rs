@@ -14,6 +14,7 @@ pub mod export;
 pub mod layer;
 pub mod layout;
 pub mod load;
+pub mod plain_http;
 pub mod qemu;
 pub mod recipe;
 pub mod script;
@@ -34,7 +35,12 @@ pub type Bases = BTreeMap<(String, Platform), String>;
 /// Renders the Dockerfile of an image of the plan.
 pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<dockerfile::Dockerfile> {
     let read = |path: &camino::Utf8Path| {
-        fs_err::read_to_string(path).map_err(|error| {
+        let text = match path.exists() && !path.is_file() {
+            // A pipe would be waited for.
+            true => Err(format!("{path} is no file")),
+            false => fs_err::read_to_string(path).map_err(|error| error.to_string()),
+        };
+        text.map_err(|error| {
             Failure::new(Class::Config, format!("its template cannot be read: {error}"))
                 .hint("`template` is a path relative to the workspace's root, or a built-in template's name")
                 .into()

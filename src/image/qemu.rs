@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_remote_builder_is_trusted() {
-        let builder = Builder { name: None, driver: "remote".into() };
+        let builder = Builder { name: None, driver: "remote".into(), missing: None };
         let s390x = ["linux/s390x".parse().unwrap()];
         assert!(
             check("app", &s390x, "x86_64-unknown-linux-gnu", &builder, &Ui::new(-1, crate::ui::Color::Never)).is_ok()

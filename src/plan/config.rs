@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::explain::explain;
 use crate::error::{Class, Failure};
 use crate::platform::{Libc, Platform};
 
@@ -297,36 +298,6 @@ fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Fa
     }
 }
 
-/// Names the file and the line, and for an unknown key the nearest that there is.
-fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
-    let offset = error.span().map_or(0, |span| span.start);
-    let line = text.get(..offset).unwrap_or_default().lines().count().max(1)
-        + usize::from(text.get(..offset).is_some_and(|before| before.ends_with('\n')));
-    let message = error.message();
-    // serde's wording for `deny_unknown_fields` is `unknown field `x`, expected one of `a`, `b``.
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((unknown, known)) if message.starts_with("unknown field") => Failure::new(
-            Class::Config,
-            format!("{path}:{line}: unknown key '{unknown}'"),
-        )
-        .suggest_or_list(unknown, known.iter().copied(), "the keys here are"),
-        _ => {
-            let words = message.lines().next().unwrap_or(message);
-            let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-            let place = key.filter(|_| words.starts_with("invalid")).map(|key| format!("{key}: ")).unwrap_or_default();
-            let failure = Failure::new(Class::Config, format!("{path}:{line}: {place}{words}"));
-            match key {
-                Some("platform") => {
-                    failure.hint("did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys")
-                }
-                _ if words.contains("expected a string") => failure.hint("put the value in quotes"),
-                _ => failure,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,21 +325,6 @@ mod tests {
         let failure = parse(manifest, "Cargo.toml".into(), Table::Package).unwrap_err();
         assert_eq!(failure.to_string(), "Cargo.toml:6: unknown key 'tag'");
         assert_eq!(failure.hints(), ["did you mean 'tags'?"]);
-    }
-
-    #[test]
-    fn bad_values_name_file_and_line() {
-        for (text, message) in [
-            ("platform = ['linux/arm64']", "multiarch.toml:1: platform: invalid type: sequence, expected a map"),
-            (
-                "platforms = ['linux/arm65']",
-                "multiarch.toml:1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)",
-            ),
-            ("a = 1\n[images.x", "multiarch.toml:2: unclosed table, expected `]`"),
-            ("libc = 'glibc'", "multiarch.toml:1: unknown variant `glibc`, expected `gnu` or `musl`"),
-        ] {
-            assert_eq!(root(text).unwrap_err().to_string(), message);
-        }
     }
 
     #[test]

@@ -22,10 +22,44 @@ pub struct Commit {
     pub dirty: bool,
 }
 
-/// The commit of the work tree that holds `dir`; none outside of git, and before the first commit.
-/// What is in `ignored` (the target directory) makes no tree dirty.
-pub fn commit(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Option<Commit>> {
-    let Some(git) = find_program("git") else { return Ok(None) };
+/// What is checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkout {
+    /// This is no work tree, or there is no git.
+    None,
+    /// A repository before its first commit.
+    Unborn,
+    Commit(Commit),
+}
+
+impl Commit {
+    /// What the image is labelled with: nobody must look for changes in a commit that has none of them.
+    pub fn revision(&self) -> String {
+        format!("{}{}", self.sha, if self.dirty { "-dirty" } else { "" })
+    }
+}
+
+impl Checkout {
+    pub fn commit(&self) -> Option<&Commit> {
+        match self {
+            Checkout::Commit(commit) => Some(commit),
+            Checkout::None | Checkout::Unborn => None,
+        }
+    }
+
+    /// Why what is built here can be found in no commit; none where it can, and where nobody commits.
+    pub fn uncommitted(&self) -> Option<&'static str> {
+        match self {
+            Checkout::Commit(commit) if commit.dirty => Some("the work tree has changes that are not committed"),
+            Checkout::Unborn => Some("nothing is committed yet"),
+            Checkout::Commit(_) | Checkout::None => None,
+        }
+    }
+}
+
+/// What is checked out in the work tree that holds `dir`. What is in `ignored` (the target directory) makes no tree dirty.
+pub fn checkout(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Checkout> {
+    let Some(git) = find_program("git") else { return Ok(Checkout::None) };
     let git = |args: &[&str]| Cmd::new(&git).args(["-C", dir.as_str()]).args(args).env("LC_ALL", "C").output();
     let line = |args: &[&str]| -> Result<Option<String>> {
         let output = git(args)?;
@@ -34,12 +68,15 @@ pub fn commit(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Option<Commit>> {
     let head = git(&["rev-parse", "--verify", "HEAD"])?;
     if !head.status.success() {
         let words = head.stderr.trim();
-        let none = ["not a git repository", "Needed a single revision"].iter().any(|known| words.contains(known));
-        return if none { Ok(None) } else { Err(refused(dir, words).into()) };
+        return match words {
+            _ if words.contains("not a git repository") => Ok(Checkout::None),
+            _ if words.contains("Needed a single revision") => Ok(Checkout::Unborn),
+            _ => Err(refused(dir, words).into()),
+        };
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
     let exclude = format!(":(exclude){}", ignored.strip_prefix(dir).unwrap_or(Utf8Path::new("target")));
-    Ok(Some(Commit {
+    Ok(Checkout::Commit(Commit {
         sha: head.stdout.trim().to_owned(),
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,

@@ -3,6 +3,7 @@
 
 pub mod config;
 mod contents;
+mod explain;
 pub mod git;
 mod names;
 mod outputs;
@@ -19,7 +20,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 pub use config::{Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
-pub use git::Commit;
+pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
 pub use resolve::{Request, resolve};

@@ -39,8 +39,7 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
         return Err(wrong("has a scheme"));
     }
     let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
-    // Docker's rule: a first component without a dot, a colon or the name localhost is a Docker Hub namespace.
-    if host.contains(['.', ':']) || host == "localhost" {
+    if is_host(host) {
         if !path.is_empty() {
             check_name(path).map_err(|_| wrong("has a path that no registry takes"))?;
         }
@@ -55,6 +54,40 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
         Ok(_) => Ok(repository),
         Err(error) => Err(wrong(&format!("makes no reference: {error}"))),
     }
+}
+
+/// Does Docker take the first part of a reference for a host? Without a dot, a colon or the name localhost it is a
+/// namespace of Docker Hub.
+pub fn is_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost"
+}
+
+/// A host and perhaps a port, as they stand at the start of a reference.
+pub fn check_host(key: &str, host: &str) -> Result<(), Failure> {
+    if is_host_and_port(host) {
+        return Ok(());
+    }
+    let what = match host {
+        _ if host.contains("://") => "has a scheme",
+        _ if host.contains('/') => "has a path",
+        _ => "is no host",
+    };
+    let bare = host.split_once("://").map_or(host, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let example = if is_host_and_port(bare) { bare } else { "registry.example:5000" };
+    Err(Failure::new(Class::Config, format!("{key} '{host}' {what}"))
+        .hint(format!("write a host and perhaps a port: {key} = [\"{example}\"], `--insecure-registry {example}`")))
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !text.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let good_name = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)),
+    };
+    good_name && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 /// A file needs a full path in the image, and an octal mode if any.
@@ -143,6 +176,28 @@ mod tests {
         }
         for host in ["ghcr.io", "10.0.0.1:5000", "localhost.example.com", "you/app"] {
             assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for good in ["r.example", "r.example:5000", "registry:5000", "10.0.0.1:5000", "[fd00::1]:5000", "[fd00::1]"] {
+            assert!(check_host("key", good).is_ok(), "{good}");
+        }
+        for (bad, what, example) in [
+            ("http://r.example:5000", "has a scheme", "[\"r.example:5000\"]"),
+            ("https://r.example/v2", "has a scheme", "[\"r.example\"]"),
+            ("r.example:5000/team", "has a path", "[\"r.example:5000\"]"),
+            ("r.example:", "is no host", "[\"registry.example:5000\"]"),
+            ("r.example:port", "is no host", "[\"registry.example:5000\"]"),
+            ("fd00::1", "is no host", "[\"registry.example:5000\"]"),
+            ("10.0.0.0/8", "has a path", "[\"10.0.0.0\"]"),
+            ("a b", "is no host", "[\"registry.example:5000\"]"),
+            ("://", "has a scheme", "[\"registry.example:5000\"]"),
+        ] {
+            let failure = check_host("key", bad).unwrap_err();
+            assert_eq!(failure.to_string(), format!("key '{bad}' {what}"));
+            assert!(failure.hints()[0].contains(example), "{bad}: {:?}", failure.hints());
         }
     }
 

@@ -20,6 +20,13 @@ impl FromStr for Output {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some((_, "")) => Err("the path is missing".to_owned()),
+            // skopeo's `oci:DIR:TAG`; taken for a path it would be a folder of that name.
+            Some((transport @ ("oci" | "oci-archive"), path)) if path.contains(':') => {
+                let path = path.split(':').next().unwrap_or_default();
+                let give =
+                    if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
+                Err(format!("{give}, the image's name and tag come from the plan (`--tag NAME`)"))
+            }
             Some(("oci", path)) => Ok(Output::Oci(path.into())),
             Some(("oci-archive", path)) => Ok(Output::OciArchive(path.into())),
             _ => Err("wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)".to_owned()),
@@ -33,8 +40,16 @@ mod tests {
 
     #[test]
     fn transports() {
-        assert_eq!("oci:a:b".parse(), Ok(Output::Oci("a:b".into())));
+        assert_eq!("oci:a/b".parse(), Ok(Output::Oci("a/b".into())));
         assert_eq!("oci-archive:/x.tar".parse(), Ok(Output::OciArchive("/x.tar".into())));
+        for (wrong, says) in [
+            ("oci:out:1.2.3", "give oci:out, the image's name and tag come from the plan"),
+            ("oci-archive:a.tar:app:1", "give oci-archive:a.tar, the image's"),
+            ("oci::x", "a path has no ':', the image's"),
+        ] {
+            let error = wrong.parse::<Output>().unwrap_err();
+            assert!(error.starts_with(says), "{wrong}: {error}");
+        }
         for wrong in ["oci:", "docker-archive:x", "x.tar", ""] {
             assert!(wrong.parse::<Output>().is_err(), "{wrong}");
         }

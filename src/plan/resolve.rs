@@ -5,11 +5,11 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::config::{Config, OneOrMany};
 use super::contents::image_platform;
-use super::names::{check_name, repository};
+use super::names::{check_host, check_name, is_host, repository};
 use super::settings::Sources;
 use super::wanted::{check_collisions, wanted_images};
 use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Commit, Compression, Image, Output, Plan, tags};
+use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, Template, tags};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -28,29 +28,32 @@ pub struct Request {
 pub fn resolve(
     workspace: &Workspace,
     sources: &Sources,
-    commit: Option<Commit>,
+    checkout: &Checkout,
     request: &Request,
 ) -> Result<Plan, Failure> {
     let mut notes = Vec::new();
     let mut images = Vec::new();
     for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));
-        images.push(image(&name, package, binaries, &settings, workspace, sources, commit.as_ref(), &mut notes)?);
+        images.push(image(&name, package, binaries, &settings, workspace, sources, checkout, &mut notes)?);
     }
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
+    let insecure_registries = top.insecure_registries.unwrap_or_default();
+    insecure_registries.iter().try_for_each(|host| check_host("insecure-registries", host))?;
+    notes.extend(registry_notes(&images, &insecure_registries));
     Ok(Plan {
         root: workspace.root.clone(),
         manifest_path: workspace.manifest_path.clone(),
         target_dir: workspace.target_dir.clone(),
-        source_date_epoch: request.source_date_epoch.or(commit.as_ref().map(|commit| commit.time)).unwrap_or(0),
-        commit,
+        source_date_epoch: request.source_date_epoch.or(checkout.commit().map(|commit| commit.time)).unwrap_or(0),
+        commit: checkout.commit().cloned(),
         locked: top.locked.unwrap_or(true),
         offline: request.offline,
         jobs: request.jobs,
         engine: top.engine.unwrap_or_default(),
         builder: top.builder,
-        insecure_registries: top.insecure_registries.unwrap_or_default(),
+        insecure_registries,
         outputs: request.outputs.clone(),
         load: request.load,
         cache_dir: request.cache_dir.clone(),
@@ -67,7 +70,7 @@ fn image(
     settings: &Config,
     workspace: &Workspace,
     sources: &Sources,
-    commit: Option<&Commit>,
+    checkout: &Checkout,
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
     let all = sources.all_platforms(settings);
@@ -77,7 +80,7 @@ fn image(
         registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
     let asked = sources.command_line.tags.is_some();
     let templates = all.tags.clone().unwrap_or_else(|| vec!["{{version}}".to_owned(), "latest".to_owned()]);
-    let tags = tags::render(&templates, asked, &package.version, commit)?;
+    let tags = tags::render(&templates, asked, &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
 
     let earlier = |index: usize, path: String| binaries[..index].iter().any(|other| other.path() == path);
@@ -101,7 +104,7 @@ fn image(
             .hint(format!("add \"{overridden}\" to `platforms`, or take the keys out")));
         }
     }
-    let labels = labels(name, package, commit);
+    let labels = labels(name, package, checkout.commit());
     let platforms = platforms
         .into_iter()
         .map(|platform| {
@@ -145,6 +148,32 @@ fn image(
     })
 }
 
+/// What may not be meant, of where images go to and come from.
+fn registry_notes(images: &[Image], insecure: &[String]) -> IndexSet<String> {
+    let first = |reference: &str| reference.split_once('/').map_or("", |(first, _)| first).to_owned();
+    let mut notes = IndexSet::new();
+    for (image, repository) in images.iter().flat_map(|image| image.repositories.iter().map(move |it| (image, it))) {
+        let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
+        if !is_host(&first(repository)) {
+            notes.insert(format!(
+                "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"
+            ));
+        }
+    }
+    let platforms = || images.iter().flat_map(|image| &image.platforms);
+    let mut hosts: IndexSet<String> = images.iter().flat_map(|image| &image.repositories).map(|it| first(it)).collect();
+    hosts.extend(platforms().map(|platform| first(&platform.base)).filter(|host| is_host(host)));
+    // A template of one's own may pull from anywhere.
+    if platforms().all(|platform| matches!(platform.template, Template::BuiltIn(_))) {
+        let unused = insecure.iter().filter(|host| !hosts.contains(*host));
+        notes.extend(unused.map(|host| {
+            let used = hosts.iter().filter(|host| is_host(host)).cloned().collect::<Vec<_>>().join(", ");
+            format!("insecure-registries: nothing is on '{host}' (the hosts are: {used})")
+        }));
+    }
+    notes
+}
+
 fn default_platforms() -> Vec<Platform> {
     Platform::all().filter(|platform| matches!(platform.name(), "linux/amd64" | "linux/arm64")).collect()
 }
@@ -155,7 +184,7 @@ fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<St
         ("title", Some(name.to_owned())),
         ("description", package.description.clone().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))),
         ("version", Some(package.version.to_string())),
-        ("revision", commit.map(|commit| commit.sha.clone())),
+        ("revision", commit.map(Commit::revision)),
         ("source", package.repository.clone()),
         ("url", package.homepage.clone().or_else(|| package.repository.clone())),
         ("licenses", package.license.clone()),
@@ -191,30 +220,56 @@ mod tests {
         }
     }
 
-    fn plan(config: &str, commit: Option<Commit>) -> Plan {
+    fn plan(config: &str, checkout: &Checkout) -> Plan {
         let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace(), &sources, commit, &Request::default()).unwrap()
+        resolve(&workspace(), &sources, checkout, &Request::default()).unwrap()
     }
 
     #[test]
     fn one_repository_is_named_once() {
-        let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", None);
+        let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", &Checkout::None);
         assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
         assert!(plan.locked && plan.builder.is_none());
     }
 
     #[test]
     fn a_glibc_floor_without_glibc_is_said() {
-        let noted = plan("glibc = '2.28'", None);
+        let noted = plan("glibc = '2.28'", &Checkout::None);
         assert_eq!(noted.notes.len(), 1, "{:?}", noted.notes);
-        let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", None);
+        let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", &Checkout::None);
         assert!(mixed.notes.is_empty(), "{:?}", mixed.notes);
     }
 
     #[test]
+    fn registries_that_may_not_be_meant() {
+        const UNUSED: &str = "insecure-registries: nothing is on 'r.example' (the hosts are: r.example:5000)";
+        for (config, expected) in [
+            ("registry = 'r.example'\nbase = 'library/alpine'", None),
+            ("registry = ['docker.io/me', 'localhost', 'r:5000/me']", None),
+            (
+                "registry = 'me/team'",
+                Some("registry 'me/team' is on Docker Hub, docker.io/me/team: a host has a dot or a port"),
+            ),
+            ("registry = 'r.example:5000'\ninsecure-registries = ['r.example:5000']", None),
+            ("base = 'r.example:5000/x'\ninsecure-registries = ['r.example:5000']", None),
+            ("registry = 'r.example:5000'\ninsecure-registries = ['r.example']", Some(UNUSED)),
+            ("template = 'x.j2'\ninsecure-registries = ['r.example']", None),
+        ] {
+            let notes = plan(config, &Checkout::None).notes;
+            assert_eq!(
+                notes.iter().map(String::as_str).collect::<Vec<_>>(),
+                expected.into_iter().collect::<Vec<_>>(),
+                "{config}"
+            );
+        }
+    }
+
+    #[test]
     fn labels_come_from_the_manifest_and_the_commit() {
-        let commit = Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty: false };
-        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", Some(commit));
+        let commit = |dirty| Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty });
+        let dirty = plan("", &commit(true));
+        assert_eq!(dirty.images[0].annotations["org.opencontainers.image.revision"], "5ha-dirty");
+        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", &commit(false));
         let image = &plan.images[0];
         let value = |key: &str| image.annotations.get(&format!("org.opencontainers.image.{key}")).map(String::as_str);
         assert_eq!(value("description"), Some("two lines"));

@@ -3,7 +3,7 @@
 use minijinja::{Environment, UndefinedBehavior, context};
 use semver::Version;
 
-use super::git::Commit;
+use super::git::Checkout;
 use crate::error::{Class, Failure};
 
 /// The tags of an image, in the order they were written, and a note for each that was left out.
@@ -13,9 +13,10 @@ pub struct Tags {
     pub notes: Vec<String>,
 }
 
-/// Renders tag templates. `asked` says that they were given for this run (by flag or environment),
-/// not as the standing policy of a configuration file: then `latest` moves whatever the version.
-pub fn render(templates: &[String], asked: bool, version: &Version, commit: Option<&Commit>) -> Result<Tags, Failure> {
+/// Renders tag templates. `asked` says that they were given for this run (by flag or environment), not as the standing
+/// policy of a configuration file: then they are taken as they are, whatever the version and the work tree.
+pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &Checkout) -> Result<Tags, Failure> {
+    let commit = checkout.commit();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
@@ -33,31 +34,37 @@ pub fn render(templates: &[String], asked: bool, version: &Version, commit: Opti
             branch => text(commit.and_then(|commit| commit.branch.as_ref())).replace('/', "-"),
         },
     };
-    let unwanted = match commit {
-        _ if asked => None,
-        _ if !version.pre.is_empty() => Some(format!("{version} is a pre-release")),
-        Some(commit) if commit.dirty => Some("the work tree has changes that are not committed".to_owned()),
-        _ => None,
-    };
+    let uncommitted = checkout.uncommitted().filter(|_| !asked);
+    let pre_release = !asked && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
+    if let Some(why) = uncommitted {
+        result.notes.push(format!(
+            "{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"
+        ));
+    }
     for template in templates {
         let tag = environment.render_str(template, &variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", reason(&error)))
                 .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
         })?;
-        let tag = tag.trim();
-        match &unwanted {
-            _ if tag.is_empty() => result.notes.push(format!("tag '{template}' is empty here and left out")),
-            Some(why) if tag == "latest" => {
-                result.notes.push(format!("tag 'latest' stays where it is: {why} (`--tag NAME,latest` moves it)"));
-            }
-            _ if !is_valid(tag) => {
+        let tag = match (tag.trim(), uncommitted) {
+            (tag @ ("" | "latest"), _) | (tag, None) => tag.to_owned(),
+            (tag, Some(_)) => format!("{tag}-dirty"),
+        };
+        match tag.as_str() {
+            "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
+            // Said above.
+            "latest" if uncommitted.is_some() => {}
+            "latest" if pre_release => result.notes.push(format!(
+                "tag 'latest' stays where it is: {version} is a pre-release (`--tag NAME,latest` moves it)"
+            )),
+            _ if !is_valid(&tag) => {
                 return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag")).hint(
                     "a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'",
                 ));
             }
-            _ if result.tags.iter().any(|other| other == tag) => {}
-            _ => result.tags.push(tag.to_owned()),
+            _ if result.tags.contains(&tag) => {}
+            _ => result.tags.push(tag),
         }
     }
     if result.tags.is_empty() {
@@ -84,20 +91,21 @@ fn is_valid(tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Commit;
 
-    fn commit(dirty: bool) -> Commit {
-        Commit {
+    fn commit(dirty: bool) -> Checkout {
+        Checkout::Commit(Commit {
             sha: "0123456789abcdef0123456789abcdef01234567".into(),
             time: 7,
             tag: None,
             branch: Some("feature/x".into()),
             dirty,
-        }
+        })
     }
 
-    fn tags(templates: &[&str], asked: bool, version: &str, commit: Option<&Commit>) -> Result<Tags, Failure> {
+    fn tags(templates: &[&str], asked: bool, version: &str, checkout: &Checkout) -> Result<Tags, Failure> {
         let templates: Vec<String> = templates.iter().map(|t| (*t).to_owned()).collect();
-        render(&templates, asked, &version.parse().unwrap(), commit)
+        render(&templates, asked, &version.parse().unwrap(), checkout)
     }
 
     #[test]
@@ -112,7 +120,7 @@ mod tests {
             ("{{git.branch}}", "1.2.3", "feature-x"),
             ("{% if pre %}next{% else %}stable{% endif %}", "1.2.3", "stable"),
         ] {
-            assert_eq!(tags(&[template], false, version, Some(&commit(false))).unwrap().tags, [expected], "{template}");
+            assert_eq!(tags(&[template], false, version, &commit(false)).unwrap().tags, [expected], "{template}");
         }
     }
 
@@ -120,18 +128,33 @@ mod tests {
     fn latest_moves_only_for_a_clean_release_or_when_asked_for() {
         let both = &["{{version}}", "latest"];
         let clean = commit(false);
-        assert_eq!(tags(both, false, "1.0.0", Some(&clean)).unwrap().tags, ["1.0.0", "latest"]);
-        assert_eq!(tags(both, false, "1.0.0", None).unwrap().tags, ["1.0.0", "latest"]);
-        assert_eq!(tags(both, false, "1.0.0-rc.1", Some(&clean)).unwrap().tags, ["1.0.0-rc.1"]);
-        assert_eq!(tags(both, false, "1.0.0", Some(&commit(true))).unwrap().tags, ["1.0.0"]);
-        assert_eq!(tags(both, true, "1.0.0-rc.1", Some(&commit(true))).unwrap().tags, ["1.0.0-rc.1", "latest"]);
-        assert!(tags(both, false, "1.0.0-rc.1", Some(&clean)).unwrap().notes[0].contains("pre-release"));
+        assert_eq!(tags(both, false, "1.0.0", &clean).unwrap().tags, ["1.0.0", "latest"]);
+        assert_eq!(tags(both, false, "1.0.0", &Checkout::None).unwrap().tags, ["1.0.0", "latest"]);
+        assert_eq!(tags(both, false, "1.0.0-rc.1", &clean).unwrap().tags, ["1.0.0-rc.1"]);
+        assert_eq!(tags(both, true, "1.0.0-rc.1", &commit(true)).unwrap().tags, ["1.0.0-rc.1", "latest"]);
+        assert!(tags(both, false, "1.0.0-rc.1", &clean).unwrap().notes[0].contains("pre-release"));
+    }
+
+    #[test]
+    fn what_is_not_committed_moves_no_tag_of_a_release() {
+        for (checkout, why) in
+            [(commit(true), "changes that are not committed"), (Checkout::Unborn, "nothing is committed")]
+        {
+            let found =
+                tags(&["{{version}}", "{{git.tag}}", "latest", "edge"], false, "1.0.0-rc.1", &checkout).unwrap();
+            assert_eq!(found.tags, ["1.0.0-rc.1-dirty", "edge-dirty"]);
+            assert!(found.notes[0].contains(why) && found.notes.len() == 2, "{:?}", found.notes);
+            let asked = tags(&["{{version}}", "latest"], true, "1.0.0", &checkout).unwrap();
+            assert_eq!((asked.tags, asked.notes), (vec!["1.0.0".to_owned(), "latest".to_owned()], vec![]));
+        }
+        let failure = tags(&["latest"], false, "1.0.0", &commit(true)).unwrap_err();
+        assert!(failure.to_string().contains("not committed"), "{failure}");
     }
 
     #[test]
     fn empty_ones_are_dropped_and_none_left_is_an_error() {
-        assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", Some(&commit(false))).unwrap().tags, ["a"]);
-        let failure = tags(&["{{git.tag}}"], false, "1.0.0", None).unwrap_err();
+        assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", &commit(false)).unwrap().tags, ["a"]);
+        let failure = tags(&["{{git.tag}}"], false, "1.0.0", &Checkout::None).unwrap_err();
         assert!(failure.to_string().starts_with("no tag is left of"), "{failure}");
     }
 
@@ -142,7 +165,7 @@ mod tests {
             (".a", "'.a' is not a tag"),
             ("{{ verison }}", "tag template '{{ verison }}': undefined value: `verison` is undefined"),
         ] {
-            assert_eq!(tags(&[template], false, "1.0.0", None).unwrap_err().to_string(), message);
+            assert_eq!(tags(&[template], false, "1.0.0", &Checkout::None).unwrap_err().to_string(), message);
         }
     }
 }

@@ -141,7 +141,7 @@ fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Fa
 mod tests {
     use super::*;
     use crate::plan::Request;
-    use crate::plan::resolve;
+    use crate::plan::{Checkout, resolve};
 
     /// A workspace of packages with binaries; the first is the selected one.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
@@ -177,7 +177,7 @@ mod tests {
             workspace.narrowed = true;
             workspace.selected = request.iter().map(|name| (*name).to_owned()).collect();
         }
-        let plan = resolve(&workspace, &sources, None, &Request::default())?;
+        let plan = resolve(&workspace, &sources, &Checkout::None, &Request::default())?;
         let line = |image: &Image| {
             let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
             format!("{}: {}", image.name, binaries.collect::<Vec<_>>().join(" "))

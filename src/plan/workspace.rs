@@ -142,6 +142,8 @@ fn explain(error: cargo_metadata::Error) -> anyhow::Error {
     let failure = Failure::new(Class::Config, message.to_owned());
     match message.starts_with("could not find `Cargo.toml`") {
         true => failure.hint("run it inside a Rust package, or give `--manifest-path path/to/Cargo.toml`").into(),
-        false => Failure::new(Class::Config, stderr.trim().trim_start_matches("error: ").to_owned()).into(),
+        false => Failure::new(Class::Config, stderr.trim().trim_start_matches("error: ").to_owned())
+            .hint("cargo says the same: `cargo metadata --no-deps --format-version 1`")
+            .into(),
     }
 }

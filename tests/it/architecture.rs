@@ -17,8 +17,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("verify", &["compile", "error", "image", "plan", "platform", "publish", "threads"]),
     ("report", &["compile", "error", "image", "plan", "verify"]),
     ("cli", &["plan", "platform", "ui"]),
-    ("pipeline", &["cli", "compile", "error", "image", "plan", "platform", "publish", "report", "ui", "verify"]),
-    ("lib", &["cli", "error", "pipeline", "process", "ui"]),
+    ("environment", &["cli"]),
+    (
+        "pipeline",
+        &["cli", "compile", "environment", "error", "image", "plan", "platform", "publish", "report", "ui", "verify"],
+    ),
+    ("lib", &["cli", "environment", "error", "pipeline", "process", "ui"]),
     ("main", &[]),
 ];
 

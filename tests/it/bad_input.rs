@@ -76,18 +76,58 @@ fn files_that_hold_the_target_folder() {
 }
 
 #[test]
+fn what_is_no_file_and_no_folder() {
+    let pipe = |path: &str, config: &str| {
+        let project = Project::with_config(config).file("dir/x", "");
+        assert!(std::process::Command::new("mkfifo").arg(project.path().join(path)).status().unwrap().success());
+        project
+    };
+    for (path, from) in [("pipe", "pipe"), ("dir/pipe", "dir")] {
+        let project = pipe(path, &format!("files = [{{ from = '{from}', to = '/x' }}]"));
+        let says = [&format!("image 'app': files.from '{from}': "), "/pipe is a named pipe", "hint: "];
+        refused(&project, &["--registry", "r.example"], 3, &says);
+        project.run(&["plan"]).fails(3).finish().says(&says);
+    }
+    let project = Project::with_config("files = [{ from = 'socket', to = '/x' }]");
+    let _socket = std::os::unix::net::UnixListener::bind(project.path().join("socket")).unwrap();
+    refused(&project, &["--registry", "r.example"], 3, &["/socket is a socket"]);
+    let project = pipe("t.j2", "template = 't.j2'");
+    refused(&project, &["--registry", "r.example"], 3, &["/t.j2 is no file"]);
+}
+
+#[test]
 fn values_that_mean_nothing() {
     for (config, says) in [
-        ("\nregistry = 5", "multiarch.toml:2: wanted a string or a list of strings"),
-        ("expose = [99999]", "multiarch.toml:1: wanted a port: 8080 or \"53/udp\""),
+        ("\nregistry = 5", "multiarch.toml:2: registry: wanted a string or a list of strings"),
+        ("expose = [99999]", "multiarch.toml:1: expose: wanted a port: 8080 or \"53/udp\""),
         ("base = 'a b'", "image 'app': base 'a b' is not valid"),
         ("base = ''", "image 'app': base '' is not valid"),
         ("profile = ''", "image 'app': profile '' is not valid"),
+        ("platforms = 'linux/arm64'", "multiarch.toml:1: platforms is the string \"linux/arm64\", wanted a list"),
         ("platforms = []", "image 'app' has no platform"),
+        (
+            "insecure-registries = ['http://r.example:5000/']",
+            "insecure-registries 'http://r.example:5000/' has a scheme",
+        ),
         ("[images.app]\nlocked = false", "key 'images.app.locked' cannot differ per image"),
     ] {
         refused_config(config, &[says]);
     }
+}
+
+#[test]
+fn an_insecure_registry_that_is_no_host() {
+    let args = ["--registry", "r.example", "--insecure-registry", "r.example/me"];
+    let says =
+        ["insecure-registries 'r.example/me' has a path", "hint: write a host", "`--insecure-registry r.example`"];
+    refused(&Project::app(), &args, 3, &says);
+}
+
+#[test]
+fn a_registry_that_is_docker_hub() {
+    let config = "registry = 'me/team'\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']";
+    let finished = Project::with_config(config).run(&["plan"]).finish();
+    assert_eq!(finished.stderr.matches("registry 'me/team' is on Docker Hub").count(), 1, "{finished}");
 }
 
 #[test]
@@ -122,12 +162,34 @@ fn usage() {
         (&["publish", "--libc", "glibc"], "invalid value 'glibc' for '--libc <LIBC>'"),
         (&["publish", "--regsitry", "x"], "'--registry'"),
         (&["publish", "--build-arg", "NO_SUCH_VARIABLE"], "'NO_SUCH_VARIABLE' is not NAME=VALUE, and no variable"),
+        (&["build", "--output", "oci:out:1.2.3"], "give oci:out, the image's name and tag come from the plan"),
         (&["plan", "-q", "-v"], "cannot be used with"),
         (&["plan", "--jobs", "many"], "invalid value 'many'"),
         (&[], "Usage: cargo multiarch"),
     ] {
         Project::app().run(args).fails(2).finish().says(&[says]);
     }
+}
+
+#[test]
+fn a_variable_with_a_wrong_value() {
+    for (name, value, says) in [
+        (
+            "MULTIARCH_PLATFORMS",
+            "linux/arm65",
+            "invalid value 'linux/arm65' for 'MULTIARCH_PLATFORMS': unknown platform",
+        ),
+        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': unknown platform"),
+        ("MULTIARCH_LIBC", "glibc", "invalid value 'glibc' for 'MULTIARCH_LIBC'"),
+        ("MULTIARCH_LINKER", "ld", "invalid value 'ld' for 'MULTIARCH_LINKER'"),
+        ("CARGO_TERM_COLOR", "blue", "invalid value 'blue' for 'CARGO_TERM_COLOR'"),
+    ] {
+        let run = Project::app().run(&["plan"]).env(name, value).env("MULTIARCH_ENGINE", "embedded").fails(2);
+        run.finish().says(&[says]).keeps_quiet_about("for '--");
+    }
+    // The flag wins, and so it is the flag's.
+    let run = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
+    run.finish().says(&["invalid value 'clib' for '--libc <LIBC>'"]);
 }
 
 /// An answer to everything.

@@ -70,6 +70,15 @@ fn a_target_that_is_not_installed() {
     let log = std::fs::read_to_string(failing.path().join("rustup.log")).unwrap();
     assert_eq!(log, "target add powerpc64le-unknown-linux-musl\n");
 
+    let lacking = "echo \"error: toolchain 'old' does not support target '$3'\" >&2; exit 1";
+    let run = build(&Project::app(), &docker().program("rustup", lacking), "linux/ppc64le").fails(4);
+    run.finish().says(&["does not support target", "[platform.\"linux/ppc64le\"] libc = \"gnu\""]);
+
+    for command in ["plan", "build"] {
+        let run = Project::app().run(&[command, "--platform", "linux/s390x"]).path_first(&failing).fails(4);
+        run.finish().says(&["s390x-unknown-linux-musl: Rust has no standard library for it", "libc = \"gnu\""]);
+    }
+
     let run = Project::app().run(&["build", "--offline", "--platform", "linux/ppc64le"]).path_first(&failing).fails(4);
     run.finish().says(&["while online"]);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Project, Run};
+use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
 
 fn json(run: Run) -> Value {
     let finished = run.finish();
@@ -37,9 +37,17 @@ fn workspace() -> Project {
         .file("crates/c/src/lib.rs", "")
 }
 
+fn no_docker() -> Fakes {
+    Fakes::new().real("cargo").real("rustc").real("git")
+}
+
+fn healthy() -> Fakes {
+    Fakes::new().program("docker", HEALTHY_DOCKER)
+}
+
 #[test]
 fn the_table() {
-    let finished = Project::app().run(&["plan", "--registry", "r.example/me"]).finish();
+    let finished = Project::app().run(&["plan", "--registry", "r.example/me"]).path_only(&no_docker()).finish();
     let expected = "\
 app 1.2.3
   → r.example/me/app:1.2.3
@@ -47,6 +55,8 @@ app 1.2.3
   PLATFORM     TARGET                      LINKER    BASE     TEMPLATE  BINARIES
   linux/amd64  x86_64-unknown-linux-musl   rust-lld  scratch  scratch   app
   linux/arm64  aarch64-unknown-linux-musl  rust-lld  scratch  scratch   app
+
+Engine: embedded (docker is not installed)
 
 Linkers:
   aarch64-unknown-linux-musl  rust-lld: the toolchain has all that a pure-Rust musl binary needs
@@ -58,8 +68,8 @@ Linkers:
 
 #[test]
 fn the_commands() {
-    let finished =
-        Project::app().run(&["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"]).finish();
+    let args = ["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"];
+    let finished = Project::app().run(&args).path_first(&healthy()).finish();
     finished.says(&[
         "build --manifest-path",
         "--package app --bin app --target aarch64-unknown-linux-musl --target x86_64-unknown-linux-musl --profile release --features x,y --locked",
@@ -68,6 +78,54 @@ fn the_commands() {
         "--provenance=false",
         "--output type=oci,tar=false,rewrite-timestamp=true,dest=",
     ]);
+}
+
+#[test]
+fn the_engine_that_will_run() {
+    let docker = || healthy().real("cargo").real("rustc").real("git");
+    let classic = || {
+        let script = HEALTHY_DOCKER
+            .replace("io.containerd.snapshotter.v1", "classic")
+            .replace("in\n", "in\n  \"buildx inspect\") [ $# = 2 ] && echo 'Driver: docker' ;;\n");
+        no_docker().program("docker", &script)
+    };
+    const PROVENANCE: [&str; 2] = ["--provenance", "mode=max"];
+    const HAS_NONE: &str = "image 'app': the embedded engine has no 'provenance'";
+    const CLASSIC: &str = "Docker's classic image store builds one platform only";
+    for (tools, args, engine, why, makes) in [
+        (no_docker(), &[][..], "embedded", "docker is not installed", false),
+        (docker(), &[], "buildx", "Docker is here, with the docker driver", false),
+        (docker(), &["--engine", "embedded"], "embedded", "as asked for", false),
+        (docker(), &PROVENANCE, "buildx", HAS_NONE, false),
+        (classic(), &[], "embedded", CLASSIC, false),
+        (classic(), &PROVENANCE, "buildx", HAS_NONE, true),
+    ] {
+        let project = Project::app();
+        let human = project.run(&[&["plan", "-v"], args].concat()).path_only(&tools).finish();
+        assert!(human.stdout.contains(&format!("\nEngine: {engine} ({why})\n")), "{human}");
+        assert_eq!(human.stdout.contains(&format!("Builder: multiarch, made first: {CLASSIC}")), makes, "{human}");
+        assert_eq!(human.stderr.contains("docker buildx create --name multiarch"), makes, "{human}");
+        assert_eq!(human.stderr.contains("docker buildx build"), engine == "buildx", "{human}");
+        let json = json(project.run(&[&["plan", "--message-format", "json"], args].concat()).path_only(&tools));
+        assert_eq!((json["engine"].as_str(), json["engine_why"].as_str()), (Some(engine), Some(why)));
+        assert!(!tools.log("docker").contains("create"), "a plan makes nothing: {}", tools.log("docker"));
+    }
+}
+
+#[test]
+fn what_publish_refuses_at_once() {
+    let run = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
+    for (config, args, code, says) in [
+        ("template = 't.j2'", &["--engine", "embedded"][..], 3, "the embedded engine cannot do RUN of its template"),
+        ("", &["--engine", "embedded", "--builder", "x"], 3, "the embedded engine has no 'builder'"),
+        ("files = [{ from = 'missing', to = '/x' }]", &[], 3, "files.from 'missing' does not exist"),
+        ("", &["--engine", "buildx"], 6, "docker is not installed"),
+        ("template = 't.j2'", &[], 6, "cannot do RUN of its template, and docker buildx cannot be used: docker is not"),
+    ] {
+        let project = Project::with_config(config).file("t.j2", run);
+        let run = project.run(&[&["plan"], args].concat()).path_only(&no_docker()).fails(code);
+        run.finish().says(&[says, "hint: "]);
+    }
 }
 
 #[test]
@@ -118,15 +176,32 @@ fn binaries_are_selected() {
 #[test]
 fn images_have_folders_of_their_own() {
     let project = Project::with_config("[images.'a/b']\nbins = ['app']\n[images.a-b]\nbins = ['app']");
-    project.run(&["plan", "-v"]).finish().says(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
+    let run = project.run(&["plan", "-v", "--engine", "buildx"]).path_first(&healthy());
+    run.finish().says(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
 }
 
 #[test]
 fn an_empty_variable_is_one_that_is_not_set() {
     let project = Project::with_config("tags = ['t']\nbase = 'b'\nregistry = 'r.example'");
     let run = project.run(&["plan", "--message-format", "json"]);
-    let names =
-        ["REGISTRY", "TAGS", "BASE", "TEMPLATE", "GLIBC", "PROFILE", "FEATURES", "BUILDER", "PROVENANCE", "SBOM"];
+    let names = [
+        "REGISTRY",
+        "PLATFORMS",
+        "TAGS",
+        "BASE",
+        "TEMPLATE",
+        "LIBC",
+        "LINKER",
+        "GLIBC",
+        "PROFILE",
+        "FEATURES",
+        "ENGINE",
+        "INSECURE_REGISTRIES",
+        "BUILDER",
+        "PROVENANCE",
+        "SBOM",
+    ];
+    let run = run.env("SOURCE_DATE_EPOCH", "");
     let plan = json(names.iter().fold(run, |run, name| run.env(&format!("MULTIARCH_{name}"), "")));
     assert_eq!(plan, self::plan(&project, &[]));
     let variable = project.run(&["plan", "--message-format", "json"]).env("MULTIARCH_PLATFORMS", "linux/riscv64");
@@ -205,9 +280,21 @@ fn tags_and_labels_from_git() {
     );
 
     let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
-    let dirty = project.run(&["plan"]).finish().says(&["tag 'latest' stays where it is", "not committed"]);
-    assert!(!dirty.stdout.contains("latest"), "{dirty}");
-    assert_eq!(plan(&project, &["--tag", "latest"])["images"][0]["tags"], serde_json::json!(["latest"]));
+    let revision = clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap();
+    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed"]);
+    assert!(dirty.stdout.contains("app:1.2.3-dirty") && !dirty.stdout.contains("latest"), "{dirty}");
+    let asked = plan(&project, &["--tag", "1.2.3,latest"]);
+    assert_eq!(asked["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));
+    let labels = &asked["images"][0]["platforms"][0]["container"]["labels"];
+    assert_eq!(labels["org.opencontainers.image.revision"], format!("{revision}-dirty"));
+}
+
+#[test]
+fn a_repository_without_a_commit() {
+    let project = Project::app().file(".gitignore", "/target\n");
+    project.git(&["init", "-q"]);
+    let unborn = project.run(&["plan"]).finish().says(&["nothing is committed yet", "'latest' stays where it is"]);
+    assert!(unborn.stdout.contains("app:1.2.3-dirty") && !unborn.stdout.contains("latest"), "{unborn}");
 }
 
 #[test]
@@ -224,6 +311,7 @@ fn the_program_answers_to_both_names() {
     for command in ["publish", "build", "plan", "dockerfile"] {
         let help = project.run(&[command, "--help"]).finish();
         assert!(help.stdout.contains(&format!("Usage: cargo multiarch {command}")), "{help}");
+        assert!(help.stdout.contains("[env: MULTIARCH_LIBC]"), "{help}");
     }
     project.run(&["pubish"]).fails(2).finish().says(&["unrecognized subcommand 'pubish'", "'publish'"]);
 }
@@ -262,7 +350,8 @@ fn secrets_are_not_printed() {
         "type=s3,secret_access_key=hunter4",
     ];
     for format in ["json", "human"] {
-        let finished = project.run(&[&["plan", "-v", "--message-format", format], &args[..]].concat()).finish();
+        let run = project.run(&[&["plan", "-v", "--message-format", format], &args[..]].concat());
+        let finished = run.path_first(&healthy()).finish();
         assert!(!finished.stdout.contains("hunter"), "{finished}");
         finished.says(&["PLAIN=shown"]).keeps_quiet_about("hunter");
     }

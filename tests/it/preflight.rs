@@ -90,7 +90,8 @@ fn the_classic_store_needs_a_builder_that_cannot_be_made() {
         let case = format!("{NO_CONTAINERD}\n  \"buildx create\") echo '{words}' >&2; exit 1 ;;\n  \"buildx rm\") ;;");
         let docker = docker_with(&case);
         let run = publish(&Project::app(), &docker, "r.example").fails(6);
-        run.finish().says(&["cannot create builder 'multiarch'", what, words, hint]).untouched();
+        let said = words.trim_start_matches("ERROR: ");
+        run.finish().says(&["cannot create builder 'multiarch'", what, said, hint]).untouched();
         let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
         assert!(log.contains("buildx create --name multiarch --driver docker-container --bootstrap"), "{log}");
         assert!(log.contains("buildx rm multiarch"), "half a builder is left: {log}");
@@ -112,6 +113,63 @@ fn a_builder_that_is_not_there() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["publish", "--registry", "r.example", "--builder", "mine"]).path_first(&docker);
     run.fails(6).finish().says(&["no builder \"mine\" found", "docker buildx ls"]).untouched();
+}
+
+#[test]
+fn a_base_on_a_registry_without_tls() {
+    let allowed = r#""RegistryConfig":{"IndexConfigs":{"r.example:5000":{"Secure":false}}},"ClientInfo""#;
+    let allowing = || Fakes::new().program("docker", &HEALTHY_DOCKER.replace("\"ClientInfo\"", allowed));
+    let container = |shown: &str| {
+        let inspect = format!(
+            "  'buildx inspect') [ \"$3\" = \"${{3#multiarch}}\" ] && printf 'Driver: docker-container\\n{shown}' ;;"
+        );
+        let version = HEALTHY_DOCKER.replace("v0.13.1", "v0.17.0").replacen("in\n", &format!("in\n{inspect}\n"), 1);
+        Fakes::new().program("docker", &version)
+    };
+    let plan = |docker: &Fakes, args: &[&str]| {
+        let config = "base = 'r.example:5000/base:1'\ninsecure-registries = ['r.example:5000']";
+        Project::with_config(config).run(&[&["plan", "-v"], args].concat()).path_first(docker)
+    };
+    let shown = "File#buildkitd.toml:\\n > [registry.\"r.example:5000\"]\\n >   http = true\\n";
+    let why = "the current builder speaks no plain HTTP to r.example:5000, where r.example:5000/base:1";
+    for (docker, engine) in [
+        (allowing(), "buildx (Docker is here".to_owned()),
+        (container(shown), "buildx (Docker is here".to_owned()),
+        (healthy(), format!("embedded ({why}")),
+        (container(""), format!("embedded ({why}")),
+    ] {
+        let finished = plan(&docker, &[]).finish();
+        assert!(finished.stdout.contains(&format!("Engine: {engine}")), "{finished}");
+    }
+    let made = plan(&healthy(), &["--engine", "buildx"]).finish();
+    assert!(made.stdout.contains(&format!(", made first: {why}")), "{made}");
+    made.says(&[
+        "docker buildx create --name multiarch-",
+        "--buildkitd-config",
+        "build --progress plain",
+        "--builder multiarch-",
+    ]);
+    for docker in [healthy(), container("")] {
+        let says =
+            ["builder 'mine' speaks no plain HTTP to r.example:5000, where r.example:5000/base:1", "--engine embedded"];
+        plan(&docker, &["--builder", "mine"]).fails(6).finish().says(&says);
+    }
+}
+
+#[test]
+fn a_builder_that_is_made_for_a_registry_without_tls() {
+    let registry = FakeRegistry::open();
+    // An address of this machine that no builder takes for loopback.
+    let host = registry.host.replace("127.0.0.1", "0.0.0.0");
+    let config = format!("base = '{host}/base:1'\ninsecure-registries = ['{host}']");
+    let docker = docker_with("  \"buildx create\") ;;");
+    let project = Project::with_config(&config);
+    let finished = publish(&project, &docker, &registry.host).fails(7).finish();
+    let first = finished.stderr.lines().find(|line| !line.contains("Running")).unwrap().trim();
+    assert_eq!(first, "Using docker buildx: as asked for");
+    finished.says(&["Creating builder 'multiarch-", &format!("speaks no plain HTTP to {host}")]).untouched();
+    let toml = std::fs::read_to_string(project.path().join("target/multiarch/+buildkitd.toml")).unwrap();
+    assert_eq!(toml, format!("[registry.\"{host}\"]\nhttp = true\n"));
 }
 
 #[test]

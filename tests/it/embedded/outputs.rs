@@ -86,12 +86,14 @@ fn the_first_line_says_which_engine_and_why() {
     };
     let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"it sleeps\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
     let classic = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2");
+    let made = classic.replacen("in\n", "in\n  \"buildx create\") ;;\n", 1);
     for (docker, more, line) in [
         (None, &[][..], "Using the embedded engine: docker is not installed"),
         (Some(HEALTHY_DOCKER), &[], "Using docker buildx: Docker is here, with the docker driver"),
         (Some(HEALTHY_DOCKER), &["--engine", "embedded"], "Using the embedded engine: as asked for"),
-        (Some(&down), &[], "Using the embedded engine: it sleeps"),
+        (Some(&down), &[], "Using the embedded engine: docker says \"it sleeps\""),
         (Some(&classic), &[], "Using the embedded engine: Docker's classic image store builds one platform only"),
+        (Some(&made), &["--engine", "buildx"], "Using docker buildx: as asked for"),
         (
             Some(HEALTHY_DOCKER),
             &["--provenance", "mode=max"],
@@ -122,7 +124,7 @@ fn what_needs_buildx_is_refused_by_name() {
     // Where nothing else will do, a missing Docker is said together with what needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = template("RUN true").run(&["build"]).path_only(&none).fails(6);
-    run.finish().says(&["cannot do RUN of its template: docker is not installed"]);
+    run.finish().says(&["cannot do RUN of its template, and docker buildx cannot be used: docker is not installed"]);
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! Arguments beside the variables that stand for some of them: an empty variable is one that is not set, and an error
+//! names whichever of the two it was that said the wrong thing.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
+
+use crate::cli::Cli;
+
+/// Parses the command line, and what the environment says where it says nothing.
+pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let mut error = match parse_without(args, &is_empty) {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) => error,
+        result => return result,
+    };
+    // Without the variable that is to blame it is another error, or none.
+    let text = error.to_string();
+    let to_blame = |name: &OsString| {
+        let ignored = |other: &OsStr| other == name || is_empty(other);
+        parse_without(args, &ignored).err().is_none_or(|other| other.to_string() != text)
+    };
+    if let Some(name) = variables().into_iter().find(to_blame) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(name.to_string_lossy().into_owned()));
+    }
+    Err(error)
+}
+
+/// The variables of all flags.
+pub fn variables() -> Vec<OsString> {
+    let cli = Cli::command();
+    let mut names: Vec<OsString> = Vec::new();
+    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+        for name in command.get_arguments().filter_map(Arg::get_env) {
+            if !names.iter().any(|other| other == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// Parses as if some variables were not set.
+fn parse_without(args: &[OsString], ignored: &dyn Fn(&OsStr) -> bool) -> Result<Cli, Error> {
+    let without = |arg: Arg| match arg.get_env() {
+        Some(name) if ignored(name) => arg.env(None::<&'static str>),
+        _ => arg,
+    };
+    let without = |command: Command| command.mut_args(without);
+    let mut command = without(Cli::command()).mut_subcommands(without);
+    let mut matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
