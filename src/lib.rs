@@ -18,6 +18,7 @@ pub mod cli;
 pub mod compile;
 pub mod environment;
 pub mod error;
+pub mod files;
 pub mod image;
 pub mod pipeline;
 pub mod plan;

@@ -8,11 +8,12 @@ use crate::compile::tools::{self, Tools};
 use crate::compile::{self, Artifacts, Toolchain};
 use crate::environment;
 use crate::error::{Class, Failure, nearest};
+use crate::files;
 use crate::image::builder::{self, Builder};
 use crate::image::context::{self, Staged};
 use crate::image::dockerfile::{Dockerfile, HELPERS, VARIABLES};
+use crate::image::embedded::OnLayer;
 use crate::image::engine::{self, Chosen, Engine};
-use crate::image::layer::Layer;
 use crate::image::layout::Layout;
 use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
@@ -41,6 +42,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.insecure_registries)?;
     let ready = check(&plan, ui)?;
+    let _ours = have_to_ourselves(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
     let made = upload::with_uploads(&registry, |uploads| {
         let made =
@@ -74,11 +76,14 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.insecure_registries)?;
     let ready = check(&plan, ui)?;
-    let made = make(plan, ready, &registry, &|_, _| {}, ui)?;
+    let _ours = have_to_ourselves(&plan, ui)?;
+    let made = make(plan, ready, &registry, &|_, _| true, ui)?;
     for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
-    Ok(made.report())
+    let mut report = made.report();
+    report.only_loaded = made.plan.load;
+    Ok(report)
 }
 
 /// `cargo multiarch plan`
@@ -128,6 +133,13 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
 
 fn count(platforms: usize) -> String {
     if platforms == 1 { "1 platform".to_owned() } else { format!("{platforms} platforms") }
+}
+
+/// Another run in this workspace would write the same files.
+fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
+    let dir = plan.work_dir();
+    fs_err::create_dir_all(&dir)?;
+    files::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 
 /// What is there before any tag moves.
@@ -193,13 +205,7 @@ fn check_emulation(
 
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
-fn make(
-    plan: Plan,
-    ready: Ready,
-    registry: &Registry,
-    on_layer: &(dyn Fn(&Image, &Layer) + Sync),
-    ui: &Ui,
-) -> Result<Made> {
+fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let bases = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let mut tools = tools::probe(&plan)?;

@@ -23,6 +23,8 @@ pub struct Report {
     rust_version: String,
     commit: Option<Commit>,
     images: Vec<ImageReport>,
+    #[serde(skip)]
+    pub only_loaded: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,14 +86,17 @@ impl Report {
             rust_version: toolchain.tools.rust_version.clone(),
             commit: plan.commit.clone(),
             images: images.collect(),
+            only_loaded: false,
         }
     }
 
-    /// `repository:tag@sha256:…` for each image: the first repository, or the bare name where nothing is pushed.
+    /// `repository:tag@sha256:…` for each image: the first repository, or the bare name where nothing is pushed. What
+    /// was loaded, and not pushed, is known by its tag alone: one platform of it has another digest.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);
-            format!("{repository}:{}@{}", image.tags.first().map_or("latest", String::as_str), image.digest)
+            let reference = format!("{repository}:{}", image.tags.first().map_or("latest", String::as_str));
+            if self.only_loaded { reference } else { format!("{reference}@{}", image.digest) }
         })
     }
 

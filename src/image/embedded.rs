@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyhow::{Context, Result};
@@ -44,6 +45,9 @@ struct PreparedPlatform {
     /// The layers that wait for a binary.
     waiting: Vec<(BuildSettings, Binary, usize)>,
 }
+
+/// What is told of an image's layer, and says whether there is any use in more.
+pub type OnLayer<'a> = dyn Fn(&Image, &Layer) -> bool + Sync + 'a;
 
 /// Image, platform and layer, counted in the plan's order.
 type Place = (usize, usize, usize);
@@ -103,10 +107,11 @@ fn build_args(image: &Image, staged: &Staged) -> indexmap::IndexMap<String, Stri
 }
 
 /// Makes the layouts, beside `compile`, which tells of each binary as it comes. `on_layer` is told of every layer as
-/// soon as its blob is there, the bases' first; from several threads.
+/// soon as its blob is there, the bases' first; from several threads. No more are made when it says that there is no
+/// use, or when one has failed.
 pub fn assemble<T>(
     prepared: &Prepared<'_>,
-    on_layer: &(dyn Fn(&Image, &Layer) + Sync),
+    on_layer: &OnLayer<'_>,
     compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
 ) -> Result<(T, Vec<Layout>)> {
     let store = Store::new(prepared.plan.work_dir().join("+layers"));
@@ -114,13 +119,16 @@ pub fn assemble<T>(
     let (sender, receiver) = mpsc::channel::<(Place, Entries)>();
     let receiver = Mutex::new(receiver);
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+    let given_up = AtomicBool::new(false);
     let work = || {
         while let Some((place, entries)) = next(&receiver) {
+            if given_up.load(Ordering::Relaxed) {
+                continue;
+            }
             let image = prepared.images[place.0].0;
             let layer = store.layer(&entries, image.compression, image.compression_level);
-            if let Ok(layer) = &layer {
-                on_layer(image, layer);
-            }
+            let goes_on = layer.as_ref().is_ok_and(|layer| on_layer(image, layer));
+            given_up.fetch_or(!goes_on, Ordering::Relaxed);
             lock(&made).insert(place, layer);
         }
     };
@@ -128,10 +136,17 @@ pub fn assemble<T>(
         (0..workers).for_each(|_| drop(scope.spawn(work)));
         prepared.ready(on_layer, &sender);
         let result = compile(&mut |build, binary, artifact| prepared.arrived(build, binary, artifact, &sender));
+        given_up.fetch_or(result.is_err(), Ordering::Relaxed);
         drop(sender);
         result
     })?;
     let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // The others were given up for it.
+    if let Some(place) = made.iter().find_map(|(place, layer)| layer.is_err().then_some(*place))
+        && let Some(Err(error)) = made.remove(&place)
+    {
+        return Err(error);
+    }
     let layouts =
         prepared.images.iter().enumerate().map(|(number, image)| layout(number, image, &mut made, prepared.plan));
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
@@ -141,10 +156,12 @@ pub fn assemble<T>(
 
 impl Prepared<'_> {
     /// Sends off what waits for no binary.
-    fn ready(&self, on_layer: &dyn Fn(&Image, &Layer), jobs: &mpsc::Sender<(Place, Entries)>) {
+    fn ready(&self, on_layer: &OnLayer<'_>, jobs: &mpsc::Sender<(Place, Entries)>) {
         for (i, (image, _, platforms)) in self.images.iter().enumerate() {
             for (p, platform) in platforms.iter().enumerate() {
-                platform.base.iter().flat_map(|base| &base.layers).for_each(|layer| on_layer(image, layer));
+                for layer in platform.base.iter().flat_map(|base| &base.layers) {
+                    on_layer(image, layer);
+                }
                 for (l, layer) in platform.layers.iter().enumerate().filter(|(_, layer)| layer.binary.is_none()) {
                     // The workers end when the sender is gone, and not before.
                     let _ = jobs.send(((i, p, l), layer.entries.clone()));

@@ -1,16 +1,19 @@
 //! Layouts for elsewhere: a folder or an archive of one or several images, named so that OCI tools find them
 //! (image-spec, annotations.md, `org.opencontainers.image.ref.name`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::layout::{self, Layout};
+use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
+use crate::files;
 use crate::plan::{Image, Output, Plan};
+use crate::process::check_interrupt;
 use crate::ui::Ui;
 
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -53,9 +56,9 @@ pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
             Output::Oci(dir) => folder(dir, &images)?,
             Output::OciArchive(file) => {
                 let entries: Vec<Value> =
-                    images.iter().map(|(image, layout)| entry(image, layout, images.len())).collect::<Result<_>>()?;
-                let layouts: Vec<&Layout> = images.iter().map(|(_, layout)| *layout).collect();
-                archive(file, &layouts, &entries, None)?;
+                    images.iter().map(|(image, layout)| entry(image, layout)).collect::<Result<_>>()?;
+                let blobs = images.iter().map(|(_, layout)| blobs(layout)).collect::<Result<Vec<_>>>()?;
+                archive(file, blobs.into_iter().flatten(), &entries, None)?;
             }
         }
         let (Output::Oci(path) | Output::OciArchive(path)) = output;
@@ -64,10 +67,9 @@ pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// An image's line in `index.json`: by its tag, and where there are several by name and tag.
-fn entry(image: &Image, layout: &Layout, images: usize) -> Result<Value> {
-    let tag = image.tags.first().map_or("latest", String::as_str);
-    let name = if images == 1 { tag.to_owned() } else { format!("{}:{tag}", image.name) };
+/// An image's line in `index.json`: one, by its name and first tag, so that a layout of one image needs no name.
+fn entry(image: &Image, layout: &Layout) -> Result<Value> {
+    let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;
     entry["annotations"] = json!({ REF_NAME: name });
     Ok(entry)
@@ -75,47 +77,51 @@ fn entry(image: &Image, layout: &Layout, images: usize) -> Result<Value> {
 
 /// Adds to a layout, or makes it; images of the same name are replaced.
 fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
+    fs_err::create_dir_all(dir.join("blobs/sha256"))?;
+    // Another workspace may add to it at the same time.
+    let _locked = files::lock(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
         let top: Value = serde_json::from_slice(&text).with_context(|| format!("{dir}/index.json is not an index"))?;
         entries = top["manifests"].as_array().cloned().unwrap_or_default();
     }
-    fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     for (image, layout) in images {
-        for name in blobs(layout)? {
-            // No link: what is done to the output must not reach what later builds use.
-            let to = dir.join("blobs/sha256").join(&name);
-            if !to.exists() {
-                fs_err::copy(layout.dir.join("blobs/sha256").join(&name), to)?;
+        for blob in blobs(layout)? {
+            let name = blob.file_name().unwrap_or_default();
+            let to = dir.join("blobs/sha256").join(name);
+            let same = fs_err::File::open(&to).and_then(hash).is_ok_and(|(sha256, _)| sha256 == name);
+            if !same {
+                // No link: what is done to the output must not reach what later builds use.
+                files::copy(&blob, &to)?;
             }
         }
-        let new = entry(image, layout, images.len())?;
+        let new = entry(image, layout)?;
         entries.retain(|old| old["annotations"][REF_NAME] != new["annotations"][REF_NAME]);
         entries.push(new);
     }
     layout::write_top(dir, &entries)
 }
 
-/// The names of a layout's blobs, sorted.
-fn blobs(layout: &Layout) -> Result<BTreeSet<String>> {
+/// A layout's blobs, sorted.
+fn blobs(layout: &Layout) -> Result<BTreeSet<Utf8PathBuf>> {
     let dir = layout.dir.join("blobs/sha256");
-    dir.read_dir_utf8()?.map(|entry| Ok(entry?.file_name().to_owned())).collect()
+    dir.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect()
 }
 
-/// Writes the archive of some layouts in one step. `docker` is Docker's own list of images, which older daemons want.
-pub fn archive(file: &Utf8Path, layouts: &[&Layout], entries: &[Value], docker: Option<&Value>) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let out = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {folder}"))?;
-    let mut tar = tar::Builder::new(io::BufWriter::new(out));
-    let mut done = BTreeSet::new();
-    for layout in layouts {
-        for name in blobs(layout)? {
-            if done.insert(name.clone()) {
-                let blob = fs_err::File::open(layout.dir.join("blobs/sha256").join(&name))?;
-                let size = blob.metadata()?.len();
-                append(&mut tar, &format!("blobs/sha256/{name}"), size, blob)?;
-            }
-        }
+/// Writes the archive of some blobs in one step. `docker` is Docker's own list of images, which older daemons want.
+pub fn archive(
+    file: &Utf8Path,
+    blobs: impl IntoIterator<Item = Utf8PathBuf>,
+    entries: &[Value],
+    docker: Option<&Value>,
+) -> Result<()> {
+    let mut tar = tar::Builder::new(io::BufWriter::new(files::temporary(file)?));
+    let by_name = blobs.into_iter().map(|blob| (blob.file_name().unwrap_or_default().to_owned(), blob));
+    for (name, blob) in by_name.collect::<BTreeMap<_, _>>() {
+        check_interrupt()?;
+        let blob = fs_err::File::open(blob)?;
+        let size = blob.metadata()?.len();
+        append(&mut tar, &format!("blobs/sha256/{name}"), size, blob)?;
     }
     let documents = [
         ("index.json", Some(layout::top(entries)?)),
@@ -129,11 +135,7 @@ pub fn archive(file: &Utf8Path, layouts: &[&Layout], entries: &[Value], docker: 
     }
     let mut out = tar.into_inner()?;
     out.flush()?;
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .persist(file)
-        .with_context(|| format!("cannot write {file}"))?;
-    Ok(())
+    files::place(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
 /// The time of an archive's members is no part of an image: always the epoch.

@@ -1,20 +1,25 @@
 //! A layer: entries in, a compressed tar out, streamed from disk to disk (image-spec, layer.md). The same entries give
 //! the same bytes. What was made once is found again by what it is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
 use oci_spec::image::{Descriptor, MediaType};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::tree::Attributes;
 use crate::compile::artifact::{hash, hex};
+use crate::error::{Class, Failure};
+use crate::files::{self, replace};
 use crate::plan::Compression;
+use crate::process::check_interrupt;
 use crate::threads::lock;
 
 /// By path from the root, without a leading slash: folders come before what they hold.
@@ -51,7 +56,12 @@ pub struct Layer {
 }
 
 /// Programs come out as small as BuildKit makes them, in two thirds of the time of level 6.
-const GZIP_LEVEL: u32 = 3;
+const GZIP_LEVEL: i32 = 3;
+/// Of what is written here; another number forgets what was made with this one.
+const FORMAT: u32 = 1;
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Layers of earlier builds that are kept, in bytes.
+const KEPT: u64 = 4 << 30;
 
 /// What the store remembers of a layer.
 #[derive(Serialize, Deserialize)]
@@ -76,7 +86,8 @@ impl Store {
 
     /// The layer of some entries: the one from an earlier run, or a new one.
     pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<Layer> {
-        let made_of = serde_json::json!({ "entries": entries, "compression": compression, "level": level, "by": env!("CARGO_PKG_VERSION") });
+        let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
+        let made_of = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(made_of.to_string()));
         let key_lock = lock(&self.making).entry(key.clone()).or_default().clone();
         let _making = lock(&key_lock);
@@ -92,7 +103,7 @@ impl Store {
             Some(known) => known,
             None => {
                 fs_err::create_dir_all(&self.dir)?;
-                let made = write(entries, compression, level, &self.dir, &blob)?;
+                let made = write(entries, compression, level, &blob)?;
                 replace(&note, &serde_json::to_vec(&made)?)?;
                 made
             }
@@ -103,33 +114,33 @@ impl Store {
         Ok(Layer { descriptor, diff_id: known.diff_id, path: blob })
     }
 
-    /// Forgets what was of no use for a month.
+    /// Forgets what was of no use for a month, and the oldest where all would be too much; what this run has used is
+    /// kept. What an interrupted run left behind goes as well: no other run writes here now.
     pub fn prune(&self) -> Result<()> {
-        let month = std::time::Duration::from_secs(30 * 24 * 3600);
         let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
-        for note in files.filter(|path| path.extension() == Some("json")) {
-            let used = fs_err::metadata(&note).and_then(|metadata| metadata.modified());
-            if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > month)) {
-                for path in [note.clone(), note.with_extension("blob")] {
-                    match fs_err::remove_file(path) {
-                        // Another run was faster.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        other => other?,
-                    }
-                }
+        let (notes, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
+        let mut notes: Vec<(SystemTime, Utf8PathBuf)> =
+            notes.into_iter().filter_map(|note| Some((note.metadata().ok()?.modified().ok()?, note))).collect();
+        notes.sort();
+        let used = lock(&self.making);
+        let (mut kept, mut bytes) = (BTreeSet::new(), 0);
+        for (time, note) in notes.iter().rev() {
+            bytes += note.with_extension("blob").metadata().map_or(0, |metadata| metadata.len());
+            let young = time.elapsed().map_or(true, |age| age < MONTH);
+            if used.contains_key(note.file_stem().unwrap_or_default()) || (young && bytes <= KEPT) {
+                kept.extend([note.clone(), note.with_extension("blob")]);
             }
         }
-        Ok(())
+        let all = notes.into_iter().map(|(_, note)| note).chain(others);
+        Ok(all.filter(|path| !kept.contains(path)).try_for_each(fs_err::remove_file)?)
     }
 }
 
-/// Writes a file in one step: readers see all of it or nothing, also when two programs do the same.
-pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Utf8Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {dir}"))?;
-    file.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
-    file.persist(path).with_context(|| format!("cannot write {path}"))?;
-    Ok(())
+fn default_level(compression: Compression) -> i32 {
+    match compression {
+        Compression::Gzip => GZIP_LEVEL,
+        Compression::Zstd => zstd::DEFAULT_COMPRESSION_LEVEL,
+    }
 }
 
 /// Counts and hashes what goes through.
@@ -162,24 +173,16 @@ impl<W: Write> Write for Hashed<W> {
     }
 }
 
-fn write(
-    entries: &Entries,
-    compression: Compression,
-    level: Option<u32>,
-    dir: &Utf8Path,
-    blob: &Utf8Path,
-) -> Result<Known> {
-    let file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {dir}"))?;
-    let out = Hashed::new(BufWriter::new(file));
+fn write(entries: &Entries, compression: Compression, level: i32, blob: &Utf8Path) -> Result<Known> {
+    let out = Hashed::new(BufWriter::new(files::temporary(blob)?));
     let (out, diff_id, media_type) = match compression {
         Compression::Gzip => {
-            let level = flate2::Compression::new(level.unwrap_or(GZIP_LEVEL));
+            let level = flate2::Compression::new(level.unsigned_abs());
             let tar = write_tar(entries, Hashed::new(flate2::write::GzEncoder::new(out, level)))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerGzip)
         }
         Compression::Zstd => {
-            let level = level.map_or(Ok(zstd::DEFAULT_COMPRESSION_LEVEL), i32::try_from)?;
             let tar = write_tar(entries, Hashed::new(zstd::Encoder::new(out, level)?))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
@@ -187,8 +190,22 @@ fn write(
     };
     let known = Known { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
     let file = out.to.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.persist(blob).with_context(|| format!("cannot write {blob}"))?;
+    files::place(file, blob)?;
     Ok(known)
+}
+
+/// Hashes what is read of a file, and ends when the user has asked to stop.
+struct Watched<R> {
+    from: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = if check_interrupt().is_ok() { self.from.read(into)? } else { 0 };
+        self.hash.update(&into[..read]);
+        Ok(read)
+    }
 }
 
 fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
@@ -207,8 +224,15 @@ fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
             }
             Some(file) => {
                 header.set_entry_type(tar::EntryType::Regular);
-                let content = fs_err::File::open(&file.path)?;
-                tar.append_data(&mut header, path, content.take(file.size))?;
+                let mut content =
+                    Watched { from: fs_err::File::open(&file.path)?.take(file.size), hash: Sha256::new() };
+                tar.append_data(&mut header, path, &mut content)?;
+                check_interrupt()?;
+                if hex(&content.hash.finalize()) != file.sha256 {
+                    return Err(Failure::new(Class::Other, format!("{} changed while it was packed", file.path))
+                        .hint("let nothing else write it, and run again")
+                        .into());
+                }
             }
         }
     }
@@ -275,6 +299,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_changes_is_no_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let entries = entries(dir);
+        for other in ["CONTENT", "short"] {
+            fs_err::write(dir.join("file"), other).unwrap();
+            let error = Store::new(dir.join("store")).layer(&entries, Compression::Gzip, None).unwrap_err();
+            assert!(error.to_string().contains("changed while it was packed"), "{error}");
+            assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn the_usual_level_is_a_level() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (store, entries) = (Store::new(dir.join("store")), entries(dir));
+        let usual = store.layer(&entries, Compression::Gzip, None).unwrap();
+        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap(), usual);
+        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().path, usual.path);
+    }
+
+    #[test]
     fn old_layers_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
@@ -284,7 +331,10 @@ mod tests {
         assert!(layer.path.exists());
         let long_ago = filetime::FileTime::from_unix_time(1, 0);
         filetime::set_file_mtime(layer.path.with_extension("json"), long_ago).unwrap();
+        fs_err::write(dir.join("store/.tmpX"), "a killed run's").unwrap();
         store.prune().unwrap();
-        assert!(!layer.path.exists());
+        assert!(layer.path.exists(), "this run has used it");
+        Store::new(dir.join("store")).prune().unwrap();
+        assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
     }
 }

@@ -11,6 +11,7 @@ use super::assemble::Blob;
 use super::layer::Layer;
 use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
+use crate::files::replace;
 use crate::platform::Platform;
 
 /// `oci-layout`.
@@ -84,8 +85,9 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
 pub fn write_top(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
+    // In its place: the file may be locked.
     fs_err::write(dir.join("oci-layout"), VERSION)?;
-    Ok(fs_err::write(dir.join("index.json"), top(images)?)?)
+    replace(&dir.join("index.json"), &top(images)?)
 }
 
 /// `index.json` over some images.

@@ -1,15 +1,15 @@
 //! Images for the Docker or Podman of this machine, for the platform that it runs.
 
 use anyhow::{Context, Result};
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
 use super::export::{REF_NAME, archive};
-use super::layout::Layout;
+use super::layout::{Layout, blob_path};
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, find_program};
+use crate::process::{Cmd, check_interrupt, find_program};
 use crate::ui::Ui;
 
 /// A program that takes images, and its own platform.
@@ -76,11 +76,15 @@ impl Loader {
             };
             let file = layout.dir.with_file_name("load.tar");
             let entries = names.iter().map(|name| named(entry, name)).collect::<Result<Vec<_>>>()?;
-            archive(&file, &[layout], &entries, Some(&docker_list(layout, entry, &names)?))?;
+            let (manifest, _) = layout.manifest(entry)?;
+            let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
+            let blobs = blobs.map(|blob| blob_path(&layout.dir, blob));
+            archive(&file, blobs, &entries, Some(&docker_list(&manifest, &names)))?;
             let cmd = Cmd::new(self.program).args(["load", "--quiet", "--input", file.as_str()]);
             ui.command(&cmd);
             let loaded = cmd.read();
             fs_err::remove_file(&file)?;
+            check_interrupt()?;
             loaded.map_err(|error| {
                 Failure::new(Class::Engine, format!("image '{}' cannot be loaded: {error}", image.name))
                     .hint("a Docker older than 25 may not take it: publish it to a registry instead")
@@ -102,9 +106,8 @@ fn named(entry: &Descriptor, name: &str) -> Result<Value> {
 }
 
 /// `manifest.json` of a `docker save` archive.
-fn docker_list(layout: &Layout, entry: &Descriptor, names: &[String]) -> Result<Value> {
-    let (manifest, _) = layout.manifest(entry)?;
+fn docker_list(manifest: &ImageManifest, names: &[String]) -> Value {
     let path = |descriptor: &Descriptor| format!("blobs/sha256/{}", descriptor.digest().digest());
     let layers: Vec<String> = manifest.layers().iter().map(path).collect();
-    Ok(json!([{ "Config": path(manifest.config()), "RepoTags": names, "Layers": layers }]))
+    json!([{ "Config": path(manifest.config()), "RepoTags": names, "Layers": layers }])
 }

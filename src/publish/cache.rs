@@ -3,13 +3,13 @@
 
 use std::io::Seek;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
-use crate::image::layer::replace;
+use crate::files::{self, replace};
 use crate::image::tree::Tree;
 
 pub struct Cache {
@@ -33,7 +33,7 @@ impl Cache {
             }
         }
         self.make(&dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(&dir).with_context(|| format!("cannot write in {dir}"))?;
+        let mut file = files::temporary(&path)?;
         fetch(file.as_file_mut())?;
         file.rewind()?;
         let (found, size) = hash(file.as_file())?;
@@ -45,7 +45,7 @@ impl Cache {
             .hint("what is stored there is damaged, or a proxy changes it: tell whoever runs it")
             .into());
         }
-        file.persist(&path).with_context(|| format!("cannot write {path}"))?;
+        files::place(file, &path)?;
         Ok(path)
     }
 

@@ -2,6 +2,7 @@
 //! there (distribution-spec, "Pushing manifests"). Blobs are sent while others are still being made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyhow::Result;
@@ -34,6 +35,8 @@ pub struct Uploads<'a> {
     /// By host and digest.
     at: Mutex<BTreeMap<(String, String), Repositories>>,
     failed: Mutex<Option<anyhow::Error>>,
+    /// What is still queued is of no use any more.
+    given_up: AtomicBool,
 }
 
 /// Runs `work` while what it queues is uploaded, and waits for the rest.
@@ -46,14 +49,16 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
         queued: Mutex::default(),
         at: Mutex::default(),
         failed: Mutex::default(),
+        given_up: AtomicBool::new(false),
     };
     let worked = std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(job) = next(&receiver) {
-                    if lock(&uploads.failed).is_none()
+                    if !uploads.given_up.load(Ordering::Relaxed)
                         && let Err(error) = uploads.send(&job)
                     {
+                        uploads.given_up.store(true, Ordering::Relaxed);
                         lock(&uploads.failed).get_or_insert(error);
                     }
                 }
@@ -61,15 +66,13 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
         }
         let _ends = Ends(&uploads);
         let worked = work(&uploads);
-        if worked.is_err() {
-            // What is still queued is of no use any more.
-            lock(&uploads.failed).get_or_insert_with(|| anyhow::anyhow!("given up"));
-        }
+        uploads.given_up.fetch_or(worked.is_err(), Ordering::Relaxed);
         worked
-    })?;
+    });
+    // Work that was given up for an upload has no reason of its own.
     match uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(worked),
+        None => worked,
     }
 }
 
@@ -83,8 +86,8 @@ impl Drop for Ends<'_> {
 }
 
 impl Uploads<'_> {
-    /// Queues a blob for every repository of an image, each once.
-    pub fn blob(&self, image: &Image, blob: &Descriptor, path: &Utf8Path) {
+    /// Queues a blob for every repository of an image, each once. Is there any use in more?
+    pub fn blob(&self, image: &Image, blob: &Descriptor, path: &Utf8Path) -> bool {
         let digest = blob.digest().to_string();
         let mut queued = lock(&self.queued);
         let repositories: Vec<String> = image
@@ -93,13 +96,15 @@ impl Uploads<'_> {
             .filter(|repository| queued.insert(((*repository).clone(), digest.clone())))
             .cloned()
             .collect();
+        let goes_on = !self.given_up.load(Ordering::Relaxed);
         if repositories.is_empty() {
-            return;
+            return goes_on;
         }
         let bases = image.platforms.iter().map(|platform| platform.base.as_str()).filter(|base| *base != "scratch");
         let sources = bases.map(repository_of).collect::<BTreeSet<_>>().into_iter().collect();
         // Without its threads the queue is of no use to anybody.
         let _ = lock(&self.jobs).send(Job { blob: blob.clone(), path: path.to_owned(), repositories, sources });
+        goes_on
     }
 
     /// Queues what a layout has and the repositories of its image may lack.

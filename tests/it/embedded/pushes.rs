@@ -88,6 +88,19 @@ fn layers_are_sent_while_cargo_still_compiles() {
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
+fn runs_in_one_workspace_take_turns() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| publish(&project, &registry).finish().stdout)).collect();
+        let said: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        assert!(said.iter().all(|line| *line == said[0]), "{said:?}");
+    });
+    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_second_repository_takes_blobs_over() {
     let registry = FakeRegistry::storing();
     let hosts = format!("{0}/a,{0}/b", registry.host);

@@ -1,0 +1,84 @@
+//! Files that are there whole or not at all, also when two programs do the same at once.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use tempfile::NamedTempFile;
+
+use crate::process::check_interrupt;
+
+/// A file without a place yet, beside the one that it will get; with the permissions of any other new file.
+pub fn temporary(beside: &Utf8Path) -> Result<NamedTempFile> {
+    let dir = beside.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
+    file.with_context(|| format!("cannot write in {dir}"))
+}
+
+/// Gives a file its place, over whatever was there.
+pub fn place(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
+    file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
+}
+
+/// Writes a file in one step.
+pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    let file = temporary(path)?;
+    fs_err::write(file.path(), bytes)?;
+    place(file, path)
+}
+
+/// Copies a file in one step.
+pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let mut file = temporary(to)?;
+    std::io::copy(&mut fs_err::File::open(from)?, file.as_file_mut()).with_context(|| format!("cannot write {to}"))?;
+    place(file, to)
+}
+
+/// Waits until no other run has a file, and has it until what comes back is dropped. `waits` is called if it must wait.
+pub fn lock(path: &Utf8Path, waits: impl FnOnce()) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path).with_context(|| format!("cannot write {path}"))?;
+    let mut waits = Some(waits);
+    while let Err(error) = file.try_lock() {
+        if let std::fs::TryLockError::Error(error) = error {
+            return Err(error).with_context(|| format!("cannot lock {path}"));
+        }
+        if let Some(waits) = waits.take() {
+            waits();
+        }
+        check_interrupt()?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_as_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let mode = |name: &str| fs_err::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
+        fs_err::write(dir.join("usual"), "x").unwrap();
+        replace(&dir.join("replaced"), b"x").unwrap();
+        copy(&dir.join("usual"), &dir.join("copied")).unwrap();
+        assert_eq!((mode("replaced"), mode("copied")), (mode("usual"), mode("usual")));
+    }
+
+    #[test]
+    fn a_lock_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(dir.path()).unwrap().join("lock");
+        let held = lock(&path, || panic!("nobody has it")).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(&path, || sender.send(()).unwrap()).unwrap());
+            receiver.recv().unwrap();
+            assert!(!waiting.is_finished());
+            drop(held);
+        });
+    }
+}
