@@ -85,7 +85,9 @@ fn layouts_and_archives() {
         for layout in [&out, &project.path().join("target/multiarch/app/oci")] {
             assert!(validate(layout).contains(": valid, "), "{config}");
         }
-        for transport in [format!("oci:{}:1.2.3", out.display()), format!("oci-archive:{}.tar:1.2.3", out.display())] {
+        for transport in
+            [format!("oci:{}:app:1.2.3", out.display()), format!("oci-archive:{}.tar:app:1.2.3", out.display())]
+        {
             let raw = run("skopeo", &["inspect", "--raw", &transport]);
             let index: Value = serde_json::from_str(&raw).unwrap();
             assert_eq!(index["manifests"].as_array().unwrap().len(), 3, "{config}");
