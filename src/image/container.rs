@@ -36,6 +36,11 @@ impl Container {
         self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The user that is set; none is root.
+    pub fn user(&self) -> Option<String> {
+        self.config.get("User").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned)
+    }
+
     /// The value of a variable.
     pub fn env(&self, name: &str) -> Option<String> {
         let pairs = self.config.get("Env").and_then(Value::as_array).into_iter().flatten();

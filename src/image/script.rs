@@ -21,8 +21,8 @@ pub struct Copy {
     pub target: String,
     /// Of files and folders alike, where they don't keep their own.
     pub mode: Option<u32>,
-    /// User and group.
-    pub owner: (u64, u64),
+    /// `user[:group]`, in numbers or names; root where there is none.
+    pub owner: Option<String>,
     /// The instruction, for the image's history.
     pub text: String,
 }
@@ -194,7 +194,7 @@ impl<'a> State<'a> {
                     sources: Vec::new(),
                     target,
                     mode: None,
-                    owner: (0, 0),
+                    owner: self.container.user(),
                     text: line.to_owned(),
                 });
                 self.container.set("WorkingDir", path.into());
@@ -239,7 +239,7 @@ impl<'a> State<'a> {
             u32::from_str_radix(&mode, 8).map_err(wrong)
         };
         let mode = option("chmod").transpose()?.map(octal).transpose()?;
-        let owner = option("chown").transpose()?.map_or(Ok((0, 0)), |owner| self::owner(&owner))?;
+        let owner = option("chown").transpose()?;
         self.copies.push(Copy { sources, target, mode, owner, text: line.to_owned() });
         Ok(())
     }
@@ -272,16 +272,6 @@ impl<'a> State<'a> {
             true => path.to_owned(),
             false => format!("/{}/{path}", self.container.workdir().trim_matches('/')),
         }
-    }
-}
-
-/// `user[:group]` in numbers: names are in a file that only a running image has for sure.
-fn owner(text: &str) -> Result<(u64, u64), String> {
-    let (user, group) = text.split_once(':').unwrap_or((text, text));
-    match (user.parse(), group.parse()) {
-        (Ok(user), Ok(group)) => Ok((user, group)),
-        _ if matches!((user, group), ("root", "root")) => Ok((0, 0)),
-        _ => Err(format!("the embedded engine wants numbers for the owner, not '{text}'")),
     }
 }
 
@@ -337,15 +327,15 @@ mod tests {
         let copies: Vec<_> = script
             .copies
             .iter()
-            .map(|copy| (copy.sources.join("+"), copy.target.as_str(), copy.mode, copy.owner))
+            .map(|copy| (copy.sources.join("+"), copy.target.as_str(), copy.mode, copy.owner.as_deref()))
             .collect();
         assert_eq!(
             copies,
             [
-                ("rootfs/".to_owned(), "/", None, (0, 0)),
-                (String::new(), "/w/", None, (0, 0)),
-                ("a".to_owned(), "/w/b/", Some(0o640), (7, 7)),
-                ("x$y".to_owned(), "/z", None, (0, 0)),
+                ("rootfs/".to_owned(), "/", None, None),
+                (String::new(), "/w/", None, None),
+                ("a".to_owned(), "/w/b/", Some(0o640), Some("7")),
+                ("x$y".to_owned(), "/z", None, None),
             ]
         );
         assert_eq!(script.copies[2].text, "COPY --chmod=0640 --chown=7 a b/");
@@ -384,7 +374,6 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (lines, what) in [
             ("COPY --chmod=u+x a /a", "octal"),
-            ("COPY --chown=www a /a", "numbers"),
             ("HEALTHCHECK --interval=often CMD [\"/a\"]", "not a duration"),
             ("ENV A=\"x", "quote"),
         ] {

@@ -7,7 +7,7 @@ use std::io::Read;
 use serde_json::{Value, json};
 
 use super::registry::{blob, config, manifest, platform_manifest};
-use super::{base_image, open_registry, reference};
+use super::{base_image, derived_image, open_registry, reference};
 use crate::support::Project;
 
 /// Kind, mode, owner, and content or link target, by path.
@@ -154,4 +154,26 @@ fn a_template_of_the_users_own() {
     let settings = json!({ "base": base, "template": "my.j2", "files": [{ "from": "data", "to": "/bin/data" }] });
     let project = project(&settings).file("my.j2", template);
     compare(&project, "own", &["linux/amd64"]);
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn folders_that_belong_to_a_user() {
+    let platforms = ["linux/amd64"];
+    let base = base_image("busybox:1", &platforms);
+    for (name, user) in [("number", "1234"), ("numbers", "12:34"), ("name", "nobody"), ("names", "nobody:nogroup")] {
+        let base = derived_image(&format!("user-{name}:1"), &base, &format!("USER {user}"), &platforms);
+        let settings =
+            json!({ "base": base, "workdir": "/srv/of/mine", "files": [{ "from": "data", "to": "/srv/data" }] });
+        compare(&project(&settings), &format!("base-user-{name}"), &platforms);
+    }
+    let users = "bob:x:7:8::/:/bin/sh\n";
+    let template = "FROM {{ base }} AS {{ stage }}\n\
+        USER nobody\nWORKDIR /a/b\nWORKDIR ../../tmp/c\nUSER 5\nWORKDIR /d/../e\nUSER 5:6\nWORKDIR /root/f\nUSER nobody:0\nWORKDIR g\n\
+        COPY --chown=nobody:nogroup {{ files[0].source }} /h/\nCOPY --chown=root {{ binaries[0].source }} /usr/local/bin\n\
+        COPY {{ files[1].source }} /etc/passwd\nUSER bob\nWORKDIR /i\nCOPY --chown=bob ./{{ files[0].source }}/ /j\n\
+        {% include \"config\" %}\n";
+    let settings = json!({ "base": base, "template": "my.j2", "user": "bob", "workdir": "/k",
+        "files": [{ "from": "data", "to": "/data" }, { "from": "users", "to": "/etc/passwd" }] });
+    compare(&project(&settings).file("my.j2", template).file("users", users), "user-before-workdir", &platforms);
 }
