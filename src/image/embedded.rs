@@ -17,8 +17,9 @@ use super::dockerfile;
 use super::layer::{Entries, File, Layer, Store};
 use super::layout::{self, Layout};
 use super::recipe::{LayerRecipe, layers};
-use super::script;
+use super::script::{self, Source};
 use super::tree::Tree;
+use super::variables::given;
 use crate::compile::Artifact;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
@@ -70,8 +71,10 @@ fn prepare_platform(
     let base = bases.get(&(of.base.clone(), platform)).cloned();
     let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
     check_onbuild(image, &of.base, config.as_ref())?;
-    let (text, stage, args) = (&staged.dockerfile.text, dockerfile::stage(platform), build_args(image, staged));
-    let script = script::read(&image.name, text, &stage, platform, &args, config.as_ref())?;
+    let given = given(image, &staged.dockerfile, plan.source_date_epoch);
+    let binaries = dockerfile::staged_binaries(image);
+    let source = Source { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
+    let script = script::read(source, platform, config.as_ref())?;
     let sources = dockerfile::binaries(of).into_iter().map(|copied| copied.source);
     let sources: BTreeMap<String, &Binary> = sources.zip(&of.binaries).collect();
     let is_binary = |source: &str| sources.contains_key(source);
@@ -94,12 +97,6 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
     }
     let what = format!("image '{}': the embedded engine cannot do ONBUILD of its base {base}", image.name);
     Err(Failure::new(Class::Config, what).hint("take the other engine: `--engine buildx`"))
-}
-
-fn build_args(image: &Image, staged: &Staged) -> indexmap::IndexMap<String, String> {
-    let mut args = image.buildx.build_args.clone();
-    args.extend(staged.dockerfile.build_args.clone());
-    args
 }
 
 /// Makes the layouts, beside `compile`, which tells of each binary as it comes. `on_layer` is told of every layer as

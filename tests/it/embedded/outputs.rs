@@ -100,6 +100,12 @@ fn the_first_line_says_which_engine_and_why() {
     ] {
         assert_eq!(first(docker, more), line);
     }
+    // What only reading an instruction shows is known to `auto` as well.
+    let template = "FROM {{ base }} AS {{ stage }}\nCOPY --chmod=u+x rootfs /x\n{% include \"contents\" %}\n";
+    let project = Project::with_config("template = 'my.j2'").file("my.j2", template);
+    let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+    let finished = project.run(&args).path_first(&docker).fails(7).finish();
+    finished.says(&["Using docker buildx: image 'app': the embedded engine cannot do COPY --chmod=u+x, "]);
 }
 
 #[test]
@@ -112,17 +118,32 @@ fn what_needs_buildx_is_refused_by_name() {
         (template("RUN true"), &[][..], "the embedded engine cannot do RUN of its template"),
         (template("ADD https://x.example/y /y"), &[], "cannot do ADD of its template"),
         (template("COPY <<E /x\nhi\nE"), &[], "cannot do the heredoc of its template"),
+        (template("COPY --chmod=u+x rootfs /x"), &[], "cannot do COPY --chmod=u+x, which is no octal mode, of its"),
+        (
+            template("COPY ./linux/ /x"),
+            &[],
+            "cannot do COPY of the folder linux, which holds the binary linux/amd64/app,",
+        ),
+        (template("ARG BUILDPLATFORM"), &[], "cannot do ARG BUILDPLATFORM, which is the builder's own, of its"),
         (Project::app(), &["--cache-to", "type=local,dest=c"], "the embedded engine has no 'cache-to'"),
         (Project::app(), &["--secret", "id=x"], "the embedded engine has no 'secrets'"),
         (Project::app(), &["--builder", "x"], "the embedded engine has no 'builder'"),
     ] {
         let finished = embedded(&project, &[&["build"], args].concat()).fails(3).finish();
-        finished.says(&["image 'app': ", says, "--engine buildx"]).keeps_quiet_about("Compiling");
+        let place = if args.is_empty() { "/my.j2:2\n" } else { "" };
+        finished.says(&["image 'app': ", says, place, "--engine buildx"]).keeps_quiet_about("Compiling");
     }
     // Where nothing else will do, a missing Docker is said together with what needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = template("RUN true").run(&["build"]).path_only(&none).fails(6);
-    run.finish().says(&["cannot do RUN of its template: docker is not installed"]);
+    run.finish().says(&["cannot do RUN of its template ", "/my.j2:2: docker is not installed"]);
+    // What no engine can do fails before either begins.
+    for engine in ["auto", "buildx", "embedded"] {
+        let project = template("RUN true\nSTOPSIGNAL SIGNOPE");
+        let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+        let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+        finished.says(&["/my.j2:3: 'SIGNOPE' is not a signal: STOPSIGNAL SIGNOPE\n"]).keeps_quiet_about("Using");
+    }
 }
 
 #[test]
