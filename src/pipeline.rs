@@ -202,6 +202,7 @@ fn make(
             })?
         }
         Engine::Buildx(builder) => {
+            embedded::check_starts(&plan, &staged)?;
             let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
             stage_binaries(&plan, &artifacts, &staged)?;
             let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);

@@ -50,8 +50,8 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    pub fn finish(self) -> Script {
-        Script { copies: self.copies, config: self.container.into_value() }
+    pub fn finish(self, from: &str) -> Script {
+        Script { from: from.to_owned(), copies: self.copies, config: self.container.into_value() }
     }
 
     /// Did the last instruction ask for a variable that the base may have set, or for one made of such?

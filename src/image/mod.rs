@@ -23,6 +23,7 @@ pub mod qemu;
 pub mod recipe;
 pub mod rendered;
 pub mod script;
+pub mod start;
 pub mod tree;
 pub mod variables;
 pub mod words;

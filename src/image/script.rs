@@ -42,6 +42,8 @@ pub struct Copy {
 /// What the instructions of a stage come to on top of a base's config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
+    /// As FROM says it.
+    pub from: String,
     pub copies: Vec<Copy>,
     /// The `config` of an image config (image-spec, config.md, and Docker's additions to it).
     pub config: Value,
@@ -97,7 +99,7 @@ pub fn read(source: Source<'_>, platform: Platform, base: Option<&Value>) -> Res
         let line = source.line(instruction);
         interpreter.apply(instruction, line).map_err(|fault| source.failure(&fault, &name, line))?;
     }
-    Ok(interpreter.finish())
+    Ok(interpreter.finish(&stage.from.image.value))
 }
 
 /// Where an instruction begins.

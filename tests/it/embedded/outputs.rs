@@ -146,6 +146,28 @@ fn what_needs_buildx_is_refused_by_name() {
     }
 }
 
+/// An image that begins with nothing has to bring its own program and users.
+#[test]
+fn what_could_not_start_on_scratch_is_not_compiled() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    for (config, says) in [
+        ("entrypoint = ['/opt/app']", "it would start '/opt/app', and nothing is copied there"),
+        ("entrypoint = ['ap']", "it would start 'ap', and nothing is copied there"),
+        ("user = 'bob'", "its user is 'bob' by name, and 'bob' is not in its /etc/passwd"),
+        ("template = 'my.j2'\nuser = 'nonroot'", "its user is 'nonroot' by name"),
+    ] {
+        let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("my.j2", template);
+        for engine in ["embedded", "buildx"] {
+            let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+            let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+            finished
+                .says(&["image 'app', linux/amd64: ", says, "hint: "])
+                .keeps_quiet_about("Compiling")
+                .keeps_quiet_about("Building");
+        }
+    }
+}
+
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
 fn zstd_and_levels() {
