@@ -200,6 +200,7 @@ pub fn render(
 ) -> anyhow::Result<Dockerfile> {
     let mut result =
         Dockerfile { text: String::new(), build_args: IndexMap::new(), run: Vec::new(), templates: Vec::new() };
+    let mut first_above = None;
     for platform in &image.platforms {
         let pinned = bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base);
         let variables = variables(image, platform, pinned, mode_of, &mut result.build_args);
@@ -210,6 +211,8 @@ pub fn render(
         let text = render_template(&name, &source, &variables)?;
         let template = TemplateText { stage: variables.stage, name, text: source };
         rendered::check(&template, &text, platform)?;
+        let above = rendered::above_from(&text);
+        rendered::check_above(&template.name, first_above.get_or_insert_with(|| above.clone()), &above)?;
         if instructions(&text).iter().any(|line| line.keyword.eq_ignore_ascii_case("RUN")) {
             result.run.push(platform.platform);
         }

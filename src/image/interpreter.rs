@@ -160,9 +160,13 @@ impl<'a> Interpreter<'a> {
 
     fn healthcheck(&mut self, check: &HealthcheckInstruction<'_>) -> Result<(), Fault> {
         once(&check.options)?;
-        // Its flags are taken as they stand: BuildKit replaces no variables in them.
-        let value = |flag: &Flag<'_>| flag.value.as_ref().map(|value| value.value.to_string()).unwrap_or_default();
-        let options: Vec<_> = check.options.iter().map(|flag| (flag.name.value.to_string(), value(flag))).collect();
+        let options = check.options.iter().map(|flag| {
+            let given = flag.value.as_ref().map(|value| value.value.as_ref()).unwrap_or_default();
+            // Its flags have quotes, but BuildKit replaces no variables in them.
+            let value = if given.contains('$') { given.to_owned() } else { self.word(given)? };
+            Ok((flag.name.value.to_string(), value))
+        });
+        let options = options.collect::<Result<Vec<_>, Fault>>()?;
         self.container.healthcheck(&check.arguments, &options)
     }
 

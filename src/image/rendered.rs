@@ -146,6 +146,19 @@ fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
     }
 }
 
+/// The ARG instructions before the first FROM.
+pub fn above_from(text: &str) -> Vec<String> {
+    let lines = instructions(text).into_iter();
+    lines.take_while(|line| line.keyword.eq_ignore_ascii_case("ARG")).map(|line| line.text).collect()
+}
+
+/// One Dockerfile holds the stages of all platforms, and only what is above the first of them is above all.
+pub fn check_above(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
+    let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
+    let what = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
+    Err(Failure::new(Class::Config, what).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
+}
+
 /// One Dockerfile holds the stages of all platforms: a name of the user's own must not come twice.
 pub fn check_unique(text: &str) -> Result<(), Failure> {
     let mut names = BTreeSet::new();

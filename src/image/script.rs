@@ -173,7 +173,7 @@ mod tests {
                 json!({ "Test": ["CMD", "/a"], "Interval": 90_000_000_000_u64, "Timeout": 500_000_000, "StartPeriod": 7_200_000_000_000_u64, "Retries": 3 }),
             ),
             ("HEALTHCHECK NONE", "Healthcheck", json!({ "Test": ["NONE"] })),
-            ("HEALTHCHECK --interval=0s --retries=0 CMD x", "Healthcheck", json!({ "Test": ["CMD-SHELL", "x"] })),
+            ("HEALTHCHECK --interval=\"0s\" --retries=0 CMD x", "Healthcheck", json!({ "Test": ["CMD-SHELL", "x"] })),
             ("HEALTHCHECK --interval=5x NONE", "Healthcheck", json!({ "Test": ["NONE"] })),
             ("STOPSIGNAL \"SIGINT\"", "StopSignal", json!("SIGINT")),
         ] {

@@ -53,10 +53,18 @@ fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<Strin
     let name = name(chars);
     let mut rest = String::new();
     let mut depth = 1;
-    for c in chars.by_ref() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
+    let mut quote = None;
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                rest.push(c);
+                rest.extend(chars.next());
+                continue;
+            }
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('$', None) if chars.peek() == Some(&'{') => depth += 1,
+            ('}', None) => depth -= 1,
             _ => {}
         }
         if depth == 0 {
@@ -162,6 +170,10 @@ mod tests {
             ("${EMPTY:-d$PATH}${EMPTY-d}${NONE-e}", "d/bine"),
             ("${PATH:+yes}${EMPTY:+no}${EMPTY+set}", "yesset"),
             ("cost $5 $", "cost  $"),
+            (r#""${NONE:-"}"}""#, "}"),
+            (r"${NONE:-{}${NONE:-\}}", "{}"),
+            (r#""${NONE:-'}'}""#, "}"),
+            ("${NONE:-${NONE:-x}y}", "xy"),
         ] {
             assert_eq!(expand(word, &lookup).as_deref(), Ok(expanded), "{word}");
         }

@@ -126,6 +126,11 @@ fn what_a_template_leaves_out_or_makes_up() {
     ] {
         refused(&with(config, lines), &[], says);
     }
+    let above = "ARG BASE={{ base }}\nARG A=1\nFROM $BASE AS {{ stage }}\n{% include \"contents\" %}\n";
+    let two = "template = 'app.j2'\nbase = 'one'\n[platform.'linux/arm64']\nbase = 'two'";
+    let says = "app.j2: 'ARG BASE=two' stands before FROM, and is not the same for all platforms";
+    refused(&Project::with_config(two).file("app.j2", above), &[], &[says]);
+    Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
     // What has a default is the template's to leave out; what is said there may be said in its own words.
     with("", "RUN <<E\nanything\nE").run(&["plan"]).finish();
     with("user = '1'\nenv = { A = '1' }", "USER root\nENV A=2").run(&["plan"]).finish();
