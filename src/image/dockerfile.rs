@@ -330,7 +330,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 }
 
 /// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").
-fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let escaped: String =
         text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
     format!("\"{escaped}\"")

@@ -27,9 +27,9 @@ type Place<'a> = (Fault, String, &'a str);
 pub fn check(source: Source<'_>, platforms: &[(Platform, &str)]) -> Result<(), Refusal> {
     let parsed = source.parse().map_err(|failure| Refusal { failure, by_all: false })?;
     let faults = faults(source, &parsed, platforms);
-    // A frontend of the user's own may know more than BuildKit's does.
-    let own_frontend = parsed.parser_directives.syntax.is_some();
-    let by_all = |fault: &Fault| matches!(fault, Fault::Wrong(_)) && !own_frontend;
+    // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
+    let other_rules = parsed.parser_directives.syntax.is_some() || parsed.parser_directives.escape.is_some();
+    let by_all = |fault: &Fault| matches!(fault, Fault::Wrong(_)) && !other_rules;
     let first = faults.iter().find(|(fault, ..)| by_all(fault)).or(faults.first());
     first.map_or(Ok(()), |(fault, stage, line)| {
         Err(Refusal { failure: source.failure(fault, stage, line), by_all: by_all(fault) })
@@ -67,6 +67,7 @@ fn of_stage<'a>(
     };
     let mut faults = Vec::new();
     let from = expand(&stage.from.image.value, &|name| outer.get(name).cloned().flatten());
+    let nothing_else = from.as_deref() == Ok("scratch");
     let fault = match from {
         _ if !stage.from.options.is_empty() => Some(Fault::Beyond("FROM with an option".to_owned())),
         Err(fault) => Some(fault),
@@ -76,7 +77,7 @@ fn of_stage<'a>(
     faults.extend(fault.map(|fault| (fault, name.clone(), "")));
 
     let unknown = Value::Object(serde_json::Map::new());
-    let begins_with = (base != "scratch").then_some(&unknown);
+    let begins_with = (!nothing_else).then_some(&unknown);
     let mut interpreter = Interpreter::new(source, platform, outer, begins_with);
     for instruction in stage.instructions {
         let line = source.line(instruction);
@@ -163,9 +164,11 @@ mod tests {
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
             let said = format!("image 'app': my.j2:3: {what}: {lines}");
             assert_eq!(refused(&text), Some((said.clone(), true)), "{lines}");
-            // Another frontend may know better.
-            let own = refused(&format!("# syntax=x.example/own\n{text}")).unwrap();
-            assert!(!own.1, "{own:?}");
+            // Another frontend may know better, and another escape makes other words.
+            for directive in ["# syntax=x.example/own", "# escape=`"] {
+                let other = refused(&format!("{directive}\n{text}")).unwrap();
+                assert!(!other.1, "{other:?}");
+            }
         }
     }
 

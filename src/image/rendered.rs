@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::dockerfile::TemplateText;
+use super::dockerfile::{TemplateText, quote};
 use crate::error::{Class, Failure};
-use crate::plan::ImagePlatform;
+use crate::plan::{ImagePlatform, Template};
 
 /// Dockerfile reference, "Overview".
 const INSTRUCTIONS: &[&str] = &[
@@ -95,7 +95,8 @@ pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> R
         return Err(Failure::new(Class::Config, format!("{place}: unknown instruction '{}'", line.keyword))
             .suggest_or_list(&keyword, INSTRUCTIONS.iter().copied(), "the instructions are"));
     }
-    match platform.container.said.iter().find(|key| !says(&lines, key)) {
+    let mut said = platform.container.said.iter().filter(|_| matches!(platform.template, Template::File(_)));
+    match said.find(|key| !says(&lines, key)) {
         None => Ok(()),
         Some(key) => {
             let what = format!("{name}: the configuration sets {key}, and the template has no {}", instruction(key).0);
@@ -132,7 +133,8 @@ fn says(lines: &[Line<'_>], key: &str) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
     };
     // A variable may hold the name.
-    lines.any(|line| name.is_empty() || line.text.split_whitespace().any(|word| names(word) || word.starts_with('$')))
+    let says = |line: &Line<'_>| line.text.split_whitespace().any(|word| names(word) || word.starts_with('$'));
+    lines.any(|line| name.is_empty() || says(line) || line.text.contains(&quote(name)))
 }
 
 fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
@@ -206,6 +208,7 @@ mod tests {
             ("ENV BA=1 C=A", "env.A", false),
             ("LABEL \"a.b\"=\"c\"", "labels.a.b", true),
             ("LABEL a.bc=d", "labels.a.b", false),
+            (r#"LABEL "a \"b\""=c"#, r#"labels.a "b""#, true),
             ("LABEL $KEY=d", "labels.a.b", true),
             ("HEALTHCHECK NONE", "healthcheck", true),
             ("ENTRYPOINT [\"CMD\"]", "cmd", false),
