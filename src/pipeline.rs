@@ -230,6 +230,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             })?
         }
         Engine::Buildx(builder) => {
+            embedded::check_starts(&plan, &staged)?;
             let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
             stage_binaries(&plan, &artifacts, &staged)?;
             let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);

@@ -55,7 +55,7 @@ pub fn manifest(
         inherited.cloned().unwrap_or_default()
     };
     let mut diff_ids = list("/rootfs/diff_ids");
-    let mut history = list("/history");
+    let mut history = complete(list("/history"), diff_ids.len(), &created);
     for (layer, created_by) in added {
         diff_ids.push(layer.diff_id.as_str().into());
         history.push(json!({ "created": created, "created_by": created_by, "comment": "cargo-multiarch" }));
@@ -83,6 +83,23 @@ pub fn manifest(
     Ok((config, Blob::json(&MediaType::ImageManifest, &manifest)?))
 }
 
+/// A base's history with as many entries that are not empty as it has layers (image-spec, config.md, "history"): where
+/// there are fewer, the last layers get one each, and what is too much is marked as empty, as BuildKit does it.
+fn complete(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
+    history.retain(Value::is_object);
+    let mut described = 0;
+    for entry in history.iter_mut().filter(|entry| !entry["empty_layer"].as_bool().unwrap_or_default()) {
+        if described < layers {
+            described += 1;
+        } else if let Some(entry) = entry.as_object_mut() {
+            entry.insert("empty_layer".to_owned(), true.into());
+        }
+    }
+    let missing = json!({ "created": created, "created_by": "a layer of the base", "comment": "cargo-multiarch" });
+    history.extend(std::iter::repeat_n(missing, layers - described));
+    history
+}
+
 /// The index over the manifests of all platforms, in their order.
 pub fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
     let entry = |(platform, descriptor): &(Platform, Descriptor)| {
@@ -106,4 +123,28 @@ pub fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String
         index["annotations"] = serde_json::to_value(annotations)?;
     }
     Blob::json(&MediaType::ImageIndex, &index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bases_history_has_an_entry_for_each_layer() {
+        let empty = json!({ "created_by": "ENV", "empty_layer": true });
+        let full = json!({ "created_by": "COPY" });
+        let said = json!({ "created_by": "ADD", "empty_layer": false });
+        for (history, layers, kinds) in [
+            (vec![], 0, ""),
+            (vec![], 2, "LL"),
+            (vec![empty.clone(), full.clone()], 1, "eL"),
+            (vec![full.clone(), empty.clone()], 3, "LeLL"),
+            (vec![said.clone(), full.clone()], 1, "Le"),
+            (vec![json!(null), json!(7)], 1, "L"),
+        ] {
+            let completed = complete(history.clone(), layers, "2026-01-02T03:04:05Z");
+            let kind = |entry: &Value| if entry["empty_layer"] == json!(true) { 'e' } else { 'L' };
+            assert_eq!(completed.iter().map(kind).collect::<String>(), kinds, "{history:?} {layers}");
+        }
+    }
 }

@@ -4,6 +4,9 @@
 use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
+use super::fault::Fault;
+use crate::plan::{SHORTEST_INTERVAL, nanoseconds};
+
 /// Docker's PATH for images that begin with nothing.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -36,6 +39,11 @@ impl Container {
         self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The user that is set; none is root.
+    pub fn user(&self) -> Option<String> {
+        self.config.get("User").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned)
+    }
+
     /// The value of a variable.
     pub fn env(&self, name: &str) -> Option<String> {
         let pairs = self.config.get("Env").and_then(Value::as_array).into_iter().flatten();
@@ -66,7 +74,7 @@ impl Container {
     }
 
     pub fn expose(&mut self, port: String) {
-        self.add("ExposedPorts", if port.contains('/') { port } else { format!("{port}/tcp") }, json!({}));
+        self.add("ExposedPorts", port, json!({}));
     }
 
     pub fn volume(&mut self, path: String) {
@@ -110,11 +118,7 @@ impl Container {
     }
 
     /// `options` are the instruction's, without their dashes.
-    pub fn healthcheck(
-        &mut self,
-        check: &HealthcheckArguments<'_>,
-        options: &[(String, String)],
-    ) -> Result<(), String> {
+    pub fn healthcheck(&mut self, check: &HealthcheckArguments<'_>, options: &[(String, String)]) -> Result<(), Fault> {
         let test = match check {
             HealthcheckArguments::Cmd { arguments: Command::Exec(words), .. } => {
                 ["CMD"].into_iter().chain(words.value.iter().map(|word| word.value.as_ref())).collect()
@@ -122,59 +126,49 @@ impl Container {
             HealthcheckArguments::Cmd { arguments: Command::Shell(line), .. } => {
                 json!(["CMD-SHELL", one_line(line.value)])
             }
-            _ => json!(["NONE"]),
+            _ => {
+                self.set("Healthcheck", json!({ "Test": ["NONE"] }));
+                return Ok(());
+            }
         };
         let mut value = Map::from_iter([("Test".to_owned(), test)]);
         for (name, given) in options {
-            let key = match name.as_str() {
-                "interval" => "Interval",
-                "timeout" => "Timeout",
-                "start-period" => "StartPeriod",
-                "start-interval" => "StartInterval",
-                "retries" => {
-                    let retries: u64 = given.parse().map_err(|_| format!("'{given}' is not a number"))?;
-                    value.insert("Retries".to_owned(), retries.into());
-                    continue;
-                }
-                other => return Err(format!("HEALTHCHECK has no option --{other}")),
+            let (key, number) = match name.as_str() {
+                "interval" => ("Interval", interval(given)?),
+                "timeout" => ("Timeout", interval(given)?),
+                "start-period" => ("StartPeriod", interval(given)?),
+                "start-interval" => ("StartInterval", interval(given)?),
+                "retries" => ("Retries", retries(given)?),
+                other => return Fault::beyond(format!("HEALTHCHECK --{other}")),
             };
-            let given = nanoseconds(given).ok_or_else(|| format!("'{given}' is not a duration"))?;
-            value.insert(key.to_owned(), given.into());
+            // Nothing is what is not said.
+            if number > 0 {
+                value.insert(key.to_owned(), number.into());
+            }
         }
         self.set("Healthcheck", Value::Object(value));
         Ok(())
     }
 }
 
+fn interval(given: &str) -> Result<u64, Fault> {
+    match nanoseconds(given) {
+        _ if given.is_empty() => Ok(0),
+        Some(number) if number == 0 || number >= SHORTEST_INTERVAL => Ok(number),
+        Some(_) => Fault::wrong(format!("'{given}' is shorter than 1ms")),
+        None => Fault::wrong(format!("'{given}' is not a duration")),
+    }
+}
+
+fn retries(given: &str) -> Result<u64, Fault> {
+    match given.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
+        _ if given.is_empty() => Ok(0),
+        Some(number) => Ok(number),
+        None => Fault::wrong(format!("'{given}' is not a number of retries")),
+    }
+}
+
 /// A shell-form command, as one line.
 fn one_line(text: &str) -> String {
     text.replace("\\\n", "")
-}
-
-/// A duration in Go's form: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
-fn nanoseconds(text: &str) -> Option<u64> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        total += number
-            * match &rest[digits..unit] {
-                "ns" => 1.0,
-                "us" | "µs" => 1e3,
-                "ms" => 1e6,
-                "s" => 1e9,
-                "m" => 60e9,
-                "h" => 3600e9,
-                _ => return None,
-            };
-        rest = &rest[unit..];
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "no sign is read, and a fraction of a nanosecond is none"
-    )]
-    (!text.is_empty()).then_some(total as u64)
 }

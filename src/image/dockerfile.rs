@@ -1,7 +1,7 @@
 //! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
 //! Pure: a plan and the resolved bases in, text out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -9,6 +9,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
+use super::rendered::{self, instructions};
 use crate::error::{Class, Failure};
 use crate::plan::{Image, ImagePlatform, Template};
 use crate::platform::Platform;
@@ -20,6 +21,41 @@ pub struct Dockerfile {
     pub build_args: IndexMap<String, String>,
     /// The platforms whose stage has a RUN instruction.
     pub run: Vec<Platform>,
+    /// What was rendered, in the platforms' order.
+    pub templates: Vec<TemplateText>,
+}
+
+/// A template, and the stage that it was rendered for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateText {
+    pub stage: String,
+    /// A path, or `template NAME`.
+    pub name: String,
+    pub text: String,
+}
+
+impl Dockerfile {
+    /// Where in which template a line comes from, as far as that can be told.
+    pub fn place(&self, stage: &str, line: &str) -> String {
+        let template = self.templates.iter().find(|template| template.stage == stage).or(self.templates.first());
+        template.map(|template| template.place(line)).unwrap_or_default()
+    }
+}
+
+impl TemplateText {
+    /// `path:line`; the path alone where the line is not there as it stands, or not only once.
+    pub fn place(&self, line: &str) -> String {
+        let keyword = line.split_whitespace().next();
+        let numbers = |is_it: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            self.text.lines().enumerate().filter(|(_, other)| is_it(other)).map(|(number, _)| number + 1).collect()
+        };
+        let same = numbers(&|other| other.trim() == line);
+        let alike = numbers(&|other| keyword.is_some() && other.split_whitespace().next() == keyword);
+        match (&same[..], &alike[..]) {
+            ([number, ..], _) | ([], [number]) if keyword.is_some() => format!("{}:{number}", self.name),
+            _ => self.name.clone(),
+        }
+    }
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -134,6 +170,11 @@ pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
     platform.binaries.iter().map(copied).collect()
 }
 
+/// Where the binaries of all platforms are staged.
+pub fn staged_binaries(image: &Image) -> Vec<String> {
+    image.platforms.iter().flat_map(binaries).map(|copied| copied.source).collect()
+}
+
 /// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
 pub fn files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<Copied> {
     let copied = |(index, file): (usize, &crate::plan::FileEntry)| {
@@ -157,7 +198,9 @@ pub fn render(
     read_template: &dyn Fn(&camino::Utf8Path) -> anyhow::Result<String>,
     mode_of: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Dockerfile> {
-    let mut result = Dockerfile { text: String::new(), build_args: IndexMap::new(), run: Vec::new() };
+    let mut result =
+        Dockerfile { text: String::new(), build_args: IndexMap::new(), run: Vec::new(), templates: Vec::new() };
+    let mut first_above = None;
     for platform in &image.platforms {
         let pinned = bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base);
         let variables = variables(image, platform, pinned, mode_of, &mut result.build_args);
@@ -166,22 +209,18 @@ pub fn render(
             Template::File(path) => (path.to_string(), read_template(path)?),
         };
         let text = render_template(&name, &source, &variables)?;
-        check_stage(&name, &text, &variables.stage)?;
-        if !text.contains(&format!("{}/", platform.platform)) {
-            return Err(Failure::new(
-                Class::Config,
-                format!("{name}: it does not copy the binaries of {}", platform.platform),
-            )
-            .hint("add: {% include \"contents\" %}")
-            .into());
-        }
-        if instructions(&text).any(|word| word.eq_ignore_ascii_case("RUN")) {
+        let template = TemplateText { stage: variables.stage, name, text: source };
+        rendered::check(&template, &text, platform)?;
+        let above = rendered::above_from(&text);
+        rendered::check_above(&template.name, first_above.get_or_insert_with(|| above.clone()), &above)?;
+        if instructions(&text).iter().any(|line| line.keyword.eq_ignore_ascii_case("RUN")) {
             result.run.push(platform.platform);
         }
+        result.templates.push(template);
         result.text.push_str(text.trim_end());
         result.text.push_str("\n\n");
     }
-    check_unique(&result.text)?;
+    rendered::check_unique(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
     Ok(result)
 }
@@ -291,7 +330,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 }
 
 /// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").
-fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let escaped: String =
         text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
     format!("\"{escaped}\"")
@@ -302,50 +341,15 @@ fn json(list: &Value, change: impl Fn(&str) -> String) -> Result<String, minijin
     Ok(serde_json::Value::from(words).to_string())
 }
 
-/// The first word of every instruction.
-fn instructions(text: &str) -> impl Iterator<Item = &str> {
-    let mut continued = false;
-    text.lines().filter_map(move |line| {
-        let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with('#') {
-            return None;
-        }
-        let first = !std::mem::replace(&mut continued, trimmed.ends_with('\\'));
-        trimmed.split_whitespace().next().filter(|_| first)
-    })
-}
-
-fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
-    let last =
-        text.lines().rfind(|line| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM")));
-    let words: Vec<&str> = last.unwrap_or_default().split_whitespace().collect();
-    match words[..] {
-        [.., r#as, last] if r#as.eq_ignore_ascii_case("AS") && last == stage => Ok(()),
-        _ => Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
-            .hint("begin it with: FROM {{ base }} AS {{ stage }}")),
-    }
-}
-
-/// One Dockerfile holds the stages of all platforms: a name of the user's own must not come twice.
-fn check_unique(text: &str) -> Result<(), Failure> {
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let [from, .., r#as, name] = words[..]
-            && from.eq_ignore_ascii_case("FROM")
-            && r#as.eq_ignore_ascii_case("AS")
-            && !names.insert(name.to_owned())
-        {
-            return Err(Failure::new(Class::Config, format!("stage '{name}' is there for more than one platform"))
-                .hint(format!("make its name the platform's own: AS {{{{ stage }}}}-{name}")));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A Dockerfile that is its one template.
+    pub fn of_text(text: &str, stage: &str) -> Dockerfile {
+        let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
+        Dockerfile { text: text.to_owned(), build_args: IndexMap::new(), run: Vec::new(), templates: vec![template] }
+    }
 
     #[test]
     fn quoting() {
@@ -362,15 +366,19 @@ mod tests {
     }
 
     #[test]
-    fn run_is_found_where_it_is_an_instruction() {
-        let words = |text| instructions(text).collect::<Vec<_>>();
-        assert_eq!(words("FROM a\n# RUN x\nCOPY a \\\n  RUN b\nrun x && \\\n # c\n y\n"), ["FROM", "COPY", "run"]);
-    }
-
-    #[test]
-    fn stages_must_be_named() {
-        assert!(check_stage("t", "FROM a AS s1\nFROM s1 as want\nRUN x", "want").is_ok());
-        assert!(check_stage("t", "FROM a AS want\nFROM b", "want").is_err());
-        assert!(check_stage("t", "", "want").is_err());
+    fn lines_are_found_in_their_template() {
+        let text = "FROM {{ base }} AS {{ stage }}\nRUN a\n RUN b\nUSER {{ user }}\nRUN a\n".to_owned();
+        let template = TemplateText { stage: "s".to_owned(), name: "my.j2".to_owned(), text };
+        for (line, place) in [
+            ("RUN b", "my.j2:3"),
+            ("RUN a", "my.j2:2"),
+            ("RUN c", "my.j2"),
+            ("USER 1", "my.j2:4"),
+            ("FROM x AS s", "my.j2:1"),
+            ("ENV A=1", "my.j2"),
+            ("", "my.j2"),
+        ] {
+            assert_eq!(template.place(line), place, "{line}");
+        }
     }
 }

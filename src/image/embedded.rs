@@ -18,8 +18,10 @@ use super::dockerfile;
 use super::layer::{Entries, File, Layer, Store};
 use super::layout::{self, Layout};
 use super::recipe::{LayerRecipe, layers};
-use super::script;
+use super::script::{self, Script, Source};
+use super::start;
 use super::tree::Tree;
+use super::variables::given;
 use crate::compile::Artifact;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
@@ -63,6 +65,53 @@ pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<
     Ok(Prepared { plan, images })
 }
 
+/// What the other engine would find out last, or nobody before the first start: whether an image that begins with nothing
+/// has its program and its user. Of a Dockerfile that cannot be read here nothing is said.
+pub fn check_starts(plan: &Plan, staged: &[Staged]) -> Result<()> {
+    for (image, staged) in plan.images.iter().zip(staged) {
+        for of in image.platforms.iter().filter(|of| of.base == "scratch") {
+            let known = interpret(plan, image, of, staged, None);
+            if let Ok(Interpreted { script, tree, begins_with_nothing: true, .. }) = known {
+                start::check(&script.config, &tree).with_context(|| describe(image, of))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn describe(image: &Image, of: &ImagePlatform) -> String {
+    format!("image '{}', {}", image.name, of.platform)
+}
+
+/// What a stage comes to.
+struct Interpreted {
+    script: Script,
+    layers: Vec<LayerRecipe>,
+    /// All that the image holds then.
+    tree: Tree,
+    begins_with_nothing: bool,
+}
+
+fn interpret(
+    plan: &Plan,
+    image: &Image,
+    of: &ImagePlatform,
+    staged: &Staged,
+    base: Option<&Base>,
+) -> Result<Interpreted> {
+    let given = given(image, &staged.dockerfile, plan.source_date_epoch);
+    let binaries = dockerfile::staged_binaries(image);
+    let source = Source { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
+    let config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
+    let script = script::read(source, of.platform, config.as_ref())?;
+    let mut tree = base.map_or_else(Tree::default, |base| base.tree.clone());
+    let is_binary = |source: &str| binaries.iter().any(|binary| binary == source);
+    let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)
+        .with_context(|| format!("image '{}'", image.name))?;
+    let begins_with_nothing = base.is_none() && script.from == "scratch";
+    Ok(Interpreted { script, layers, tree, begins_with_nothing })
+}
+
 fn prepare_platform(
     plan: &Plan,
     image: &Image,
@@ -72,16 +121,14 @@ fn prepare_platform(
 ) -> Result<PreparedPlatform> {
     let platform = of.platform;
     let base = bases.get(&(of.base.clone(), platform)).cloned();
-    let config = base.as_ref().map(|base| base.config.get("config").cloned().unwrap_or_default());
-    check_onbuild(image, &of.base, config.as_ref())?;
-    let (text, stage, args) = (&staged.dockerfile.text, dockerfile::stage(platform), build_args(image, staged));
-    let script = script::read(&image.name, text, &stage, platform, &args, config.as_ref())?;
+    check_onbuild(image, &of.base, base.as_ref().and_then(|base| base.config.get("config")))?;
+    let Interpreted { script, layers, tree, begins_with_nothing } =
+        interpret(plan, image, of, staged, base.as_deref())?;
+    if begins_with_nothing {
+        start::check(&script.config, &tree).with_context(|| describe(image, of))?;
+    }
     let sources = dockerfile::binaries(of).into_iter().map(|copied| copied.source);
     let sources: BTreeMap<String, &Binary> = sources.zip(&of.binaries).collect();
-    let is_binary = |source: &str| sources.contains_key(source);
-    let mut tree = base.as_ref().map_or_else(Tree::default, |base| base.tree.clone());
-    let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)
-        .with_context(|| format!("image '{}'", image.name))?;
     let waiting = layers.iter().enumerate().filter_map(|(index, layer)| {
         let binary = sources.get(&layer.binary.as_ref()?.0)?;
         Some((of.build.clone(), (*binary).clone(), index))
@@ -98,12 +145,6 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
     }
     let what = format!("image '{}': the embedded engine cannot do ONBUILD of its base {base}", image.name);
     Err(Failure::new(Class::Config, what).hint("take the other engine: `--engine buildx`"))
-}
-
-fn build_args(image: &Image, staged: &Staged) -> indexmap::IndexMap<String, String> {
-    let mut args = image.buildx.build_args.clone();
-    args.extend(staged.dockerfile.build_args.clone());
-    args
 }
 
 /// Makes the layouts, beside `compile`, which tells of each binary as it comes. `on_layer` is told of every layer as

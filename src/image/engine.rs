@@ -4,7 +4,10 @@ use anyhow::{Context, Result};
 
 use super::builder::{self, Builder};
 use super::dockerfile::{self, Dockerfile};
-use super::{plain_http, script};
+use super::limits::{self, Refusal};
+use super::plain_http;
+use super::script::Source;
+use super::variables::given;
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{EngineChoice, Image, Plan};
 use crate::ui::Ui;
@@ -35,8 +38,13 @@ impl Chosen {
 
 /// Decides, or refuses what no engine can do here. Nothing is changed, and nothing said.
 pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen> {
-    let wants_buildx =
-        plan.images.iter().zip(dockerfiles).find_map(|(image, dockerfile)| check(plan, image, dockerfile).err());
+    let images = plan.images.iter().zip(dockerfiles);
+    let mut refusals: Vec<Refusal> =
+        images.filter_map(|(image, dockerfile)| check(plan, image, dockerfile).err()).collect();
+    if let Some(wrong) = refusals.iter().position(|refusal| refusal.by_all) {
+        return Err(refusals.swap_remove(wrong).failure.into());
+    }
+    let wants_buildx = refusals.into_iter().next().map(|refusal| refusal.failure);
     let plain =
         plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries);
     let builder = || builder::find(plan, &plain, ui);
@@ -77,7 +85,7 @@ pub fn start(chosen: Chosen, plan: &Plan, ui: &Ui) -> Result<Engine> {
 }
 
 /// Fails with what an image wants that the embedded engine does not have.
-fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Failure> {
+fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusal> {
     let options = &image.buildx;
     let on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
     let keys = [
@@ -89,11 +97,18 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Failur
         ("secrets", !options.secrets.is_empty()),
         ("buildx-args", !options.args.is_empty()),
     ];
-    if let Some((key, _)) = keys.iter().find(|(_, set)| *set) {
-        return Err(Failure::new(Class::Config, format!("image '{}': the embedded engine has no '{key}'", image.name))
-            .hint("take the key out, or take the other engine: `--engine buildx`"));
+    let set = keys.iter().find(|(_, set)| *set).map(|(key, _)| {
+        let what = format!("image '{}': the embedded engine has no '{key}'", image.name);
+        let hint = "take the key out, or take the other engine: `--engine buildx`";
+        Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_all: false }
+    });
+    let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
+    let given = given(image, rendered, plan.source_date_epoch);
+    let binaries = dockerfile::staged_binaries(image);
+    let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
+    match (limits::check(source, &bases), set) {
+        (Err(wrong), _) if wrong.by_all => Err(wrong),
+        (_, Some(set)) => Err(set),
+        (result, None) => result,
     }
-    let stages = image.platforms.iter().map(|platform| (dockerfile::stage(platform.platform), platform.base.as_str()));
-    let bases: Vec<_> = stages.collect();
-    script::check(&image.name, &rendered.text, &bases)
 }

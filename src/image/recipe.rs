@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::Result;
 use camino::Utf8Path;
 
+use super::fault::Fault;
 use super::layer::{Entries, Entry, File};
+use super::owners::numbers;
 use super::script::Copy;
 use super::tree::{Attributes, Node, Tree, normal, parent};
 use crate::compile::artifact::hash;
@@ -34,17 +36,21 @@ pub fn layers(
     let mut layers: Vec<LayerRecipe> = Vec::new();
     for copy in copies {
         let binary = copy.sources.iter().find(|source| is_binary(source.as_str()));
-        if binary.is_some() && copy.sources.len() > 1 {
-            return Err(wrong(copy, "copies several binaries").hint("give each binary a COPY of its own").into());
-        }
         if binary.is_some() || layers.last().is_none_or(|last| last.binary.is_some()) {
             layers.push(LayerRecipe { entries: Entries::new(), binary: None, created_by: String::new() });
         }
         let Some(layer) = layers.last_mut() else { continue };
-        let mut placer = Placer { copy, tree, entries: &mut layer.entries, time };
+        let mut placer = Placer { copy, owner: (0, 0), tree, entries: &mut layer.entries, time };
         match binary {
-            Some(source) => layer.binary = Some((source.clone(), placer.binary(source)?)),
-            None => placer.files(context)?,
+            Some(source) => {
+                placer.owned()?;
+                layer.binary = Some((source.clone(), placer.binary(source)?));
+            }
+            None if copy.sources.is_empty() => placer.working_folder()?,
+            None => {
+                placer.owned()?;
+                placer.files(context)?;
+            }
         }
         let separator = if layer.created_by.is_empty() { "" } else { " && " };
         layer.created_by.push_str(&format!("{separator}{}", copy.text));
@@ -60,24 +66,77 @@ fn wrong(copy: &Copy, what: &str) -> Failure {
 
 struct Placer<'a> {
     copy: &'a Copy,
+    owner: (u64, u64),
     tree: &'a mut Tree,
     entries: &'a mut Entries,
     time: u64,
 }
 
 impl Placer<'_> {
+    /// Finds out who owns what is made: root, where the instruction names nobody.
+    fn owned(&mut self) -> Result<(), Failure> {
+        let Some(owner) = &self.copy.owner else { return Ok(()) };
+        self.owner = numbers(owner, self.tree).map_err(|fault| match fault {
+            Fault::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
+                "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
+            ),
+            Fault::Beyond(what) => wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+                .hint("write the owner in numbers, or take the other engine: `--engine buildx`"),
+        })?;
+        Ok(())
+    }
+
     fn attributes(&self, mode: u32) -> Attributes {
-        let (uid, gid) = self.copy.owner;
-        Attributes { mode, uid, gid, mtime: self.time }
+        Attributes { mode, uid: self.owner.0, gid: self.owner.1, mtime: self.time }
+    }
+
+    fn does_not_work(&self, what: &str) -> Failure {
+        wrong(self.copy, &format!("does not work: {what}"))
+            .hint("see what the image's base has there, and take another path")
+    }
+
+    /// Where the target really is.
+    fn resolved(&self) -> Result<String, Failure> {
+        self.tree.resolve(&self.copy.target).map_err(|what| self.does_not_work(&what))
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || matches!(self.tree.get(path), Some(Node::Dir(_)))
+    }
+
+    /// Makes sure that there is a folder, which is new where there was none.
+    fn folder_at(&mut self, path: &str) -> Result<(), Failure> {
+        if self.is_folder(path) {
+            return Ok(());
+        }
+        if self.tree.get(path).is_some() {
+            return Err(self.does_not_work(&format!("/{path} is not a folder")));
+        }
+        self.folders_above(path);
+        self.folder(path, self.attributes(0o755));
+        Ok(())
+    }
+
+    /// What WORKDIR makes belongs to the user that is set before it; a folder that is there stays as it is.
+    fn working_folder(&mut self) -> Result<(), Failure> {
+        let path = self.resolved()?;
+        if !self.is_folder(&path) {
+            self.owned()?;
+        }
+        self.folder_at(&path)
     }
 
     /// Where a source named `name` goes: into the target, where that is a folder.
-    fn target(&self, name: &str) -> Result<String> {
-        let target = &self.copy.target;
-        let resolved = self.tree.resolve(target).map_err(|what| wrong(self.copy, &format!("does not work: {what}")))?;
-        let folder =
-            target.ends_with('/') || resolved.is_empty() || matches!(self.tree.get(&resolved), Some(Node::Dir(_)));
-        Ok(if folder { normal(&format!("{resolved}/{name}")) } else { resolved })
+    fn target(&mut self, name: &str) -> Result<String, Failure> {
+        let resolved = self.resolved()?;
+        if self.copy.target.ends_with('/') {
+            self.folder_at(&resolved)?;
+        }
+        let target = if self.is_folder(&resolved) { normal(&format!("{resolved}/{name}")) } else { resolved };
+        match self.tree.get(&target) {
+            Some(Node::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
+            _ => Ok(target),
+        }
     }
 
     /// Adds the folders above a path: as they are, or new ones.
@@ -89,7 +148,7 @@ impl Placer<'_> {
         self.folders_above(&above);
         let attributes = match self.tree.get(&above) {
             Some(Node::Dir(attributes)) => *attributes,
-            _ => Attributes { mode: 0o755, uid: self.copy.owner.0, gid: self.copy.owner.1, mtime: self.time },
+            _ => self.attributes(0o755),
         };
         self.folder(&above, attributes);
     }
@@ -111,55 +170,41 @@ impl Placer<'_> {
     }
 
     fn files(&mut self, context: &Utf8Path) -> Result<()> {
-        if self.copy.sources.is_empty() {
-            let target = self.target("")?;
-            if !matches!(self.tree.get(&target), Some(Node::Dir(_))) && !target.is_empty() {
-                self.folders_above(&target);
-                self.folder(&target, self.attributes(0o755));
-            }
-            return Ok(());
-        }
         for source in &self.copy.sources {
-            let path = context.join(normal(source));
+            let path = context.join(source);
             let metadata = fs_err::metadata(&path).map_err(|_| {
                 wrong(self.copy, &format!("copies '{source}', which is not in the build context"))
                     .hint(format!("see what is: `find {context}`"))
             })?;
             if metadata.is_dir() {
-                let target = self
-                    .tree
-                    .resolve(&self.copy.target)
-                    .map_err(|what| wrong(self.copy, &format!("does not work: {what}")))?;
-                self.folders_above(&target);
                 // A folder that is there keeps its mode; those within take the source's.
-                if !target.is_empty() && !matches!(self.tree.get(&target), Some(Node::Dir(_))) {
-                    self.folder(
-                        &target,
-                        self.attributes(self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777)),
-                    );
-                }
+                let target = self.resolved()?;
+                self.folder_at(&target)?;
                 self.folder_content(&path, &target)?;
             } else {
-                let name = path.file_name().unwrap_or_default().to_owned();
-                let target = self.target(&name)?;
+                let target = self.target(path.file_name().unwrap_or_default())?;
                 self.file(&path, &target)?;
             }
         }
         Ok(())
     }
 
+    /// Links in the target's folder are not followed: a file replaces one.
     fn folder_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
         for child in children {
-            let target = self
-                .tree
-                .resolve(&format!("{to}/{}", child.file_name()))
-                .map_err(|what| wrong(self.copy, &format!("does not work: {what}")))?;
+            let target = normal(&format!("{to}/{}", child.file_name()));
             let metadata = fs_err::metadata(child.path())?;
-            if metadata.is_dir() {
+            let is_folder = metadata.is_dir();
+            if self.tree.get(&target).is_some_and(|there| matches!(there, Node::Dir(_)) != is_folder) {
+                let what = if is_folder { "is not a folder" } else { "is a folder, and no file" };
+                return Err(self.does_not_work(&format!("/{target} {what}")).into());
+            }
+            if is_folder {
                 self.folders_above(&target);
-                self.folder(&target, self.attributes(self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777)));
+                let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
+                self.folder(&target, self.attributes(mode));
                 self.folder_content(child.path(), &target)?;
             } else {
                 self.file(child.path(), &target)?;
@@ -169,12 +214,10 @@ impl Placer<'_> {
     }
 
     fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
-        if matches!(self.tree.get(to), Some(Node::Dir(_))) {
-            return Err(wrong(self.copy, &format!("would put a file where /{to} is a folder")).into());
-        }
         self.folders_above(to);
-        self.tree.insert(to, Node::Other);
-        let mode = self.copy.mode.unwrap_or(fs_err::metadata(from)?.permissions().mode() & 0o7777);
+        let metadata = fs_err::metadata(from)?;
+        self.tree.insert(to, Node::file(to, metadata.len(), fs_err::File::open(from)?)?);
+        let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let (sha256, size) = hash(fs_err::File::open(from)?)?;
         let file = Some(File { path: from.to_owned(), size, sha256 });
         self.entries.insert(to.to_owned(), Entry { attributes: self.attributes(mode), file });
@@ -194,18 +237,22 @@ mod tests {
 
     fn copy(sources: &[&str], target: &str) -> Copy {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
-        Copy { sources, target: target.to_owned(), mode: None, owner: (0, 0), text: format!("COPY {target}") }
+        Copy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
     }
 
-    /// The layers of some copies from a context with `one.txt` and `data/sub/two.txt`, on a base with `/usr/bin`, a
-    /// link `/bin` to it, `/root` for root alone and a file `/etc`. Binaries begin with `bin-`.
+    /// The layers of some copies from a context with `one.txt`, `data/sub/two.txt` and `over/bin/x`, on a base with
+    /// `/usr/bin`, a link `/bin` to it, `/root` for root alone, a file `/file` and users. Binaries begin with `bin-`.
     fn made(copies: &[Copy]) -> Result<Vec<Vec<String>>> {
         let context = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(context.path()).unwrap();
         fs_err::create_dir_all(root.join("data/sub")).unwrap();
+        fs_err::create_dir_all(root.join("over/bin")).unwrap();
+        fs_err::create_dir_all(root.join("etc")).unwrap();
         fs_err::set_permissions(root.join("data/sub"), std::fs::Permissions::from_mode(0o750)).unwrap();
-        for (file, mode) in [("one.txt", 0o644), ("data/sub/two.txt", 0o600)] {
-            fs_err::write(root.join(file), "x").unwrap();
+        for (file, mode) in
+            [("one.txt", 0o644), ("data/sub/two.txt", 0o600), ("over/bin/x", 0o644), ("etc/passwd", 0o644)]
+        {
+            fs_err::write(root.join(file), "new:x:70:80::/:/\n").unwrap();
             fs_err::set_permissions(root.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
         }
         let mut tree = Tree::default();
@@ -214,14 +261,19 @@ mod tests {
             ("usr/bin", dir(0o755)),
             ("bin", Node::Link("usr/bin".to_owned())),
             ("root", dir(0o700)),
-            ("etc", Node::Other),
+            ("file", Node::Other),
+            ("etc", dir(0o755)),
+            ("etc/passwd", Node::Text("bob:x:7:8::/:/\n".to_owned())),
+            ("loop", Node::Link("loop".to_owned())),
+            ("dangling", Node::Link("/no/where".to_owned())),
+            ("usr/bin/tool", Node::Link("/file".to_owned())),
         ] {
             tree.insert(path, node);
         }
         let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
         let line = |(path, entry): (&String, &Entry)| {
-            let Attributes { mode, uid, mtime, .. } = entry.attributes;
-            format!("{path}{} {mode:o} {uid} {mtime}", if entry.file.is_some() { "" } else { "/" })
+            let Attributes { mode, uid, gid, mtime } = entry.attributes;
+            format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
         };
         Ok(layers.iter().map(|layer| layer.entries.iter().map(line).collect()).collect())
     }
@@ -229,23 +281,26 @@ mod tests {
     #[test]
     fn files_go_where_links_lead_and_folders_stay_as_they_are() {
         for (source, target, entries) in [
-            ("one.txt", "/bin/x", &["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/x 644 0 7"][..]),
-            ("one.txt", "/bin", &["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/one.txt 644 0 7"]),
-            ("one.txt", "/root/new/", &["root/ 700 1 1", "root/new/ 755 0 7", "root/new/one.txt 644 0 7"]),
-            ("data", "/root", &["root/ 700 1 1", "root/sub/ 750 0 7", "root/sub/two.txt 600 0 7"]),
-            ("data/", "/d", &["d/ 755 0 7", "d/sub/ 750 0 7", "d/sub/two.txt 600 0 7"]),
-            ("one.txt", "/", &["one.txt 644 0 7"]),
+            ("one.txt", "/bin/x", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 644 0:0 7"][..]),
+            ("one.txt", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/one.txt 644 0:0 7"]),
+            ("one.txt", "/root/new/", &["root/ 700 1:1 1", "root/new/ 755 0:0 7", "root/new/one.txt 644 0:0 7"]),
+            ("data", "/root", &["root/ 700 1:1 1", "root/sub/ 750 0:0 7", "root/sub/two.txt 600 0:0 7"]),
+            ("data/", "/d", &["d/ 755 0:0 7", "d/sub/ 750 0:0 7", "d/sub/two.txt 600 0:0 7"]),
+            ("one.txt", "/", &["one.txt 644 0:0 7"]),
+            ("one.txt", "/dangling", &["no/ 755 0:0 7", "no/where 644 0:0 7"]),
+            ("one.txt", "/dangling/", &["no/ 755 0:0 7", "no/where/ 755 0:0 7", "no/where/one.txt 644 0:0 7"]),
+            ("bin-x", "/dangling", &["no/ 755 0:0 7", "no/where 755 0:0 7"]),
+            ("bin-x", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/bin-x 755 0:0 7"]),
+            ("bin-x", "/bin/tool", &["file 755 0:0 7"]),
         ] {
             let layers = made(&[copy(&[source], target)]).unwrap();
-            // The umask decides the mode of the context's folder `data`, which is no part of this.
-            let found: Vec<&String> = layers[0].iter().filter(|line| *line != "root/ 755 0 7").collect();
-            assert_eq!(found, entries, "{source} to {target}");
+            assert_eq!(layers[0], entries, "{source} to {target}");
         }
     }
 
     #[test]
     fn each_binary_is_a_layer_and_what_is_between_is_one() {
-        let workdir = Copy { sources: Vec::new(), ..copy(&[], "/usr/bin/") };
+        let workdir = copy(&[], "/usr/bin/");
         let copies = [
             copy(&["one.txt"], "/a"),
             copy(&["one.txt"], "/b"),
@@ -255,21 +310,60 @@ mod tests {
             workdir,
         ];
         let layers = made(&copies).unwrap();
-        assert_eq!(layers[0], ["a 644 0 7", "b 644 0 7"]);
-        assert_eq!(layers[1], ["usr/ 755 1 1", "usr/bin/ 755 1 1", "usr/bin/x 755 0 7"]);
-        assert_eq!(layers[2], ["y 755 0 7"], "and a folder that is there needs no layer");
+        assert_eq!(layers[0], ["a 644 0:0 7", "b 644 0:0 7"]);
+        assert_eq!(layers[1], ["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 755 0:0 7"]);
+        assert_eq!(layers[2], ["y 755 0:0 7"], "and a folder that is there needs no layer");
         assert_eq!(layers.len(), 3);
+    }
+
+    #[test]
+    fn what_is_made_belongs_to_the_owner() {
+        let of = |copy: Copy, owner: &str| Copy { owner: Some(owner.to_owned()), ..copy };
+        for (copies, last, entries) in [
+            (vec![of(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
+            (vec![of(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
+            (vec![of(copy(&["one.txt"], "/srv/x"), "5:6")], 0, &["srv/ 755 5:6 7", "srv/x 644 5:6 7"]),
+            (vec![of(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
+            // A folder that is there is nobody's to look for.
+            (vec![of(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
+            // Users that an earlier instruction brought.
+            (
+                vec![copy(&["etc/"], "/etc"), copy(&["bin-x"], "/x"), of(copy(&[], "/new/"), "new")],
+                2,
+                &["new/ 755 70:80 7"],
+            ),
+        ] {
+            assert_eq!(made(&copies).unwrap()[last], entries, "{copies:?}");
+        }
     }
 
     #[test]
     fn what_cannot_be_copied() {
         for (copy, says) in [
             (copy(&["none"], "/x"), "copies 'none', which is not in the build context"),
-            (copy(&["one.txt"], "/etc/x"), "/etc is not a folder"),
-            (copy(&["one.txt", "bin-x"], "/x/"), "copies several binaries"),
+            (copy(&["one.txt"], "/file/x"), "/file is not a folder"),
+            (copy(&["one.txt"], "/file/"), "/file is not a folder"),
+            (copy(&["one.txt"], "/bin/tool/"), "/file is not a folder"),
+            (copy(&["data"], "/file"), "/file is not a folder"),
+            (copy(&["over"], "/"), "/bin is not a folder"),
+            (copy(&[], "/file/"), "/file is not a folder"),
+            (copy(&["one.txt"], "/loop"), "/loop is a link without an end"),
+            (copy(&["bin-x"], "/loop/x"), "/loop/x is a link without an end"),
+            (
+                Copy { owner: Some("nosuch".to_owned()), ..copy(&[], "/new/") },
+                "'nosuch' is not in the image's /etc/passwd",
+            ),
+            (Copy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
         ] {
-            let error = made(&[copy]).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
+            let error = made(&[copy]).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(!crate::error::hints_of(&error).is_empty(), "{error}");
+        }
+        // A folder where a file would go.
+        for source in ["bin-x", "one.txt"] {
+            let folder = copy(&[], &format!("/new/{source}/"));
+            let error = made(&[folder, copy(&[source], "/new")]).unwrap_err().to_string();
+            assert!(error.contains(&format!("/new/{source} is a folder, and no file")), "{error}");
         }
     }
 }

@@ -3,11 +3,16 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::fault::Fault;
+
 /// A value by variable name; none where it is not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Variables within the default values of others.
+const DEEPEST: usize = 50;
+
 /// A word as its instruction sees it: without quotes and backslashes, variables replaced.
-pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, String> {
+pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
     let mut chars = word.chars().peekable();
     let mut result = String::new();
     let mut double = false;
@@ -16,7 +21,7 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, String> {
             '"' => double = !double,
             '\'' if !double => loop {
                 match chars.next() {
-                    None => return Err("a quote is not closed".to_owned()),
+                    None => return Fault::wrong("a quote is not closed"),
                     Some('\'') => break,
                     Some(c) => result.push(c),
                 }
@@ -35,11 +40,11 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, String> {
             c => result.push(c),
         }
     }
-    if double { Err("a quote is not closed".to_owned()) } else { Ok(result) }
+    if double { Fault::wrong("a quote is not closed") } else { Ok(result) }
 }
 
 /// What stands after a `$`.
-fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, String> {
+fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, Fault> {
     if chars.peek() != Some(&'{') {
         let name = name(chars);
         return Ok(if name.is_empty() { "$".to_owned() } else { lookup(&name).unwrap_or_default() });
@@ -48,30 +53,47 @@ fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<Strin
     let name = name(chars);
     let mut rest = String::new();
     let mut depth = 1;
-    for c in chars.by_ref() {
-        depth += match c {
-            '{' => 1,
-            '}' => -1,
-            _ => 0,
-        };
+    let mut quote = None;
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                rest.push(c);
+                rest.extend(chars.next());
+                continue;
+            }
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('$', None) if chars.peek() == Some(&'{') => depth += 1,
+            ('}', None) => depth -= 1,
+            _ => {}
+        }
         if depth == 0 {
-            break;
+            return substitute(&name, &rest, lookup);
+        }
+        if depth > DEEPEST {
+            return Fault::wrong("its variables are nested too deeply");
         }
         rest.push(c);
     }
-    let value = lookup(&name);
-    match (depth, rest.as_str()) {
-        (0, "") if !name.is_empty() => Ok(value.unwrap_or_default()),
-        (0, rest) if !name.is_empty() => {
-            let (operator, word) = rest.split_at(if rest.starts_with(':') { 2.min(rest.len()) } else { 1 });
-            let set = value.filter(|value| !operator.starts_with(':') || !value.is_empty());
-            match operator {
-                ":-" | "-" => set.map_or_else(|| expand(word, lookup), Ok),
-                ":+" | "+" => set.map_or_else(|| Ok(String::new()), |_| expand(word, lookup)),
-                _ => Err(format!("'${{{name}{rest}}}' is not understood")),
-            }
-        }
-        _ => Err("'${' is not closed".to_owned()),
+    Fault::wrong("'${' is not closed")
+}
+
+/// `${name rest}`, where the rest is nothing or an operator and its word.
+fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
+    let wrong = |what: &str| format!("'${{{name}{rest}}}' {what}");
+    if name.is_empty() {
+        return Fault::wrong(wrong("has no variable's name"));
+    }
+    let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
+    let mut operation = operation.chars();
+    let operator = operation.next();
+    let value = || lookup(name).filter(|value| !colon || !value.is_empty());
+    match operator {
+        None if !colon => Ok(value().unwrap_or_default()),
+        Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
+        Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
+        Some('?' | '#' | '%' | '/') => Fault::beyond(wrong("in a word")),
+        _ => Fault::wrong(wrong("is not understood")),
     }
 }
 
@@ -107,16 +129,18 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 /// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
-pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, String> {
+pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, Fault> {
     let words = split(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
-        let (name, value) = text.trim().split_once(char::is_whitespace).ok_or("a value is missing")?;
+        let (name, value) =
+            text.trim().split_once(char::is_whitespace).ok_or_else(|| Fault::Wrong("a value is missing".to_owned()))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words
         .iter()
         .map(|word| {
-            let (name, value) = word.split_once('=').ok_or_else(|| format!("'{word}' is not NAME=VALUE"))?;
+            let (name, value) =
+                word.split_once('=').ok_or_else(|| Fault::Wrong(format!("'{word}' is not NAME=VALUE")))?;
             Ok((expand(name, lookup)?, expand(value, lookup)?))
         })
         .collect()
@@ -146,11 +170,38 @@ mod tests {
             ("${EMPTY:-d$PATH}${EMPTY-d}${NONE-e}", "d/bine"),
             ("${PATH:+yes}${EMPTY:+no}${EMPTY+set}", "yesset"),
             ("cost $5 $", "cost  $"),
+            (r#""${NONE:-"}"}""#, "}"),
+            (r"${NONE:-{}${NONE:-\}}", "{}"),
+            (r#""${NONE:-'}'}""#, "}"),
+            ("${NONE:-${NONE:-x}y}", "xy"),
         ] {
             assert_eq!(expand(word, &lookup).as_deref(), Ok(expanded), "{word}");
         }
-        for wrong in ["\"open", "'open", "${PATH", "${PATH#x}", "${}"] {
-            assert!(expand(wrong, &lookup).is_err(), "{wrong}");
+        for wrong in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
+        {
+            assert!(matches!(expand(wrong, &lookup), Err(Fault::Wrong(_))), "{wrong}");
+        }
+        for beyond in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
+            assert!(matches!(expand(beyond, &lookup), Err(Fault::Beyond(_))), "{beyond}");
+        }
+        let deep = format!("{}x{}", "${NONE:-".repeat(100_000), "}".repeat(100_000));
+        assert!(expand(&deep, &lookup).is_err());
+    }
+
+    /// All words of up to four of the pieces that mean something.
+    #[test]
+    fn nothing_panics() {
+        let pieces = ["$", "${PATH", "{", "}", "\\", "'", "\"", ":", "-", "é", "PATH", " ", "=", "🦀"];
+        let mut words = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..4 {
+            let longer: Vec<String> =
+                words[from..].iter().flat_map(|word| pieces.map(|piece| format!("{word}{piece}"))).collect();
+            from = words.len();
+            words.extend(longer);
+        }
+        for word in &words {
+            let _ = (expand(word, &lookup), split(word), pairs(word, &lookup));
         }
     }
 

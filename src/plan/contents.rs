@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 
 use super::config::Config;
 use super::names::{check_file, check_values};
+use super::values;
 use super::workspace::Workspace;
 use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template};
 use crate::error::{Class, Failure, nearest};
@@ -32,6 +33,7 @@ pub fn image_platform(
     workspace: &Workspace,
 ) -> Result<ImagePlatform, Failure> {
     check_values(settings, image)?;
+    values::check(settings, image)?;
     let template = template(settings, &workspace.root)?;
     let built_in = match template {
         Template::BuiltIn(name) => BUILT_IN.iter().find(|row| row.0 == name),
@@ -98,6 +100,7 @@ pub fn image_platform(
             workdir: settings.workdir.clone(),
             stop_signal: settings.stop_signal.clone(),
             healthcheck: settings.healthcheck.clone(),
+            said: values::said(settings),
         },
     })
 }

@@ -10,6 +10,7 @@ mod outputs;
 mod resolve;
 mod settings;
 pub mod tags;
+mod values;
 mod wanted;
 mod workspace;
 
@@ -25,6 +26,7 @@ pub use names::is_loopback;
 pub use outputs::Output;
 pub use resolve::{Request, resolve};
 pub use settings::Sources;
+pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
 pub use workspace::{Package, Selection, Workspace};
 
 use crate::platform::Platform;
@@ -184,6 +186,9 @@ pub struct ContainerConfig {
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
     pub healthcheck: Option<Healthcheck>,
+    /// The keys above that the configuration sets itself, as paths: `user`, `env.PATH`.
+    #[serde(skip)]
+    pub said: Vec<String>,
 }
 
 /// What is handed to `docker buildx build` as it is.

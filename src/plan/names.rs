@@ -142,15 +142,6 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
             return wrong(key, value, "it is one line of text");
         }
     }
-    let durations =
-        settings.healthcheck.iter().flat_map(|check| [&check.interval, &check.timeout, &check.start_period]);
-    for value in durations.flatten() {
-        if !value.starts_with(|c: char| c.is_ascii_digit())
-            || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
-        {
-            return wrong("healthcheck", value, "write a duration as in \"30s\"");
-        }
-    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use oci_spec::image::Descriptor;
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 use crate::files::{self, replace};
-use crate::image::tree::Tree;
+use crate::image::tree::{FORM, Tree};
 
 pub struct Cache {
     dir: Utf8PathBuf,
@@ -51,7 +51,8 @@ impl Cache {
 
     /// The folders and links of a base, by its manifest's digest; `read` finds them out where they are not known.
     pub fn tree(&self, manifest: &str, read: impl FnOnce() -> Result<Tree>) -> Result<Tree> {
-        let dir = self.dir.join("trees");
+        // A tree of an older form says less than is asked of it now.
+        let dir = self.dir.join(format!("trees-{FORM}"));
         let path = dir.join(format!("{}.json", manifest.replace(':', "-")));
         if let Some(tree) = fs_err::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             return Ok(tree);
@@ -67,5 +68,25 @@ impl Cache {
             Failure::new(Class::Other, format!("the cache cannot be used: {error}"))
                 .hint("name another folder: `XDG_CACHE_HOME=/some/folder`")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_of_an_older_form_is_read_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for older in ["trees".to_owned(), format!("trees-{}", FORM - 1)] {
+            fs_err::create_dir_all(dir.join(&older)).unwrap();
+            fs_err::write(dir.join(older).join("sha256-x.json"), r#"{"etc/passwd":"Other"}"#).unwrap();
+        }
+        let cache = Cache::new(dir);
+        let mut tree = Tree::default();
+        tree.insert("etc/passwd", crate::image::tree::Node::Text("bob:x:7:8::/:\n".to_owned()));
+        assert_eq!(cache.tree("sha256:x", || Ok(tree.clone())).unwrap(), tree);
+        assert_eq!(cache.tree("sha256:x", || anyhow::bail!("it is known")).unwrap(), tree);
     }
 }

@@ -110,6 +110,44 @@ fn templates() {
 }
 
 #[test]
+fn what_a_template_leaves_out_or_makes_up() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n";
+    let with = |config: &str, lines: &str| {
+        Project::with_config(&format!("template = 'app.j2'\n{config}")).file("app.j2", &format!("{template}{lines}\n"))
+    };
+    for (config, lines, says) in [
+        ("", "COPPY a b", &["app.j2:3: unknown instruction 'COPPY'", "did you mean 'COPY'?"][..]),
+        ("", "user 1\nSTART x", &["app.j2:4: unknown instruction 'START'", "the instructions are: ADD, ARG,"]),
+        ("user = '1'", "", &["app.j2: the configuration sets user, and the template has no USER"]),
+        ("env = { A = '1' }", "ENV B=1", &["sets env.A, and the template has no ENV", "{% include \"config\" %}"]),
+        ("labels = { 'a.b' = '1' }", "", &["sets labels.a.b, and the template has no LABEL"]),
+        ("[platform.'linux/arm64']\nentrypoint = ['/a']", "", &["sets entrypoint, and the template has no ENTRYPOINT"]),
+        ("healthcheck = { cmd = ['a'] }", "CMD [\"a\"]", &["sets healthcheck, and the template has no HEALTHCHECK"]),
+    ] {
+        refused(&with(config, lines), &[], says);
+    }
+    let above = "ARG BASE={{ base }}\nARG A=1\nFROM $BASE AS {{ stage }}\n{% include \"contents\" %}\n";
+    let two = "template = 'app.j2'\nbase = 'one'\n[platform.'linux/arm64']\nbase = 'two'";
+    let says = "app.j2: 'ARG BASE=two' stands before FROM, and is not the same for all platforms";
+    refused(&Project::with_config(two).file("app.j2", above), &[], &[says]);
+    Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
+    // What has a default is the template's to leave out; what is said there may be said in its own words.
+    with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
+    with("user = '1'\nenv = { A = '1' }", "USER root\nENV A=2").run(&["plan"]).finish();
+    with("user = '1'\nlabels = { a = 'b' }", "{% include \"config\" %}").run(&["plan"]).finish();
+}
+
+#[test]
+fn values_of_a_containers_config() {
+    for (config, says) in [
+        ("stop-signal = 'SIGTREM'", &["image 'app': stop-signal 'SIGTREM' is not valid", "did you mean 'TERM'?"][..]),
+        ("healthcheck = { cmd = ['a'], interval = '5x' }", &["image 'app': healthcheck.interval '5x' is not valid"]),
+    ] {
+        refused(&Project::with_config(config), &[], says);
+    }
+}
+
+#[test]
 fn names_and_tags() {
     refused(
         &Project::with_config("[images.Web]\nbins = ['app']"),

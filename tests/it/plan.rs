@@ -120,7 +120,7 @@ fn what_publish_refuses_at_once() {
         ("", &["--engine", "embedded", "--builder", "x"], 3, "the embedded engine has no 'builder'"),
         ("files = [{ from = 'missing', to = '/x' }]", &[], 3, "files.from 'missing' does not exist"),
         ("", &["--engine", "buildx"], 6, "docker is not installed"),
-        ("template = 't.j2'", &[], 6, "cannot do RUN of its template, and docker buildx cannot be used: docker is not"),
+        ("template = 't.j2'", &[], 6, "t.j2:2, and docker buildx cannot be used: docker is not"),
     ] {
         let project = Project::with_config(config).file("t.j2", run);
         let run = project.run(&[&["plan"], args].concat()).path_only(&no_docker()).fails(code);

@@ -7,7 +7,7 @@ use std::io::Read;
 use serde_json::{Value, json};
 
 use super::registry::{blob, config, manifest, platform_manifest};
-use super::{base_image, open_registry, reference};
+use super::{base_image, derived_image, open_registry, reference};
 use crate::support::Project;
 
 /// Kind, mode, owner, and content or link target, by path.
@@ -146,12 +146,65 @@ fn every_built_in_template() {
 #[ignore = "needs Docker: scripts/test runs it"]
 fn a_template_of_the_users_own() {
     let base = base_image("busybox:1", &["linux/amd64"]);
-    let template = "FROM {{ base }} AS {{ stage }}\n\
+    let template = "ARG ABOVE=up\nFROM {{ base }} AS {{ stage }}\n\
+        ARG ABOVE\nARG TARGETOS=plan9\nARG SOURCE_DATE_EPOCH\nENV ABOVE=$ABOVE$TARGETOS$SOURCE_DATE_EPOCH\nEXPOSE 8000-8002/UDP 7:8\n\
         ARG TARGETARCH\nARG GREETING=\"hello you\"\nENV GREETING=$GREETING ON=${TARGETARCH} PATH=/opt/bin:$PATH\n\
         WORKDIR /opt\nCOPY --chown=10:20 --chmod=750 {{ binaries[0].source }} bin/\nWORKDIR sub\n\
         {% include \"contents\" %}\nUSER nobody\nCMD [\"x\"]\nENTRYPOINT [\"/usr/local/bin/app\"]\n\
-        HEALTHCHECK NONE\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
+        HEALTHCHECK --interval=0s --timeout=1.5s CMD x $y\nSTOPSIGNAL int\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
     let settings = json!({ "base": base, "template": "my.j2", "files": [{ "from": "data", "to": "/bin/data" }] });
     let project = project(&settings).file("my.j2", template);
     compare(&project, "own", &["linux/amd64"]);
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn folders_that_belong_to_a_user() {
+    let platforms = ["linux/amd64"];
+    let base = base_image("busybox:1", &platforms);
+    for (name, user) in [("number", "1234"), ("numbers", "12:34"), ("name", "nobody"), ("names", "nobody:nogroup")] {
+        let base = derived_image(&format!("user-{name}:1"), &base, &format!("USER {user}"), &platforms);
+        let settings =
+            json!({ "base": base, "workdir": "/srv/of/mine", "files": [{ "from": "data", "to": "/srv/data" }] });
+        compare(&project(&settings), &format!("base-user-{name}"), &platforms);
+    }
+    let users = "bob:x:7:8::/:/bin/sh\n";
+    let template = "FROM {{ base }} AS {{ stage }}\n\
+        USER nobody\nWORKDIR /a/b\nWORKDIR ../../tmp/c\nUSER 5\nWORKDIR /d/../e\nUSER 5:6\nWORKDIR /root/f\nUSER nobody:0\nWORKDIR g\n\
+        COPY --chown=nobody:nogroup {{ files[0].source }} /h/\nCOPY --chown=root {{ binaries[0].source }} /usr/local/bin\n\
+        COPY {{ files[1].source }} /etc/passwd\nUSER bob\nWORKDIR /i\nCOPY --chown=bob ./{{ files[0].source }}/ /j\n\
+        {% include \"config\" %}\n";
+    let settings = json!({ "base": base, "template": "my.j2", "user": "bob", "workdir": "/k",
+        "files": [{ "from": "data", "to": "/data" }, { "from": "users", "to": "/etc/passwd" }] });
+    compare(&project(&settings).file("my.j2", template).file("users", users), "user-before-workdir", &platforms);
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn paths_through_links() {
+    let platforms = ["linux/amd64"];
+    let links = "RUN ln -s /no/where /dangling && ln -s ../etc/os-release /usr/release && ln -s /loop /loop";
+    let base = derived_image("links:1", &base_image("busybox:1", &platforms), links, &platforms);
+    let template = "FROM {{ base }} AS {{ stage }}\n\
+        COPY {{ files[0].source }} /dangling/x/\nCOPY {{ files[1].source }} /usr/release\nCOPY {{ files[1].source }} /opt\n\
+        COPY --chmod=0700 {{ files[0].source }} /opt2\nCOPY ../.././{{ files[0].source }}/sub /usr/bin/../.././s\n\
+        WORKDIR /dangling/y\nCOPY --chmod=0755 {{ binaries[0].source }} /usr/bin/\nCOPY {{ binaries[0].source }} /usr/local/bin\n\
+        {% include \"config\" %}\n";
+    let settings = json!({ "base": base, "template": "my.j2",
+        "files": [{ "from": "data", "to": "/data" }, { "from": "data/one.txt", "to": "/one" }] });
+    compare(&project(&settings).file("my.j2", template), "links", &platforms);
+    // Neither engine takes these; the embedded one says so before it compiles.
+    for line in [
+        "COPY rootfs/etc /loop",
+        "COPY rootfs/etc/passwd /etc/passwd/x",
+        "WORKDIR /etc/passwd",
+        "COPY rootfs/tmp /etc/passwd",
+    ] {
+        let template = template.replace("WORKDIR /dangling/y", line);
+        let project = project(&settings).file("my.j2", &template);
+        let build = ["build", "--platform", "linux/amd64", "--engine"];
+        project.run(&[&build[..], &["buildx"]].concat()).fails(6).finish();
+        let finished = project.run(&[&build[..], &["embedded"]].concat()).fails(3).finish();
+        finished.says(&[&format!("'{line}' does not work: "), "hint: "]).keeps_quiet_about("Compiling");
+    }
 }

@@ -48,3 +48,13 @@ fn base_image(name: &str, platforms: &[&str]) -> String {
     run(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image"), &[&[base.as_str()], platforms].concat());
     base
 }
+
+/// A base made of another by some lines of a Dockerfile, in the test registry.
+fn derived_image(name: &str, base: &str, lines: &str, platforms: &[&str]) -> String {
+    let derived = format!("{}/{name}", open_registry());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), format!("FROM {base}\n{lines}\n")).unwrap();
+    let build = ["buildx", "build", "--provenance=false", "--push", "--tag", &derived, "--platform"];
+    run("docker", &[&build[..], &[&platforms.join(","), folder.path().to_str().unwrap()]].concat());
+    derived
+}

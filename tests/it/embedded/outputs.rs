@@ -178,6 +178,12 @@ fn the_first_line_says_which_engine_and_why() {
     ] {
         assert_eq!(first(docker, more), line);
     }
+    // What only reading an instruction shows is known to `auto` as well.
+    let template = "FROM {{ base }} AS {{ stage }}\nCOPY --chmod=u+x rootfs /x\n{% include \"contents\" %}\n";
+    let project = Project::with_config("template = 'my.j2'").file("my.j2", template);
+    let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+    let finished = project.run(&args).path_first(&docker).fails(7).finish();
+    finished.says(&["Using docker buildx: image 'app': the embedded engine cannot do COPY --chmod=u+x, "]);
 }
 
 #[test]
@@ -190,17 +196,57 @@ fn what_needs_buildx_is_refused_by_name() {
         (template("RUN true"), &[][..], "the embedded engine cannot do RUN of its template"),
         (template("ADD https://x.example/y /y"), &[], "cannot do ADD of its template"),
         (template("COPY <<E /x\nhi\nE"), &[], "cannot do the heredoc of its template"),
+        (template("COPY --chmod=u+x rootfs /x"), &[], "cannot do COPY --chmod=u+x, which is no octal mode, of its"),
+        (
+            template("COPY ./linux/ /x"),
+            &[],
+            "cannot do COPY of the folder linux, which holds the binary linux/amd64/app,",
+        ),
+        (template("ARG BUILDPLATFORM"), &[], "cannot do ARG BUILDPLATFORM, which is the builder's own, of its"),
         (Project::app(), &["--cache-to", "type=local,dest=c"], "the embedded engine has no 'cache-to'"),
         (Project::app(), &["--secret", "id=x"], "the embedded engine has no 'secrets'"),
         (Project::app(), &["--builder", "x"], "the embedded engine has no 'builder'"),
     ] {
         let finished = embedded(&project, &[&["build"], args].concat()).fails(3).finish();
-        finished.says(&["image 'app': ", says, "--engine buildx"]).keeps_quiet_about("Compiling");
+        let place = if args.is_empty() { "/my.j2:2\n" } else { "" };
+        finished.says(&["image 'app': ", says, place, "--engine buildx"]).keeps_quiet_about("Compiling");
     }
     // Where nothing else will do, a missing Docker is said together with what needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = template("RUN true").run(&["build"]).path_only(&none).fails(6);
-    run.finish().says(&["cannot do RUN of its template, and docker buildx cannot be used: docker is not installed"]);
+    run.finish().says(&[
+        "cannot do RUN of its template ",
+        "/my.j2:2, and docker buildx cannot be used: docker is not installed",
+    ]);
+    // What no engine can do fails before either begins.
+    for engine in ["auto", "buildx", "embedded"] {
+        let project = template("RUN true\nSTOPSIGNAL SIGNOPE");
+        let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+        let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+        finished.says(&["/my.j2:3: 'SIGNOPE' is not a signal: STOPSIGNAL SIGNOPE\n"]).keeps_quiet_about("Using");
+    }
+}
+
+/// An image that begins with nothing has to bring its own program and users.
+#[test]
+fn what_could_not_start_on_scratch_is_not_compiled() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    for (config, says) in [
+        ("entrypoint = ['/opt/app']", "it would start '/opt/app', and nothing is copied there"),
+        ("entrypoint = ['ap']", "it would start 'ap', and nothing is copied there"),
+        ("user = 'bob'", "its user is 'bob' by name, and 'bob' is not in its /etc/passwd"),
+        ("template = 'my.j2'\nuser = 'nonroot'", "its user is 'nonroot' by name"),
+    ] {
+        let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("my.j2", template);
+        for engine in ["embedded", "buildx"] {
+            let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+            let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+            finished
+                .says(&["image 'app', linux/amd64: ", says, "hint: "])
+                .keeps_quiet_about("Compiling")
+                .keeps_quiet_about("Building");
+        }
+    }
 }
 
 #[test]
