@@ -59,6 +59,8 @@ pub enum Command {
     /// The same without pushing: an OCI layout per image in target/multiarch
     #[command(visible_alias = "b")]
     Build(BuildArgs),
+    /// Compile only, into a bundle that a publish on another machine takes
+    Compile(CompileArgs),
     /// Show what would happen, without compiling
     Plan(PlanArgs),
     /// Print the Dockerfile that would be built
@@ -107,6 +109,16 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// The folder for the binaries and their manifest
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: Utf8PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -139,7 +151,7 @@ pub struct OutputArgs {
     pub message_format: MessageFormat,
 }
 
-/// Where images go beside the registry.
+/// Where images go beside the registry, and where their binaries come from.
 #[derive(Debug, Default, Args)]
 pub struct DestinationArgs {
     /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
@@ -148,12 +160,15 @@ pub struct DestinationArgs {
     /// Load the image into the local Docker or Podman, for its own platform
     #[arg(long, help_heading = "Output")]
     load: bool,
+    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders that hold some, and compile nothing
+    #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
+    artifacts: Vec<Utf8PathBuf>,
 }
 
 impl DestinationArgs {
     /// Adds the destinations to what a run asks for.
     pub fn add_to(&self, request: Request) -> Request {
-        Request { outputs: self.outputs.clone(), load: self.load, ..request }
+        Request { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
     }
 }
 

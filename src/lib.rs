@@ -68,6 +68,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
         Command::Publish(args) => pipeline::publish(args, &ui),
         Command::Build(args) => pipeline::build(args, &ui),
+        Command::Compile(args) => pipeline::compile(args, &ui),
         Command::Plan(args) => pipeline::plan(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
     });

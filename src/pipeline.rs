@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
-use crate::compile::tools::{self, Tools};
-use crate::compile::{self, Artifacts, Toolchain};
+use crate::cli::{BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
+use crate::compile::{self, Artifacts, Source, Toolchain, bundle, source, tools};
 use crate::environment;
 use crate::error::{Class, Failure, nearest};
 use crate::files;
@@ -36,6 +35,21 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
     show(&keep(plan, ui)?, args.output.message_format, ui)
+}
+
+/// `cargo multiarch compile`
+pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
+    let plan = load(&args.settings, args.settings.request())?;
+    bundle::check_folder(&args.out)?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+    let _ours = have_to_ourselves(&plan, ui)?;
+    let mut tools = tools::probe(&plan)?;
+    compile::install_targets(&plan, &mut tools, ui)?;
+    let toolchain = Toolchain::choose(&plan, tools)?;
+    let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
+    let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
+    ui.status("Bundled", format!("{} in {}", binaries(files.len()), args.out));
+    files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
 }
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
@@ -93,7 +107,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     let tools = tools::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
-        check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
+        check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
     let toolchain = Toolchain::choose(&plan, tools)?;
     for (_, cmd) in toolchain.commands(&plan)? {
@@ -131,6 +145,10 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+fn binaries(count: usize) -> String {
+    if count == 1 { "1 binary".to_owned() } else { format!("{count} binaries") }
+}
+
 fn count(platforms: usize) -> String {
     if platforms == 1 { "1 platform".to_owned() } else { format!("{platforms} platforms") }
 }
@@ -145,7 +163,7 @@ fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
 /// What is there before any tag moves.
 struct Made {
     plan: Plan,
-    toolchain: Toolchain,
+    source: Source,
     bases: Bases,
     artifacts: Artifacts,
     /// In the plan's order.
@@ -164,7 +182,7 @@ impl Made {
 
     fn report(&self) -> Report {
         let verified: Vec<&Verified> = self.images.iter().map(|built| &built.verified).collect();
-        Report::new(&self.plan, &self.artifacts, &self.toolchain, &self.bases, &verified)
+        Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified)
     }
 }
 
@@ -192,15 +210,10 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     Ok(Ready { engine, loader: load::find(plan, ui)? })
 }
 
-fn check_emulation(
-    plan: &Plan,
-    dockerfiles: &[Dockerfile],
-    tools: &Tools,
-    builder: &Builder,
-    ui: &Ui,
-) -> Result<(), Failure> {
+fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
+    let host = source::host();
     let mut images = plan.images.iter().zip(dockerfiles);
-    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &tools.host, builder, ui))
+    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &host, builder, ui))
 }
 
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
@@ -208,14 +221,12 @@ fn check_emulation(
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let bases = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
-    let mut tools = tools::probe(&plan)?;
     let render = |image| image::render(&plan, image, &bases);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
     if let Engine::Buildx(builder) = &ready.engine {
-        check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
+        check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    compile::install_targets(&plan, &mut tools, ui)?;
-    let toolchain = Toolchain::choose(&plan, tools)?;
+    let source = Source::choose(&plan, ui)?;
     let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
@@ -224,14 +235,14 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             let pulled = publish::bases::pull(&plan, &bases, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
             embedded::assemble(&prepared, on_layer, |on_artifact| {
-                let artifacts = compile::run(&plan, &toolchain, ui, on_artifact)?;
+                let artifacts = source.binaries(&plan, ui, on_artifact)?;
                 stage_binaries(&plan, &artifacts, &staged)?;
                 Ok(artifacts)
             })?
         }
         Engine::Buildx(builder) => {
             embedded::check_starts(&plan, &staged)?;
-            let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
+            let artifacts = source.binaries(&plan, ui, &mut |_, _, _| {})?;
             stage_binaries(&plan, &artifacts, &staged)?;
             let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
             let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;
@@ -248,7 +259,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     if let Some(loader) = &ready.loader {
         loader.load(&plan, &layouts, ui)?;
     }
-    Ok(Made { plan, toolchain, bases, artifacts, images })
+    Ok(Made { plan, source, bases, artifacts, images })
 }
 
 fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use serde::Serialize;
 
-use crate::compile::{Artifact, Artifacts, Toolchain};
+use crate::compile::{Artifact, Artifacts, Source, Toolchain};
 use crate::error::{Class, Failure};
 use crate::image::Bases;
 use crate::image::builder::Builder;
@@ -60,13 +60,7 @@ struct BinaryReport {
 
 impl Report {
     /// `verified` is in the plan's order.
-    pub fn new(
-        plan: &Plan,
-        artifacts: &Artifacts,
-        toolchain: &Toolchain,
-        bases: &Bases,
-        verified: &[&Verified],
-    ) -> Report {
+    pub fn new(plan: &Plan, artifacts: &Artifacts, source: &Source, bases: &Bases, verified: &[&Verified]) -> Report {
         let images = plan.images.iter().zip(verified).map(|(image, verified)| ImageReport {
             name: image.name.clone(),
             package: image.package.clone(),
@@ -77,13 +71,13 @@ impl Report {
             platforms: image
                 .platforms
                 .iter()
-                .map(|platform| platform_report(platform, artifacts, toolchain, bases, verified))
+                .map(|platform| platform_report(platform, artifacts, source, bases, verified))
                 .collect(),
         });
         Report {
             version: VERSION,
             tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
-            rust_version: toolchain.tools.rust_version.clone(),
+            rust_version: source.rust_version().to_owned(),
             commit: plan.commit.clone(),
             images: images.collect(),
             only_loaded: false,
@@ -134,7 +128,7 @@ pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
 fn platform_report(
     platform: &ImagePlatform,
     artifacts: &Artifacts,
-    toolchain: &Toolchain,
+    source: &Source,
     bases: &Bases,
     verified: &Verified,
 ) -> PlatformReport {
@@ -146,14 +140,10 @@ fn platform_report(
         platform: platform.platform.to_string(),
         digest: verified.platforms.get(&platform.platform).cloned().unwrap_or_default(),
         triple: platform.build.triple.clone(),
-        linker: linker(platform, toolchain),
+        linker: source.linker(&platform.build),
         base: bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base).clone(),
         binaries: platform.binaries.iter().filter_map(binary).collect(),
     }
-}
-
-fn linker(platform: &ImagePlatform, toolchain: &Toolchain) -> String {
-    toolchain.choices.get(&platform.build).map(|choice| choice.linker.to_string()).unwrap_or_default()
 }
 
 /// The plan as a table: a block per image, a row per platform.
@@ -206,7 +196,7 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
-        linker(platform, toolchain),
+        toolchain.linker(&platform.build),
         platform.base.clone(),
         template,
         binaries.join(", "),

@@ -2,8 +2,10 @@
 //! Knows `plan`; knows nothing of images.
 
 pub mod artifact;
+pub mod bundle;
 mod graph;
 pub mod runs;
+pub mod source;
 pub mod toolchain;
 pub mod tools;
 
@@ -15,6 +17,7 @@ use cargo_metadata::Message;
 
 pub use artifact::{Artifact, Artifacts};
 use runs::{Run, ZigWrapper, ZigWrappers};
+pub use source::Source;
 use toolchain::{Choice, Linker};
 use tools::Tools;
 
@@ -41,6 +44,11 @@ impl Toolchain {
             }
         }
         Ok(Toolchain { tools, choices })
+    }
+
+    /// What links a build, as people know it.
+    pub fn linker(&self, build: &BuildSettings) -> String {
+        self.choices.get(build).map(|choice| choice.linker.to_string()).unwrap_or_default()
     }
 
     /// The cargo commands of a plan, as they would run.

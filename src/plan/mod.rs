@@ -54,6 +54,8 @@ pub struct Plan {
     pub insecure_registries: Vec<String>,
     /// Where the images go beside their folder and the registry.
     pub outputs: Vec<Output>,
+    /// Folders with bundles of compiled binaries; empty where cargo compiles.
+    pub artifacts: Vec<Utf8PathBuf>,
     /// Load the images into the local Docker or Podman.
     pub load: bool,
     /// The user's cache folder, where pulled base layers are kept.

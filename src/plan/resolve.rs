@@ -20,6 +20,7 @@ pub struct Request {
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
     pub outputs: Vec<Output>,
+    pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
     pub cache_dir: Utf8PathBuf,
 }
@@ -55,6 +56,7 @@ pub fn resolve(
         builder: top.builder,
         insecure_registries,
         outputs: request.outputs.clone(),
+        artifacts: request.artifacts.clone(),
         load: request.load,
         cache_dir: request.cache_dir.clone(),
         images,

@@ -9,6 +9,7 @@
 )]
 
 mod base;
+mod bundles;
 mod fake_registry;
 mod support;
 

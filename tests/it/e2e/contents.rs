@@ -151,12 +151,12 @@ fn credentials_of_docker_login() {
             .env("DOCKER_CONFIG", config.path())
     };
     let none = publish(&Project::empty()).fails(7).finish();
-    none.says(&["(401 Unauthorized)", &format!("docker login {host}")]).keeps_quiet_about("Compiling");
+    none.says(&["(401 Unauthorized", &format!("docker login {host}")]).keeps_quiet_about("Compiling");
     // base64 of ci:wrong and ci:secret-word
     let with = |auth: &str| {
         Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
     };
-    publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().says(&["(401 Unauthorized)"]).keeps_quiet_about("Compiling");
+    publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().says(&["(401 Unauthorized"]).keeps_quiet_about("Compiling");
     let finished = publish(&with("Y2k6c2VjcmV0LXdvcmQ="))
         .finish()
         .keeps_quiet_about("secret-word")

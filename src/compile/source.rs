@@ -1,0 +1,73 @@
+//! Where a run's binaries come from: cargo, or bundles that were compiled before.
+
+use anyhow::Result;
+
+use super::bundle::Bundles;
+use super::{Artifacts, OnArtifact, Toolchain, install_targets, tools};
+use crate::plan::{BuildSettings, Plan};
+use crate::ui::Ui;
+
+pub enum Source {
+    Cargo(Box<Toolchain>),
+    Bundles(Bundles),
+}
+
+impl Source {
+    /// Finds out what will be used, and installs what is missing; nothing is compiled.
+    pub fn choose(plan: &Plan, ui: &Ui) -> Result<Source> {
+        if !plan.artifacts.is_empty() {
+            return Ok(Source::Bundles(Bundles::open(plan)?));
+        }
+        let mut tools = tools::probe(plan)?;
+        install_targets(plan, &mut tools, ui)?;
+        Ok(Source::Cargo(Box::new(Toolchain::choose(plan, tools)?)))
+    }
+
+    /// The binaries of the whole plan; `on_artifact` is told of each as it comes.
+    pub fn binaries(&self, plan: &Plan, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
+        match self {
+            Source::Cargo(toolchain) => super::run(plan, toolchain, ui, on_artifact),
+            Source::Bundles(bundles) => {
+                let dirs: Vec<&str> = plan.artifacts.iter().map(|dir| dir.as_str()).collect();
+                ui.status("Taking", format!("binaries from {}", dirs.join(", ")));
+                Ok(bundles.artifacts(on_artifact))
+            }
+        }
+    }
+
+    pub fn rust_version(&self) -> &str {
+        match self {
+            Source::Cargo(toolchain) => &toolchain.tools.rust_version,
+            Source::Bundles(bundles) => &bundles.rust_version,
+        }
+    }
+
+    /// What linked a build, as people know it.
+    pub fn linker(&self, build: &BuildSettings) -> String {
+        match self {
+            Source::Cargo(toolchain) => toolchain.linker(build),
+            Source::Bundles(bundles) => bundles.linkers.get(build).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// A triple of the machine that this runs on, without asking a compiler.
+pub fn host() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "riscv64" => "riscv64gc",
+        "arm" => return "armv7-unknown-linux-gnueabihf".to_owned(),
+        other => other,
+    };
+    format!("{architecture}-unknown-linux-gnu")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Platform;
+
+    #[test]
+    fn the_machine_has_a_platform() {
+        assert!(Platform::for_triple(&host()).next().is_some(), "{}", host());
+    }
+}

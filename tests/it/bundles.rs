@@ -1,0 +1,136 @@
+//! Compiled on one machine, published from another.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{FakeRegistry, Fakes, Project, Run};
+
+const PLATFORMS: &str = "linux/amd64,linux/arm64";
+
+fn project() -> Project {
+    Project::app().file(".gitignore", "/target\n/dist\n/cache\n").committed()
+}
+
+fn compile(project: &Project, platform: &str, out: &str) {
+    project.run(&["compile", "--platform", platform, "--out", out]).finish();
+}
+
+/// A publish that finds no compiler.
+fn publish(project: &Project, registry: &FakeRegistry, args: &[&str]) -> Run {
+    let none = Fakes::new().program("rustc", "echo 'no compiler here' >&2; exit 1");
+    let first = ["publish", "--engine", "embedded", "--registry", &registry.host];
+    project.run(&[&first, args].concat()).path_first(&none)
+}
+
+fn manifest(bundle: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(bundle.join("multiarch-bundle.json")).unwrap()).unwrap()
+}
+
+fn change(bundle: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = manifest(bundle);
+    change(&mut value);
+    std::fs::write(bundle.join("multiarch-bundle.json"), value.to_string()).unwrap();
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn bundles_give_the_digest_of_one_machine() {
+    let project = project();
+    let whole = FakeRegistry::storing();
+    let args = ["publish", "--engine", "embedded", "--platform", PLATFORMS, "--registry", &whole.host];
+    let digest = project.run(&args).finish().stdout.trim().rsplit_once('@').unwrap().1.to_owned();
+    compile(&project, "linux/amd64", "dist/one");
+    compile(&project, "linux/arm64", "dist/two");
+    let dist = project.path().join("dist");
+    let bundle = manifest(&dist.join("two"));
+    assert_eq!(bundle["builds"][0]["platforms"][0], "linux/arm64");
+    assert_eq!(bundle["builds"][0]["triple"], "aarch64-unknown-linux-musl");
+    // CI's stores of files lose the mode.
+    for name in ["one", "two"] {
+        let file = manifest(&dist.join(name))["builds"][0]["binaries"][0]["file"].as_str().unwrap().to_owned();
+        std::fs::set_permissions(dist.join(name).join(file), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    for artifacts in ["dist/one,dist/two", "dist/two,dist/one", "dist"] {
+        let registry = FakeRegistry::storing();
+        let finished = publish(&project, &registry, &["--artifacts", artifacts, "--platform", PLATFORMS]).finish();
+        assert!(finished.stdout.trim().ends_with(&digest), "{artifacts}: {}", finished.stdout);
+        finished.keeps_quiet_about("Compiling");
+    }
+    // An earlier bundle is replaced.
+    compile(&project, "linux/arm64", "dist/one");
+    assert_eq!(manifest(&dist.join("one"))["builds"].as_array().unwrap().len(), 1);
+    assert_eq!(std::fs::read_dir(dist.join("one")).unwrap().count(), 2, "a folder and the manifest");
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn bundles_that_do_not_fit() {
+    let project = project();
+    compile(&project, "linux/amd64", "dist/one");
+    let one = project.path().join("dist/one");
+    let good = manifest(&one);
+    let refused = |args: &[&str], code: i32, says: &[&str]| {
+        let registry = FakeRegistry::storing();
+        let all = [&["--artifacts", "dist"], args].concat();
+        publish(&project, &registry, &all).fails(code).finish().says(says).says(&["hint: "]);
+        registry.is_untouched();
+    };
+    let amd64 = ["--platform", "linux/amd64"];
+    refused(
+        &["--platform", PLATFORMS],
+        3,
+        &["no bundle has 'app' for linux/arm64", "cargo multiarch compile --platform"],
+    );
+    refused(
+        &["--platform", "linux/arm64"],
+        3,
+        &["bundle dist/one has 'app' for linux/amd64, which is not what would be compiled here"],
+    );
+    refused(&[&amd64[..], &["--profile", "dev"]].concat(), 3, &["which is not what would be compiled here", "profile"]);
+    let mut elsewhere = good["builds"].clone();
+    elsewhere[0]["binaries"][0]["file"] = "../../src/main.rs".into();
+    for (what, value, says) in [
+        ("version", Value::from(99), "it has version 99, wanted 1"),
+        ("revision", Value::from("0123"), "was compiled from another commit: 0123, here is "),
+        ("cargo_lock", Value::from("0123"), "was compiled from another Cargo.lock: 0123, here is "),
+        ("builds", Value::from("none"), "cannot be read: invalid type"),
+        ("builds", elsewhere, "cannot be read: '../../src/main.rs' is not in the bundle's folder"),
+    ] {
+        change(&one, |manifest| manifest[what] = value);
+        refused(&amd64, 3, &[says]);
+        change(&one, |manifest| *manifest = good.clone());
+    }
+    let copied =
+        std::process::Command::new("cp").args(["-r", "one", "two"]).current_dir(one.parent().unwrap()).status();
+    assert!(copied.unwrap().success());
+    refused(&amd64, 3, &["'app' for linux/amd64 is in two bundles: dist/one and dist/two"]);
+    std::fs::remove_dir_all(project.path().join("dist/two")).unwrap();
+
+    let file = one.join(good["builds"][0]["binaries"][0]["file"].as_str().unwrap());
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    refused(&amd64, 8, &["is not what was compiled: it has other bytes"]);
+    std::fs::remove_file(&file).unwrap();
+    refused(&amd64, 8, &["or is not there"]);
+}
+
+#[test]
+fn folders_of_bundles() {
+    let project = Project::app().file("full/something", "x");
+    project
+        .run(&["compile", "--out", "full"])
+        .fails(3)
+        .finish()
+        .says(&["--out full is a folder with something else in it"]);
+    project
+        .run(&["compile", "--out", "Cargo.toml"])
+        .fails(3)
+        .finish()
+        .says(&["--out Cargo.toml is a file", "--out dist"]);
+    let registry = FakeRegistry::storing();
+    let finished = publish(&project, &registry, &["--artifacts", "none"]).fails(3).finish();
+    finished.says(&["there is no bundle in none: no multiarch-bundle.json", "cargo multiarch compile --out DIR"]);
+}
