@@ -41,8 +41,11 @@ pub fn lock(path: &Utf8Path, waits: impl FnOnce()) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).with_context(|| format!("cannot write {path}"))?;
     let mut waits = Some(waits);
     while let Err(error) = file.try_lock() {
-        if let std::fs::TryLockError::Error(error) = error {
-            return Err(error).with_context(|| format!("cannot lock {path}"));
+        match error {
+            std::fs::TryLockError::WouldBlock => {}
+            // Some file systems of networks have no locks; cargo goes on there as well.
+            std::fs::TryLockError::Error(error) if error.kind() == std::io::ErrorKind::Unsupported => break,
+            std::fs::TryLockError::Error(error) => return Err(error).with_context(|| format!("cannot lock {path}")),
         }
         if let Some(waits) = waits.take() {
             waits();

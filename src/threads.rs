@@ -20,6 +20,10 @@ pub fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + 
                     && let Some(item) = items.get(index)
                 {
                     let result = each(item);
+                    if result.is_err() {
+                        // The first error is the one that is told.
+                        next.store(items.len(), Ordering::Relaxed);
+                    }
                     lock(&done).push((index, result));
                 }
             });

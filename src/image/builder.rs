@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::plain_http::{PlainHosts, RegistryConfig, builder_name, buildkitd_toml, is_configured};
 use crate::error::{Class, Failure};
+use crate::files;
 use crate::plan::Plan;
 use crate::process::{Cmd, Output, find_program};
 use crate::ui::Ui;
@@ -156,12 +157,19 @@ pub fn make(plan: &Plan, builder: &Builder, ui: &Ui) -> Result<()> {
     ui.status("Creating", format!("builder '{name}': {}", missing.why));
     if !missing.config.is_empty() {
         fs_err::create_dir_all(plan.work_dir())?;
-        fs_err::write(config_file(plan), &missing.config)?;
+        files::replace(&config_file(plan), missing.config.as_bytes())?;
     }
     ui.command(&cmd);
     let created = cmd.output()?;
     if created.status.success() {
         return Ok(());
+    }
+    if created.stderr.contains("existing instance") {
+        // Another run was faster: its builder will do, once it is up.
+        let found = docker(["buildx", "inspect", "--bootstrap", name], ui)?;
+        if found.status.success() {
+            return Ok(());
+        }
     }
     // Half a builder would be found by the next run; that it may not exist at all is fine.
     let _ = docker(["buildx", "rm", name], ui);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
@@ -82,7 +82,10 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     let _locked = files::lock(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
-        let top: Value = serde_json::from_slice(&text).with_context(|| format!("{dir}/index.json is not an index"))?;
+        let top: Value = serde_json::from_slice(&text).map_err(|error| {
+            Failure::new(Class::Config, format!("{dir}/index.json is not an index: {error}"))
+                .hint("name another folder: `--output oci:DIR`")
+        })?;
         entries = top["manifests"].as_array().cloned().unwrap_or_default();
     }
     for (image, layout) in images {

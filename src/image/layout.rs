@@ -85,8 +85,11 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
 pub fn write_top(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
-    // In its place: the file may be locked.
-    fs_err::write(dir.join("oci-layout"), VERSION)?;
+    let version = dir.join("oci-layout");
+    if fs_err::read(&version).ok().as_deref() != Some(VERSION.as_bytes()) {
+        // In its place: the file may be locked.
+        fs_err::write(version, VERSION)?;
+    }
     replace(&dir.join("index.json"), &top(images)?)
 }
 

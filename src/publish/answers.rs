@@ -85,6 +85,11 @@ impl Trouble {
         }
     }
 
+    /// Does it say no, and will it say so again?
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Trouble::Answer(answer) if (400..500).contains(&answer.status)) && !self.is_transient()
+    }
+
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Trouble::Answer(answer) => answer.retry_after,
@@ -182,10 +187,13 @@ fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
     let said = answer.message.iter().fold(format!("{code} {words}"), |status, said| format!("{status}: {said}"));
     let failure = |what: String| Failure::new(Class::Registry, what);
     match (&answer.token_server, code) {
-        (_, 429) => failure(format!("registry {host} wants fewer requests ({said})"))
-            .hint("wait a while; logged-in accounts may ask more often"),
+        (_, 429) => {
+            let wait = answer.retry_after.map_or("a while".to_owned(), |wait| format!("{} s", wait.as_secs()));
+            failure(format!("registry {host} wants fewer requests ({said})"))
+                .hint(format!("wait {wait}; logged-in accounts may ask more often"))
+        }
         (Some(server), 500..) => {
-            failure(format!("the token server of registry {host}, {server}, failed (HTTP {code})"))
+            failure(format!("the token server of registry {host}, {server}, failed (HTTP {said})"))
                 .hint("try again later")
         }
         (_, 401) | (Some(_), _) => failure(format!("registry {host} wants valid credentials for {reference} ({said})"))
@@ -194,9 +202,11 @@ fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
             .hint("the account you are logged in with may not push there: check the name and its permissions"),
         (None, 404) => failure(format!("{reference} does not exist ({said})"))
             .hint("check the name and the tag; to push, some registries want the repository to be created first"),
-        (None, 500..) => {
-            failure(format!("registry {host} failed at {reference} (HTTP {code})")).hint("try again later")
-        }
+        (None, 500..) => failure(format!("registry {host} failed at {reference} (HTTP {said})")).hint("try again later"),
+        (None, 413) => failure(format!("registry {host} does not take as much as {reference} has ({said})"))
+            .hint("a proxy in front of it may limit the size of a request"),
+        (None, 400..) if answer.message.is_some() => failure(format!("registry {host} does not take {reference} ({said})"))
+            .hint("a tag there may not be moved, or a limit is reached: take another tag (`--tag NAME`), or ask whoever runs it"),
         (None, _) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
             .hint(is_it_one(host)),
     }
@@ -234,7 +244,7 @@ mod tests {
             (429, None, "fewer requests", "wait a while", true),
             (418, None, "(HTTP 418)", "curl -i https://r.example/v2/", false),
             (401, Some("t.example"), "wants valid credentials", "docker login", false),
-            (503, Some("t.example"), "t.example, failed (HTTP 503)", "try again later", true),
+            (503, Some("t.example"), "t.example, failed (HTTP 503 Service Unavailable)", "try again later", true),
             (429, Some("t.example"), "fewer requests", "wait a while", true),
         ] {
             assert_eq!(of(status, token_server).is_transient(), transient, "{status}");

@@ -88,7 +88,10 @@ fn pull_platform(
     let (repository, digest) = pinned.split_once('@').unwrap_or((pinned, &served.digest));
     let (digest, manifest) = if served.is_index() {
         let index = served.index()?;
-        let entry = select(index.manifests(), platform).with_context(|| format!("it has no {platform}"))?;
+        let entry = select(index.manifests(), platform).ok_or_else(|| {
+            Failure::new(Class::Config, format!("it has no {platform}"))
+                .hint(format!("take another base for it: [platform.\"{platform}\"] base = \"…\""))
+        })?;
         if entry.media_type().to_string().contains("index") || entry.media_type().to_string().contains("manifest.list")
         {
             return Err(Failure::new(
@@ -104,7 +107,10 @@ fn pull_platform(
         (digest.to_owned(), served.manifest()?)
     };
     let config = cache.blob(manifest.config(), |file| registry.download(repository, manifest.config(), file))?;
-    let config: Value = serde_json::from_slice(&fs_err::read(config)?).context("its config is not JSON")?;
+    let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
+        Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
+            .hint("registries hold other things than images as well: check the name")
+    })?;
     let layers = layers(repository, &manifest, &config, registry, cache)?;
     let tree = cache.tree(&digest, || read_tree(&layers))?;
     Ok(Base { config, layers, tree })
@@ -169,6 +175,7 @@ fn read_tree(layers: &[Layer]) -> Result<Tree> {
         let media_type = layer.descriptor.media_type().to_string();
         let unreadable = |what: String| {
             Failure::new(Class::Verify, format!("its layer {} cannot be read: {what}", layer.descriptor.digest()))
+                .hint("take another base, or the other engine: `--engine buildx`")
         };
         let blob = fs_err::File::open(&layer.path)?;
         let stream = decompress(blob, &media_type)?.ok_or_else(|| unreadable(media_type.clone()))?;

@@ -2,8 +2,9 @@
 
 use std::io::{self, Seek, Write};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use reqwest::Response;
 use reqwest::header::ACCEPT;
 
 use super::answers::{Trouble, is_it_one};
@@ -37,12 +38,12 @@ impl Served {
         INDEX_TYPES.contains(&self.media_type.as_str())
     }
 
-    pub fn index(&self) -> Result<ImageIndex> {
-        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image index", self.digest))
+    pub fn index(&self) -> Result<ImageIndex, Failure> {
+        parse_json(&self.bytes, || format!("{} is not an image index", self.digest))
     }
 
-    pub fn manifest(&self) -> Result<ImageManifest> {
-        serde_json::from_slice(&self.bytes).with_context(|| format!("{} is not an image manifest", self.digest))
+    pub fn manifest(&self) -> Result<ImageManifest, Failure> {
+        parse_json(&self.bytes, || format!("{} is not an image manifest", self.digest))
     }
 }
 
@@ -50,14 +51,13 @@ impl Registry {
     /// The manifest or index of a reference.
     pub fn pull(&self, reference: &str) -> Result<Served> {
         let target = parse(reference)?;
-        let place = target.digest().or(target.tag()).unwrap_or("latest");
-        let url = format!("{}/manifests/{place}", self.url(&target));
+        let url = self.manifest_url(&target)?;
         let (bytes, digest) = self.retry(reference, || async {
             let watch = Watch::new();
             let mut answer = self
-                .send(&target, Access::Pull, &watch, |http| http.get(&url).header(ACCEPT, ALL_TYPES.join(", ")))
+                .send(&target, Access::Pull, &watch, |http| http.get(url.clone()).header(ACCEPT, ALL_TYPES.join(", ")))
                 .await?;
-            let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+            let said = said_digest(&answer);
             let wanted: Vec<String> = target.digest().into_iter().chain(said).map(str::to_owned).collect();
             let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
             let digest = digest_of(&bytes)?;
@@ -87,24 +87,25 @@ impl Registry {
     /// The digest that a reference to something of ours leads to; none where there is nothing.
     pub fn digest(&self, reference: &str) -> Result<Option<String>> {
         let target = parse(reference)?;
-        let place = target.digest().or(target.tag()).unwrap_or("latest");
-        let url = format!("{}/manifests/{place}", self.url(&target));
+        let url = self.manifest_url(&target)?;
         self.retry(reference, || async {
             let accept = ALL_TYPES.join(", ");
-            let request =
-                self.send(&target, Access::Push, &Watch::new(), |http| http.head(&url).header(ACCEPT, &accept)).await;
+            let request = self
+                .send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone()).header(ACCEPT, &accept))
+                .await;
             let answer = match request {
                 Ok(answer) => answer,
                 // Some registries have no other answer for a repository that is not there yet.
                 Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => return Ok(None),
                 Err(trouble) => return Err(trouble),
             };
-            let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+            let said = said_digest(&answer);
             if let Some(digest) = target.digest().or(said) {
                 return Ok(Some(digest.to_owned()));
             }
-            let mut answer =
-                self.send(&target, Access::Push, &Watch::new(), |http| http.get(&url).header(ACCEPT, &accept)).await?;
+            let mut answer = self
+                .send(&target, Access::Push, &Watch::new(), |http| http.get(url.clone()).header(ACCEPT, &accept))
+                .await?;
             Ok(Some(digest_of(&watch::body(&mut answer, JSON_LIMIT).await?)?))
         })
     }
@@ -113,20 +114,20 @@ impl Registry {
     pub fn config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
         let target = parse(repository)?;
         let digest = manifest.config().digest();
-        let url = format!("{}/blobs/{digest}", self.url(&target));
+        let url = self.blob_url(&target, digest.as_ref())?;
         let bytes = self.retry(&format!("{repository}@{digest}"), || async {
-            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(&url)).await?;
+            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
             let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
             let found = digest_of(&bytes)?;
             if found == digest.to_string() { Ok(bytes) } else { Err(Trouble::OtherBytes(found)) }
         })?;
-        Ok(serde_json::from_slice(&bytes)?)
+        Ok(parse_json(&bytes, || format!("{repository}@{digest} is not the config of a container image"))?)
     }
 
     /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest.
     pub fn download(&self, repository: &str, blob: &Descriptor, file: &mut std::fs::File) -> Result<()> {
         let target = parse(repository)?;
-        let url = format!("{}/blobs/{}", self.url(&target), blob.digest());
+        let url = self.blob_url(&target, blob.digest().as_ref())?;
         let file = std::cell::RefCell::new(file);
         let unwritten = |error: io::Error| {
             Failure::new(Class::Other, format!("blob {} of {repository} cannot be written: {error}", blob.digest()))
@@ -135,7 +136,7 @@ impl Registry {
         self.retry(&format!("{repository}@{}", blob.digest()), || async {
             let emptied = file.borrow_mut().rewind();
             emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
-            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(&url)).await?;
+            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
             let mut size = 0;
             while let Some(piece) = watch::piece(&mut answer).await? {
                 size += piece.len() as u64;
@@ -152,15 +153,27 @@ impl Registry {
     /// Has a repository this blob?
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         let target = parse(repository)?;
-        let url = format!("{}/blobs/{digest}", self.url(&target));
+        let url = self.blob_url(&target, digest)?;
         self.retry(repository, || async {
-            match self.send(&target, Access::Push, &Watch::new(), |http| http.head(&url)).await {
+            match self.send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
                 Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => Ok(false),
                 Err(trouble) => Err(trouble),
             }
         })
     }
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: impl FnOnce() -> String) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::new(Class::Registry, format!("{}: {error}", what()))
+            .hint("registries hold other things than images as well: check the name, or publish it again")
+    })
+}
+
+/// The digest that a registry says is that of its answer.
+fn said_digest(answer: &Response) -> Option<&str> {
+    answer.headers().get("docker-content-digest")?.to_str().ok()
 }
 
 fn digest_of(bytes: &[u8]) -> Result<String, Trouble> {

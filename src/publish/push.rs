@@ -13,12 +13,12 @@ use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::answers::Trouble;
 use super::registry::{Registry, parse};
-use super::token::Access;
+use super::token::{Access, is_same_server};
 use super::watch::Watch;
 use crate::threads::lock;
 
 /// Bytes of an upload that are in memory at a time.
-const CHUNK: u64 = 256 * 1024;
+const CHUNK: u64 = 64 * 1024;
 
 /// What became of a request for an upload.
 enum Begun {
@@ -61,8 +61,8 @@ impl Registry {
                             self.cancel(&target, &unused).await;
                         }
                     }
-                    // It may not read there, or does not take over.
-                    Err(trouble) if trouble.status().is_some_and(|status| status < 500 && status != 429) => {}
+                    // It may not read there, or the registry does not take over.
+                    Err(trouble) if trouble.is_refusal() => {}
                     Err(trouble) => return Err(trouble),
                 }
             }
@@ -78,7 +78,7 @@ impl Registry {
     }
 
     async fn begin(&self, target: &Reference, source: Option<&Reference>, digest: &str) -> Result<Begun, Trouble> {
-        let mut url = url(&format!("{}/blobs/uploads/", self.url(target)))?;
+        let mut url = self.url(target, "blobs/uploads/")?;
         if let Some(source) = source {
             url.query_pairs_mut().append_pair("mount", digest).append_pair("from", source.repository());
         }
@@ -87,7 +87,7 @@ impl Registry {
         let answer = self.send(target, access, &Watch::new(), begin).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(Begun::Mounted),
-            StatusCode::ACCEPTED => session(&answer).map(Begun::Session),
+            StatusCode::ACCEPTED => session(&answer, &self.root(target)?).map(Begun::Session),
             status => Err(Trouble::other_status(status)),
         }
     }
@@ -101,7 +101,7 @@ impl Registry {
     ) -> Result<(), Trouble> {
         let mut url = session.url.clone();
         url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
-        let watch = Arc::new(Watch::new());
+        let watch = Arc::new(Watch::of_upload());
         let unread: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let put = |http: &Client| {
             let body = Body::wrap_stream(pieces(path, blob.size(), &watch, &unread));
@@ -123,7 +123,9 @@ impl Registry {
 
     /// An upload that is not cancelled expires by itself.
     async fn cancel(&self, target: &Reference, session: &Session) {
-        let _ = self.to_session(target, session, &Watch::new(), |http| http.delete(session.url.clone())).await;
+        if !session.elsewhere {
+            self.tell(target, |http| http.delete(session.url.clone())).await;
+        }
     }
 
     async fn to_session(
@@ -142,10 +144,9 @@ impl Registry {
     /// Stores a manifest or index under its digest or a tag.
     pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let target = parse(reference)?;
-        let place = target.digest().or(target.tag()).unwrap_or("latest");
-        let url = format!("{}/manifests/{place}", self.url(&target));
+        let url = self.manifest_url(&target)?;
         let media_type = descriptor.media_type().to_string();
-        let put = |http: &Client| http.put(&url).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
+        let put = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
         self.retry(reference, || async {
             self.send(&target, Access::Push, &Watch::new(), put).await?;
             Ok(())
@@ -153,16 +154,12 @@ impl Registry {
     }
 }
 
-fn url(text: &str) -> Result<Url, Trouble> {
-    Url::parse(text).map_err(|error| Trouble::Unexpected(format!("has no address: {text}: {error}")))
-}
-
 /// Where an answer says that the upload goes: an absolute address, or one on the same server.
-fn session(answer: &Response) -> Result<Session, Trouble> {
+fn session(answer: &Response, root: &Url) -> Result<Session, Trouble> {
     let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let url = location.and_then(|location| answer.url().join(location).ok());
     let url = url.ok_or_else(|| Trouble::Unexpected("does not say where an upload goes (no Location)".to_owned()))?;
-    let elsewhere = url.origin() != answer.url().origin();
+    let elsewhere = !is_same_server(&url, root);
     Ok(Session { url, elsewhere })
 }
 

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use oci_spec::distribution::Reference;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, Url};
 
 use super::answers::{Trouble, explain, unconnected};
 use super::token::{Access, Shown, Tokens};
@@ -33,6 +34,7 @@ pub struct Registry {
     client: Mutex<Option<Client>>,
     plain_http: BTreeSet<String>,
     tokens: Tokens,
+    given_up: AtomicBool,
 }
 
 impl Registry {
@@ -40,19 +42,38 @@ impl Registry {
     pub fn new(insecure: &[String]) -> Result<Registry> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let plain_http = insecure.iter().cloned().collect();
-        Ok(Registry { runtime, client: Mutex::default(), plain_http, tokens: Tokens::default() })
+        let (client, given_up) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Registry { runtime, client, plain_http, tokens: Tokens::default(), given_up })
     }
 
     /// `https://host/v2/`
-    fn root(&self, target: &Reference) -> String {
+    pub(super) fn root(&self, target: &Reference) -> Result<Url, Failure> {
         let host = target.resolve_registry();
         let scheme = if is_loopback(host) || self.plain_http.contains(host) { "http" } else { "https" };
-        format!("{scheme}://{host}/v2/")
+        Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| {
+            Failure::new(Class::Config, format!("'{host}' is not a registry's address: {error}"))
+                .hint("name a host, and perhaps a port: `--registry ghcr.io/you`")
+        })
     }
 
-    /// `https://host/v2/repository`
-    pub(super) fn url(&self, target: &Reference) -> String {
-        format!("{}{}", self.root(target), target.repository())
+    /// `https://host/v2/repository/…`
+    pub(super) fn url(&self, target: &Reference, rest: &str) -> Result<Url, Failure> {
+        let mut url = self.root(target)?;
+        url.set_path(&format!("/v2/{}/{rest}", target.repository()));
+        Ok(url)
+    }
+
+    pub(super) fn manifest_url(&self, target: &Reference) -> Result<Url, Failure> {
+        self.url(target, &format!("manifests/{}", target.digest().or(target.tag()).unwrap_or("latest")))
+    }
+
+    pub(super) fn blob_url(&self, target: &Reference, digest: &str) -> Result<Url, Failure> {
+        self.url(target, &format!("blobs/{digest}"))
+    }
+
+    /// Ends all requests that are under way: nobody waits for them any more.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Made when it is needed: a build without a base asks no registry, and may have no CA certificates.
@@ -61,8 +82,7 @@ impl Registry {
         if let Some(client) = &*made {
             return Ok(client.clone());
         }
-        let client = client(reqwest::redirect::Policy::default()).map_err(|error| unconnected(&error))?;
-        Ok(made.insert(client).clone())
+        Ok(made.insert(http_client(reqwest::redirect::Policy::default())?).clone())
     }
 
     /// Sends a request, authorized as its registry wants it, and returns the answer if that is a success.
@@ -73,8 +93,8 @@ impl Registry {
         watch: &Watch,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, Trouble> {
-        let client = self.client()?;
-        self.tokens.introduce(&client, target, &self.root(target)).await?;
+        let (client, root) = (self.client()?, self.root(target)?);
+        self.tokens.introduce(&client, target, &root).await?;
         let shown = self.tokens.known(&client, target, access).await?;
         let authorized =
             |shown: &Option<Shown>| shown.iter().fold(request(&client), |request, shown| shown.on(request));
@@ -83,12 +103,21 @@ impl Registry {
             return Trouble::unless_success(answer).await;
         }
         // A token that has ended early, or a registry that guards only some of it.
-        if !self.tokens.learn(target, &answer, shown.is_some()).await {
+        if !self.tokens.learn(target, &answer, &root, shown.is_some()).await {
             return Trouble::unless_success(answer).await;
         }
         let shown = self.tokens.known(&client, target, access).await?;
         let answer = if shown.is_some() { watch.answer(authorized(&shown)).await? } else { answer };
         Trouble::unless_success(answer).await
+    }
+
+    /// Sends a request once, with what is known of the registry, whatever becomes of it.
+    pub(super) async fn tell(&self, target: &Reference, request: impl Fn(&Client) -> RequestBuilder) {
+        let Ok(client) = self.client() else { return };
+        if let Ok(shown) = self.tokens.known(&client, target, Access::Push).await {
+            let request = shown.iter().fold(request(&client), |request, shown| shown.on(request));
+            let _ = Watch::new().answer(request).await;
+        }
     }
 
     /// Runs an idempotent request, again after a back-off where the registry is only busy.
@@ -101,9 +130,9 @@ impl Registry {
             match self.wait(request())? {
                 Ok(result) => return Ok(result),
                 Err(trouble) => match waits.next() {
-                    Some(wait) if trouble.is_transient() => {
-                        let asked = trouble.retry_after().unwrap_or_default().min(LONGEST_WAIT);
-                        self.wait(async { tokio::time::sleep((*wait).max(asked)).await })?;
+                    Some(wait) if trouble.is_transient() && trouble.retry_after() <= Some(LONGEST_WAIT) => {
+                        let wait = trouble.retry_after().unwrap_or_default().max(*wait);
+                        self.wait(async { tokio::time::sleep(wait).await })?;
                     }
                     _ => return Err(explain(trouble, reference)),
                 },
@@ -117,6 +146,9 @@ impl Registry {
             let mut request = std::pin::pin!(request);
             loop {
                 crate::process::check_interrupt()?;
+                if self.given_up.load(Ordering::Relaxed) {
+                    return Err(Failure::new(Class::Registry, "given up").hint("see what failed before"));
+                }
                 if let Ok(result) = tokio::time::timeout(Duration::from_millis(100), request.as_mut()).await {
                     return Ok(result);
                 }
@@ -126,7 +158,7 @@ impl Registry {
 }
 
 /// A client that goes through the user's proxies, and has no deadline of its own: `Watch` has.
-pub(super) fn client(redirects: reqwest::redirect::Policy) -> reqwest::Result<Client> {
+pub(super) fn http_client(redirects: reqwest::redirect::Policy) -> Result<Client, Failure> {
     let mut builder = Client::builder()
         .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -139,10 +171,15 @@ pub(super) fn client(redirects: reqwest::redirect::Policy) -> reqwest::Result<Cl
         ("HTTPS_PROXY", reqwest::Proxy::https),
     ] {
         if let Some(url) = variable(name) {
-            builder = builder.proxy(proxy(url)?.no_proxy(reqwest::NoProxy::from_string(&not_for)));
+            // Not shown: it may hold a password.
+            let proxy = proxy(url).map_err(|_| {
+                Failure::new(Class::Config, format!("{name} is not the address of a proxy"))
+                    .hint(format!("`export {name}=http://host:port`"))
+            })?;
+            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&not_for)));
         }
     }
-    builder.build()
+    builder.build().map_err(|error| unconnected(&error))
 }
 
 /// A proxy variable, in either spelling.
@@ -151,5 +188,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 pub(super) fn parse(reference: &str) -> Result<Reference, Failure> {
-    reference.parse().map_err(|error| Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}")))
+    reference.parse().map_err(|error| {
+        Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
+            .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
+    })
 }

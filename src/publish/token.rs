@@ -12,7 +12,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 
-use super::answers::{Trouble, unconnected};
+use super::answers::Trouble;
 use super::auth::{self, Credentials};
 use super::watch::{self, Watch};
 use crate::threads::lock;
@@ -110,18 +110,21 @@ impl Tokens {
     }
 
     /// Asks a registry what it wants to see, once; some hide what is there from those who show nothing.
-    pub async fn introduce(&self, client: &Client, target: &Reference, root: &str) -> Result<(), Trouble> {
+    pub async fn introduce(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), Trouble> {
         let host = target.resolve_registry();
         if !lock(&self.challenges).contains_key(host) {
-            let answer = Watch::new().answer(client.get(root)).await?;
-            lock(&self.challenges).insert(host.to_owned(), challenge(&answer));
+            let answer = Watch::new().answer(client.get(root.clone())).await?;
+            if matches!(answer.status().as_u16(), 429 | 502..=504) {
+                return Trouble::unless_success(answer).await.map(drop);
+            }
+            lock(&self.challenges).insert(host.to_owned(), challenge(&answer, root));
         }
         Ok(())
     }
 
     /// Takes note of what an answer of 401 asks for. Is it worth another try, if something was `shown` to it?
-    pub async fn learn(&self, target: &Reference, answer: &Response, shown: bool) -> bool {
-        let Some(challenge) = challenge(answer) else { return false };
+    pub async fn learn(&self, target: &Reference, answer: &Response, root: &Url, shown: bool) -> bool {
+        let Some(challenge) = challenge(answer, root) else { return false };
         let host = target.resolve_registry();
         // Credentials are what they are; a token may have ended early.
         let again = !shown || matches!(challenge, Challenge::Bearer { .. });
@@ -142,6 +145,11 @@ impl Tokens {
     }
 }
 
+/// Is this where the registry is: the same origin, or the same host by TLS?
+pub fn is_same_server(url: &Url, root: &Url) -> bool {
+    url.origin() == root.origin() || (url.host_str() == root.host_str() && url.scheme() == "https")
+}
+
 impl Credentials {
     fn basic(&self) -> Option<Shown> {
         match self {
@@ -151,8 +159,12 @@ impl Credentials {
     }
 }
 
-/// What an answer asks for (RFC 9110, 11.6.1): a token, if it is one of several.
-fn challenge(answer: &Response) -> Option<Challenge> {
+/// What a registry asks for (RFC 9110, 11.6.1): a token, if it is one of several. Where a redirect led elsewhere, it
+/// is not the registry that asks.
+fn challenge(answer: &Response, root: &Url) -> Option<Challenge> {
+    if !is_same_server(answer.url(), root) {
+        return None;
+    }
     let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
     let asked: Vec<_> = headers.flat_map(|header| http_auth::parse_challenges(header).unwrap_or_default()).collect();
     let of = |scheme: &str| asked.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme));
@@ -161,16 +173,17 @@ fn challenge(answer: &Response) -> Option<Challenge> {
             let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
         };
-        let secure = answer.url().scheme() == "https";
+        let secure = root.scheme() == "https";
         return Some(Challenge::Bearer { realm: parameter("realm"), service: parameter("service"), secure });
     }
     of("basic").map(|_| Challenge::Basic)
 }
 
+/// A server may use either name for the token, or both.
 #[derive(Deserialize)]
 struct Granted {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
     expires_in: Option<u64>,
 }
 
@@ -196,7 +209,7 @@ async fn fetch(
                 .append_pair("scope", &scopes.join(" "))
                 .finish();
             // A redirect would take the identity along, to wherever it leads.
-            let client = super::registry::client(Policy::none()).map_err(|error| unconnected(&error))?;
+            let client = super::registry::http_client(Policy::none())?;
             client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form)
         }
         Credentials::Anonymous | Credentials::Basic(..) => {
@@ -206,8 +219,11 @@ async fn fetch(
     };
     let answer = Watch::new().answer(request).await?;
     let mut answer = Trouble::unless_success(answer).await.map_err(|trouble| trouble.of_token_server(&server))?;
+    let useless = |why: &str| Trouble::Unexpected(format!("has a token server, {server}, that gives no token: {why}"));
     let granted: Granted = serde_json::from_slice(&watch::body(&mut answer, TOKEN_LIMIT).await?)
-        .map_err(|error| Trouble::Unexpected(format!("has a token server, {server}, that gives no token: {error}")))?;
+        .map_err(|error| useless(&error.to_string()))?;
+    let token = [granted.token, granted.access_token].into_iter().flatten().find(|token| !token.is_empty());
+    let token = token.ok_or_else(|| useless("its answer has none"))?;
     let seconds = granted.expires_in.unwrap_or(USUAL_SECONDS).clamp(10, 3600);
-    Ok(Token { token: granted.token, renew: Instant::now() + Duration::from_secs(seconds / 2) })
+    Ok(Token { token, renew: Instant::now() + Duration::from_secs(seconds / 2) })
 }

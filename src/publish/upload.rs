@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
@@ -58,21 +58,25 @@ pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> R
                     if !uploads.given_up.load(Ordering::Relaxed)
                         && let Err(error) = uploads.send(&job)
                     {
-                        uploads.given_up.store(true, Ordering::Relaxed);
                         lock(&uploads.failed).get_or_insert(error);
+                        uploads.give_up();
                     }
                 }
             });
         }
         let _ends = Ends(&uploads);
         let worked = work(&uploads);
-        uploads.given_up.fetch_or(worked.is_err(), Ordering::Relaxed);
-        worked
+        if let Err(error) = worked {
+            // Work that was given up for an upload has no reason of its own, and uploads that are given up neither.
+            lock(&uploads.failed).get_or_insert(error);
+            uploads.give_up();
+            return None;
+        }
+        worked.ok()
     });
-    // Work that was given up for an upload has no reason of its own.
-    match uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => worked,
+    match (worked, uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+        (_, Some(error)) => Err(error),
+        (worked, None) => worked.context("nothing came of it"),
     }
 }
 
@@ -86,6 +90,11 @@ impl Drop for Ends<'_> {
 }
 
 impl Uploads<'_> {
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.registry.give_up();
+    }
+
     /// Queues a blob for every repository of an image, each once. Is there any use in more?
     pub fn blob(&self, image: &Image, blob: &Descriptor, path: &Utf8Path) -> bool {
         let digest = blob.digest().to_string();

@@ -8,31 +8,41 @@ use reqwest::{RequestBuilder, Response};
 use super::answers::Trouble;
 use crate::threads::lock;
 
-/// For an answer, and for every piece of a body on its way.
+/// For an answer, and for every piece of it.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The same for uploads, of which buffers on the way hold some.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
 /// For the answer to an upload: a registry may hash what it has got, and hand it on to its own storage.
 const AFTER_UPLOAD: Duration = Duration::from_secs(300);
 
 /// When something last moved, and for how long nothing may.
-pub struct Watch(Mutex<(Instant, Duration)>);
+pub struct Watch {
+    usual: Duration,
+    /// The last movement, and the patience since.
+    since: Mutex<(Instant, Duration)>,
+}
 
 impl Watch {
     pub fn new() -> Watch {
         Watch::with(SILENCE)
     }
 
-    fn with(patience: Duration) -> Watch {
-        Watch(Mutex::new((Instant::now(), patience)))
+    pub fn of_upload() -> Watch {
+        Watch::with(UPLOAD_SILENCE)
+    }
+
+    fn with(usual: Duration) -> Watch {
+        Watch { usual, since: Mutex::new((Instant::now(), usual)) }
     }
 
     /// A piece of an upload went out.
     pub fn moved(&self) {
-        lock(&self.0).0 = Instant::now();
+        *lock(&self.since) = (Instant::now(), self.usual);
     }
 
     /// The whole of an upload went out.
     pub fn sent(&self) {
-        *lock(&self.0) = (Instant::now(), AFTER_UPLOAD);
+        *lock(&self.since) = (Instant::now(), AFTER_UPLOAD);
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -40,10 +50,10 @@ impl Watch {
         self.moved();
         let mut answer = std::pin::pin!(request.send());
         loop {
-            let (last, patience) = *lock(&self.0);
+            let (last, patience) = *lock(&self.since);
             match tokio::time::timeout_at((last + patience).into(), answer.as_mut()).await {
                 Ok(answer) => return answer.map_err(Trouble::Connection),
-                Err(_) if lock(&self.0).0 == last => return Err(Trouble::Silence),
+                Err(_) if lock(&self.since).0 == last => return Err(Trouble::Silence),
                 Err(_) => {}
             }
         }

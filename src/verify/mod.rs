@@ -24,6 +24,10 @@ pub struct Verified {
     pub platforms: BTreeMap<Platform, String>,
 }
 
+const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
+const OTHER_INDEX: &str =
+    "see what is there: `docker buildx imagetools inspect --raw REFERENCE`, and with -vv what built it";
+
 /// Checks a layout against the plan: every platform once, the config's platform, and each binary's very bytes.
 pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<Verified> {
     let entries = entries(image, layout.index.manifests())?;
@@ -45,9 +49,9 @@ pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Re
     let pushed = &built.digest;
     let index = registry.pull(&format!("{repository}@{pushed}"))?;
     if !index.is_index() {
-        return Err(
-            wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type)).into()
-        );
+        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type))
+            .hint(OTHER_INDEX)
+            .into());
     }
     let index = index.index()?;
     let entries = entries(image, index.manifests())?;
@@ -59,7 +63,7 @@ pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Re
         if expected != Some(&digest) {
             let expected = expected.map_or("nothing", String::as_str);
             let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
-            return Err(wrong(image, what).into());
+            return Err(wrong(image, what).hint(ANOTHER).into());
         }
         let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
         check_config(image, *platform, &registry.config(repository, &manifest)?)?;
@@ -81,7 +85,8 @@ pub fn tags(image: &Image, repository: &str, built: &Verified, registry: &Regist
     for tag in &image.tags {
         let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
         if served != *pushed {
-            return Err(wrong(image, format!("{repository}:{tag} leads to {served}, and {pushed} was pushed")).into());
+            let what = format!("{repository}:{tag} leads to {served}, and {pushed} was pushed");
+            return Err(wrong(image, what).hint(ANOTHER).into());
         }
     }
     Ok(())
@@ -98,7 +103,7 @@ fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Des
         .collect();
     if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name))
     {
-        return Err(wrong(image, format!("the index has {extra}, which was not asked for")));
+        return Err(wrong(image, format!("the index has {extra}, which was not asked for")).hint(OTHER_INDEX));
     }
     image
         .platforms
@@ -107,8 +112,10 @@ fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Des
             let mut of_platform = images.iter().filter(|(name, _)| name == platform.platform.name());
             match (of_platform.next(), of_platform.next()) {
                 (Some((_, entry)), None) => Ok(*entry),
-                (None, _) => Err(wrong(image, format!("the index has no {}", platform.platform))),
-                (Some(_), Some(_)) => Err(wrong(image, format!("the index has {} twice", platform.platform))),
+                (None, _) => Err(wrong(image, format!("the index has no {}", platform.platform)).hint(OTHER_INDEX)),
+                (Some(_), Some(_)) => {
+                    Err(wrong(image, format!("the index has {} twice", platform.platform)).hint(OTHER_INDEX))
+                }
             }
         })
         .collect()
@@ -145,7 +152,8 @@ fn check_binaries(
                 ));
             }
             Some(file) if file.mode & 0o111 != 0o111 => {
-                return Err(wrong(image, format!("{place} is not executable: its mode is {:04o}", file.mode)));
+                return Err(wrong(image, format!("{place} is not executable: its mode is {:04o}", file.mode))
+                    .hint("a template of your own must copy it with `--chmod=0755`: {% include \"contents\" %}"));
             }
             Some(_) => {}
         }

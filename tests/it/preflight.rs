@@ -109,6 +109,18 @@ fn the_classic_store_with_a_builder_that_can_be_made() {
 }
 
 #[test]
+fn a_builder_that_another_run_makes() {
+    let registry = FakeRegistry::open();
+    // It comes into being between our look and our call.
+    let create = "  \"buildx create\") echo 'ERROR: existing instance for \"multiarch\" but no append mode' >&2; exit 1 ;;\n  \
+        \"buildx rm\") echo removed >> \"$0.log\" ;;";
+    let docker = docker_with(&format!("{NO_CONTAINERD}\n{create}"));
+    let run = publish(&Project::app(), &docker, &registry.host).fails(6);
+    run.finish().says(&["Creating builder 'multiarch'", "this docker builds nothing"]);
+    assert!(!docker.log("docker").contains("removed"), "it is the other run's: {}", docker.log("docker"));
+}
+
+#[test]
 fn a_builder_that_is_not_there() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["publish", "--registry", "r.example", "--builder", "mine"]).path_first(&docker);

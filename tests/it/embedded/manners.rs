@@ -199,6 +199,36 @@ fn a_token_server_that_is_busy() {
 }
 
 #[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn tokens_by_every_name() {
+    for answer in [
+        r#"{"token":"SCOPES","access_token":"SCOPES"}"#,
+        r#"{"token":null,"access_token":"SCOPES"}"#,
+        r#"{"token":"","access_token":"SCOPES","issued_at":"2026-01-01T00:00:00Z"}"#,
+    ] {
+        let token = |request: &Request| {
+            let scope = "repository:app:pull,push+repository:app:pull";
+            request.path.contains("scope=").then(|| (200, vec![], answer.replace("SCOPES", scope).into_bytes()))
+        };
+        let registry = with_tokens(token, |_| None);
+        publish(&Project::app(), &registry.host).finish();
+        assert_eq!(registry.tags("app"), BOTH, "{answer}");
+    }
+    let none = with_tokens(|_| Some((200, vec![], b"{}".to_vec())), |_| None);
+    publish(&Project::app(), &none.host).fails(7).finish().says(&["gives no token"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_mount_that_the_token_server_refuses_is_an_upload() {
+    let two = |request: &Request| request.path.matches("scope=").count() > 1;
+    let registry = with_tokens(move |request| two(request).then(|| (403, vec![], vec![])), |_| None);
+    publish(&base_on(&registry), &registry.host).finish();
+    assert_eq!(registry.tags("app"), BOTH);
+    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the base's layer as well");
+}
+
+#[test]
 fn a_token_server_that_is_down() {
     let registry = with_tokens(|_| Some((503, vec![], vec![])), |_| None);
     let finished = publish(&Project::app(), &registry.host).fails(7).finish();
@@ -224,19 +254,45 @@ fn uploads_may_go_elsewhere_but_no_credentials() {
         "DELETE" => Some((204, vec![], vec![])),
         _ => None,
     });
+    // The same host, another port: another server. The upload goes there, or the request for one.
+    for status in [202, 307] {
+        credentials_stay(&store, status);
+    }
+}
+
+fn credentials_stay(store: &FakeRegistry, status: u16) {
     let to = store.host.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
         if request.authorization.as_deref() != Some("Basic dXNlcjpzZWNyZXQ=") {
             return Some((401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]));
         }
-        // The same host, another port: another server.
         let begun = request.method == "POST";
-        begun.then(|| (202, vec![("Location", format!("http://{to}/v2/app/blobs/uploads/1"))], vec![]))
+        begun.then(|| (status, vec![("Location", format!("http://{to}/v2/app/blobs/uploads/"))], vec![]))
     });
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     // Nothing arrives at the registry, which it then says itself.
     publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
+    let asked = store.requests().len();
+    assert!(asked > 0);
     let shown: Vec<Request> = store.requests().into_iter().filter(|request| request.authorization.is_some()).collect();
-    assert!(!store.requests().is_empty() && shown.is_empty(), "{shown:?}");
+    assert!(shown.is_empty(), "{status}: {shown:?}");
+}
+
+#[test]
+fn only_the_registry_asks_for_credentials() {
+    // What is kept elsewhere sends whoever comes to a token server of its own.
+    let thief = FakeRegistry::start(|_| (200, vec![], br#"{"token":"x"}"#.to_vec()));
+    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", thief.host);
+    let elsewhere = FakeRegistry::start(move |_| (401, vec![("WWW-Authenticate", realm.clone())], vec![]));
+    let to = elsewhere.host.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let moved = request.method == "GET" && request.path.contains("/base/blobs/");
+        moved.then(|| (307, vec![("Location", format!("http://{to}{}", request.path))], vec![]))
+    });
+    let project = base_on(&registry);
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
+    let docker = Project::empty().file("config.json", &config);
+    publish(&project, &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
+    assert!(!elsewhere.requests().is_empty() && thief.requests().is_empty(), "{:?}", thief.requests());
 }
