@@ -26,6 +26,7 @@ pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    dir: Option<OsString>,
 }
 
 /// What a finished program left behind.
@@ -45,7 +46,7 @@ pub enum Line {
 
 impl Cmd {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new() }
+        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
     }
 
     #[must_use]
@@ -64,6 +65,12 @@ impl Cmd {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
+    }
+
+    /// Runs in another folder than the current one.
+    #[must_use]
+    pub fn dir(self, dir: impl AsRef<OsStr>) -> Self {
+        Cmd { dir: Some(dir.as_ref().to_owned()), ..self }
     }
 
     /// Runs to the end; the standard output, or an error with the program's own words.
@@ -133,12 +140,16 @@ impl Cmd {
 
     fn expression(&self) -> duct::Expression {
         let expression = duct::cmd(&self.program, &self.args);
+        let expression = self.dir.iter().fold(expression, |expression, dir| expression.dir(dir));
         self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
 }
 
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.dir {
+            write!(f, "cd {} && ", quote(&dir.to_string_lossy()))?;
+        }
         for (name, value) in &self.env {
             let name = name.to_string_lossy();
             match is_secret(&name) {
@@ -184,7 +195,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// Quotes a word for a POSIX shell, when it needs it.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -3,6 +3,7 @@
 
 pub mod artifact;
 pub mod bundle;
+pub mod cross;
 mod graph;
 pub mod runs;
 pub mod source;
@@ -54,7 +55,10 @@ impl Toolchain {
     /// The cargo commands of a plan, as they would run.
     pub fn commands(&self, plan: &Plan) -> Result<Vec<(Run, Cmd)>> {
         let zig = self.zig_wrappers()?;
-        let runs = runs::group(plan, &self.tools);
+        let runs = runs::group(plan, &self.tools, &self.choices);
+        if let Some(cross) = self.tools.cross.as_ref().filter(|_| runs.iter().any(|run| run.by_cross)) {
+            cross.write_programs(plan)?;
+        }
         Ok(runs
             .into_iter()
             .map(|run| {
@@ -178,6 +182,7 @@ type Keep<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Utf8Path) -> Result<
 fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'_>) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
+    let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.target_dir.clone() };
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut failed_crates = BTreeSet::new();
@@ -193,13 +198,15 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
         }
         Line::Stdout(line) => match serde_json::from_str(&line) {
             Ok(Message::CompilerArtifact(artifact)) => {
-                let triple = artifact.filenames.first().and_then(|file| triple_of(file, &plan.target_dir));
+                let on_host = |file: &Utf8Path| if run.by_cross { cross::on_host(file, plan) } else { file.to_owned() };
+                let first = artifact.filenames.first().map(|file| on_host(file));
+                let triple = first.as_deref().and_then(|file| triple_of(file, &target_dir));
                 step(&progress, triple, &artifact.target.name);
                 let binary =
                     run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
                 let build = triple.and_then(|triple| by_triple.get(triple));
                 if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
-                    match keep(build, binary, &path) {
+                    match keep(build, binary, &on_host(&path)) {
                         Ok(artifact) => drop(found.insert(((*build).clone(), binary.clone()), artifact)),
                         Err(error) => drop(unkept.get_or_insert(error)),
                     }

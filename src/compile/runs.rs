@@ -13,6 +13,8 @@ pub struct Run {
     pub binaries: BTreeSet<Binary>,
     /// One for each triple.
     pub builds: Vec<BuildSettings>,
+    /// The program `cross` runs it.
+    pub by_cross: bool,
 }
 
 /// The compilers that zig's wrappers stand for, by triple and glibc floor.
@@ -28,16 +30,20 @@ pub struct ZigWrapper {
 }
 
 /// Groups what is to be compiled into as few cargo processes as possible: one, unless images differ in features,
-/// profile or variables, a triple is wanted with different flags, or RUSTFLAGS would hide flags per target.
-pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
+/// profile or variables, a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross`
+/// takes one target at a time.
+pub fn group(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>) -> Vec<Run> {
     let mut wanted: BTreeMap<&BuildSettings, BTreeSet<Binary>> = BTreeMap::new();
     for platform in plan.images.iter().flat_map(|image| &image.platforms) {
         wanted.entry(&platform.build).or_default().extend(platform.binaries.iter().cloned());
     }
     let mut runs: Vec<Run> = Vec::new();
     for (build, binaries) in wanted {
+        let by_cross = choices.get(build).is_some_and(|choice| choice.linker == Linker::Cross);
         let fits = |run: &&mut Run| {
-            run.binaries == binaries
+            !by_cross
+                && !run.by_cross
+                && run.binaries == binaries
                 && run.builds.iter().all(|other| {
                     let flags = |build: &BuildSettings| target_flags(build, tools);
                     alike(other, build)
@@ -47,7 +53,7 @@ pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
         };
         match runs.iter_mut().find(fits) {
             Some(run) => run.builds.push(build.clone()),
-            None => runs.push(Run { binaries, builds: vec![build.clone()] }),
+            None => runs.push(Run { binaries, builds: vec![build.clone()], by_cross }),
         }
     }
     runs
@@ -98,7 +104,11 @@ pub fn command(
     zig: &ZigWrappers,
 ) -> Cmd {
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
-    let mut cmd = Cmd::new(&tools.cargo).arg("build").args(["--manifest-path", plan.manifest_path.as_str()]);
+    let cross = tools.cross.as_ref().filter(|_| run.by_cross);
+    let mut cmd = Cmd::new(cross.map_or(&tools.cargo, |cross| &cross.program)).arg("build");
+    if cross.is_none() {
+        cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str()]);
+    }
     let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
     cmd = packages.iter().fold(cmd, |cmd, package| cmd.args(["--package", package]));
     cmd = run.binaries.iter().fold(cmd, |cmd, binary| cmd.args(["--bin", &binary.name]));
@@ -125,8 +135,11 @@ pub fn command(
         cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, zig);
     }
     let flags = target_flags(first, tools);
-    if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty()) {
+    if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty() || run.by_cross) {
         cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", [&user[..], &flags].concat().join("\x1f"));
+    }
+    if let Some(cross) = cross {
+        cmd = cross.configure(cmd, plan, first, tools.env_rustflags.is_some());
     }
     first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
@@ -135,7 +148,7 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
     let target = build.triple.replace('-', "_");
     let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase());
     match linker {
-        None | Some(Linker::Configured(_) | Linker::Host) => cmd,
+        None | Some(Linker::Configured(_) | Linker::Host | Linker::Cross) => cmd,
         Some(Linker::RustLld) => cmd.env(variable, "rust-lld"),
         Some(Linker::Gcc(gcc)) => cmd.env(variable, gcc),
         Some(Linker::Zig) => {
@@ -158,6 +171,7 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::cross::Cross;
     use crate::compile::tools::TargetFacts;
     use crate::plan::{Checkout, Package, Request, Sources, Workspace, resolve};
 
@@ -232,10 +246,38 @@ mod tests {
                 let triples: Vec<&str> = run.builds.iter().filter_map(|build| build.triple.split('-').next()).collect();
                 format!("{}: {}", names.join(" "), triples.join(" "))
             };
-            let mut runs: Vec<String> = group(&plan(config), &tools(in_env, &[])).iter().map(line).collect();
+            let mut runs: Vec<String> =
+                group(&plan(config), &tools(in_env, &[]), &BTreeMap::new()).iter().map(line).collect();
             runs.sort_unstable();
             assert_eq!(runs, expected, "{why}");
         }
+    }
+
+    #[test]
+    fn cross_runs_alone() {
+        let plan = plan("platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbuild-env = { X = 'secret' }");
+        let mut tools = tools(false, &[]);
+        tools.cross = Some(Cross {
+            program: "cross".into(),
+            container_opts: "--init".into(),
+            path: "/bin".into(),
+            ..Cross::default()
+        });
+        let builds = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.build.clone());
+        let linker = |triple: &str| if triple == AMD64 { Linker::Host } else { Linker::Cross };
+        let choices: BTreeMap<BuildSettings, Choice> =
+            builds.map(|build| (build.clone(), Choice { linker: linker(&build.triple), why: String::new() })).collect();
+        let runs = group(&plan, &tools, &choices);
+        assert_eq!(
+            runs.iter().map(|run| (run.by_cross, run.builds.len())).collect::<Vec<_>>(),
+            [(true, 1), (true, 1), (false, 1)]
+        );
+        let line = command(&runs[0], &plan, &tools, &choices, &ZigWrappers::new()).to_string();
+        assert!(line.starts_with("cd /w && PATH=/w/target/multiarch/+cross/bin:/bin "), "{line}");
+        assert!(line.contains(" CROSS_CONTAINER_OPTS='--init --env X' X=secret cross build --package a"), "{line}");
+        assert!(line.contains(" --target-dir /w/target/multiarch/+cross/target"), "{line}");
+        let own = command(&runs[2], &plan, &tools, &choices, &ZigWrappers::new()).to_string();
+        assert!(own.contains(" cargo build") && !own.contains("CROSS"), "{own}");
     }
 
     #[test]
@@ -274,7 +316,7 @@ mod tests {
         let tools = tools(true, &[]);
         let line = |platform: &str| {
             let plan = plan(&format!("platforms = ['{platform}']"));
-            let run = group(&plan, &tools).remove(0);
+            let run = group(&plan, &tools, &BTreeMap::new()).remove(0);
             command(&run, &plan, &tools, &BTreeMap::new(), &ZigWrappers::new()).to_string()
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
@@ -289,7 +331,7 @@ mod tests {
              locked = false\nprofile = 'dist'\nbuild-env = { X = '1' }",
         );
         let tools = tools(false, &[]);
-        let run = group(&plan, &tools).remove(0);
+        let run = group(&plan, &tools, &BTreeMap::new()).remove(0);
         let choose = |linker: Linker| -> BTreeMap<BuildSettings, Choice> {
             run.builds
                 .iter()

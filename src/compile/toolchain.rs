@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cross::Cross;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
@@ -21,6 +22,8 @@ pub enum Linker {
     Zig,
     /// A cross gcc on PATH.
     Gcc(String),
+    /// The program `cross`, in place of cargo.
+    Cross,
 }
 
 /// A linker, and why it was chosen.
@@ -38,6 +41,7 @@ impl std::fmt::Display for Linker {
             Linker::RustLld => f.write_str("rust-lld"),
             Linker::Zig => f.write_str("zig"),
             Linker::Gcc(program) => f.write_str(program),
+            Linker::Cross => f.write_str("cross"),
         }
     }
 }
@@ -98,6 +102,9 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if let Some(gcc) = &facts.gcc {
         return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
+    if tools.cross.as_ref().is_some_and(|cross| cross.lacks().is_none()) {
+        return chosen(Linker::Cross, "nothing else here links for it");
+    }
     Err(match c {
         Some(package) => {
             missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
@@ -120,6 +127,14 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
         LinkerChoice::Gcc => match &facts.gcc {
             Some(gcc) => chosen(Linker::Gcc(gcc.clone())),
             None => Err(missing(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts)),
+        },
+        LinkerChoice::Cross => match tools.cross.as_ref().map(Cross::lacks) {
+            Some(None) => chosen(Linker::Cross),
+            Some(Some((what, hint))) => {
+                Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
+            }
+            None => Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and it is missing"))
+                .hint("install it: `cargo install cross --locked`")),
         },
     }
 }
@@ -238,6 +253,23 @@ mod tests {
         for (name, triple, change, linker) in cases {
             assert_eq!(choose(&build(triple), &tools(change)).unwrap().linker.to_string(), linker, "{name}");
         }
+    }
+
+    #[test]
+    fn cross_is_the_last_and_needs_containers() {
+        let with = |has_containers| {
+            tools(|tools, facts| {
+                facts.self_contained = false;
+                tools.cross = Some(Cross { has_containers, rustup: Some("rustup".into()), ..Cross::default() });
+            })
+        };
+        assert_eq!(choose(&build(GNU), &with(true)).unwrap().linker, Linker::Cross);
+        assert!(choose(&build(GNU), &with(false)).is_err());
+        let forced = BuildSettings { linker: Some(LinkerChoice::Cross), ..build(GNU) };
+        assert_eq!(choose(&forced, &with(true)).unwrap().why, "the settings ask for it");
+        assert!(choose(&forced, &with(false)).unwrap_err().to_string().contains("no docker and no podman"));
+        let none = choose(&forced, &tools(|_, _| ())).unwrap_err();
+        assert_eq!(none.hints(), ["install it: `cargo install cross --locked`"]);
     }
 
     #[test]

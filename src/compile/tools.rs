@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, MetadataCommand};
 
+use super::cross::{self, Cross};
 use super::graph::{self, Summary};
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
@@ -28,6 +29,7 @@ pub struct Tools {
     pub rust_lld: bool,
     /// zig's command line, from PATH or the Python package `ziglang`.
     pub zig: Option<String>,
+    pub cross: Option<Cross>,
     /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration; none where neither is set.
     pub env_rustflags: Option<Vec<String>>,
     /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
@@ -81,6 +83,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         rust_lld: false,
         rust_version: field("release:"),
         zig: None,
+        cross: cross::find(),
         env_rustflags: env_rustflags(),
         remap: remap(plan),
         rustc,

@@ -133,6 +133,8 @@ pub enum LinkerChoice {
     RustLld,
     Zig,
     Gcc,
+    /// The program `cross`.
+    Cross,
 }
 
 /// What makes the images, where the automatic choice is not wanted.
