@@ -2,6 +2,7 @@
 
 mod bases;
 mod contents;
+mod cross;
 mod equality;
 mod failures;
 mod others;
