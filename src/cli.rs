@@ -326,9 +326,9 @@ impl SettingsArgs {
             insecure_registries: given(&text(&self.insecure_registries)),
             builder: one(&self.builder),
             build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
-            secrets: given(&self.secrets),
-            cache_from: given(&self.cache_from),
-            cache_to: given(&self.cache_to),
+            secrets: given(&from_here(&self.secrets)),
+            cache_from: given(&from_here(&self.cache_from)),
+            cache_to: given(&from_here(&self.cache_to)),
             provenance: one(&self.provenance),
             sbom: one(&self.sbom),
             buildx_args: given(&self.buildx_args),
@@ -347,6 +347,16 @@ impl SettingsArgs {
 
 fn parse_platform(text: &str) -> Result<Platform, String> {
     Platform::try_from(text.to_owned())
+}
+
+/// The specs with paths that hold wherever buildx runs: typed ones are below the current folder.
+fn from_here(specs: &[String]) -> Vec<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let field = |field: &str| match field.split_once('=') {
+        Some((name @ ("src" | "source" | "dest"), path)) => format!("{name}={}", here.join(path).display()),
+        _ => field.to_owned(),
+    };
+    specs.iter().map(|spec| spec.split(',').map(field).collect::<Vec<_>>().join(",")).collect()
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

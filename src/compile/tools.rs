@@ -112,7 +112,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         let target = config.target(triple)?;
         let facts = TargetFacts {
             std: has_std(&libdir),
-            self_contained: libdir.join("self-contained/crt1.o").is_file(),
+            // What is not installed yet will come with it.
+            self_contained: libdir.join("self-contained/crt1.o").is_file() || !has_std(&libdir),
             crt_static: cfg
                 .iter()
                 .any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),

@@ -40,6 +40,8 @@ pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Buil
     cmd.args(&options.args)
         .args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
         .env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
+        // What the configuration names is below the workspace, wherever the program was started.
+        .dir(plan.root.as_str())
 }
 
 /// The layout that is wanted. All that is new carries SOURCE_DATE_EPOCH, also the folders that COPY makes.

@@ -75,13 +75,14 @@ pub fn checkout(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Checkout> {
         };
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
+    // The whole repository: a path dependency may be outside of the workspace.
     let exclude = format!(":(exclude){}", ignored.strip_prefix(dir).unwrap_or(Utf8Path::new("target")));
     Ok(Checkout::Commit(Commit {
         sha: head.stdout.trim().to_owned(),
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,
         branch: line(&["branch", "--show-current"])?,
-        dirty: line(&["status", "--porcelain", "--", ".", &exclude])?.is_some(),
+        dirty: line(&["status", "--porcelain", "--", ":/", &exclude])?.is_some(),
     }))
 }
 
@@ -89,7 +90,11 @@ fn refused(dir: &Utf8Path, words: &str) -> Failure {
     let first = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
     let failure = Failure::new(Class::Config, format!("git does not say which commit this is: {first}"));
     match words.contains("dubious ownership") {
-        true => failure.hint(format!("`git config --global --add safe.directory {dir}`")),
+        true => {
+            // git names the repository, of which the workspace may be a part.
+            let named = first.split('\'').nth(1).unwrap_or(dir.as_str());
+            failure.hint(format!("`git config --global --add safe.directory {named}`"))
+        }
         false => failure.hint(format!("see `git -C {dir} rev-parse HEAD`")),
     }
 }

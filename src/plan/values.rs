@@ -25,6 +25,12 @@ pub fn check(settings: &Config, image: &str) -> Result<(), Failure> {
             .suggest(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
             .hint("write a signal's name or number, as in stop-signal = \"SIGTERM\""));
     }
+    for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {
+        if value.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Failure::new(Class::Config, format!("image '{image}': {key} is an empty list"))
+                .hint(format!("leave it out, or name a program and its arguments: {key} = [\"/usr/local/bin/app\"]")));
+        }
+    }
     let Some(check) = &settings.healthcheck else { return Ok(()) };
     if check.cmd.is_empty() {
         return Err(Failure::new(Class::Config, format!("image '{image}': healthcheck.cmd is empty"))

@@ -122,6 +122,16 @@ fn no_binaries(workspace: &Workspace) -> Failure {
 /// A binary of the image's own package or, where that has none of this name, of another.
 fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
     let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
+    let mut others = workspace.packages.iter().filter(|package| package.bins.iter().any(|name| name == bin));
+    if let (None, Some(one), Some(two)) = (owner, others.next(), others.next())
+        && [one, two].iter().filter(|package| workspace.selected.contains(&package.name)).count() != 1
+    {
+        let what = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
+        return Err(Failure::new(Class::Config, what).hint(format!(
+            "say which: configure the image in that package's Cargo.toml, or take the package alone: `-p {}`",
+            one.name
+        )));
+    }
     let package = owner.map_or_else(|| package_of(workspace, bin), Ok)?;
     Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
 }
@@ -219,14 +229,7 @@ mod tests {
         let cases: &[Case<'_>] = &[
             (SAME, "", "", &[], "packages 'a' and 'b' both have a binary 'server', and cargo makes one file of them"),
             (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' would both make an image 'x'"),
-            // cargo's `--bin tool` is for both packages.
-            (
-                UNBUILT,
-                "[images.i]\nbins = ['tool', 'b']",
-                "",
-                &[],
-                "packages 'a' and 'b' both have a binary 'tool', and cargo makes one file of them",
-            ),
+            (UNBUILT, "[images.i]\nbins = ['tool', 'b']", "", &[], "packages 'a' and 'b' both have a binary 'tool'"),
             (
                 &[("a", &["a"])],
                 "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['a']\n[images.y]\nregistry = 'r.example/x'\nbins = ['a']",

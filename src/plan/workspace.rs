@@ -3,6 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
+use indexmap::IndexSet;
 use semver::Version;
 
 use crate::error::{Class, Failure};
@@ -71,7 +72,11 @@ impl Workspace {
                 Some(member) => (vec![member], true),
                 None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
             },
-            names => (names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?, true),
+            names => {
+                let names: Vec<String> =
+                    names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?;
+                (names.into_iter().collect::<IndexSet<_>>().into_iter().collect(), true)
+            }
         };
         Ok(Workspace {
             manifest_path: metadata.workspace_root.join("Cargo.toml"),

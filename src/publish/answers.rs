@@ -202,6 +202,8 @@ fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
             .hint("the account you are logged in with may not push there: check the name and its permissions"),
         (None, 404) => failure(format!("{reference} does not exist ({said})"))
             .hint("check the name and the tag; to push, some registries want the repository to be created first"),
+        (None, 501) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
+            .hint(is_it_one(host)),
         (None, 500..) => failure(format!("registry {host} failed at {reference} (HTTP {said})")).hint("try again later"),
         (None, 413) => failure(format!("registry {host} does not take as much as {reference} has ({said})"))
             .hint("a proxy in front of it may limit the size of a request"),
@@ -240,7 +242,7 @@ mod tests {
             (403, None, "refuses", "permissions", false),
             (404, None, "does not exist", "check the name", false),
             (503, None, "HTTP 503", "try again later", true),
-            (501, None, "HTTP 501", "try again later", false),
+            (501, None, "HTTP 501", "curl -i https://r.example/v2/", false),
             (429, None, "fewer requests", "wait a while", true),
             (418, None, "(HTTP 418)", "curl -i https://r.example/v2/", false),
             (401, Some("t.example"), "wants valid credentials", "docker login", false),

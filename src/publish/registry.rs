@@ -129,6 +129,10 @@ impl Registry {
         loop {
             match self.wait(request())? {
                 Ok(result) => return Ok(result),
+                // Once more is enough for one that takes half a minute to say nothing.
+                Err(Trouble::Silence) if waits.len() < BACK_OFF.len() => {
+                    return Err(explain(Trouble::Silence, reference));
+                }
                 Err(trouble) => match waits.next() {
                     Some(wait) if trouble.is_transient() && trouble.retry_after() <= Some(LONGEST_WAIT) => {
                         let wait = trouble.retry_after().unwrap_or_default().max(*wait);

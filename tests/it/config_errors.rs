@@ -141,6 +141,8 @@ fn what_a_template_leaves_out_or_makes_up() {
 fn values_of_a_containers_config() {
     for (config, says) in [
         ("stop-signal = 'SIGTREM'", &["image 'app': stop-signal 'SIGTREM' is not valid", "did you mean 'TERM'?"][..]),
+        ("entrypoint = []", &["image 'app': entrypoint is an empty list", "leave it out"]),
+        ("cmd = []", &["image 'app': cmd is an empty list"]),
         ("healthcheck = { cmd = ['a'], interval = '5x' }", &["image 'app': healthcheck.interval '5x' is not valid"]),
     ] {
         refused(&Project::with_config(config), &[], says);

@@ -356,3 +356,42 @@ fn secrets_are_not_printed() {
         finished.says(&["PLAIN=shown"]).keeps_quiet_about("hunter");
     }
 }
+
+#[test]
+fn what_is_not_committed_beside_the_workspace() {
+    let package = |name: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n{rest}")
+    };
+    let project = Project::empty()
+        .file(".gitignore", "target\n")
+        .file("app/Cargo.toml", &package("app", "[dependencies]\nlib = { path = \"../lib\" }\n"))
+        .file("app/src/main.rs", "fn main() {}\n")
+        .file("app/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.0.0\"\ndependencies = [\n \"lib\",\n]\n\n[[package]]\nname = \"lib\"\nversion = \"1.0.0\"\n")
+        .file("lib/Cargo.toml", &package("lib", ""))
+        .file("lib/src/lib.rs", "")
+        .committed();
+    let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_folder("app").finish();
+    plan(&project).keeps_quiet_about("not committed");
+    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).says(&["not committed"]);
+}
+
+#[test]
+fn a_package_twice_and_a_binary_in_two() {
+    Project::app().run(&["plan", "-p", "app", "-p", "app", "--engine", "embedded"]).finish();
+    let package = |name: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n[[bin]]\nname = \"srv\"\npath = \"src/main.rs\"\n"
+        )
+    };
+    let project = Project::empty()
+        .file("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"a\", \"b\"]\n")
+        .file("a/Cargo.toml", &package("a"))
+        .file("a/src/main.rs", "fn main() {}\n")
+        .file("b/Cargo.toml", &package("b"))
+        .file("b/src/main.rs", "fn main() {}\n")
+        .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"b\"\nversion = \"1.0.0\"\n")
+        .file("multiarch.toml", "[images.one]\nbins = ['srv']\n");
+    let finished = project.run(&["plan", "--engine", "embedded"]).fails(3).finish();
+    finished.says(&["packages 'a' and 'b' both have a binary 'srv'", "`-p a`"]);
+    project.run(&["plan", "--engine", "embedded", "-p", "b"]).finish();
+}
