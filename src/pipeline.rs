@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 
 use crate::cli::{BuildArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
 use crate::compile::tools::{self, Tools};
-use crate::compile::{self, Artifacts, Toolchain};
+use crate::compile::{self, Artifacts, Toolchain, apt};
 use crate::environment;
 use crate::error::{Class, Failure, nearest};
 use crate::files;
@@ -216,6 +216,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     }
     compile::install_targets(&plan, &mut tools, ui)?;
     let toolchain = Toolchain::choose(&plan, tools)?;
+    apt::fetch(&plan, ui)?;
     let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 

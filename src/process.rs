@@ -26,6 +26,7 @@ pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    dir: Option<PathBuf>,
 }
 
 /// What a finished program left behind.
@@ -45,7 +46,7 @@ pub enum Line {
 
 impl Cmd {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new() }
+        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
     }
 
     #[must_use]
@@ -63,6 +64,13 @@ impl Cmd {
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs in this folder instead of the current one.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
         self
     }
 
@@ -133,12 +141,16 @@ impl Cmd {
 
     fn expression(&self) -> duct::Expression {
         let expression = duct::cmd(&self.program, &self.args);
+        let expression = self.dir.iter().fold(expression, |expression, dir| expression.dir(dir));
         self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
 }
 
 impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.dir {
+            write!(f, "cd {} && ", quote(&dir.to_string_lossy()))?;
+        }
         for (name, value) in &self.env {
             let name = name.to_string_lossy();
             match is_secret(&name) {

@@ -1,11 +1,14 @@
 //! Binaries: one cargo run for all target triples, its JSON stream ticked off against the plan.
 //! Knows `plan`; knows nothing of images.
 
+pub mod apt;
 pub mod artifact;
 mod graph;
 pub mod runs;
+mod sysroot;
 pub mod toolchain;
 pub mod tools;
+mod unpacked;
 
 use std::collections::{BTreeMap, BTreeSet};
 

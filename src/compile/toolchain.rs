@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::apt::sysroot_by_hand;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
@@ -70,6 +71,15 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     let musl = triple.contains("-musl");
     let chosen = |linker, why: &str| Ok(Choice { linker, why: why.to_owned() });
 
+    if let Some(program) = tools.missing_apt.filter(|_| !build.sysroot_packages.is_empty()) {
+        let packages = build.sysroot_packages.join(", ");
+        return Err(Failure::new(
+            Class::Toolchain,
+            format!("{triple}: {packages} is fetched by apt, and {program} is missing"),
+        )
+        .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
+        .hint(sysroot_by_hand(triple)));
+    }
     if let Some(wanted) = build.linker {
         return forced(wanted, triple, facts, tools);
     }
@@ -89,7 +99,9 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
-    if tools.zig.is_some() {
+    // zig has glibc's symbols to link against, and no static one.
+    let static_glibc = !musl && tools.links_statically(build);
+    if tools.zig.is_some() && !static_glibc {
         return match c {
             Some(package) => chosen(Linker::Zig, &format!("{package} compiles C")),
             None => chosen(Linker::Zig, "it links for every target"),
@@ -99,6 +111,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
     Err(match c {
+        _ if static_glibc => missing(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
         Some(package) => {
             missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
         }
@@ -157,6 +170,7 @@ mod tests {
             no_default_features: false,
             rustflags: vec![],
             env: BTreeMap::default(),
+            sysroot_packages: vec![],
             linker: None,
             glibc: None,
         }
@@ -214,6 +228,16 @@ mod tests {
                     gcc(f)
                 }),
                 "zig",
+            ),
+            (
+                "static glibc",
+                GNU,
+                Box::new(move |t, f| {
+                    zig(t);
+                    gcc(f);
+                    t.env_rustflags = Some(vec!["-Ctarget-feature=+crt-static".into()]);
+                }),
+                "aarch64-linux-gnu-gcc",
             ),
             ("gnu, gcc", GNU, Box::new(move |_, f| gcc(f)), "aarch64-linux-gnu-gcc"),
             (

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("process", &["error", "threads"]),
     ("ui", &["error", "process", "threads"]),
     ("plan", &["error", "platform", "process"]),
-    ("compile", &["error", "platform", "plan", "process", "ui"]),
+    ("compile", &["error", "files", "platform", "plan", "process", "ui"]),
     ("image", &["compile", "error", "files", "plan", "platform", "process", "threads", "ui"]),
     ("publish", &["compile", "error", "files", "image", "plan", "platform", "process", "threads", "ui"]),
     ("verify", &["compile", "error", "image", "plan", "platform", "publish", "threads"]),

@@ -21,4 +21,5 @@ mod embedded;
 mod plan;
 mod preflight;
 mod readme;
+mod sysroot;
 mod toolchain;
