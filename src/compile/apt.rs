@@ -79,7 +79,11 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
     for package in &made_of {
         let cmd = Cmd::new("dpkg-deb").args(["-x", apt.archive(package).as_str(), dir.as_str()]);
         ui.command(&cmd);
-        cmd.read()?;
+        let output = cmd.output()?;
+        if !output.status.success() {
+            let what = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
+            return Err(Failure::new(Class::Toolchain, what).hint("is there room? `df -h` says so").into());
+        }
     }
     unpacked::mend(dir, &sysroot.folder)?;
     files::replace(&dir.join(RECORD), record.as_bytes())?;

@@ -80,6 +80,13 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
         .hint(sysroot_by_hand(triple)));
     }
+    // zig has glibc's symbols to link against, and no static one.
+    let static_glibc = !musl && tools.links_statically(build);
+    let zig_is_asked_for = build.linker == Some(LinkerChoice::Zig) || (build.linker.is_none() && build.glibc.is_some());
+    if static_glibc && zig_is_asked_for && facts.configured_linker.is_none() {
+        let failure = missing(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
+        return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
+    }
     if let Some(wanted) = build.linker {
         return forced(wanted, triple, facts, tools);
     }
@@ -99,8 +106,6 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
-    // zig has glibc's symbols to link against, and no static one.
-    let static_glibc = !musl && tools.links_statically(build);
     if tools.zig.is_some() && !static_glibc {
         return match c {
             Some(package) => chosen(Linker::Zig, &format!("{package} compiles C")),
@@ -300,6 +305,8 @@ mod tests {
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
+        let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
+        assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
         assert!(choose(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
     }
 }

@@ -134,6 +134,11 @@ fn what_apt_cannot_do() {
         let left = std::fs::read_dir(project.path().join("target/multiarch/+sysroot")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "nothing half-made is left");
     }
+    let tools = apt("", "echo deb > a.deb").program("dpkg-deb", "echo 'no space left' >&2; exit 2");
+    build(&project(), &tools, &[])
+        .fails(4)
+        .finish()
+        .says(&["cannot unpack libssl-dev=3.0-1: no space left", "`df -h`"]);
     let offline = build(&project(), &apt("exit 1", "exit 1"), &["--offline"]).fails(4).finish();
     offline.says(&["libssl-dev=3.0-1, libssl3=3.0-1 ", "was not fetched yet", "without --offline"]);
 }
