@@ -43,9 +43,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     bundle::check_folder(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;
-    let mut tools = tools::probe(&plan)?;
-    compile::install_targets(&plan, &mut tools, ui)?;
-    let toolchain = Toolchain::choose(&plan, tools)?;
+    let toolchain = Toolchain::prepare(&plan, ui)?;
     let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
     ui.status("Bundled", format!("{} in {}", binaries(files.len()), args.out));

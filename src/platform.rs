@@ -60,31 +60,33 @@ struct Row {
     qemu: &'static str,
     /// GNU's name, the prefix of Debian's cross compilers; none for ARMv6, where theirs links ARMv7's start files.
     gcc: &'static str,
+    /// Debian's name of the architecture; none for ARMv6, since Debian's armhf is ARMv7's.
+    debian: &'static str,
 }
 
 #[rustfmt::skip]
 static TABLE: &[Row] = {
     const fn row(
         name: &'static str, gnu: &'static str, musl: &'static str, target_cpu: Option<&'static str>,
-        elf: (u16, u8, bool, Option<FloatAbi>), qemu: &'static str, gcc: &'static str,
+        elf: (u16, u8, bool, Option<FloatAbi>), qemu: &'static str, (gcc, debian): (&'static str, &'static str),
     ) -> Row {
-        Row { name, gnu, musl, target_cpu, machine: elf.0, class: elf.1, big_endian: elf.2, float_abi: elf.3, qemu, gcc }
+        Row { name, gnu, musl, target_cpu, machine: elf.0, class: elf.1, big_endian: elf.2, float_abi: elf.3, qemu, gcc, debian }
     }
     const X86_64: (u16, u8, bool, Option<FloatAbi>) = (elf::EM_X86_64.0, 64, false, None);
     const ARM_HARD: (u16, u8, bool, Option<FloatAbi>) = (elf::EM_ARM.0, 32, false, Some(FloatAbi::Hard));
     &[
-        row("linux/amd64",    "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      None,              X86_64, "x86_64", "x86_64-linux-gnu"),
-        row("linux/amd64/v2", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v2"), X86_64, "x86_64", "x86_64-linux-gnu"),
-        row("linux/amd64/v3", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v3"), X86_64, "x86_64", "x86_64-linux-gnu"),
-        row("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, (elf::EM_386.0, 32, false, None), "i386", "i686-linux-gnu"),
-        row("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, (elf::EM_AARCH64.0, 64, false, None), "aarch64", "aarch64-linux-gnu"),
-        row("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, (elf::EM_ARM.0, 32, false, Some(FloatAbi::Soft)), "arm", "arm-linux-gnueabi"),
-        row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", ""),
-        row("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", "arm-linux-gnueabihf"),
-        row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, None), "riscv64", "riscv64-linux-gnu"),
-        row("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, (elf::EM_PPC64.0, 64, false, None), "ppc64le", "powerpc64le-linux-gnu"),
-        row("linux/s390x",    "s390x-unknown-linux-gnu",       "s390x-unknown-linux-musl",       None, (elf::EM_S390.0, 64, true, None), "s390x", "s390x-linux-gnu"),
-        row("linux/loong64",  "loongarch64-unknown-linux-gnu", "loongarch64-unknown-linux-musl", None, (elf::EM_LOONGARCH.0, 64, false, None), "loongarch64", "loongarch64-linux-gnu"),
+        row("linux/amd64",    "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      None,              X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
+        row("linux/amd64/v2", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v2"), X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
+        row("linux/amd64/v3", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v3"), X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
+        row("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, (elf::EM_386.0, 32, false, None), "i386", ("i686-linux-gnu", "i386")),
+        row("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, (elf::EM_AARCH64.0, 64, false, None), "aarch64", ("aarch64-linux-gnu", "arm64")),
+        row("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, (elf::EM_ARM.0, 32, false, Some(FloatAbi::Soft)), "arm", ("arm-linux-gnueabi", "armel")),
+        row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", ("", "")),
+        row("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", ("arm-linux-gnueabihf", "armhf")),
+        row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, None), "riscv64", ("riscv64-linux-gnu", "riscv64")),
+        row("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, (elf::EM_PPC64.0, 64, false, None), "ppc64le", ("powerpc64le-linux-gnu", "ppc64el")),
+        row("linux/s390x",    "s390x-unknown-linux-gnu",       "s390x-unknown-linux-musl",       None, (elf::EM_S390.0, 64, true, None), "s390x", ("s390x-linux-gnu", "s390x")),
+        row("linux/loong64",  "loongarch64-unknown-linux-gnu", "loongarch64-unknown-linux-musl", None, (elf::EM_LOONGARCH.0, 64, false, None), "loongarch64", ("loongarch64-linux-gnu", "loong64")),
     ]
 };
 
@@ -176,6 +178,11 @@ impl Platform {
         let row = Self::for_triple(triple).next()?.0;
         let prefix = if triple == row.gnu { row.gcc.to_owned() } else { row.gcc.replace("-gnu", "-musl") };
         (!prefix.is_empty()).then_some(prefix)
+    }
+
+    /// Debian's name of the architecture, and of the folders that hold its libraries: `arm64`, `aarch64-linux-gnu`.
+    pub fn debian(self) -> Option<(&'static str, String)> {
+        (!self.0.debian.is_empty()).then(|| (self.0.debian, self.0.gcc.replace("i686", "i386")))
     }
 
     /// QEMU's name of the architecture: the binfmt_misc entry is `qemu-NAME`.
@@ -314,6 +321,7 @@ mod tests {
         let v7: Platform = "linux/arm/v7".parse().unwrap();
         assert_eq!((v7.os(), v7.architecture(), v7.variant()), ("linux", "arm", Some("v7")));
         assert_eq!(v7.stage_suffix(), "linux-armv7");
+        assert_eq!(v7.debian(), Some(("armhf", "arm-linux-gnueabihf".to_owned())));
         assert_eq!("linux/arm64".parse::<Platform>().unwrap().variant(), None);
         assert_eq!(Platform::gcc_prefix("aarch64-unknown-linux-musl").as_deref(), Some("aarch64-linux-musl"));
         assert_eq!(Platform::gcc_prefix("riscv64gc-unknown-linux-gnu").as_deref(), Some("riscv64-linux-gnu"));

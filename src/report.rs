@@ -172,6 +172,13 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
     for (build, choice) in &toolchain.choices {
         table.push_str(&format!("\n  {}  {}: {}", build.triple, choice.linker, choice.why));
     }
+    let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
+    if !with_sysroot.is_empty() {
+        table.push_str("\n\nSysroots, of Debian's packages:");
+        for build in with_sysroot {
+            table.push_str(&format!("\n  {}  {}", build.triple, build.sysroot_packages.join(", ")));
+        }
+    }
     let missing: Vec<&str> =
         toolchain.tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.as_str()).collect();
     if !missing.is_empty() {

@@ -1,14 +1,17 @@
 //! Binaries: one cargo run for all target triples, its JSON stream ticked off against the plan.
 //! Knows `plan`; knows nothing of images.
 
+pub mod apt;
 pub mod artifact;
 pub mod bundle;
 pub mod cross;
 mod graph;
 pub mod runs;
 pub mod source;
+mod sysroot;
 pub mod toolchain;
 pub mod tools;
+mod unpacked;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +38,15 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// Finds out how everything will be compiled, and brings what is missing: standard libraries, sysroots.
+    pub fn prepare(plan: &Plan, ui: &Ui) -> Result<Toolchain> {
+        let mut tools = tools::probe(plan)?;
+        install_targets(plan, &mut tools, ui)?;
+        let toolchain = Toolchain::choose(plan, tools)?;
+        apt::fetch(plan, ui)?;
+        Ok(toolchain)
+    }
+
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
         toolchain::check_std(&tools)?;

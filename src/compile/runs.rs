@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sysroot;
 use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
 use crate::plan::{Binary, BuildSettings, Plan};
@@ -64,6 +65,7 @@ fn alike(one: &BuildSettings, other: &BuildSettings) -> bool {
     let shared = |build: &BuildSettings| BuildSettings {
         triple: String::new(),
         rustflags: Vec::new(),
+        sysroot_packages: Vec::new(),
         linker: None,
         glibc: None,
         ..build.clone()
@@ -79,6 +81,7 @@ pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
     if build.triple.contains("-musl") && dynamic && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
+    flags.extend(sysroot::flags(build, tools));
     flags.extend(tools.remap.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     flags
 }
@@ -133,6 +136,7 @@ pub fn command(
             cmd = cmd.args(["--config", &config]);
         }
         cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, zig);
+        cmd = sysroot::variables(build, tools).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
     }
     let flags = target_flags(first, tools);
     if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty() || run.by_cross) {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::bundle::Bundles;
-use super::{Artifacts, OnArtifact, Toolchain, install_targets, tools};
+use super::{Artifacts, OnArtifact, Toolchain};
 use crate::plan::{BuildSettings, Plan};
 use crate::ui::Ui;
 
@@ -18,9 +18,7 @@ impl Source {
         if !plan.artifacts.is_empty() {
             return Ok(Source::Bundles(Bundles::open(plan)?));
         }
-        let mut tools = tools::probe(plan)?;
-        install_targets(plan, &mut tools, ui)?;
-        Ok(Source::Cargo(Box::new(Toolchain::choose(plan, tools)?)))
+        Ok(Source::Cargo(Box::new(Toolchain::prepare(plan, ui)?)))
     }
 
     /// The binaries of the whole plan; `on_artifact` is told of each as it comes.

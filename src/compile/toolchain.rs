@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::apt::sysroot_by_hand;
 use super::cross::Cross;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
@@ -74,6 +75,27 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     let musl = triple.contains("-musl");
     let chosen = |linker, why: &str| Ok(Choice { linker, why: why.to_owned() });
 
+    if build.linker == Some(LinkerChoice::Cross) && !build.sysroot_packages.is_empty() {
+        let what = format!("{triple}: linker = \"cross\", whose container does not see sysroot-packages");
+        return Err(Failure::new(Class::Toolchain, what)
+            .hint("install them in the container: `pre-build` in Cross.toml; or take another linker"));
+    }
+    if let Some(program) = tools.missing_apt.filter(|_| !build.sysroot_packages.is_empty()) {
+        let packages = build.sysroot_packages.join(", ");
+        return Err(Failure::new(
+            Class::Toolchain,
+            format!("{triple}: {packages} is fetched by apt, and {program} is missing"),
+        )
+        .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
+        .hint(sysroot_by_hand(triple)));
+    }
+    // zig has glibc's symbols to link against, and no static one.
+    let static_glibc = !musl && tools.links_statically(build);
+    let zig_is_asked_for = build.linker == Some(LinkerChoice::Zig) || (build.linker.is_none() && build.glibc.is_some());
+    if static_glibc && zig_is_asked_for && facts.configured_linker.is_none() {
+        let failure = missing(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
+        return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
+    }
     if let Some(wanted) = build.linker {
         return forced(wanted, triple, facts, tools);
     }
@@ -93,7 +115,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
-    if tools.zig.is_some() {
+    if tools.zig.is_some() && !static_glibc {
         return match c {
             Some(package) => chosen(Linker::Zig, &format!("{package} compiles C")),
             None => chosen(Linker::Zig, "it links for every target"),
@@ -102,10 +124,11 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if let Some(gcc) = &facts.gcc {
         return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
-    if tools.cross.as_ref().is_some_and(|cross| cross.lacks().is_none()) {
+    if build.sysroot_packages.is_empty() && tools.cross.as_ref().is_some_and(|cross| cross.lacks().is_none()) {
         return chosen(Linker::Cross, "nothing else here links for it");
     }
     Err(match c {
+        _ if static_glibc => missing(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
         Some(package) => {
             missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
         }
@@ -172,6 +195,7 @@ mod tests {
             no_default_features: false,
             rustflags: vec![],
             env: BTreeMap::default(),
+            sysroot_packages: vec![],
             linker: None,
             glibc: None,
         }
@@ -230,6 +254,16 @@ mod tests {
                 }),
                 "zig",
             ),
+            (
+                "static glibc",
+                GNU,
+                Box::new(move |t, f| {
+                    zig(t);
+                    gcc(f);
+                    t.env_rustflags = Some(vec!["-Ctarget-feature=+crt-static".into()]);
+                }),
+                "aarch64-linux-gnu-gcc",
+            ),
             ("gnu, gcc", GNU, Box::new(move |_, f| gcc(f)), "aarch64-linux-gnu-gcc"),
             (
                 "cargo's configuration first",
@@ -268,6 +302,8 @@ mod tests {
         let forced = BuildSettings { linker: Some(LinkerChoice::Cross), ..build(GNU) };
         assert_eq!(choose(&forced, &with(true)).unwrap().why, "the settings ask for it");
         assert!(choose(&forced, &with(false)).unwrap_err().to_string().contains("no docker and no podman"));
+        let packages = BuildSettings { sysroot_packages: vec!["libssl-dev".into()], ..forced.clone() };
+        assert!(choose(&packages, &with(true)).unwrap_err().hints()[0].contains("`pre-build` in Cross.toml"));
         let none = choose(&forced, &tools(|_, _| ())).unwrap_err();
         assert_eq!(none.hints(), ["install it: `cargo install cross --locked`"]);
     }
@@ -308,6 +344,8 @@ mod tests {
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
+        let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
+        assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
         assert!(choose(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
     }
 }

@@ -10,8 +10,10 @@ use camino::Utf8PathBuf;
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, MetadataCommand};
 
+use super::apt;
 use super::cross::{self, Cross};
 use super::graph::{self, Summary};
+use super::sysroot::{self, Sysroot};
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
 use crate::platform::Platform;
@@ -36,6 +38,21 @@ pub struct Tools {
     /// no image tells whose machine it came from.
     pub remap: Vec<(String, String)>,
     pub targets: BTreeMap<String, TargetFacts>,
+    /// Folders with Debian's headers and libraries, by target triple.
+    pub sysroots: BTreeMap<String, Sysroot>,
+    /// A program that is missing and that sysroots need.
+    pub missing_apt: Option<&'static str>,
+    /// The names of the variables that cargo's children see, from the environment and cargo's `[env]`.
+    pub set_variables: BTreeSet<String>,
+}
+
+impl Tools {
+    /// Is a build told to link the C library statically?
+    pub fn links_statically(&self, build: &BuildSettings) -> bool {
+        let hidden = self.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
+        let mut flags = build.rustflags.iter().chain(self.env_rustflags.iter().flatten()).chain(hidden);
+        flags.any(|flag| flag.contains("+crt-static"))
+    }
 }
 
 fn remap(plan: &Plan) -> Vec<(String, String)> {
@@ -89,6 +106,12 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         rustc,
         host,
         targets: BTreeMap::new(),
+        sysroots: sysroot::wanted(plan),
+        missing_apt: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
+        set_variables: std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .chain(config.env.keys().cloned())
+            .collect(),
     };
     let metadata = dependency_graph(plan)?;
     let triples: BTreeMap<&str, Vec<&str>> =

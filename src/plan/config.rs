@@ -45,6 +45,7 @@ pub struct Config {
     pub no_default_features: Option<bool>,
     pub rustflags: Option<Vec<String>>,
     pub build_env: IndexMap<String, String>,
+    pub sysroot_packages: Option<Vec<String>>,
     pub linker: Option<LinkerChoice>,
     pub glibc: Option<String>,
     pub locked: Option<bool>,
@@ -180,7 +181,7 @@ impl Config {
         }
         fields! {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
-                healthcheck target libc profile features all_features no_default_features rustflags linker glibc locked
+                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args;
             merge: env labels annotations build_env build_args;
             nest: images platform

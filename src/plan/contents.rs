@@ -1,5 +1,7 @@
 //! What one platform of an image is made of and how its binaries are compiled. Pure.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
@@ -131,6 +133,7 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
                 .hint("write it as in glibc = \"2.28\""));
         }
     }
+    let sysroot_packages = sysroot_packages(image, platform, &triple, settings)?;
     Ok(BuildSettings {
         triple,
         profile: settings.profile.clone().unwrap_or_else(|| "release".to_owned()),
@@ -139,9 +142,41 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
         no_default_features: settings.no_default_features.unwrap_or_default(),
         rustflags,
         env: settings.build_env.clone().into_iter().collect(),
+        sysroot_packages,
         linker: settings.linker,
         glibc: settings.glibc.clone().filter(|_| libc == Libc::Gnu),
     })
+}
+
+/// The Debian packages to compile against, sorted, where they can be had and used.
+fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Config) -> Result<Vec<String>, Failure> {
+    let packages: BTreeSet<&String> = settings.sysroot_packages.iter().flatten().collect();
+    let refuse = |what: String| Failure::new(Class::Config, format!("image '{image}': {what}"));
+    let otherwise = "or do without Debian's library: the crate's `vendored` feature, or rustls in place of OpenSSL";
+    for package in &packages {
+        // Debian Policy, 5.6.1; a version after `=`, as for apt. What starts with a dash would be an option.
+        let (name, version) = package.split_once('=').unwrap_or((package, "0"));
+        let fits = |text: &str, more: &str| {
+            let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c);
+            text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.chars().all(known)
+        };
+        if !fits(name, "+-.") || !fits(&version.to_ascii_lowercase(), "+-.:~") {
+            return Err(refuse(format!("sysroot-packages: '{package}' is not the name of a Debian package"))
+                .hint("write it as in sysroot-packages = [\"libssl-dev\"], without an architecture"));
+        }
+    }
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
+    if triple.contains("-musl") {
+        return Err(refuse(format!("sysroot-packages are built for glibc, and musl is linked for {platform}"))
+            .hint("link glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
+            .hint(otherwise));
+    }
+    match platform.debian() {
+        Some(_) => Ok(packages.into_iter().cloned().collect()),
+        None => Err(refuse(format!("sysroot-packages: Debian has no packages for {platform}")).hint(otherwise)),
+    }
 }
 
 /// A template by name or path; where none is named, by what the base is.

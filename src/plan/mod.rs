@@ -97,9 +97,14 @@ impl Plan {
         self
     }
 
+    /// How the binaries of all images are compiled, once for each platform of each image.
+    pub fn builds(&self) -> impl Iterator<Item = &BuildSettings> {
+        self.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build)
+    }
+
     /// The target triples of all images, each once.
     pub fn triples(&self) -> BTreeSet<&str> {
-        self.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.build.triple.as_str()).collect()
+        self.builds().map(|build| build.triple.as_str()).collect()
     }
 }
 
@@ -158,7 +163,7 @@ impl Binary {
 }
 
 /// How the binaries of one platform are compiled. Platforms with equal settings share a cargo process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BuildSettings {
     pub triple: String,
     pub profile: String,
@@ -170,6 +175,8 @@ pub struct BuildSettings {
     /// Variables for cargo and what it runs.
     #[serde(serialize_with = "without_secrets")]
     pub env: BTreeMap<String, String>,
+    /// Debian packages whose headers and libraries are compiled against; sorted.
+    pub sysroot_packages: Vec<String>,
     pub linker: Option<LinkerChoice>,
     /// The highest glibc that may be asked for, `2.28`; zig only.
     pub glibc: Option<String>,

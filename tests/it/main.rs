@@ -22,4 +22,5 @@ mod embedded;
 mod plan;
 mod preflight;
 mod readme;
+mod sysroot;
 mod toolchain;

@@ -9,6 +9,7 @@ mod others;
 mod published;
 mod real_input;
 mod registry;
+mod sysroot;
 mod tls;
 
 use std::process::{Command, Stdio};

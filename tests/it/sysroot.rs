@@ -1,0 +1,192 @@
+//! `sysroot-packages`: what goes wrong with apt, with fakes of it on PATH; the real one is for `e2e`.
+
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::fake_registry::digest;
+use crate::support::{Fakes, Project, Run};
+
+/// The platform of this machine, whose standard library is there.
+const NATIVE: [&str; 3] = match cfg!(target_arch = "x86_64") {
+    true => ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"],
+    false => ["linux/arm64", "arm64", "aarch64-unknown-linux-gnu"],
+};
+
+fn project() -> Project {
+    let [platform, ..] = NATIVE;
+    Project::with_config(&format!(
+        "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['{platform}']\nsysroot-packages = ['libssl-dev']\nengine = 'embedded'"
+    ))
+}
+
+/// apt's programs, with lists that have libssl-dev. `update` and `download` are what `apt-get` does.
+fn apt(update: &str, download: &str) -> Fakes {
+    let record = format!(
+        "Package: libssl-dev\\nVersion: 3.0-1\\nSection: libdevel\\nDepends: libssl3 (= 3.0-1)\\nSHA256: {0}\\n\\n\
+         Package: libssl3\\nVersion: 3.0-1\\nSection: libs\\nDepends: libc6\\nSHA256: {0}\\n\\n",
+        digest(b"deb\n").trim_start_matches("sha256:")
+    );
+    let [_, architecture, _] = NATIVE;
+    let get = format!(
+        "echo \"$@\" >> \"$0.log\"\nroot=$(dirname \"$2\")\ncase \"$*\" in\n\
+         *update) {update}\ntouch \"$root/lists/mirror_binary-{architecture}_Packages\" ;;\n*download*) {download} ;;\nesac"
+    );
+    Fakes::new()
+        .program("apt-get", &get)
+        .program(
+            "apt-cache",
+            &format!("case \"$*\" in *libssl-dev*|*libssl3*) printf '{record}' ;; *) exit 100 ;; esac"),
+        )
+        .program("dpkg-deb", "mkdir -p \"$3/usr/include/openssl\"")
+}
+
+/// A `build` with a cache of its own.
+fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
+    project.run(&[&["build", "-v"], args].concat()).path_first(apt).env("XDG_CACHE_HOME", apt.path().join("cache"))
+}
+
+#[test]
+fn platforms_that_cannot_have_any() {
+    for (config, says) in [
+        (
+            "platforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']",
+            ["sysroot-packages are built for glibc, and musl is linked for linux/arm64", "libc = \"gnu\""],
+        ),
+        (
+            "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm/v6']\nsysroot-packages = ['libssl-dev']",
+            ["sysroot-packages: Debian has no packages for linux/arm/v6", "`vendored`"],
+        ),
+        (
+            "libc = 'gnu'\nbase = 'x'\nsysroot-packages = ['libssl-dev:arm64']",
+            ["'libssl-dev:arm64' is not the name of a Debian package", "sysroot-packages = [\"libssl-dev\"]"],
+        ),
+        (
+            "libc = 'gnu'\nbase = 'x'\nsysroot-packages = ['-oDir::Etc=/x']",
+            ["'-oDir::Etc=/x' is not the name of a Debian package", "hint: "],
+        ),
+    ] {
+        Project::with_config(config).run(&["plan"]).fails(3).finish().says(&says);
+    }
+}
+
+#[test]
+fn the_plan_shows_them() {
+    let tools = apt("", "").program("aarch64-linux-gnu-gcc", "exit 1");
+    let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\nlinker = 'gcc'\n\
+        [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nsysroot-packages = ['zlib1g-dev', 'libssl-dev']";
+    let project = Project::with_config(config);
+    let plan = project.run(&["plan", "-v"]).path_first(&tools).finish();
+    assert!(plan.stdout.contains("\n  aarch64-unknown-linux-gnu  libssl-dev, zlib1g-dev\n"), "{plan}");
+    let dir = project.path().canonicalize().unwrap().join("target/multiarch/+sysroot/aarch64-unknown-linux-gnu");
+    let dir = dir.display();
+    assert_eq!(tools.log("apt-get"), "", "a plan fetches nothing");
+    let plan = plan.says(&[
+        &format!("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR={dir}/usr "),
+        &format!("PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu={dir} "),
+        &format!("\"-Lnative={dir}/usr/lib/aarch64-linux-gnu\""),
+    ]);
+    plan.keeps_quiet_about("X86_64_UNKNOWN_LINUX_GNU_OPENSSL");
+
+    let own = project.run(&["plan", "-v"]).path_first(&tools).env("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "/mine");
+    own.finish().keeps_quiet_about("OPENSSL_DIR=");
+    let project = project.file(".cargo/config.toml", "[env]\nAARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR = '/mine'\n");
+    project.run(&["plan", "-v"]).path_first(&tools).finish().keeps_quiet_about("OPENSSL_DIR=");
+}
+
+#[test]
+fn no_apt() {
+    let tools = Fakes::new().real("cargo").real("rustc").real("git").real("sh").program("apt-get", "exit 1");
+    let [.., triple] = NATIVE;
+    project().run(&["plan"]).path_only(&tools).fails(4).finish().says(&[
+        &format!("{triple}: libssl-dev is fetched by apt, and apt-cache is missing"),
+        "build-env = { ",
+        "`vendored`",
+        "rustls",
+    ]);
+}
+
+#[test]
+fn what_apt_cannot_do() {
+    let [platform, architecture, _] = NATIVE;
+    let no_network = "echo 'E: Failed to fetch x  Could not resolve the host' >&2; exit 100";
+    let no_lists = format!("apt cannot fetch the lists for {platform}, Debian's {architecture}: Failed to fetch x");
+    let elsewhere = format!("apt's sources have nothing for {platform}, Debian's {architecture}");
+    let mismatch = "echo 'E: Failed to fetch y  Hash Sum mismatch' >&2; exit 100";
+    let arch_hint = format!("[arch={architecture}]");
+    for (update, download, unknown, says) in [
+        (no_network, "", true, [no_lists.as_str(), &arch_hint]),
+        ("exit 0", "", true, [&elsewhere, &arch_hint]),
+        ("", "", true, [&format!("apt knows no package 'libssl-dev' for {platform}"), "apt.conf search --names-only"]),
+        ("", mismatch, false, [&format!("for {platform}: Failed to fetch y  Hash Sum mismatch"), "run it again"]),
+        (
+            "",
+            "echo other > a.deb",
+            false,
+            ["libssl-dev=3.0-1: what apt fetched does not have the hash ", "run it again"],
+        ),
+    ] {
+        let tools = apt(update, download);
+        let tools = if unknown { tools.program("apt-cache", "exit 100") } else { tools };
+        let project = project();
+        let finished = build(&project, &tools, &[]).fails(4).finish();
+        finished.says(&[&format!("Fetching libssl-dev for {platform}")]).says(&says).keeps_quiet_about("Compiling");
+        let left = std::fs::read_dir(project.path().join("target/multiarch/+sysroot")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "nothing half-made is left");
+    }
+    let tools = apt("", "echo deb > a.deb").program("dpkg-deb", "echo 'no space left' >&2; exit 2");
+    build(&project(), &tools, &[])
+        .fails(4)
+        .finish()
+        .says(&["cannot unpack libssl-dev=3.0-1: no space left", "`df -h`"]);
+    let offline = build(&project(), &apt("exit 1", "exit 1"), &["--offline"]).fails(4).finish();
+    offline.says(&["libssl-dev=3.0-1, libssl3=3.0-1 ", "was not fetched yet", "without --offline"]);
+}
+
+#[test]
+fn ctrl_c_while_fetching() {
+    let tools = apt("echo x > \"$0.started\"; sleep 60", "");
+    let project = project();
+    let (mut command, _dirs) = build(&project, &tools, &[]).into_command();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    let start = Instant::now();
+    while !tools.path().join("apt-get.started").exists() {
+        assert!(start.elapsed() < Duration::from_secs(30), "apt-get was not called");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_sysroot_is_made_once() {
+    let [platform, _, triple] = NATIVE;
+    let tools = apt("", "echo deb > a.deb");
+    let project = project();
+    let calls = || tools.log("apt-get").lines().count();
+    let finished = build(&project, &tools, &[]).fails(8).finish();
+    finished
+        .says(&[&format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"), "which 'scratch' does not have"]);
+    assert_eq!(calls(), 2);
+    let dir = project.path().join("target/multiarch/+sysroot").join(triple);
+    let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();
+    assert!(record.starts_with("libssl-dev\nlibssl-dev 3.0-1 "), "{record}");
+    build(&project, &tools, &[]).fails(8).finish().keeps_quiet_about("Fetch");
+    assert_eq!(calls(), 2, "it is there");
+
+    // Downloads are kept, so that one that is gone is made again from them, also without a network.
+    std::fs::remove_dir_all(&dir).unwrap();
+    build(&project, &tools, &["--offline"]).fails(8).finish().says(&["Fetched libssl-dev"]);
+    assert_eq!(calls(), 2);
+    // An old one is looked after, and stays when apt cannot be asked.
+    let old = std::time::SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    std::fs::File::options().append(true).open(dir.join("multiarch.list")).unwrap().set_modified(old).unwrap();
+    let gone = apt("exit 100", "").program("apt-cache", "exit 100");
+    let finished = build(&project, &gone, &[]).fails(8).finish();
+    finished.says(&["warning: apt's sources have nothing", "what was fetched before is used"]);
+    build(&project, &tools, &[]).fails(8).finish().says(&["Fetching"]).keeps_quiet_about("Fetched");
+    assert_eq!(calls(), 3);
+}
