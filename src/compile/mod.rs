@@ -2,18 +2,21 @@
 //! Knows `plan`; knows nothing of images.
 
 pub mod artifact;
+mod explain;
+mod failure;
 mod graph;
 pub mod runs;
 pub mod toolchain;
 pub mod tools;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 use cargo_metadata::Message;
 
 pub use artifact::{Artifact, Artifacts};
+use explain::Blocks;
 use runs::{Run, ZigWrapper, ZigWrappers};
 use toolchain::{Choice, Linker};
 use tools::Tools;
@@ -172,15 +175,13 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
     let mut found = Artifacts::new();
     let mut unkept = None;
-    let mut failed_crates = BTreeSet::new();
-    let mut linking = false;
+    let mut said = Blocks::default();
     let units =
         by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
-            failed_crates.extend(failed_crate(&line));
-            linking |= line.contains("linking with `") || line.contains("linker `");
+            said.push(&line);
             ui.child(&line);
         }
         Line::Stdout(line) => match serde_json::from_str(&line) {
@@ -212,43 +213,7 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
-    let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
-    let crates = failed_crates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let because =
-        if crates.is_empty() { format!("cargo ended with {}", ended(status)) } else { format!("in {crates}") };
-    let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
-    let message = match missing.is_empty() {
-        true => format!("cargo ended with {}", ended(status)),
-        false => format!(
-            "{} did not compile for {}: {because}",
-            join(&what),
-            targets.into_iter().collect::<Vec<_>>().join("; ")
-        ),
-    };
-    let failure = Failure::new(Class::Compile, message).hint(format!(
-        "cargo's own message is above; for this alone run it again with `-v{}`",
-        platforms_flag(plan, &missing)
-    ));
-    Err(match linking {
-        true => failure.hint("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`").into(),
-        false => failure.into(),
-    })
-}
-
-fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {
-    let platforms: BTreeSet<&str> = plan
-        .images
-        .iter()
-        .flat_map(|image| &image.platforms)
-        .filter(|platform| missing.iter().any(|(build, _)| **build == platform.build))
-        .map(|platform| platform.platform.name())
-        .collect();
-    platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
-}
-
-fn named(build: &BuildSettings) -> String {
-    format!("{} ({})", short(build), build.triple)
+    Err(failure::of(&said, &ended(status), run, &missing, plan).into())
 }
 
 /// The platform's name, with its variant where only the flags tell it apart.
@@ -268,15 +233,6 @@ fn step(progress: &Progress<'_>, triple: Option<&str>, name: &str) {
 fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
     let first = file.strip_prefix(target_dir).ok()?.components().next()?.as_str();
     Platform::for_triple(first).next().map(|_| first)
-}
-
-/// The crate in cargo's own summary of a failure.
-fn failed_crate(line: &str) -> Option<String> {
-    let line = anstream::adapter::strip_str(line).to_string();
-    let rest = line
-        .strip_prefix("error: could not compile `")
-        .or_else(|| line.strip_prefix("error: failed to run custom build command for `"))?;
-    Some(rest.split(['`', ' ']).next()?.to_owned())
 }
 
 /// Takes a binary out of cargo's folder, executable.
@@ -301,17 +257,5 @@ mod tests {
         assert_eq!(of("/w/target/aarch64-unknown-linux-musl/release/app"), Some("aarch64-unknown-linux-musl"));
         assert_eq!(of("/w/target/release/build/x/build-script-build"), None);
         assert_eq!(of("/elsewhere/aarch64-unknown-linux-musl/release/app"), None);
-    }
-
-    #[test]
-    fn the_crate_that_failed() {
-        for (line, name) in [
-            ("error: could not compile `app` (bin \"app\") due to 1 previous error", Some("app")),
-            ("\u{1b}[1m\u{1b}[91merror\u{1b}[0m: could not compile `app` (lib)", Some("app")),
-            ("error: failed to run custom build command for `ring v0.17.8`", Some("ring")),
-            ("error[E0433]: failed to resolve", None),
-        ] {
-            assert_eq!(failed_crate(line).as_deref(), name, "{line}");
-        }
     }
 }
