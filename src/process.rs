@@ -184,7 +184,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// Quotes a word for a POSIX shell, when it needs it.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

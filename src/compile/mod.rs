@@ -5,20 +5,22 @@ pub mod artifact;
 mod explain;
 mod failure;
 mod graph;
+mod native;
 pub mod runs;
 pub mod toolchain;
 pub mod tools;
+mod wrappers;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
 
 pub use artifact::{Artifact, Artifacts};
 use explain::Blocks;
-use runs::{Run, ZigWrapper, ZigWrappers};
-use toolchain::{Choice, Linker};
+use runs::Run;
+use toolchain::Choice;
 use tools::Tools;
 
 use crate::error::{Class, Failure};
@@ -46,44 +48,27 @@ impl Toolchain {
         Ok(Toolchain { tools, choices })
     }
 
+    /// What is done that nobody asked for in so many words.
+    pub fn notes(&self) -> Vec<String> {
+        self.choices.keys().filter_map(|build| native::note(build, &self.tools)).collect()
+    }
+
+    /// What the user may want to change.
+    pub fn advice(&self) -> Option<String> {
+        native::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
+    }
+
     /// The cargo commands of a plan, as they would run.
     pub fn commands(&self, plan: &Plan) -> Result<Vec<(Run, Cmd)>> {
-        let zig = self.zig_wrappers()?;
+        let native = wrappers::native(&self.choices, &self.tools)?;
         let runs = runs::group(plan, &self.tools);
         Ok(runs
             .into_iter()
             .map(|run| {
-                let cmd = runs::command(&run, plan, &self.tools, &self.choices, &zig);
+                let cmd = runs::command(&run, plan, &self.tools, &self.choices, &native);
                 (run, cmd)
             })
             .collect())
-    }
-
-    /// Has cargo-zigbuild write its wrapper scripts, for the builds that zig links.
-    fn zig_wrappers(&self) -> Result<ZigWrappers> {
-        let mut wrappers = ZigWrappers::new();
-        let by_zig = self.choices.iter().filter(|(_, choice)| choice.linker == Linker::Zig);
-        for (build, _) in by_zig {
-            let config = cargo_config2::Config::load()?;
-            let target = match &build.glibc {
-                Some(glibc) => format!("{}.{glibc}", build.triple),
-                None => build.triple.clone(),
-            };
-            let args: Vec<String> = runs::config_args(build, &self.tools).into_iter().collect();
-            let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
-                .with_context(|| format!("zig cannot link for {target}"))?;
-            let path = |path: std::path::PathBuf| path.display().to_string();
-            wrappers.insert(
-                (build.triple.clone(), build.glibc.clone()),
-                ZigWrapper {
-                    cc: path(wrapper.cc),
-                    cxx: path(wrapper.cxx),
-                    ar: path(wrapper.ar),
-                    ranlib: path(wrapper.ranlib),
-                },
-            );
-        }
-        Ok(wrappers)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::native::{self, Native};
 use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
 use crate::plan::{Binary, BuildSettings, Plan};
@@ -13,18 +14,6 @@ pub struct Run {
     pub binaries: BTreeSet<Binary>,
     /// One for each triple.
     pub builds: Vec<BuildSettings>,
-}
-
-/// The compilers that zig's wrappers stand for, by triple and glibc floor.
-pub type ZigWrappers = BTreeMap<(String, Option<String>), ZigWrapper>;
-
-/// Paths of `zig cc` and its companions for a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZigWrapper {
-    pub cc: String,
-    pub cxx: String,
-    pub ar: String,
-    pub ranlib: String,
 }
 
 /// Groups what is to be compiled into as few cargo processes as possible: one, unless images differ in features,
@@ -41,6 +30,7 @@ pub fn group(plan: &Plan, tools: &Tools) -> Vec<Run> {
                 && run.builds.iter().all(|other| {
                     let flags = |build: &BuildSettings| target_flags(build, tools);
                     alike(other, build)
+                        && native::share_variables(other, build, tools)
                         && other.triple != build.triple
                         && (tools.env_rustflags.is_none() || flags(other) == flags(build))
                 })
@@ -95,7 +85,7 @@ pub fn command(
     plan: &Plan,
     tools: &Tools,
     choices: &BTreeMap<BuildSettings, Choice>,
-    zig: &ZigWrappers,
+    native: &Native,
 ) -> Cmd {
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
     let mut cmd = Cmd::new(&tools.cargo).arg("build").args(["--manifest-path", plan.manifest_path.as_str()]);
@@ -122,7 +112,7 @@ pub fn command(
         if let Some(config) = config_args(build, tools) {
             cmd = cmd.args(["--config", &config]);
         }
-        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, zig);
+        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, native);
     }
     let flags = target_flags(first, tools);
     if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty()) {
@@ -131,28 +121,23 @@ pub fn command(
     first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
-fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, zig: &ZigWrappers) -> Cmd {
-    let target = build.triple.replace('-', "_");
-    let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase());
-    match linker {
-        None | Some(Linker::Configured(_) | Linker::Host) => cmd,
-        Some(Linker::RustLld) => cmd.env(variable, "rust-lld"),
-        Some(Linker::Gcc(gcc)) => cmd.env(variable, gcc),
-        Some(Linker::Zig) => {
-            if let Some(wrapper) = zig.get(&(build.triple.clone(), build.glibc.clone())) {
-                cmd = cmd.env(variable, &wrapper.cc);
-                for (name, path) in
-                    [("CC", &wrapper.cc), ("CXX", &wrapper.cxx), ("AR", &wrapper.ar), ("RANLIB", &wrapper.ranlib)]
-                {
-                    // What the user has set stays.
-                    if tools.targets.get(&build.triple).is_none_or(|facts| !facts.env_tools.contains(name)) {
-                        cmd = cmd.env(format!("{name}_{target}"), path);
-                    }
-                }
-            }
-            cmd
-        }
+fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, native: &Native) -> Cmd {
+    let Some(linker) = linker else { return cmd };
+    let program = match linker {
+        Linker::Configured(_) | Linker::Host => None,
+        Linker::RustLld => Some("rust-lld"),
+        Linker::Gcc(gcc) => Some(gcc.as_str()),
+        Linker::Zig => native
+            .get(&(build.triple.clone(), build.glibc.clone()))
+            .and_then(|variables| variables.get("CC"))
+            .map(String::as_str),
+    };
+    if let Some(program) = program {
+        let target = build.triple.replace('-', "_").to_uppercase();
+        cmd = cmd.env(format!("CARGO_TARGET_{target}_LINKER"), program);
     }
+    let variables = native::variables(build, linker, tools, native);
+    variables.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
 #[cfg(test)]
@@ -275,7 +260,7 @@ mod tests {
         let line = |platform: &str| {
             let plan = plan(&format!("platforms = ['{platform}']"));
             let run = group(&plan, &tools).remove(0);
-            command(&run, &plan, &tools, &BTreeMap::new(), &ZigWrappers::new()).to_string()
+            command(&run, &plan, &tools, &BTreeMap::new(), &Native::new()).to_string()
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
@@ -296,7 +281,7 @@ mod tests {
                 .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
                 .collect()
         };
-        let line = |linker| command(&run, &plan, &tools, &choose(linker), &ZigWrappers::new()).to_string();
+        let line = |linker| command(&run, &plan, &tools, &choose(linker), &Native::new()).to_string();
         let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
             --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
             --no-default-features --keep-going --message-format=json-render-diagnostics \

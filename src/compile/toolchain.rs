@@ -99,11 +99,17 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
     Err(match c {
-        Some(package) => {
-            missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
-        }
+        Some(package) => missing(triple, &no_c_compiler(package, musl, facts), None, facts),
         None => missing(triple, "there is no linker for this target", None, facts),
     })
+}
+
+/// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
+fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
+    match facts.other_gcc.as_deref().filter(|_| musl) {
+        Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
+        None => format!("{package} compiles C, and there is no C compiler for this target"),
+    }
 }
 
 fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
@@ -172,7 +178,9 @@ mod tests {
 
     #[test]
     fn the_first_that_serves() {
-        let c = |facts: &mut TargetFacts| facts.graph = Summary { packages: 1, needs_c: Some("ring".into()) };
+        let c = |facts: &mut TargetFacts| {
+            facts.graph = Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() }
+        };
         let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
         let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
         type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
@@ -272,6 +280,17 @@ mod tests {
         let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
         let failure = choose(&build(MUSL), &c).unwrap_err();
         assert!(failure.to_string().contains("ring compiles C"), "{failure}");
+        let only_gnu = tools(|_, facts| {
+            facts.graph.needs_c = Some("ring".into());
+            facts.other_gcc = Some("aarch64-linux-gnu-gcc".into());
+        });
+        let failure = choose(&build(MUSL), &only_gnu).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C, and aarch64-linux-gnu-gcc compiles it for glibc, \
+             which musl cannot link"
+        );
+        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));

@@ -11,6 +11,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, MetadataCommand};
 
 use super::graph::{self, Summary};
+use super::native;
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
 use crate::platform::Platform;
@@ -33,6 +34,8 @@ pub struct Tools {
     /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
     /// no image tells whose machine it came from.
     pub remap: Vec<(String, String)>,
+    /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
+    pub variables: BTreeSet<String>,
     pub targets: BTreeMap<String, TargetFacts>,
 }
 
@@ -59,7 +62,9 @@ pub struct TargetFacts {
     pub build_rustflags: Vec<String>,
     /// `<gnu-triple>-gcc`, when it is on PATH.
     pub gcc: Option<String>,
-    /// Those of CC, CXX, AR and RANLIB that the user has set for this target.
+    /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
+    pub other_gcc: Option<String>,
+    /// Those of `native::NAMES` that the user has set for this target.
     pub env_tools: BTreeSet<&'static str>,
     pub graph: Summary,
 }
@@ -83,6 +88,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         zig: None,
         env_rustflags: env_rustflags(),
         remap: remap(plan),
+        variables: std::env::vars_os()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .chain(config.env.keys().cloned())
+            .collect(),
         rustc,
         host,
         targets: BTreeMap::new(),
@@ -119,10 +128,9 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
                 _ => Vec::new(),
             },
             configured_linker: target.linker.map(|linker| linker.display().to_string()),
-            gcc: Platform::gcc_prefix(triple)
-                .map(|prefix| format!("{prefix}-gcc"))
-                .filter(|gcc| find_program(gcc).is_some()),
-            env_tools: env_tools(triple),
+            gcc: gcc(triple),
+            other_gcc: gcc(&triple.replace("-musl", "-gnu")).filter(|_| gcc(triple).is_none()),
+            env_tools: env_tools(triple, &tools.variables),
             graph: metadata
                 .as_ref()
                 .map(|metadata| graph::summarize(metadata, &roots, triple, &cfg))
@@ -143,14 +151,22 @@ fn env_rustflags() -> Option<Vec<String>> {
     encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
 }
 
-/// As the crate `cc` looks for them.
-fn env_tools(triple: &str) -> BTreeSet<&'static str> {
+/// The cross gcc of a triple, when it is on PATH.
+fn gcc(triple: &str) -> Option<String> {
+    let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
+    find_program(&name).map(|_| name)
+}
+
+/// As the crates `cc`, `cmake` and `bindgen` look for them.
+fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |tool: &&str| {
         let names =
             [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")];
-        names.iter().any(|name| std::env::var_os(name).is_some())
+        // A compiler for all targets is the host's; a toolchain file or bindgen's arguments are somebody's decision.
+        let for_all = tool.contains('_') && variables.contains(*tool);
+        for_all || names.iter().any(|name| variables.contains(name))
     };
-    ["CC", "CXX", "AR", "RANLIB"].into_iter().filter(is_set).collect()
+    native::NAMES.into_iter().filter(is_set).collect()
 }
 
 fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {

@@ -154,7 +154,7 @@ impl Binary {
 }
 
 /// How the binaries of one platform are compiled. Platforms with equal settings share a cargo process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BuildSettings {
     pub triple: String,
     pub profile: String,
