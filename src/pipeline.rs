@@ -96,7 +96,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
     }
     let toolchain = Toolchain::choose(&plan, tools)?;
-    toolchain.notes().iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
+    toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
     for (_, cmd) in toolchain.commands(&plan)? {
         ui.would_run(&cmd);
     }
@@ -215,9 +215,9 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     if let Engine::Buildx(builder) = &ready.engine {
         check_emulation(&plan, &dockerfiles, &tools, builder, ui)?;
     }
-    compile::install_targets(&plan, &mut tools, ui)?;
+    compile::install_std(&plan, &mut tools, ui)?;
     let toolchain = Toolchain::choose(&plan, tools)?;
-    toolchain.notes().iter().for_each(|note| ui.note(note));
+    toolchain.notes.iter().for_each(|note| ui.note(note));
     let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 

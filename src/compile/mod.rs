@@ -2,11 +2,13 @@
 //! Knows `plan`; knows nothing of images.
 
 pub mod artifact;
+mod auditable;
 mod explain;
 mod failure;
 mod graph;
 mod native;
 pub mod runs;
+mod stdlib;
 pub mod toolchain;
 pub mod tools;
 mod wrappers;
@@ -20,37 +22,44 @@ use cargo_metadata::Message;
 pub use artifact::{Artifact, Artifacts};
 use explain::Blocks;
 use runs::Run;
+pub use stdlib::install as install_std;
 use toolchain::Choice;
 use tools::Tools;
 
-use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line, ended, find_program};
+use crate::process::{Cmd, Line, ended};
 use crate::ui::{Progress, Ui};
 
 /// How everything in a plan will be compiled.
 pub struct Toolchain {
     pub tools: Tools,
     pub choices: BTreeMap<BuildSettings, Choice>,
+    /// cargo runs by way of cargo-auditable.
+    pub auditable: bool,
+    /// What is done that nobody asked for in so many words.
+    pub notes: Vec<String>,
 }
 
 impl Toolchain {
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        toolchain::check_std(&tools)?;
+        stdlib::check(plan, &tools)?;
+        let auditable = auditable::decide(plan.auditable, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
             if !choices.contains_key(build) {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }
         }
-        Ok(Toolchain { tools, choices })
+        let natives = choices.keys().filter_map(|build| native::note(build, &tools));
+        let notes = natives.chain(auditable.note).collect();
+        Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
 
-    /// What is done that nobody asked for in so many words.
-    pub fn notes(&self) -> Vec<String> {
-        self.choices.keys().filter_map(|build| native::note(build, &self.tools)).collect()
+    /// The triples whose standard library `install_std` would install.
+    pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
+        stdlib::missing(plan, &self.tools)
     }
 
     /// What the user may want to change.
@@ -65,59 +74,10 @@ impl Toolchain {
         Ok(runs
             .into_iter()
             .map(|run| {
-                let cmd = runs::command(&run, plan, &self.tools, &self.choices, &native);
+                let cmd = runs::command(&run, plan, self, &native);
                 (run, cmd)
             })
             .collect())
-    }
-}
-
-/// Installs the standard library of every target that lacks it, by rustup.
-pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
-    toolchain::check_std(tools)?;
-    let missing: Vec<String> =
-        tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.clone()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let wanted = missing.join(" ");
-    let platforms = |triple: &str| Platform::for_triple(triple).next().map(|p| format!("{p}, ")).unwrap_or_default();
-    let named = missing.iter().map(|triple| format!("{}{triple}", platforms(triple))).collect::<Vec<_>>().join("; ");
-    let failure = || Failure::new(Class::Toolchain, format!("the standard library is missing for {named}"));
-    let Some(rustup) = find_program("rustup") else {
-        return Err(failure()
-            .hint(format!("with rustup: `rustup target add {wanted}`"))
-            .hint(
-                "without it, install your distribution's package of the target's standard library for this very rustc",
-            )
-            .into());
-    };
-    if plan.offline {
-        return Err(failure().hint(format!("run `rustup target add {wanted}` while online")).into());
-    }
-    ui.status("Installing", format!("the standard library for {named}"));
-    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing).env("RUST_BACKTRACE", "0");
-    ui.command(&cmd);
-    let output = cmd.output()?;
-    if !output.status.success() {
-        let words = output.stderr.trim();
-        let said = words.lines().find(|line| line.starts_with("error")).or(words.lines().last()).unwrap_or_default();
-        let failure = failure().hint(format!("`rustup target add {wanted}` says: {said}"));
-        // Some musl targets are newer than the toolchain.
-        let lacks = missing.iter().filter(|triple| said.contains("does not") && said.contains(*triple));
-        let musl = lacks.filter(|triple| triple.contains("-musl"));
-        let platforms = musl.filter_map(|triple| Platform::for_triple(triple).next());
-        return Err(platforms.fold(failure, toolchain::gnu_instead).into());
-    }
-    *tools = tools::probe(plan)?;
-    match tools.targets.values().all(|facts| facts.std) {
-        true => Ok(()),
-        false => Err(failure()
-            .hint(format!(
-                "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
-                tools.rustc.display()
-            ))
-            .into()),
     }
 }
 
@@ -127,13 +87,16 @@ pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
 /// Compiles everything in the plan.
 pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
-    for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
+    let commands = toolchain.commands(plan)?;
+    let runs: Vec<Run> = commands.iter().map(|(run, _)| run.clone()).collect();
+    for (index, (run, cmd)) in commands.into_iter().enumerate() {
         let folder = plan.work_dir().join("+artifacts").join(index.to_string());
         announce(&run, ui);
         let cmd =
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
-        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, ui, &mut |build, binary, path| {
+        let child = |line: &str| ui.child(&format!("{}{line}", prefix(&runs, &run)));
+        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
             ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(build)));
@@ -145,17 +108,45 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
 }
 
 fn announce(run: &Run, ui: &Ui) {
-    let binaries = run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ");
+    ui.status("Compiling", format!("{} for {}", binaries(run), platforms(run)));
+}
+
+fn binaries(run: &Run) -> String {
+    run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn platforms(run: &Run) -> String {
     let mut platforms: Vec<String> = run.builds.iter().map(short).collect();
     platforms.sort_unstable();
-    ui.status("Compiling", format!("{binaries} for {}", platforms.join(", ")));
+    platforms.join(", ")
+}
+
+/// What the lines of a run begin with, where there are several: its platforms, or where those are not its alone, its
+/// binaries as well.
+fn prefix(runs: &[Run], run: &Run) -> String {
+    let alike = runs.iter().filter(|other| platforms(other) == platforms(run)).count();
+    match (runs.len(), alike) {
+        (..=1, _) => String::new(),
+        (_, 1) => format!("[{}] ", platforms(run)),
+        _ => format!("[{} {}] ", binaries(run), platforms(run)),
+    }
 }
 
 /// Takes a binary out of cargo's hands.
 type Keep<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Utf8Path) -> Result<Artifact>;
 
+/// The terminal, and how a child's line gets there.
+type Screen<'a> = (&'a Ui, &'a dyn Fn(&str));
+
 /// Runs cargo and returns every binary that was asked for, or fails naming those that are missing.
-fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'_>) -> Result<Artifacts> {
+fn cargo(
+    run: &Run,
+    cmd: &Cmd,
+    plan: &Plan,
+    tools: &Tools,
+    (ui, child): Screen<'_>,
+    keep: Keep<'_>,
+) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
     let mut found = Artifacts::new();
@@ -167,7 +158,7 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
             said.push(&line);
-            ui.child(&line);
+            child(&line);
         }
         Line::Stdout(line) => match serde_json::from_str(&line) {
             Ok(Message::CompilerArtifact(artifact)) => {
@@ -185,7 +176,7 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
             }
             Ok(_) => {}
             // Not cargo's: a build script or a wrapper wrote to the stream.
-            Err(_) => ui.child(&line),
+            Err(_) => child(&line),
         },
     })?;
     drop(progress);
@@ -235,6 +226,22 @@ fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary) -> Result<Artifact>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_several_runs_are_told_apart() {
+        let run = |binary: &str, triple: &str| Run {
+            binaries: [Binary { name: binary.to_owned(), package: binary.to_owned() }].into(),
+            builds: vec![BuildSettings { triple: triple.to_owned(), ..BuildSettings::default() }],
+        };
+        let (arm64, amd64) = ("aarch64-unknown-linux-musl", "x86_64-unknown-linux-musl");
+        for (runs, expected) in [
+            (vec![run("a", arm64)], ""),
+            (vec![run("a", arm64), run("a", amd64)], "[linux/arm64] "),
+            (vec![run("a", arm64), run("b", arm64)], "[a linux/arm64] "),
+        ] {
+            assert_eq!(prefix(&runs, &runs[0]), expected);
+        }
+    }
 
     #[test]
     fn triples_come_from_the_path_below_the_target_directory() {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Toolchain;
 use super::native::{self, Native};
-use super::toolchain::{Choice, Linker};
+use super::toolchain::Linker;
 use super::tools::Tools;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::process::Cmd;
@@ -80,15 +81,13 @@ pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
 }
 
 /// The command line of a run.
-pub fn command(
-    run: &Run,
-    plan: &Plan,
-    tools: &Tools,
-    choices: &BTreeMap<BuildSettings, Choice>,
-    native: &Native,
-) -> Cmd {
+pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -> Cmd {
+    let Toolchain { tools, choices, .. } = toolchain;
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
-    let mut cmd = Cmd::new(&tools.cargo).arg("build").args(["--manifest-path", plan.manifest_path.as_str()]);
+    let mut cmd = Cmd::new(&tools.cargo)
+        .args(toolchain.auditable.then_some("auditable"))
+        .arg("build")
+        .args(["--manifest-path", plan.manifest_path.as_str()]);
     let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
     cmd = packages.iter().fold(cmd, |cmd, package| cmd.args(["--package", package]));
     cmd = run.binaries.iter().fold(cmd, |cmd, binary| cmd.args(["--bin", &binary.name]));
@@ -103,6 +102,8 @@ pub fn command(
         (first.no_default_features, "--no-default-features"),
         (plan.locked, "--locked"),
         (plan.offline, "--offline"),
+        // Both kinds of panic: the profile decides which is linked.
+        (first.build_std, "-Zbuild-std=std,panic_abort"),
         // The other platforms' binaries are still built, so that the report says who failed and who did not.
         (true, "--keep-going"),
         (true, "--message-format=json-render-diagnostics"),
@@ -143,6 +144,7 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::toolchain::Choice;
     use crate::compile::tools::TargetFacts;
     use crate::plan::{Checkout, Package, Request, Sources, Workspace, resolve};
 
@@ -189,6 +191,10 @@ mod tests {
         }
     }
 
+    fn toolchain(tools: &Tools, choices: BTreeMap<BuildSettings, Choice>) -> Toolchain {
+        Toolchain { tools: tools.clone(), choices, auditable: false, notes: vec![] }
+    }
+
     #[test]
     fn as_few_cargo_processes_as_possible() {
         const RISCV: &str = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n";
@@ -208,6 +214,13 @@ mod tests {
                 &["a b: aarch64", "a b: x86_64"],
             ),
             ("one target's flags", "[platform.'linux/arm64']\nrustflags = ['-Cx']", false, &["a b: aarch64 x86_64"]),
+            (
+                "a standard library of one's own",
+                "[platform.'linux/arm64']\nbuild-std = true",
+                false,
+                &["a b: aarch64", "a b: x86_64"],
+            ),
+            ("linkers", "[platform.'linux/arm64']\nlinker = 'zig'", false, &["a b: aarch64 x86_64"]),
             ("a triple twice", "platforms = ['linux/amd64', 'linux/amd64/v3']", false, &["a b: x86_64", "a b: x86_64"]),
             ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
             ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
@@ -260,7 +273,7 @@ mod tests {
         let line = |platform: &str| {
             let plan = plan(&format!("platforms = ['{platform}']"));
             let run = group(&plan, &tools).remove(0);
-            command(&run, &plan, &tools, &BTreeMap::new(), &Native::new()).to_string()
+            command(&run, &plan, &toolchain(&tools, BTreeMap::new()), &Native::new()).to_string()
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
@@ -281,12 +294,18 @@ mod tests {
                 .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
                 .collect()
         };
-        let line = |linker| command(&run, &plan, &tools, &choose(linker), &Native::new()).to_string();
+        let line = |linker| command(&run, &plan, &toolchain(&tools, choose(linker)), &Native::new()).to_string();
         let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
             --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
             --no-default-features --keep-going --message-format=json-render-diagnostics \
             --config 'target.riscv64gc-unknown-linux-musl.rustflags=[\"-Ctarget-feature=+crt-static\"]'";
         assert_eq!(line(Linker::Host), rest);
+        let auditable = Toolchain { auditable: true, ..toolchain(&tools, BTreeMap::new()) };
+        let mut own_std = run.clone();
+        own_std.builds.iter_mut().for_each(|build| build.build_std = true);
+        let line_of = |run: &Run, toolchain: &Toolchain| command(run, &plan, toolchain, &Native::new()).to_string();
+        assert!(line_of(&run, &auditable).starts_with("X=1 cargo auditable build --manifest-path "));
+        assert!(line_of(&own_std, &auditable).contains(" -Zbuild-std=std,panic_abort "));
         assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");
         assert_eq!(
             line(Linker::RustLld),

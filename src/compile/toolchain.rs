@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
-use crate::platform::{Libc, Platform};
+use crate::platform::Platform;
 
 /// What links a target's binaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,26 +40,6 @@ impl std::fmt::Display for Linker {
             Linker::Gcc(program) => f.write_str(program),
         }
     }
-}
-
-/// Fails for a target that has no standard library here, and for which Rust comes with none.
-pub fn check_std(tools: &Tools) -> Result<(), Failure> {
-    let without = tools.targets.iter().find_map(|(triple, facts)| {
-        let platform = Platform::for_triple(triple).next().filter(|_| triple.contains("-musl") && !facts.std)?;
-        (!platform.has_std(Libc::Musl)).then_some((platform, triple))
-    });
-    match without {
-        None => Ok(()),
-        Some((platform, triple)) => Err(gnu_instead(
-            Failure::new(Class::Toolchain, format!("{platform}, {triple}: Rust has no standard library for it")),
-            platform,
-        )),
-    }
-}
-
-/// Hints at the other libc, for a platform alone.
-pub fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
-    failure.hint(format!("link glibc there: [platform.\"{platform}\"] libc = \"gnu\", base = \"debian:trixie-slim\""))
 }
 
 /// Chooses the linker of a build, first that serves.
@@ -146,7 +126,6 @@ fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) ->
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::compile::graph::Summary;
@@ -155,17 +134,7 @@ mod tests {
     const GNU: &str = "aarch64-unknown-linux-gnu";
 
     fn build(triple: &str) -> BuildSettings {
-        BuildSettings {
-            triple: triple.to_owned(),
-            profile: "release".into(),
-            features: vec![],
-            all_features: false,
-            no_default_features: false,
-            rustflags: vec![],
-            env: BTreeMap::default(),
-            linker: None,
-            glibc: None,
-        }
+        BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
     fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
@@ -246,25 +215,6 @@ mod tests {
         for (name, triple, change, linker) in cases {
             assert_eq!(choose(&build(triple), &tools(change)).unwrap().linker.to_string(), linker, "{name}");
         }
-    }
-
-    #[test]
-    fn a_target_that_rust_does_not_come_with() {
-        let tools = |triple: &str, std| Tools {
-            targets: BTreeMap::from([(triple.to_owned(), TargetFacts { std, ..TargetFacts::default() })]),
-            ..Tools::default()
-        };
-        for (triple, std) in [(MUSL, false), ("s390x-unknown-linux-gnu", false), ("s390x-unknown-linux-musl", true)] {
-            assert!(check_std(&tools(triple, std)).is_ok(), "{triple}");
-        }
-        let failure = check_std(&tools("s390x-unknown-linux-musl", false)).unwrap_err();
-        let what = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
-        assert_eq!(failure.to_string(), what);
-        assert!(
-            failure.hints()[0].contains("[platform.\"linux/s390x\"] libc = \"gnu\", base = "),
-            "{:?}",
-            failure.hints()
-        );
     }
 
     #[test]

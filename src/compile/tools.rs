@@ -34,15 +34,26 @@ pub struct Tools {
     /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
     /// no image tells whose machine it came from.
     pub remap: Vec<(String, String)>,
+    /// The toolchain takes `-Z` flags by itself.
+    pub nightly: bool,
+    /// The source of the standard library is in the toolchain.
+    pub rust_src: bool,
+    /// cargo-auditable is installed.
+    pub auditable: bool,
+    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
+    pub workspace_wrapper: Option<String>,
     /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
     pub variables: BTreeSet<String>,
     pub targets: BTreeMap<String, TargetFacts>,
 }
 
-fn remap(plan: &Plan) -> Vec<(String, String)> {
+fn cargo_home() -> Option<PathBuf> {
     let home = || Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".cargo"));
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
-    let cargo_home = cargo_home.map(|home| (home.display().to_string(), "/cargo".to_owned()));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
+}
+
+fn remap(plan: &Plan) -> Vec<(String, String)> {
+    let cargo_home = cargo_home().map(|home| (home.display().to_string(), "/cargo".to_owned()));
     [(plan.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
 }
 
@@ -85,6 +96,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
         rust_lld: false,
         rust_version: field("release:"),
+        nightly: ["nightly", "dev"].iter().any(|channel| field("release:").contains(channel)),
+        rust_src: false,
+        auditable: has_auditable(),
+        workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
         zig: None,
         env_rustflags: env_rustflags(),
         remap: remap(plan),
@@ -114,6 +129,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
         // The sysroot has a folder for each target, and the host's has the tools.
         let rustlib = libdir.ancestors().nth(2).unwrap_or(&libdir);
+        tools.rust_src = rustlib.join("src/rust/library/std/Cargo.toml").is_file();
         tools.rust_lld = rustlib.join(&tools.host).join("bin/rust-lld").is_file();
         let target = config.target(triple)?;
         let facts = TargetFacts {
@@ -143,6 +159,13 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         tools.zig = find_zig();
     }
     Ok(tools)
+}
+
+/// Where cargo looks for its subcommands.
+fn has_auditable() -> bool {
+    const NAME: &str = "cargo-auditable";
+    let home = || cargo_home().is_some_and(|home| home.join("bin").join(NAME).is_file());
+    find_program(NAME).is_some() || home()
 }
 
 fn env_rustflags() -> Option<Vec<String>> {

@@ -47,6 +47,8 @@ pub struct Config {
     pub build_env: IndexMap<String, String>,
     pub linker: Option<LinkerChoice>,
     pub glibc: Option<String>,
+    pub build_std: Option<bool>,
+    pub auditable: Option<Auditable>,
     pub locked: Option<bool>,
 
     pub engine: Option<EngineChoice>,
@@ -135,6 +137,47 @@ pub enum LinkerChoice {
     Gcc,
 }
 
+/// Whether binaries carry the list of their dependencies, which cargo-auditable puts into them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Switch", into = "Switch")]
+pub enum Auditable {
+    /// Where cargo-auditable is installed.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "wanted true, false or \"auto\"")]
+enum Switch {
+    On(bool),
+    Word(String),
+}
+
+impl TryFrom<Switch> for Auditable {
+    type Error = &'static str;
+
+    fn try_from(switch: Switch) -> Result<Self, Self::Error> {
+        match switch {
+            Switch::On(true) => Ok(Auditable::Always),
+            Switch::On(false) => Ok(Auditable::Never),
+            Switch::Word(word) if word == "auto" => Ok(Auditable::Auto),
+            Switch::Word(_) => Err("wanted true, false or \"auto\""),
+        }
+    }
+}
+
+impl From<Auditable> for Switch {
+    fn from(auditable: Auditable) -> Self {
+        match auditable {
+            Auditable::Auto => Switch::Word("auto".to_owned()),
+            Auditable::Always => Switch::On(true),
+            Auditable::Never => Switch::On(false),
+        }
+    }
+}
+
 /// What makes the images, where the automatic choice is not wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -178,7 +221,7 @@ impl Config {
         }
         fields! {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
-                healthcheck target libc profile features all_features no_default_features rustflags linker glibc locked
+                healthcheck target libc profile features all_features no_default_features rustflags linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args;
             merge: env labels annotations build_env build_args;
             nest: images platform
@@ -204,7 +247,8 @@ impl Config {
             ("secrets", self.secrets.is_some()),
             ("buildx-args", self.buildx_args.is_some()),
         ];
-        let workspace_only: [(&str, bool); 4] = [
+        let workspace_only: [(&str, bool); 5] = [
+            ("auditable", self.auditable.is_some()),
             ("engine", self.engine.is_some()),
             ("insecure-registries", self.insecure_registries.is_some()),
             ("builder", self.builder.is_some()),

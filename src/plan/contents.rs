@@ -138,6 +138,7 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
         env: settings.build_env.clone().into_iter().collect(),
         linker: settings.linker,
         glibc: settings.glibc.clone().filter(|_| libc == Libc::Gnu),
+        build_std: settings.build_std.unwrap_or_default(),
     })
 }
 

@@ -95,6 +95,7 @@ fn a_target_that_is_not_installed() {
     let says = [
         "the standard library is missing for linux/ppc64le, powerpc64le-unknown-linux-musl",
         "rustup target add powerpc64le-unknown-linux-musl",
+        "hint: or have cargo compile it: build-std = true, with rust-src and a nightly toolchain",
     ];
     let run = Project::app().run(&["build", "--platform", "linux/ppc64le"]).path_only(&without_rustup);
     run.fails(4).finish().says(&says);

@@ -8,6 +8,7 @@ mod script;
 
 pub use block::Blocks;
 
+use super::stdlib::BUILD_IT;
 use block::Block;
 
 /// One reason for a failure.
@@ -71,7 +72,7 @@ fn machine(block: &Block) -> Option<Explanation> {
         let target = block.between("the `", "` target may not be installed").unwrap_or("…");
         return Some(because(
             format!("finds no standard library for {target}"),
-            [format!("install it: `rustup target add {target}`")],
+            [format!("install it: `rustup target add {target}`"), BUILD_IT.to_owned()],
         ));
     }
     None
