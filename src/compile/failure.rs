@@ -37,7 +37,8 @@ pub fn of(said: &Blocks, ended: &str, run: &Run, missing: &[(&BuildSettings, &Bi
         "cargo's own message is above; for this alone run it again with `-v{}`",
         platforms_flag(plan, missing)
     ));
-    match said.iter().any(|block| block.is_link()) && reasons.is_empty() {
+    let unexplained = |name: &Option<String>| reasons.iter().all(|reason| Some(&reason.name) != name.as_ref());
+    match said.iter().any(|block| block.is_link() && unexplained(&block.name)) {
         true => failure.hint("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`"),
         false => failure,
     }

@@ -64,7 +64,15 @@ pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
     if build.triple.contains("-musl") && dynamic && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
-    flags.extend(tools.remap.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
+    // The start files of a musl target come with its standard library; where that is compiled, they are the linker's.
+    let bare = tools.targets.get(&build.triple).is_some_and(|facts| !facts.self_contained);
+    if build.triple.contains("-musl") && build.build_std && bare {
+        flags.push("-Clink-self-contained=no".to_owned());
+    }
+    // As for the other folders of this machine: the source of a library that is compiled here is named in it.
+    let rust_src = tools.rust_src.iter().filter(|_| build.build_std).map(|folder| (folder, "/rust"));
+    let remap = tools.remap.iter().map(|(from, to)| (from, to.as_str())).chain(rust_src);
+    flags.extend(remap.map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     flags
 }
 
@@ -260,6 +268,12 @@ mod tests {
             ("linux/amd64", flags, tools(false, &[]), Some(r#"rustflags=["--cfg=a \"b\""]"#)),
             ("linux/amd64/v3", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-cpu=x86-64-v3"]"#)),
             ("linux/amd64", flags, tools(true, &[]), None),
+            (
+                "linux/amd64",
+                "build-std = true",
+                Tools { rust_src: Some("/t/src/rust".into()), ..tools(false, &[]) },
+                Some(r#"rustflags=["-Clink-self-contained=no","--remap-path-prefix=/t/src/rust=/rust"]"#),
+            ),
         ] {
             let found = config_args(&build(platform, config), &tools);
             let found = found.as_deref().and_then(|text| text.split_once("-musl.")).map(|(_, flags)| flags);

@@ -60,8 +60,8 @@ fn can_build(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
             .hint("or have this one do it, for which it was not tested: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
     }
     match tools.rust_src {
-        true => Ok(()),
-        false => Err(failure(build, "build-std wants the source of the standard library, which the toolchain lacks")
+        Some(_) => Ok(()),
+        None => Err(failure(build, "build-std wants the source of the standard library, which the toolchain lacks")
             .hint("install it: `rustup component add rust-src`")),
     }
 }
@@ -167,7 +167,7 @@ mod tests {
             let set = |on: bool| on.then(|| "RUSTC_BOOTSTRAP".to_owned());
             let tools = Tools {
                 nightly,
-                rust_src,
+                rust_src: rust_src.then(|| "/rust".to_owned()),
                 rust_version: "1.95.0".into(),
                 variables: set(variable).into_iter().collect(),
                 ..Tools::default()

@@ -36,8 +36,8 @@ pub struct Tools {
     pub remap: Vec<(String, String)>,
     /// The toolchain takes `-Z` flags by itself.
     pub nightly: bool,
-    /// The source of the standard library is in the toolchain.
-    pub rust_src: bool,
+    /// The folder in the toolchain that has the source of the standard library.
+    pub rust_src: Option<String>,
     /// cargo-auditable is installed.
     pub auditable: bool,
     /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
@@ -97,7 +97,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         rust_lld: false,
         rust_version: field("release:"),
         nightly: ["nightly", "dev"].iter().any(|channel| field("release:").contains(channel)),
-        rust_src: false,
+        rust_src: None,
         auditable: has_auditable(),
         workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
         zig: None,
@@ -129,7 +129,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
         // The sysroot has a folder for each target, and the host's has the tools.
         let rustlib = libdir.ancestors().nth(2).unwrap_or(&libdir);
-        tools.rust_src = rustlib.join("src/rust/library/std/Cargo.toml").is_file();
+        let rust_src = rustlib.join("src/rust");
+        tools.rust_src = rust_src.join("library/std/Cargo.toml").is_file().then(|| rust_src.to_string());
         tools.rust_lld = rustlib.join(&tools.host).join("bin/rust-lld").is_file();
         let target = config.target(triple)?;
         let facts = TargetFacts {
