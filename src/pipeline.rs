@@ -108,6 +108,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
     let toolchain = Toolchain::choose(&plan, tools)?;
+    toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
     for (_, cmd) in toolchain.commands(&plan)? {
         ui.would_run(&cmd);
     }

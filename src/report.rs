@@ -21,6 +21,8 @@ pub struct Report {
     version: u32,
     tool: &'static str,
     rust_version: String,
+    /// Binaries hold the list of their dependencies, by cargo-auditable.
+    auditable: bool,
     commit: Option<Commit>,
     images: Vec<ImageReport>,
     #[serde(skip)]
@@ -78,6 +80,7 @@ impl Report {
             version: VERSION,
             tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
             rust_version: source.rust_version().to_owned(),
+            auditable: source.auditable(),
             commit: plan.commit.clone(),
             images: images.collect(),
             only_loaded: false,
@@ -179,8 +182,7 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
             table.push_str(&format!("\n  {}  {}", build.triple, build.sysroot_packages.join(", ")));
         }
     }
-    let missing: Vec<&str> =
-        toolchain.tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.as_str()).collect();
+    let missing = toolchain.missing_std(plan);
     if !missing.is_empty() {
         table.push_str(&format!("\n\nTo install first, which `publish` does: rustup target add {}", missing.join(" ")));
     }
@@ -220,6 +222,7 @@ pub fn plan_json(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Result<
     let mut json = serde_json::json!({ "version": VERSION, "linkers": choices });
     if let (Some(json), serde_json::Value::Object(plan)) = (json.as_object_mut(), serde_json::to_value(plan)?) {
         json.extend(plan);
+        json.insert("auditable".to_owned(), toolchain.auditable.into());
         json.insert("engine".to_owned(), chosen.name().into());
         json.insert("engine_why".to_owned(), chosen.why.as_str().into());
         if let Engine::Buildx(builder) = &chosen.engine {

@@ -25,6 +25,8 @@ pub struct Manifest {
     pub version: u32,
     pub tool: String,
     pub rust_version: String,
+    /// The binaries list their dependencies, by cargo-auditable.
+    pub auditable: bool,
     /// The commit as the image's label has it; none outside of git.
     pub revision: Option<String>,
     /// The sha256 of Cargo.lock; none where there is no such file.
@@ -114,6 +116,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         version: VERSION,
         tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned(),
         rust_version: toolchain.tools.rust_version.clone(),
+        auditable: toolchain.auditable,
         revision: plan.commit.as_ref().map(|commit| commit.revision()),
         cargo_lock: cargo_lock(plan)?,
         builds: builds.into_values().collect(),
@@ -144,6 +147,7 @@ fn cargo_lock(plan: &Plan) -> Result<Option<String>> {
 #[derive(Debug)]
 pub struct Bundles {
     pub rust_version: String,
+    pub auditable: bool,
     /// By build.
     pub linkers: BTreeMap<BuildSettings, String>,
     artifacts: Artifacts,
@@ -251,6 +255,7 @@ fn check_origin(manifest: &Manifest, dir: &Utf8Path, plan: &Plan, cargo_lock: Op
 /// Ticks every binary of the plan off against the bundles.
 fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundles> {
     let rust_version = manifests.first().map(|(manifest, _)| manifest.rust_version.clone()).unwrap_or_default();
+    let auditable = manifests.iter().all(|(manifest, _)| manifest.auditable);
     let (mut linkers, mut found) = (BTreeMap::new(), Found::new());
     let wanted: Vec<(&BuildSettings, &Binary, serde_json::Value)> = plan
         .images
@@ -298,7 +303,7 @@ fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundle
         .map(|(platform, binary)| format!("'{}' for {}", binary.name, platform.platform))
         .collect();
     match missing.is_empty() {
-        true => Ok(Bundles { rust_version, linkers, artifacts: take(plan, &found)? }),
+        true => Ok(Bundles { rust_version, auditable, linkers, artifacts: take(plan, &found)? }),
         false => Err(Failure::new(Class::Config, format!("no bundle has {}", missing.join(", ")))
             .hint("compile what is missing: `cargo multiarch compile --platform PLATFORM --out DIR`")
             .hint("or publish less: `--platform`")

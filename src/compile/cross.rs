@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::files;
-use crate::plan::{BuildSettings, Plan};
+use crate::plan::Plan;
 use crate::process::{Cmd, find_program, quote};
 
 /// What there is of it on this machine.
@@ -46,12 +46,11 @@ impl Cross {
         self.rustup.is_none().then_some(("there is no rustup for it", "install it: https://rustup.rs"))
     }
 
-    /// Makes a command line of cargo's one of its own.
-    pub fn configure(&self, cmd: Cmd, plan: &Plan, build: &BuildSettings, rustflags: bool) -> Cmd {
-        // The container has its own variables; by their names alone no value shows in a process list.
-        let flags = rustflags.then_some("CARGO_ENCODED_RUSTFLAGS");
-        let names = build.env.keys().map(String::as_str).chain(flags);
-        let options = names.fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
+    /// Makes a command line of cargo's one of its own. The container has its own variables, but for those that are
+    /// `passed`: by their names, so that no value shows in a process list.
+    pub fn configure(&self, cmd: Cmd, plan: &Plan, passed: &[String]) -> Cmd {
+        let options =
+            passed.iter().fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
         let cmd = cmd
             // It mounts the workspace elsewhere, and knows it by the current folder.
             .dir(plan.root.as_str())

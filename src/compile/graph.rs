@@ -13,16 +13,45 @@ pub struct Summary {
     pub packages: usize,
     /// A package whose build script compiles C or C++.
     pub needs_c: Option<String>,
+    /// A build script runs bindgen.
+    pub bindgen: bool,
+    /// The package that compiles jemalloc.
+    pub jemalloc: Option<Jemalloc>,
+    /// A package that replaces libc's allocator.
+    pub allocator: Option<String>,
+}
+
+/// A package that compiles jemalloc.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jemalloc {
+    pub package: String,
+    /// Its build script reads variables for one target, beside those for all.
+    pub per_target: bool,
 }
 
 /// Crates that build scripts call a C compiler with.
 const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
+
+/// Crates that are there to be the global allocator.
+const ALLOCATORS: [&str; 9] = [
+    "mimalloc",
+    "tikv-jemallocator",
+    "jemallocator",
+    "jemallocator-global",
+    "snmalloc-rs",
+    "rpmalloc",
+    "tcmalloc",
+    "scudo",
+    "talc",
+];
 
 /// Walks the resolved graph from `roots`, as `triple` with its `cfg` values sees it.
 pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg]) -> Summary {
     let Some(resolve) = &metadata.resolve else { return Summary::default() };
     let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let names: HashMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
+    let versions: HashMap<&PackageId, &semver::Version> =
+        metadata.packages.iter().map(|p| (&p.id, &p.version)).collect();
     let is_root = |id: &&PackageId| names.get(id).is_some_and(|name| roots.contains(name));
     let mut queue: Vec<(&PackageId, bool)> =
         metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
@@ -47,6 +76,13 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
                     // The first by name, so that messages do not change from run to run.
                     summary.needs_c = Some(summary.needs_c.take().map_or(name.clone(), |other| other.min(name)));
                 }
+                summary.bindgen |= build && !for_host && dependency_name == "bindgen";
+                if !build && !for_host {
+                    let version = versions.get(&dependency.pkg).copied();
+                    summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
+                    let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
+                    summary.allocator = summary.allocator.or(allocator);
+                }
                 let next = (&dependency.pkg, for_host || build);
                 if seen.insert(next) {
                     queue.push(next);
@@ -56,6 +92,15 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
     }
     summary.packages = seen.len();
     summary
+}
+
+fn jemalloc(package: &str, version: Option<&semver::Version>) -> Option<Jemalloc> {
+    let per_target = match package {
+        "tikv-jemalloc-sys" => version.is_some_and(|version| (version.major, version.minor) >= (0, 6)),
+        "jemalloc-sys" => false,
+        _ => return None,
+    };
+    Some(Jemalloc { package: package.to_owned(), per_target })
 }
 
 #[cfg(test)]
@@ -135,9 +180,38 @@ mod tests {
             ),
         ] {
             let summary = summarize(&metadata(edges), &["app"], "x86_64-unknown-linux-musl", &cfg);
-            assert_eq!(summary, Summary { packages, needs_c: needs_c.map(str::to_owned) }, "{why}");
+            let expected = Summary { packages, needs_c: needs_c.map(str::to_owned), ..Summary::default() };
+            assert_eq!(summary, expected, "{why}");
         }
         let other = summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"], "x86_64-unknown-linux-musl", &cfg);
         assert_eq!(other, Summary::default(), "of the packages that are asked for");
+    }
+
+    #[test]
+    fn bindgen_jemalloc_and_allocators() {
+        const BUILD: Option<&str> = Some("build");
+        for (edges, bindgen, jemalloc, allocator) in [
+            (&[("app", "bindgen", BUILD, None)][..], true, None, None),
+            (&[("app", "gen", BUILD, None), ("gen", "bindgen", BUILD, None)], false, None, None),
+            (&[("app", "mimalloc", None, None)], false, None, Some("mimalloc")),
+            (
+                &[("app", "tikv-jemallocator", None, None), ("tikv-jemallocator", "tikv-jemalloc-sys", None, None)],
+                false,
+                Some(("tikv-jemalloc-sys", true)),
+                Some("tikv-jemallocator"),
+            ),
+            (&[("app", "jemalloc-sys", None, None)], false, Some(("jemalloc-sys", false)), None),
+            (&[("app", "gen", BUILD, None), ("gen", "jemalloc-sys", None, None)], false, None, None),
+        ] {
+            let summary = summarize(&metadata(edges), &["app"], "x86_64-unknown-linux-musl", &[]);
+            let found = summary.jemalloc.as_ref().map(|found| (found.package.as_str(), found.per_target));
+            assert_eq!(
+                (summary.bindgen, found, summary.allocator.as_deref()),
+                (bindgen, jemalloc, allocator),
+                "{edges:?}"
+            );
+        }
+        let version = |text: &str| jemalloc("tikv-jemalloc-sys", Some(&text.parse().unwrap())).unwrap().per_target;
+        assert_eq!((version("0.5.4+5.3.0-patched"), version("0.6.1+5.3.0-1")), (false, true));
     }
 }

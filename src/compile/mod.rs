@@ -3,60 +3,84 @@
 
 pub mod apt;
 pub mod artifact;
+mod auditable;
 pub mod bundle;
 pub mod cross;
+mod explain;
+mod failure;
 mod graph;
+mod native;
 pub mod runs;
 pub mod source;
+mod stdlib;
 mod sysroot;
 pub mod toolchain;
 pub mod tools;
 mod unpacked;
+mod wrappers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
 
 pub use artifact::{Artifact, Artifacts};
-use runs::{Run, ZigWrapper, ZigWrappers};
+use explain::Blocks;
+use runs::Run;
 pub use source::Source;
-use toolchain::{Choice, Linker};
+use toolchain::Choice;
 use tools::Tools;
 
-use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line, ended, find_program};
+use crate::process::{Cmd, Line, ended};
 use crate::ui::{Progress, Ui};
 
 /// How everything in a plan will be compiled.
 pub struct Toolchain {
     pub tools: Tools,
     pub choices: BTreeMap<BuildSettings, Choice>,
+    /// cargo runs by way of cargo-auditable.
+    pub auditable: bool,
+    /// What is done that nobody asked for in so many words.
+    pub notes: Vec<String>,
 }
 
 impl Toolchain {
     /// Finds out how everything will be compiled, and brings what is missing: standard libraries, sysroots.
     pub fn prepare(plan: &Plan, ui: &Ui) -> Result<Toolchain> {
         let mut tools = tools::probe(plan)?;
-        install_targets(plan, &mut tools, ui)?;
+        stdlib::install(plan, &mut tools, ui)?;
         let toolchain = Toolchain::choose(plan, tools)?;
+        toolchain.notes.iter().for_each(|note| ui.note(note));
         apt::fetch(plan, ui)?;
         Ok(toolchain)
     }
 
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        toolchain::check_std(&tools)?;
+        stdlib::check(plan, &tools)?;
+        let auditable = auditable::decide(plan.auditable, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
             if !choices.contains_key(build) {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }
         }
-        Ok(Toolchain { tools, choices })
+        let natives = choices.keys().filter_map(|build| native::note(build, &tools));
+        let notes = natives.chain(auditable.note).collect();
+        Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
+    }
+
+    /// The triples whose standard library `install_std` would install.
+    pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
+        stdlib::missing(plan, &self.tools)
+    }
+
+    /// What the user may want to change.
+    pub fn advice(&self) -> Option<String> {
+        native::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
     }
 
     /// What links a build, as people know it.
@@ -66,7 +90,7 @@ impl Toolchain {
 
     /// The cargo commands of a plan, as they would run.
     pub fn commands(&self, plan: &Plan) -> Result<Vec<(Run, Cmd)>> {
-        let zig = self.zig_wrappers()?;
+        let native = wrappers::native(&self.choices, &self.tools)?;
         let runs = runs::group(plan, &self.tools, &self.choices);
         if let Some(cross) = self.tools.cross.as_ref().filter(|_| runs.iter().any(|run| run.by_cross)) {
             cross.write_programs(plan)?;
@@ -74,86 +98,10 @@ impl Toolchain {
         Ok(runs
             .into_iter()
             .map(|run| {
-                let cmd = runs::command(&run, plan, &self.tools, &self.choices, &zig);
+                let cmd = runs::command(&run, plan, self, &native);
                 (run, cmd)
             })
             .collect())
-    }
-
-    /// Has cargo-zigbuild write its wrapper scripts, for the builds that zig links.
-    fn zig_wrappers(&self) -> Result<ZigWrappers> {
-        let mut wrappers = ZigWrappers::new();
-        let by_zig = self.choices.iter().filter(|(_, choice)| choice.linker == Linker::Zig);
-        for (build, _) in by_zig {
-            let config = cargo_config2::Config::load()?;
-            let target = match &build.glibc {
-                Some(glibc) => format!("{}.{glibc}", build.triple),
-                None => build.triple.clone(),
-            };
-            let args: Vec<String> = runs::config_args(build, &self.tools).into_iter().collect();
-            let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
-                .with_context(|| format!("zig cannot link for {target}"))?;
-            let path = |path: std::path::PathBuf| path.display().to_string();
-            wrappers.insert(
-                (build.triple.clone(), build.glibc.clone()),
-                ZigWrapper {
-                    cc: path(wrapper.cc),
-                    cxx: path(wrapper.cxx),
-                    ar: path(wrapper.ar),
-                    ranlib: path(wrapper.ranlib),
-                },
-            );
-        }
-        Ok(wrappers)
-    }
-}
-
-/// Installs the standard library of every target that lacks it, by rustup.
-pub fn install_targets(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
-    toolchain::check_std(tools)?;
-    let missing: Vec<String> =
-        tools.targets.iter().filter(|(_, facts)| !facts.std).map(|(triple, _)| triple.clone()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let wanted = missing.join(" ");
-    let platforms = |triple: &str| Platform::for_triple(triple).next().map(|p| format!("{p}, ")).unwrap_or_default();
-    let named = missing.iter().map(|triple| format!("{}{triple}", platforms(triple))).collect::<Vec<_>>().join("; ");
-    let failure = || Failure::new(Class::Toolchain, format!("the standard library is missing for {named}"));
-    let Some(rustup) = find_program("rustup") else {
-        return Err(failure()
-            .hint(format!("with rustup: `rustup target add {wanted}`"))
-            .hint(
-                "without it, install your distribution's package of the target's standard library for this very rustc",
-            )
-            .into());
-    };
-    if plan.offline {
-        return Err(failure().hint(format!("run `rustup target add {wanted}` while online")).into());
-    }
-    ui.status("Installing", format!("the standard library for {named}"));
-    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing).env("RUST_BACKTRACE", "0");
-    ui.command(&cmd);
-    let output = cmd.output()?;
-    if !output.status.success() {
-        let words = output.stderr.trim();
-        let said = words.lines().find(|line| line.starts_with("error")).or(words.lines().last()).unwrap_or_default();
-        let failure = failure().hint(format!("`rustup target add {wanted}` says: {said}"));
-        // Some musl targets are newer than the toolchain.
-        let lacks = missing.iter().filter(|triple| said.contains("does not") && said.contains(*triple));
-        let musl = lacks.filter(|triple| triple.contains("-musl"));
-        let platforms = musl.filter_map(|triple| Platform::for_triple(triple).next());
-        return Err(platforms.fold(failure, toolchain::gnu_instead).into());
-    }
-    *tools = tools::probe(plan)?;
-    match tools.targets.values().all(|facts| facts.std) {
-        true => Ok(()),
-        false => Err(failure()
-            .hint(format!(
-                "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
-                tools.rustc.display()
-            ))
-            .into()),
     }
 }
 
@@ -163,13 +111,16 @@ pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
 /// Compiles everything in the plan.
 pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
-    for (index, (run, cmd)) in toolchain.commands(plan)?.into_iter().enumerate() {
+    let commands = toolchain.commands(plan)?;
+    let runs: Vec<Run> = commands.iter().map(|(run, _)| run.clone()).collect();
+    for (index, (run, cmd)) in commands.into_iter().enumerate() {
         let folder = plan.work_dir().join("+artifacts").join(index.to_string());
         announce(&run, ui);
         let cmd =
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
-        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, ui, &mut |build, binary, path| {
+        let child = |line: &str| ui.child(&format!("{}{line}", prefix(&runs, &run)));
+        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
             ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(build)));
@@ -181,32 +132,58 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
 }
 
 fn announce(run: &Run, ui: &Ui) {
-    let binaries = run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ");
+    ui.status("Compiling", format!("{} for {}", binaries(run), platforms(run)));
+}
+
+fn binaries(run: &Run) -> String {
+    run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn platforms(run: &Run) -> String {
     let mut platforms: Vec<String> = run.builds.iter().map(short).collect();
     platforms.sort_unstable();
-    ui.status("Compiling", format!("{binaries} for {}", platforms.join(", ")));
+    platforms.join(", ")
+}
+
+/// What the lines of a run begin with, where there are several: its platforms, or where those are not its alone, its
+/// binaries as well.
+fn prefix(runs: &[Run], run: &Run) -> String {
+    let alike = runs.iter().filter(|other| platforms(other) == platforms(run)).count();
+    match (runs.len(), alike) {
+        (..=1, _) => String::new(),
+        (_, 1) => format!("[{}] ", platforms(run)),
+        _ => format!("[{} {}] ", binaries(run), platforms(run)),
+    }
 }
 
 /// Takes a binary out of cargo's hands.
 type Keep<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Utf8Path) -> Result<Artifact>;
 
+/// The terminal, and how a child's line gets there.
+type Screen<'a> = (&'a Ui, &'a dyn Fn(&str));
+
 /// Runs cargo and returns every binary that was asked for, or fails naming those that are missing.
-fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'_>) -> Result<Artifacts> {
+fn cargo(
+    run: &Run,
+    cmd: &Cmd,
+    plan: &Plan,
+    tools: &Tools,
+    (ui, child): Screen<'_>,
+    keep: Keep<'_>,
+) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
     let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.target_dir.clone() };
     let mut found = Artifacts::new();
     let mut unkept = None;
-    let mut failed_crates = BTreeSet::new();
-    let mut linking = false;
+    let mut said = Blocks::default();
     let units =
         by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
-            failed_crates.extend(failed_crate(&line));
-            linking |= line.contains("linking with `") || line.contains("linker `");
-            ui.child(&line);
+            said.push(&line);
+            child(&line);
         }
         Line::Stdout(line) => match serde_json::from_str(&line) {
             Ok(Message::CompilerArtifact(artifact)) => {
@@ -226,7 +203,7 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
             }
             Ok(_) => {}
             // Not cargo's: a build script or a wrapper wrote to the stream.
-            Err(_) => ui.child(&line),
+            Err(_) => child(&line),
         },
     })?;
     drop(progress);
@@ -239,43 +216,7 @@ fn cargo(run: &Run, cmd: &Cmd, plan: &Plan, tools: &Tools, ui: &Ui, keep: Keep<'
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
-    let what: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
-    let crates = failed_crates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let because =
-        if crates.is_empty() { format!("cargo ended with {}", ended(status)) } else { format!("in {crates}") };
-    let join = |set: &BTreeSet<&str>| set.iter().copied().collect::<Vec<_>>().join(", ");
-    let message = match missing.is_empty() {
-        true => format!("cargo ended with {}", ended(status)),
-        false => format!(
-            "{} did not compile for {}: {because}",
-            join(&what),
-            targets.into_iter().collect::<Vec<_>>().join("; ")
-        ),
-    };
-    let failure = Failure::new(Class::Compile, message).hint(format!(
-        "cargo's own message is above; for this alone run it again with `-v{}`",
-        platforms_flag(plan, &missing)
-    ));
-    Err(match linking {
-        true => failure.hint("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`").into(),
-        false => failure.into(),
-    })
-}
-
-fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {
-    let platforms: BTreeSet<&str> = plan
-        .images
-        .iter()
-        .flat_map(|image| &image.platforms)
-        .filter(|platform| missing.iter().any(|(build, _)| **build == platform.build))
-        .map(|platform| platform.platform.name())
-        .collect();
-    platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
-}
-
-fn named(build: &BuildSettings) -> String {
-    format!("{} ({})", short(build), build.triple)
+    Err(failure::of(&said, &ended(status), run, &missing, plan).into())
 }
 
 /// The platform's name, with its variant where only the flags tell it apart.
@@ -297,15 +238,6 @@ fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
     Platform::for_triple(first).next().map(|_| first)
 }
 
-/// The crate in cargo's own summary of a failure.
-fn failed_crate(line: &str) -> Option<String> {
-    let line = anstream::adapter::strip_str(line).to_string();
-    let rest = line
-        .strip_prefix("error: could not compile `")
-        .or_else(|| line.strip_prefix("error: failed to run custom build command for `"))?;
-    Some(rest.split(['`', ' ']).next()?.to_owned())
-}
-
 /// Takes a binary out of cargo's folder, executable.
 fn keep(from: &Utf8Path, folder: &Utf8Path, binary: &Binary) -> Result<Artifact> {
     fs_err::create_dir_all(folder)?;
@@ -323,22 +255,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lines_of_several_runs_are_told_apart() {
+        let run = |binary: &str, triple: &str| Run {
+            binaries: [Binary { name: binary.to_owned(), package: binary.to_owned() }].into(),
+            builds: vec![BuildSettings { triple: triple.to_owned(), ..BuildSettings::default() }],
+            by_cross: false,
+        };
+        let (arm64, amd64) = ("aarch64-unknown-linux-musl", "x86_64-unknown-linux-musl");
+        for (runs, expected) in [
+            (vec![run("a", arm64)], ""),
+            (vec![run("a", arm64), run("a", amd64)], "[linux/arm64] "),
+            (vec![run("a", arm64), run("b", arm64)], "[a linux/arm64] "),
+        ] {
+            assert_eq!(prefix(&runs, &runs[0]), expected);
+        }
+    }
+
+    #[test]
     fn triples_come_from_the_path_below_the_target_directory() {
         let of = |file: &'static str| triple_of(file.into(), "/w/target".into());
         assert_eq!(of("/w/target/aarch64-unknown-linux-musl/release/app"), Some("aarch64-unknown-linux-musl"));
         assert_eq!(of("/w/target/release/build/x/build-script-build"), None);
         assert_eq!(of("/elsewhere/aarch64-unknown-linux-musl/release/app"), None);
-    }
-
-    #[test]
-    fn the_crate_that_failed() {
-        for (line, name) in [
-            ("error: could not compile `app` (bin \"app\") due to 1 previous error", Some("app")),
-            ("\u{1b}[1m\u{1b}[91merror\u{1b}[0m: could not compile `app` (lib)", Some("app")),
-            ("error: failed to run custom build command for `ring v0.17.8`", Some("ring")),
-            ("error[E0433]: failed to resolve", None),
-        ] {
-            assert_eq!(failed_crate(line).as_deref(), name, "{line}");
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Toolchain;
+use super::native::{self, Native};
 use super::sysroot;
 use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
@@ -16,18 +18,6 @@ pub struct Run {
     pub builds: Vec<BuildSettings>,
     /// The program `cross` runs it.
     pub by_cross: bool,
-}
-
-/// The compilers that zig's wrappers stand for, by triple and glibc floor.
-pub type ZigWrappers = BTreeMap<(String, Option<String>), ZigWrapper>;
-
-/// Paths of `zig cc` and its companions for a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZigWrapper {
-    pub cc: String,
-    pub cxx: String,
-    pub ar: String,
-    pub ranlib: String,
 }
 
 /// Groups what is to be compiled into as few cargo processes as possible: one, unless images differ in features,
@@ -48,6 +38,7 @@ pub fn group(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choic
                 && run.builds.iter().all(|other| {
                     let flags = |build: &BuildSettings| target_flags(build, tools);
                     alike(other, build)
+                        && native::share_variables(other, build, tools)
                         && other.triple != build.triple
                         && (tools.env_rustflags.is_none() || flags(other) == flags(build))
                 })
@@ -82,7 +73,15 @@ pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
     flags.extend(sysroot::flags(build, tools));
-    flags.extend(tools.remap.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
+    // The start files of a musl target come with its standard library; where that is compiled, they are the linker's.
+    let bare = tools.targets.get(&build.triple).is_some_and(|facts| !facts.self_contained);
+    if build.triple.contains("-musl") && build.build_std && bare {
+        flags.push("-Clink-self-contained=no".to_owned());
+    }
+    // As for the other folders of this machine: the source of a library that is compiled here is named in it.
+    let rust_src = tools.rust_src.iter().filter(|_| build.build_std).map(|folder| (folder, "/rust"));
+    let remap = tools.remap.iter().map(|(from, to)| (from, to.as_str())).chain(rust_src);
+    flags.extend(remap.map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     flags
 }
 
@@ -99,16 +98,15 @@ pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
 }
 
 /// The command line of a run.
-pub fn command(
-    run: &Run,
-    plan: &Plan,
-    tools: &Tools,
-    choices: &BTreeMap<BuildSettings, Choice>,
-    zig: &ZigWrappers,
-) -> Cmd {
+pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -> Cmd {
+    let Toolchain { tools, choices, .. } = toolchain;
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
     let cross = tools.cross.as_ref().filter(|_| run.by_cross);
-    let mut cmd = Cmd::new(cross.map_or(&tools.cargo, |cross| &cross.program)).arg("build");
+    let mut cmd = Cmd::new(cross.map_or(&tools.cargo, |cross| &cross.program));
+    if cross.is_none() {
+        cmd = cmd.args(toolchain.auditable.then_some("auditable"));
+    }
+    cmd = cmd.arg("build");
     if cross.is_none() {
         cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str()]);
     }
@@ -126,6 +124,8 @@ pub fn command(
         (first.no_default_features, "--no-default-features"),
         (plan.locked, "--locked"),
         (plan.offline, "--offline"),
+        // Both kinds of panic: the profile decides which is linked.
+        (first.build_std, "-Zbuild-std=std,panic_abort"),
         // The other platforms' binaries are still built, so that the report says who failed and who did not.
         (true, "--keep-going"),
         (true, "--message-format=json-render-diagnostics"),
@@ -135,7 +135,7 @@ pub fn command(
         if let Some(config) = config_args(build, tools) {
             cmd = cmd.args(["--config", &config]);
         }
-        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, zig);
+        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, native);
         cmd = sysroot::variables(build, tools).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
     }
     let flags = target_flags(first, tools);
@@ -143,33 +143,30 @@ pub fn command(
         cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", [&user[..], &flags].concat().join("\x1f"));
     }
     if let Some(cross) = cross {
-        cmd = cross.configure(cmd, plan, first, tools.env_rustflags.is_some());
+        let flags = tools.env_rustflags.as_ref().map(|_| "CARGO_ENCODED_RUSTFLAGS".to_owned());
+        let passed = first.env.keys().cloned().chain(flags).chain(native::lg_page(first, tools));
+        cmd = cross.configure(cmd, plan, &passed.collect::<Vec<_>>());
     }
     first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
-fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, zig: &ZigWrappers) -> Cmd {
-    let target = build.triple.replace('-', "_");
-    let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase());
-    match linker {
-        None | Some(Linker::Configured(_) | Linker::Host | Linker::Cross) => cmd,
-        Some(Linker::RustLld) => cmd.env(variable, "rust-lld"),
-        Some(Linker::Gcc(gcc)) => cmd.env(variable, gcc),
-        Some(Linker::Zig) => {
-            if let Some(wrapper) = zig.get(&(build.triple.clone(), build.glibc.clone())) {
-                cmd = cmd.env(variable, &wrapper.cc);
-                for (name, path) in
-                    [("CC", &wrapper.cc), ("CXX", &wrapper.cxx), ("AR", &wrapper.ar), ("RANLIB", &wrapper.ranlib)]
-                {
-                    // What the user has set stays.
-                    if tools.targets.get(&build.triple).is_none_or(|facts| !facts.env_tools.contains(name)) {
-                        cmd = cmd.env(format!("{name}_{target}"), path);
-                    }
-                }
-            }
-            cmd
-        }
+fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, native: &Native) -> Cmd {
+    let Some(linker) = linker else { return cmd };
+    let program = match linker {
+        Linker::Configured(_) | Linker::Host | Linker::Cross => None,
+        Linker::RustLld => Some("rust-lld"),
+        Linker::Gcc(gcc) => Some(gcc.as_str()),
+        Linker::Zig => native
+            .get(&(build.triple.clone(), build.glibc.clone()))
+            .and_then(|variables| variables.get("CC"))
+            .map(String::as_str),
+    };
+    if let Some(program) = program {
+        let target = build.triple.replace('-', "_").to_uppercase();
+        cmd = cmd.env(format!("CARGO_TARGET_{target}_LINKER"), program);
     }
+    let variables = native::variables(build, linker, tools, native);
+    variables.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
 #[cfg(test)]
@@ -222,6 +219,10 @@ mod tests {
         }
     }
 
+    fn toolchain(tools: &Tools, choices: BTreeMap<BuildSettings, Choice>) -> Toolchain {
+        Toolchain { tools: tools.clone(), choices, auditable: false, notes: vec![] }
+    }
+
     #[test]
     fn as_few_cargo_processes_as_possible() {
         const RISCV: &str = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n";
@@ -241,6 +242,13 @@ mod tests {
                 &["a b: aarch64", "a b: x86_64"],
             ),
             ("one target's flags", "[platform.'linux/arm64']\nrustflags = ['-Cx']", false, &["a b: aarch64 x86_64"]),
+            (
+                "a standard library of one's own",
+                "[platform.'linux/arm64']\nbuild-std = true",
+                false,
+                &["a b: aarch64", "a b: x86_64"],
+            ),
+            ("linkers", "[platform.'linux/arm64']\nlinker = 'zig'", false, &["a b: aarch64 x86_64"]),
             ("a triple twice", "platforms = ['linux/amd64', 'linux/amd64/v3']", false, &["a b: x86_64", "a b: x86_64"]),
             ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
             ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
@@ -276,11 +284,11 @@ mod tests {
             runs.iter().map(|run| (run.by_cross, run.builds.len())).collect::<Vec<_>>(),
             [(true, 1), (true, 1), (false, 1)]
         );
-        let line = command(&runs[0], &plan, &tools, &choices, &ZigWrappers::new()).to_string();
+        let line = command(&runs[0], &plan, &toolchain(&tools, choices.clone()), &Native::new()).to_string();
         assert!(line.starts_with("cd /w && PATH=/w/target/multiarch/+cross/bin:/bin "), "{line}");
         assert!(line.contains(" CROSS_CONTAINER_OPTS='--init --env X' X=secret cross build --package a"), "{line}");
         assert!(line.contains(" --target-dir /w/target/multiarch/+cross/target"), "{line}");
-        let own = command(&runs[2], &plan, &tools, &choices, &ZigWrappers::new()).to_string();
+        let own = command(&runs[2], &plan, &toolchain(&tools, choices), &Native::new()).to_string();
         assert!(own.contains(" cargo build") && !own.contains("CROSS"), "{own}");
     }
 
@@ -308,6 +316,12 @@ mod tests {
             ("linux/amd64", flags, tools(false, &[]), Some(r#"rustflags=["--cfg=a \"b\""]"#)),
             ("linux/amd64/v3", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-cpu=x86-64-v3"]"#)),
             ("linux/amd64", flags, tools(true, &[]), None),
+            (
+                "linux/amd64",
+                "build-std = true",
+                Tools { rust_src: Some("/t/src/rust".into()), ..tools(false, &[]) },
+                Some(r#"rustflags=["-Clink-self-contained=no","--remap-path-prefix=/t/src/rust=/rust"]"#),
+            ),
         ] {
             let found = config_args(&build(platform, config), &tools);
             let found = found.as_deref().and_then(|text| text.split_once("-musl.")).map(|(_, flags)| flags);
@@ -321,7 +335,7 @@ mod tests {
         let line = |platform: &str| {
             let plan = plan(&format!("platforms = ['{platform}']"));
             let run = group(&plan, &tools, &BTreeMap::new()).remove(0);
-            command(&run, &plan, &tools, &BTreeMap::new(), &ZigWrappers::new()).to_string()
+            command(&run, &plan, &toolchain(&tools, BTreeMap::new()), &Native::new()).to_string()
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
@@ -342,12 +356,18 @@ mod tests {
                 .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
                 .collect()
         };
-        let line = |linker| command(&run, &plan, &tools, &choose(linker), &ZigWrappers::new()).to_string();
+        let line = |linker| command(&run, &plan, &toolchain(&tools, choose(linker)), &Native::new()).to_string();
         let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
             --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
             --no-default-features --keep-going --message-format=json-render-diagnostics \
             --config 'target.riscv64gc-unknown-linux-musl.rustflags=[\"-Ctarget-feature=+crt-static\"]'";
         assert_eq!(line(Linker::Host), rest);
+        let auditable = Toolchain { auditable: true, ..toolchain(&tools, BTreeMap::new()) };
+        let mut own_std = run.clone();
+        own_std.builds.iter_mut().for_each(|build| build.build_std = true);
+        let line_of = |run: &Run, toolchain: &Toolchain| command(run, &plan, toolchain, &Native::new()).to_string();
+        assert!(line_of(&run, &auditable).starts_with("X=1 cargo auditable build --manifest-path "));
+        assert!(line_of(&own_std, &auditable).contains(" -Zbuild-std=std,panic_abort "));
         assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");
         assert_eq!(
             line(Linker::RustLld),

@@ -40,6 +40,14 @@ impl Source {
         }
     }
 
+    /// Do the binaries list their dependencies?
+    pub fn auditable(&self) -> bool {
+        match self {
+            Source::Cargo(toolchain) => toolchain.auditable,
+            Source::Bundles(bundles) => bundles.auditable,
+        }
+    }
+
     /// What linked a build, as people know it.
     pub fn linker(&self, build: &BuildSettings) -> String {
         match self {

@@ -58,7 +58,7 @@ pub fn variables(build: &BuildSettings, tools: &Tools) -> Vec<(String, String)> 
     let Some(Sysroot { dir, folder, packages, .. }) = of(build, tools) else { return Vec::new() };
     let under = build.triple.replace('-', "_");
     let upper = under.to_uppercase();
-    let is_set = |name: &str| tools.set_variables.contains(name) || build.env.contains_key(name);
+    let is_set = |name: &str| tools.variables.contains(name) || build.env.contains_key(name);
     // The crates `pkg-config` and `cc` look for these, the most specific first.
     let for_target = |name: &str| {
         let before = ["TARGET", "HOST"].map(|kind| format!("{kind}_{name}"));
@@ -278,7 +278,7 @@ mod tests {
             packages: build.sysroot_packages.iter().cloned().collect(),
         };
         let sysroots = BTreeMap::from([(TRIPLE.to_owned(), sysroot)]);
-        Tools { sysroots, set_variables: names(set), ..Tools::default() }
+        Tools { sysroots, variables: names(set), ..Tools::default() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::cross::Cross;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
-use crate::platform::{Libc, Platform};
+use crate::platform::Platform;
 
 /// What links a target's binaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,26 +45,6 @@ impl std::fmt::Display for Linker {
             Linker::Cross => f.write_str("cross"),
         }
     }
-}
-
-/// Fails for a target that has no standard library here, and for which Rust comes with none.
-pub fn check_std(tools: &Tools) -> Result<(), Failure> {
-    let without = tools.targets.iter().find_map(|(triple, facts)| {
-        let platform = Platform::for_triple(triple).next().filter(|_| triple.contains("-musl") && !facts.std)?;
-        (!platform.has_std(Libc::Musl)).then_some((platform, triple))
-    });
-    match without {
-        None => Ok(()),
-        Some((platform, triple)) => Err(gnu_instead(
-            Failure::new(Class::Toolchain, format!("{platform}, {triple}: Rust has no standard library for it")),
-            platform,
-        )),
-    }
-}
-
-/// Hints at the other libc, for a platform alone.
-pub fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
-    failure.hint(format!("link glibc there: [platform.\"{platform}\"] libc = \"gnu\", base = \"debian:trixie-slim\""))
 }
 
 /// Chooses the linker of a build, first that serves.
@@ -129,11 +109,17 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     }
     Err(match c {
         _ if static_glibc => missing(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
-        Some(package) => {
-            missing(triple, &format!("{package} compiles C, and there is no C compiler for this target"), None, facts)
-        }
+        Some(package) => missing(triple, &no_c_compiler(package, musl, facts), None, facts),
         None => missing(triple, "there is no linker for this target", None, facts),
     })
+}
+
+/// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
+fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
+    match facts.other_gcc.as_deref().filter(|_| musl) {
+        Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
+        None => format!("{package} compiles C, and there is no C compiler for this target"),
+    }
 }
 
 fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
@@ -178,7 +164,6 @@ fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) ->
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::compile::graph::Summary;
@@ -187,18 +172,7 @@ mod tests {
     const GNU: &str = "aarch64-unknown-linux-gnu";
 
     fn build(triple: &str) -> BuildSettings {
-        BuildSettings {
-            triple: triple.to_owned(),
-            profile: "release".into(),
-            features: vec![],
-            all_features: false,
-            no_default_features: false,
-            rustflags: vec![],
-            env: BTreeMap::default(),
-            sysroot_packages: vec![],
-            linker: None,
-            glibc: None,
-        }
+        BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
     fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
@@ -211,7 +185,9 @@ mod tests {
 
     #[test]
     fn the_first_that_serves() {
-        let c = |facts: &mut TargetFacts| facts.graph = Summary { packages: 1, needs_c: Some("ring".into()) };
+        let c = |facts: &mut TargetFacts| {
+            facts.graph = Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() }
+        };
         let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
         let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
         type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
@@ -309,25 +285,6 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_rust_does_not_come_with() {
-        let tools = |triple: &str, std| Tools {
-            targets: BTreeMap::from([(triple.to_owned(), TargetFacts { std, ..TargetFacts::default() })]),
-            ..Tools::default()
-        };
-        for (triple, std) in [(MUSL, false), ("s390x-unknown-linux-gnu", false), ("s390x-unknown-linux-musl", true)] {
-            assert!(check_std(&tools(triple, std)).is_ok(), "{triple}");
-        }
-        let failure = check_std(&tools("s390x-unknown-linux-musl", false)).unwrap_err();
-        let what = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
-        assert_eq!(failure.to_string(), what);
-        assert!(
-            failure.hints()[0].contains("[platform.\"linux/s390x\"] libc = \"gnu\", base = "),
-            "{:?}",
-            failure.hints()
-        );
-    }
-
-    #[test]
     fn what_is_missing_is_named() {
         let none = tools(|_, facts| facts.self_contained = false);
         let failure = choose(&build(GNU), &none).unwrap_err();
@@ -340,6 +297,17 @@ mod tests {
         let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
         let failure = choose(&build(MUSL), &c).unwrap_err();
         assert!(failure.to_string().contains("ring compiles C"), "{failure}");
+        let only_gnu = tools(|_, facts| {
+            facts.graph.needs_c = Some("ring".into());
+            facts.other_gcc = Some("aarch64-linux-gnu-gcc".into());
+        });
+        let failure = choose(&build(MUSL), &only_gnu).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C, and aarch64-linux-gnu-gcc compiles it for glibc, \
+             which musl cannot link"
+        );
+        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));

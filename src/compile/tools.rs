@@ -13,6 +13,7 @@ use cargo_metadata::{CargoOpt, MetadataCommand};
 use super::apt;
 use super::cross::{self, Cross};
 use super::graph::{self, Summary};
+use super::native;
 use super::sysroot::{self, Sysroot};
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
@@ -37,13 +38,21 @@ pub struct Tools {
     /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
     /// no image tells whose machine it came from.
     pub remap: Vec<(String, String)>,
+    /// The toolchain takes `-Z` flags by itself.
+    pub nightly: bool,
+    /// The folder in the toolchain that has the source of the standard library.
+    pub rust_src: Option<String>,
+    /// cargo-auditable is installed.
+    pub auditable: bool,
+    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
+    pub workspace_wrapper: Option<String>,
+    /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
+    pub variables: BTreeSet<String>,
     pub targets: BTreeMap<String, TargetFacts>,
     /// Folders with Debian's headers and libraries, by target triple.
     pub sysroots: BTreeMap<String, Sysroot>,
     /// A program that is missing and that sysroots need.
     pub missing_apt: Option<&'static str>,
-    /// The names of the variables that cargo's children see, from the environment and cargo's `[env]`.
-    pub set_variables: BTreeSet<String>,
 }
 
 impl Tools {
@@ -55,10 +64,13 @@ impl Tools {
     }
 }
 
-fn remap(plan: &Plan) -> Vec<(String, String)> {
+fn cargo_home() -> Option<PathBuf> {
     let home = || Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".cargo"));
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
-    let cargo_home = cargo_home.map(|home| (home.display().to_string(), "/cargo".to_owned()));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
+}
+
+fn remap(plan: &Plan) -> Vec<(String, String)> {
+    let cargo_home = cargo_home().map(|home| (home.display().to_string(), "/cargo".to_owned()));
     [(plan.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
 }
 
@@ -78,7 +90,9 @@ pub struct TargetFacts {
     pub build_rustflags: Vec<String>,
     /// `<gnu-triple>-gcc`, when it is on PATH.
     pub gcc: Option<String>,
-    /// Those of CC, CXX, AR and RANLIB that the user has set for this target.
+    /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
+    pub other_gcc: Option<String>,
+    /// Those of `native::NAMES` that the user has set for this target.
     pub env_tools: BTreeSet<&'static str>,
     pub graph: Summary,
 }
@@ -99,19 +113,23 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
         rust_lld: false,
         rust_version: field("release:"),
+        nightly: ["nightly", "dev"].iter().any(|channel| field("release:").contains(channel)),
+        rust_src: None,
+        auditable: has_auditable(),
+        workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
         zig: None,
         cross: cross::find(),
         env_rustflags: env_rustflags(),
         remap: remap(plan),
+        variables: std::env::vars_os()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .chain(config.env.keys().cloned())
+            .collect(),
         rustc,
         host,
         targets: BTreeMap::new(),
         sysroots: sysroot::wanted(plan),
         missing_apt: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
-        set_variables: std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .chain(config.env.keys().cloned())
-            .collect(),
     };
     let metadata = dependency_graph(plan)?;
     let triples: BTreeMap<&str, Vec<&str>> =
@@ -131,6 +149,8 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
         // The sysroot has a folder for each target, and the host's has the tools.
         let rustlib = libdir.ancestors().nth(2).unwrap_or(&libdir);
+        let rust_src = rustlib.join("src/rust");
+        tools.rust_src = rust_src.join("library/std/Cargo.toml").is_file().then(|| rust_src.to_string());
         tools.rust_lld = rustlib.join(&tools.host).join("bin/rust-lld").is_file();
         let target = config.target(triple)?;
         let facts = TargetFacts {
@@ -146,10 +166,9 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
                 _ => Vec::new(),
             },
             configured_linker: target.linker.map(|linker| linker.display().to_string()),
-            gcc: Platform::gcc_prefix(triple)
-                .map(|prefix| format!("{prefix}-gcc"))
-                .filter(|gcc| find_program(gcc).is_some()),
-            env_tools: env_tools(triple),
+            gcc: gcc(triple),
+            other_gcc: gcc(&triple.replace("-musl", "-gnu")).filter(|_| gcc(triple).is_none()),
+            env_tools: env_tools(triple, &tools.variables),
             graph: metadata
                 .as_ref()
                 .map(|metadata| graph::summarize(metadata, &roots, triple, &cfg))
@@ -164,20 +183,35 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     Ok(tools)
 }
 
+/// Where cargo looks for its subcommands.
+fn has_auditable() -> bool {
+    const NAME: &str = "cargo-auditable";
+    let home = || cargo_home().is_some_and(|home| home.join("bin").join(NAME).is_file());
+    find_program(NAME).is_some() || home()
+}
+
 fn env_rustflags() -> Option<Vec<String>> {
     let split = |text: String, by: char| text.split(by).filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
     let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").map(|text| split(text, '\x1f'));
     encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
 }
 
-/// As the crate `cc` looks for them.
-fn env_tools(triple: &str) -> BTreeSet<&'static str> {
+/// The cross gcc of a triple, when it is on PATH.
+fn gcc(triple: &str) -> Option<String> {
+    let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
+    find_program(&name).map(|_| name)
+}
+
+/// As the crates `cc`, `cmake` and `bindgen` look for them.
+fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |tool: &&str| {
         let names =
             [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")];
-        names.iter().any(|name| std::env::var_os(name).is_some())
+        // A compiler for all targets is the host's; a toolchain file or bindgen's arguments are somebody's decision.
+        let for_all = tool.contains('_') && variables.contains(*tool);
+        for_all || names.iter().any(|name| variables.contains(name))
     };
-    ["CC", "CXX", "AR", "RANLIB"].into_iter().filter(is_set).collect()
+    native::NAMES.into_iter().filter(is_set).collect()
 }
 
 fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {

@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 use super::explain::explain;
 use crate::error::{Class, Failure};
 use crate::platform::{Libc, Platform};
@@ -48,6 +49,8 @@ pub struct Config {
     pub sysroot_packages: Option<Vec<String>>,
     pub linker: Option<LinkerChoice>,
     pub glibc: Option<String>,
+    pub build_std: Option<bool>,
+    pub auditable: Option<Auditable>,
     pub locked: Option<bool>,
 
     pub engine: Option<EngineChoice>,
@@ -126,38 +129,6 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
-/// Which linker to use, where the automatic choice is not wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum LinkerChoice {
-    Host,
-    RustLld,
-    Zig,
-    Gcc,
-    /// The program `cross`.
-    Cross,
-}
-
-/// What makes the images, where the automatic choice is not wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum EngineChoice {
-    /// buildx where it can do the job, else embedded.
-    #[default]
-    Auto,
-    Buildx,
-    Embedded,
-}
-
-/// How layers are compressed (image-spec, layer.md, "+gzip" and "+zstd Media Types").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Compression {
-    #[default]
-    Gzip,
-    Zstd,
-}
-
 /// Where a configuration stands, which decides the keys that make sense there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -181,7 +152,7 @@ impl Config {
         }
         fields! {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
-                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc locked
+                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args;
             merge: env labels annotations build_env build_args;
             nest: images platform
@@ -207,7 +178,8 @@ impl Config {
             ("secrets", self.secrets.is_some()),
             ("buildx-args", self.buildx_args.is_some()),
         ];
-        let workspace_only: [(&str, bool); 4] = [
+        let workspace_only: [(&str, bool); 5] = [
+            ("auditable", self.auditable.is_some()),
             ("engine", self.engine.is_some()),
             ("insecure-registries", self.insecure_registries.is_some()),
             ("builder", self.builder.is_some()),

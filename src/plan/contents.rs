@@ -145,6 +145,7 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
         sysroot_packages,
         linker: settings.linker,
         glibc: settings.glibc.clone().filter(|_| libc == Libc::Gnu),
+        build_std: settings.build_std.unwrap_or_default(),
     })
 }
 

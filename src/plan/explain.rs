@@ -159,6 +159,8 @@ mod tests {
                 "did you mean 'buildx'?",
             ),
             ("locked = 'true'", "1: locked is the string \"true\", wanted true or false", "locked = true"),
+            ("auditable = 5", "1: auditable: wanted true, false or \"auto\"", ""),
+            ("auditable = 'yes'", "1: auditable: wanted true, false or \"auto\"", ""),
             ("locked = 1.5", "1: locked is the number 1.5, wanted true or false", "locked = true"),
             (
                 "compression-level = 'high'",

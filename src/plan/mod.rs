@@ -1,6 +1,7 @@
 //! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
 //! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
 
+mod choices;
 pub mod config;
 mod contents;
 mod explain;
@@ -20,7 +21,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use config::{Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
+pub use config::{Auditable, Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
 pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
@@ -48,6 +49,7 @@ pub struct Plan {
     pub offline: bool,
     /// cargo's `--jobs`.
     pub jobs: Option<u32>,
+    pub auditable: Auditable,
     pub engine: EngineChoice,
     pub builder: Option<String>,
     /// Hosts that are spoken to by plain HTTP although they are not on loopback.
@@ -180,6 +182,8 @@ pub struct BuildSettings {
     pub linker: Option<LinkerChoice>,
     /// The highest glibc that may be asked for, `2.28`; zig only.
     pub glibc: Option<String>,
+    /// The standard library is compiled as well, for targets that have none.
+    pub build_std: bool,
 }
 
 /// What becomes the image's config (image-spec, config.md).

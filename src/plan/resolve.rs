@@ -52,6 +52,7 @@ pub fn resolve(
         locked: top.locked.unwrap_or(true),
         offline: request.offline,
         jobs: request.jobs,
+        auditable: top.auditable.unwrap_or_default(),
         engine: top.engine.unwrap_or_default(),
         builder: top.builder,
         insecure_registries,

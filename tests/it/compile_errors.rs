@@ -42,6 +42,41 @@ fn a_build_script_that_fails() {
     ]);
 }
 
+/// A cargo that fails as a kept failure did; what else it is asked, the real one answers.
+fn failing_cargo(name: &str) -> Fakes {
+    let kept = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let real = crate::support::find("cargo").unwrap();
+    docker()
+        .program("cargo", &format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat {kept} >&2; exit 101", real.display()))
+}
+
+#[test]
+fn a_failure_is_explained() {
+    for (name, says) in [
+        ("openssl-headers", "`openssl-sys` finds no openssl for the target\n hint: have it built from source"),
+        ("perl", "`openssl-sys` runs perl, which is not installed\n hint: install it: `apt-get install perl`"),
+        ("library-ld", "`app` links sqlite3, which the target does not have\n hint: "),
+        ("killed", "`app` was killed while it compiled, most likely for want of memory\n hint: "),
+    ] {
+        let cargo = failing_cargo(name);
+        let run = build(&Project::app(), &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
+        let says = format!("error: app did not compile for linux/amd64 (x86_64-unknown-linux-musl): {says}");
+        run.finish().says(&[&says, "run it again with `-v --platform linux/amd64`"]);
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_library_that_is_not_there() {
+    let main = "#[link(name = \"sqlite3\")]\nunsafe extern \"C\" { fn sqlite3_open(); }\nfn main() { unsafe { sqlite3_open() } }\n";
+    let project = Project::app().file("src/main.rs", main);
+    build(&project, &docker(), "linux/arm64").fails(5).finish().says(&[
+        "unable to find library -lsqlite3",
+        "app did not compile for linux/arm64 (aarch64-unknown-linux-musl): `app` links sqlite3, which the target does",
+        "features = [\"bundled\"]",
+    ]);
+}
+
 #[test]
 fn no_linker() {
     let tools = docker().real("cargo").real("rustc").real("git");
@@ -60,6 +95,7 @@ fn a_target_that_is_not_installed() {
     let says = [
         "the standard library is missing for linux/ppc64le, powerpc64le-unknown-linux-musl",
         "rustup target add powerpc64le-unknown-linux-musl",
+        "hint: or have cargo compile it: build-std = true, with rust-src and a nightly toolchain",
     ];
     let run = Project::app().run(&["build", "--platform", "linux/ppc64le"]).path_only(&without_rustup);
     run.fails(4).finish().says(&says);

@@ -51,6 +51,71 @@ fn linkers_on_path() {
     }
 }
 
+/// `plan` with a cargo-auditable on PATH, and what else is set.
+fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
+    let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}"));
+    let tools = bare().program("cargo-auditable", "exit 1");
+    let run = project.run(&["plan", "-v", "--engine", "embedded"]).path_only(&tools);
+    variable.into_iter().fold(run, |run, (name, value)| run.env(name, value))
+}
+
+#[test]
+fn cargo_auditable() {
+    const WRAPPER: Option<(&str, &str)> = Some(("RUSTC_WORKSPACE_WRAPPER", "/opt/wrapper"));
+    plan_auditable("", None).finish().says(&["cargo auditable build --manifest-path", "note: cargo-auditable is here"]);
+    plan_auditable("auditable = false", None).finish().keeps_quiet_about("auditable");
+    let finished = plan_auditable("auditable = true", None).finish().says(&["cargo auditable build "]);
+    finished.keeps_quiet_about("note: cargo-auditable");
+    let wrapped = plan_auditable("", WRAPPER).finish().says(&["cargo build --manifest-path"]);
+    wrapped
+        .says(&["note: cargo-auditable is not used: it would take the place of RUSTC_WORKSPACE_WRAPPER, /opt/wrapper"]);
+    let refused = plan_auditable("auditable = true", WRAPPER).fails(3).finish();
+    refused.says(&["auditable = true, and RUSTC_WORKSPACE_WRAPPER is /opt/wrapper", "hint: take one of them"]);
+    // A cache of compilations is no such wrapper.
+    plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().says(&["cargo auditable build "]);
+
+    let without = Project::with_config("auditable = true").run(&["plan"]).path_only(&bare()).fails(4).finish();
+    without.says(&["cargo-auditable is missing", "hint: install it: `cargo install cargo-auditable --locked`"]);
+}
+
+#[test]
+fn a_standard_library_of_ones_own() {
+    let project = || Project::with_config("platforms = ['linux/amd64']\nbuild-std = true");
+    let stable = project().run(&["plan"]).path_only(&bare()).fails(4).finish();
+    stable.says(&[
+        "linux/amd64, x86_64-unknown-linux-musl: build-std wants a nightly toolchain, and this one is 1.",
+        "`cargo +nightly multiarch …`",
+        "`RUSTC_BOOTSTRAP=1 cargo multiarch …`",
+    ]);
+    let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    if !std::path::Path::new(sysroot.trim()).join("lib/rustlib/src").exists() {
+        let lacking = project().run(&["plan"]).path_only(&bare()).env("RUSTC_BOOTSTRAP", "1").fails(4).finish();
+        lacking.says(&["which the toolchain lacks", "hint: install it: `rustup component add rust-src`"]);
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn linkers_of_several_kinds_share_a_process() {
+    let config = "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
+        [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nlinker = 'zig'\n";
+    // A binary for glibc does not run on scratch, which is said once all are compiled.
+    let finished = build(&Project::with_config(config), &[]).fails(8).finish();
+    let finished = finished.says(&["Compiled app for linux/amd64 (", "Compiled app for linux/arm64 ("]);
+    assert_eq!(finished.stderr.matches("Running `CARGO_TARGET_").count(), 1, "{finished}");
+    finished.says(&[" --target aarch64-unknown-linux-gnu --target x86_64-unknown-linux-gnu "]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn lines_of_several_processes_are_told_apart() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
+    let run = build(&Project::with_config(config), &[]);
+    compiles(run, &["linux/amd64", "linux/arm64"])
+        .says(&["[linux/arm64]    Compiling app", "[linux/amd64]    Compiling app"]);
+}
+
 #[test]
 fn no_cargo_and_no_rustc() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);

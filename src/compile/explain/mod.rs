@@ -1,0 +1,82 @@
+//! What a failed build wanted and did not have, from cargo's own words: the crate, the thing, and the line to add or the
+//! package to install. Pure; knows nothing of how cargo was run.
+
+mod block;
+mod libraries;
+mod link;
+mod script;
+
+pub use block::Blocks;
+
+use super::stdlib::BUILD_IT;
+use block::Block;
+
+/// One reason for a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What the crate does or lacks: the rest of a sentence that begins with its name.
+    pub what: String,
+    pub hints: Vec<String>,
+}
+
+fn because(what: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
+    Explanation { what: what.into(), hints: hints.into_iter().map(Into::into).collect() }
+}
+
+/// A reason, the crate that has it, and the targets it is about; none where that is not said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    pub name: String,
+    pub triples: Vec<String>,
+    pub why: Explanation,
+}
+
+/// The reasons that are recognised, each once. `triples` are the targets of the run, `glibc` the floor that was asked for.
+pub fn explain(blocks: &Blocks, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for block in blocks.iter() {
+        let said = block.triples(triples);
+        let about = if said.is_empty() { triples } else { &said };
+        let by_kind = || match block.is_script() {
+            true => script::explain(block, about),
+            false => block.is_link().then(|| link::explain(block, about, glibc)).flatten(),
+        };
+        let Some(why) = machine(block).or_else(by_kind) else { continue };
+        let name = block.name.clone().unwrap_or_else(|| "a crate".to_owned());
+        let triples = said.iter().map(|triple| (*triple).to_owned());
+        match reasons.iter_mut().find(|reason| reason.name == name && reason.why == why) {
+            Some(reason) => reason.triples.extend(triples),
+            None => reasons.push(Reason { name, triples: triples.collect(), why }),
+        }
+    }
+    reasons
+}
+
+/// What is the machine's fault and not the crate's: memory, disk, a standard library.
+fn machine(block: &Block) -> Option<Explanation> {
+    // A linker writes to a mapped file, and gets a signal where the disk is full.
+    let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
+    if full.iter().any(|sign| block.has(sign)) {
+        return Some(because(
+            "had no room on the disk",
+            ["make room: `df -h` says where there is none, `cargo clean` makes some"],
+        ));
+    }
+    if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| block.has(sign)) {
+        return Some(because(
+            "was killed while it compiled, most likely for want of memory",
+            ["run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)"],
+        ));
+    }
+    if block.has("error[E0463]: can't find crate for `std`") || block.has("error[E0463]: can't find crate for `core`") {
+        let target = block.between("the `", "` target may not be installed").unwrap_or("…");
+        return Some(because(
+            format!("finds no standard library for {target}"),
+            [format!("install it: `rustup target add {target}`"), BUILD_IT.to_owned()],
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

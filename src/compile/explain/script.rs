@@ -1,0 +1,108 @@
+//! Why a build script failed: the program, the header or the library that it did not find. Pure.
+
+use super::block::Block;
+use super::libraries::{folder, hints, named, with_header};
+use super::{Explanation, because};
+
+/// What stands in a build script's output where a program is missing, the program, and Debian's package of it.
+#[rustfmt::skip]
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("is `cmake` not installed?", "cmake", "cmake"),
+    ("Missing dependency: cmake", "cmake", "cmake"),
+    ("Command 'perl' not found", "perl", "perl"),
+    ("Command 'make' not found", "make", "make"),
+    ("is `make` not installed?", "make", "make"),
+    ("Could not find `protoc`", "protoc", "protobuf-compiler"),
+    ("Unable to run nasm", "nasm", "nasm"),
+    ("NASM command not found", "nasm", "nasm"),
+    ("Could not find Go", "go", "golang-go"),
+    ("Missing dependency: go", "go", "golang-go"),
+    ("pkg-config command could not be found", "pkg-config", "pkg-config"),
+];
+
+/// What is known of a build script's failure.
+pub fn explain(block: &Block, triples: &[&str]) -> Option<Explanation> {
+    program(block)
+        .or_else(|| libclang(block))
+        .or_else(|| pkg_config(block, triples))
+        .or_else(|| openssl(block, triples))
+        .or_else(|| compiler(block, triples))
+        .or_else(|| header(block, triples))
+}
+
+fn program(block: &Block) -> Option<Explanation> {
+    let (_, program, package) = PROGRAMS.iter().find(|(sign, ..)| block.has(sign))?;
+    Some(because(
+        format!("runs {program}, which is not installed"),
+        [format!("install it: `apt-get install {package}`")],
+    ))
+}
+
+fn libclang(block: &Block) -> Option<Explanation> {
+    let hint = "install it: `apt-get install libclang-dev`, or name its folder in LIBCLANG_PATH";
+    block.has("Unable to find libclang").then(|| because("runs bindgen, which finds no libclang", [hint]))
+}
+
+/// pkg-config is there, and answers that the library is not, or nothing at all for another target than the host.
+fn pkg_config(block: &Block, triples: &[&str]) -> Option<Explanation> {
+    if block.has("pkg-config has not been configured to support cross-compilation") {
+        let openssl = || block.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
+        let wanted = block.between("Could not find ", " via pkg-config").or_else(openssl);
+        let library = wanted.or_else(|| block.name.as_deref()?.strip_suffix("-sys")).unwrap_or("a library");
+        let mut all = hints(named(library), library, triples);
+        all.push(format!(
+            "or, where the target's own is installed, for its platform: build-env = {{ PKG_CONFIG_ALLOW_CROSS = \"1\", \
+             PKG_CONFIG_LIBDIR = \"/usr/lib/{}/pkgconfig\" }}",
+            folder(triples)
+        ));
+        return Some(because(
+            format!("looks for {library} by pkg-config, which knows this machine's libraries and not the target's"),
+            all,
+        ));
+    }
+    let library = block.between("The system library `", "`")?;
+    Some(because(format!("finds no {library} for the target"), hints(named(library), library, triples)))
+}
+
+fn openssl(block: &Block, triples: &[&str]) -> Option<Explanation> {
+    let missing = ["Could not find directory of OpenSSL", "Failed to find OpenSSL development headers"];
+    missing
+        .iter()
+        .any(|sign| block.has(sign))
+        .then(|| because("finds no OpenSSL for the target", hints(named("openssl"), "openssl", triples)))
+}
+
+fn compiler(block: &Block, triples: &[&str]) -> Option<Explanation> {
+    let tool = block.between("failed to find tool \"", "\"")?;
+    let language = if tool.ends_with("++") { "C++" } else { "C" };
+    let mut all =
+        vec!["take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)".to_owned()];
+    let debian = triples.first().filter(|triple| !triple.contains("-musl")).map(|_| folder(triples).replace('_', "-"));
+    if let Some(prefix) = debian {
+        let compiler = if language == "C++" { "g++" } else { "gcc" };
+        all.push(format!("or install gcc for it: `apt-get install {compiler}-{prefix}`"));
+    }
+    Some(because(format!("compiles {language}, and there is no {tool}"), all))
+}
+
+/// gcc says `fatal error: zlib.h: No such file or directory`, clang `fatal error: 'zlib.h' file not found`.
+fn header(block: &Block, triples: &[&str]) -> Option<Explanation> {
+    let gcc = || block.between("fatal error: ", ": No such file or directory");
+    let header = block.between("fatal error: '", "' file not found").or_else(gcc)?;
+    if let Some(library) = with_header(header) {
+        return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, triples)));
+    }
+    if block.has("ClangDiagnostic") {
+        let folder = folder(triples);
+        return Some(because(
+            format!("runs bindgen, which finds no {header} for the target"),
+            [
+                "take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned(),
+                format!(
+                    "or name the folder of the headers: build-env = {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
+                ),
+            ],
+        ));
+    }
+    Some(because(format!("finds no {header} for the target"), hints(None, header, triples)))
+}

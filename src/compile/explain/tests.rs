@@ -1,0 +1,97 @@
+//! Real failures: `scripts/failures` built small crates that lack something, and kept what cargo said in
+//! tests/fixtures/failures.
+
+use super::*;
+
+const ARM64: &str = "aarch64-unknown-linux-gnu";
+const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
+const AMD64: &str = "x86_64-unknown-linux-gnu";
+
+/// The reasons that are found in a kept failure of a run for `triples`.
+fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
+    let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let mut blocks = Blocks::default();
+    fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
+    explain(&blocks, triples, glibc)
+}
+
+#[test]
+fn real_failures_are_explained() {
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, &str, &[&str])] = &[
+        ("openssl-cross", "openssl-sys looks for openssl by pkg-config, which knows this machine's libraries and not the target's", ARM64,
+            &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
+              "PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\""]),
+        ("openssl-headers", "openssl-sys finds no openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
+        ("openssl-opensslv", "openssl-sys finds no OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
+        ("pkg-config", "libdbus-sys runs pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
+        ("pkg-config-cross", "alsa-sys looks for alsa by pkg-config, which knows this machine's libraries and not the target's", ARM64,
+            &["take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
+        ("pkg-config-library", "alsa-sys finds no alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
+        ("libclang", "app runs bindgen, which finds no libclang", AMD64, &["`apt-get install libclang-dev`"]),
+        ("bindgen-headers", "app runs bindgen, which finds no stddef.h for the target", ARM64_MUSL, &["`--linker zig`", "BINDGEN_EXTRA_CLANG_ARGS"]),
+        ("cmake", "app runs cmake, which is not installed", AMD64, &["`apt-get install cmake`"]),
+        ("cc", "app compiles C, and there is no aarch64-linux-musl-gcc", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
+        ("cxx", "app compiles C++, and there is no aarch64-linux-musl-g++", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
+        ("header", "app finds no libpq-fe.h for the target", ARM64, &["pq-sys = { version = \"…\", features = [\"bundled\"] }", "[\"libpq-dev\"]"]),
+        ("perl", "openssl-sys runs perl, which is not installed", AMD64, &["`apt-get install perl`"]),
+        ("make", "openssl-sys runs make, which is not installed", AMD64, &["`apt-get install make`"]),
+        ("protoc", "app runs protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
+        ("nasm", "app runs nasm, which is not installed", AMD64, &["`apt-get install nasm`"]),
+        ("go", "aws-lc-fips-sys runs go, which is not installed", AMD64, &["`apt-get install golang-go`"]),
+        ("library-ld", "app links sqlite3, which the target does not have", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("library-lld", "app links sqlite3, which the target does not have", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
+        ("library-zig", "app links sqlite3, which the target does not have", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("libstdcxx", "app links C++, and the linker has no C++ library for the target", ARM64_MUSL, &["`--linker zig`"]),
+        ("cxx-link", "app links C++, and the linker has no C++ library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
+        ("atomic", "app calls __atomic_fetch_add_16, which no instruction of the target does", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
+        ("glibc-floor", "app calls gettid, which glibc has since 2.30, and glibc = \"2.17\" is the floor", ARM64, &["glibc = \"2.30\""]),
+        ("undefined", "app calls nowhere_to_be_found, which nothing that is linked has", ARM64, &["rustc-link-lib=…"]),
+        ("linker", "app is linked by aarch64-unknown-linux-gnu-gcc, which is not installed", ARM64,
+            &["`--linker zig`", "`apt-get install gcc-aarch64-linux-gnu`"]),
+        ("architecture-ld", "app links /workspace/lib/libsqlite3.so, which is for another architecture", ARM64, &["`file`"]),
+        ("architecture-lld", "app links /workspace/a.o, which is for another architecture", ARM64_MUSL, &["`file`"]),
+        ("architecture-object", "app links /workspace/a.o, which is for another architecture", ARM64, &["`file`"]),
+        ("killed", "app was killed while it compiled, most likely for want of memory", AMD64, &["`--jobs 1`"]),
+        ("killed-linker", "app was killed while it compiled, most likely for want of memory", ARM64, &["`--jobs 1`"]),
+        ("std", "app finds no standard library for powerpc64le-unknown-linux-musl", ARM64, &["`rustup target add powerpc64le-unknown-linux-musl`"]),
+        ("no-space", "app had no room on the disk", AMD64, &["`df -h`"]),
+        ("no-space-script", "app had no room on the disk", AMD64, &["`df -h`"]),
+    ];
+    for (name, what, triple, hints) in cases {
+        let other = if *triple == AMD64 { ARM64 } else { AMD64 };
+        let found = reasons(name, &[triple, other], Some("2.17"));
+        assert_eq!(found.len(), 1, "{name}: {found:#?}");
+        assert_eq!(format!("{} {}", found[0].name, found[0].why.what), *what, "{name}");
+        // Not every build script says whom it runs for.
+        assert!(found[0].triples.is_empty() || found[0].triples == [*triple], "{name}: {:?}", found[0].triples);
+        let said = found[0].why.hints.join("\n");
+        for hint in *hints {
+            assert!(said.contains(hint), "{name}: '{hint}' is missing in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn every_kept_failure_has_a_case() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/failures");
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(reasons(name, &[ARM64], None).len(), 1, "{name}");
+        assert!(include_str!("tests.rs").contains(&format!("(\"{name}\", ")), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_guessed() {
+    let mut blocks = Blocks::default();
+    for line in [
+        "error[E0433]: failed to resolve",
+        "error: could not compile `a` (bin \"a\")",
+        "error: linking with `cc` failed",
+    ] {
+        blocks.push(line);
+    }
+    assert_eq!(explain(&blocks, &[ARM64], None), []);
+}

@@ -1,0 +1,78 @@
+//! Writes what C builds need of a target, and asks compilers where their headers are: the edge of `native`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use super::native::{self, BINDGEN, Native};
+use super::runs;
+use super::toolchain::{Choice, Linker};
+use super::tools::Tools;
+use crate::plan::BuildSettings;
+use crate::process::Cmd;
+
+type Variables = BTreeMap<&'static str, String>;
+
+/// The variables of every build that zig or a cross gcc links.
+pub fn native(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<Native> {
+    let mut all = Native::new();
+    for (build, choice) in choices {
+        let variables = match &choice.linker {
+            Linker::Zig => zig(build, tools)?,
+            Linker::Gcc(gcc) => cross_gcc(build, gcc, tools),
+            Linker::Configured(_) | Linker::Host | Linker::RustLld | Linker::Cross => continue,
+        };
+        all.insert((build.triple.clone(), build.glibc.clone()), variables);
+    }
+    Ok(all)
+}
+
+/// Has cargo-zigbuild write its wrapper scripts.
+fn zig(build: &BuildSettings, tools: &Tools) -> Result<Variables> {
+    let config = cargo_config2::Config::load()?;
+    let target = match &build.glibc {
+        Some(glibc) => format!("{}.{glibc}", build.triple),
+        None => build.triple.clone(),
+    };
+    let args: Vec<String> = runs::config_args(build, tools).into_iter().collect();
+    let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
+        .with_context(|| format!("zig cannot link for {target}"))?;
+    let file = wrapper.cc.with_extension("cmake");
+    let path = |path: &std::path::Path| path.display().to_string();
+    let mut variables = Variables::from([
+        ("CC", path(&wrapper.cc)),
+        ("CXX", path(&wrapper.cxx)),
+        ("AR", path(&wrapper.ar)),
+        ("RANLIB", path(&wrapper.ranlib)),
+    ]);
+    let text = native::cmake_toolchain(&build.triple, &variables);
+    // Another run may be reading it.
+    if !fs_err::read_to_string(&file).is_ok_and(|there| there == text) {
+        fs_err::write(&file, text)?;
+    }
+    variables.insert("CMAKE_TOOLCHAIN_FILE", path(&file));
+    if runs_bindgen(build, tools) {
+        let c = searched(&wrapper.cc, "c");
+        let args = native::bindgen_of_zig(&c, &searched(&wrapper.cxx, "c++"));
+        variables.extend(args.map(|args| (BINDGEN, args)));
+    }
+    Ok(variables)
+}
+
+fn cross_gcc(build: &BuildSettings, gcc: &str, tools: &Tools) -> Variables {
+    let mut variables = native::of_gcc(&build.triple, gcc);
+    if runs_bindgen(build, tools) {
+        variables.extend(native::bindgen_of_gcc(&searched(gcc.as_ref(), "c")).map(|args| (BINDGEN, args)));
+    }
+    variables
+}
+
+fn runs_bindgen(build: &BuildSettings, tools: &Tools) -> bool {
+    tools.targets.get(&build.triple).is_some_and(|facts| facts.graph.bindgen)
+}
+
+/// What a compiler says of itself while it has nothing to do; where it does not run, what needs it will say so.
+fn searched(compiler: &std::path::Path, language: &str) -> String {
+    let output = Cmd::new(compiler).args(["-E", "-v", "-x", language, "/dev/null"]).output();
+    output.map(|output| output.stderr).unwrap_or_default()
+}
