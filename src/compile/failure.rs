@@ -33,6 +33,10 @@ pub fn of(said: &Blocks, ended: &str, run: &Run, missing: &[(&BuildSettings, &Bi
             failure = failure.hint(hint.as_str());
         }
     }
+    // Of cargo itself.
+    if ended == "signal 9" {
+        failure = failure.hint(explain::FEWER_JOBS);
+    }
     failure = failure.hint(format!(
         "cargo's own message is above; for this alone run it again with `-v{}`",
         platforms_flag(plan, missing)

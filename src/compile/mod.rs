@@ -53,7 +53,8 @@ impl Toolchain {
             }
         }
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
-        let notes = natives.chain(auditable.note).collect();
+        let mut notes: Vec<String> = natives.chain(auditable.note).collect();
+        notes.dedup();
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
 

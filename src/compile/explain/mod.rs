@@ -52,6 +52,10 @@ pub fn explain(blocks: &Blocks, triples: &[&str], glibc: Option<&str>) -> Vec<Re
     reasons
 }
 
+/// What to do where memory is short.
+pub const FEWER_JOBS: &str =
+    "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
+
 /// What is the machine's fault and not the crate's: memory, disk, a standard library.
 fn machine(block: &Block) -> Option<Explanation> {
     // A linker writes to a mapped file, and gets a signal where the disk is full.
@@ -63,10 +67,7 @@ fn machine(block: &Block) -> Option<Explanation> {
         ));
     }
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| block.has(sign)) {
-        return Some(because(
-            "was killed while it compiled, most likely for want of memory",
-            ["run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)"],
-        ));
+        return Some(because("was killed while it compiled, most likely for want of memory", [FEWER_JOBS]));
     }
     if block.has("error[E0463]: can't find crate for `std`") || block.has("error[E0463]: can't find crate for `core`") {
         let target = block.between("the `", "` target may not be installed").unwrap_or("…");
