@@ -81,7 +81,9 @@ pub fn hints(library: Option<&Library>, what: &str, triples: &[&str]) -> Vec<Str
     hints
 }
 
-/// Where Debian has a target's libraries: `aarch64-linux-gnu`.
-pub fn folder(triples: &[&str]) -> String {
-    triples.first().and_then(|triple| Platform::gcc_prefix(triple)).unwrap_or_else(|| "…".to_owned())
+/// Where Debian has the libraries of those targets that it knows, with the platform of each: `aarch64-linux-gnu`.
+pub fn folders(triples: &[&str]) -> Vec<(Platform, String)> {
+    let glibc = triples.iter().filter(|triple| !triple.contains("-musl"));
+    let folder = |triple: &&str| Some((Platform::for_triple(triple).next()?, Platform::gcc_prefix(triple)?));
+    glibc.filter_map(folder).collect()
 }

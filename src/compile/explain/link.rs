@@ -1,7 +1,7 @@
 //! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
 
 use super::block::Block;
-use super::libraries::{folder, hints, named};
+use super::libraries::{folders, hints, named};
 use super::{Explanation, because};
 
 /// Functions of glibc that came late, and the version that has them.
@@ -27,10 +27,11 @@ pub fn explain(block: &Block, triples: &[&str], glibc: Option<&str>) -> Option<E
 
 fn no_linker(block: &Block, triples: &[&str]) -> Option<Explanation> {
     let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
-    let debian = triples.first().filter(|triple| !triple.contains("-musl")).map(|_| folder(triples).replace('_', "-"));
     let mut all =
         vec![format!("take another: `--linker zig` (`pip install ziglang`); cargo's configuration names {linker}")];
-    all.extend(debian.map(|prefix| format!("or install gcc for the target: `apt-get install gcc-{prefix}`")));
+    all.extend(folders(triples).into_iter().map(|(_, prefix)| {
+        format!("or install gcc for the target: `apt-get install gcc-{}`", prefix.replace('_', "-"))
+    }));
     Some(because(format!("is linked by {linker}, which is not installed"), all))
 }
 

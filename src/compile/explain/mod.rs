@@ -44,8 +44,12 @@ pub fn explain(blocks: &Blocks, triples: &[&str], glibc: Option<&str>) -> Vec<Re
         let Some(why) = machine(block).or_else(by_kind) else { continue };
         let name = block.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = said.iter().map(|triple| (*triple).to_owned());
-        match reasons.iter_mut().find(|reason| reason.name == name && reason.why == why) {
-            Some(reason) => reason.triples.extend(triples),
+        match reasons.iter_mut().find(|reason| reason.name == name && reason.why.what == why.what) {
+            Some(reason) => {
+                reason.triples.extend(triples);
+                let new = why.hints.into_iter().filter(|hint| !reason.why.hints.contains(hint)).collect::<Vec<_>>();
+                reason.why.hints.extend(new);
+            }
             None => reasons.push(Reason { name, triples: triples.collect(), why }),
         }
     }

@@ -1,7 +1,7 @@
 //! Why a build script failed: the program, the header or the library that it did not find. Pure.
 
 use super::block::Block;
-use super::libraries::{folder, hints, named, with_header};
+use super::libraries::{folders, hints, named, with_header};
 use super::{Explanation, because};
 
 /// What stands in a build script's output where a program is missing, the program, and Debian's package of it.
@@ -50,11 +50,12 @@ fn pkg_config(block: &Block, triples: &[&str]) -> Option<Explanation> {
         let wanted = block.between("Could not find ", " via pkg-config").or_else(openssl);
         let library = wanted.or_else(|| block.name.as_deref()?.strip_suffix("-sys")).unwrap_or("a library");
         let mut all = hints(named(library), library, triples);
-        all.push(format!(
-            "or, where the target's own is installed, for its platform: build-env = {{ PKG_CONFIG_ALLOW_CROSS = \"1\", \
-             PKG_CONFIG_LIBDIR = \"/usr/lib/{}/pkgconfig\" }}",
-            folder(triples)
-        ));
+        all.extend(folders(triples).into_iter().map(|(platform, folder)| {
+            format!(
+                "or, where the target's own is installed: [platform.\"{platform}\"] build-env = \
+                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{folder}/pkgconfig\" }}"
+            )
+        }));
         return Some(because(
             format!("looks for {library} by pkg-config, which knows this machine's libraries and not the target's"),
             all,
@@ -77,11 +78,10 @@ fn compiler(block: &Block, triples: &[&str]) -> Option<Explanation> {
     let language = if tool.ends_with("++") { "C++" } else { "C" };
     let mut all =
         vec!["take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)".to_owned()];
-    let debian = triples.first().filter(|triple| !triple.contains("-musl")).map(|_| folder(triples).replace('_', "-"));
-    if let Some(prefix) = debian {
-        let compiler = if language == "C++" { "g++" } else { "gcc" };
-        all.push(format!("or install gcc for it: `apt-get install {compiler}-{prefix}`"));
-    }
+    let compiler = if language == "C++" { "g++" } else { "gcc" };
+    all.extend(folders(triples).into_iter().map(|(_, prefix)| {
+        format!("or install gcc for it: `apt-get install {compiler}-{}`", prefix.replace('_', "-"))
+    }));
     Some(because(format!("compiles {language}, and there is no {tool}"), all))
 }
 
@@ -93,16 +93,15 @@ fn header(block: &Block, triples: &[&str]) -> Option<Explanation> {
         return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, triples)));
     }
     if block.has("ClangDiagnostic") {
-        let folder = folder(triples);
-        return Some(because(
-            format!("runs bindgen, which finds no {header} for the target"),
-            [
-                "take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned(),
-                format!(
-                    "or name the folder of the headers: build-env = {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
-                ),
-            ],
-        ));
+        let mut all =
+            vec!["take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned()];
+        all.extend(folders(triples).into_iter().map(|(platform, folder)| {
+            format!(
+                "or name the folder of the headers: [platform.\"{platform}\"] build-env = \
+                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
+            )
+        }));
+        return Some(because(format!("runs bindgen, which finds no {header} for the target"), all));
     }
     Some(because(format!("finds no {header} for the target"), hints(None, header, triples)))
 }
