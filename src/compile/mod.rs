@@ -190,7 +190,7 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, &ended(status), run, &missing, plan).into())
+    Err(failure::of(&said, &ended(status), run, &missing, plan, &tools.host).into())
 }
 
 /// The platform's name, with its variant where only the flags tell it apart.

@@ -12,7 +12,7 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut blocks = Blocks::default();
     fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
-    explain(&blocks, triples, glibc)
+    explain(&blocks, About { triples, host: AMD64, glibc })
 }
 
 #[test]
@@ -84,6 +84,16 @@ fn every_kept_failure_has_a_case() {
 }
 
 #[test]
+fn this_machines_own_libraries() {
+    let hints = |host| {
+        let about = About { triples: &[AMD64], host, glibc: None };
+        libraries::hints(libraries::named("alsa"), "alsa", &about).join("\n")
+    };
+    assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
+    assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");
+}
+
+#[test]
 fn one_reason_on_several_platforms() {
     let mut blocks = Blocks::default();
     for triple in [ARM64, AMD64] {
@@ -92,7 +102,7 @@ fn one_reason_on_several_platforms() {
             "  /target/{triple}/release: pkg-config has not been configured to support cross-compilation."
         ));
     }
-    let found = explain(&blocks, &[ARM64, AMD64], None);
+    let found = explain(&blocks, About { triples: &[ARM64, AMD64], host: "", glibc: None });
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].triples, [ARM64, AMD64]);
     let hints = found[0].why.hints.join("\n");
@@ -113,5 +123,5 @@ fn what_is_not_known_is_not_guessed() {
     ] {
         blocks.push(line);
     }
-    assert_eq!(explain(&blocks, &[ARM64], None), []);
+    assert_eq!(explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None }), []);
 }
