@@ -1,6 +1,7 @@
 //! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
 //! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
 
+mod auditable;
 pub mod config;
 mod contents;
 mod explain;
@@ -19,7 +20,8 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use config::{Auditable, Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
+pub use auditable::Auditable;
+pub use config::{Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
 pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
