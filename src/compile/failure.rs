@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::explain::{self, Blocks, Reason};
+use super::explain::{self, About, Blocks, Reason};
 use super::runs::Run;
 use super::short;
 use crate::error::{Class, Failure};
@@ -10,11 +10,18 @@ use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 
 /// The failure of a run that lacks `missing`; `said` are cargo's errors, `ended` is how it ended.
-pub fn of(said: &Blocks, ended: &str, run: &Run, missing: &[(&BuildSettings, &Binary)], plan: &Plan) -> Failure {
+pub fn of(
+    said: &Blocks,
+    ended: &str,
+    run: &Run,
+    missing: &[(&BuildSettings, &Binary)],
+    plan: &Plan,
+    host: &str,
+) -> Failure {
     let failed: BTreeSet<&str> = missing.iter().map(|(build, _)| build.triple.as_str()).collect();
     let failed: Vec<&str> = failed.into_iter().collect();
     let glibc = run.builds.iter().find_map(|build| build.glibc.as_deref());
-    let reasons = explain::explain(said, &failed, glibc);
+    let reasons = explain::explain(said, About { triples: &failed, host, glibc });
     let because = because(said, ended, &reasons, &failed);
     let message = match missing.is_empty() {
         true => because,
@@ -32,6 +39,10 @@ pub fn of(said: &Blocks, ended: &str, run: &Run, missing: &[(&BuildSettings, &Bi
             hints.push(hint);
             failure = failure.hint(hint.as_str());
         }
+    }
+    // Of cargo itself.
+    if ended == "signal 9" {
+        failure = failure.hint(explain::FEWER_JOBS);
     }
     failure = failure.hint(format!(
         "cargo's own message is above; for this alone run it again with `-v{}`",
@@ -106,7 +117,7 @@ mod tests {
         ] {
             let mut said = Blocks::default();
             lines.lines().for_each(|line| said.push(line));
-            let reasons = explain::explain(&said, &[ARM64, AMD64], None);
+            let reasons = explain::explain(&said, About { triples: &[ARM64, AMD64], host: "", glibc: None });
             assert_eq!(because(&said, "exit code 101", &reasons, &[ARM64, AMD64]), expected, "{lines}");
         }
     }

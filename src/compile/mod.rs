@@ -69,7 +69,8 @@ impl Toolchain {
             }
         }
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
-        let notes = natives.chain(auditable.note).collect();
+        let mut notes: Vec<String> = natives.chain(auditable.note).collect();
+        notes.dedup();
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
 
@@ -216,7 +217,7 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, &ended(status), run, &missing, plan).into())
+    Err(failure::of(&said, &ended(status), run, &missing, plan, &tools.host).into())
 }
 
 /// The platform's name, with its variant where only the flags tell it apart.

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-pub use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
+use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 use super::explain::explain;
 use crate::error::{Class, Failure};
 use crate::platform::{Libc, Platform};

@@ -21,7 +21,8 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use config::{Auditable, Compression, EngineChoice, FileEntry, Healthcheck, LinkerChoice};
+pub use choices::{Auditable, Compression, EngineChoice, LinkerChoice};
+pub use config::{FileEntry, Healthcheck};
 pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;

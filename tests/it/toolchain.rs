@@ -71,6 +71,9 @@ fn cargo_auditable() {
         .says(&["note: cargo-auditable is not used: it would take the place of RUSTC_WORKSPACE_WRAPPER, /opt/wrapper"]);
     let refused = plan_auditable("auditable = true", WRAPPER).fails(3).finish();
     refused.says(&["auditable = true, and RUSTC_WORKSPACE_WRAPPER is /opt/wrapper", "hint: take one of them"]);
+    let json = Project::app().run(&["plan", "--message-format", "json", "--engine", "embedded"]);
+    let json = json.path_only(&bare().program("cargo-auditable", "exit 1")).finish();
+    assert!(json.stdout.contains("\"auditable\": true,"), "{json}");
     // A cache of compilations is no such wrapper.
     plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().says(&["cargo auditable build "]);
 

@@ -1,6 +1,7 @@
 //! C libraries by the names that linkers, pkg-config and headers have for them: Debian's package, and the line that has
 //! cargo build the library from source instead. Pure.
 
+use super::About;
 use crate::platform::Platform;
 
 /// A C library that crates link.
@@ -59,14 +60,16 @@ pub fn with_header(header: &str) -> Option<&'static Library> {
 
 /// How a library that the target lacks is had: from source, from Debian's package, or by the other libc. `what` is its
 /// name where it is not one of ours.
-pub fn hints(library: Option<&Library>, what: &str, triples: &[&str]) -> Vec<String> {
+pub fn hints(library: Option<&Library>, what: &str, about: &About<'_>) -> Vec<String> {
     let mut hints = Vec::new();
     if let Some(vendored) = library.and_then(|library| library.vendored) {
         hints.push(format!("have it built from source, in Cargo.toml: {vendored}"));
     }
     let package = library.map_or_else(|| format!("the one with {what}"), |library| library.package.to_owned());
-    let musl = triples.iter().any(|triple| triple.contains("-musl"));
+    let musl = about.triples.iter().any(|triple| triple.contains("-musl"));
+    let is_host = about.triples.iter().all(|triple| *triple == about.host);
     hints.push(match (musl, library) {
+        (_, Some(_)) if is_host => format!("or install Debian's package: `apt-get install {package}`"),
         (true, _) => format!(
             "no package has it for musl; with libc = \"gnu\" and a base that has glibc, Debian's package does ({package})"
         ),
@@ -81,7 +84,9 @@ pub fn hints(library: Option<&Library>, what: &str, triples: &[&str]) -> Vec<Str
     hints
 }
 
-/// Where Debian has a target's libraries: `aarch64-linux-gnu`.
-pub fn folder(triples: &[&str]) -> String {
-    triples.first().and_then(|triple| Platform::gcc_prefix(triple)).unwrap_or_else(|| "…".to_owned())
+/// Where Debian has the libraries of those targets that it knows, with the platform of each: `aarch64-linux-gnu`.
+pub fn folders(about: &About<'_>) -> Vec<(Platform, String)> {
+    let glibc = about.triples.iter().filter(|triple| !triple.contains("-musl"));
+    let folder = |triple: &&str| Some((Platform::for_triple(triple).next()?, Platform::gcc_prefix(triple)?));
+    glibc.filter_map(folder).collect()
 }

@@ -1,8 +1,8 @@
 //! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
 
 use super::block::Block;
-use super::libraries::{folder, hints, named};
-use super::{Explanation, because};
+use super::libraries::{folders, hints, named};
+use super::{About, Explanation, because};
 
 /// Functions of glibc that came late, and the version that has them.
 #[rustfmt::skip]
@@ -17,20 +17,21 @@ const GLIBC: &[(&str, &str)] = &[
     ("__isoc23_strtoll", "2.38"), ("__isoc23_strtoull", "2.38"), ("__isoc23_sscanf", "2.38"), ("pidfd_spawn", "2.39"),
 ];
 
-/// What is known of a linker's failure; `glibc` is the floor that is asked for.
-pub fn explain(block: &Block, triples: &[&str], glibc: Option<&str>) -> Option<Explanation> {
-    no_linker(block, triples)
+/// What is known of a linker's failure.
+pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
+    no_linker(block, about)
         .or_else(|| architecture(block))
-        .or_else(|| library(block, triples))
-        .or_else(|| symbol(block, glibc))
+        .or_else(|| library(block, about))
+        .or_else(|| symbol(block, about.glibc))
 }
 
-fn no_linker(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn no_linker(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
-    let debian = triples.first().filter(|triple| !triple.contains("-musl")).map(|_| folder(triples).replace('_', "-"));
     let mut all =
         vec![format!("take another: `--linker zig` (`pip install ziglang`); cargo's configuration names {linker}")];
-    all.extend(debian.map(|prefix| format!("or install gcc for the target: `apt-get install gcc-{prefix}`")));
+    all.extend(folders(about).into_iter().map(|(_, prefix)| {
+        format!("or install gcc for the target: `apt-get install gcc-{}`", prefix.replace('_', "-"))
+    }));
     Some(because(format!("is linked by {linker}, which is not installed"), all))
 }
 
@@ -48,7 +49,7 @@ fn architecture(block: &Block) -> Option<Explanation> {
 }
 
 /// `cannot find -lx` (ld), `unable to find library -lx` (lld), `unable to find dynamic system library "x"` (zig).
-fn library(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn library(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
     let after = |sign: &str| block.text.split_once(sign).map(|(_, rest)| first(rest));
     let zig = || {
@@ -62,7 +63,7 @@ fn library(block: &Block, triples: &[&str]) -> Option<Explanation> {
         return Some(atomic("links libatomic, which the linker does not find"));
     }
     let what = format!("lib{name}.so");
-    Some(because(format!("links {name}, which the target does not have"), hints(named(&name), &what, triples)))
+    Some(because(format!("links {name}, which the target does not have"), hints(named(&name), &what, about)))
 }
 
 /// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).

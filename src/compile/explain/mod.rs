@@ -23,6 +23,17 @@ fn because(what: impl Into<String>, hints: impl IntoIterator<Item = impl Into<St
     Explanation { what: what.into(), hints: hints.into_iter().map(Into::into).collect() }
 }
 
+/// What a failure is about.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The targets.
+    pub triples: &'a [&'a str],
+    /// This machine's own target.
+    pub host: &'a str,
+    /// The floor that was asked for.
+    pub glibc: Option<&'a str>,
+}
+
 /// A reason, the crate that has it, and the targets it is about; none where that is not said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -31,26 +42,34 @@ pub struct Reason {
     pub why: Explanation,
 }
 
-/// The reasons that are recognised, each once. `triples` are the targets of the run, `glibc` the floor that was asked for.
-pub fn explain(blocks: &Blocks, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
+/// The reasons that are recognised, each once.
+pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for block in blocks.iter() {
-        let said = block.triples(triples);
-        let about = if said.is_empty() { triples } else { &said };
+        let said = block.triples(run.triples);
+        let about = About { triples: if said.is_empty() { run.triples } else { &said }, ..run };
         let by_kind = || match block.is_script() {
-            true => script::explain(block, about),
-            false => block.is_link().then(|| link::explain(block, about, glibc)).flatten(),
+            true => script::explain(block, &about),
+            false => block.is_link().then(|| link::explain(block, &about)).flatten(),
         };
         let Some(why) = machine(block).or_else(by_kind) else { continue };
         let name = block.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = said.iter().map(|triple| (*triple).to_owned());
-        match reasons.iter_mut().find(|reason| reason.name == name && reason.why == why) {
-            Some(reason) => reason.triples.extend(triples),
+        match reasons.iter_mut().find(|reason| reason.name == name && reason.why.what == why.what) {
+            Some(reason) => {
+                reason.triples.extend(triples);
+                let new = why.hints.into_iter().filter(|hint| !reason.why.hints.contains(hint)).collect::<Vec<_>>();
+                reason.why.hints.extend(new);
+            }
             None => reasons.push(Reason { name, triples: triples.collect(), why }),
         }
     }
     reasons
 }
+
+/// What to do where memory is short.
+pub const FEWER_JOBS: &str =
+    "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
 
 /// What is the machine's fault and not the crate's: memory, disk, a standard library.
 fn machine(block: &Block) -> Option<Explanation> {
@@ -63,10 +82,7 @@ fn machine(block: &Block) -> Option<Explanation> {
         ));
     }
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| block.has(sign)) {
-        return Some(because(
-            "was killed while it compiled, most likely for want of memory",
-            ["run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)"],
-        ));
+        return Some(because("was killed while it compiled, most likely for want of memory", [FEWER_JOBS]));
     }
     if block.has("error[E0463]: can't find crate for `std`") || block.has("error[E0463]: can't find crate for `core`") {
         let target = block.between("the `", "` target may not be installed").unwrap_or("…");

@@ -1,8 +1,8 @@
 //! Why a build script failed: the program, the header or the library that it did not find. Pure.
 
 use super::block::Block;
-use super::libraries::{folder, hints, named, with_header};
-use super::{Explanation, because};
+use super::libraries::{folders, hints, named, with_header};
+use super::{About, Explanation, because};
 
 /// What stands in a build script's output where a program is missing, the program, and Debian's package of it.
 #[rustfmt::skip]
@@ -21,13 +21,13 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 ];
 
 /// What is known of a build script's failure.
-pub fn explain(block: &Block, triples: &[&str]) -> Option<Explanation> {
+pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
     program(block)
         .or_else(|| libclang(block))
-        .or_else(|| pkg_config(block, triples))
-        .or_else(|| openssl(block, triples))
-        .or_else(|| compiler(block, triples))
-        .or_else(|| header(block, triples))
+        .or_else(|| pkg_config(block, about))
+        .or_else(|| openssl(block, about))
+        .or_else(|| compiler(block, about))
+        .or_else(|| header(block, about))
 }
 
 fn program(block: &Block) -> Option<Explanation> {
@@ -44,65 +44,64 @@ fn libclang(block: &Block) -> Option<Explanation> {
 }
 
 /// pkg-config is there, and answers that the library is not, or nothing at all for another target than the host.
-fn pkg_config(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn pkg_config(block: &Block, about: &About<'_>) -> Option<Explanation> {
     if block.has("pkg-config has not been configured to support cross-compilation") {
         let openssl = || block.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
         let wanted = block.between("Could not find ", " via pkg-config").or_else(openssl);
         let library = wanted.or_else(|| block.name.as_deref()?.strip_suffix("-sys")).unwrap_or("a library");
-        let mut all = hints(named(library), library, triples);
-        all.push(format!(
-            "or, where the target's own is installed, for its platform: build-env = {{ PKG_CONFIG_ALLOW_CROSS = \"1\", \
-             PKG_CONFIG_LIBDIR = \"/usr/lib/{}/pkgconfig\" }}",
-            folder(triples)
-        ));
+        let mut all = hints(named(library), library, about);
+        all.extend(folders(about).into_iter().map(|(platform, folder)| {
+            format!(
+                "or, where the target's own is installed: [platform.\"{platform}\"] build-env = \
+                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{folder}/pkgconfig\" }}"
+            )
+        }));
         return Some(because(
             format!("looks for {library} by pkg-config, which knows this machine's libraries and not the target's"),
             all,
         ));
     }
     let library = block.between("The system library `", "`")?;
-    Some(because(format!("finds no {library} for the target"), hints(named(library), library, triples)))
+    Some(because(format!("finds no {library} for the target"), hints(named(library), library, about)))
 }
 
-fn openssl(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn openssl(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let missing = ["Could not find directory of OpenSSL", "Failed to find OpenSSL development headers"];
     missing
         .iter()
         .any(|sign| block.has(sign))
-        .then(|| because("finds no OpenSSL for the target", hints(named("openssl"), "openssl", triples)))
+        .then(|| because("finds no OpenSSL for the target", hints(named("openssl"), "openssl", about)))
 }
 
-fn compiler(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn compiler(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let tool = block.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
     let mut all =
         vec!["take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)".to_owned()];
-    let debian = triples.first().filter(|triple| !triple.contains("-musl")).map(|_| folder(triples).replace('_', "-"));
-    if let Some(prefix) = debian {
-        let compiler = if language == "C++" { "g++" } else { "gcc" };
-        all.push(format!("or install gcc for it: `apt-get install {compiler}-{prefix}`"));
-    }
+    let compiler = if language == "C++" { "g++" } else { "gcc" };
+    all.extend(folders(about).into_iter().map(|(_, prefix)| {
+        format!("or install gcc for it: `apt-get install {compiler}-{}`", prefix.replace('_', "-"))
+    }));
     Some(because(format!("compiles {language}, and there is no {tool}"), all))
 }
 
 /// gcc says `fatal error: zlib.h: No such file or directory`, clang `fatal error: 'zlib.h' file not found`.
-fn header(block: &Block, triples: &[&str]) -> Option<Explanation> {
+fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let gcc = || block.between("fatal error: ", ": No such file or directory");
     let header = block.between("fatal error: '", "' file not found").or_else(gcc)?;
     if let Some(library) = with_header(header) {
-        return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, triples)));
+        return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, about)));
     }
     if block.has("ClangDiagnostic") {
-        let folder = folder(triples);
-        return Some(because(
-            format!("runs bindgen, which finds no {header} for the target"),
-            [
-                "take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned(),
-                format!(
-                    "or name the folder of the headers: build-env = {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
-                ),
-            ],
-        ));
+        let mut all =
+            vec!["take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned()];
+        all.extend(folders(about).into_iter().map(|(platform, folder)| {
+            format!(
+                "or name the folder of the headers: [platform.\"{platform}\"] build-env = \
+                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
+            )
+        }));
+        return Some(because(format!("runs bindgen, which finds no {header} for the target"), all));
     }
-    Some(because(format!("finds no {header} for the target"), hints(None, header, triples)))
+    Some(because(format!("finds no {header} for the target"), hints(None, header, about)))
 }

@@ -12,7 +12,7 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut blocks = Blocks::default();
     fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
-    explain(&blocks, triples, glibc)
+    explain(&blocks, About { triples, host: AMD64, glibc })
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn real_failures_are_explained() {
     let cases: &[(&str, &str, &str, &[&str])] = &[
         ("openssl-cross", "openssl-sys looks for openssl by pkg-config, which knows this machine's libraries and not the target's", ARM64,
             &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
-              "PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\""]),
+              "[platform.\"linux/arm64\"] build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\""]),
         ("openssl-headers", "openssl-sys finds no openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("openssl-opensslv", "openssl-sys finds no OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("pkg-config", "libdbus-sys runs pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
@@ -29,7 +29,7 @@ fn real_failures_are_explained() {
             &["take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
         ("pkg-config-library", "alsa-sys finds no alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
         ("libclang", "app runs bindgen, which finds no libclang", AMD64, &["`apt-get install libclang-dev`"]),
-        ("bindgen-headers", "app runs bindgen, which finds no stddef.h for the target", ARM64_MUSL, &["`--linker zig`", "BINDGEN_EXTRA_CLANG_ARGS"]),
+        ("bindgen-headers", "app runs bindgen, which finds no stddef.h for the target", ARM64_MUSL, &["`--linker zig`"]),
         ("cmake", "app runs cmake, which is not installed", AMD64, &["`apt-get install cmake`"]),
         ("cc", "app compiles C, and there is no aarch64-linux-musl-gcc", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
         ("cxx", "app compiles C++, and there is no aarch64-linux-musl-g++", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
@@ -84,6 +84,36 @@ fn every_kept_failure_has_a_case() {
 }
 
 #[test]
+fn this_machines_own_libraries() {
+    let hints = |host| {
+        let about = About { triples: &[AMD64], host, glibc: None };
+        libraries::hints(libraries::named("alsa"), "alsa", &about).join("\n")
+    };
+    assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
+    assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");
+}
+
+#[test]
+fn one_reason_on_several_platforms() {
+    let mut blocks = Blocks::default();
+    for triple in [ARM64, AMD64] {
+        blocks.push("error: failed to run custom build command for `alsa-sys v0.3.1`");
+        blocks.push(&format!(
+            "  /target/{triple}/release: pkg-config has not been configured to support cross-compilation."
+        ));
+    }
+    let found = explain(&blocks, About { triples: &[ARM64, AMD64], host: "", glibc: None });
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].triples, [ARM64, AMD64]);
+    let hints = found[0].why.hints.join("\n");
+    assert_eq!(
+        (hints.matches("libasound2-dev").count(), hints.matches("PKG_CONFIG_LIBDIR").count()),
+        (1, 2),
+        "{hints}"
+    );
+}
+
+#[test]
 fn what_is_not_known_is_not_guessed() {
     let mut blocks = Blocks::default();
     for line in [
@@ -93,5 +123,5 @@ fn what_is_not_known_is_not_guessed() {
     ] {
         blocks.push(line);
     }
-    assert_eq!(explain(&blocks, &[ARM64], None), []);
+    assert_eq!(explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None }), []);
 }
