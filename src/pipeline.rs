@@ -285,7 +285,9 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
     let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
-    let checkout = plan::git::checkout(&workspace.root, &workspace.target_dir)?;
+    let bundles = request.artifacts.iter().map(|dir| current_dir.join(dir));
+    let ignored: Vec<Utf8PathBuf> = bundles.chain([workspace.target_dir.clone()]).collect();
+    let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     Ok(plan::resolve(&workspace, &sources, &checkout, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
 }
 

@@ -13,11 +13,19 @@ pub struct Decision {
 
 /// cargo-auditable is a wrapper of rustc for the workspace's own crates, of which there can be one: it takes the place of
 /// the user's. RUSTC_WRAPPER, such as sccache, is another thing and stays.
-pub fn decide(wanted: Auditable, tools: &Tools) -> Result<Decision, Failure> {
+/// It does not run in the containers of `cross`.
+pub fn decide(wanted: Auditable, tools: &Tools, by_cross: bool) -> Result<Decision, Failure> {
     let other = tools.workspace_wrapper.as_deref();
     let decision = |on: bool, note: Option<String>| Ok(Decision { on, note });
     match (wanted, tools.auditable, other) {
         (Auditable::Never, ..) | (Auditable::Auto, false, _) => decision(false, None),
+        (Auditable::Auto, true, _) if by_cross => {
+            decision(false, Some("cargo-auditable is not used: `cross` compiles without it".to_owned()))
+        }
+        (Auditable::Always, ..) if by_cross => {
+            Err(Failure::new(Class::Config, "auditable = true, and `cross` compiles without cargo-auditable")
+                .hint("take another linker, as in linker = \"zig\", or auditable = false"))
+        }
         (Auditable::Auto, true, Some(other)) => decision(
             false,
             Some(format!("cargo-auditable is not used: it would take the place of RUSTC_WORKSPACE_WRAPPER, {other}")),
@@ -62,7 +70,7 @@ mod tests {
         ] {
             let tools =
                 Tools { auditable: installed, workspace_wrapper: wrapper.map(str::to_owned), ..Tools::default() };
-            let decided = decide(wanted, &tools);
+            let decided = decide(wanted, &tools, false);
             assert_eq!(decided.as_ref().ok().map(|it| it.on), on, "{wanted:?} {installed} {wrapper:?}");
             let said = decided.map_or_else(|failure| failure.to_string(), |it| it.note.unwrap_or_default());
             assert!(said.contains(says) && said.is_empty() == says.is_empty(), "{said}");

@@ -11,13 +11,16 @@ use super::artifact::{ElfFacts, hash, hex};
 use super::{Artifacts, Toolchain};
 use crate::error::{Class, Failure};
 use crate::files;
-use crate::plan::{Binary, BuildSettings, Plan};
+use crate::plan::{Auditable, Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 
 /// The manifest's name in the bundle's folder.
 pub const MANIFEST: &str = "multiarch-bundle.json";
 /// Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
+
+/// A bundle is no change of the work tree that it stands in.
+const IGNORE: &str = "# made by cargo multiarch compile\n*\n";
 
 /// What a bundle holds, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,8 +70,15 @@ pub fn check_folder(dir: &Utf8Path) -> Result<(), Failure> {
     if dir.is_file() {
         return Err(wrong("is a file, and a folder is wanted").hint("name a folder: `--out dist`"));
     }
+    if dir.join(MANIFEST).is_file() {
+        return read(dir).map(drop).map_err(|error| {
+            wrong(&format!("is no bundle that can be replaced: {error:#}")).hint(format!("remove it: `rm -r {dir}`"))
+        });
+    }
+    // What an interrupted run left behind has no manifest, and this file.
+    let ours = fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
     let empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
-    match empty || dir.join(MANIFEST).is_file() {
+    match empty || ours {
         true => Ok(()),
         false => Err(wrong("is a folder with something else in it")
             .hint("name one that is empty, an earlier bundle, or not there yet")),
@@ -85,6 +95,8 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
             fs_err::remove_dir_all(folder)?;
         }
     }
+    fs_err::create_dir_all(dir)?;
+    fs_err::write(dir.join(".gitignore"), IGNORE)?;
     let mut builds: BTreeMap<&BuildSettings, Build> = BTreeMap::new();
     let mut paths = Vec::new();
     for ((settings, binary), artifact) in artifacts {
@@ -191,12 +203,15 @@ fn take(plan: &Plan, found: &Found) -> Result<Artifacts> {
     for (number, (key, (dir, entry))) in found.iter().enumerate() {
         let from = dir.join(&entry.file);
         let folder = plan.work_dir().join("+artifacts/bundles").join(number.to_string());
-        let artifact = if from.is_file() { Some(super::keep(&from, &folder, &key.1)?) } else { None };
-        let artifact = artifact.filter(|artifact| artifact.sha256 == entry.sha256).ok_or_else(|| {
+        let changed = || {
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
                 .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", entry.sha256))
-        })?;
-        artifacts.insert(key.clone(), artifact);
+        };
+        let found = fs_err::File::open(&from).and_then(hash).map_err(|_| changed())?;
+        if found.0 != entry.sha256 {
+            return Err(changed().into());
+        }
+        artifacts.insert(key.clone(), super::keep(&from, &folder, &key.1)?);
     }
     Ok(artifacts)
 }
@@ -255,7 +270,17 @@ fn check_origin(manifest: &Manifest, dir: &Utf8Path, plan: &Plan, cargo_lock: Op
 /// Ticks every binary of the plan off against the bundles.
 fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundles> {
     let rust_version = manifests.first().map(|(manifest, _)| manifest.rust_version.clone()).unwrap_or_default();
-    let auditable = manifests.iter().all(|(manifest, _)| manifest.auditable);
+    let auditable = manifests.iter().any(|(manifest, _)| manifest.auditable);
+    let wanted = |listed: bool| match plan.auditable {
+        Auditable::Auto => listed == auditable,
+        Auditable::Always => listed,
+        Auditable::Never => !listed,
+    };
+    if let Some((_, dir)) = manifests.iter().find(|(manifest, _)| !wanted(manifest.auditable)) {
+        let what =
+            format!("bundle {dir} was compiled with cargo-auditable, or without it, and others and the plan were not");
+        return Err(Failure::new(Class::Config, what).hint("say which for all: auditable = true or false").into());
+    }
     let (mut linkers, mut found) = (BTreeMap::new(), Found::new());
     let wanted: Vec<(&BuildSettings, &Binary, serde_json::Value)> = plan
         .images

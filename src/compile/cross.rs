@@ -77,8 +77,11 @@ impl Cross {
         );
         let program = programs_dir(plan).join("rustup");
         fs_err::create_dir_all(programs_dir(plan))?;
-        files::replace(&program, script.as_bytes())?;
-        Ok(fs_err::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?)
+        // It must not be there before it can run: rustup itself would be found instead.
+        let file = files::temporary(&program)?;
+        fs_err::write(file.path(), script)?;
+        fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        files::place(file, &program)
     }
 }
 

@@ -29,7 +29,7 @@ pub use artifact::{Artifact, Artifacts};
 use explain::Blocks;
 use runs::Run;
 pub use source::Source;
-use toolchain::Choice;
+use toolchain::{Choice, Linker};
 use tools::Tools;
 
 use crate::plan::{Binary, BuildSettings, Plan};
@@ -61,13 +61,14 @@ impl Toolchain {
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
         stdlib::check(plan, &tools)?;
-        let auditable = auditable::decide(plan.auditable, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
             if !choices.contains_key(build) {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }
         }
+        let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
+        let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
         let mut notes: Vec<String> = natives.chain(auditable.note).collect();
         notes.dedup();

@@ -13,8 +13,18 @@ use crate::process::quote;
 pub const NAMES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
 pub const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
-/// Values of [`NAMES`], by build's triple and glibc floor.
-pub type Native = BTreeMap<(String, Option<String>), BTreeMap<&'static str, String>>;
+/// Values of [`NAMES`], by build: one triple may be compiled for several processors.
+pub type Native = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
+
+/// The names under which `cc`, `cmake` and `bindgen` look for a tool of a target.
+pub fn spellings(tool: &str, triple: &str) -> [String; 3] {
+    [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")]
+}
+
+/// Has a build a tool of its own in `build-env`?
+pub fn sets(build: &BuildSettings, tool: &str) -> bool {
+    spellings(tool, &build.triple).iter().any(|name| build.env.contains_key(name))
+}
 
 /// The file that tells cmake of a target, for compilers that it cannot guess.
 pub fn cmake_toolchain(triple: &str, tools: &BTreeMap<&'static str, String>) -> String {
@@ -101,8 +111,8 @@ pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: 
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
         let set = tools.targets.get(&build.triple).map(|facts| &facts.env_tools);
-        let values = native.get(&(build.triple.clone(), build.glibc.clone())).into_iter().flatten();
-        let values = values.filter(|(name, _)| set.is_none_or(|set| !set.contains(*name)));
+        let values = native.get(build).into_iter().flatten();
+        let values = values.filter(|(name, _)| set.is_none_or(|set| !set.contains(*name)) && !sets(build, name));
         variables.extend(values.map(|(name, value)| (format!("{name}_{target}"), value.clone())));
     }
     variables.extend(lg_page(build, tools).map(|name| (name, LG_PAGE_64K.to_owned())));
@@ -226,11 +236,11 @@ mod tests {
     #[test]
     fn what_the_user_has_set_stays() {
         let values: BTreeMap<&'static str, String> = NAMES.iter().map(|name| (*name, format!("our-{name}"))).collect();
-        let native = Native::from([((ARM64.to_owned(), None), values)]);
         let mut tools = tools(None);
         tools.targets.get_mut(ARM64).unwrap().env_tools.extend(["CC", BINDGEN]);
         let set =
             BuildSettings { env: [(format!("AR_{}", ARM64.replace('-', "_")), String::new())].into(), ..build(ARM64) };
+        let native = Native::from([(set.clone(), values.clone()), (build(ARM64), values)]);
         let names = |build: &BuildSettings, linker| -> Vec<String> {
             variables(build, &linker, &tools, &native).into_iter().map(|(name, _)| name).collect()
         };

@@ -156,10 +156,7 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
         Linker::Configured(_) | Linker::Host | Linker::Cross => None,
         Linker::RustLld => Some("rust-lld"),
         Linker::Gcc(gcc) => Some(gcc.as_str()),
-        Linker::Zig => native
-            .get(&(build.triple.clone(), build.glibc.clone()))
-            .and_then(|variables| variables.get("CC"))
-            .map(String::as_str),
+        Linker::Zig => native.get(build).and_then(|variables| variables.get("CC")).map(String::as_str),
     };
     if let Some(program) = program {
         let target = build.triple.replace('-', "_").to_uppercase();

@@ -16,6 +16,9 @@ impl Source {
     /// Finds out what will be used, and installs what is missing; nothing is compiled.
     pub fn choose(plan: &Plan, ui: &Ui) -> Result<Source> {
         if !plan.artifacts.is_empty() {
+            if plan.commit.as_ref().is_none_or(|commit| commit.dirty) {
+                ui.note("nothing says that the bundles are of these very sources: not all is committed");
+            }
             return Ok(Source::Bundles(Bundles::open(plan)?));
         }
         Ok(Source::Cargo(Box::new(Toolchain::prepare(plan, ui)?)))
@@ -62,6 +65,8 @@ pub fn host() -> String {
     let architecture = match std::env::consts::ARCH {
         "riscv64" => "riscv64gc",
         "arm" => return "armv7-unknown-linux-gnueabihf".to_owned(),
+        "x86" => "i686",
+        "powerpc64" => "powerpc64le",
         other => other,
     };
     format!("{architecture}-unknown-linux-gnu")

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::apt::sysroot_by_hand;
 use super::cross::Cross;
+use super::native;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
@@ -76,6 +77,13 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         let failure = missing(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
         return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
     }
+    let asked = build.linker.map_or(facts.configured_linker.is_some(), |linker| linker != LinkerChoice::Zig);
+    if let Some(floor) = build.glibc.as_ref().filter(|_| asked) {
+        let what =
+            format!("{triple}: glibc = \"{floor}\" is a floor that only zig keeps, and another linker is asked for");
+        return Err(Failure::new(Class::Toolchain, what)
+            .hint("leave `glibc` out, or the linker: `linker`, or the one in cargo's configuration"));
+    }
     if let Some(wanted) = build.linker {
         return forced(wanted, triple, facts, tools);
     }
@@ -91,7 +99,8 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if triple == tools.host {
         return chosen(Linker::Host, "it is the host's own target");
     }
-    let c = facts.graph.needs_c.as_deref().filter(|_| !facts.env_tools.contains("CC"));
+    let has_cc = facts.env_tools.contains("CC") || native::sets(build, "CC");
+    let c = facts.graph.needs_c.as_deref().filter(|_| !has_cc);
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
@@ -126,6 +135,10 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
     let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
     match wanted {
         LinkerChoice::Host => chosen(Linker::Host),
+        LinkerChoice::RustLld if !facts.self_contained => {
+            let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
+            Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
+        }
         LinkerChoice::RustLld if tools.rust_lld => chosen(Linker::RustLld),
         LinkerChoice::RustLld => {
             Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld"))
@@ -310,6 +323,8 @@ mod tests {
         assert_eq!(failure.hints(), ["install zig: `pip install ziglang`"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
+        let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
+        assert!(choose(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };

@@ -155,8 +155,9 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         let target = config.target(triple)?;
         let facts = TargetFacts {
             std: has_std(&libdir),
-            // What is not installed yet will come with it.
-            self_contained: libdir.join("self-contained/crt1.o").is_file() || !has_std(&libdir),
+            // What is not installed yet will come with it, but for a library that is compiled here.
+            self_contained: libdir.join("self-contained/crt1.o").is_file()
+                || (!has_std(&libdir) && !is_compiled_here(plan, triple)),
             crt_static: cfg
                 .iter()
                 .any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
@@ -196,6 +197,11 @@ fn env_rustflags() -> Option<Vec<String>> {
     encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
 }
 
+fn is_compiled_here(plan: &Plan, triple: &str) -> bool {
+    let mut builds = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build);
+    builds.any(|build| build.triple == triple && build.build_std)
+}
+
 /// The cross gcc of a triple, when it is on PATH.
 fn gcc(triple: &str) -> Option<String> {
     let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
@@ -205,8 +211,7 @@ fn gcc(triple: &str) -> Option<String> {
 /// As the crates `cc`, `cmake` and `bindgen` look for them.
 fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |tool: &&str| {
-        let names =
-            [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")];
+        let names = native::spellings(tool, triple);
         // A compiler for all targets is the host's; a toolchain file or bindgen's arguments are somebody's decision.
         let for_all = tool.contains('_') && variables.contains(*tool);
         for_all || names.iter().any(|name| variables.contains(name))

@@ -8,6 +8,7 @@ use super::native::{self, BINDGEN, Native};
 use super::runs;
 use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
+use crate::files;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;
 
@@ -22,7 +23,7 @@ pub fn native(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Resul
             Linker::Gcc(gcc) => cross_gcc(build, gcc, tools),
             Linker::Configured(_) | Linker::Host | Linker::RustLld | Linker::Cross => continue,
         };
-        all.insert((build.triple.clone(), build.glibc.clone()), variables);
+        all.insert(build.clone(), variables);
     }
     Ok(all)
 }
@@ -48,7 +49,7 @@ fn zig(build: &BuildSettings, tools: &Tools) -> Result<Variables> {
     let text = native::cmake_toolchain(&build.triple, &variables);
     // Another run may be reading it.
     if !fs_err::read_to_string(&file).is_ok_and(|there| there == text) {
-        fs_err::write(&file, text)?;
+        files::replace(camino::Utf8Path::from_path(&file).context("the cache's path is not UTF-8")?, text.as_bytes())?;
     }
     variables.insert("CMAKE_TOOLCHAIN_FILE", path(&file));
     if runs_bindgen(build, tools) {

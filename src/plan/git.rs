@@ -1,7 +1,7 @@
 //! What git says of the workspace: the commit that labels, tags and the time of the build come from.
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::error::{Class, Failure};
@@ -57,8 +57,9 @@ impl Checkout {
     }
 }
 
-/// What is checked out in the work tree that holds `dir`. What is in `ignored` (the target directory) makes no tree dirty.
-pub fn checkout(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Checkout> {
+/// What is checked out in the work tree that holds `dir`. What is in `ignored`, folders below `dir` such as the target
+/// directory, makes no tree dirty.
+pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else { return Ok(Checkout::None) };
     let git = |args: &[&str]| Cmd::new(&git).args(["-C", dir.as_str()]).args(args).env("LC_ALL", "C").output();
     let line = |args: &[&str]| -> Result<Option<String>> {
@@ -76,13 +77,15 @@ pub fn checkout(dir: &Utf8Path, ignored: &Utf8Path) -> Result<Checkout> {
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
     // The whole repository: a path dependency may be outside of the workspace.
-    let exclude = format!(":(exclude){}", ignored.strip_prefix(dir).unwrap_or(Utf8Path::new("target")));
+    let exclude: Vec<String> =
+        ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
+    let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
     Ok(Checkout::Commit(Commit {
         sha: head.stdout.trim().to_owned(),
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,
         branch: line(&["branch", "--show-current"])?,
-        dirty: line(&["status", "--porcelain", "--", ":/", &exclude])?.is_some(),
+        dirty: line(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?.is_some(),
     }))
 }
 

@@ -126,6 +126,14 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
             return wrong("expose", &text, "write it as 8080 or \"53/udp\"");
         }
     }
+    for name in settings.build_env.keys() {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
+            return wrong("build-env", name, "a variable's name has letters, digits and '_'");
+        }
+        if ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"].contains(&name.as_str()) {
+            return wrong("build-env", name, "write rustflags = [\"…\"], which hides no other flags");
+        }
+    }
     for name in settings.env.keys() {
         if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
             return wrong("env", name, "a variable's name has no spaces and no '='");

@@ -145,9 +145,10 @@ impl Tokens {
     }
 }
 
-/// Is this where the registry is: the same origin, or the same host by TLS?
+/// Is this where the registry is: the same origin, or its host by TLS?
 pub fn is_same_server(url: &Url, root: &Url) -> bool {
-    url.origin() == root.origin() || (url.host_str() == root.host_str() && url.scheme() == "https")
+    let by_tls = url.scheme() == "https" && url.port_or_known_default() == Some(443);
+    url.origin() == root.origin() || (url.host_str() == root.host_str() && by_tls)
 }
 
 impl Credentials {

@@ -10,7 +10,7 @@ use crate::support::{FakeRegistry, Fakes, Project, Run};
 const PLATFORMS: &str = "linux/amd64,linux/arm64";
 
 fn project() -> Project {
-    Project::app().file(".gitignore", "/target\n/dist\n/cache\n").committed()
+    Project::app().file(".gitignore", "/target\n/cache\n").committed()
 }
 
 fn compile(project: &Project, platform: &str, out: &str) {
@@ -52,6 +52,8 @@ fn bundles_give_the_digest_of_one_machine() {
         let file = manifest(&dist.join(name))["builds"][0]["binaries"][0]["file"].as_str().unwrap().to_owned();
         std::fs::set_permissions(dist.join(name).join(file), PermissionsExt::from_mode(0o644)).unwrap();
     }
+    // and hidden files.
+    std::fs::remove_file(dist.join("two/.gitignore")).unwrap();
     for artifacts in ["dist/one,dist/two", "dist/two,dist/one", "dist"] {
         let registry = FakeRegistry::storing();
         let finished = publish(&project, &registry, &["--artifacts", artifacts, "--platform", PLATFORMS]).finish();
@@ -61,7 +63,7 @@ fn bundles_give_the_digest_of_one_machine() {
     // An earlier bundle is replaced.
     compile(&project, "linux/arm64", "dist/one");
     assert_eq!(manifest(&dist.join("one"))["builds"].as_array().unwrap().len(), 1);
-    assert_eq!(std::fs::read_dir(dist.join("one")).unwrap().count(), 2, "a folder and the manifest");
+    assert_eq!(std::fs::read_dir(dist.join("one")).unwrap().count(), 3, "a folder, the manifest and .gitignore");
 }
 
 #[test]

@@ -143,6 +143,8 @@ fn values_of_a_containers_config() {
         ("stop-signal = 'SIGTREM'", &["image 'app': stop-signal 'SIGTREM' is not valid", "did you mean 'TERM'?"][..]),
         ("entrypoint = []", &["image 'app': entrypoint is an empty list", "leave it out"]),
         ("cmd = []", &["image 'app': cmd is an empty list"]),
+        ("build-env = { RUSTFLAGS = '-Cx' }", &["build-env 'RUSTFLAGS' is not valid", "rustflags = "]),
+        ("build-env = { 'A B' = 'x' }", &["build-env 'A B' is not valid"]),
         ("healthcheck = { cmd = ['a'], interval = '5x' }", &["image 'app': healthcheck.interval '5x' is not valid"]),
     ] {
         refused(&Project::with_config(config), &[], says);
