@@ -100,7 +100,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
     let mut builds: BTreeMap<&BuildSettings, Build> = BTreeMap::new();
     let mut paths = Vec::new();
     for ((settings, binary), artifact) in artifacts {
-        let described = serde_json::to_value(settings)?;
+        let described = describe(settings)?;
         // One triple may be compiled in several ways.
         let folder =
             Utf8PathBuf::from(format!("{}-{}", settings.triple, &hex(&Sha256::digest(described.to_string()))[..8]));
@@ -136,6 +136,15 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
     // The last: what an interrupted run leaves is no bundle.
     files::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(paths)
+}
+
+/// Settings as they are compared. The values of variables may be secrets, and a bundle goes through others' hands: they
+/// stand there by their digests.
+fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
+    let mut described = serde_json::to_value(settings)?;
+    let digests = settings.env.iter().map(|(name, value)| (name.clone(), hex(&Sha256::digest(value)).into()));
+    described["env"] = serde_json::Value::Object(digests.collect());
+    Ok(described)
 }
 
 fn platforms(plan: &Plan, settings: &BuildSettings) -> Vec<Platform> {
@@ -287,7 +296,7 @@ fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundle
         .iter()
         .flat_map(|image| &image.platforms)
         .flat_map(|platform| platform.binaries.iter().map(|binary| (&platform.build, binary)))
-        .map(|(build, binary)| Ok((build, binary, serde_json::to_value(build)?)))
+        .map(|(build, binary)| Ok((build, binary, describe(build)?)))
         .collect::<Result<_>>()?;
     for (manifest, dir) in manifests {
         if manifest.rust_version != rust_version {

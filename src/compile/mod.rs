@@ -62,7 +62,7 @@ impl Toolchain {
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
         stdlib::check(plan, &tools)?;
         let mut choices = BTreeMap::new();
-        for build in plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build) {
+        for build in plan.builds() {
             if !choices.contains_key(build) {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }

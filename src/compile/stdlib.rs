@@ -17,21 +17,17 @@ pub const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rus
 /// Fails for a target that has no standard library here, and for which Rust comes with none; and where it cannot be
 /// compiled.
 pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
-    builds(plan).try_for_each(|build| match build.build_std {
+    plan.builds().try_for_each(|build| match build.build_std {
         true => can_build(build, tools),
         false => comes_with_rust(build, tools),
     })
-}
-
-fn builds(plan: &Plan) -> impl Iterator<Item = &BuildSettings> {
-    plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build)
 }
 
 /// The triples whose standard library is to be installed.
 pub fn missing(plan: &Plan, tools: &Tools) -> Vec<String> {
     let lacks = |build: &&BuildSettings| tools.targets.get(&build.triple).is_some_and(|facts| !facts.std);
     let wanted: BTreeSet<&str> =
-        builds(plan).filter(|build| !build.build_std).filter(lacks).map(|build| build.triple.as_str()).collect();
+        plan.builds().filter(|build| !build.build_std).filter(lacks).map(|build| build.triple.as_str()).collect();
     wanted.into_iter().map(str::to_owned).collect()
 }
 

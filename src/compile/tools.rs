@@ -178,7 +178,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         tools.targets.insert(triple.to_owned(), facts);
     }
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
-    if plan.images.iter().flat_map(|image| &image.platforms).any(|platform| may_need_zig(&platform.build, &tools)) {
+    if plan.builds().any(|build| may_need_zig(build, &tools)) {
         tools.zig = find_zig();
     }
     Ok(tools)
@@ -198,8 +198,7 @@ fn env_rustflags() -> Option<Vec<String>> {
 }
 
 fn is_compiled_here(plan: &Plan, triple: &str) -> bool {
-    let mut builds = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build);
-    builds.any(|build| build.triple == triple && build.build_std)
+    plan.builds().any(|build| build.triple == triple && build.build_std)
 }
 
 /// The cross gcc of a triple, when it is on PATH.

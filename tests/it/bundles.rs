@@ -136,3 +136,19 @@ fn folders_of_bundles() {
     let finished = publish(&project, &registry, &["--artifacts", "none"]).fails(3).finish();
     finished.says(&["there is no bundle in none: no multiarch-bundle.json", "cargo multiarch compile --out DIR"]);
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn variables_are_compared_and_not_shown() {
+    let config = "platforms = ['linux/amd64']\n[images.one]\nbins = ['app']\nbuild-env = { API_TOKEN = 'hunter2', WORD = 'plain' }\n\
+        [images.two]\nbins = ['app']\nbuild-env = { API_TOKEN = 'hunter3', WORD = 'plain' }\n";
+    let project = Project::app().file("multiarch.toml", config);
+    project.run(&["compile", "--out", "dist"]).finish();
+    let text = std::fs::read_to_string(project.path().join("dist/multiarch-bundle.json")).unwrap();
+    assert!(!text.contains("hunter") && !text.contains("plain") && text.contains("API_TOKEN"), "{text}");
+    let registry = FakeRegistry::storing();
+    publish(&project, &registry, &["--artifacts", "dist"]).finish();
+    let other = project.file("multiarch.toml", &config.replace("hunter3", "hunter4"));
+    let finished = publish(&other, &registry, &["--artifacts", "dist"]).fails(3).finish();
+    finished.says(&["which is not what would be compiled here"]);
+}
