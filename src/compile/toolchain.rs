@@ -134,7 +134,16 @@ fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
 fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
     let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
     match wanted {
-        LinkerChoice::Host => chosen(Linker::Host),
+        LinkerChoice::Host => match &facts.configured_linker {
+            None => chosen(Linker::Host),
+            Some(configured) => {
+                let what = format!(
+                    "{triple}: linker = \"host\", and cargo's configuration names {configured}, which cargo takes"
+                );
+                Err(Failure::new(Class::Toolchain, what)
+                    .hint("leave one of them out: `linker`, or target.<triple>.linker of cargo's configuration"))
+            }
+        },
         LinkerChoice::RustLld if !facts.self_contained => {
             let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
             Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
@@ -326,6 +335,9 @@ mod tests {
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
         assert!(choose(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
+        let host = BuildSettings { linker: Some(LinkerChoice::Host), ..build(GNU) };
+        let configured = tools(|_, facts| facts.configured_linker = Some("my-ld".into()));
+        assert!(choose(&host, &configured).unwrap_err().to_string().contains("names my-ld, which cargo takes"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
         assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
