@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use crate::cli::{BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
-use crate::compile::{self, Artifacts, Source, Toolchain, bundle, source, tools};
+use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
 use crate::error::{Class, Failure, nearest};
 use crate::files;
@@ -17,6 +17,7 @@ use crate::image::layout::Layout;
 use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
 use crate::plan::{self, Image, Plan, Request, Sources, Workspace};
+use crate::platform::Platform;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
 use crate::ui::Ui;
@@ -46,7 +47,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     let toolchain = Toolchain::prepare(&plan, ui)?;
     let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
-    ui.status("Bundled", format!("{} in {}", binaries(files.len()), args.out));
+    ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
     files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
 }
 
@@ -79,7 +80,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     }
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| verify::tags(image, name, &built.verified, &registry))?;
-        ui.status("Published", format!("{} for {}, verified", image.name, count(image.platforms.len())));
+        ui.status(
+            "Published",
+            format!("{} for {}, verified", image.name, count(image.platforms.len(), "platform", "platforms")),
+        );
     }
     Ok(made.report())
 }
@@ -144,12 +148,8 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-fn binaries(count: usize) -> String {
-    if count == 1 { "1 binary".to_owned() } else { format!("{count} binaries") }
-}
-
-fn count(platforms: usize) -> String {
-    if platforms == 1 { "1 platform".to_owned() } else { format!("{platforms} platforms") }
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Another run in this workspace would write the same files.
@@ -210,7 +210,7 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
-    let host = source::host();
+    let host = Platform::host_triple();
     let mut images = plan.images.iter().zip(dockerfiles);
     images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &host, builder, ui))
 }
@@ -218,7 +218,7 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
-    let bases = publish::bases::resolve(&plan, registry, ui)?;
+    let (bases, indexes) = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let render = |image| image::render(&plan, image, &bases);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
@@ -231,7 +231,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
 
     let (artifacts, layouts) = match &ready.engine {
         Engine::Embedded => {
-            let pulled = publish::bases::pull(&plan, &bases, registry, ui)?;
+            let pulled = publish::bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
             embedded::assemble(&prepared, on_layer, |on_artifact| {
                 let artifacts = source.binaries(&plan, ui, on_artifact)?;

@@ -158,6 +158,32 @@ impl Platform {
         TABLE.iter().filter(move |row| row.gnu == triple || row.musl == triple).map(Platform)
     }
 
+    /// The plain platform of a triple, by its name; the triple itself where it is not in the table.
+    pub fn name_for(triple: &str) -> &str {
+        match Self::for_triple(triple).next() {
+            Some(platform) => platform.name(),
+            None => triple,
+        }
+    }
+
+    /// A triple, with its platform before it where there is one: `linux/arm64, aarch64-unknown-linux-musl`.
+    pub fn and_triple(triple: &str) -> String {
+        let platform = Self::for_triple(triple).next().map(|platform| format!("{platform}, "));
+        format!("{}{triple}", platform.unwrap_or_default())
+    }
+
+    /// A triple of the machine that this runs on, without asking a compiler.
+    pub fn host_triple() -> String {
+        let architecture = match std::env::consts::ARCH {
+            "riscv64" => "riscv64gc",
+            "arm" => return "armv7-unknown-linux-gnueabihf".to_owned(),
+            "x86" => "i686",
+            "powerpc64" => "powerpc64le",
+            other => other,
+        };
+        format!("{architecture}-unknown-linux-gnu")
+    }
+
     /// The platforms whose programs also run here, this one first: newer variants run what older ones do.
     pub fn runs(self) -> impl Iterator<Item = Platform> {
         const OLDER: &[(&str, &str)] = &[
@@ -325,5 +351,19 @@ mod tests {
         assert_eq!("linux/arm64".parse::<Platform>().unwrap().variant(), None);
         assert_eq!(Platform::gcc_prefix("aarch64-unknown-linux-musl").as_deref(), Some("aarch64-linux-musl"));
         assert_eq!(Platform::gcc_prefix("riscv64gc-unknown-linux-gnu").as_deref(), Some("riscv64-linux-gnu"));
+    }
+
+    #[test]
+    fn the_machine_has_a_platform() {
+        let host = Platform::host_triple();
+        assert!(Platform::for_triple(&host).next().is_some(), "{host}");
+    }
+
+    #[test]
+    fn triples_are_named() {
+        let musl = "aarch64-unknown-linux-musl";
+        assert_eq!((Platform::name_for(musl), Platform::name_for("x-y")), ("linux/arm64", "x-y"));
+        assert_eq!(Platform::and_triple(musl), "linux/arm64, aarch64-unknown-linux-musl");
+        assert_eq!(Platform::and_triple("x-y"), "x-y");
     }
 }

@@ -1,7 +1,7 @@
 //! Fetches and unpacks Debian packages of other architectures, with apt's own programs, in folders of our own: no root,
 //! and the machine's packages, lists and architectures stay as they are. Its sources, keys, pins and proxies are used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,8 +26,8 @@ const RECORD: &str = "multiarch.list";
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes every sysroot of a plan that is not there yet.
-pub fn fetch(plan: &Plan, ui: &Ui) -> Result<()> {
-    for sysroot in sysroot::wanted(plan).values() {
+pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Result<()> {
+    for sysroot in sysroots.values() {
         let before = read_record(sysroot);
         if before.is_some() && (plan.offline || is_fresh(sysroot)) {
             continue;

@@ -148,9 +148,8 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
 }
 
 fn platforms(plan: &Plan, settings: &BuildSettings) -> Vec<Platform> {
-    let all = plan.images.iter().flat_map(|image| &image.platforms);
     let mut platforms: Vec<Platform> =
-        all.filter(|platform| platform.build == *settings).map(|platform| platform.platform).collect();
+        plan.platforms().filter(|platform| platform.build == *settings).map(|platform| platform.platform).collect();
     platforms.sort_unstable();
     platforms.dedup();
     platforms
@@ -292,9 +291,7 @@ fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundle
     }
     let (mut linkers, mut found) = (BTreeMap::new(), Found::new());
     let wanted: Vec<(&BuildSettings, &Binary, serde_json::Value)> = plan
-        .images
-        .iter()
-        .flat_map(|image| &image.platforms)
+        .platforms()
         .flat_map(|platform| platform.binaries.iter().map(|binary| (&platform.build, binary)))
         .map(|(build, binary)| Ok((build, binary, describe(build)?)))
         .collect::<Result<_>>()?;
@@ -329,9 +326,7 @@ fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundle
         }
     }
     let missing: Vec<String> = plan
-        .images
-        .iter()
-        .flat_map(|image| &image.platforms)
+        .platforms()
         .flat_map(|platform| platform.binaries.iter().map(move |binary| (platform, binary)))
         .filter(|(platform, binary)| !found.contains_key(&(platform.build.clone(), (*binary).clone())))
         .map(|(platform, binary)| format!("'{}' for {}", binary.name, platform.platform))

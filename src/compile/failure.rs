@@ -61,7 +61,9 @@ fn because(said: &Blocks, ended: &str, reasons: &[Reason], failed: &[&str]) -> S
     let known = |reason: &Reason| {
         let on = match reason.triples.is_empty() || reason.triples.len() == failed.len() {
             true => String::new(),
-            false => format!(" ({})", reason.triples.iter().map(|it| platform(it)).collect::<Vec<_>>().join(", ")),
+            false => {
+                format!(" ({})", reason.triples.iter().map(|it| Platform::name_for(it)).collect::<Vec<_>>().join(", "))
+            }
         };
         format!("`{}`{on} {}", reason.name, reason.why.what)
     };
@@ -76,15 +78,9 @@ fn because(said: &Blocks, ended: &str, reasons: &[Reason], failed: &[&str]) -> S
     }
 }
 
-fn platform(triple: &str) -> String {
-    Platform::for_triple(triple).next().map_or_else(|| triple.to_owned(), |platform| platform.to_string())
-}
-
 fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {
     let platforms: BTreeSet<&str> = plan
-        .images
-        .iter()
-        .flat_map(|image| &image.platforms)
+        .platforms()
         .filter(|platform| missing.iter().any(|(build, _)| **build == platform.build))
         .map(|platform| platform.platform.name())
         .collect();

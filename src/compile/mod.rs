@@ -54,7 +54,7 @@ impl Toolchain {
         stdlib::install(plan, &mut tools, ui)?;
         let toolchain = Toolchain::choose(plan, tools)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
-        apt::fetch(plan, ui)?;
+        apt::fetch(plan, &toolchain.tools.sysroots, ui)?;
         Ok(toolchain)
     }
 
@@ -75,7 +75,7 @@ impl Toolchain {
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
 
-    /// The triples whose standard library `install_std` would install.
+    /// The triples whose standard library `prepare` would install.
     pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
         stdlib::missing(plan, &self.tools)
     }
@@ -224,14 +224,16 @@ fn cargo(
 /// The platform's name, with its variant where only the flags tell it apart.
 fn short(build: &BuildSettings) -> String {
     let has_flag = |cpu: &str| build.rustflags.iter().any(|flag| flag.ends_with(cpu));
-    let platforms = || Platform::for_triple(&build.triple);
-    let variant = platforms().find(|platform| platform.target_cpu().is_some_and(has_flag));
-    variant.or_else(|| platforms().next()).map_or_else(|| build.triple.clone(), |platform| platform.to_string())
+    let mut platforms = Platform::for_triple(&build.triple);
+    let variant = platforms.find(|platform| platform.target_cpu().is_some_and(has_flag));
+    match variant {
+        Some(platform) => platform.to_string(),
+        None => Platform::name_for(&build.triple).to_owned(),
+    }
 }
 
 fn step(progress: &Progress<'_>, triple: Option<&str>, name: &str) {
-    let place = triple.and_then(|triple| Platform::for_triple(triple).next()).map_or("host", Platform::name);
-    progress.step(format!("{place} {name}"));
+    progress.step(format!("{} {name}", triple.map_or("host", Platform::name_for)));
 }
 
 /// The triple that a file was built for: the first folder under the target directory.

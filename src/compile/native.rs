@@ -129,7 +129,7 @@ const LG_PAGE_64K: &str = "16";
 pub fn lg_page(build: &BuildSettings, tools: &Tools) -> Option<String> {
     let jemalloc = tools.targets.get(&build.triple)?.graph.jemalloc.as_ref()?;
     let own = format!("{}_{LG_PAGE}", build.triple.replace('-', "_").to_uppercase());
-    let set = |name: &str| tools.variables.contains(name) || build.env.contains_key(name);
+    let set = |name: &str| tools.is_set(build, name);
     let is_arm64 = build.triple.starts_with("aarch64-");
     let name = if jemalloc.per_target { own.clone() } else { LG_PAGE.to_owned() };
     (is_arm64 && !set(LG_PAGE) && !set(&own)).then_some(name)

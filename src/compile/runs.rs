@@ -25,7 +25,7 @@ pub struct Run {
 /// takes one target at a time.
 pub fn group(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>) -> Vec<Run> {
     let mut wanted: BTreeMap<&BuildSettings, BTreeSet<Binary>> = BTreeMap::new();
-    for platform in plan.images.iter().flat_map(|image| &image.platforms) {
+    for platform in plan.platforms() {
         wanted.entry(&platform.build).or_default().extend(platform.binaries.iter().cloned());
     }
     let mut runs: Vec<Run> = Vec::new();
@@ -272,7 +272,7 @@ mod tests {
             path: "/bin".into(),
             ..Cross::default()
         });
-        let builds = plan.images.iter().flat_map(|image| &image.platforms).map(|platform| platform.build.clone());
+        let builds = plan.builds().cloned();
         let linker = |triple: &str| if triple == AMD64 { Linker::Host } else { Linker::Cross };
         let choices: BTreeMap<BuildSettings, Choice> =
             builds.map(|build| (build.clone(), Choice { linker: linker(&build.triple), why: String::new() })).collect();

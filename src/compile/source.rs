@@ -59,26 +59,3 @@ impl Source {
         }
     }
 }
-
-/// A triple of the machine that this runs on, without asking a compiler.
-pub fn host() -> String {
-    let architecture = match std::env::consts::ARCH {
-        "riscv64" => "riscv64gc",
-        "arm" => return "armv7-unknown-linux-gnueabihf".to_owned(),
-        "x86" => "i686",
-        "powerpc64" => "powerpc64le",
-        other => other,
-    };
-    format!("{architecture}-unknown-linux-gnu")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::Platform;
-
-    #[test]
-    fn the_machine_has_a_platform() {
-        assert!(Platform::for_triple(&host()).next().is_some(), "{}", host());
-    }
-}

@@ -46,7 +46,7 @@ fn comes_with_rust(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> 
 /// decide.
 fn can_build(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
     const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
-    let allowed = tools.nightly || tools.variables.contains(BOOTSTRAP) || build.env.contains_key(BOOTSTRAP);
+    let allowed = tools.nightly || tools.is_set(build, BOOTSTRAP);
     if !allowed {
         let what = format!("build-std wants a nightly toolchain, and this one is {}", tools.rust_version);
         return Err(failure(build, &what)
@@ -63,8 +63,7 @@ fn can_build(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
 }
 
 fn failure(build: &BuildSettings, what: &str) -> Failure {
-    let platform = Platform::for_triple(&build.triple).next().map(|platform| format!("{platform}, "));
-    Failure::new(Class::Toolchain, format!("{}{}: {what}", platform.unwrap_or_default(), build.triple))
+    Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(&build.triple)))
 }
 
 /// Hints at the other libc, for a platform alone.
@@ -80,8 +79,7 @@ pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
         return Ok(());
     }
     let wanted = missing.join(" ");
-    let platforms = |triple: &str| Platform::for_triple(triple).next().map(|p| format!("{p}, ")).unwrap_or_default();
-    let named = missing.iter().map(|triple| format!("{}{triple}", platforms(triple))).collect::<Vec<_>>().join("; ");
+    let named = missing.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ");
     let failure = || Failure::new(Class::Toolchain, format!("the standard library is missing for {named}"));
     let Some(rustup) = find_program("rustup") else {
         return Err(failure()

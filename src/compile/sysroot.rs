@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use super::native::spellings;
 use super::tools::Tools;
 use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
@@ -58,14 +59,10 @@ pub fn variables(build: &BuildSettings, tools: &Tools) -> Vec<(String, String)> 
     let Some(Sysroot { dir, folder, packages, .. }) = of(build, tools) else { return Vec::new() };
     let under = build.triple.replace('-', "_");
     let upper = under.to_uppercase();
-    let is_set = |name: &str| tools.variables.contains(name) || build.env.contains_key(name);
+    let is_set = |name: &str| tools.is_set(build, name);
     // The crates `pkg-config` and `cc` look for these, the most specific first.
     let for_target = |name: &str| {
-        let before = ["TARGET", "HOST"].map(|kind| format!("{kind}_{name}"));
-        [format!("{name}_{}", build.triple), format!("{name}_{under}")]
-            .into_iter()
-            .chain(before)
-            .any(|name| is_set(&name))
+        spellings(name, &build.triple).into_iter().chain([format!("HOST_{name}")]).any(|name| is_set(&name))
     };
     let mut variables = Vec::new();
 
@@ -204,7 +201,7 @@ pub fn closure(
     Ok(Ok(found))
 }
 
-/// What a finished sysroot was made of, on its first lines what was asked for.
+/// What a finished sysroot was made of, and on its first line what was asked for.
 pub fn record(packages: &BTreeSet<String>, made_of: &BTreeSet<Package>) -> String {
     let lines = made_of.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
     format!("{}\n{}", asked_line(packages), lines.collect::<String>())

@@ -172,8 +172,7 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
 
 /// A failure with the commands that bring a linker.
 fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
-    let platform = Platform::for_triple(triple).next().map(|platform| format!("{platform}, ")).unwrap_or_default();
-    let mut failure = Failure::new(Class::Toolchain, format!("{platform}{triple}: {what}"));
+    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(triple)));
     if only != Some("gcc") {
         failure = failure.hint("install zig: `pip install ziglang`");
     }

@@ -56,6 +56,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// Has the user set a variable, in the environment, cargo's `[env]` or the build's `build-env`?
+    pub fn is_set(&self, build: &BuildSettings, name: &str) -> bool {
+        self.variables.contains(name) || build.env.contains_key(name)
+    }
+
     /// Is a build told to link the C library statically?
     pub fn links_statically(&self, build: &BuildSettings) -> bool {
         let hidden = self.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
@@ -228,15 +233,14 @@ fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {
 
 /// The packages that are built for a triple.
 fn roots<'a>(plan: &'a Plan, triple: &str) -> Vec<&'a str> {
-    let platforms = plan.images.iter().flat_map(|image| &image.platforms);
+    let platforms = plan.platforms();
     let binaries = platforms.filter(|platform| platform.build.triple == triple).flat_map(|platform| &platform.binaries);
     binaries.map(|binary| binary.package.as_str()).collect()
 }
 
 /// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
 fn dependency_graph(plan: &Plan) -> Result<Option<cargo_metadata::Metadata>> {
-    let Some(build) = plan.images.first().and_then(|image| image.platforms.first()).map(|platform| &platform.build)
-    else {
+    let Some(build) = plan.builds().next() else {
         return Ok(None);
     };
     let mut command = MetadataCommand::new();

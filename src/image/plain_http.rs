@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::rendered::{Line, instructions};
+use crate::compile::artifact::hex;
 use crate::plan::is_loopback;
 
 /// Hosts that a builder must speak plain HTTP to, and for each an image that it pulls from there.
@@ -15,19 +17,21 @@ pub type PlainHosts = BTreeMap<String, String>;
 /// The `insecure` ones among the hosts that Dockerfiles pull from. To loopback every builder speaks plain HTTP.
 pub fn hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[String]) -> PlainHosts {
     let mut found = PlainHosts::new();
-    for reference in dockerfiles.into_iter().flat_map(str::lines).flat_map(references) {
-        let host = reference.split_once('/').map_or("", |(host, _)| host);
-        if insecure.iter().any(|other| other == host) && !is_loopback(host) {
-            found.entry(host.to_owned()).or_insert_with(|| reference.to_owned());
+    for instruction in dockerfiles.into_iter().flat_map(instructions) {
+        for reference in references(&instruction) {
+            let host = reference.split_once('/').map_or("", |(host, _)| host);
+            if insecure.iter().any(|other| other == host) && !is_loopback(host) {
+                found.entry(host.to_owned()).or_insert_with(|| reference.to_owned());
+            }
         }
     }
     found
 }
 
-/// The images that a line of a Dockerfile pulls.
-fn references(line: &str) -> impl Iterator<Item = &str> {
-    let is_from = line.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
-    line.split_whitespace().filter_map(move |word| match word.split_once("from=") {
+/// The images that an instruction pulls.
+fn references<'a>(instruction: &'a Line<'_>) -> impl Iterator<Item = &'a str> {
+    let is_from = instruction.keyword.eq_ignore_ascii_case("FROM");
+    instruction.text.split_whitespace().filter_map(move |word| match word.split_once("from=") {
         Some((_, rest)) => rest.split(',').next(),
         None => Some(word).filter(|_| is_from),
     })
@@ -98,8 +102,7 @@ pub fn builder_name(hosts: &PlainHosts) -> String {
     }
     let names: BTreeSet<&str> = hosts.keys().map(String::as_str).collect();
     let digest = Sha256::digest(names.into_iter().collect::<Vec<_>>().join(","));
-    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("multiarch-{hex}")
+    format!("multiarch-{}", hex(&digest[..4]))
 }
 
 #[cfg(test)]

@@ -100,9 +100,14 @@ impl Plan {
         self
     }
 
+    /// The platforms of all images.
+    pub fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
+        self.images.iter().flat_map(|image| &image.platforms)
+    }
+
     /// How the binaries of all images are compiled, once for each platform of each image.
     pub fn builds(&self) -> impl Iterator<Item = &BuildSettings> {
-        self.images.iter().flat_map(|image| &image.platforms).map(|platform| &platform.build)
+        self.platforms().map(|platform| &platform.build)
     }
 
     /// The target triples of all images, each once.

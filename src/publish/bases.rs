@@ -22,15 +22,18 @@ use crate::platform::Platform;
 use crate::threads::parallel;
 use crate::ui::Ui;
 
+/// What pinned references lead to.
+pub type Indexes = BTreeMap<String, Served>;
+
 /// Pins every base to the digest that its tag has now, and checks that it has the platforms that are asked for.
-pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<Bases> {
+pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Indexes)> {
     let mut wanted: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
-    for platform in plan.images.iter().flat_map(|image| &image.platforms) {
+    for platform in plan.platforms() {
         if platform.base != "scratch" {
             wanted.entry(&platform.base).or_default().insert(platform.platform);
         }
     }
-    let mut bases = Bases::new();
+    let (mut bases, mut indexes) = (Bases::new(), Indexes::new());
     for (base, platforms) in wanted {
         let served = registry.pull(base)?;
         let available = if served.is_index() {
@@ -56,21 +59,18 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<Bases> {
         };
         ui.status("Pinned", &pinned);
         bases.extend(platforms.into_iter().map(|platform| ((base.to_owned(), platform), pinned.clone())));
+        indexes.insert(pinned, served);
     }
-    Ok(bases)
+    Ok((bases, indexes))
 }
 
 /// Pulls what the embedded engine builds on into the cache: for every platform its own image of the base.
-pub fn pull(plan: &Plan, bases: &Bases, registry: &Registry, ui: &Ui) -> Result<Pulled> {
+pub fn pull(plan: &Plan, bases: &Bases, indexes: &Indexes, registry: &Registry, ui: &Ui) -> Result<Pulled> {
     let cache = Cache::new(&plan.cache_dir);
-    let mut indexes: BTreeMap<&str, Served> = BTreeMap::new();
+    indexes.keys().for_each(|pinned| ui.status("Pulling", pinned));
     let mut pulled = Pulled::new();
     for ((base, platform), pinned) in bases {
-        if !indexes.contains_key(pinned.as_str()) {
-            ui.status("Pulling", pinned);
-            indexes.insert(pinned, registry.pull(pinned)?);
-        }
-        let Some(served) = indexes.get(pinned.as_str()) else { continue };
+        let Some(served) = indexes.get(pinned) else { continue };
         let image =
             pull_platform(pinned, *platform, served, registry, &cache).with_context(|| format!("base {base}"))?;
         pulled.insert((base.clone(), *platform), Arc::new(image));

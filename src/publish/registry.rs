@@ -15,7 +15,7 @@ use oci_spec::distribution::Reference;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 use super::answers::{Trouble, explain, unconnected};
-use super::token::{Access, Shown, Tokens};
+use super::token::{Access, Tokens, showing};
 use super::watch::Watch;
 use crate::error::{Class, Failure};
 use crate::plan::is_loopback;
@@ -96,9 +96,7 @@ impl Registry {
         let (client, root) = (self.client()?, self.root(target)?);
         self.tokens.introduce(&client, target, &root).await?;
         let shown = self.tokens.known(&client, target, access).await?;
-        let authorized =
-            |shown: &Option<Shown>| shown.iter().fold(request(&client), |request, shown| shown.on(request));
-        let answer = watch.answer(authorized(&shown)).await?;
+        let answer = watch.answer(showing(request(&client), shown.as_ref())).await?;
         if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
             return Trouble::unless_success(answer).await;
         }
@@ -107,16 +105,17 @@ impl Registry {
             return Trouble::unless_success(answer).await;
         }
         let shown = self.tokens.known(&client, target, access).await?;
-        let answer = if shown.is_some() { watch.answer(authorized(&shown)).await? } else { answer };
-        Trouble::unless_success(answer).await
+        if shown.is_none() {
+            return Trouble::unless_success(answer).await;
+        }
+        Trouble::unless_success(watch.answer(showing(request(&client), shown.as_ref())).await?).await
     }
 
     /// Sends a request once, with what is known of the registry, whatever becomes of it.
     pub(super) async fn tell(&self, target: &Reference, request: impl Fn(&Client) -> RequestBuilder) {
         let Ok(client) = self.client() else { return };
         if let Ok(shown) = self.tokens.known(&client, target, Access::Push).await {
-            let request = shown.iter().fold(request(&client), |request, shown| shown.on(request));
-            let _ = Watch::new().answer(request).await;
+            let _ = Watch::new().answer(showing(request(&client), shown.as_ref())).await;
         }
     }
 

@@ -44,12 +44,12 @@ pub enum Shown {
     Bearer(String),
 }
 
-impl Shown {
-    pub fn on(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            Shown::Basic(user, password) => request.basic_auth(user, Some(password)),
-            Shown::Bearer(token) => request.bearer_auth(token),
-        }
+/// A request with what it shows, if that is anything.
+pub fn showing(request: RequestBuilder, shown: Option<&Shown>) -> RequestBuilder {
+    match shown {
+        Some(Shown::Basic(user, password)) => request.basic_auth(user, Some(password)),
+        Some(Shown::Bearer(token)) => request.bearer_auth(token),
+        None => request,
     }
 }
 
@@ -215,7 +215,7 @@ async fn fetch(
         }
         Credentials::Anonymous | Credentials::Basic(..) => {
             realm.query_pairs_mut().append_pair("service", service).extend_pairs(scopes.iter().map(|s| ("scope", s)));
-            credentials.basic().iter().fold(client.get(realm), |request, shown| shown.on(request))
+            showing(client.get(realm), credentials.basic().as_ref())
         }
     };
     let answer = Watch::new().answer(request).await?;
