@@ -16,7 +16,11 @@ fn app(dependencies: &str) -> Project {
 /// test to test.
 fn build(project: &Project, args: &[&str]) -> Run {
     let run = project.run(&[&["build", "-v"], args].concat());
-    let run = run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER));
+    with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)))
+}
+
+/// A run that fetches crates and compiles what they need.
+fn with_crates(run: Run) -> Run {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     let site = format!("{cache}/cargo-multiarch/native/lib");
@@ -107,4 +111,27 @@ fn jemalloc_and_the_pages_of_arm64() {
     let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
     let texts: Vec<String> = texts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
     assert!(!texts.is_empty() && texts.iter().all(|text| text.contains("#define LG_PAGE 16")));
+}
+
+/// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_standard_library_that_is_compiled_along() {
+    let main =
+        "fn main() { println!(\"{} on {}\", std::thread::spawn(|| 42).join().unwrap(), std::env::consts::ARCH) }\n";
+    let config = "locked = false\nplatforms = ['linux/arm/v6']\nbase = 'scratch'\nlinker = 'zig'\nbuild-std = true\n";
+    let project = Project::empty()
+        .file("Cargo.toml", &format!("{MANIFEST}[profile.release]\npanic = \"abort\"\nlto = true\n"))
+        .file("multiarch.toml", config)
+        .file("src/main.rs", main);
+    let bundle = project.path().join("dist");
+    let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .finish();
+    finished.says(&["-Zbuild-std=std,panic_abort", "Compiled app for linux/arm/v6 (", ", static)"]);
+    let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());
+    let said = std::process::Command::new("qemu-arm-static").args(["-cpu", "arm1176"]).arg(binary).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "42 on arm\n", "{said:?}");
 }
