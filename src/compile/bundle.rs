@@ -102,7 +102,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         fs_err::copy(&artifact.path, dir.join(&file))?;
         paths.push(dir.join(&file));
         let build = builds.entry(settings).or_insert_with(|| Build {
-            platforms: platforms(plan, settings),
+            platforms: plan.platforms_of(settings).into_iter().collect(),
             triple: settings.triple.clone(),
             linker: toolchain.linker(settings),
             settings: described,
@@ -138,14 +138,6 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     let digests = settings.env.iter().map(|(name, value)| (name.clone(), hex(&Sha256::digest(value)).into()));
     described["env"] = serde_json::Value::Object(digests.collect());
     Ok(described)
-}
-
-fn platforms(plan: &Plan, settings: &BuildSettings) -> Vec<Platform> {
-    let mut platforms: Vec<Platform> =
-        plan.platforms().filter(|platform| platform.build == *settings).map(|platform| platform.platform).collect();
-    platforms.sort_unstable();
-    platforms.dedup();
-    platforms
 }
 
 fn cargo_lock(plan: &Plan) -> Result<Option<String>> {
