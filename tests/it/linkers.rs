@@ -1,0 +1,36 @@
+//! Which linker each build gets, as `plan` says it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Fakes, Project, Run};
+
+/// What links each platform of each image of a plan, in order.
+fn linkers(run: Run) -> Vec<Value> {
+    let finished = run.finish();
+    let plan: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+    let platforms = plan["images"].as_array().unwrap().iter().flat_map(|image| image["platforms"].as_array().unwrap());
+    platforms.map(|platform| platform["linker"].clone()).collect()
+}
+
+const JSON: [&str; 5] = ["plan", "--engine", "embedded", "--message-format", "json"];
+
+#[test]
+fn a_linker_in_cargos_configuration_wins() {
+    let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
+    let found = linkers(project.run(&JSON));
+    assert_eq!((&found[1]["linker"]["configured"], &found[0]["linker"]), (&json!("my-ld"), &json!("rust-lld")));
+}
+
+#[test]
+fn each_platform_has_its_own() {
+    let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/amd64/v3']\n\
+        [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/amd64/v3']\nlinker = 'gcc'\n";
+    let project = Project::with_config(config);
+    let gcc = Fakes::new().program("x86_64-linux-gnu-gcc", "exit 1");
+    let found = linkers(project.run(&JSON).path_first(&gcc));
+    let why = "the settings ask for it";
+    assert_eq!(found[0], json!({ "linker": "host", "why": why }));
+    assert_eq!(found[1], json!({ "linker": { "gcc": "x86_64-linux-gnu-gcc" }, "why": why }));
+    let table = project.run(&["plan", "--engine", "embedded"]).path_first(&gcc).finish().stdout;
+    assert!(table.contains("\n  linux/amd64/v3 (x86_64-unknown-linux-gnu)  x86_64-linux-gnu-gcc: the se"), "{table}");
+}
