@@ -69,8 +69,9 @@ impl Toolchain {
         }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
+        let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
-        let mut notes: Vec<String> = natives.chain(auditable.note).collect();
+        let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
         notes.dedup();
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }

@@ -227,8 +227,9 @@ fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {
     let Some(facts) = tools.targets.get(&build.triple) else { return false };
     let by_lld =
         build.triple.contains("-musl") && facts.self_contained && tools.rust_lld && facts.graph.needs_c.is_none();
-    let served = facts.configured_linker.is_some() || build.triple == tools.host || by_lld;
-    build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some() || !served
+    let served = build.triple == tools.host || by_lld;
+    let asked = build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some();
+    facts.configured_linker.is_none() && (asked || !served)
 }
 
 /// The packages that are built for a triple.

@@ -19,6 +19,24 @@ fn a_linker_in_cargos_configuration_wins() {
     let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
     let found = linkers(project.run(&JSON));
     assert_eq!((&found[1]["linker"]["configured"], &found[0]["linker"]), (&json!("my-ld"), &json!("rust-lld")));
+
+    let gcc = Fakes::new().program("aarch64-linux-gnu-gcc", "exit 1");
+    let run = Project::app().run(&[
+        "plan",
+        "-v",
+        "--libc",
+        "gnu",
+        "--base",
+        "x",
+        "--linker",
+        "gcc",
+        "--platform",
+        "linux/arm64",
+    ]);
+    let plan = run.path_first(&gcc).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "my-ld").finish();
+    plan.keeps_quiet_about("_LINKER=").says(&[
+        "note: linux/arm64: linker = \"gcc\" is not taken: cargo's configuration names my-ld for aarch64-unknown-linux-gnu",
+    ]);
 }
 
 #[test]
