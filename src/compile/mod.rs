@@ -6,6 +6,7 @@ pub mod artifact;
 mod auditable;
 pub mod bundle;
 pub mod cross;
+mod dependencies;
 mod explain;
 mod failure;
 mod graph;
@@ -181,8 +182,7 @@ fn cargo(
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut said = Blocks::default();
-    let units =
-        by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
+    let units = run.builds.iter().map(|build| tools.graph(build).packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {

@@ -104,7 +104,8 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Host, "it is the host's own target");
     }
     let has_cc = facts.env_tools.contains("CC") || native::sets(build, "CC");
-    let c = facts.graph.needs_c.as_deref().filter(|_| !has_cc);
+    let graph = tools.graph(build);
+    let c = graph.needs_c.as_deref().filter(|_| !has_cc);
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
@@ -202,6 +203,12 @@ mod tests {
         BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
+    /// The builds of `build` compile C.
+    fn c(tools: &mut Tools) {
+        let summary = || Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() };
+        tools.graphs = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
+    }
+
     fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
         let mut facts = TargetFacts { std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
         let mut tools = Tools { host: "x86_64-unknown-linux-gnu".into(), rust_lld: true, ..Tools::default() };
@@ -212,9 +219,6 @@ mod tests {
 
     #[test]
     fn the_first_that_serves() {
-        let c = |facts: &mut TargetFacts| {
-            facts.graph = Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() }
-        };
         let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
         let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
         type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
@@ -224,17 +228,17 @@ mod tests {
             (
                 "C, musl",
                 MUSL,
-                Box::new(move |t, f| {
+                Box::new(move |t, _| {
                     zig(t);
-                    c(f)
+                    c(t);
                 }),
                 "zig",
             ),
             (
                 "C, musl, own CC",
                 MUSL,
-                Box::new(move |_, f| {
-                    c(f);
+                Box::new(move |t, f| {
+                    c(t);
                     f.env_tools.insert("CC");
                 }),
                 "rust-lld",
@@ -344,11 +348,10 @@ mod tests {
             ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]
         );
 
-        let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
-        let failure = choose(&build(MUSL), &c).unwrap_err();
+        let failure = choose(&build(MUSL), &tools(|tools, _| c(tools))).unwrap_err();
         assert!(failure.to_string().contains("ring compiles C"), "{failure}");
-        let only_gnu = tools(|_, facts| {
-            facts.graph.needs_c = Some("ring".into());
+        let only_gnu = tools(|tools, facts| {
+            c(tools);
             facts.other_gcc = Some("aarch64-linux-gnu-gcc".into());
         });
         let failure = choose(&build(MUSL), &only_gnu).unwrap_err();

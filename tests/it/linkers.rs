@@ -52,3 +52,36 @@ fn each_platform_has_its_own() {
     let table = project.run(&["plan", "--engine", "embedded"]).path_first(&gcc).finish().stdout;
     assert!(table.contains("\n  linux/amd64/v3 (x86_64-unknown-linux-gnu)  x86_64-linux-gnu-gcc: the se"), "{table}");
 }
+
+/// Two images of one package, the second with a feature that compiles C.
+fn with_c_in_the_second() -> Project {
+    let package = |name: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"1.2.3\"\nedition = \"2021\"\n{rest}")
+    };
+    let locked = |name: &str, rest: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1.2.3\"\n{rest}\n");
+    let lock = [
+        locked("app", "dependencies = [\n \"some-sys\",\n]\n"),
+        locked("cc", ""),
+        locked("some-sys", "dependencies = [\n \"cc\",\n]\n"),
+    ];
+    let features =
+        "[dependencies]\nsome-sys = { path = \"some-sys\", optional = true }\n[features]\nnative = [\"some-sys\"]\n";
+    Project::with_config(
+        "platforms = ['linux/amd64']\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']\nfeatures = ['native']\n",
+    )
+    .file("Cargo.toml", &package("app", features))
+    .file("Cargo.lock", &format!("version = 4\n\n{}", lock.join("\n")))
+    .file("some-sys/Cargo.toml", &package("some-sys", "[build-dependencies]\ncc = { path = \"../cc\" }\n"))
+    .file("some-sys/build.rs", "fn main() {}")
+    .file("some-sys/src/lib.rs", "")
+    .file("cc/Cargo.toml", &package("cc", ""))
+    .file("cc/src/lib.rs", "")
+}
+
+#[test]
+fn each_image_is_judged_by_its_own_features() {
+    let zig = Fakes::new().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
+    let found = linkers(with_c_in_the_second().run(&JSON).path_first(&zig));
+    assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
+    assert_eq!(found[1]["why"], "some-sys compiles C");
+}
