@@ -7,7 +7,31 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use tempfile::NamedTempFile;
 
+use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
+
+/// What may stand in a folder that is to be written: nothing, or what is replaced.
+pub struct Replaces {
+    /// As it is called in a hint, `an OCI layout`.
+    pub name: &'static str,
+    /// It is what stands there.
+    pub is_there: bool,
+}
+
+/// Fails where a file or something else is in a folder's place. `asked` is how the folder was asked for, `for_a_file` the
+/// hint where a file is there.
+pub fn check_folder(asked: &str, dir: &Utf8Path, replaces: &Replaces, for_a_file: &str) -> Result<(), Failure> {
+    let wrong = |what: &str| Failure::new(Class::Config, format!("{asked} {what}"));
+    if dir.is_file() {
+        return Err(wrong("is a file, and a folder is wanted").hint(for_a_file));
+    }
+    let empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
+    match empty || replaces.is_there {
+        true => Ok(()),
+        false => Err(wrong("is a folder with something else in it")
+            .hint(format!("name one that is empty, {}, or not there yet", replaces.name))),
+    }
+}
 
 /// A file without a place yet, beside the one that it will get; with the permissions of any other new file.
 pub fn temporary(beside: &Utf8Path) -> Result<NamedTempFile> {

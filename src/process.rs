@@ -174,6 +174,11 @@ pub fn ended(status: ExitStatus) -> String {
     }
 }
 
+/// Has somebody killed a program outright, such as a kernel without memory?
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
+}
+
 /// Masks the value of every `name=value`, between commas or not, whose name is that of a secret.
 pub fn without_secrets(arg: &str) -> String {
     let part = |part: &str| {

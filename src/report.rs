@@ -173,7 +173,11 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
     }
     table.push_str("\n\nLinkers:");
     for (build, choice) in &toolchain.choices {
-        table.push_str(&format!("\n  {}  {}: {}", build.triple, choice.linker, choice.why));
+        let line = format!("\n  {} ({})  {}: {}", plan.name_of(build), build.triple, choice.linker, choice.why);
+        // Builds of several images may differ in what no linker sees.
+        if !table.contains(&line) {
+            table.push_str(&line);
+        }
     }
     let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
     if !with_sysroot.is_empty() {
@@ -214,20 +218,19 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
 
 /// The plan with the choice of linkers and of the engine, as JSON.
 pub fn plan_json(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Result<String> {
-    let choices: serde_json::Map<String, serde_json::Value> = toolchain
-        .choices
-        .iter()
-        .map(|(build, choice)| Ok((build.triple.clone(), serde_json::to_value(choice)?)))
-        .collect::<Result<_>>()?;
-    let mut json = serde_json::json!({ "version": VERSION, "linkers": choices });
-    if let (Some(json), serde_json::Value::Object(plan)) = (json.as_object_mut(), serde_json::to_value(plan)?) {
-        json.extend(plan);
-        json.insert("auditable".to_owned(), toolchain.auditable.into());
-        json.insert("engine".to_owned(), chosen.name().into());
-        json.insert("engine_why".to_owned(), chosen.why.as_str().into());
-        if let Engine::Buildx(builder) = &chosen.engine {
-            json.insert("builder".to_owned(), builder.name.as_deref().into());
+    let mut json = serde_json::to_value(plan)?;
+    for (image, in_plan) in plan.images.iter().enumerate() {
+        for (platform, in_image) in in_plan.platforms.iter().enumerate() {
+            let choice = toolchain.choices.get(&in_image.build);
+            json["images"][image]["platforms"][platform]["linker"] = serde_json::to_value(choice)?;
         }
+    }
+    json["version"] = VERSION.into();
+    json["auditable"] = toolchain.auditable.into();
+    json["engine"] = chosen.name().into();
+    json["engine_why"] = chosen.why.as_str().into();
+    if let Engine::Buildx(builder) = &chosen.engine {
+        json["builder"] = builder.name.as_deref().into();
     }
     Ok(serde_json::to_string_pretty(&json)?)
 }

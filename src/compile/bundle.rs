@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::artifact::{ElfFacts, hash, hex};
 use super::{Artifacts, Toolchain};
 use crate::error::{Class, Failure};
-use crate::files;
+use crate::files::{self, Replaces};
 use crate::plan::{Auditable, Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 
@@ -66,23 +66,16 @@ pub struct Entry {
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
 pub fn check_folder(dir: &Utf8Path) -> Result<(), Failure> {
-    let wrong = |what: &str| Failure::new(Class::Config, format!("--out {dir} {what}"));
-    if dir.is_file() {
-        return Err(wrong("is a file, and a folder is wanted").hint("name a folder: `--out dist`"));
-    }
-    if dir.join(MANIFEST).is_file() {
-        return read(dir).map(drop).map_err(|error| {
-            wrong(&format!("is no bundle that can be replaced: {error:#}")).hint(format!("remove it: `rm -r {dir}`"))
-        });
-    }
+    let is_bundle = dir.join(MANIFEST).is_file();
     // What an interrupted run left behind has no manifest, and this file.
-    let ours = fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
-    let empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
-    match empty || ours {
-        true => Ok(()),
-        false => Err(wrong("is a folder with something else in it")
-            .hint("name one that is empty, an earlier bundle, or not there yet")),
-    }
+    let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
+    let earlier = Replaces { name: "an earlier bundle", is_there: is_bundle || is_ours() };
+    files::check_folder(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
+    let replaceable = if is_bundle { read(dir).map(drop) } else { Ok(()) };
+    replaceable.map_err(|error| {
+        Failure::new(Class::Config, format!("--out {dir} is no bundle that can be replaced: {error:#}"))
+            .hint(format!("remove it: `rm -r {dir}`"))
+    })
 }
 
 /// Writes what was compiled into a folder, in place of an earlier bundle; the files' paths.
@@ -109,7 +102,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         fs_err::copy(&artifact.path, dir.join(&file))?;
         paths.push(dir.join(&file));
         let build = builds.entry(settings).or_insert_with(|| Build {
-            platforms: platforms(plan, settings),
+            platforms: plan.platforms_of(settings).into_iter().collect(),
             triple: settings.triple.clone(),
             linker: toolchain.linker(settings),
             settings: described,
@@ -145,14 +138,6 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     let digests = settings.env.iter().map(|(name, value)| (name.clone(), hex(&Sha256::digest(value)).into()));
     described["env"] = serde_json::Value::Object(digests.collect());
     Ok(described)
-}
-
-fn platforms(plan: &Plan, settings: &BuildSettings) -> Vec<Platform> {
-    let mut platforms: Vec<Platform> =
-        plan.platforms().filter(|platform| platform.build == *settings).map(|platform| platform.platform).collect();
-    platforms.sort_unstable();
-    platforms.dedup();
-    platforms
 }
 
 fn cargo_lock(plan: &Plan) -> Result<Option<String>> {

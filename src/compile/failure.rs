@@ -1,35 +1,37 @@
 //! What is said where binaries are missing: which, for whom, because of what, and what to do. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitStatus;
 
 use super::explain::{self, About, Blocks, Reason};
 use super::runs::Run;
-use super::short;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
-use crate::platform::Platform;
+use crate::process::{ended, was_killed};
 
-/// The failure of a run that lacks `missing`; `said` are cargo's errors, `ended` is how it ended.
+/// The failure of a run that lacks `missing`; `said` are cargo's errors, `status` is how it ended.
 pub fn of(
     said: &Blocks,
-    ended: &str,
+    status: ExitStatus,
     run: &Run,
     missing: &[(&BuildSettings, &Binary)],
     plan: &Plan,
     host: &str,
 ) -> Failure {
-    let failed: BTreeSet<&str> = missing.iter().map(|(build, _)| build.triple.as_str()).collect();
-    let failed: Vec<&str> = failed.into_iter().collect();
+    let failed: BTreeMap<&str, String> =
+        missing.iter().map(|(build, _)| (build.triple.as_str(), plan.name_of(build))).collect();
+    let triples: Vec<&str> = failed.keys().copied().collect();
     let glibc = run.builds.iter().find_map(|build| build.glibc.as_deref());
-    let reasons = explain::explain(said, About { triples: &failed, host, glibc });
-    let because = because(said, ended, &reasons, &failed);
+    let reasons = explain::explain(said, About { triples: &triples, host, glibc });
+    let because = because(said, &ended(status), &reasons, &failed);
     let message = match missing.is_empty() {
         true => because,
         false => {
             let binaries: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
-            let targets: BTreeSet<String> = missing.iter().map(|(build, _)| named(build)).collect();
+            let mut targets: Vec<String> = failed.iter().map(|(triple, name)| format!("{name} ({triple})")).collect();
+            targets.sort_unstable();
             let binaries = binaries.into_iter().collect::<Vec<_>>().join(", ");
-            format!("{binaries} did not compile for {}: {because}", targets.into_iter().collect::<Vec<_>>().join("; "))
+            format!("{binaries} did not compile for {}: {because}", targets.join("; "))
         }
     };
     let mut failure = Failure::new(Class::Compile, message);
@@ -41,7 +43,7 @@ pub fn of(
         }
     }
     // Of cargo itself.
-    if ended == "signal 9" {
+    if was_killed(status) {
         failure = failure.hint(explain::FEWER_JOBS);
     }
     failure = failure.hint(format!(
@@ -56,13 +58,14 @@ pub fn of(
 }
 
 /// The reasons that are known, each with its crate and, where not all that failed have it, its platform; else the
-/// crates; else how cargo ended.
-fn because(said: &Blocks, ended: &str, reasons: &[Reason], failed: &[&str]) -> String {
+/// crates; else how cargo ended. `failed` are the platforms by their triples.
+fn because(said: &Blocks, ended: &str, reasons: &[Reason], failed: &BTreeMap<&str, String>) -> String {
     let known = |reason: &Reason| {
         let on = match reason.triples.is_empty() || reason.triples.len() == failed.len() {
             true => String::new(),
             false => {
-                format!(" ({})", reason.triples.iter().map(|it| Platform::name_for(it)).collect::<Vec<_>>().join(", "))
+                let names = reason.triples.iter().map(|triple| failed.get(triple.as_str()).unwrap_or(triple).as_str());
+                format!(" ({})", names.collect::<Vec<_>>().join(", "))
             }
         };
         format!("`{}`{on} {}", reason.name, reason.why.what)
@@ -87,10 +90,6 @@ fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String 
     platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
 }
 
-fn named(build: &BuildSettings) -> String {
-    format!("{} ({})", short(build), build.triple)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +99,7 @@ mod tests {
 
     #[test]
     fn the_reason_its_crate_and_its_platform() {
+        let failed = BTreeMap::from([(ARM64, "linux/arm64".to_owned()), (AMD64, "linux/amd64/v3".to_owned())]);
         let script = |name: &str, triple: &str, words: &str| {
             format!("error: failed to run custom build command for `{name} v1`\n  TARGET = {triple}\n  {words}\n")
         };
@@ -108,13 +108,14 @@ mod tests {
             (script("ring", ARM64, "no"), "in `ring`"),
             (String::new(), "cargo ended with exit code 101"),
             (script("a", ARM64, perl), "`a` (linux/arm64) runs perl, which is not installed"),
+            (script("a", AMD64, perl), "`a` (linux/amd64/v3) runs perl, which is not installed"),
             (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` runs perl, which is not installed"),
             (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; and in `b`"),
         ] {
             let mut said = Blocks::default();
             lines.lines().for_each(|line| said.push(line));
             let reasons = explain::explain(&said, About { triples: &[ARM64, AMD64], host: "", glibc: None });
-            assert_eq!(because(&said, "exit code 101", &reasons, &[ARM64, AMD64]), expected, "{lines}");
+            assert_eq!(because(&said, "exit code 101", &reasons, &failed), expected, "{lines}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod artifact;
 mod auditable;
 pub mod bundle;
 pub mod cross;
+mod dependencies;
 mod explain;
 mod failure;
 mod graph;
@@ -34,7 +35,7 @@ use tools::Tools;
 
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line, ended};
+use crate::process::{Cmd, Line};
 use crate::ui::{Progress, Ui};
 
 /// How everything in a plan will be compiled.
@@ -69,8 +70,9 @@ impl Toolchain {
         }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
+        let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
-        let mut notes: Vec<String> = natives.chain(auditable.note).collect();
+        let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
         notes.dedup();
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
@@ -114,18 +116,20 @@ pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
 pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     let commands = toolchain.commands(plan)?;
-    let runs: Vec<Run> = commands.iter().map(|(run, _)| run.clone()).collect();
+    let labels: Vec<Label> = commands.iter().map(|(run, _)| (binaries(run), platforms(run, plan))).collect();
     for (index, (run, cmd)) in commands.into_iter().enumerate() {
         let folder = plan.work_dir().join("+artifacts").join(index.to_string());
-        announce(&run, ui);
+        let (binaries, platforms) = &labels[index];
+        ui.status("Compiling", format!("{binaries} for {platforms}"));
         let cmd =
             cmd.args(["--color", if ui.color() { "always" } else { "never" }]).args(ui.is_quiet().then_some("--quiet"));
         ui.command(&cmd);
-        let child = |line: &str| ui.child(&format!("{}{line}", prefix(&runs, &run)));
+        let prefix = prefix(&labels, &labels[index]);
+        let child = |line: &str| ui.child(&format!("{prefix}{line}"));
         artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
-            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, short(build)));
+            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, plan.name_of(build)));
             on_artifact(build, binary, &artifact);
             Ok(artifact)
         })?);
@@ -133,28 +137,27 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
     Ok(artifacts)
 }
 
-fn announce(run: &Run, ui: &Ui) {
-    ui.status("Compiling", format!("{} for {}", binaries(run), platforms(run)));
-}
-
 fn binaries(run: &Run) -> String {
     run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn platforms(run: &Run) -> String {
-    let mut platforms: Vec<String> = run.builds.iter().map(short).collect();
+fn platforms(run: &Run, plan: &Plan) -> String {
+    let mut platforms: Vec<String> = run.builds.iter().map(|build| plan.name_of(build)).collect();
     platforms.sort_unstable();
     platforms.join(", ")
 }
 
+/// What is compiled, and for what.
+type Label = (String, String);
+
 /// What the lines of a run begin with, where there are several: its platforms, or where those are not its alone, its
 /// binaries as well.
-fn prefix(runs: &[Run], run: &Run) -> String {
-    let alike = runs.iter().filter(|other| platforms(other) == platforms(run)).count();
+fn prefix(runs: &[Label], (binaries, platforms): &Label) -> String {
+    let alike = runs.iter().filter(|(_, other)| other == platforms).count();
     match (runs.len(), alike) {
         (..=1, _) => String::new(),
-        (_, 1) => format!("[{}] ", platforms(run)),
-        _ => format!("[{} {}] ", binaries(run), platforms(run)),
+        (_, 1) => format!("[{platforms}] "),
+        _ => format!("[{binaries} {platforms}] "),
     }
 }
 
@@ -179,8 +182,7 @@ fn cargo(
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut said = Blocks::default();
-    let units =
-        by_triple.keys().filter_map(|triple| tools.targets.get(*triple)).map(|facts| facts.graph.packages as u64).sum();
+    let units = run.builds.iter().map(|build| tools.graph(build).packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
@@ -192,10 +194,10 @@ fn cargo(
                 let on_host = |file: &Utf8Path| if run.by_cross { cross::on_host(file, plan) } else { file.to_owned() };
                 let first = artifact.filenames.first().map(|file| on_host(file));
                 let triple = first.as_deref().and_then(|file| triple_of(file, &target_dir));
-                step(&progress, triple, &artifact.target.name);
+                let build = triple.and_then(|triple| by_triple.get(triple));
+                step(&progress, build.map(|build| plan.name_of(build)), &artifact.target.name);
                 let binary =
                     run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
-                let build = triple.and_then(|triple| by_triple.get(triple));
                 if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
                     match keep(build, binary, &on_host(&path)) {
                         Ok(artifact) => drop(found.insert(((*build).clone(), binary.clone()), artifact)),
@@ -218,22 +220,11 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, &ended(status), run, &missing, plan, &tools.host).into())
+    Err(failure::of(&said, status, run, &missing, plan, &tools.host).into())
 }
 
-/// The platform's name, with its variant where only the flags tell it apart.
-fn short(build: &BuildSettings) -> String {
-    let has_flag = |cpu: &str| build.rustflags.iter().any(|flag| flag.ends_with(cpu));
-    let mut platforms = Platform::for_triple(&build.triple);
-    let variant = platforms.find(|platform| platform.target_cpu().is_some_and(has_flag));
-    match variant {
-        Some(platform) => platform.to_string(),
-        None => Platform::name_for(&build.triple).to_owned(),
-    }
-}
-
-fn step(progress: &Progress<'_>, triple: Option<&str>, name: &str) {
-    progress.step(format!("{} {name}", triple.map_or("host", Platform::name_for)));
+fn step(progress: &Progress<'_>, platform: Option<String>, name: &str) {
+    progress.step(format!("{} {name}", platform.as_deref().unwrap_or("host")));
 }
 
 /// The triple that a file was built for: the first folder under the target directory.
@@ -260,12 +251,8 @@ mod tests {
 
     #[test]
     fn lines_of_several_runs_are_told_apart() {
-        let run = |binary: &str, triple: &str| Run {
-            binaries: [Binary { name: binary.to_owned(), package: binary.to_owned() }].into(),
-            builds: vec![BuildSettings { triple: triple.to_owned(), ..BuildSettings::default() }],
-            by_cross: false,
-        };
-        let (arm64, amd64) = ("aarch64-unknown-linux-musl", "x86_64-unknown-linux-musl");
+        let run = |binary: &str, platform: &str| (binary.to_owned(), platform.to_owned());
+        let (arm64, amd64) = ("linux/arm64", "linux/amd64");
         for (runs, expected) in [
             (vec![run("a", arm64)], ""),
             (vec![run("a", arm64), run("a", amd64)], "[linux/arm64] "),

@@ -127,7 +127,8 @@ const LG_PAGE_64K: &str = "16";
 /// The variable by which jemalloc is told of arm64's pages: of 4, 16 or 64 KiB, as the kernel that runs the image has
 /// them. Cross-compiled, jemalloc takes 4 KiB for granted, and its program aborts where pages are bigger.
 pub fn lg_page(build: &BuildSettings, tools: &Tools) -> Option<String> {
-    let jemalloc = tools.targets.get(&build.triple)?.graph.jemalloc.as_ref()?;
+    let graph = tools.graph(build);
+    let jemalloc = graph.jemalloc.as_ref()?;
     let own = format!("{}_{LG_PAGE}", build.triple.replace('-', "_").to_uppercase());
     let set = |name: &str| tools.is_set(build, name);
     let is_arm64 = build.triple.starts_with("aarch64-");
@@ -139,15 +140,15 @@ pub fn lg_page(build: &BuildSettings, tools: &Tools) -> Option<String> {
 /// variable that the other's jemalloc reads as well.
 pub fn share_variables(one: &BuildSettings, other: &BuildSettings, tools: &Tools) -> bool {
     let common = |build: &BuildSettings| lg_page(build, tools).filter(|name| name == LG_PAGE);
-    let has_jemalloc =
-        |build: &BuildSettings| tools.targets.get(&build.triple).is_some_and(|it| it.graph.jemalloc.is_some());
+    let has_jemalloc = |build: &BuildSettings| tools.graph(build).jemalloc.is_some();
     common(one) == common(other) || !has_jemalloc(one) || !has_jemalloc(other)
 }
 
 /// What is done for C code that its author did not ask for.
 pub fn note(build: &BuildSettings, tools: &Tools) -> Option<String> {
     let name = lg_page(build, tools)?;
-    let package = &tools.targets.get(&build.triple)?.graph.jemalloc.as_ref()?.package;
+    let graph = tools.graph(build);
+    let package = &graph.jemalloc.as_ref()?.package;
     let platform = Platform::for_triple(&build.triple).next()?;
     Some(format!("{platform}: {package} is compiled with {name}={LG_PAGE_64K}, for kernels with pages of up to 64 KiB"))
 }
@@ -156,7 +157,8 @@ pub fn note(build: &BuildSettings, tools: &Tools) -> Option<String> {
 pub fn advice(builds: &[&BuildSettings], tools: &Tools) -> Option<String> {
     let slow = builds.iter().filter(|build| build.triple.contains("-musl")).any(|build| {
         // A program without dependencies is hardly one that allocates in many threads.
-        tools.targets.get(&build.triple).is_some_and(|it| it.graph.packages > 1 && it.graph.allocator.is_none())
+        let graph = tools.graph(build);
+        graph.packages > 1 && graph.allocator.is_none()
     });
     slow.then(|| {
         "musl's allocator is slow where many threads allocate: a crate such as mimalloc replaces it, and libc = \"gnu\" \
@@ -180,9 +182,10 @@ mod tests {
 
     fn tools(jemalloc: Option<bool>) -> Tools {
         let jemalloc = jemalloc.map(|per_target| Jemalloc { package: "jemalloc-sys".to_owned(), per_target });
-        let facts = TargetFacts { graph: Summary { jemalloc, ..Summary::default() }, ..TargetFacts::default() };
-        let targets = [ARM64, AMD64].map(|triple| (triple.to_owned(), facts.clone())).into();
-        Tools { targets, ..Tools::default() }
+        let graph = Summary { jemalloc, ..Summary::default() };
+        let targets = [ARM64, AMD64].map(|triple| (triple.to_owned(), TargetFacts::default())).into();
+        let graphs = [ARM64, AMD64].map(|triple| (build(triple), graph.clone())).into();
+        Tools { targets, graphs, ..Tools::default() }
     }
 
     #[test]
@@ -201,7 +204,9 @@ mod tests {
             assert_eq!(lg_page(&build(triple), &tools).as_deref(), expected, "{triple} {jemalloc:?} {set:?}");
         }
         let set = BuildSettings { env: [(LG_PAGE.to_owned(), "14".to_owned())].into(), ..build(ARM64) };
-        assert_eq!(lg_page(&set, &tools(Some(true))), None, "build-env");
+        let mut known = tools(Some(true));
+        known.graphs.insert(set.clone(), known.graphs[&build(ARM64)].clone());
+        assert_eq!(lg_page(&set, &known), None, "build-env");
         let all = variables(&build(ARM64), &Linker::RustLld, &tools(Some(true)), &Native::new());
         assert_eq!(all, [(OWN.to_owned(), "16".to_owned())]);
         let note = note(&build(ARM64), &tools(Some(false))).unwrap();
@@ -217,8 +222,7 @@ mod tests {
             ("aarch64-unknown-linux-gnu", 2, None, false),
         ] {
             let graph = Summary { packages, allocator: allocator.map(str::to_owned), ..Summary::default() };
-            let facts = TargetFacts { graph, ..TargetFacts::default() };
-            let tools = Tools { targets: [(triple.to_owned(), facts)].into(), ..Tools::default() };
+            let tools = Tools { graphs: [(build(triple), graph)].into(), ..Tools::default() };
             assert_eq!(advice(&[&build(triple)], &tools).is_some(), expected, "{triple} {packages} {allocator:?}");
         }
     }
@@ -229,7 +233,7 @@ mod tests {
             assert_eq!(share_variables(&build(ARM64), &build(AMD64), &tools(jemalloc)), shared, "{jemalloc:?}");
         }
         let mut only_arm64 = tools(Some(false));
-        only_arm64.targets.get_mut(AMD64).unwrap().graph.jemalloc = None;
+        only_arm64.graphs.get_mut(&build(AMD64)).unwrap().jemalloc = None;
         assert!(share_variables(&build(ARM64), &build(AMD64), &only_arm64));
     }
 

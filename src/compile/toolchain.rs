@@ -77,18 +77,22 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         let failure = missing(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
         return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
     }
-    let asked = build.linker.map_or(facts.configured_linker.is_some(), |linker| linker != LinkerChoice::Zig);
-    if let Some(floor) = build.glibc.as_ref().filter(|_| asked) {
+    let another = facts.configured_linker.is_some() || build.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
+    if let Some(floor) = build.glibc.as_ref().filter(|_| another) {
         let what =
             format!("{triple}: glibc = \"{floor}\" is a floor that only zig keeps, and another linker is asked for");
         return Err(Failure::new(Class::Toolchain, what)
             .hint("leave `glibc` out, or the linker: `linker`, or the one in cargo's configuration"));
     }
+    if let Some(linker) = &facts.configured_linker {
+        let why = match build.linker {
+            None => "cargo's configuration names it".to_owned(),
+            Some(wanted) => format!("cargo's configuration names it, and wins over linker = \"{wanted}\""),
+        };
+        return chosen(Linker::Configured(linker.clone()), &why);
+    }
     if let Some(wanted) = build.linker {
         return forced(wanted, triple, facts, tools);
-    }
-    if let Some(linker) = &facts.configured_linker {
-        return chosen(Linker::Configured(linker.clone()), "cargo's configuration names it");
     }
     if build.glibc.is_some() {
         return match tools.zig {
@@ -100,7 +104,8 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Host, "it is the host's own target");
     }
     let has_cc = facts.env_tools.contains("CC") || native::sets(build, "CC");
-    let c = facts.graph.needs_c.as_deref().filter(|_| !has_cc);
+    let graph = tools.graph(build);
+    let c = graph.needs_c.as_deref().filter(|_| !has_cc);
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {
         return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
     }
@@ -123,6 +128,17 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     })
 }
 
+/// What is not as the settings ask for it.
+pub fn note(build: &BuildSettings, choice: &Choice, platforms: &str) -> Option<String> {
+    match (&choice.linker, build.linker) {
+        (Linker::Configured(configured), Some(wanted)) => Some(format!(
+            "{platforms}: linker = \"{wanted}\" is not taken: cargo's configuration names {configured} for {}",
+            build.triple
+        )),
+        _ => None,
+    }
+}
+
 /// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
 fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
     match facts.other_gcc.as_deref().filter(|_| musl) {
@@ -134,16 +150,7 @@ fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
 fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
     let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
     match wanted {
-        LinkerChoice::Host => match &facts.configured_linker {
-            None => chosen(Linker::Host),
-            Some(configured) => {
-                let what = format!(
-                    "{triple}: linker = \"host\", and cargo's configuration names {configured}, which cargo takes"
-                );
-                Err(Failure::new(Class::Toolchain, what)
-                    .hint("leave one of them out: `linker`, or target.<triple>.linker of cargo's configuration"))
-            }
-        },
+        LinkerChoice::Host => chosen(Linker::Host),
         LinkerChoice::RustLld if !facts.self_contained => {
             let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
             Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
@@ -196,6 +203,12 @@ mod tests {
         BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
+    /// The builds of `build` compile C.
+    fn c(tools: &mut Tools) {
+        let summary = || Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() };
+        tools.graphs = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
+    }
+
     fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
         let mut facts = TargetFacts { std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
         let mut tools = Tools { host: "x86_64-unknown-linux-gnu".into(), rust_lld: true, ..Tools::default() };
@@ -206,9 +219,6 @@ mod tests {
 
     #[test]
     fn the_first_that_serves() {
-        let c = |facts: &mut TargetFacts| {
-            facts.graph = Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() }
-        };
         let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
         let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
         type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
@@ -218,17 +228,17 @@ mod tests {
             (
                 "C, musl",
                 MUSL,
-                Box::new(move |t, f| {
+                Box::new(move |t, _| {
                     zig(t);
-                    c(f)
+                    c(t);
                 }),
                 "zig",
             ),
             (
                 "C, musl, own CC",
                 MUSL,
-                Box::new(move |_, f| {
-                    c(f);
+                Box::new(move |t, f| {
+                    c(t);
                     f.env_tools.insert("CC");
                 }),
                 "rust-lld",
@@ -287,6 +297,29 @@ mod tests {
     }
 
     #[test]
+    fn cargos_configuration_wins_over_every_setting() {
+        let tools = tools(|tools, facts| {
+            facts.configured_linker = Some("my-ld".into());
+            facts.gcc = Some("aarch64-linux-gnu-gcc".into());
+            tools.zig = Some("zig".into());
+        });
+        for wanted in
+            [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]
+        {
+            let build = BuildSettings { linker: Some(wanted), ..build(GNU) };
+            let choice = choose(&build, &tools).unwrap();
+            assert_eq!(choice.linker, Linker::Configured("my-ld".into()), "{wanted}");
+            assert_eq!(choice.why, format!("cargo's configuration names it, and wins over linker = \"{wanted}\""));
+            let note = note(&build, &choice, "linux/arm64").unwrap();
+            assert!(note.starts_with(&format!("linux/arm64: linker = \"{wanted}\" is not taken: ")), "{note}");
+            let floor = BuildSettings { glibc: Some("2.28".into()), ..build };
+            assert!(choose(&floor, &tools).unwrap_err().to_string().contains("a floor that only zig keeps"));
+        }
+        let plain = choose(&build(GNU), &tools).unwrap();
+        assert_eq!(note(&build(GNU), &plain, "linux/arm64"), None);
+    }
+
+    #[test]
     fn cross_is_the_last_and_needs_containers() {
         let with = |has_containers| {
             tools(|tools, facts| {
@@ -315,11 +348,10 @@ mod tests {
             ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]
         );
 
-        let c = tools(|_, facts| facts.graph.needs_c = Some("ring".into()));
-        let failure = choose(&build(MUSL), &c).unwrap_err();
+        let failure = choose(&build(MUSL), &tools(|tools, _| c(tools))).unwrap_err();
         assert!(failure.to_string().contains("ring compiles C"), "{failure}");
-        let only_gnu = tools(|_, facts| {
-            facts.graph.needs_c = Some("ring".into());
+        let only_gnu = tools(|tools, facts| {
+            c(tools);
             facts.other_gcc = Some("aarch64-linux-gnu-gcc".into());
         });
         let failure = choose(&build(MUSL), &only_gnu).unwrap_err();
@@ -334,9 +366,6 @@ mod tests {
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
         assert!(choose(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
         assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
-        let host = BuildSettings { linker: Some(LinkerChoice::Host), ..build(GNU) };
-        let configured = tools(|_, facts| facts.configured_linker = Some("my-ld".into()));
-        assert!(choose(&host, &configured).unwrap_err().to_string().contains("names my-ld, which cargo takes"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
         assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));

@@ -1,6 +1,7 @@
 //! What the machine has for compiling, looked at once: rustc, the standard libraries of the targets, linkers.
 //! Decides nothing; `toolchain` does.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,11 +9,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use cargo_metadata::cargo_platform::Cfg;
-use cargo_metadata::{CargoOpt, MetadataCommand};
 
 use super::apt;
 use super::cross::{self, Cross};
-use super::graph::{self, Summary};
+use super::dependencies;
+use super::graph::Summary;
 use super::native;
 use super::sysroot::{self, Sysroot};
 use crate::error::{Class, Failure, sentence};
@@ -49,6 +50,8 @@ pub struct Tools {
     /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
     pub variables: BTreeSet<String>,
     pub targets: BTreeMap<String, TargetFacts>,
+    /// What each build compiles; nothing is known where cargo cannot say yet.
+    pub graphs: BTreeMap<BuildSettings, Summary>,
     /// Folders with Debian's headers and libraries, by target triple.
     pub sysroots: BTreeMap<String, Sysroot>,
     /// A program that is missing and that sysroots need.
@@ -56,6 +59,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// What a build compiles, as far as it is known.
+    pub fn graph(&self, build: &BuildSettings) -> Cow<'_, Summary> {
+        self.graphs.get(build).map_or_else(Cow::default, Cow::Borrowed)
+    }
+
     /// Has the user set a variable, in the environment, cargo's `[env]` or the build's `build-env`?
     pub fn is_set(&self, build: &BuildSettings, name: &str) -> bool {
         self.variables.contains(name) || build.env.contains_key(name)
@@ -99,7 +107,6 @@ pub struct TargetFacts {
     pub other_gcc: Option<String>,
     /// Those of `native::NAMES` that the user has set for this target.
     pub env_tools: BTreeSet<&'static str>,
-    pub graph: Summary,
 }
 
 /// Looks at the machine for all triples of a plan.
@@ -133,13 +140,12 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         rustc,
         host,
         targets: BTreeMap::new(),
+        graphs: BTreeMap::new(),
         sysroots: sysroot::wanted(plan),
         missing_apt: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
     };
-    let metadata = dependency_graph(plan)?;
-    let triples: BTreeMap<&str, Vec<&str>> =
-        plan.triples().into_iter().map(|triple| (triple, roots(plan, triple))).collect();
-    for (triple, roots) in triples {
+    let mut cfgs = BTreeMap::new();
+    for triple in plan.triples() {
         let printed = Cmd::new(&tools.rustc)
             .args(["--print", "target-libdir", "--print", "cfg", "--target", triple])
             .read()
@@ -175,13 +181,11 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
             gcc: gcc(triple),
             other_gcc: gcc(&triple.replace("-musl", "-gnu")).filter(|_| gcc(triple).is_none()),
             env_tools: env_tools(triple, &tools.variables),
-            graph: metadata
-                .as_ref()
-                .map(|metadata| graph::summarize(metadata, &roots, triple, &cfg))
-                .unwrap_or_default(),
         };
         tools.targets.insert(triple.to_owned(), facts);
+        cfgs.insert(triple, cfg);
     }
+    tools.graphs = dependencies::graphs(plan, &cfgs)?;
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
     if plan.builds().any(|build| may_need_zig(build, &tools)) {
         tools.zig = find_zig();
@@ -225,47 +229,11 @@ fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static st
 
 fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {
     let Some(facts) = tools.targets.get(&build.triple) else { return false };
-    let by_lld =
-        build.triple.contains("-musl") && facts.self_contained && tools.rust_lld && facts.graph.needs_c.is_none();
-    let served = facts.configured_linker.is_some() || build.triple == tools.host || by_lld;
-    build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some() || !served
-}
-
-/// The packages that are built for a triple.
-fn roots<'a>(plan: &'a Plan, triple: &str) -> Vec<&'a str> {
-    let platforms = plan.platforms();
-    let binaries = platforms.filter(|platform| platform.build.triple == triple).flat_map(|platform| &platform.binaries);
-    binaries.map(|binary| binary.package.as_str()).collect()
-}
-
-/// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
-fn dependency_graph(plan: &Plan) -> Result<Option<cargo_metadata::Metadata>> {
-    let Some(build) = plan.builds().next() else {
-        return Ok(None);
-    };
-    let mut command = MetadataCommand::new();
-    command.manifest_path(&plan.manifest_path);
-    if build.all_features {
-        command.features(CargoOpt::AllFeatures);
-    }
-    if build.no_default_features {
-        command.features(CargoOpt::NoDefaultFeatures);
-    }
-    if !build.features.is_empty() {
-        command.features(CargoOpt::SomeFeatures(build.features.clone()));
-    }
-    let flags = [(plan.locked, "--locked"), (plan.offline, "--offline")];
-    command.other_options(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned()).collect::<Vec<_>>());
-    match command.exec() {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
-            let said = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
-            Err(Failure::new(Class::Config, format!("Cargo.lock is missing or does not fit: {said}"))
-                .hint("write Cargo.lock with `cargo generate-lockfile`, or build without it: locked = false, `--no-locked`")
-                .into())
-        }
-        Err(_) => Ok(None),
-    }
+    let needs_c = tools.graph(build).needs_c.is_some();
+    let by_lld = build.triple.contains("-musl") && facts.self_contained && tools.rust_lld && !needs_c;
+    let served = build.triple == tools.host || by_lld;
+    let asked = build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some();
+    facts.configured_linker.is_none() && (asked || !served)
 }
 
 /// Is the standard library in a target's library folder?

@@ -52,7 +52,7 @@ fn zig(build: &BuildSettings, tools: &Tools) -> Result<Variables> {
         files::replace(camino::Utf8Path::from_path(&file).context("the cache's path is not UTF-8")?, text.as_bytes())?;
     }
     variables.insert("CMAKE_TOOLCHAIN_FILE", path(&file));
-    if runs_bindgen(build, tools) {
+    if tools.graph(build).bindgen {
         let c = searched(&wrapper.cc, "c");
         let args = native::bindgen_of_zig(&c, &searched(&wrapper.cxx, "c++"));
         variables.extend(args.map(|args| (BINDGEN, args)));
@@ -62,14 +62,10 @@ fn zig(build: &BuildSettings, tools: &Tools) -> Result<Variables> {
 
 fn cross_gcc(build: &BuildSettings, gcc: &str, tools: &Tools) -> Variables {
     let mut variables = native::of_gcc(&build.triple, gcc);
-    if runs_bindgen(build, tools) {
+    if tools.graph(build).bindgen {
         variables.extend(native::bindgen_of_gcc(&searched(gcc.as_ref(), "c")).map(|args| (BINDGEN, args)));
     }
     variables
-}
-
-fn runs_bindgen(build: &BuildSettings, tools: &Tools) -> bool {
-    tools.targets.get(&build.triple).is_some_and(|facts| facts.graph.bindgen)
 }
 
 /// What a compiler says of itself while it has nothing to do; where it does not run, what needs it will say so.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::layout::{self, Layout};
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
-use crate::files;
+use crate::files::{self, Replaces};
 use crate::plan::{Image, Output, Plan};
 use crate::process::check_interrupt;
 use crate::ui::Ui;
@@ -23,16 +23,10 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     for output in &plan.outputs {
         let wrong = |path: &Utf8Path, what: &str| Failure::new(Class::Config, format!("the output {path} {what}"));
         match output {
-            Output::Oci(dir) if dir.is_file() => {
-                return Err(wrong(dir, "is a file, and a folder is wanted")
-                    .hint(format!("for an archive: `--output oci-archive:{dir}`")));
-            }
             Output::Oci(dir) => {
-                let empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
-                if !empty && !dir.join("oci-layout").is_file() {
-                    return Err(wrong(dir, "is a folder with something else in it")
-                        .hint("name one that is empty, an OCI layout, or not there yet"));
-                }
+                let layout = Replaces { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
+                let archive = format!("for an archive: `--output oci-archive:{dir}`");
+                files::check_folder(&format!("the output {dir}"), dir, &layout, &archive)?;
             }
             Output::OciArchive(file) if file.is_dir() => {
                 return Err(wrong(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));

@@ -14,6 +14,12 @@ pub enum LinkerChoice {
     Cross,
 }
 
+impl std::fmt::Display for LinkerChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Whether binaries carry the list of their dependencies, which cargo-auditable puts into them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Switch", into = "Switch")]

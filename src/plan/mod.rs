@@ -110,6 +110,16 @@ impl Plan {
         self.platforms().map(|platform| &platform.build)
     }
 
+    /// The platforms that a build is for, each once.
+    pub fn platforms_of(&self, build: &BuildSettings) -> BTreeSet<Platform> {
+        self.platforms().filter(|platform| platform.build == *build).map(|platform| platform.platform).collect()
+    }
+
+    /// A build by the names of its platforms: one triple may be compiled for several of them, each in its own way.
+    pub fn name_of(&self, build: &BuildSettings) -> String {
+        self.platforms_of(build).into_iter().map(Platform::name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The target triples of all images, each once.
     pub fn triples(&self) -> BTreeSet<&str> {
         self.builds().map(|build| build.triple.as_str()).collect()

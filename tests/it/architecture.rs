@@ -7,7 +7,7 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("threads", &[]),
-    ("files", &["process"]),
+    ("files", &["error", "process"]),
     ("platform", &["error"]),
     ("process", &["error", "threads"]),
     ("ui", &["error", "process", "threads"]),

@@ -66,6 +66,22 @@ fn a_failure_is_explained() {
 }
 
 #[test]
+fn a_failure_is_the_builds_and_not_the_triples() {
+    let said = "error: failed to run custom build command for `a v1`\n  TARGET = x86_64-unknown-linux-musl\n  \
+        Command 'perl' not found";
+    let real = crate::support::find("cargo").unwrap();
+    let script =
+        format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat >&2 <<'END'\n{said}\nEND\nkill -9 $$", real.display());
+    let cargo = docker().program("cargo", &script);
+    let run = build(&Project::app(), &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
+    run.fails(5).finish().says(&[
+        "app did not compile for linux/amd64/v3 (x86_64-unknown-linux-musl); linux/arm64 (",
+        "): `a` (linux/amd64/v3) runs perl, which is not installed",
+        "hint: run fewer compilers at a time: `--jobs 1`",
+    ]);
+}
+
+#[test]
 #[ignore = "compiles for real: scripts/test runs it"]
 fn a_library_that_is_not_there() {
     let main = "#[link(name = \"sqlite3\")]\nunsafe extern \"C\" { fn sqlite3_open(); }\nfn main() { unsafe { sqlite3_open() } }\n";

@@ -19,6 +19,7 @@ mod compile_errors;
 mod config_errors;
 mod e2e;
 mod embedded;
+mod linkers;
 mod native;
 mod plan;
 mod preflight;

@@ -59,8 +59,8 @@ app 1.2.3
 Engine: embedded (docker is not installed)
 
 Linkers:
-  aarch64-unknown-linux-musl  rust-lld: the toolchain has all that a pure-Rust musl binary needs
-  x86_64-unknown-linux-musl  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+  linux/arm64 (aarch64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+  linux/amd64 (x86_64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
 ";
     assert_eq!(finished.stdout, expected);
     assert_eq!(finished.stderr, "");
@@ -216,14 +216,6 @@ fn the_target_directory_is_cargos() {
     assert_eq!(by_variable["target_dir"], "/somewhere/else");
     let project = project.file(".cargo/config.toml", "[build]\ntarget-dir = 'out'\n");
     assert_eq!(plan(&project, &[])["target_dir"], project.path().join("out").to_str().unwrap());
-}
-
-#[test]
-fn a_linker_in_cargos_configuration_wins() {
-    let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
-    let plan = plan(&project, &[]);
-    assert_eq!(plan["linkers"]["aarch64-unknown-linux-musl"]["linker"]["configured"], "my-ld");
-    assert_eq!(plan["linkers"]["x86_64-unknown-linux-musl"]["linker"], "rust-lld");
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! Asks cargo what each build depends on, with that build's own features: the edge of `graph`.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use cargo_metadata::cargo_platform::Cfg;
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
+
+use super::graph::{Summary, summarize};
+use crate::error::{Class, Failure};
+use crate::plan::{BuildSettings, Plan};
+
+/// What every build of a plan compiles; `cfgs` are the values of each triple.
+pub fn graphs(plan: &Plan, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<BuildSettings, Summary>> {
+    let mut by_features = BTreeMap::new();
+    let mut graphs = BTreeMap::new();
+    for build in plan.builds().collect::<BTreeSet<_>>() {
+        let metadata = match by_features.entry((&build.features, build.all_features, build.no_default_features)) {
+            Entry::Occupied(asked) => asked.into_mut(),
+            Entry::Vacant(new) => new.insert(metadata(plan, build)?),
+        };
+        if let Some(metadata) = metadata {
+            let cfg = cfgs.get(build.triple.as_str()).map(Vec::as_slice).unwrap_or_default();
+            graphs.insert(build.clone(), summarize(metadata, &roots(plan, build), &build.triple, cfg));
+        }
+    }
+    Ok(graphs)
+}
+
+/// The packages whose binaries a build makes.
+fn roots<'a>(plan: &'a Plan, build: &BuildSettings) -> Vec<&'a str> {
+    let platforms = plan.platforms().filter(|platform| platform.build == *build);
+    platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect()
+}
+
+/// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
+fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(&plan.manifest_path);
+    if build.all_features {
+        command.features(CargoOpt::AllFeatures);
+    }
+    if build.no_default_features {
+        command.features(CargoOpt::NoDefaultFeatures);
+    }
+    if !build.features.is_empty() {
+        command.features(CargoOpt::SomeFeatures(build.features.clone()));
+    }
+    let flags = [(plan.locked, "--locked"), (plan.offline, "--offline")];
+    command.other_options(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned()).collect::<Vec<_>>());
+    match command.exec() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
+            let said = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
+            Err(Failure::new(Class::Config, format!("Cargo.lock is missing or does not fit: {said}"))
+                .hint("write Cargo.lock with `cargo generate-lockfile`, or build without it: locked = false, `--no-locked`")
+                .into())
+        }
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,87 @@
+//! Which linker each build gets, as `plan` says it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Fakes, Project, Run};
+
+/// What links each platform of each image of a plan, in order.
+fn linkers(run: Run) -> Vec<Value> {
+    let finished = run.finish();
+    let plan: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+    let platforms = plan["images"].as_array().unwrap().iter().flat_map(|image| image["platforms"].as_array().unwrap());
+    platforms.map(|platform| platform["linker"].clone()).collect()
+}
+
+const JSON: [&str; 5] = ["plan", "--engine", "embedded", "--message-format", "json"];
+
+#[test]
+fn a_linker_in_cargos_configuration_wins() {
+    let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
+    let found = linkers(project.run(&JSON));
+    assert_eq!((&found[1]["linker"]["configured"], &found[0]["linker"]), (&json!("my-ld"), &json!("rust-lld")));
+
+    let gcc = Fakes::new().program("aarch64-linux-gnu-gcc", "exit 1");
+    let run = Project::app().run(&[
+        "plan",
+        "-v",
+        "--libc",
+        "gnu",
+        "--base",
+        "x",
+        "--linker",
+        "gcc",
+        "--platform",
+        "linux/arm64",
+    ]);
+    let plan = run.path_first(&gcc).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "my-ld").finish();
+    plan.keeps_quiet_about("_LINKER=").says(&[
+        "note: linux/arm64: linker = \"gcc\" is not taken: cargo's configuration names my-ld for aarch64-unknown-linux-gnu",
+    ]);
+}
+
+#[test]
+fn each_platform_has_its_own() {
+    let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/amd64/v3']\n\
+        [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/amd64/v3']\nlinker = 'gcc'\n";
+    let project = Project::with_config(config);
+    let gcc = Fakes::new().program("x86_64-linux-gnu-gcc", "exit 1");
+    let found = linkers(project.run(&JSON).path_first(&gcc));
+    let why = "the settings ask for it";
+    assert_eq!(found[0], json!({ "linker": "host", "why": why }));
+    assert_eq!(found[1], json!({ "linker": { "gcc": "x86_64-linux-gnu-gcc" }, "why": why }));
+    let table = project.run(&["plan", "--engine", "embedded"]).path_first(&gcc).finish().stdout;
+    assert!(table.contains("\n  linux/amd64/v3 (x86_64-unknown-linux-gnu)  x86_64-linux-gnu-gcc: the se"), "{table}");
+}
+
+/// Two images of one package, the second with a feature that compiles C.
+fn with_c_in_the_second() -> Project {
+    let package = |name: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"1.2.3\"\nedition = \"2021\"\n{rest}")
+    };
+    let locked = |name: &str, rest: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1.2.3\"\n{rest}\n");
+    let lock = [
+        locked("app", "dependencies = [\n \"some-sys\",\n]\n"),
+        locked("cc", ""),
+        locked("some-sys", "dependencies = [\n \"cc\",\n]\n"),
+    ];
+    let features =
+        "[dependencies]\nsome-sys = { path = \"some-sys\", optional = true }\n[features]\nnative = [\"some-sys\"]\n";
+    Project::with_config(
+        "platforms = ['linux/amd64']\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']\nfeatures = ['native']\n",
+    )
+    .file("Cargo.toml", &package("app", features))
+    .file("Cargo.lock", &format!("version = 4\n\n{}", lock.join("\n")))
+    .file("some-sys/Cargo.toml", &package("some-sys", "[build-dependencies]\ncc = { path = \"../cc\" }\n"))
+    .file("some-sys/build.rs", "fn main() {}")
+    .file("some-sys/src/lib.rs", "")
+    .file("cc/Cargo.toml", &package("cc", ""))
+    .file("cc/src/lib.rs", "")
+}
+
+#[test]
+fn each_image_is_judged_by_its_own_features() {
+    let zig = Fakes::new().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
+    let found = linkers(with_c_in_the_second().run(&JSON).path_first(&zig));
+    assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
+    assert_eq!(found[1]["why"], "some-sys compiles C");
+}
