@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cargo_metadata::cargo_platform::Cfg;
-use cargo_metadata::{DependencyKind, Metadata, Node, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, Node, Package, PackageId};
+
+use super::upstream::{Unsupported, unsupported};
 
 /// The part of the dependency graph that one target triple builds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Summary {
     pub jemalloc: Option<Jemalloc>,
     /// A package that replaces libc's allocator.
     pub allocator: Option<String>,
+    /// A package that is known not to compile for the target.
+    pub unsupported: Option<Unsupported>,
 }
 
 /// A package that compiles jemalloc.
@@ -49,10 +53,9 @@ const ALLOCATORS: [&str; 9] = [
 pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg]) -> Summary {
     let Some(resolve) = &metadata.resolve else { return Summary::default() };
     let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let names: HashMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
-    let versions: HashMap<&PackageId, &semver::Version> =
-        metadata.packages.iter().map(|p| (&p.id, &p.version)).collect();
-    let is_root = |id: &&PackageId| names.get(id).is_some_and(|name| roots.contains(name));
+    let packages: HashMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
+    let name = |id: &PackageId| packages.get(id).map(|package| package.name.as_str()).unwrap_or_default();
+    let is_root = |id: &&PackageId| roots.contains(&name(id));
     let mut queue: Vec<(&PackageId, bool)> =
         metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
     let mut seen: BTreeSet<(&PackageId, bool)> = queue.iter().copied().collect();
@@ -70,16 +73,20 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
                 if !applies {
                     continue;
                 }
-                let dependency_name = names.get(&dependency.pkg).copied().unwrap_or_default();
+                let dependency_name = name(&dependency.pkg);
                 if build && !for_host && C_BUILDERS.contains(&dependency_name) {
-                    let name = names.get(id).copied().unwrap_or_default().to_owned();
+                    let name = name(id).to_owned();
                     // The first by name, so that messages do not change from run to run.
                     summary.needs_c = Some(summary.needs_c.take().map_or(name.clone(), |other| other.min(name)));
                 }
                 summary.bindgen |= build && !for_host && dependency_name == "bindgen";
                 if !build && !for_host {
-                    let version = versions.get(&dependency.pkg).copied();
+                    let package = packages.get(&dependency.pkg).copied();
+                    let version = package.map(|package| &package.version);
                     summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
+                    let known = package.zip(nodes.get(&dependency.pkg));
+                    let known = known.and_then(|(package, node)| unsupported(package, node, triple));
+                    summary.unsupported = summary.unsupported.or(known);
                     let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
                     summary.allocator = summary.allocator.or(allocator);
                 }

@@ -18,6 +18,7 @@ mod sysroot;
 pub mod toolchain;
 pub mod tools;
 mod unpacked;
+mod upstream;
 mod wrappers;
 
 use std::collections::BTreeMap;
@@ -62,6 +63,7 @@ impl Toolchain {
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
         stdlib::check(plan, &tools)?;
+        upstream::check(plan, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.builds() {
             if !choices.contains_key(build) {

@@ -113,6 +113,18 @@ fn jemalloc_and_the_pages_of_arm64() {
     assert!(!texts.is_empty() && texts.iter().all(|text| text.contains("#define LG_PAGE 16")));
 }
 
+#[test]
+#[ignore = "asks cargo's registry: scripts/test runs it"]
+fn a_crate_that_no_linker_helps() {
+    let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
+    let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
+    finished.keeps_quiet_about("Compiling").says(&[
+        "error: linux/riscv64: ring 0.16.20 does not compile there: it has code for x86 and Arm alone",
+        "hint: take ring 0.17, by newer versions of what depends on it",
+        "hint: or leave linux/riscv64 out",
+    ]);
+}
+
 /// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]

@@ -52,7 +52,7 @@ pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
             true => script::explain(block, &about),
             false => block.is_link().then(|| link::explain(block, &about)).flatten(),
         };
-        let Some(why) = machine(block).or_else(by_kind) else { continue };
+        let Some(why) = elsewhere(block).or_else(by_kind) else { continue };
         let name = block.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = said.iter().map(|triple| (*triple).to_owned());
         match reasons.iter_mut().find(|reason| reason.name == name && reason.why.what == why.what) {
@@ -71,8 +71,8 @@ pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
 pub const FEWER_JOBS: &str =
     "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
 
-/// What is the machine's fault and not the crate's: memory, disk, a standard library.
-fn machine(block: &Block) -> Option<Explanation> {
+/// What no linker and no build script is to blame for: memory, disk, a standard library, a target's instructions.
+fn elsewhere(block: &Block) -> Option<Explanation> {
     // A linker writes to a mapped file, and gets a signal where the disk is full.
     let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
     if full.iter().any(|sign| block.has(sign)) {
@@ -83,6 +83,15 @@ fn machine(block: &Block) -> Option<Explanation> {
     }
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| block.has(sign)) {
         return Some(because("was killed while it compiled, most likely for want of memory", [FEWER_JOBS]));
+    }
+    if ["no `AtomicU64` in ", "no `AtomicI64` in "].iter().any(|sign| block.has(sign)) {
+        return Some(because(
+            "uses atomics of 64 bits, which the target does not have",
+            [
+                "take a version of the crate that does without, or its feature for `portable-atomic` where it has one",
+                "or leave the platform out: `platforms`, `--platform`",
+            ],
+        ));
     }
     if block.has("error[E0463]: can't find crate for `std`") || block.has("error[E0463]: can't find crate for `core`") {
         let target = block.between("the `", "` target may not be installed").unwrap_or("…");

@@ -5,6 +5,7 @@ use super::*;
 
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
+const ARMV5: &str = "armv5te-unknown-linux-musleabi";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
 /// The reasons that are found in a kept failure of a run for `triples`.
@@ -44,6 +45,7 @@ fn real_failures_are_explained() {
         ("library-zig", "app links sqlite3, which the target does not have", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
         ("libstdcxx", "app links C++, and the linker has no C++ library for the target", ARM64_MUSL, &["`--linker zig`"]),
         ("cxx-link", "app links C++, and the linker has no C++ library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
+        ("atomic-64", "indicatif uses atomics of 64 bits, which the target does not have", ARMV5, &["`portable-atomic`"]),
         ("atomic", "app calls __atomic_fetch_add_16, which no instruction of the target does", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
         ("glibc-floor", "app calls gettid, which glibc has since 2.30, and glibc = \"2.17\" is the floor", ARM64, &["glibc = \"2.30\""]),
         ("undefined", "app calls nowhere_to_be_found, which nothing that is linked has", ARM64, &["rustc-link-lib=…"]),

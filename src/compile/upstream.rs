@@ -1,0 +1,122 @@
+//! Crates that are known not to compile for some targets, whoever compiles and links: said before anything is compiled.
+//! Every entry was read in the crate's build script, or tried. Pure.
+
+use cargo_metadata::{Node, Package};
+
+use super::tools::Tools;
+use crate::error::{Class, Failure};
+use crate::plan::Plan;
+
+/// A crate in a build's graph that its target is known to fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The package's name and version.
+    pub package: String,
+    /// What is wrong: the rest of a sentence that begins with the package.
+    pub why: &'static str,
+    pub fix: &'static str,
+}
+
+struct Known {
+    package: &'static str,
+    /// cargo's requirement.
+    versions: &'static str,
+    /// The architectures, as triples begin, that do work.
+    works: &'static [&'static str],
+    /// Does it concern a package with these features?
+    concerns: fn(&[&str]) -> bool,
+    why: &'static str,
+    fix: &'static str,
+}
+
+const KNOWN: [Known; 2] = [
+    Known {
+        package: "ring",
+        versions: "<0.17",
+        works: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
+        concerns: |_| true,
+        why: "has code for x86 and Arm alone",
+        fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --invert ring@0.16` says what does",
+    },
+    Known {
+        package: "cranelift-codegen",
+        versions: "<0.117",
+        works: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
+        concerns: |features| features.contains(&"host-arch") && !features.contains(&"all-native-arch"),
+        why: "has no code generator for this architecture",
+        fix: "take a newer version, which interprets there (wasmtime 30 and later, with its feature \"pulley\")",
+    },
+];
+
+/// What is known of a package, as the graph resolved it, for a target. A package that is not from crates.io may have been
+/// mended.
+pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsupported> {
+    package.source.as_ref().filter(|source| source.is_crates_io())?;
+    let architecture = triple.split('-').next().unwrap_or_default();
+    let features: Vec<&str> = node.features.iter().map(|feature| feature.as_str()).collect();
+    let fits = |versions: &str| versions.parse::<semver::VersionReq>().is_ok_and(|req| req.matches(&package.version));
+    let known = KNOWN.iter().find(|known| {
+        let concerned = known.package == package.name.as_str() && fits(known.versions) && (known.concerns)(&features);
+        concerned && !known.works.contains(&architecture)
+    })?;
+    let package = format!("{} {}", package.name, package.version);
+    Some(Unsupported { package, why: known.why, fix: known.fix })
+}
+
+/// Fails for the first build that is known to.
+pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
+    plan.builds().try_for_each(|build| match &tools.graph(build).unsupported {
+        None => Ok(()),
+        Some(Unsupported { package, why, fix }) => {
+            let platform = plan.name_of(build);
+            Err(Failure::new(Class::Compile, format!("{platform}: {package} does not compile there: it {why}"))
+                .hint(*fix)
+                .hint(format!("or leave {platform} out: `platforms`, `--platform`")))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+    fn found(name: &str, version: &str, features: &[&str], source: Option<&str>, triple: &str) -> Option<Unsupported> {
+        let package = json!({ "name": name, "version": version, "id": name, "dependencies": [], "targets": [],
+            "features": {}, "manifest_path": "/Cargo.toml", "source": source });
+        let node = json!({ "id": name, "deps": [], "dependencies": [], "features": features });
+        unsupported(&serde_json::from_value(package).unwrap(), &serde_json::from_value(node).unwrap(), triple)
+    }
+
+    #[test]
+    fn what_does_not_compile_upstream() {
+        const RISCV64: &str = "riscv64gc-unknown-linux-musl";
+        const ARMV7: &str = "armv7-unknown-linux-musleabihf";
+        const HOST: &[&str] = &["host-arch", "std"];
+        for (name, version, features, source, triple, expected) in [
+            ("ring", "0.16.20", &[][..], Some(CRATES_IO), RISCV64, Some("ring 0.16.20")),
+            ("ring", "0.16.20", &[], Some(CRATES_IO), "s390x-unknown-linux-gnu", Some("ring 0.16.20")),
+            ("ring", "0.16.20", &[], Some(CRATES_IO), ARMV7, None),
+            ("ring", "0.17.0", &[], Some(CRATES_IO), RISCV64, None),
+            ("ring", "0.16.20", &[], None, RISCV64, None),
+            ("ring", "0.16.20", &[], Some("git+https://example.com/ring#1234567"), RISCV64, None),
+            ("cranelift-codegen", "0.115.1", HOST, Some(CRATES_IO), ARMV7, Some("cranelift-codegen 0.115.1")),
+            ("cranelift-codegen", "0.115.1", HOST, Some(CRATES_IO), RISCV64, None),
+            ("cranelift-codegen", "0.115.1", &["all-arch"], Some(CRATES_IO), ARMV7, None),
+            ("cranelift-codegen", "0.118.0", HOST, Some(CRATES_IO), ARMV7, None),
+        ] {
+            let found = found(name, version, features, source, triple);
+            assert_eq!(found.map(|it| it.package).as_deref(), expected, "{name} {version} {source:?} {triple}");
+        }
+    }
+
+    #[test]
+    fn requirements_are_cargos() {
+        for known in &KNOWN {
+            assert!(known.versions.parse::<semver::VersionReq>().is_ok(), "{}", known.versions);
+        }
+    }
+}
