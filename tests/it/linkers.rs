@@ -85,3 +85,49 @@ fn each_image_is_judged_by_its_own_features() {
     assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
     assert_eq!(found[1]["why"], "some-sys compiles C");
 }
+
+/// The files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    files.sort_unstable();
+    files
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let tools = Fakes::new()
+        .program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0")
+        .program("cross", "exit 1")
+        .program("rustup", "exit 1")
+        .program("docker", crate::support::HEALTHY_DOCKER);
+    let config = "libc = 'gnu'\nbase = 'x'\n[platform.'linux/amd64']\nlinker = 'zig'\n[platform.'linux/arm64']\nlinker = 'cross'\n";
+    let (project, cache) = (Project::with_config(config), Project::empty());
+    let before = files(project.path());
+    let run = project.run(&["plan", "-v"]).path_first(&tools).env("XDG_CACHE_HOME", cache.path());
+    run.finish().says(&[
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER='zig cc'",
+        "/+cross/bin:",
+        "/cross build --package app ",
+    ]);
+    assert_eq!((files(project.path()), files(cache.path())), (before, vec![]));
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_glibc_floor_that_is_not_kept() {
+    // What is linked before zig's own libc is a newer one.
+    let newer = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
+    let newer = String::from_utf8(newer.stdout).unwrap();
+    let config = format!(
+        "rustflags = ['-Clink-arg={}', '-Clink-arg=-Wl,--allow-shlib-undefined']\nlibc = 'gnu'\nbase = 'x'\n",
+        newer.trim()
+    );
+    let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
+    Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();
+    Project::with_config(&config).run(&args).fails(8).finish().says(&[
+        "error: 'app' for linux/amd64 asks for GLIBC_2.",
+        "and glibc = \"2.17\" allows less",
+        "hint: see what asks for it: `objdump -T /",
+    ]);
+}
