@@ -21,8 +21,8 @@ pub struct Summary {
     pub jemalloc: Option<Jemalloc>,
     /// A package that replaces libc's allocator.
     pub allocator: Option<String>,
-    /// A package that is known not to compile for the target.
-    pub unsupported: Option<Unsupported>,
+    /// Packages that are known not to compile for the target.
+    pub unsupported: Vec<Unsupported>,
 }
 
 /// A package that compiles jemalloc.
@@ -85,8 +85,7 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
                     let version = package.map(|package| &package.version);
                     summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
                     let known = package.zip(nodes.get(&dependency.pkg));
-                    let known = known.and_then(|(package, node)| unsupported(package, node, triple));
-                    summary.unsupported = summary.unsupported.or(known);
+                    summary.unsupported.extend(known.and_then(|(package, node)| unsupported(package, node, triple)));
                     let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
                     summary.allocator = summary.allocator.or(allocator);
                 }

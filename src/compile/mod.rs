@@ -10,6 +10,7 @@ mod dependencies;
 mod explain;
 mod failure;
 mod graph;
+mod lacking;
 mod native;
 pub mod runs;
 pub mod source;
@@ -64,13 +65,13 @@ impl Toolchain {
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
         stdlib::check(plan, &tools)?;
-        upstream::check(plan, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.builds() {
             if !choices.contains_key(build) {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }
         }
+        upstream::check(plan, &choices, &tools)?;
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
         let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::apt::sysroot_by_hand;
 use super::cross::Cross;
+use super::lacking::{missing, no_c_compiler, no_gcc};
 use super::native;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
@@ -139,18 +140,16 @@ pub fn note(build: &BuildSettings, choice: &Choice, platforms: &str) -> Option<S
     }
 }
 
-/// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
-fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
-    match facts.other_gcc.as_deref().filter(|_| musl) {
-        Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
-        None => format!("{package} compiles C, and there is no C compiler for this target"),
-    }
-}
-
 fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
     let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
     match wanted {
-        LinkerChoice::Host => chosen(Linker::Host),
+        LinkerChoice::Host if links_for(&tools.host, triple) => chosen(Linker::Host),
+        LinkerChoice::Host => {
+            let what = format!("linker = \"host\", whose compiler links for {} alone", Platform::name_for(&tools.host));
+            let what = format!("{}: {what}", Platform::and_triple(triple));
+            Err(Failure::new(Class::Toolchain, what)
+                .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
+        }
         LinkerChoice::RustLld if !facts.self_contained => {
             let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
             Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
@@ -164,7 +163,7 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
         LinkerChoice::Zig => Err(missing(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
         LinkerChoice::Gcc => match &facts.gcc {
             Some(gcc) => chosen(Linker::Gcc(gcc.clone())),
-            None => Err(missing(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts)),
+            None => Err(no_gcc(triple, facts)),
         },
         LinkerChoice::Cross => match tools.cross.as_ref().map(Cross::lacks) {
             Some(None) => chosen(Linker::Cross),
@@ -177,17 +176,11 @@ fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools
     }
 }
 
-/// A failure with the commands that bring a linker.
-fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
-    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(triple)));
-    if only != Some("gcc") {
-        failure = failure.hint("install zig: `pip install ziglang`");
-    }
-    let gnu = Platform::gcc_prefix(triple).filter(|_| !triple.contains("-musl") && facts.gcc.is_none());
-    if let (Some(prefix), true) = (gnu, only != Some("zig")) {
-        failure = failure.hint(format!("or install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
-    }
-    failure
+/// Does this machine's own compiler link for a target? x86-64's does for 32 bits as well.
+fn links_for(host: &str, triple: &str) -> bool {
+    let architecture = |triple: &str| triple.split('-').next().unwrap_or_default().to_owned();
+    let (host, target) = (architecture(host), architecture(triple));
+    host == target || (host == "x86_64" && ["i686", "i586"].contains(&target.as_str()))
 }
 
 #[cfg(test)]
@@ -320,6 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_compiler_is_for_its_own_architecture() {
+        const AMD64: &str = "x86_64-unknown-linux-gnu";
+        for (host, triple, expected) in [
+            (AMD64, AMD64, true),
+            (AMD64, "x86_64-unknown-linux-musl", true),
+            (AMD64, "i686-unknown-linux-gnu", true),
+            (AMD64, MUSL, false),
+            (GNU, "armv7-unknown-linux-gnueabihf", false),
+        ] {
+            assert_eq!(links_for(host, triple), expected, "{host} {triple}");
+        }
+        let host = BuildSettings { linker: Some(LinkerChoice::Host), ..build(MUSL) };
+        let failure = choose(&host, &tools(|_, _| ())).unwrap_err();
+        let what = "linker = \"host\", whose compiler links for linux/amd64 alone";
+        assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {what}"));
+    }
+
+    #[test]
     fn cross_is_the_last_and_needs_containers() {
         let with = |has_containers| {
             tools(|tools, facts| {
@@ -370,5 +381,15 @@ mod tests {
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
         assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
         assert!(choose(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
+
+        let gcc = |triple| BuildSettings { linker: Some(LinkerChoice::Gcc), ..build(triple) };
+        let failure = choose(&gcc(MUSL), &only_gnu).unwrap_err();
+        let what = "linker = \"gcc\", and there is no aarch64-linux-musl-gcc; aarch64-linux-gnu-gcc links glibc";
+        assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {what}"));
+        assert!(failure.hints()[1].contains("`--libc gnu`"), "{:?}", failure.hints());
+        assert_eq!(
+            choose(&gcc(GNU), &none).unwrap_err().hints()[0],
+            "install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"
+        );
     }
 }

@@ -1,11 +1,14 @@
 //! Crates that are known not to compile for some targets, whoever compiles and links: said before anything is compiled.
 //! Every entry was read in the crate's build script, or tried. Pure.
 
+use std::collections::BTreeMap;
+
 use cargo_metadata::{Node, Package};
 
+use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
 use crate::error::{Class, Failure};
-use crate::plan::Plan;
+use crate::plan::{BuildSettings, Plan};
 
 /// A crate in a build's graph that its target is known to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Unsupported {
     /// What is wrong: the rest of a sentence that begins with the package.
     pub why: &'static str,
     pub fix: &'static str,
+    /// Only zig's compiler fails it.
+    pub by_zig: bool,
 }
 
 struct Known {
@@ -25,16 +30,18 @@ struct Known {
     works: &'static [&'static str],
     /// Does it concern a package with these features?
     concerns: fn(&[&str]) -> bool,
+    by_zig: bool,
     why: &'static str,
     fix: &'static str,
 }
 
-const KNOWN: [Known; 2] = [
+const KNOWN: [Known; 3] = [
     Known {
         package: "ring",
         versions: "<0.17",
         works: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
         concerns: |_| true,
+        by_zig: false,
         why: "has code for x86 and Arm alone",
         fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --invert ring@0.16` says what does",
     },
@@ -43,8 +50,18 @@ const KNOWN: [Known; 2] = [
         versions: "<0.117",
         works: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
         concerns: |features| features.contains(&"host-arch") && !features.contains(&"all-native-arch"),
+        by_zig: false,
         why: "has no code generator for this architecture",
         fix: "take a newer version, which interprets there (wasmtime 30 and later, with its feature \"pulley\")",
+    },
+    Known {
+        package: "libz-ng-sys",
+        versions: "*",
+        works: &["x86_64", "i686", "i586", "aarch64", "riscv64gc", "s390x", "powerpc64le", "loongarch64"],
+        concerns: |_| true,
+        by_zig: true,
+        why: "compiles NEON code with -mfpu=neon, which zig does not take",
+        fix: "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng",
     },
 ];
 
@@ -60,20 +77,25 @@ pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsup
         concerned && !known.works.contains(&architecture)
     })?;
     let package = format!("{} {}", package.name, package.version);
-    Some(Unsupported { package, why: known.why, fix: known.fix })
+    Some(Unsupported { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
 }
 
 /// Fails for the first build that is known to.
-pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
-    plan.builds().try_for_each(|build| match &tools.graph(build).unsupported {
-        None => Ok(()),
-        Some(Unsupported { package, why, fix }) => {
+pub fn check(plan: &Plan, choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<(), Failure> {
+    for (build, choice) in choices {
+        let graph = tools.graph(build);
+        let known = graph.unsupported.iter().find(|known| !known.by_zig || choice.linker == Linker::Zig);
+        if let Some(Unsupported { package, why, fix, .. }) = known {
             let platform = plan.name_of(build);
-            Err(Failure::new(Class::Compile, format!("{platform}: {package} does not compile there: it {why}"))
-                .hint(*fix)
-                .hint(format!("or leave {platform} out: `platforms`, `--platform`")))
+            return Err(Failure::new(
+                Class::Compile,
+                format!("{platform}: {package} does not compile there: it {why}"),
+            )
+            .hint(*fix)
+            .hint(format!("or leave {platform} out: `platforms`, `--platform`")));
         }
-    })
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -107,6 +129,8 @@ mod tests {
             ("cranelift-codegen", "0.115.1", HOST, Some(CRATES_IO), RISCV64, None),
             ("cranelift-codegen", "0.115.1", &["all-arch"], Some(CRATES_IO), ARMV7, None),
             ("cranelift-codegen", "0.118.0", HOST, Some(CRATES_IO), ARMV7, None),
+            ("libz-ng-sys", "1.1.32", &[], Some(CRATES_IO), ARMV7, Some("libz-ng-sys 1.1.32")),
+            ("libz-ng-sys", "1.1.32", &[], Some(CRATES_IO), RISCV64, None),
         ] {
             let found = found(name, version, features, source, triple);
             assert_eq!(found.map(|it| it.package).as_deref(), expected, "{name} {version} {source:?} {triple}");

@@ -70,7 +70,10 @@ pub fn hints(library: Option<&Library>, what: &str, about: &About<'_>) -> Vec<St
     let is_host = about.triples.iter().all(|triple| *triple == about.host);
     hints.push(match (musl, library) {
         (_, Some(_)) if is_host => format!("or install Debian's package: `apt-get install {package}`"),
-        (true, _) => format!(
+        (true, Some(_)) => format!(
+            "no package has it for musl; with libc = \"gnu\" and a base that has glibc: sysroot-packages = [\"{package}\"]"
+        ),
+        (true, None) => format!(
             "no package has it for musl; with libc = \"gnu\" and a base that has glibc, Debian's package does ({package})"
         ),
         (false, Some(_)) => format!("or take Debian's package for the target: sysroot-packages = [\"{package}\"]"),

@@ -28,6 +28,7 @@ pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
         .or_else(|| openssl(block, about))
         .or_else(|| compiler(block, about))
         .or_else(|| header(block, about))
+        .or_else(|| code(block))
 }
 
 fn program(block: &Block) -> Option<Explanation> {
@@ -104,4 +105,20 @@ fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
         return Some(because(format!("runs bindgen, which finds no {header} for the target"), all));
     }
     Some(because(format!("finds no {header} for the target"), hints(None, header, about)))
+}
+
+/// A C compiler's own error: `src/a.c:12:5: error: what`.
+fn code(block: &Block) -> Option<Explanation> {
+    let (place, what) = block.text.lines().find_map(|line| line.split_once(": error: "))?;
+    let mut parts = place.trim().rsplit(':');
+    let is_place =
+        parts.by_ref().take(2).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let file = parts.next().filter(|_| is_place)?.rsplit(['/', '=']).next()?;
+    Some(because(
+        format!("has C code that the compiler refuses: {file}: {}", what.trim()),
+        [
+            "another compiler may take it: `--linker zig`, or `--linker gcc` with `--libc gnu`",
+            "or a newer version of the crate: `cargo update` within what Cargo.toml asks for",
+        ],
+    ))
 }

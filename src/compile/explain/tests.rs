@@ -35,6 +35,7 @@ fn real_failures_are_explained() {
         ("cc", "app compiles C, and there is no aarch64-linux-musl-gcc", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
         ("cxx", "app compiles C++, and there is no aarch64-linux-musl-g++", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
         ("header", "app finds no libpq-fe.h for the target", ARM64, &["pq-sys = { version = \"…\", features = [\"bundled\"] }", "[\"libpq-dev\"]"]),
+        ("c-code", "app has C code that the compiler refuses: a.c: initializer element is not constant", ARM64, &["`--linker zig`"]),
         ("perl", "openssl-sys runs perl, which is not installed", AMD64, &["`apt-get install perl`"]),
         ("make", "openssl-sys runs make, which is not installed", AMD64, &["`apt-get install make`"]),
         ("protoc", "app runs protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
