@@ -57,7 +57,18 @@ const KNOWN: [Known; 3] = [
     Known {
         package: "libz-ng-sys",
         versions: "*",
-        works: &["x86_64", "i686", "i586", "aarch64", "riscv64gc", "s390x", "powerpc64le", "loongarch64"],
+        works: &[
+            "x86_64",
+            "i686",
+            "i586",
+            "aarch64",
+            "arm",
+            "armv5te",
+            "riscv64gc",
+            "s390x",
+            "powerpc64le",
+            "loongarch64",
+        ],
         concerns: |_| true,
         by_zig: true,
         why: "compiles NEON code with -mfpu=neon, which zig does not take",
@@ -138,8 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn requirements_are_cargos() {
+    fn requirements_are_cargos_and_the_page_has_all() {
         for known in &KNOWN {
+            let page = include_str!("../../docs/toolchains.md");
+            assert!(page.contains(&format!("| `{}` ", known.package)), "{}", known.package);
             assert!(known.versions.parse::<semver::VersionReq>().is_ok(), "{}", known.versions);
         }
     }
