@@ -302,8 +302,9 @@ impl SettingsArgs {
         fn given<T: Clone>(values: &[T]) -> Option<Vec<T>> {
             (!values.is_empty()).then(|| values.to_vec())
         }
-        let text =
-            |values: &[String]| -> Vec<String> { values.iter().filter(|value| !value.is_empty()).cloned().collect() };
+        let text = |values: &[String]| -> Vec<String> {
+            values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+        };
         // A variable that CI sets to nothing is one that is not set.
         let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
@@ -346,7 +347,7 @@ impl SettingsArgs {
 }
 
 fn parse_platform(text: &str) -> Result<Platform, String> {
-    Platform::try_from(text.to_owned())
+    Platform::try_from(text.trim().to_owned())
 }
 
 /// The specs with paths that hold wherever buildx runs: typed ones are below the current folder.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 use super::explain::explain;
+use super::misspelt;
 use crate::error::{Class, Failure};
 use crate::platform::{Libc, Platform};
 
@@ -237,13 +238,15 @@ struct Metadata {
     multiarch: Option<Config>,
 }
 
-/// Reads the configuration in a table of a file; none where the table or the file is missing.
-pub fn read(path: &Utf8Path, table: Table) -> Result<Option<Config>> {
+/// Reads the configuration in a table of a file; none where the table or the file is missing. What may be meant for one
+/// is noted.
+pub fn read(path: &Utf8Path, table: Table, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read the configuration"),
     };
+    notes.extend(misspelt::note(&text, path, table));
     Ok(parse(&text, path, table)?)
 }
 

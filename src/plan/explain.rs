@@ -22,6 +22,12 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
             "the keys here are",
         );
     }
+    if message.starts_with("unexpected leading zero") {
+        let rest = text.get(offset..).unwrap_or_default();
+        let number: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_.".contains(*c)).collect();
+        return failure(format!("{number} is no number in TOML, which has none that begin with 0"))
+            .hint(format!("write it without, or in quotes where it is a file's mode: mode = \"{number}\""));
+    }
     let Some(key) = key_at(text, offset) else { return failure(message.to_owned()) };
     match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown variant") => {
@@ -193,6 +199,11 @@ mod tests {
             ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
             ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),
             ("tags = ['a']\ntags = ['b']", "2: duplicate key", ""),
+            (
+                "files = [{ from = 'x', to = '/x', mode = 0755 }]",
+                "1: 0755 is no number in TOML, which has none that begin with 0",
+                "mode = \"0755\"",
+            ),
             ("base = debian", "1: string values must be quoted, expected literal string", ""),
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err();

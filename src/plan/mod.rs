@@ -6,6 +6,7 @@ pub mod config;
 mod contents;
 mod explain;
 pub mod git;
+mod misspelt;
 mod names;
 mod outputs;
 mod resolve;

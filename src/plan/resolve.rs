@@ -32,7 +32,7 @@ pub fn resolve(
     checkout: &Checkout,
     request: &Request,
 ) -> Result<Plan, Failure> {
-    let mut notes = Vec::new();
+    let mut notes = sources.notes.clone();
     let mut images = Vec::new();
     for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));

@@ -17,14 +17,17 @@ pub struct Sources {
     pub packages: IndexMap<String, Config>,
     /// Flags, laid over the environment.
     pub command_line: Config,
+    /// What is not read, and may be meant to be.
+    pub notes: Vec<String>,
 }
 
 impl Sources {
     /// Reads the configuration of a workspace.
     pub fn load(workspace: &Workspace, command_line: Config) -> Result<Sources> {
         let file = workspace.root.join("multiarch.toml");
-        let in_file = config::read(&file, Table::Root)?;
-        let in_manifest = config::read(&workspace.manifest_path, Table::Workspace)?;
+        let mut notes = Vec::new();
+        let in_file = config::read(&file, Table::Root, &mut notes)?;
+        let in_manifest = config::read(&workspace.manifest_path, Table::Workspace, &mut notes)?;
         let workspace_config = match (in_file, in_manifest) {
             (Some(_), Some(_)) => {
                 return Err(Failure::new(
@@ -51,11 +54,11 @@ impl Sources {
                 ))
                 .into());
             }
-            if let Some(config) = config::read(&package.manifest_path, Table::Package)? {
+            if let Some(config) = config::read(&package.manifest_path, Table::Package, &mut notes)? {
                 packages.insert(package.name.clone(), config);
             }
         }
-        Ok(Sources { workspace: workspace_config, packages, command_line })
+        Ok(Sources { workspace: workspace_config, packages, command_line, notes })
     }
 
     /// The images that are configured, and for each the package whose metadata names it, if any does.
@@ -117,6 +120,7 @@ mod tests {
             ),
             packages: IndexMap::from([("p".to_owned(), config("workdir = '/p'\n[images.i]\ntags = ['pi']"))]),
             command_line: config("libc = 'gnu'"),
+            ..Sources::default()
         };
         let image = sources.image("i", Some("p"));
         let all = sources.all_platforms(&image);

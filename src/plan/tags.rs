@@ -21,8 +21,8 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
     let variables = context! {
-        // Semantic Versioning's build metadata has a `+`, which no tag may have.
-        version => version.to_string().replace('+', "-"),
+        // Semantic Versioning's build metadata has a `+`.
+        version => fit(&version.to_string()),
         major => version.major,
         minor => version.minor,
         patch => version.patch,
@@ -30,8 +30,8 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
         git => context! {
             sha => commit.map(|commit| commit.sha.clone()).unwrap_or_default(),
             short => commit.map(|commit| commit.sha.chars().take(7).collect::<String>()).unwrap_or_default(),
-            tag => text(commit.and_then(|commit| commit.tag.as_ref())),
-            branch => text(commit.and_then(|commit| commit.branch.as_ref())).replace('/', "-"),
+            tag => fit(&text(commit.and_then(|commit| commit.tag.as_ref()))),
+            branch => fit(&text(commit.and_then(|commit| commit.branch.as_ref()))),
         },
     };
     let uncommitted = checkout.uncommitted().filter(|_| !asked);
@@ -82,6 +82,20 @@ fn reason(error: &minijinja::Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
+/// A name from elsewhere as a part of a tag, as docker's metadata-action has it: what no tag may have becomes `-`. At the
+/// start, where no tag has a `-` either, it goes.
+fn fit(name: &str) -> String {
+    let mut fitting = String::new();
+    for c in name.chars() {
+        match c.is_ascii_alphanumeric() || "._-".contains(c) {
+            true => fitting.push(c),
+            false if fitting.ends_with('-') => {}
+            false => fitting.push('-'),
+        }
+    }
+    fitting.trim_start_matches(['.', '-']).to_owned()
+}
+
 /// The grammar of a tag (distribution-spec, "Pulling manifests").
 fn is_valid(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -122,6 +136,25 @@ mod tests {
         ] {
             assert_eq!(tags(&[template], false, version, &commit(false)).unwrap().tags, [expected], "{template}");
         }
+    }
+
+    #[test]
+    fn names_from_elsewhere_fit_a_tag() {
+        for (name, expected) in [
+            ("feature/x", "feature-x"),
+            ("dependabot/cargo/a+b", "dependabot-cargo-a-b"),
+            ("fix #12: ä", "fix-12-"),
+            ("#12", "12"),
+            ("v1.0_2-rc", "v1.0_2-rc"),
+        ] {
+            assert_eq!(fit(name), expected, "{name}");
+        }
+        let mut on_branch = commit(false);
+        if let Checkout::Commit(commit) = &mut on_branch {
+            (commit.branch, commit.tag) = (Some("a+b".into()), Some("release/1+2".into()));
+        }
+        let found = tags(&["{{git.branch}}", "{{git.tag}}"], false, "1.0.0", &on_branch).unwrap();
+        assert_eq!(found.tags, ["a-b", "release-1-2"]);
     }
 
     #[test]

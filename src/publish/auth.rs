@@ -1,5 +1,6 @@
 //! Credentials as Docker keeps them: `config.json` (of `DOCKER_CONFIG` or `~/.docker`) and credential helpers.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -43,11 +44,14 @@ pub fn credentials(host: &str) -> Result<Credentials, Failure> {
     match answer {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Credentials::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(token)) => Ok(Credentials::Identity(token)),
-        Err(
-            CredentialRetrievalError::NoCredentialConfigured
-            | CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::ConfigReadError,
-        ) => Ok(Credentials::Anonymous),
+        Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound) => {
+            Ok(Credentials::Anonymous)
+        }
+        Err(CredentialRetrievalError::ConfigReadError) => match unreadable_config() {
+            None => Ok(Credentials::Anonymous),
+            Some(what) => Err(Failure::new(Class::Registry, format!("no credentials for {host}: {what}"))
+                .hint(format!("mend it, or move it away and log in again: `docker login {host}`"))),
+        },
         Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
             // The helpers' protocol has no other way to say that there is nothing.
             if [&stdout, &stderr].iter().any(|text| text.contains("credentials not found")) {
@@ -56,6 +60,20 @@ pub fn credentials(host: &str) -> Result<Credentials, Failure> {
             Err(failed(host, &format!("helper '{helper}' failed: {}", stderr.trim())))
         }
         Err(error) => Err(failed(host, &error.to_string().to_lowercase())),
+    }
+}
+
+/// What is wrong with Docker's configuration; none where there is no such file.
+fn unreadable_config() -> Option<String> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
+    let path = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home)?.join("config.json");
+    match fs_err::read_to_string(&path) {
+        Ok(text) => Some(match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(_) => format!("{} is not what Docker writes", path.display()),
+            Err(error) => format!("{} is not JSON: {error}", path.display()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(error.to_string()),
     }
 }
 

@@ -145,6 +145,15 @@ fn keys_that_a_package_cannot_have() {
 }
 
 #[test]
+fn a_section_whose_name_is_nearly_ours() {
+    let manifest =
+        "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[package.metadata.multi-arch]\nbase = 'x'\n";
+    let finished = Project::app().file("Cargo.toml", manifest).run(&["plan"]).finish();
+    finished
+        .says(&["/Cargo.toml: [package.metadata.multi-arch] is not read: the section's name is package.metadata.mult"]);
+}
+
+#[test]
 fn a_package_in_capitals() {
     let manifest = "[package]\nname = 'App'\nversion = '1.2.3'\nedition = '2021'\n";
     let lock = "version = 4\n\n[[package]]\nname = \"App\"\nversion = \"1.2.3\"\n";
@@ -265,6 +274,19 @@ fn a_base_that_cannot_be_had() {
         refused(&project, &["--registry", &registry.host], 7, &says);
         registry.is_untouched();
     }
+}
+
+#[test]
+fn a_docker_config_that_cannot_be_read() {
+    let registry = always(401, &[("WWW-Authenticate", "Basic realm=\"x\"")], "");
+    for (text, says) in [("{ \"auths\": {", "/config.json is not JSON: EOF"), ("[]", "/config.json is not what Docker")]
+    {
+        let config = Project::empty().file("config.json", text);
+        let run = Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]);
+        let finished = run.env("DOCKER_CONFIG", config.path()).fails(7).finish();
+        finished.says(&["no credentials for ", says, "hint: mend it, or move it away"]).keeps_quiet_about("Compiling");
+    }
+    registry.is_untouched();
 }
 
 #[test]

@@ -206,6 +206,9 @@ fn an_empty_variable_is_one_that_is_not_set() {
     assert_eq!(plan, self::plan(&project, &[]));
     let variable = project.run(&["plan", "--message-format", "json"]).env("MULTIARCH_PLATFORMS", "linux/riscv64");
     assert_eq!(json(variable)["images"][0]["platforms"][0]["platform"], "linux/riscv64");
+    let spaced = self::plan(&project, &["--platform", "linux/arm64, linux/riscv64 ", "--tag", "a, b"]);
+    assert_eq!(spaced["images"][0]["platforms"].as_array().unwrap().len(), 2);
+    assert_eq!(spaced["images"][0]["tags"], serde_json::json!(["a", "b"]));
 }
 
 #[test]
