@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::sysroot;
 use super::toolchain::Linker;
 use super::tools::Tools;
 use crate::plan::BuildSettings;
@@ -19,6 +20,12 @@ pub type Native = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
 /// The names under which `cc`, `cmake` and `bindgen` look for a tool of a target.
 pub fn spellings(tool: &str, triple: &str) -> [String; 3] {
     [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")]
+}
+
+/// Has the user set a variable for a build's target, in any of the forms that `cc` and `pkg-config` look for?
+pub fn is_set_for(build: &BuildSettings, name: &str, tools: &Tools) -> bool {
+    let names = spellings(name, &build.triple).into_iter().chain([format!("HOST_{name}")]);
+    names.into_iter().any(|name| tools.is_set(build, &name))
 }
 
 /// Has a build a tool of its own in `build-env`?
@@ -115,9 +122,25 @@ pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: 
         let values = values.filter(|(name, _)| set.is_none_or(|set| !set.contains(*name)) && !sets(build, name));
         variables.extend(values.map(|(name, value)| (format!("{name}_{target}"), value.clone())));
     }
+    variables.extend(c_flags(build, linker, tools));
     variables.extend(lg_page(build, tools).map(|name| (name, LG_PAGE_64K.to_owned())));
     variables.retain(|(name, _)| !build.env.contains_key(name));
     variables
+}
+
+/// The flags of a build's C and C++: where the headers of its sysroot are, and names for this machine's folders, as they
+/// are in what rustc compiles. None where the user has flags, which older versions of `cc` do not see beside ours.
+fn c_flags(build: &BuildSettings, linker: &Linker, tools: &Tools) -> Vec<(String, String)> {
+    // What has no dependencies has none that compiles C; a container has other folders.
+    let compiles_here = *linker != Linker::Cross && tools.graph(build).packages > 1;
+    let remap = tools.remap.iter().filter(|_| compiles_here);
+    let remap = remap.map(|(from, to)| format!("-ffile-prefix-map={from}={to}"));
+    let flags = sysroot::includes(build, tools).into_iter().chain(remap);
+    // `cc` splits them at spaces.
+    let flags: Vec<String> = flags.filter(|flag| !flag.contains(char::is_whitespace)).collect();
+    let unset = |name: &&str| !flags.is_empty() && !tools.is_set(build, name) && !is_set_for(build, name, tools);
+    let variable = |name| (format!("{name}_{}", build.triple.replace('-', "_")), flags.join(" "));
+    ["CFLAGS", "CXXFLAGS"].into_iter().filter(unset).map(variable).collect()
 }
 
 const LG_PAGE: &str = "JEMALLOC_SYS_WITH_LG_PAGE";
@@ -253,6 +276,35 @@ mod tests {
         assert_eq!(names(&set, Linker::Zig), expected);
         assert_eq!(names(&build(ARM64), Linker::Gcc("x".to_owned())).len(), 4);
         assert_eq!(names(&build(ARM64), Linker::Host), [""; 0]);
+    }
+
+    #[test]
+    fn flags_of_c() {
+        const MAPS: &str = "-ffile-prefix-map=/w=/workspace -ffile-prefix-map=/home/me/.cargo=/cargo";
+        let own = format!("CFLAGS_{ARM64}");
+        for (packages, set, linker, expected) in [
+            (2, "X", Linker::Zig, Some(MAPS)),
+            (2, "X", Linker::Host, Some(MAPS)),
+            (2, "X", Linker::Cross, None),
+            (1, "X", Linker::Zig, None),
+            (2, "CFLAGS", Linker::Zig, None),
+            (2, "TARGET_CFLAGS", Linker::Zig, None),
+            (2, &own, Linker::Zig, None),
+        ] {
+            let mut tools = tools(None);
+            tools.graphs.insert(build(ARM64), Summary { packages, ..Summary::default() });
+            tools.remap = [("/w", "/workspace"), ("/home/me/.cargo", "/cargo"), ("/with a space", "/x")]
+                .map(|(from, to)| (from.to_owned(), to.to_owned()))
+                .into();
+            tools.variables.insert(set.to_owned());
+            let found = variables(&build(ARM64), &linker, &tools, &Native::new());
+            let value = |name: &str| {
+                let full = format!("{name}_aarch64_unknown_linux_musl");
+                found.iter().find(|(name, _)| *name == full).map(|(_, value)| value.as_str())
+            };
+            assert_eq!(value("CFLAGS"), expected, "{packages} {set} {linker}");
+            assert_eq!(value("CXXFLAGS"), Some(MAPS).filter(|_| packages > 1 && linker != Linker::Cross), "{set}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::native::spellings;
+use super::native::is_set_for;
 use super::tools::Tools;
 use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
@@ -60,10 +60,7 @@ pub fn variables(build: &BuildSettings, tools: &Tools) -> Vec<(String, String)> 
     let under = build.triple.replace('-', "_");
     let upper = under.to_uppercase();
     let is_set = |name: &str| tools.is_set(build, name);
-    // The crates `pkg-config` and `cc` look for these, the most specific first.
-    let for_target = |name: &str| {
-        spellings(name, &build.triple).into_iter().chain([format!("HOST_{name}")]).any(|name| is_set(&name))
-    };
+    let for_target = |name: &str| is_set_for(build, name, tools);
     let mut variables = Vec::new();
 
     let pkg_config = ["PKG_CONFIG_SYSROOT_DIR", "PKG_CONFIG_LIBDIR"];
@@ -86,13 +83,13 @@ pub fn variables(build: &BuildSettings, tools: &Tools) -> Vec<(String, String)> 
     if has_openssl && tools.links_statically(build) && !openssl("OPENSSL_STATIC") {
         variables.push((format!("{upper}_OPENSSL_STATIC"), "1".to_owned()));
     }
-    for name in ["CFLAGS", "CXXFLAGS"] {
-        // Older versions of `cc` take the first that is set, and all of them split it at spaces.
-        if !is_set(name) && !for_target(name) && !dir.as_str().contains(char::is_whitespace) {
-            variables.push((format!("{name}_{under}"), format!("-I{dir}/usr/include -I{dir}/usr/include/{folder}")));
-        }
-    }
     variables
+}
+
+/// The flags that let a C compiler find a build's headers.
+pub fn includes(build: &BuildSettings, tools: &Tools) -> Vec<String> {
+    let Some(Sysroot { dir, folder, .. }) = of(build, tools) else { return Vec::new() };
+    vec![format!("-I{dir}/usr/include"), format!("-I{dir}/usr/include/{folder}")]
 }
 
 /// A package as apt's lists have it.
@@ -292,10 +289,9 @@ mod tests {
                 "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR=/s/usr",
                 "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_LIB_DIR=/s/usr/lib/aarch64-linux-gnu",
                 "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=/s/usr/include",
-                "CFLAGS_aarch64_unknown_linux_gnu=-I/s/usr/include -I/s/usr/include/aarch64-linux-gnu",
-                "CXXFLAGS_aarch64_unknown_linux_gnu=-I/s/usr/include -I/s/usr/include/aarch64-linux-gnu",
             ]
         );
+        assert_eq!(includes(&ssl, &tools(&ssl, &[])), ["-I/s/usr/include", "-I/s/usr/include/aarch64-linux-gnu"]);
         assert_eq!(
             flags(&ssl, &tools(&ssl, &[])),
             ["-Lnative=/s/usr/lib/aarch64-linux-gnu", "-Clink-arg=-Wl,--allow-shlib-undefined"]
@@ -306,22 +302,16 @@ mod tests {
 
     #[test]
     fn what_the_user_has_set_stays() {
-        // How many of the variables of each kind are left: pkg-config, ALLOW_CROSS, OpenSSL, STATIC, C and C++.
+        // How many of the variables of each kind are left: pkg-config, ALLOW_CROSS, OpenSSL, STATIC.
         for (why, set, env, flag, expected) in [
-            ("nothing", &[][..], "X", "", [2, 1, 3, 0, 2]),
-            ("the host's own", &["PKG_CONFIG_PATH"], "X", "", [2, 1, 3, 0, 2]),
-            ("for the target", &["PKG_CONFIG_PATH_aarch64-unknown-linux-gnu"], "X", "", [0, 1, 3, 0, 2]),
-            ("for targets", &["TARGET_PKG_CONFIG_LIBDIR"], "PKG_CONFIG_ALLOW_CROSS", "", [0, 0, 3, 0, 2]),
-            ("for all", &["PKG_CONFIG_SYSROOT_DIR", "CFLAGS"], "X", "", [0, 1, 3, 0, 1]),
-            ("build-env", &[], "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "", [2, 1, 0, 0, 2]),
-            ("crt-static", &[], "OPENSSL_LIB_DIR", "-Ctarget-feature=+crt-static", [2, 1, 0, 1, 2]),
-            (
-                "not so",
-                &["OPENSSL_STATIC"],
-                "CXXFLAGS_aarch64_unknown_linux_gnu",
-                "-Ctarget-feature=+crt-static",
-                [2, 1, 3, 0, 1],
-            ),
+            ("nothing", &[][..], "X", "", [2, 1, 3, 0]),
+            ("the host's own", &["PKG_CONFIG_PATH"], "X", "", [2, 1, 3, 0]),
+            ("for the target", &["PKG_CONFIG_PATH_aarch64-unknown-linux-gnu"], "X", "", [0, 1, 3, 0]),
+            ("for targets", &["TARGET_PKG_CONFIG_LIBDIR"], "PKG_CONFIG_ALLOW_CROSS", "", [0, 0, 3, 0]),
+            ("for all", &["PKG_CONFIG_SYSROOT_DIR"], "X", "", [0, 1, 3, 0]),
+            ("build-env", &[], "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "", [2, 1, 0, 0]),
+            ("crt-static", &[], "OPENSSL_LIB_DIR", "-Ctarget-feature=+crt-static", [2, 1, 0, 1]),
+            ("not so", &["OPENSSL_STATIC"], "X", "-Ctarget-feature=+crt-static", [2, 1, 3, 0]),
         ] {
             let mut ssl = build(&["libssl-dev"]);
             ssl.env.insert(env.to_owned(), "1".to_owned());
@@ -333,7 +323,6 @@ mod tests {
                 count(&|name| name.contains("ALLOW_CROSS")),
                 count(&|name| name.contains("_OPENSSL_") && !name.ends_with("STATIC")),
                 count(&|name| name.ends_with("STATIC")),
-                count(&|name| name.contains("FLAGS_")),
             ];
             assert_eq!(counts, expected, "{why}: {names:?}");
         }

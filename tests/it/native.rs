@@ -108,3 +108,33 @@ fn jemalloc_and_the_pages_of_arm64() {
     let texts: Vec<String> = texts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
     assert!(!texts.is_empty() && texts.iter().all(|text| text.contains("#define LG_PAGE 16")));
 }
+
+/// What `compile` makes of a program whose C code says where its source is, in a folder of its own.
+fn compiled(args: &[&str]) -> Vec<u8> {
+    let build = "let file = std::path::Path::new(&std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"c/a.c\");\n\
+        cc::Build::new().file(file).compile(\"a\");";
+    let project = app("[build-dependencies]\ncc = \"1\"")
+        .file("build.rs", &format!("fn main() {{ {build} }}"))
+        .file("c/a.c", "const char *place(void) { return __FILE__; }\n")
+        .file(
+            "src/main.rs",
+            "extern \"C\" { fn place() -> *const std::ffi::c_char; }\n\
+             fn main() { println!(\"{:?}\", unsafe { std::ffi::CStr::from_ptr(place()) }) }\n",
+        );
+    let finished = project.run(&[&["compile", "--out", "dist", "--base", "x"], args].concat()).finish();
+    std::fs::read(project.path().join(finished.stdout.trim())).unwrap()
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn c_code_does_not_know_the_folder() {
+    for args in [
+        ["--linker", "zig", "--libc", "musl", "--platform", "linux/arm64"],
+        ["--linker", "gcc", "--libc", "gnu", "--platform", "linux/arm64"],
+        ["--linker", "host", "--libc", "gnu", "--platform", "linux/amd64"],
+    ] {
+        let one = compiled(&args);
+        let is_named = one.windows(16).any(|bytes| bytes == b"/workspace/c/a.c");
+        assert!(is_named && one == compiled(&args), "{args:?}");
+    }
+}
