@@ -56,6 +56,26 @@ impl Artifact {
             ElfFacts::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
         Ok(Artifact { path: path.to_owned(), size, sha256, facts })
     }
+
+    /// Checks that a binary asks for no newer glibc than it may: what links is told of the floor, and what is linked in
+    /// has not heard of it. `platforms` are those that it is for.
+    pub fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
+        match (&self.facts.glibc, floor) {
+            (Some(asked), Some(floor)) if numbers(asked) > numbers(floor) => {
+                let what =
+                    format!("'{name}' for {platforms} asks for GLIBC_{asked}, and glibc = \"{floor}\" allows less");
+                Err(Failure::new(Class::Verify, what)
+                    .hint(format!("see what asks for it: `objdump -T {} | grep GLIBC_{asked}`", self.path))
+                    .hint(format!("link that by zig for the floor, or raise it: glibc = \"{asked}\"")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The numbers of a version; none where there is something else in it.
+fn numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|part| part.parse().ok()).collect()
 }
 
 /// Hashes a stream: hexadecimal, and how many bytes it was.
@@ -179,10 +199,7 @@ fn highest_glibc<'a, Elf: FileHeader, R: ReadRef<'a>>(
     while let Some((_, mut versions)) = needs.next()? {
         while let Some(version) = versions.next()? {
             let name = text(strings, version.vna_name.get(endian))?;
-            if let Some(numbers) = name.strip_prefix("GLIBC_") {
-                let numbers: Option<Vec<u32>> = numbers.split('.').map(|part| part.parse().ok()).collect();
-                highest = highest.max(numbers);
-            }
+            highest = highest.max(name.strip_prefix("GLIBC_").and_then(numbers));
         }
     }
     Ok(highest.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")))
@@ -219,6 +236,31 @@ mod tests {
         assert!(artifact.facts.needed.iter().any(|library| library.starts_with("libc.so")), "{:?}", artifact.facts);
         assert!(artifact.facts.linkage().starts_with("glibc 2."), "{}", artifact.facts.linkage());
         assert_eq!(artifact.sha256.len(), 64);
+    }
+
+    #[test]
+    fn a_floor_that_is_not_kept() {
+        let artifact = |glibc: Option<&str>| Artifact {
+            path: "/t/app".into(),
+            size: 0,
+            sha256: String::new(),
+            facts: ElfFacts { glibc: glibc.map(str::to_owned), ..facts(62, 64, false, None) },
+        };
+        for (asked, floor, kept) in [
+            (Some("2.34"), Some("2.28"), false),
+            (Some("2.2.5"), Some("2.28"), true),
+            (Some("2.28"), Some("2.28"), true),
+            (Some("2.9"), Some("2.17"), true),
+            (Some("2.34"), None, true),
+            (None, Some("2.17"), true),
+        ] {
+            let found = artifact(asked).check_floor("app", "linux/amd64", floor);
+            assert_eq!(found.is_ok(), kept, "{asked:?} {floor:?}");
+        }
+        let failure = artifact(Some("2.34")).check_floor("app", "linux/amd64/v3", Some("2.28")).unwrap_err();
+        let expected = "'app' for linux/amd64/v3 asks for GLIBC_2.34, and glibc = \"2.28\" allows less";
+        assert_eq!(failure.to_string(), expected);
+        assert_eq!(failure.hints()[0], "see what asks for it: `objdump -T /t/app | grep GLIBC_2.34`");
     }
 
     #[test]

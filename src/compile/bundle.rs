@@ -204,7 +204,10 @@ fn take(plan: &Plan, found: &Found) -> Result<Artifacts> {
         if found.0 != entry.sha256 {
             return Err(changed().into());
         }
-        artifacts.insert(key.clone(), super::keep(&from, &folder, &key.1)?);
+        let (build, binary) = key;
+        let artifact = super::keep(&from, &folder, binary)?;
+        artifact.check_floor(&binary.name, &plan.name_of(build), build.glibc.as_deref())?;
+        artifacts.insert(key.clone(), artifact);
     }
     Ok(artifacts)
 }

@@ -129,7 +129,9 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
-            ui.status("Compiled", format!("{} for {} ({size}, {linkage})", binary.name, plan.name_of(build)));
+            let platforms = plan.name_of(build);
+            ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
+            artifact.check_floor(&binary.name, &platforms, build.glibc.as_deref())?;
             on_artifact(build, binary, &artifact);
             Ok(artifact)
         })?);

@@ -85,3 +85,22 @@ fn each_image_is_judged_by_its_own_features() {
     assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
     assert_eq!(found[1]["why"], "some-sys compiles C");
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_glibc_floor_that_is_not_kept() {
+    // What is linked before zig's own libc is a newer one.
+    let newer = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
+    let newer = String::from_utf8(newer.stdout).unwrap();
+    let config = format!(
+        "rustflags = ['-Clink-arg={}', '-Clink-arg=-Wl,--allow-shlib-undefined']\nlibc = 'gnu'\nbase = 'x'\n",
+        newer.trim()
+    );
+    let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
+    Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();
+    Project::with_config(&config).run(&args).fails(8).finish().says(&[
+        "error: 'app' for linux/amd64 asks for GLIBC_2.",
+        "and glibc = \"2.17\" allows less",
+        "hint: see what asks for it: `objdump -T /",
+    ]);
+}
