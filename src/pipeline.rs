@@ -113,9 +113,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     }
     let toolchain = Toolchain::choose(&plan, tools)?;
     toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
-    for (_, cmd) in toolchain.commands(&plan)? {
-        ui.would_run(&cmd);
-    }
+    toolchain.preview(&plan).iter().for_each(|cmd| ui.would_run(cmd));
     if let Engine::Buildx(builder) = &chosen.engine {
         builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
         for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {

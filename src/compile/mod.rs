@@ -28,6 +28,7 @@ use cargo_metadata::Message;
 
 pub use artifact::{Artifact, Artifacts};
 use explain::Blocks;
+use native::Native;
 use runs::Run;
 pub use source::Source;
 use toolchain::{Choice, Linker};
@@ -92,20 +93,28 @@ impl Toolchain {
         self.choices.get(build).map(|choice| choice.linker.to_string()).unwrap_or_default()
     }
 
-    /// The cargo commands of a plan, as they would run.
-    pub fn commands(&self, plan: &Plan) -> Result<Vec<(Run, Cmd)>> {
-        let native = wrappers::native(&self.choices, &self.tools)?;
-        let runs = runs::group(plan, &self.tools, &self.choices);
-        if let Some(cross) = self.tools.cross.as_ref().filter(|_| runs.iter().any(|run| run.by_cross)) {
+    /// The cargo commands of a plan, without what is written before they run.
+    pub fn preview(&self, plan: &Plan) -> Vec<Cmd> {
+        let commands = self.commands(plan, &native::unwritten(&self.choices, &self.tools));
+        commands.into_iter().map(|(_, cmd)| cmd).collect()
+    }
+
+    /// Writes the programs that the cargo commands of a plan name.
+    fn write_programs(&self, plan: &Plan) -> Result<Native> {
+        let by_cross = self.choices.values().any(|choice| choice.linker == Linker::Cross);
+        if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
             cross.write_programs(plan)?;
         }
-        Ok(runs
-            .into_iter()
-            .map(|run| {
-                let cmd = runs::command(&run, plan, self, &native);
-                (run, cmd)
-            })
-            .collect())
+        wrappers::write(&self.choices, &self.tools)
+    }
+
+    fn commands(&self, plan: &Plan, native: &Native) -> Vec<(Run, Cmd)> {
+        let runs = runs::group(plan, &self.tools, &self.choices);
+        let command = |run: Run| {
+            let cmd = runs::command(&run, plan, self, native);
+            (run, cmd)
+        };
+        runs.into_iter().map(command).collect()
     }
 }
 
@@ -115,7 +124,7 @@ pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
 /// Compiles everything in the plan.
 pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
-    let commands = toolchain.commands(plan)?;
+    let commands = toolchain.commands(plan, &toolchain.write_programs(plan)?);
     let labels: Vec<Label> = commands.iter().map(|(run, _)| (binaries(run), platforms(run, plan))).collect();
     for (index, (run, cmd)) in commands.into_iter().enumerate() {
         let folder = plan.work_dir().join("+artifacts").join(index.to_string());

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::sysroot;
-use super::toolchain::Linker;
+use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
@@ -14,8 +14,27 @@ use crate::process::quote;
 pub const NAMES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
 pub const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
+/// What zig's scripts run.
+const ZIG: [(&str, &str); 5] =
+    [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
+
 /// Values of [`NAMES`], by build: one triple may be compiled for several processors.
 pub type Native = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
+
+/// The same before anything is written: zig's scripts by what they run, what compilers are asked for as `…`.
+pub fn unwritten(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Native {
+    let mut all = Native::new();
+    for (build, choice) in choices {
+        let mut variables = match &choice.linker {
+            Linker::Zig => ZIG.into_iter().map(|(name, runs)| (name, runs.to_owned())).collect(),
+            Linker::Gcc(gcc) => of_gcc(&build.triple, gcc),
+            Linker::Configured(_) | Linker::Host | Linker::RustLld | Linker::Cross => continue,
+        };
+        variables.extend(tools.graph(build).bindgen.then(|| (BINDGEN, "…".to_owned())));
+        all.insert(build.clone(), variables);
+    }
+    all
+}
 
 /// The names under which `cc`, `cmake` and `bindgen` look for a tool of a target.
 pub fn spellings(tool: &str, triple: &str) -> [String; 3] {

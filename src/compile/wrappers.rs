@@ -14,8 +14,8 @@ use crate::process::Cmd;
 
 type Variables = BTreeMap<&'static str, String>;
 
-/// The variables of every build that zig or a cross gcc links.
-pub fn native(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<Native> {
+/// The variables of every build that zig or a cross gcc links; what they name is there afterwards.
+pub fn write(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<Native> {
     let mut all = Native::new();
     for (build, choice) in choices {
         let variables = match &choice.linker {

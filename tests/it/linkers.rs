@@ -86,6 +86,33 @@ fn each_image_is_judged_by_its_own_features() {
     assert_eq!(found[1]["why"], "some-sys compiles C");
 }
 
+/// The files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    files.sort_unstable();
+    files
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let tools = Fakes::new()
+        .program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0")
+        .program("cross", "exit 1")
+        .program("rustup", "exit 1")
+        .program("docker", crate::support::HEALTHY_DOCKER);
+    let config = "libc = 'gnu'\nbase = 'x'\n[platform.'linux/amd64']\nlinker = 'zig'\n[platform.'linux/arm64']\nlinker = 'cross'\n";
+    let (project, cache) = (Project::with_config(config), Project::empty());
+    let before = files(project.path());
+    let run = project.run(&["plan", "-v"]).path_first(&tools).env("XDG_CACHE_HOME", cache.path());
+    run.finish().says(&[
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER='zig cc'",
+        "/+cross/bin:",
+        "/cross build --package app ",
+    ]);
+    assert_eq!((files(project.path()), files(cache.path())), (before, vec![]));
+}
+
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
 fn a_glibc_floor_that_is_not_kept() {
