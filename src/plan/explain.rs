@@ -26,7 +26,7 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
         let rest = text.get(offset..).unwrap_or_default();
         let number: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_.".contains(*c)).collect();
         return failure(format!("{number} is no number in TOML, which has none that begin with 0"))
-            .hint(format!("a file's mode is a string: mode = \"{number}\""));
+            .hint(format!("write it without, or in quotes where it is a file's mode: mode = \"{number}\""));
     }
     let Some(key) = key_at(text, offset) else { return failure(message.to_owned()) };
     match quoted.split_first() {
