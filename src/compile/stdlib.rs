@@ -68,7 +68,9 @@ fn failure(build: &BuildSettings, what: &str) -> Failure {
 
 /// Hints at the other libc, for a platform alone.
 fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
-    failure.hint(format!("link glibc there: [platform.\"{platform}\"] libc = \"gnu\", base = \"debian:trixie-slim\""))
+    failure.hint(format!(
+        "link glibc there: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
+    ))
 }
 
 /// Installs the standard library of every target that lacks it, by rustup.
@@ -139,7 +141,7 @@ mod tests {
         let failure = check("s390x-unknown-linux-musl", false).unwrap_err();
         let what = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
         assert_eq!(failure.to_string(), what);
-        let gnu = "[platform.\"linux/s390x\"] libc = \"gnu\", base = ";
+        let gnu = "platform.\"linux/s390x\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }";
         assert!(failure.hints()[0].contains(gnu) && failure.hints()[1] == BUILD_IT, "{:?}", failure.hints());
     }
 

@@ -109,7 +109,7 @@ pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> R
             let staged = dir.join(&copied.source);
             if staged.exists() {
                 let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
-                let hint = "give one of them another name, or an image of its own: [images.NAME] bins = [\"…\"]";
+                let hint = "give one of them another name, or an image of its own: images.NAME = { bins = [\"…\"] }";
                 return Err(Failure::new(Class::Verify, message).hint(hint).into());
             }
             link(&artifact.path, &staged)?;

@@ -20,7 +20,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
                 other.package, image.package, image.name
             );
             return Err(Failure::new(Class::Config, what)
-                .hint("name the images: [images.NAME] bins = [\"…\"], or take one package with `-p NAME`"));
+                .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
         }
         for reference in image.references() {
             if let Some(other) = places.insert(reference.clone(), &image.name) {
@@ -115,7 +115,11 @@ pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &Sources) -> Result<
 }
 
 fn no_binaries(workspace: &Workspace) -> Failure {
-    Failure::new(Class::Config, format!("no binary target in {}", workspace.selected.join(", ")))
+    let of = match &workspace.selected[..] {
+        [] => "the workspace, which has no default members".to_owned(),
+        names => names.join(", "),
+    };
+    Failure::new(Class::Config, format!("no binary target in {of}"))
         .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
 }
 
@@ -256,6 +260,7 @@ mod tests {
             (TWO, "[images.other]", "", &[], "image 'other' has no binaries"),
             (TWO, "platforms = []", "", &["a"], "image 'a' has no platform"),
             (&[("l", &[])], "", "", &[], "no binary target in l"),
+            (&[], "", "", &[], "no binary target in the workspace, which has no default members"),
         ];
         for (packages, config, flags, request, expected) in cases {
             let failure = images(packages, config, flags, request).unwrap_err();

@@ -53,7 +53,7 @@ fn two_binaries_of_one_name() {
 #[test]
 fn two_images_of_one_name() {
     let project = workspace(&[("a", &["x", "y"]), ("x", &["main"])]);
-    let says = ["packages 'a' and 'x' would both make an image 'x'", "hint: name the images: [images.NAME]"];
+    let says = ["packages 'a' and 'x' would both make an image 'x'", "hint: name the images: images.NAME = { bins"];
     refused(&project, &["--registry", "r.example"], 3, &says);
     let config = "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['app']\n\
         [images.y]\nregistry = 'r.example/x'\nbins = ['app']";
@@ -158,7 +158,7 @@ fn a_package_in_capitals() {
     let manifest = "[package]\nname = 'App'\nversion = '1.2.3'\nedition = '2021'\n";
     let lock = "version = 4\n\n[[package]]\nname = \"App\"\nversion = \"1.2.3\"\n";
     let project = Project::app().file("Cargo.toml", manifest).file("Cargo.lock", lock);
-    let says = ["'App' is not a name for an image", "hint: names are in lower case: [images.app] with bins"];
+    let says = ["'App' is not a name for an image", "hint: names are in lower case: images.app = { bins = "];
     refused(&project, &["--registry", "r.example"], 3, &says);
     let named = project.file("multiarch.toml", "[images.app]\nbins = ['App']");
     assert!(named.run(&["plan"]).finish().stdout.contains("app:1.2.3"));
@@ -173,6 +173,15 @@ fn usage() {
         (&["publish", "--build-arg", "NO_SUCH_VARIABLE"], "'NO_SUCH_VARIABLE' is not NAME=VALUE, and no variable"),
         (&["build", "--output", "oci:out:1.2.3"], "give oci:out, the image's name and tag come from the plan"),
         (&["plan", "-q", "-v"], "cannot be used with"),
+        (&["plan", "--tag", ""], "error: --tag is empty\n hint: is it a shell variable that is not set?"),
+        (&["plan", "--tag", "a, "], "error: --tag has an empty value"),
+        (&["plan", "--registry", ""], "error: --registry is empty"),
+        (&["plan", "--base="], "error: --base is empty"),
+        (&["plan", "-p", ""], "error: --package is empty"),
+        (&["build", "--artifacts", ""], "error: --artifacts is empty"),
+        (&["plan", "--platform", ""], "'--platform <PLATFORM>': an empty platform"),
+        (&["plan", "--platform", "linux/amd64,"], "'--platform <PLATFORM>': an empty platform"),
+        (&["plan", "--libc", ""], "a value is required for '--libc <LIBC>'"),
         (&["plan", "--jobs", "many"], "invalid value 'many'"),
         (&[], "Usage: cargo multiarch"),
     ] {
@@ -188,7 +197,7 @@ fn a_variable_with_a_wrong_value() {
             "linux/arm65",
             "invalid value 'linux/arm65' for 'MULTIARCH_PLATFORMS': unknown platform",
         ),
-        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': unknown platform"),
+        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': an empty platform"),
         ("MULTIARCH_LIBC", "glibc", "invalid value 'glibc' for 'MULTIARCH_LIBC'"),
         ("MULTIARCH_LINKER", "ld", "invalid value 'ld' for 'MULTIARCH_LINKER'"),
         ("CARGO_TERM_COLOR", "blue", "invalid value 'blue' for 'CARGO_TERM_COLOR'"),
@@ -199,6 +208,14 @@ fn a_variable_with_a_wrong_value() {
     // The flag wins, and so it is the flag's.
     let run = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
     run.finish().says(&["invalid value 'clib' for '--libc <LIBC>'"]);
+}
+
+#[test]
+fn an_empty_variable_is_as_if_not_set() {
+    let run = ["MULTIARCH_TAGS", "MULTIARCH_REGISTRY", "MULTIARCH_PLATFORMS", "MULTIARCH_BASE"]
+        .into_iter()
+        .fold(Project::app().run(&["plan", "--features", ""]), |run, name| run.env(name, ""));
+    assert!(run.finish().stdout.contains("app:1.2.3 (no registry)"));
 }
 
 /// An answer to everything.

@@ -156,11 +156,23 @@ fn names_and_tags() {
     refused(
         &Project::with_config("[images.Web]\nbins = ['app']"),
         &[],
-        &["'Web' is not a name for an image", "[images.web]"],
+        &["'Web' is not a name for an image", "images.web = { bins = "],
     );
     refused(&Project::app(), &["--tag", "a b"], &["'a b' is not a tag"]);
     refused(&Project::app(), &["--tag", "{{git.tag}}"], &["no tag is left of", "hint: give one with `--tag NAME`"]);
+    let says = ["git.short is empty here: this is no git work tree", "hint: leave it out"];
+    refused(&Project::app(), &["--tag", "v{{version}}-{{git.short}}"], &says);
     refused(&Project::app(), &["--registry", "https://ghcr.io/you"], &["registry 'https://ghcr.io/you' has a scheme"]);
+    for args in [
+        ["--registry", "bob:S3cret@r.example"],
+        ["--registry", "https://bob:S3cret@r.example"],
+        ["--registry", "bob:S3/cr@et@r.example:5000/x"],
+        ["--base", "bob:S3cret@r.example/x"],
+        ["--insecure-registry", "bob:S3cret@r.example"],
+    ] {
+        let run = Project::app().run(&[&["plan"], &args[..]].concat()).fails(3);
+        run.finish().says(&["bob:…@r.example", "docker login"]).keeps_quiet_about("S3");
+    }
     refused(
         &Project::with_config(
             "registry = 'r.example'\ntags = ['a']\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app', 'app']",
@@ -192,10 +204,13 @@ fn contents() {
 }
 
 #[test]
-fn cargo_lock_is_missing() {
+fn cargo_lock_is_missing_or_old() {
     let project = Project::app();
     std::fs::remove_file(project.path().join("Cargo.lock")).unwrap();
-    refused(&project, &[], &["--locked", "cargo generate-lockfile", "--no-locked"]);
+    refused(&project, &[], &["Cargo.lock is missing: ", "--locked", "hint: `cargo generate-lockfile`", "--no-locked"]);
+    let project = project.file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.2\"\n");
+    let says = ["Cargo.lock does not fit the manifests: ", "hint: `cargo update --workspace`", "--no-locked"];
+    project.run(&["plan"]).fails(3).finish().says(&says).keeps_quiet_about("generate-lockfile");
 }
 
 #[test]

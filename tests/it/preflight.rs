@@ -239,7 +239,11 @@ fn a_base_that_lacks_a_platform() {
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     let finished = publish(&project, &healthy(), &registry.host).fails(3).finish();
     finished
-        .says(&["/base:1 has no linux/arm64", "hint: it has linux/amd64", "[platform.\"linux/arm64\"] base"])
+        .says(&[
+            "/base:1 has no linux/arm64",
+            "hint: it has linux/amd64",
+            "platform.\"linux/arm64\" = { base = \"…\" }",
+        ])
         .untouched();
     assert!(registry.requests().iter().all(|request| request.method != "PUT"));
 }
