@@ -106,6 +106,11 @@ fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
+    if plan.images.iter().any(|image| image.repositories.is_empty()) {
+        ui.note(
+            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration",
+        );
+    }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     let tools = tools::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
@@ -286,7 +291,10 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     let bundles = request.artifacts.iter().map(|dir| current_dir.join(dir));
     let ignored: Vec<Utf8PathBuf> = bundles.chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
-    Ok(plan::resolve(&workspace, &sources, &checkout, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
+    let request = Request { source_date_epoch: epoch, cache_dir, ..request };
+    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan::known::check(&plan, &workspace)?;
+    Ok(plan)
 }
 
 /// A variable that nothing reads is a typo that nobody notices.

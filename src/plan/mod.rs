@@ -6,6 +6,7 @@ pub mod config;
 mod contents;
 mod explain;
 pub mod git;
+pub mod known;
 mod misspelt;
 mod names;
 mod outputs;

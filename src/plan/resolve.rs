@@ -204,14 +204,10 @@ mod tests {
     /// A workspace with a package `a` and its binary `a`.
     fn workspace() -> Workspace {
         let package = Package {
-            name: "a".into(),
-            version: semver::Version::new(1, 2, 3),
-            manifest_path: "/w/Cargo.toml".into(),
             bins: vec!["a".into()],
             description: Some("two\n  lines".into()),
-            license: None,
             repository: Some("https://git.example/a".into()),
-            homepage: None,
+            ..Package::named("a")
         };
         Workspace {
             root: "/w".into(),
@@ -220,6 +216,7 @@ mod tests {
             packages: vec![package],
             selected: vec!["a".into()],
             narrowed: false,
+            profiles: std::collections::BTreeSet::new(),
         }
     }
 

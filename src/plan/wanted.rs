@@ -160,14 +160,8 @@ mod tests {
     /// A workspace of packages with binaries; the first is the selected one.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
         let package = |(name, bins): &(&str, &[&str])| Package {
-            name: (*name).to_owned(),
-            version: semver::Version::new(1, 2, 3),
-            manifest_path: format!("/w/{name}/Cargo.toml").into(),
             bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
-            description: None,
-            license: None,
-            repository: None,
-            homepage: None,
+            ..Package::named(name)
         };
         Workspace {
             root: "/w".into(),
@@ -176,6 +170,7 @@ mod tests {
             packages: packages.iter().map(package).collect(),
             selected: packages.iter().map(|(name, _)| (*name).to_owned()).collect(),
             narrowed: false,
+            profiles: BTreeSet::new(),
         }
     }
 

@@ -1,11 +1,14 @@
 //! The workspace as cargo knows it: the one call of `cargo metadata` and what is used of its answer.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use indexmap::IndexSet;
 use semver::Version;
 
+use super::known;
 use crate::error::{Class, Failure};
 
 /// The packages of a workspace.
@@ -20,6 +23,8 @@ pub struct Workspace {
     pub selected: Vec<String>,
     /// They are what was asked for, by `-p`, the current folder or the manifest's, and not all that there is.
     pub narrowed: bool,
+    /// The profiles that somebody has defined.
+    pub profiles: BTreeSet<String>,
 }
 
 /// A member of the workspace.
@@ -30,10 +35,29 @@ pub struct Package {
     pub manifest_path: Utf8PathBuf,
     /// The names of the binary targets.
     pub bins: Vec<String>,
+    pub features: Vec<String>,
     pub description: Option<String>,
     pub license: Option<String>,
     pub repository: Option<String>,
     pub homepage: Option<String>,
+}
+
+#[cfg(test)]
+impl Package {
+    /// A package 1.2.3 in the folder of its name, with nothing in it.
+    pub fn named(name: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: Version::new(1, 2, 3),
+            manifest_path: format!("/w/{name}/Cargo.toml").into(),
+            bins: Vec::new(),
+            features: Vec::new(),
+            description: None,
+            license: None,
+            repository: None,
+            homepage: None,
+        }
+    }
 }
 
 /// What cargo is told about the workspace.
@@ -79,6 +103,7 @@ impl Workspace {
             }
         };
         Ok(Workspace {
+            profiles: known::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),
@@ -130,6 +155,7 @@ impl From<&cargo_metadata::Package> for Package {
             version: package.version.clone(),
             manifest_path: package.manifest_path.clone(),
             bins,
+            features: package.features.keys().cloned().collect(),
             description: package.description.clone().filter(|text| !text.is_empty()),
             license: package.license.clone(),
             repository: package.repository.clone(),

@@ -215,7 +215,8 @@ fn an_empty_variable_is_as_if_not_set() {
     let run = ["MULTIARCH_TAGS", "MULTIARCH_REGISTRY", "MULTIARCH_PLATFORMS", "MULTIARCH_BASE"]
         .into_iter()
         .fold(Project::app().run(&["plan", "--features", ""]), |run, name| run.env(name, ""));
-    assert!(run.finish().stdout.contains("app:1.2.3 (no registry)"));
+    let finished = run.finish().says(&["note: no registry: `publish` will want one: `--registry"]);
+    assert!(finished.stdout.contains("app:1.2.3 (no registry)"), "{finished}");
 }
 
 /// An answer to everything.

@@ -204,6 +204,21 @@ fn contents() {
 }
 
 #[test]
+fn what_cargo_does_not_know() {
+    refused(&Project::app(), &["-F", "nofeat"], &["app has no feature 'nofeat'", "it has no features at all"]);
+    refused(&Project::app(), &["--profile", "relase"], &["has no profile 'relase'", "did you mean 'release'?"]);
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\ntls = []\n[profile.dist]\ninherits = 'release'\n";
+    let project = Project::app()
+        .file("Cargo.toml", manifest)
+        .file(".cargo/config.toml", "[profile.in-config]\ninherits = 'dev'\n");
+    refused(&project, &["-F", "tsl"], &["app has no feature 'tsl'", "did you mean 'tls'?"]);
+    for profile in ["dist", "in-config", "dev"] {
+        project.run(&["plan", "-F", "tls,app/any", "--profile", profile]).finish();
+    }
+    project.run(&["plan", "--profile", "my-own"]).env("CARGO_PROFILE_MY_OWN_INHERITS", "release").finish();
+}
+
+#[test]
 fn cargo_lock_is_missing_or_old() {
     let project = Project::app();
     std::fs::remove_file(project.path().join("Cargo.lock")).unwrap();

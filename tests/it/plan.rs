@@ -69,7 +69,8 @@ Linkers:
 #[test]
 fn the_commands() {
     let args = ["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"];
-    let finished = Project::app().run(&args).path_first(&healthy()).finish();
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\nx = []\ny = []\n";
+    let finished = Project::app().file("Cargo.toml", manifest).run(&args).path_first(&healthy()).finish();
     finished.says(&[
         "build --manifest-path",
         "--package app --bin app --target aarch64-unknown-linux-musl --target x86_64-unknown-linux-musl --profile release --features x,y --locked",
@@ -223,8 +224,8 @@ fn the_target_directory_is_cargos() {
 
 #[test]
 fn the_layers_of_settings() {
-    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[workspace]\n\
-        [workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n\
+        [profile.w]\ninherits = 'release'\n[workspace]\n[workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
         [package.metadata.multiarch]\nuser = 'p'\nbase = 'p'\ntags = ['p']\n";
     let project = Project::app().file("Cargo.toml", manifest);
     let run = project.run(&["plan", "--message-format", "json", "--tag", "flag"]);
