@@ -127,6 +127,7 @@ fn outputs_that_cannot_be_written() {
     for (output, says) in [
         ("oci:full", "the output full is a folder with something else in it"),
         ("oci:Cargo.toml", "the output Cargo.toml is a file, and a folder is wanted"),
+        ("oci-archive:Cargo.lock", "the output Cargo.lock is there, and is no OCI archive"),
         ("oci-archive:full", "the output full is a folder"),
         ("oci-archive:none/x.tar", "the output none/x.tar is in a folder that is not there"),
     ] {
