@@ -35,7 +35,7 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Inde
     }
     let (mut bases, mut indexes) = (Bases::new(), Indexes::new());
     for (base, platforms) in wanted {
-        let served = registry.pull(base)?;
+        let served = registry.pull(base).with_context(|| format!("base {base}"))?;
         let available = if served.is_index() {
             let index = served.index()?;
             index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?)).collect()

@@ -282,8 +282,12 @@ fn a_base_that_is_one_manifest_of_another_architecture() {
 #[test]
 fn a_base_that_cannot_be_had() {
     for (status, body, says) in [
-        (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#, "/base:1 does not exist (404"),
-        (401, "", "wants valid credentials for HOST/base:1 (401"),
+        (
+            404,
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#,
+            "base HOST/base:1: HOST/base:1 does not exist (404",
+        ),
+        (401, "", "base HOST/base:1: registry HOST wants valid credentials for HOST/base:1 (401"),
         (200, "<html>", "what is served as HOST/base:1 is not a manifest"),
     ] {
         let registry = with_base(move |_| (status, vec![], body.as_bytes().to_vec()));
@@ -291,6 +295,17 @@ fn a_base_that_cannot_be_had() {
         let says = [&says.replace("HOST", &registry.host), "hint: "];
         refused(&project, &["--registry", &registry.host], 7, &says);
         registry.is_untouched();
+    }
+    let registry = FakeRegistry::open();
+    // An address of this machine that is not on loopback.
+    for (host, insecure) in [("127.0.0.1:1", ""), ("0.0.0.0:1", "insecure-registries = ['0.0.0.0:1']")] {
+        let project = Project::with_config(&format!("base = '{host}/nonsuch'\n{insecure}"));
+        let says = [
+            &format!("base {host}/nonsuch: registry {host} cannot be reached: connection refused"),
+            &*format!("`curl -i http://{host}/v2/`"),
+        ];
+        let args = ["publish", "--engine", "embedded", "--registry", &registry.host];
+        project.run(&args).fails(7).finish().says(&says).keeps_quiet_about("Compiling");
     }
 }
 
