@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::embedded;
-use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, PROGRAM, Project};
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
@@ -274,4 +274,36 @@ fn nothing_but_rust_is_needed() {
     let finished = run.path_only(&only).finish();
     finished.says(&["Using the embedded engine: docker is not installed", "Published app for 2 platforms, verified"]);
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn ctrl_c_leaves_no_bar_on_the_screen() {
+    use std::io::{Read, Write};
+    let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(60)); }";
+    let project = Project::app().file("build.rs", slow);
+    let (run, _dirs) = embedded(&project, &["build", "--platform", "linux/amd64"]).into_command();
+    // A terminal of 80 columns, which writes `^C` for what is typed.
+    let line = format!("stty cols 80; exec {} multiarch build --platform linux/amd64 --engine embedded", PROGRAM);
+    let mut terminal = Command::new("script");
+    terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path()).env("TERM", "xterm").env("NO_COLOR", "1");
+    terminal.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let streams = terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = streams.spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    let mut typed = false;
+    while let Ok(size @ 1..) = screen.read(&mut piece) {
+        text.push_str(&String::from_utf8_lossy(&piece[..size]));
+        if !typed && text.contains("build-script-build") {
+            keys.write_all(b"\x03").unwrap();
+            typed = true;
+        }
+    }
+    child.wait().unwrap();
+    let (before, after) = text.split_once("^C").unwrap_or_else(|| panic!("{text:?}"));
+    let drawn = before.rsplit(['\r', '\n', 'K']).next().unwrap();
+    assert!(drawn.contains("build-script-build") && drawn.chars().count() + 2 <= 80, "{text:?}");
+    let (erased, _) = after.split_once("error").unwrap();
+    assert!(erased.contains("\r\x1b[2K") && !erased.contains("build-script-build"), "{text:?}");
 }
