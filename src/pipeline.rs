@@ -274,8 +274,10 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     check_variables()?;
     let current_dir =
         Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
-    let workspace = Workspace::load(&args.selection(), &current_dir)?;
+    let selection = args.selection();
+    let workspace = Workspace::load(&selection, &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;
+    let workspace = plan::select(workspace, &selection.packages, &sources)?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if text.is_empty() => None,
         Ok(text) => Some(text.parse().map_err(|_| {

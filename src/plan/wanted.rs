@@ -49,6 +49,27 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
     Ok(())
 }
 
+/// The workspace with the packages of `-p` selected, where there are any.
+pub fn select(mut workspace: Workspace, names: &[String], sources: &Sources) -> Result<Workspace, Failure> {
+    if let Some(unknown) = names.iter().find(|name| workspace.package(name).is_none()) {
+        let failure = Failure::new(Class::Config, format!("the workspace has no package '{unknown}'"));
+        let images = wanted_images(&workspace, sources).unwrap_or_default();
+        if let Some((_, package, binaries)) = images.iter().find(|(name, ..)| name == unknown) {
+            return Err(failure.hint(format!(
+                "'{unknown}' is an image: take it with `-p {}`, or with its binary: `--bin {}`",
+                package.name, binaries[0].name
+            )));
+        }
+        let known = workspace.packages.iter().map(|package| package.name.as_str());
+        return Err(failure.suggest_or_list(unknown, known, "its packages are"));
+    }
+    if !names.is_empty() {
+        workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
+        workspace.narrowed = true;
+    }
+    Ok(workspace)
+}
+
 /// An image's name, the package it takes its version from, and its binaries.
 pub type Wanted<'a> = (String, &'a Package, Vec<Binary>);
 
@@ -181,11 +202,9 @@ mod tests {
             command_line: toml::from_str(flags).unwrap(),
             ..Sources::default()
         };
-        let mut workspace = workspace(packages);
-        if !request.is_empty() {
-            workspace.narrowed = true;
-            workspace.selected = request.iter().map(|name| (*name).to_owned()).collect();
-        }
+        let workspace = workspace(packages);
+        let request: Vec<String> = request.iter().map(|name| (*name).to_owned()).collect();
+        let workspace = select(workspace, &request, &sources)?;
         let plan = resolve(&workspace, &sources, &Checkout::None, &Request::default())?;
         let line = |image: &Image| {
             let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
@@ -239,6 +258,25 @@ mod tests {
         ];
         for (packages, config, flags, request, expected) in cases {
             assert_eq!(images(packages, config, flags, request).unwrap_err().to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn an_image_is_no_package() {
+        const TWO: &[(&str, &[&str])] = &[("example-core", &["server", "cli"]), ("b", &["b"])];
+        for (config, request, hint) in [
+            (
+                "[images.core]\nbins = ['server']",
+                "core",
+                "'core' is an image: take it with `-p example-core`, or with its binary: `--bin server`",
+            ),
+            ("", "cli", "'cli' is an image: take it with `-p example-core`, or with its binary: `--bin cli`"),
+            ("", "example-cor", "did you mean 'example-core'?"),
+            ("", "other", "its packages are: example-core, b"),
+        ] {
+            let failure = images(TWO, config, "", &[request]).unwrap_err();
+            assert_eq!(failure.to_string(), format!("the workspace has no package '{request}'"));
+            assert_eq!(failure.hints(), [hint]);
         }
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
-use indexmap::IndexSet;
 use semver::Version;
 
 use super::known;
@@ -60,11 +59,11 @@ impl Package {
     }
 }
 
-/// What cargo is told about the workspace.
+/// Which workspace is meant, and what of it.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
-    /// `-p`
+    /// `-p`, for `wanted`.
     pub packages: Vec<String>,
     pub offline: bool,
 }
@@ -91,16 +90,9 @@ impl Workspace {
         };
         // Without `..` and links, as cargo's own paths are.
         let here = here.canonicalize_utf8().unwrap_or(here);
-        let (selected, narrowed) = match &selection.packages[..] {
-            [] => match member_at(&metadata, &packages, &here) {
-                Some(member) => (vec![member], true),
-                None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
-            },
-            names => {
-                let names: Vec<String> =
-                    names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?;
-                (names.into_iter().collect::<IndexSet<_>>().into_iter().collect(), true)
-            }
+        let (selected, narrowed) = match member_at(&metadata, &packages, &here) {
+            Some(member) => (vec![member], true),
+            None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
         };
         Ok(Workspace {
             profiles: known::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
@@ -133,18 +125,6 @@ fn member_at(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &U
         .filter(|package| here.starts_with(folder(package)) && folder(package) != metadata.workspace_root)
         .max_by_key(|package| folder(package).as_str().len());
     inside.map(|package| package.name.clone())
-}
-
-fn find(packages: &[Package], name: &str) -> Result<String, Failure> {
-    if packages.iter().any(|package| package.name == name) {
-        return Ok(name.to_owned());
-    }
-    let names = packages.iter().map(|package| package.name.as_str());
-    Err(Failure::new(Class::Config, format!("the workspace has no package '{name}'")).suggest_or_list(
-        name,
-        names,
-        "its packages are",
-    ))
 }
 
 impl From<&cargo_metadata::Package> for Package {
