@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::builder::{self, Builder};
+use super::context;
 use super::dockerfile::{self, Dockerfile};
 use super::limits::{self, Refusal};
 use super::plain_http;
@@ -106,7 +107,8 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     let given = given(image, rendered, plan.source_date_epoch);
     let binaries = dockerfile::staged_binaries(image);
     let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
-    match (limits::check(source, &bases), set) {
+    let in_context = |path: &str| context::will_have(plan, image, path);
+    match (limits::check(source, &bases, &in_context), set) {
         (Err(wrong), _) if wrong.by_all => Err(wrong),
         (_, Some(set)) => Err(set),
         (result, None) => result,

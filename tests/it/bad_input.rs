@@ -76,6 +76,16 @@ fn files_that_hold_the_target_folder() {
 }
 
 #[test]
+fn a_template_that_copies_what_is_not_there() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\nRUN true\nCOPY nothere /x\n";
+    let project = Project::with_config("template = 'app.j2'\nbase = 'x'").file("app.j2", template);
+    for engine in ["auto", "buildx", "embedded"] {
+        let args = ["--registry", "r.example", "--engine", engine];
+        refused(&project, &args, 3, &["/app.j2:4: 'nothere' is not in the build context: COPY nothere /x", "hint: "]);
+    }
+}
+
+#[test]
 fn what_is_no_file_and_no_folder() {
     let pipe = |path: &str, config: &str| {
         let project = Project::with_config(config).file("dir/x", "");

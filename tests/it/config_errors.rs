@@ -117,6 +117,8 @@ fn what_a_template_leaves_out_or_makes_up() {
     };
     for (config, lines, says) in [
         ("", "COPPY a b", &["app.j2:3: unknown instruction 'COPPY'", "did you mean 'COPY'?"][..]),
+        ("", "COPY nothere /x", &["app.j2:3: 'nothere' is not in the build context: COPY nothere /x", "files = [{"]),
+        ("files = [{ from = 'src', to = '/s' }]", "COPY linux/amd64/files/0/src/no.rs /x", &["app.j2:3: 'linux/"]),
         ("", "user 1\nSTART x", &["app.j2:4: unknown instruction 'START'", "the instructions are: ADD, ARG,"]),
         ("user = '1'", "", &["app.j2: the configuration sets user, and the template has no USER"]),
         ("env = { A = '1' }", "ENV B=1", &["sets env.A, and the template has no ENV", "{% include \"config\" %}"]),
@@ -134,6 +136,8 @@ fn what_a_template_leaves_out_or_makes_up() {
     // What has a default is the template's to leave out; what is said there may be said in its own words.
     with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
     with("user = '1'\nenv = { A = '1' }", "USER root\nENV A=2").run(&["plan"]).finish();
+    let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";
+    with("files = [{ from = 'src', to = '/s' }]\nplatforms = ['linux/amd64']", copies).run(&["plan"]).finish();
     with("user = '1'\nlabels = { a = 'b' }", "{% include \"config\" %}").run(&["plan"]).finish();
 }
 
