@@ -16,7 +16,7 @@ use crate::image::engine::{self, Chosen, Engine};
 use crate::image::layout::Layout;
 use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
-use crate::plan::{self, Image, Plan, Request, Sources, Workspace};
+use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
 use crate::platform::Platform;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
@@ -25,7 +25,8 @@ use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
+    let written = [&args.refs_file, &args.digests_file].into_iter().flatten().cloned().collect();
+    let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
     [&args.refs_file, &args.digests_file].into_iter().flatten().try_for_each(|path| report::check_file(path))?;
     let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
@@ -290,8 +291,10 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
     let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
-    let bundles = request.artifacts.iter().map(|dir| current_dir.join(dir));
-    let ignored: Vec<Utf8PathBuf> = bundles.chain([workspace.target_dir.clone()]).collect();
+    let outputs = request.outputs.iter().map(Output::path);
+    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ignored: Vec<Utf8PathBuf> =
+        ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     let request = Request { source_date_epoch: epoch, cache_dir, ..request };
     let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;

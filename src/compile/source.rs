@@ -16,7 +16,7 @@ impl Source {
     /// Finds out what will be used, and installs what is missing; nothing is compiled.
     pub fn choose(plan: &Plan, ui: &Ui) -> Result<Source> {
         if !plan.artifacts.is_empty() {
-            if plan.commit.as_ref().is_none_or(|commit| commit.dirty) {
+            if plan.commit.as_ref().is_none_or(crate::plan::Commit::is_dirty) {
                 ui.note("nothing says that the bundles are of these very sources: not all is committed");
             }
             return Ok(Source::Bundles(Bundles::open(plan)?));

@@ -72,8 +72,7 @@ pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
                 archive(file, blobs.into_iter().flatten(), &entries, None)?;
             }
         }
-        let (Output::Oci(path) | Output::OciArchive(path)) = output;
-        ui.status("Wrote", path.as_str());
+        ui.status("Wrote", output.path().as_str());
     }
     Ok(())
 }
@@ -86,9 +85,16 @@ fn entry(image: &Image, layout: &Layout) -> Result<Value> {
     Ok(entry)
 }
 
+/// A layout in a work tree is no change of it.
+const IGNORE: &str = "# made by cargo multiarch\n*\n";
+
 /// Adds to a layout, or makes it; images of the same name are replaced.
 fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
+    let is_new = !dir.join("oci-layout").exists();
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
+    if is_new {
+        fs_err::write(dir.join(".gitignore"), IGNORE)?;
+    }
     // Another workspace may add to it at the same time.
     let _locked = files::lock(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();

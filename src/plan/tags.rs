@@ -42,11 +42,6 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
     let uncommitted = checkout.uncommitted().filter(|_| !asked);
     let pre_release = !asked && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
-    if let Some(why) = uncommitted {
-        result.notes.push(format!(
-            "{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"
-        ));
-    }
     for template in templates {
         let rendered = environment.render_str(template, &variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", reason(&error)))
@@ -63,13 +58,13 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
                 "leave it out where it is empty: `{{% if {name} %}}…{{% endif %}}`, or give the tag's name: `--tag NAME`"
             )));
         }
-        let tag = match (tag.trim(), uncommitted) {
+        let tag = match (tag.trim(), &uncommitted) {
             (tag @ ("" | "latest"), _) | (tag, None) => tag.to_owned(),
             (tag, Some(_)) => format!("{tag}-dirty"),
         };
         match tag.as_str() {
             "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
-            // Said above.
+            // Said once, of all images.
             "latest" if uncommitted.is_some() => {}
             "latest" if pre_release => result.notes.push(format!(
                 "tag 'latest' stays where it is: {version} is a pre-release (`--tag NAME,latest` moves it)"
@@ -84,13 +79,17 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
         }
     }
     if result.tags.is_empty() {
-        return Err(Failure::new(
-            Class::Config,
-            format!("no tag is left of {templates:?}: {}", result.notes.join("; ")),
-        )
-        .hint("give one with `--tag NAME`"));
+        let why: Vec<String> = uncommitted.into_iter().chain(result.notes).collect();
+        return Err(Failure::new(Class::Config, format!("no tag is left of {templates:?}: {}", why.join("; ")))
+            .hint("give one with `--tag NAME`"));
     }
     Ok(result)
+}
+
+/// What becomes of the tags of all images where something is not committed.
+pub fn uncommitted_note(checkout: &Checkout) -> Option<String> {
+    let why = checkout.uncommitted()?;
+    Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
 }
 
 /// Stands for an empty value in what is rendered; no template has it.
@@ -157,7 +156,7 @@ mod tests {
             time: 7,
             tag: None,
             branch: Some("feature/x".into()),
-            dirty,
+            changes: dirty.then(|| "src/main.rs".to_owned()).into_iter().collect(),
         })
     }
 
@@ -214,13 +213,15 @@ mod tests {
 
     #[test]
     fn what_is_not_committed_moves_no_tag_of_a_release() {
-        for (checkout, why) in
-            [(commit(true), "changes that are not committed"), (Checkout::Unborn, "nothing is committed")]
-        {
+        for (checkout, why) in [
+            (commit(true), "changes that are not committed (src/main.rs): "),
+            (Checkout::Unborn, "nothing is committed"),
+        ] {
             let found =
                 tags(&["{{version}}", "{{git.tag}}", "latest", "edge"], false, "1.0.0-rc.1", &checkout).unwrap();
             assert_eq!(found.tags, ["1.0.0-rc.1-dirty", "edge-dirty"]);
-            assert!(found.notes[0].contains(why) && found.notes.len() == 2, "{:?}", found.notes);
+            assert!(found.notes[0].starts_with("tag '{{git.tag}}'") && found.notes.len() == 1, "{:?}", found.notes);
+            assert!(uncommitted_note(&checkout).unwrap().contains(why));
             let asked = tags(&["{{version}}", "latest"], true, "1.0.0", &checkout).unwrap();
             assert_eq!((asked.tags, asked.notes), (vec!["1.0.0".to_owned(), "latest".to_owned()], vec![]));
         }

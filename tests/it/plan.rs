@@ -277,7 +277,7 @@ fn tags_and_labels_from_git() {
 
     let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
     let revision = clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap();
-    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed"]);
+    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed (src/main.rs): "]);
     assert!(dirty.stdout.contains("app:1.2.3-dirty") && !dirty.stdout.contains("latest"), "{dirty}");
     let asked = plan(&project, &["--tag", "1.2.3,latest"]);
     assert_eq!(asked["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));

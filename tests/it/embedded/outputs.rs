@@ -307,3 +307,20 @@ fn ctrl_c_leaves_no_bar_on_the_screen() {
     let (erased, _) = after.split_once("error").unwrap();
     assert!(erased.contains("\r\x1b[2K") && !erased.contains("build-script-build"), "{text:?}");
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn what_a_run_writes_makes_no_tree_dirty() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app().file(".gitignore", "/target\n/cache\n").committed();
+    let outputs =
+        ["--output", "oci:out", "--output", "oci-archive:out.tar", "--refs-file", "refs", "--digests-file", "d"];
+    for _ in 0..2 {
+        let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
+        embedded(&project, &args).finish().keeps_quiet_about("dirty");
+    }
+    // Of other runs' files only the layout is known.
+    let args = ["build", "--platform", "linux/amd64"];
+    let finished = embedded(&project, &args).finish();
+    finished.says(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
+}
