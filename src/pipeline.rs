@@ -45,7 +45,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     bundle::check_folder(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;
-    let toolchain = Toolchain::prepare(&plan, ui)?;
+    let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
     let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
     ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
@@ -145,7 +145,10 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     }
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    for image in &plan.images {
+    for (number, image) in plan.images.iter().enumerate() {
+        if number > 0 {
+            ui.data("")?;
+        }
         ui.data(&format!("# {}", image.name))?;
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
@@ -193,6 +196,7 @@ impl Made {
 struct Ready {
     engine: Engine,
     loader: Option<Loader>,
+    source: Source,
 }
 
 /// What the workspace and the machine must have: the files that images want, templates that render, an engine.
@@ -210,7 +214,7 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     let (_, chosen) = inspect(plan, ui)?;
     let engine = engine::start(chosen, plan, ui)?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    Ok(Ready { engine, loader: load::find(plan, ui)? })
+    Ok(Ready { engine, loader: load::find(plan, ui)?, source: Source::find(plan, ui)? })
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
@@ -222,18 +226,19 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
+    let Ready { engine, loader, source } = ready;
     let (bases, indexes) = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let render = |image| image::render(&plan, image, &bases);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
-    if let Engine::Buildx(builder) = &ready.engine {
+    if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    let source = Source::choose(&plan, ui)?;
+    let source = source.complete(&plan, ui)?;
     let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
-    let (artifacts, layouts) = match &ready.engine {
+    let (artifacts, layouts) = match &engine {
         Engine::Embedded => {
             let pulled = publish::bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
@@ -259,7 +264,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan, &layouts, ui)?;
-    if let Some(loader) = &ready.loader {
+    if let Some(loader) = &loader {
         loader.load(&plan, &layouts, ui)?;
     }
     Ok(Made { plan, source, bases, artifacts, images })

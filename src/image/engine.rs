@@ -53,7 +53,17 @@ pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen
     match (plan.engine, wants_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
-        (EngineChoice::Buildx, _) => chosen(Engine::Buildx(builder()?), "as asked for"),
+        (EngineChoice::Buildx, Some(_)) => chosen(Engine::Buildx(builder()?), "as asked for"),
+        (EngineChoice::Buildx, None) => {
+            let builder = builder().map_err(|error| match error.downcast::<Failure>() {
+                Ok(failure) if failure.class() == Class::Engine => {
+                    failure.hint("or leave out `--engine buildx`: the embedded engine needs no Docker").into()
+                }
+                Ok(failure) => failure.into(),
+                Err(error) => error,
+            })?;
+            chosen(Engine::Buildx(builder), "as asked for")
+        }
         (EngineChoice::Auto, Some(reason)) => {
             let builder = builder().with_context(|| format!("{reason}, and docker buildx cannot be used"))?;
             chosen(Engine::Buildx(builder), &reason.to_string())

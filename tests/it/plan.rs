@@ -59,11 +59,21 @@ app 1.2.3
 Engine: embedded (docker is not installed)
 
 Linkers:
-  linux/arm64 (aarch64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
-  linux/amd64 (x86_64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+  linux/amd64, linux/arm64  rust-lld: the toolchain has all that a pure-Rust musl binary needs
 ";
     assert_eq!(finished.stdout, expected);
     assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn linkers_with_one_reason_share_a_line() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n\
+        [platform.'linux/riscv64']\nlinker = 'rust-lld'";
+    let finished = Project::with_config(config).run(&["plan"]).path_only(&no_docker()).finish();
+    let expected = "\nLinkers:\n  \
+        linux/amd64, linux/arm64  rust-lld: the toolchain has all that a pure-Rust musl binary needs\n  \
+        linux/riscv64             rust-lld: the settings ask for it\n";
+    assert!(finished.stdout.contains(expected), "{finished}");
 }
 
 #[test]
@@ -331,6 +341,9 @@ COPY --chmod=0755 ["linux/arm/v7/app","/usr/local/bin/app"]
 FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}
 "#;
     assert_eq!(finished.stdout, expected);
+    let two = Project::with_config("[images.one]\nbins = ['app']\n[images.two]\nbins = ['app']");
+    let finished = two.run(&["dockerfile"]).finish();
+    assert!(finished.stdout.contains("${TARGETVARIANT}\n\n# two\n"), "{finished}");
     let variables = Project::app().run(&["dockerfile", "--variables"]).finish();
     assert!(variables.stdout.contains("stop_signal") && variables.stdout.contains("{{ list | exec }}"), "{variables}");
 }
