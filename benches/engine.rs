@@ -105,6 +105,7 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         license: None,
         repository: None,
         homepage: None,
+        features: Vec::new(),
     };
     let packages: Vec<Package> = (0..images).map(package).collect();
     let workspace = Workspace {
@@ -114,6 +115,7 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         selected: packages.iter().map(|package| package.name.clone()).collect(),
         packages,
         narrowed: false,
+        profiles: std::collections::BTreeSet::new(),
     };
     let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
     let config = format!(

@@ -305,7 +305,7 @@ impl SettingsArgs {
         let text = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
-        // A variable that CI sets to nothing is one that is not set.
+        // Of variables: CI sets them to nothing. A flag with nothing comes not here.
         let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {

@@ -1,10 +1,11 @@
-//! Arguments beside the variables that stand for some of them: an empty variable is one that is not set, and an error
-//! names whichever of the two it was that said the wrong thing.
+//! Arguments beside the variables that stand for some of them: an empty variable is one that is not set, an empty argument
+//! is a mistake, and an error names whichever of the two it was that said the wrong thing.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::Cli;
 
@@ -50,5 +51,34 @@ fn parse_without(args: &[OsString], ignored: &dyn Fn(&OsStr) -> bool) -> Result<
     let without = |command: Command| command.mut_args(without);
     let mut command = without(Cli::command()).mut_subcommands(without);
     let mut matches = command.try_get_matches_from_mut(args)?;
+    check_empty(&command, &matches)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// Flags that may be given with nothing: cargo takes no features, and buildx's own arguments are not ours to judge.
+const MAY_BE_EMPTY: [&str; 3] = ["features", "build_args", "buildx_args"];
+
+/// `--tag "$TAG"` with a variable that is not set is no wish for the default tags.
+fn check_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
+    let Some((name, matches)) = matches.subcommand() else { return Ok(()) };
+    let flags = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    for flag in flags.filter(|flag| !MAY_BE_EMPTY.contains(&flag.get_id().as_str())) {
+        let id = flag.get_id().as_str();
+        let Ok(Some(values)) = matches.try_get_raw(id) else { continue };
+        let values: Vec<&OsStr> = values.collect();
+        let is_blank = |value: &&OsStr| value.to_str().is_some_and(|value| value.trim().is_empty());
+        let empty = values.iter().filter(|value| is_blank(value)).count();
+        if empty == 0 || matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let flag = flag.get_long().unwrap_or(id);
+        let what = if empty == values.len() { "is empty" } else { "has an empty value" };
+        return Err(Error::raw(
+            ErrorKind::ValueValidation,
+            format!(
+                "--{flag} {what}\n hint: is it a shell variable that is not set? without --{flag} the default is taken\n"
+            ),
+        ));
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::image::engine::{self, Chosen, Engine};
 use crate::image::layout::Layout;
 use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
-use crate::plan::{self, Image, Plan, Request, Sources, Workspace};
+use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
 use crate::platform::Platform;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
@@ -25,7 +25,8 @@ use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
+    let written = [&args.refs_file, &args.digests_file].into_iter().flatten().cloned().collect();
+    let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
     [&args.refs_file, &args.digests_file].into_iter().flatten().try_for_each(|path| report::check_file(path))?;
     let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
@@ -44,7 +45,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     bundle::check_folder(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;
-    let toolchain = Toolchain::prepare(&plan, ui)?;
+    let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
     let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
     ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
@@ -106,6 +107,11 @@ fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
+    if plan.images.iter().any(|image| image.repositories.is_empty()) {
+        ui.note(
+            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration",
+        );
+    }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     let tools = tools::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
@@ -139,7 +145,10 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     }
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    for image in &plan.images {
+    for (number, image) in plan.images.iter().enumerate() {
+        if number > 0 {
+            ui.data("")?;
+        }
         ui.data(&format!("# {}", image.name))?;
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
@@ -187,6 +196,7 @@ impl Made {
 struct Ready {
     engine: Engine,
     loader: Option<Loader>,
+    source: Source,
 }
 
 /// What the workspace and the machine must have: the files that images want, templates that render, an engine.
@@ -204,7 +214,7 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     let (_, chosen) = inspect(plan, ui)?;
     let engine = engine::start(chosen, plan, ui)?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    Ok(Ready { engine, loader: load::find(plan, ui)? })
+    Ok(Ready { engine, loader: load::find(plan, ui)?, source: Source::find(plan, ui)? })
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
@@ -216,18 +226,19 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
+    let Ready { engine, loader, source } = ready;
     let (bases, indexes) = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     let render = |image| image::render(&plan, image, &bases);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
-    if let Engine::Buildx(builder) = &ready.engine {
+    if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    let source = Source::choose(&plan, ui)?;
+    let source = source.complete(&plan, ui)?;
     let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
-    let (artifacts, layouts) = match &ready.engine {
+    let (artifacts, layouts) = match &engine {
         Engine::Embedded => {
             let pulled = publish::bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
@@ -253,7 +264,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan, &layouts, ui)?;
-    if let Some(loader) = &ready.loader {
+    if let Some(loader) = &loader {
         loader.load(&plan, &layouts, ui)?;
     }
     Ok(Made { plan, source, bases, artifacts, images })
@@ -269,8 +280,10 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     check_variables()?;
     let current_dir =
         Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
-    let workspace = Workspace::load(&args.selection(), &current_dir)?;
+    let selection = args.selection();
+    let workspace = Workspace::load(&selection, &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;
+    let workspace = plan::select(workspace, &selection.packages, &sources)?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if text.is_empty() => None,
         Ok(text) => Some(text.parse().map_err(|_| {
@@ -283,10 +296,15 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
     let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
-    let bundles = request.artifacts.iter().map(|dir| current_dir.join(dir));
-    let ignored: Vec<Utf8PathBuf> = bundles.chain([workspace.target_dir.clone()]).collect();
+    let outputs = request.outputs.iter().map(Output::path);
+    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ignored: Vec<Utf8PathBuf> =
+        ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
-    Ok(plan::resolve(&workspace, &sources, &checkout, &Request { source_date_epoch: epoch, cache_dir, ..request })?)
+    let request = Request { source_date_epoch: epoch, cache_dir, ..request };
+    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan::known::check(&plan, &workspace)?;
+    Ok(plan)
 }
 
 /// A variable that nothing reads is a typo that nobody notices.

@@ -241,10 +241,15 @@ impl FromStr for Platform {
         let name = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, name)| name);
         TABLE.iter().find(|row| row.name == name).map(Platform).ok_or_else(|| {
             let names = || TABLE.iter().map(|row| row.name);
+            let known = format!("platforms: {}", names().collect::<Vec<_>>().join(", "));
+            if text.is_empty() {
+                return Failure::new(Class::Config, "an empty platform").hint(known);
+            }
             let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
-            Failure::new(Class::Config, format!("unknown platform '{text}'"))
-                .suggest(&with_os, names())
-                .hint(format!("platforms: {}", names().collect::<Vec<_>>().join(", ")))
+            let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
+            // Two letters off, in names that all begin alike, are another architecture.
+            let near = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
+            failure.suggest(&with_os, near).hint(known)
         })
     }
 }
@@ -331,6 +336,10 @@ mod tests {
         let failure = "linux/arm65".parse::<Platform>().unwrap_err();
         assert_eq!(failure.to_string(), "unknown platform 'linux/arm65'");
         assert_eq!(failure.hints()[0], "did you mean 'linux/arm64'?");
+        for other in ["linux/mips64le", "linux/riscv32", ""] {
+            let failure = other.parse::<Platform>().unwrap_err();
+            assert!(failure.hints()[0].starts_with("platforms: linux/amd64, "), "{other}: {:?}", failure.hints());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
+use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
 use crate::compile::{Artifact, Artifacts, Source, Toolchain};
@@ -10,6 +11,7 @@ use crate::image::Bases;
 use crate::image::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
+use crate::platform::Platform;
 use crate::verify::Verified;
 
 /// Bumped when a field changes its meaning or goes; new fields may come at any time.
@@ -171,13 +173,11 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
         let made = missing.as_ref().map(|missing| format!(", made first: {}", missing.why)).unwrap_or_default();
         table.push_str(&format!("\nBuilder: {name}{made}"));
     }
+    let linkers = linkers(plan, toolchain);
+    let width = linkers.iter().map(|(names, _)| names.chars().count()).filter(|width| *width <= WIDEST).max();
     table.push_str("\n\nLinkers:");
-    for (build, choice) in &toolchain.choices {
-        let line = format!("\n  {} ({})  {}: {}", plan.name_of(build), build.triple, choice.linker, choice.why);
-        // Builds of several images may differ in what no linker sees.
-        if !table.contains(&line) {
-            table.push_str(&line);
-        }
+    for (names, choice) in linkers {
+        table.push_str(&format!("\n  {names:width$}  {choice}", width = width.unwrap_or(0)));
     }
     let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
     if !with_sysroot.is_empty() {
@@ -191,6 +191,22 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
         table.push_str(&format!("\n\nTo install first, which `publish` does: rustup target add {}", missing.join(" ")));
     }
     table
+}
+
+/// The lines under each other begin in the same column where names take no more than this.
+const WIDEST: usize = 40;
+
+/// Platforms, in the plan's order, and the linker that they share with the reason for it.
+fn linkers(plan: &Plan, toolchain: &Toolchain) -> Vec<(String, String)> {
+    let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
+    for platform in plan.platforms() {
+        if let Some(choice) = toolchain.choices.get(&platform.build) {
+            by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
+        }
+    }
+    let names =
+        |platforms: IndexSet<Platform>| platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ");
+    by_choice.into_iter().map(|(choice, platforms)| (names(platforms), choice)).collect()
 }
 
 fn references(image: &Image) -> Vec<String> {

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};
 use crate::process::Cmd;
@@ -121,7 +122,10 @@ impl Ui {
     /// Shows a bar of about `length` steps, or a clock where there is no telling, on a terminal (elsewhere nothing) until the result is dropped.
     pub fn progress(&self, verb: &str, length: u64) -> Progress<'_> {
         if self.terminal && self.verbosity >= 0 {
-            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(
+                Some(length),
+                ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(Term::stderr())), REDRAWS),
+            );
             let template = match (length, self.color) {
                 (0, true) => "{prefix:>12.cyan.bold} {elapsed} {wide_msg}",
                 (0, false) => "{prefix:>12} {elapsed} {wide_msg}",
@@ -156,6 +160,59 @@ impl Ui {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
+    }
+}
+
+/// Times a second that a bar is drawn at most.
+const REDRAWS: u8 = 20;
+
+/// A terminal that ends some columns early. A bar leaves the cursor at its right end, where a terminal writes `^C`: in
+/// the next line, and it is that line that would be cleared, if there were no room for it.
+#[derive(Debug)]
+struct Narrow(Term);
+
+/// For `^C^C`.
+const FOR_INTERRUPT: u16 = 5;
+
+impl TermLike for Narrow {
+    fn width(&self) -> u16 {
+        self.0.size().1.saturating_sub(FOR_INTERRUPT).max(1)
+    }
+
+    fn height(&self) -> u16 {
+        self.0.size().0
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_up(n)
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_down(n)
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_right(n)
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_left(n)
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.0.write_line(line)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

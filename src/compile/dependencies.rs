@@ -53,8 +53,13 @@ fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>> {
         Ok(metadata) => Ok(Some(metadata)),
         Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
             let said = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
-            Err(Failure::new(Class::Config, format!("Cargo.lock is missing or does not fit: {said}"))
-                .hint("write Cargo.lock with `cargo generate-lockfile`, or build without it: locked = false, `--no-locked`")
+            // Written anew it would have other versions of everything.
+            let (what, command) = match plan.root.join("Cargo.lock").is_file() {
+                true => ("does not fit the manifests", "cargo update --workspace"),
+                false => ("is missing", "cargo generate-lockfile"),
+            };
+            Err(Failure::new(Class::Config, format!("Cargo.lock {what}: {said}"))
+                .hint(format!("`{command}`, or build without `--locked`: locked = false, `--no-locked`"))
                 .into())
         }
         Err(_) => Ok(None),

@@ -52,11 +52,19 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds out how everything will be compiled, and brings what is missing: standard libraries, sysroots.
-    pub fn prepare(plan: &Plan, ui: &Ui) -> Result<Toolchain> {
-        let mut tools = tools::probe(plan)?;
-        stdlib::install(plan, &mut tools, ui)?;
-        let toolchain = Toolchain::choose(plan, tools)?;
+    /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
+    pub fn find(plan: &Plan) -> Result<Toolchain> {
+        let toolchain = Toolchain::choose(plan, tools::probe(plan)?)?;
+        stdlib::installer(plan, &toolchain.tools)?;
+        Ok(toolchain)
+    }
+
+    /// Brings what is missing: standard libraries, sysroots.
+    pub fn complete(mut self, plan: &Plan, ui: &Ui) -> Result<Toolchain> {
+        let toolchain = match stdlib::install(plan, &mut self.tools, ui)? {
+            true => Toolchain::choose(plan, self.tools)?,
+            false => self,
+        };
         toolchain.notes.iter().for_each(|note| ui.note(note));
         apt::fetch(plan, &toolchain.tools.sysroots, ui)?;
         Ok(toolchain)
@@ -156,9 +164,10 @@ fn binaries(run: &Run) -> String {
 }
 
 fn platforms(run: &Run, plan: &Plan) -> String {
-    let mut platforms: Vec<String> = run.builds.iter().map(|build| plan.name_of(build)).collect();
-    platforms.sort_unstable();
-    platforms.join(", ")
+    let mut builds: Vec<&BuildSettings> = run.builds.iter().collect();
+    // As the plan has them, which is how images name theirs.
+    builds.sort_by_key(|build| plan.builds().position(|other| other == *build));
+    builds.into_iter().map(|build| plan.name_of(build)).collect::<Vec<_>>().join(", ")
 }
 
 /// What is compiled, and for what.

@@ -178,16 +178,7 @@ mod tests {
 
     /// The plan of packages `a` and `b`, each with the binary of its name.
     fn plan(config: &str) -> Plan {
-        let package = |name: &str| Package {
-            name: name.to_owned(),
-            version: semver::Version::new(1, 2, 3),
-            manifest_path: format!("/w/{name}/Cargo.toml").into(),
-            bins: vec![name.to_owned()],
-            description: None,
-            license: None,
-            repository: None,
-            homepage: None,
-        };
+        let package = |name: &str| Package { bins: vec![name.to_owned()], ..Package::named(name) };
         let workspace = Workspace {
             root: "/w".into(),
             manifest_path: "/w/Cargo.toml".into(),
@@ -195,6 +186,7 @@ mod tests {
             packages: vec![package("a"), package("b")],
             selected: vec!["a".into(), "b".into()],
             narrowed: false,
+            profiles: BTreeSet::new(),
         };
         let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
         resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()

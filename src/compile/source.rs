@@ -13,15 +13,23 @@ pub enum Source {
 }
 
 impl Source {
-    /// Finds out what will be used, and installs what is missing; nothing is compiled.
-    pub fn choose(plan: &Plan, ui: &Ui) -> Result<Source> {
+    /// Finds out what will be used; nothing is changed.
+    pub fn find(plan: &Plan, ui: &Ui) -> Result<Source> {
         if !plan.artifacts.is_empty() {
-            if plan.commit.as_ref().is_none_or(|commit| commit.dirty) {
+            if plan.commit.as_ref().is_none_or(crate::plan::Commit::is_dirty) {
                 ui.note("nothing says that the bundles are of these very sources: not all is committed");
             }
             return Ok(Source::Bundles(Bundles::open(plan)?));
         }
-        Ok(Source::Cargo(Box::new(Toolchain::prepare(plan, ui)?)))
+        Ok(Source::Cargo(Box::new(Toolchain::find(plan)?)))
+    }
+
+    /// Installs what is missing; nothing is compiled.
+    pub fn complete(self, plan: &Plan, ui: &Ui) -> Result<Source> {
+        match self {
+            Source::Cargo(toolchain) => Ok(Source::Cargo(Box::new(toolchain.complete(plan, ui)?))),
+            bundles @ Source::Bundles(_) => Ok(bundles),
+        }
     }
 
     /// The binaries of the whole plan; `on_artifact` is told of each as it comes.

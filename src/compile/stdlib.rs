@@ -1,6 +1,7 @@
 //! The standard library of the targets: there, installed by rustup, compiled along, or a failure that says how.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -68,32 +69,47 @@ fn failure(build: &BuildSettings, what: &str) -> Failure {
 
 /// Hints at the other libc, for a platform alone.
 fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
-    failure.hint(format!("link glibc there: [platform.\"{platform}\"] libc = \"gnu\", base = \"debian:trixie-slim\""))
+    failure.hint(format!(
+        "link glibc there: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
+    ))
 }
 
-/// Installs the standard library of every target that lacks it, by rustup.
-pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
-    check(plan, tools)?;
+fn named(triples: &[String]) -> String {
+    triples.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ")
+}
+
+fn is_missing(triples: &[String]) -> Failure {
+    Failure::new(Class::Toolchain, format!("the standard library is missing for {}", named(triples)))
+}
+
+/// The program that installs standard libraries, where some are missing; fails where it cannot.
+pub fn installer(plan: &Plan, tools: &Tools) -> Result<Option<PathBuf>, Failure> {
     let missing = missing(plan, tools);
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let wanted = missing.join(" ");
-    let named = missing.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ");
-    let failure = || Failure::new(Class::Toolchain, format!("the standard library is missing for {named}"));
     let Some(rustup) = find_program("rustup") else {
-        return Err(failure()
+        return Err(is_missing(&missing)
             .hint(format!("with rustup: `rustup target add {wanted}`"))
             .hint(
                 "without it, install your distribution's package of the target's standard library for this very rustc",
             )
-            .hint(BUILD_IT)
-            .into());
+            .hint(BUILD_IT));
     };
     if plan.offline {
-        return Err(failure().hint(format!("run `rustup target add {wanted}` while online")).into());
+        return Err(is_missing(&missing).hint(format!("run `rustup target add {wanted}` while online")));
     }
-    ui.status("Installing", format!("the standard library for {named}"));
+    Ok(Some(rustup))
+}
+
+/// Installs the standard library of every target that lacks it, by rustup. Was there any to install?
+pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<bool> {
+    let Some(rustup) = installer(plan, tools)? else { return Ok(false) };
+    let missing = missing(plan, tools);
+    let wanted = missing.join(" ");
+    let failure = || is_missing(&missing);
+    ui.status("Installing", format!("the standard library for {}", named(&missing)));
     let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing).env("RUST_BACKTRACE", "0");
     ui.command(&cmd);
     let output = cmd.output()?;
@@ -109,7 +125,7 @@ pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<()> {
     }
     *tools = tools::probe(plan)?;
     match self::missing(plan, tools).is_empty() {
-        true => Ok(()),
+        true => Ok(true),
         false => Err(failure()
             .hint(format!(
                 "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
@@ -139,7 +155,7 @@ mod tests {
         let failure = check("s390x-unknown-linux-musl", false).unwrap_err();
         let what = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
         assert_eq!(failure.to_string(), what);
-        let gnu = "[platform.\"linux/s390x\"] libc = \"gnu\", base = ";
+        let gnu = "platform.\"linux/s390x\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }";
         assert!(failure.hints()[0].contains(gnu) && failure.hints()[1] == BUILD_IT, "{:?}", failure.hints());
     }
 

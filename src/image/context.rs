@@ -12,7 +12,7 @@ use super::dockerfile::{self, Dockerfile};
 use super::layout::link;
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
-use crate::plan::{Image, Plan};
+use crate::plan::{Image, ImagePlatform, Plan};
 
 /// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
 const CA_BUNDLES: [&str; 4] = [
@@ -77,6 +77,33 @@ pub fn check_files(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// What every context has beside binaries and files.
+const ITS_OWN: [&str; 7] = [
+    "Dockerfile",
+    ".dockerignore",
+    "rootfs/etc/passwd",
+    "rootfs/etc/group",
+    "rootfs/etc/ssl/certs/ca-certificates.crt",
+    "rootfs/usr/local/bin",
+    "rootfs/tmp",
+];
+
+/// Will the context of an image have something at a path?
+pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
+    let leads_to = |there: &str| Utf8Path::new(there).starts_with(path);
+    let of_platform = |platform: &ImagePlatform| {
+        let files = dockerfile::files(platform, &|_| None);
+        let mut files = files.iter().zip(&platform.files);
+        let binaries = dockerfile::binaries(platform);
+        binaries.iter().any(|binary| leads_to(&binary.source))
+            || files.any(|(copied, file)| {
+                let below = Utf8Path::new(path).strip_prefix(&copied.source);
+                leads_to(&copied.source) || below.is_ok_and(|rest| plan.root.join(&file.from).join(rest).exists())
+            })
+    };
+    ITS_OWN.into_iter().any(leads_to) || image.platforms.iter().any(of_platform)
+}
+
 /// Lays out an image's context, but for the binaries.
 pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Staged> {
     let dir = dir(plan, image);
@@ -109,7 +136,7 @@ pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> R
             let staged = dir.join(&copied.source);
             if staged.exists() {
                 let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
-                let hint = "give one of them another name, or an image of its own: [images.NAME] bins = [\"…\"]";
+                let hint = "give one of them another name, or an image of its own: images.NAME = { bins = [\"…\"] }";
                 return Err(Failure::new(Class::Verify, message).hint(hint).into());
             }
             link(&artifact.path, &staged)?;

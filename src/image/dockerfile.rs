@@ -81,7 +81,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("triple", "string", "the target triple that was compiled for"),
     ("binaries", "list of {name, source, target}", "source is in the build context, target in the image"),
     ("files", "list of {source, target, mode}", "the configured files; mode is octal, or none for a folder"),
-    ("args", "list of strings", "build arguments that env and labels refer to: ARG each before them"),
+    (
+        "args",
+        "list of strings",
+        "build arguments with those values of env and labels that have several lines: ARG each before",
+    ),
     ("env", "list of {name, value, quoted}", "quoted is ready to stand after `ENV name=`"),
     ("labels", "list of {name, value, quoted}", "quoted is ready to stand after `LABEL name=`"),
     ("expose", "list of strings", "ports"),

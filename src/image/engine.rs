@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::builder::{self, Builder};
+use super::context;
 use super::dockerfile::{self, Dockerfile};
 use super::limits::{self, Refusal};
 use super::plain_http;
@@ -52,7 +53,17 @@ pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen
     match (plan.engine, wants_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
-        (EngineChoice::Buildx, _) => chosen(Engine::Buildx(builder()?), "as asked for"),
+        (EngineChoice::Buildx, Some(_)) => chosen(Engine::Buildx(builder()?), "as asked for"),
+        (EngineChoice::Buildx, None) => {
+            let builder = builder().map_err(|error| match error.downcast::<Failure>() {
+                Ok(failure) if failure.class() == Class::Engine => {
+                    failure.hint("or leave out `--engine buildx`: the embedded engine needs no Docker").into()
+                }
+                Ok(failure) => failure.into(),
+                Err(error) => error,
+            })?;
+            chosen(Engine::Buildx(builder), "as asked for")
+        }
         (EngineChoice::Auto, Some(reason)) => {
             let builder = builder().with_context(|| format!("{reason}, and docker buildx cannot be used"))?;
             chosen(Engine::Buildx(builder), &reason.to_string())
@@ -106,7 +117,8 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     let given = given(image, rendered, plan.source_date_epoch);
     let binaries = dockerfile::staged_binaries(image);
     let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
-    match (limits::check(source, &bases), set) {
+    let in_context = |path: &str| context::will_have(plan, image, path);
+    match (limits::check(source, &bases, &in_context), set) {
         (Err(wrong), _) if wrong.by_all => Err(wrong),
         (_, Some(set)) => Err(set),
         (result, None) => result,

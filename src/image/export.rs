@@ -31,6 +31,10 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
             Output::OciArchive(file) if file.is_dir() => {
                 return Err(wrong(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));
             }
+            Output::OciArchive(file) if file.exists() && !is_archive(file) => {
+                return Err(wrong(file, "is there, and is no OCI archive")
+                    .hint(format!("name another file, or remove it: `rm {file}`")));
+            }
             Output::OciArchive(file) => {
                 let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
                 if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
@@ -40,6 +44,19 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Is a file an archive of a layout, or one that only waits for its content?
+fn is_archive(path: &Utf8Path) -> bool {
+    let Ok(file) = fs_err::File::open(path) else { return false };
+    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        return true;
+    }
+    let mut archive = tar::Archive::new(file);
+    let is_layout = |entry: io::Result<tar::Entry<'_, _>>| {
+        entry.is_ok_and(|entry| entry.path().is_ok_and(|path| path == std::path::Path::new("oci-layout")))
+    };
+    archive.entries_with_seek().is_ok_and(|mut entries| entries.any(is_layout))
 }
 
 /// Writes every output of a plan; `layouts` are in the plan's order.
@@ -55,8 +72,7 @@ pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
                 archive(file, blobs.into_iter().flatten(), &entries, None)?;
             }
         }
-        let (Output::Oci(path) | Output::OciArchive(path)) = output;
-        ui.status("Wrote", path.as_str());
+        ui.status("Wrote", output.path().as_str());
     }
     Ok(())
 }
@@ -69,9 +85,16 @@ fn entry(image: &Image, layout: &Layout) -> Result<Value> {
     Ok(entry)
 }
 
+/// A layout in a work tree is no change of it.
+const IGNORE: &str = "# made by cargo multiarch\n*\n";
+
 /// Adds to a layout, or makes it; images of the same name are replaced.
 fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
+    let is_new = !dir.join("oci-layout").exists();
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
+    if is_new {
+        fs_err::write(dir.join(".gitignore"), IGNORE)?;
+    }
     // Another workspace may add to it at the same time.
     let _locked = files::lock(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
@@ -141,4 +164,30 @@ fn append(tar: &mut tar::Builder<impl Write>, name: &str, size: u64, content: im
     header.set_mode(0o644);
     header.set_size(size);
     Ok(tar.append_data(&mut header, name, content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_archive_may_replace() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let tar_of = |names: &[&str]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            names.iter().for_each(|name| append(&mut tar, name, 2, &b"{}"[..]).unwrap());
+            tar.into_inner().unwrap()
+        };
+        for (name, bytes, expected) in [
+            ("empty", vec![], true),
+            ("ours", tar_of(&["blobs/sha256/12", "index.json", "oci-layout"]), true),
+            ("other", tar_of(&["Cargo.toml", "src/oci-layout"]), false),
+            ("text", b"version = 4".to_vec(), false),
+        ] {
+            fs_err::write(dir.join(name), bytes).unwrap();
+            assert_eq!(is_archive(&dir.join(name)), expected, "{name}");
+        }
+        assert!(!is_archive("/dev/null".into()));
+    }
 }

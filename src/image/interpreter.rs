@@ -50,6 +50,11 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    /// The copies since it was last asked.
+    pub fn take_copies(&mut self) -> Vec<Copy> {
+        std::mem::take(&mut self.copies)
+    }
+
     pub fn finish(self, from: &str) -> Script {
         Script { from: from.to_owned(), copies: self.copies, config: self.container.into_value() }
     }

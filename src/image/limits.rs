@@ -23,34 +23,69 @@ pub struct Refusal {
 /// A fault, with the name of its stage and the line.
 type Place<'a> = (Fault, String, &'a str);
 
-/// `platforms` has each platform's base, as the plan has it.
-pub fn check(source: Source<'_>, platforms: &[(Platform, &str)]) -> Result<(), Refusal> {
+/// What is found in a Dockerfile.
+#[derive(Default)]
+struct Found<'a> {
+    faults: Vec<Place<'a>>,
+    /// What is copied from the build context.
+    copied: Vec<Copied<'a>>,
+}
+
+/// A path, with the name of its stage and the line.
+type Copied<'a> = (String, String, &'a str);
+
+/// `platforms` has each platform's base, as the plan has it; `in_context` says what the build context will have.
+pub fn check(
+    source: Source<'_>,
+    platforms: &[(Platform, &str)],
+    in_context: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
     let parsed = source.parse().map_err(|failure| Refusal { failure, by_all: false })?;
-    let faults = faults(source, &parsed, platforms);
+    let Found { faults, copied } = read(source, &parsed, platforms);
     // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
     let other_rules = parsed.parser_directives.syntax.is_some() || parsed.parser_directives.escape.is_some();
     let by_all = |fault: &Fault| matches!(fault, Fault::Wrong(_)) && !other_rules;
-    let first = faults.iter().find(|(fault, ..)| by_all(fault)).or(faults.first());
+    let docker_rules = parsed.parser_directives.escape.is_none()
+        && parsed
+            .parser_directives
+            .syntax
+            .as_ref()
+            .is_none_or(|syntax| syntax.value.value.starts_with("docker/dockerfile"));
+    let missing = copied.iter().find(|(path, ..)| docker_rules && !in_context(path));
+    let wrong = faults.iter().find(|(fault, ..)| by_all(fault));
+    if let (None, Some((path, stage, line))) = (wrong, missing) {
+        let fault = Fault::Wrong(format!("'{path}' is not in the build context"));
+        let failure = source.failure(&fault, stage, line).hint(format!(
+            "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
+        ));
+        return Err(Refusal { failure, by_all: true });
+    }
+    let first = wrong.or(faults.first());
     first.map_or(Ok(()), |(fault, stage, line)| {
         Err(Refusal { failure: source.failure(fault, stage, line), by_all: by_all(fault) })
     })
 }
 
-fn faults<'a>(source: Source<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Vec<Place<'a>> {
-    let mut faults = Vec::new();
+fn read<'a>(source: Source<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Found<'a> {
+    let mut found = Found::default();
+    let faults = &mut found.faults;
     if parsed.parser_directives.escape.is_some() {
         faults.push((Fault::Beyond("the escape directive".to_owned()), String::new(), ""));
     }
     for stage in parsed.stages() {
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
         match platforms.iter().find(|(platform, _)| dockerfile::stage(*platform) == name) {
-            Some((platform, base)) => faults.extend(of_stage(source, parsed, &stage, *platform, base)),
+            Some((platform, base)) => {
+                let stage = of_stage(source, parsed, &stage, *platform, base);
+                faults.extend(stage.faults);
+                found.copied.extend(stage.copied);
+            }
             // The last line picks a platform's.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => faults.push((Fault::Beyond(format!("the stage '{name}'")), name, "")),
         }
     }
-    faults
+    found
 }
 
 fn of_stage<'a>(
@@ -59,13 +94,13 @@ fn of_stage<'a>(
     stage: &Stage<'a, '_>,
     platform: Platform,
     base: &str,
-) -> Vec<Place<'a>> {
+) -> Found<'a> {
     let name = dockerfile::stage(platform);
     let outer = match source.outer(parsed, platform) {
         Ok(outer) => outer,
-        Err(fault) => return vec![(fault, name, "")],
+        Err(fault) => return Found { faults: vec![(fault, name, "")], ..Found::default() },
     };
-    let mut faults = Vec::new();
+    let (mut faults, mut copied) = (Vec::new(), Vec::new());
     let from = expand(&stage.from.image.value, &|name| outer.get(name).cloned().flatten());
     let nothing_else = from.as_deref() == Ok("scratch");
     let fault = match from {
@@ -85,8 +120,10 @@ fn of_stage<'a>(
         // What depends on the base is judged when that is there.
         let in_doubt = interpreter.in_doubt(instruction) && begins_with.is_some();
         faults.extend(result.err().filter(|_| !in_doubt).map(|fault| (fault, name.clone(), line)));
+        let paths = interpreter.take_copies().into_iter().flat_map(|copy| copy.sources).filter(|_| !in_doubt);
+        copied.extend(paths.map(|path| (path, name.clone(), line)));
     }
-    faults
+    Found { faults, copied }
 }
 
 #[cfg(test)]
@@ -101,7 +138,8 @@ mod tests {
         let given = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
         let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned);
         let source = Source { image: "app", dockerfile: &dockerfile, given: &given, binaries: &binaries };
-        let refusal = check(source, &[("linux/amd64".parse().unwrap(), "x")]).err()?;
+        let platforms = [("linux/amd64".parse().unwrap(), "x")];
+        let refusal = check(source, &platforms, &|path| !path.contains("none")).err()?;
         assert!(!refusal.failure.hints().is_empty(), "{}", refusal.failure);
         Some((refusal.failure.to_string(), refusal.by_all))
     }
@@ -170,6 +208,27 @@ mod tests {
                 assert!(!other.1, "{other:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_in_the_context_is_named_with_its_line() {
+        let missing = |lines: &str| refused(&format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}"));
+        for (lines, path) in
+            [("COPY none /x", "none"), ("COPY a ./none/b /x/", "none/b"), ("ARG N=none\nCOPY [\"$N\", \"/x\"]", "none")]
+        {
+            let line = lines.lines().last().unwrap();
+            let said = format!(
+                "image 'app': my.j2:{}: '{path}' is not in the build context: {line}",
+                lines.lines().count() + 2
+            );
+            assert_eq!(missing(lines), Some((said, true)), "{lines}");
+        }
+        // What the base's variables, another stage or a pattern come to is not known here.
+        for lines in ["COPY none$PLACE /x", "COPY --from=tools none /x", "COPY none* /x"] {
+            assert!(!missing(lines).unwrap().1, "{lines}");
+        }
+        let own = |syntax: &str| refused(&format!("# syntax={syntax}\nFROM x AS platform-linux-amd64\nCOPY none /x"));
+        assert!(own("docker/dockerfile:1").is_some() && own("x.example/own").is_none());
     }
 
     #[test]

@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn hints_can_be_pasted() {
+        let config = root(
+            "platform.\"linux/arm/v7\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }\n\
+             platform.\"linux/arm64\" = { build-env = { A = \"1\" } }\nimages.web = { bins = [\"app\"] }",
+        )
+        .unwrap();
+        assert_eq!((config.platform.len(), config.images.len()), (2, 1));
+    }
+
+    #[test]
     fn keys_at_the_wrong_level() {
         for (text, key) in [
             ("[platform.'linux/arm64']\ntags = ['a']", "platform.\"linux/arm64\".tags"),

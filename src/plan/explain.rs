@@ -123,7 +123,10 @@ fn how(key: &str, expected: &str, value: &str) -> String {
     let (name, is_item) = name.split_once('[').map_or((name, false), |(name, _)| (name, true));
     let example = match wanted(expected) {
         "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
-        "a list" => format!("[\"{value}\"]"),
+        "a list" => {
+            let items = value.split(',').map(|item| format!("\"{}\"", item.trim())).collect::<Vec<_>>();
+            format!("[{}]", items.join(", "))
+        }
         "a table" if name == "platform" => {
             return "did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys".to_owned();
         }
@@ -132,6 +135,7 @@ fn how(key: &str, expected: &str, value: &str) -> String {
         "a table with cmd" => "{ cmd = [\"…\"] }".to_owned(),
         "true or false" => if matches!(value, "true" | "false") { value } else { "true" }.to_owned(),
         "a whole number" => if value.parse::<u32>().is_ok() { value } else { "3" }.to_owned(),
+        _ if name == "mode" && value.len() == 3 && value.chars().all(|c| c.is_digit(8)) => format!("\"0{value}\""),
         _ => format!("\"{value}\""),
     };
     match is_item {
@@ -153,6 +157,16 @@ mod tests {
                 "platforms = 'linux/arm64'",
                 "1: platforms is the string \"linux/arm64\", wanted a list",
                 "platforms = [\"linux/arm64\"]",
+            ),
+            (
+                "platforms = 'linux/amd64, linux/arm64'",
+                "1: platforms is the string \"linux/amd64, linux/arm64\", wanted a list",
+                "platforms = [\"linux/amd64\", \"linux/arm64\"]",
+            ),
+            (
+                "files = [{ from = 'x', to = '/x', mode = 755 }]",
+                "1: files[0].mode is the number 755, wanted a string",
+                "mode = \"0755\"",
             ),
             ("\ntags = ['a',\n 5]", "3: tags[1] is the number 5, wanted a string", "tags = [\"5\"]"),
             ("base = 5", "1: base is the number 5, wanted a string", "base = \"5\""),

@@ -18,8 +18,9 @@ pub struct Commit {
     pub tag: Option<String>,
     /// None on a detached HEAD.
     pub branch: Option<String>,
-    /// The work tree has something that the commit has not: changes, or files that git does not ignore.
-    pub dirty: bool,
+    /// What the work tree has and the commit has not: changed files, or files that git does not ignore.
+    #[serde(rename = "dirty", serialize_with = "is_any")]
+    pub changes: Vec<String>,
 }
 
 /// What is checked out.
@@ -35,7 +36,11 @@ pub enum Checkout {
 impl Commit {
     /// What the image is labelled with: nobody must look for changes in a commit that has none of them.
     pub fn revision(&self) -> String {
-        format!("{}{}", self.sha, if self.dirty { "-dirty" } else { "" })
+        format!("{}{}", self.sha, if self.is_dirty() { "-dirty" } else { "" })
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        !self.changes.is_empty()
     }
 }
 
@@ -48,24 +53,39 @@ impl Checkout {
     }
 
     /// Why what is built here can be found in no commit; none where it can, and where nobody commits.
-    pub fn uncommitted(&self) -> Option<&'static str> {
+    pub fn uncommitted(&self) -> Option<String> {
+        const NAMED: usize = 2;
         match self {
-            Checkout::Commit(commit) if commit.dirty => Some("the work tree has changes that are not committed"),
-            Checkout::Unborn => Some("nothing is committed yet"),
+            Checkout::Commit(commit) if commit.is_dirty() => {
+                let named = commit.changes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = match commit.changes.len() {
+                    all @ 3.. => format!(" and {} more", all - NAMED),
+                    _ => String::new(),
+                };
+                Some(format!("the work tree has changes that are not committed ({named}{more})"))
+            }
+            Checkout::Unborn => Some("nothing is committed yet".to_owned()),
             Checkout::Commit(_) | Checkout::None => None,
         }
     }
 }
 
-/// What is checked out in the work tree that holds `dir`. What is in `ignored`, folders below `dir` such as the target
-/// directory, makes no tree dirty.
+#[expect(clippy::ptr_arg, reason = "serde hands over the field")]
+fn is_any<S: serde::Serializer>(list: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(!list.is_empty())
+}
+
+/// What is checked out in the work tree that holds `dir`. What is in `ignored`, folders and files below `dir` such as the
+/// target directory, makes no tree dirty.
 pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else { return Ok(Checkout::None) };
     let git = |args: &[&str]| Cmd::new(&git).args(["-C", dir.as_str()]).args(args).env("LC_ALL", "C").output();
-    let line = |args: &[&str]| -> Result<Option<String>> {
+    let lines = |args: &[&str]| -> Result<Vec<String>> {
         let output = git(args)?;
-        Ok(output.stdout.lines().next().map(str::to_owned).filter(|line| output.status.success() && !line.is_empty()))
+        let lines = output.stdout.lines().filter(|line| output.status.success() && !line.is_empty());
+        Ok(lines.map(str::to_owned).collect())
     };
+    let line = |args: &[&str]| -> Result<Option<String>> { Ok(lines(args)?.into_iter().next()) };
     let head = git(&["rev-parse", "--verify", "HEAD"])?;
     if !head.status.success() {
         let words = head.stderr.trim();
@@ -85,7 +105,11 @@ pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,
         branch: line(&["branch", "--show-current"])?,
-        dirty: line(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?.is_some(),
+        // Two letters and a space come before the path.
+        changes: lines(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?
+            .iter()
+            .map(|line| line.get(3..).unwrap_or(line).to_owned())
+            .collect(),
     }))
 }
 

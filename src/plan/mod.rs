@@ -6,6 +6,7 @@ pub mod config;
 mod contents;
 mod explain;
 pub mod git;
+pub mod known;
 mod misspelt;
 mod names;
 mod outputs;
@@ -30,6 +31,7 @@ pub use outputs::Output;
 pub use resolve::{Request, resolve};
 pub use settings::Sources;
 pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
+pub use wanted::select;
 pub use workspace::{Package, Selection, Workspace};
 
 use crate::platform::Platform;

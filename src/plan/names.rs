@@ -20,13 +20,14 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
     let failure = Failure::new(Class::Config, format!("'{name}' is not a name for an image"));
     let lower = name.to_lowercase().replace(' ', "-");
     Err(match lower.split('/').all(good) {
-        true => failure.hint(format!("names are in lower case: [images.{lower}] with bins = [\"…\"]")),
+        true => failure.hint(format!("names are in lower case: images.{lower} = {{ bins = [\"…\"] }}")),
         false => failure.hint("a name has lower-case letters, digits, '.', '_' and '-', and '/' between its parts"),
     })
 }
 
 /// `registry/name`, when the registry is a host and perhaps a path.
 pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
+    check_no_password("registry", registry)?;
     let wrong = |what: &str| {
         Failure::new(Class::Config, format!("registry '{registry}' {what}"))
             .hint("write it as in registry = \"ghcr.io/you\": a host and perhaps a path; the image's name is added")
@@ -40,13 +41,18 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
     }
     let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
     if is_host(host) {
+        let what = match path {
+            _ if path.contains(['@', ':']) => "has a tag or digest (a tag: `--tag NAME`)",
+            _ if path.contains(|c: char| c.is_ascii_uppercase()) => "has capitals in its path, which no registry takes",
+            _ => "has a path that no registry takes",
+        };
         if !path.is_empty() {
-            check_name(path).map_err(|_| wrong("has a path that no registry takes"))?;
+            check_name(path).map_err(|_| wrong(what))?;
         }
     } else {
         check_name(registry).map_err(|_| wrong("is no host and no Docker Hub account"))?;
     }
-    if host.contains('@') || path.contains(':') {
+    if host.contains('@') {
         return Err(wrong("has more than a host and a path"));
     }
     let repository = format!("{registry}/{name}");
@@ -54,6 +60,18 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
         Ok(_) => Ok(repository),
         Err(error) => Err(wrong(&format!("makes no reference: {error}"))),
     }
+}
+
+/// No place for a password: it would be in every message, in scripts, and in the registry's logs. Nor is it shown here.
+fn check_no_password(key: &str, reference: &str) -> Result<(), Failure> {
+    let Some((user, host)) = reference.rsplit_once('@').filter(|(_, rest)| !rest.starts_with("sha")) else {
+        return Ok(());
+    };
+    let user = user.split_once("://").map_or(user, |(_, rest)| rest);
+    let Some((user, _)) = user.split_once(':') else { return Ok(()) };
+    let place = host.split('/').next().unwrap_or(host);
+    Err(Failure::new(Class::Config, format!("{key} '{user}:…@{host}' has a password in it"))
+        .hint(format!("credentials come from `docker login {place}`; write the host alone")))
 }
 
 /// Does Docker take the first part of a reference for a host? Without a dot, a colon or the name localhost it is a
@@ -67,6 +85,7 @@ pub fn check_host(key: &str, host: &str) -> Result<(), Failure> {
     if is_host_and_port(host) {
         return Ok(());
     }
+    check_no_password(key, host)?;
     let what = match host {
         _ if host.contains("://") => "has a scheme",
         _ if host.contains('/') => "has a path",
@@ -115,6 +134,7 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
         Err(Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
             .hint(hint))
     };
+    settings.base.iter().try_for_each(|base| check_no_password("base", base))?;
     if let Some(base) = settings.base.as_ref().filter(|base| base.parse::<oci_spec::distribution::Reference>().is_err())
     {
         return wrong("base", base, "write it as in base = \"debian:trixie-slim\", or base = \"scratch\"");
@@ -197,6 +217,19 @@ mod tests {
             let failure = check_host("key", bad).unwrap_err();
             assert_eq!(failure.to_string(), format!("key '{bad}' {what}"));
             assert!(failure.hints()[0].contains(example), "{bad}: {:?}", failure.hints());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_registry() {
+        for (registry, what) in [
+            ("ghcr.io/You", "has capitals in its path, which no registry takes"),
+            ("ghcr.io/you:1", "has a tag or digest (a tag: `--tag NAME`)"),
+            ("ghcr.io/you@sha256:12", "has a tag or digest (a tag: `--tag NAME`)"),
+            ("ghcr.io/_", "has a path that no registry takes"),
+        ] {
+            let failure = repository(registry, "app").unwrap_err();
+            assert_eq!(failure.to_string(), format!("registry '{registry}' {what}"));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 /// An OCI image layout as a folder, or as a tar archive of one.
@@ -12,6 +12,13 @@ use serde::Serialize;
 pub enum Output {
     Oci(Utf8PathBuf),
     OciArchive(Utf8PathBuf),
+}
+
+impl Output {
+    pub fn path(&self) -> &Utf8Path {
+        let (Output::Oci(path) | Output::OciArchive(path)) = self;
+        path
+    }
 }
 
 impl FromStr for Output {

@@ -22,6 +22,8 @@ pub struct Request {
     pub outputs: Vec<Output>,
     pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
+    /// Other files that the run writes, and no source of anything.
+    pub written: Vec<Utf8PathBuf>,
     pub cache_dir: Utf8PathBuf,
 }
 
@@ -33,6 +35,7 @@ pub fn resolve(
     request: &Request,
 ) -> Result<Plan, Failure> {
     let mut notes = sources.notes.clone();
+    notes.extend(tags::uncommitted_note(checkout).filter(|_| sources.command_line.tags.is_none()));
     let mut images = Vec::new();
     for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));
@@ -204,14 +207,10 @@ mod tests {
     /// A workspace with a package `a` and its binary `a`.
     fn workspace() -> Workspace {
         let package = Package {
-            name: "a".into(),
-            version: semver::Version::new(1, 2, 3),
-            manifest_path: "/w/Cargo.toml".into(),
             bins: vec!["a".into()],
             description: Some("two\n  lines".into()),
-            license: None,
             repository: Some("https://git.example/a".into()),
-            homepage: None,
+            ..Package::named("a")
         };
         Workspace {
             root: "/w".into(),
@@ -220,6 +219,7 @@ mod tests {
             packages: vec![package],
             selected: vec!["a".into()],
             narrowed: false,
+            profiles: std::collections::BTreeSet::new(),
         }
     }
 
@@ -269,10 +269,16 @@ mod tests {
 
     #[test]
     fn labels_come_from_the_manifest_and_the_commit() {
-        let commit = |dirty| Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, dirty });
-        let dirty = plan("", &commit(true));
+        let commit = |changes: &[&str]| {
+            let changes = changes.iter().map(|path| (*path).to_owned()).collect();
+            Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, changes })
+        };
+        let config = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']";
+        let dirty = plan(config, &commit(&["a.rs", "b", "c", "d"]));
+        assert_eq!(dirty.notes.len(), 1, "{:?}", dirty.notes);
+        assert!(dirty.notes[0].starts_with("the work tree has changes that are not committed (a.rs, b and 2 more): "));
         assert_eq!(dirty.images[0].annotations["org.opencontainers.image.revision"], "5ha-dirty");
-        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", &commit(false));
+        let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", &commit(&[]));
         let image = &plan.images[0];
         let value = |key: &str| image.annotations.get(&format!("org.opencontainers.image.{key}")).map(String::as_str);
         assert_eq!(value("description"), Some("two lines"));

@@ -1,5 +1,6 @@
 //! Tags from templates. Pure: a version and a commit in, the tags out.
 
+use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 use semver::Version;
 
@@ -19,6 +20,10 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
     let commit = checkout.commit();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some("") => Ok(out.write_str(NOTHING)?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
     let variables = context! {
         // Semantic Versioning's build metadata has a `+`.
@@ -37,23 +42,29 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
     let uncommitted = checkout.uncommitted().filter(|_| !asked);
     let pre_release = !asked && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
-    if let Some(why) = uncommitted {
-        result.notes.push(format!(
-            "{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"
-        ));
-    }
     for template in templates {
-        let tag = environment.render_str(template, &variables).map_err(|error| {
+        let rendered = environment.render_str(template, &variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", reason(&error)))
                 .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
         })?;
-        let tag = match (tag.trim(), uncommitted) {
+        let tag = rendered.replace(NOTHING, "");
+        if rendered != tag && !tag.trim().is_empty() {
+            let name = empty_variable(template, &environment, &variables).unwrap_or("a part");
+            return Err(Failure::new(
+                Class::Config,
+                format!("tag template '{template}': {name} is empty here: {}", why_empty(name, version, checkout)),
+            )
+            .hint(format!(
+                "leave it out where it is empty: `{{% if {name} %}}…{{% endif %}}`, or give the tag's name: `--tag NAME`"
+            )));
+        }
+        let tag = match (tag.trim(), &uncommitted) {
             (tag @ ("" | "latest"), _) | (tag, None) => tag.to_owned(),
             (tag, Some(_)) => format!("{tag}-dirty"),
         };
         match tag.as_str() {
             "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
-            // Said above.
+            // Said once, of all images.
             "latest" if uncommitted.is_some() => {}
             "latest" if pre_release => result.notes.push(format!(
                 "tag 'latest' stays where it is: {version} is a pre-release (`--tag NAME,latest` moves it)"
@@ -68,13 +79,45 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
         }
     }
     if result.tags.is_empty() {
-        return Err(Failure::new(
-            Class::Config,
-            format!("no tag is left of {templates:?}: {}", result.notes.join("; ")),
-        )
-        .hint("give one with `--tag NAME`"));
+        let why: Vec<String> = uncommitted.into_iter().chain(result.notes).collect();
+        return Err(Failure::new(Class::Config, format!("no tag is left of {templates:?}: {}", why.join("; ")))
+            .hint("give one with `--tag NAME`"));
     }
     Ok(result)
+}
+
+/// What becomes of the tags of all images where something is not committed.
+pub fn uncommitted_note(checkout: &Checkout) -> Option<String> {
+    let why = checkout.uncommitted()?;
+    Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
+}
+
+/// Stands for an empty value in what is rendered; no template has it.
+const NOTHING: &str = "\0";
+
+const MAY_BE_EMPTY: [&str; 5] = ["git.sha", "git.short", "git.tag", "git.branch", "pre"];
+
+/// The variable of a template that has nothing in it.
+fn empty_variable(template: &str, environment: &Environment<'_>, variables: &Value) -> Option<&'static str> {
+    let used = environment.template_from_str(template).ok()?.undeclared_variables(true);
+    let is_empty = |name: &&str| {
+        let value = name.split('.').try_fold(variables.clone(), |value, part| value.get_attr(part));
+        used.contains(*name) && value.is_ok_and(|value| value.as_str() == Some(""))
+    };
+    MAY_BE_EMPTY.into_iter().find(is_empty)
+}
+
+fn why_empty(name: &str, version: &Version, checkout: &Checkout) -> String {
+    match (name, checkout) {
+        ("pre", _) => format!("{version} is no pre-release"),
+        (_, Checkout::None) => "this is no git work tree".to_owned(),
+        (_, Checkout::Unborn) => "nothing is committed yet".to_owned(),
+        ("git.tag", _) => {
+            "git has no tag of this commit (`git fetch --tags` brings those of a shallow clone)".to_owned()
+        }
+        ("git.branch", _) => "no branch is checked out".to_owned(),
+        _ => "there is nothing in it".to_owned(),
+    }
 }
 
 /// minijinja's own words, without the name that it makes up for the template.
@@ -113,7 +156,7 @@ mod tests {
             time: 7,
             tag: None,
             branch: Some("feature/x".into()),
-            dirty,
+            changes: dirty.then(|| "src/main.rs".to_owned()).into_iter().collect(),
         })
     }
 
@@ -170,13 +213,15 @@ mod tests {
 
     #[test]
     fn what_is_not_committed_moves_no_tag_of_a_release() {
-        for (checkout, why) in
-            [(commit(true), "changes that are not committed"), (Checkout::Unborn, "nothing is committed")]
-        {
+        for (checkout, why) in [
+            (commit(true), "changes that are not committed (src/main.rs): "),
+            (Checkout::Unborn, "nothing is committed"),
+        ] {
             let found =
                 tags(&["{{version}}", "{{git.tag}}", "latest", "edge"], false, "1.0.0-rc.1", &checkout).unwrap();
             assert_eq!(found.tags, ["1.0.0-rc.1-dirty", "edge-dirty"]);
-            assert!(found.notes[0].contains(why) && found.notes.len() == 2, "{:?}", found.notes);
+            assert!(found.notes[0].starts_with("tag '{{git.tag}}'") && found.notes.len() == 1, "{:?}", found.notes);
+            assert!(uncommitted_note(&checkout).unwrap().contains(why));
             let asked = tags(&["{{version}}", "latest"], true, "1.0.0", &checkout).unwrap();
             assert_eq!((asked.tags, asked.notes), (vec!["1.0.0".to_owned(), "latest".to_owned()], vec![]));
         }
@@ -189,6 +234,22 @@ mod tests {
         assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", &commit(false)).unwrap().tags, ["a"]);
         let failure = tags(&["{{git.tag}}"], false, "1.0.0", &Checkout::None).unwrap_err();
         assert!(failure.to_string().starts_with("no tag is left of"), "{failure}");
+    }
+
+    #[test]
+    fn a_part_that_is_empty_is_named() {
+        for (template, checkout, why) in [
+            ("v{{version}}-{{git.short}}", Checkout::None, "git.short is empty here: this is no git work tree"),
+            ("{{git.sha}}-x", Checkout::Unborn, "git.sha is empty here: nothing is committed yet"),
+            ("{{version}}-{{git.tag}}", commit(false), "git.tag is empty here: git has no tag of this commit"),
+            ("{{version}}-{{pre}}", commit(false), "pre is empty here: 1.0.0 is no pre-release"),
+        ] {
+            let failure = tags(&[template], true, "1.0.0", &checkout).unwrap_err();
+            assert!(failure.to_string().starts_with(&format!("tag template '{template}': {why}")), "{failure}");
+        }
+        for template in ["{{version}}{% if git.tag %}-{{git.tag}}{% endif %}", "{{ git.tag or version }}"] {
+            assert_eq!(tags(&[template], true, "1.0.0", &Checkout::None).unwrap().tags, ["1.0.0"], "{template}");
+        }
     }
 
     #[test]

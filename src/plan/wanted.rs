@@ -20,7 +20,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
                 other.package, image.package, image.name
             );
             return Err(Failure::new(Class::Config, what)
-                .hint("name the images: [images.NAME] bins = [\"…\"], or take one package with `-p NAME`"));
+                .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
         }
         for reference in image.references() {
             if let Some(other) = places.insert(reference.clone(), &image.name) {
@@ -47,6 +47,27 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
         }
     }
     Ok(())
+}
+
+/// The workspace with the packages of `-p` selected, where there are any.
+pub fn select(mut workspace: Workspace, names: &[String], sources: &Sources) -> Result<Workspace, Failure> {
+    if let Some(unknown) = names.iter().find(|name| workspace.package(name).is_none()) {
+        let failure = Failure::new(Class::Config, format!("the workspace has no package '{unknown}'"));
+        let images = wanted_images(&workspace, sources).unwrap_or_default();
+        if let Some((_, package, binaries)) = images.iter().find(|(name, ..)| name == unknown) {
+            return Err(failure.hint(format!(
+                "'{unknown}' is an image: take it with `-p {}`, or with its binary: `--bin {}`",
+                package.name, binaries[0].name
+            )));
+        }
+        let known = workspace.packages.iter().map(|package| package.name.as_str());
+        return Err(failure.suggest_or_list(unknown, known, "its packages are"));
+    }
+    if !names.is_empty() {
+        workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
+        workspace.narrowed = true;
+    }
+    Ok(workspace)
 }
 
 /// An image's name, the package it takes its version from, and its binaries.
@@ -115,7 +136,11 @@ pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &Sources) -> Result<
 }
 
 fn no_binaries(workspace: &Workspace) -> Failure {
-    Failure::new(Class::Config, format!("no binary target in {}", workspace.selected.join(", ")))
+    let of = match &workspace.selected[..] {
+        [] => "the workspace, which has no default members".to_owned(),
+        names => names.join(", "),
+    };
+    Failure::new(Class::Config, format!("no binary target in {of}"))
         .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
 }
 
@@ -156,14 +181,8 @@ mod tests {
     /// A workspace of packages with binaries; the first is the selected one.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
         let package = |(name, bins): &(&str, &[&str])| Package {
-            name: (*name).to_owned(),
-            version: semver::Version::new(1, 2, 3),
-            manifest_path: format!("/w/{name}/Cargo.toml").into(),
             bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
-            description: None,
-            license: None,
-            repository: None,
-            homepage: None,
+            ..Package::named(name)
         };
         Workspace {
             root: "/w".into(),
@@ -172,6 +191,7 @@ mod tests {
             packages: packages.iter().map(package).collect(),
             selected: packages.iter().map(|(name, _)| (*name).to_owned()).collect(),
             narrowed: false,
+            profiles: BTreeSet::new(),
         }
     }
 
@@ -182,11 +202,9 @@ mod tests {
             command_line: toml::from_str(flags).unwrap(),
             ..Sources::default()
         };
-        let mut workspace = workspace(packages);
-        if !request.is_empty() {
-            workspace.narrowed = true;
-            workspace.selected = request.iter().map(|name| (*name).to_owned()).collect();
-        }
+        let workspace = workspace(packages);
+        let request: Vec<String> = request.iter().map(|name| (*name).to_owned()).collect();
+        let workspace = select(workspace, &request, &sources)?;
         let plan = resolve(&workspace, &sources, &Checkout::None, &Request::default())?;
         let line = |image: &Image| {
             let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
@@ -244,6 +262,25 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_no_package() {
+        const TWO: &[(&str, &[&str])] = &[("example-core", &["server", "cli"]), ("b", &["b"])];
+        for (config, request, hint) in [
+            (
+                "[images.core]\nbins = ['server']",
+                "core",
+                "'core' is an image: take it with `-p example-core`, or with its binary: `--bin server`",
+            ),
+            ("", "cli", "'cli' is an image: take it with `-p example-core`, or with its binary: `--bin cli`"),
+            ("", "example-cor", "did you mean 'example-core'?"),
+            ("", "other", "its packages are: example-core, b"),
+        ] {
+            let failure = images(TWO, config, "", &[request]).unwrap_err();
+            assert_eq!(failure.to_string(), format!("the workspace has no package '{request}'"));
+            assert_eq!(failure.hints(), [hint]);
+        }
+    }
+
+    #[test]
     fn what_was_asked_for_and_is_not_there() {
         const TWO: &[(&str, &[&str])] = &[("a", &["a"]), ("b", &["b1", "b2"])];
         const ONE: &str = "[images.one]\nbins = ['b1']";
@@ -256,6 +293,7 @@ mod tests {
             (TWO, "[images.other]", "", &[], "image 'other' has no binaries"),
             (TWO, "platforms = []", "", &["a"], "image 'a' has no platform"),
             (&[("l", &[])], "", "", &[], "no binary target in l"),
+            (&[], "", "", &[], "no binary target in the workspace, which has no default members"),
         ];
         for (packages, config, flags, request, expected) in cases {
             let failure = images(packages, config, flags, request).unwrap_err();

@@ -1,11 +1,13 @@
 //! The workspace as cargo knows it: the one call of `cargo metadata` and what is used of its answer.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
-use indexmap::IndexSet;
 use semver::Version;
 
+use super::known;
 use crate::error::{Class, Failure};
 
 /// The packages of a workspace.
@@ -20,6 +22,8 @@ pub struct Workspace {
     pub selected: Vec<String>,
     /// They are what was asked for, by `-p`, the current folder or the manifest's, and not all that there is.
     pub narrowed: bool,
+    /// The profiles that somebody has defined.
+    pub profiles: BTreeSet<String>,
 }
 
 /// A member of the workspace.
@@ -30,17 +34,36 @@ pub struct Package {
     pub manifest_path: Utf8PathBuf,
     /// The names of the binary targets.
     pub bins: Vec<String>,
+    pub features: Vec<String>,
     pub description: Option<String>,
     pub license: Option<String>,
     pub repository: Option<String>,
     pub homepage: Option<String>,
 }
 
-/// What cargo is told about the workspace.
+#[cfg(test)]
+impl Package {
+    /// A package 1.2.3 in the folder of its name, with nothing in it.
+    pub fn named(name: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: Version::new(1, 2, 3),
+            manifest_path: format!("/w/{name}/Cargo.toml").into(),
+            bins: Vec::new(),
+            features: Vec::new(),
+            description: None,
+            license: None,
+            repository: None,
+            homepage: None,
+        }
+    }
+}
+
+/// Which workspace is meant, and what of it.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
-    /// `-p`
+    /// `-p`, for `wanted`.
     pub packages: Vec<String>,
     pub offline: bool,
 }
@@ -67,18 +90,12 @@ impl Workspace {
         };
         // Without `..` and links, as cargo's own paths are.
         let here = here.canonicalize_utf8().unwrap_or(here);
-        let (selected, narrowed) = match &selection.packages[..] {
-            [] => match member_at(&metadata, &packages, &here) {
-                Some(member) => (vec![member], true),
-                None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
-            },
-            names => {
-                let names: Vec<String> =
-                    names.iter().map(|name| find(&packages, name)).collect::<Result<_, Failure>>()?;
-                (names.into_iter().collect::<IndexSet<_>>().into_iter().collect(), true)
-            }
+        let (selected, narrowed) = match member_at(&metadata, &packages, &here) {
+            Some(member) => (vec![member], true),
+            None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
         };
         Ok(Workspace {
+            profiles: known::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),
@@ -110,18 +127,6 @@ fn member_at(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &U
     inside.map(|package| package.name.clone())
 }
 
-fn find(packages: &[Package], name: &str) -> Result<String, Failure> {
-    if packages.iter().any(|package| package.name == name) {
-        return Ok(name.to_owned());
-    }
-    let names = packages.iter().map(|package| package.name.as_str());
-    Err(Failure::new(Class::Config, format!("the workspace has no package '{name}'")).suggest_or_list(
-        name,
-        names,
-        "its packages are",
-    ))
-}
-
 impl From<&cargo_metadata::Package> for Package {
     fn from(package: &cargo_metadata::Package) -> Self {
         let bins = package.targets.iter().filter(|target| target.is_bin()).map(|target| target.name.clone()).collect();
@@ -130,6 +135,7 @@ impl From<&cargo_metadata::Package> for Package {
             version: package.version.clone(),
             manifest_path: package.manifest_path.clone(),
             bins,
+            features: package.features.keys().cloned().collect(),
             description: package.description.clone().filter(|text| !text.is_empty()),
             license: package.license.clone(),
             repository: package.repository.clone(),

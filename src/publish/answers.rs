@@ -10,9 +10,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
+use super::token::Access;
 use super::watch;
 use crate::error::{Class, Failure};
-use crate::plan::is_loopback;
 
 /// What became of a request that did not succeed.
 #[derive(Debug)]
@@ -141,32 +141,31 @@ pub fn unconnected(error: &(dyn Error + 'static)) -> Failure {
         .hint("install the CA certificates: `apt-get install ca-certificates`")
 }
 
-/// What a trouble means, and what to do.
-pub fn explain(trouble: Trouble, reference: &str) -> anyhow::Error {
+/// What a trouble with a reference means, and what to do. `root` is where its registry was asked.
+pub fn explain(trouble: Trouble, reference: &str, access: Access<'_>, root: &str) -> anyhow::Error {
     let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
     let failure = |what: String| Failure::new(Class::Registry, what);
     match trouble {
         Trouble::Here(error) => return error,
-        Trouble::Answer(answer) => explain_answer(&answer, &host, reference),
-        Trouble::Connection(error) if error.is_connect() && !error.is_timeout() => unreachable(&error, &host),
+        Trouble::Answer(answer) => explain_answer(&answer, &host, reference, access, root),
+        Trouble::Connection(error) if error.is_connect() && !error.is_timeout() => unreachable(&error, &host, root),
         Trouble::Connection(error) if !error.is_timeout() => {
             failure(format!("registry {host} broke the connection off: {}", innermost(&error)))
                 .hint("check the network, or try again")
         }
-        Trouble::Connection(_) | Trouble::Silence => {
-            failure(format!("registry {host} does not answer")).hint("check the network, or try again")
-        }
+        Trouble::Connection(_) | Trouble::Silence => failure(format!("registry {host} does not answer"))
+            .hint(format!("check the network, or try again later: `curl -i {root}`")),
         Trouble::OtherBytes(found) => Failure::new(
             Class::Verify,
             format!("registry {host} serves other bytes than those of {reference}: {found}"),
         )
         .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it"),
-        Trouble::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host)),
+        Trouble::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host, root)),
     }
     .into()
 }
 
-fn unreachable(error: &reqwest::Error, host: &str) -> Failure {
+fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
     // A registry may send its clients elsewhere, such as for their token.
     let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
     let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
@@ -177,11 +176,15 @@ fn unreachable(error: &reqwest::Error, host: &str) -> Failure {
     } else if words.contains("invalidcontenttype") {
         failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
     } else {
-        failure.hint(format!("is the name right, and does it run? `{}`", curl(host)))
+        // Whoever could not be reached is whom to ask.
+        let url = error.url().filter(|url| !root.starts_with(&url.origin().ascii_serialization()));
+        let url = url.map_or_else(|| root.to_owned(), |url| url.origin().ascii_serialization());
+        failure.hint(format!("is the name right, and does it run? `curl -i {url}`"))
     }
 }
 
-fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
+fn explain_answer(answer: &Answer, host: &str, reference: &str, access: Access<'_>, root: &str) -> Failure {
+    let is_pull = matches!(access, Access::Pull);
     let code = answer.status;
     let words = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
     let said = answer.message.iter().fold(format!("{code} {words}"), |status, said| format!("{status}: {said}"));
@@ -196,30 +199,37 @@ fn explain_answer(answer: &Answer, host: &str, reference: &str) -> Failure {
             failure(format!("the token server of registry {host}, {server}, failed (HTTP {said})"))
                 .hint("try again later")
         }
-        (_, 401) | (Some(_), _) => failure(format!("registry {host} wants valid credentials for {reference} ({said})"))
-            .hint(format!("log in: `docker login {host}`")),
+        (_, 401) | (Some(_), _) => {
+            let failure = failure(format!("registry {host} wants valid credentials for {reference} ({said})"))
+                .hint(format!("log in: `docker login {host}`"));
+            match is_pull {
+                true => failure.hint("or is the name wrong? some registries say no other of what does not exist"),
+                false => failure,
+            }
+        }
+        (None, 403) if is_pull => failure(format!("registry {host} refuses {reference} ({said})"))
+            .hint("the account you are logged in with may not read there: check the name and its permissions"),
+        (None, 404) if is_pull => {
+            failure(format!("{reference} does not exist ({said})")).hint("check the name and the tag")
+        }
         (None, 403) => failure(format!("registry {host} refuses {reference} ({said})"))
             .hint("the account you are logged in with may not push there: check the name and its permissions"),
         (None, 404) => failure(format!("{reference} does not exist ({said})"))
-            .hint("check the name and the tag; to push, some registries want the repository to be created first"),
+            .hint("check the name; some registries want the repository to be created first"),
         (None, 501) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
-            .hint(is_it_one(host)),
+            .hint(is_it_one(host, root)),
         (None, 500..) => failure(format!("registry {host} failed at {reference} (HTTP {said})")).hint("try again later"),
         (None, 413) => failure(format!("registry {host} does not take as much as {reference} has ({said})"))
             .hint("a proxy in front of it may limit the size of a request"),
         (None, 400..) if answer.message.is_some() => failure(format!("registry {host} does not take {reference} ({said})"))
             .hint("a tag there may not be moved, or a limit is reached: take another tag (`--tag NAME`), or ask whoever runs it"),
         (None, _) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
-            .hint(is_it_one(host)),
+            .hint(is_it_one(host, root)),
     }
 }
 
-pub fn is_it_one(host: &str) -> String {
-    format!("is {host} a container registry? `{}`", curl(host))
-}
-
-fn curl(host: &str) -> String {
-    format!("curl -i {}://{host}/v2/", if is_loopback(host) { "http" } else { "https" })
+pub fn is_it_one(host: &str, root: &str) -> String {
+    format!("is {host} a container registry? `curl -i {root}`")
 }
 
 /// The last cause: the operating system's own words.
@@ -250,11 +260,25 @@ mod tests {
             (429, Some("t.example"), "fewer requests", "wait a while", true),
         ] {
             assert_eq!(of(status, token_server).is_transient(), transient, "{status}");
-            let error = explain(of(status, token_server), "r.example/a/b");
+            let error = explain(of(status, token_server), "r.example/a/b", Access::Push, "https://r.example/v2/");
             let failure = error.downcast_ref::<Failure>().unwrap();
             assert!(failure.to_string().contains(words), "{status}: {failure}");
             assert!(failure.hints().join("\n").contains(hint), "{status}: {:?}", failure.hints());
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_to_be_created() {
+        for (status, hint) in
+            [(404, "check the name and the tag"), (403, "may not read there"), (401, "is the name wrong?")]
+        {
+            let trouble = Trouble::Answer(Answer { status, ..Answer::default() });
+            let error = explain(trouble, "r.example/a:1", Access::Pull, "http://r.example/v2/");
+            let hints = error.downcast_ref::<Failure>().unwrap().hints().join("\n");
+            assert!(hints.contains(hint) && !hints.contains("push") && !hints.contains("created"), "{status}: {hints}");
+        }
+        let error = explain(Trouble::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/");
+        assert!(error.downcast_ref::<Failure>().unwrap().hints()[0].contains("`curl -i http://r.example/v2/`"));
     }
 
     #[test]

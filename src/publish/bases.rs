@@ -35,7 +35,7 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Inde
     }
     let (mut bases, mut indexes) = (Bases::new(), Indexes::new());
     for (base, platforms) in wanted {
-        let served = registry.pull(base)?;
+        let served = registry.pull(base).with_context(|| format!("base {base}"))?;
         let available = if served.is_index() {
             let index = served.index()?;
             index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?)).collect()
@@ -49,7 +49,7 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Inde
                 let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
                     .hint(format!("it has {has}"))
-                    .hint(format!("take another base for it: [platform.\"{platform}\"] base = \"…\""))
+                    .hint(format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}"))
                     .into());
             }
         }
@@ -90,7 +90,7 @@ fn pull_platform(
         let index = served.index()?;
         let entry = select(index.manifests(), platform).ok_or_else(|| {
             Failure::new(Class::Config, format!("it has no {platform}"))
-                .hint(format!("take another base for it: [platform.\"{platform}\"] base = \"…\""))
+                .hint(format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}"))
         })?;
         if entry.media_type().to_string().contains("index") || entry.media_type().to_string().contains("manifest.list")
         {

@@ -51,8 +51,8 @@ impl Registry {
     /// The manifest or index of a reference.
     pub fn pull(&self, reference: &str) -> Result<Served> {
         let target = parse(reference)?;
-        let url = self.manifest_url(&target)?;
-        let (bytes, digest) = self.retry(reference, || async {
+        let (root, url) = (self.root(&target)?, self.manifest_url(&target)?);
+        let (bytes, digest) = self.retry(reference, Access::Pull, || async {
             let watch = Watch::new();
             let mut answer = self
                 .send(&target, Access::Pull, &watch, |http| http.get(url.clone()).header(ACCEPT, ALL_TYPES.join(", ")))
@@ -68,7 +68,7 @@ impl Registry {
         })?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
-                .hint(is_it_one(target.resolve_registry()))
+                .hint(is_it_one(target.registry(), root.as_str()))
         })?;
         if json["schemaVersion"] == 1 {
             return Err(Failure::new(
@@ -88,7 +88,7 @@ impl Registry {
     pub fn digest(&self, reference: &str) -> Result<Option<String>> {
         let target = parse(reference)?;
         let url = self.manifest_url(&target)?;
-        self.retry(reference, || async {
+        self.retry(reference, Access::Push, || async {
             let accept = ALL_TYPES.join(", ");
             let request = self
                 .send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone()).header(ACCEPT, &accept))
@@ -115,7 +115,7 @@ impl Registry {
         let target = parse(repository)?;
         let digest = manifest.config().digest();
         let url = self.blob_url(&target, digest.as_ref())?;
-        let bytes = self.retry(&format!("{repository}@{digest}"), || async {
+        let bytes = self.retry(&format!("{repository}@{digest}"), Access::Pull, || async {
             let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
             let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
             let found = digest_of(&bytes)?;
@@ -133,7 +133,7 @@ impl Registry {
             Failure::new(Class::Other, format!("blob {} of {repository} cannot be written: {error}", blob.digest()))
                 .hint("is the disk full? `df -h`, and `XDG_CACHE_HOME` names another folder for the cache")
         };
-        self.retry(&format!("{repository}@{}", blob.digest()), || async {
+        self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
             let emptied = file.borrow_mut().rewind();
             emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
             let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
@@ -154,7 +154,7 @@ impl Registry {
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         let target = parse(repository)?;
         let url = self.blob_url(&target, digest)?;
-        self.retry(repository, || async {
+        self.retry(repository, Access::Push, || async {
             match self.send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
                 Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => Ok(false),

@@ -38,7 +38,7 @@ impl Registry {
     /// Asks for an upload into a repository, and cancels it: the registry's own answer to "may I push?".
     pub fn check_push(&self, repository: &str) -> Result<()> {
         let target = parse(repository)?;
-        self.retry(repository, || async {
+        self.retry(repository, Access::Push, || async {
             if let Begun::Session(session) = self.begin(&target, None, "").await? {
                 self.cancel(&target, &session).await;
             }
@@ -51,7 +51,7 @@ impl Registry {
         let target = parse(repository)?;
         let sources = sources.iter().map(|source| parse(source)).collect::<Result<Vec<_>, _>>()?;
         let digest = blob.digest().to_string();
-        self.retry(&format!("{repository}@{digest}"), || async {
+        self.retry(&format!("{repository}@{digest}"), Access::Push, || async {
             let mut session = None;
             for source in &sources {
                 match self.begin(&target, Some(source), &digest).await {
@@ -147,7 +147,7 @@ impl Registry {
         let url = self.manifest_url(&target)?;
         let media_type = descriptor.media_type().to_string();
         let put = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
-        self.retry(reference, || async {
+        self.retry(reference, Access::Push, || async {
             self.send(&target, Access::Push, &Watch::new(), put).await?;
             Ok(())
         })

@@ -120,24 +120,28 @@ impl Registry {
     }
 
     /// Runs an idempotent request, again after a back-off where the registry is only busy.
-    pub(super) fn retry<T, F>(&self, reference: &str, request: impl Fn() -> F) -> Result<T>
+    pub(super) fn retry<T, F>(&self, reference: &str, access: Access<'_>, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, Trouble>>,
     {
+        let explain = |trouble| match parse(reference).and_then(|target| self.root(&target)) {
+            Ok(root) => explain(trouble, reference, access, root.as_str()),
+            Err(failure) => failure.into(),
+        };
         let mut waits = BACK_OFF.iter();
         loop {
             match self.wait(request())? {
                 Ok(result) => return Ok(result),
                 // Once more is enough for one that takes half a minute to say nothing.
                 Err(Trouble::Silence) if waits.len() < BACK_OFF.len() => {
-                    return Err(explain(Trouble::Silence, reference));
+                    return Err(explain(Trouble::Silence));
                 }
                 Err(trouble) => match waits.next() {
                     Some(wait) if trouble.is_transient() && trouble.retry_after() <= Some(LONGEST_WAIT) => {
                         let wait = trouble.retry_after().unwrap_or_default().max(*wait);
                         self.wait(async { tokio::time::sleep(wait).await })?;
                     }
-                    _ => return Err(explain(trouble, reference)),
+                    _ => return Err(explain(trouble)),
                 },
             }
         }

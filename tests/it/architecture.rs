@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &["compile", "error", "files", "plan", "platform", "process", "threads", "ui"]),
     ("publish", &["compile", "error", "files", "image", "plan", "platform", "process", "threads", "ui"]),
     ("verify", &["compile", "error", "image", "plan", "platform", "publish", "threads"]),
-    ("report", &["compile", "error", "image", "plan", "verify"]),
+    ("report", &["compile", "error", "image", "plan", "platform", "verify"]),
     ("cli", &["plan", "platform", "ui"]),
     ("environment", &["cli"]),
     (

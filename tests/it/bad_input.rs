@@ -53,7 +53,7 @@ fn two_binaries_of_one_name() {
 #[test]
 fn two_images_of_one_name() {
     let project = workspace(&[("a", &["x", "y"]), ("x", &["main"])]);
-    let says = ["packages 'a' and 'x' would both make an image 'x'", "hint: name the images: [images.NAME]"];
+    let says = ["packages 'a' and 'x' would both make an image 'x'", "hint: name the images: images.NAME = { bins"];
     refused(&project, &["--registry", "r.example"], 3, &says);
     let config = "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['app']\n\
         [images.y]\nregistry = 'r.example/x'\nbins = ['app']";
@@ -73,6 +73,16 @@ fn files_that_hold_the_target_folder() {
     let project = project.file("in/src/main.rs", "fn main() {}").file("in/Cargo.lock", "version = 4\n");
     let project = project.file("in/multiarch.toml", "files = [{ from = '../secret', to = '/x' }]");
     refused(&project, &["--registry", "r.example", "--manifest-path", "in/Cargo.toml"], 3, &says);
+}
+
+#[test]
+fn a_template_that_copies_what_is_not_there() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\nRUN true\nCOPY nothere /x\n";
+    let project = Project::with_config("template = 'app.j2'\nbase = 'x'").file("app.j2", template);
+    for engine in ["auto", "buildx", "embedded"] {
+        let args = ["--registry", "r.example", "--engine", engine];
+        refused(&project, &args, 3, &["/app.j2:4: 'nothere' is not in the build context: COPY nothere /x", "hint: "]);
+    }
 }
 
 #[test]
@@ -158,7 +168,7 @@ fn a_package_in_capitals() {
     let manifest = "[package]\nname = 'App'\nversion = '1.2.3'\nedition = '2021'\n";
     let lock = "version = 4\n\n[[package]]\nname = \"App\"\nversion = \"1.2.3\"\n";
     let project = Project::app().file("Cargo.toml", manifest).file("Cargo.lock", lock);
-    let says = ["'App' is not a name for an image", "hint: names are in lower case: [images.app] with bins"];
+    let says = ["'App' is not a name for an image", "hint: names are in lower case: images.app = { bins = "];
     refused(&project, &["--registry", "r.example"], 3, &says);
     let named = project.file("multiarch.toml", "[images.app]\nbins = ['App']");
     assert!(named.run(&["plan"]).finish().stdout.contains("app:1.2.3"));
@@ -173,6 +183,15 @@ fn usage() {
         (&["publish", "--build-arg", "NO_SUCH_VARIABLE"], "'NO_SUCH_VARIABLE' is not NAME=VALUE, and no variable"),
         (&["build", "--output", "oci:out:1.2.3"], "give oci:out, the image's name and tag come from the plan"),
         (&["plan", "-q", "-v"], "cannot be used with"),
+        (&["plan", "--tag", ""], "error: --tag is empty\n hint: is it a shell variable that is not set?"),
+        (&["plan", "--tag", "a, "], "error: --tag has an empty value"),
+        (&["plan", "--registry", ""], "error: --registry is empty"),
+        (&["plan", "--base="], "error: --base is empty"),
+        (&["plan", "-p", ""], "error: --package is empty"),
+        (&["build", "--artifacts", ""], "error: --artifacts is empty"),
+        (&["plan", "--platform", ""], "'--platform <PLATFORM>': an empty platform"),
+        (&["plan", "--platform", "linux/amd64,"], "'--platform <PLATFORM>': an empty platform"),
+        (&["plan", "--libc", ""], "a value is required for '--libc <LIBC>'"),
         (&["plan", "--jobs", "many"], "invalid value 'many'"),
         (&[], "Usage: cargo multiarch"),
     ] {
@@ -188,7 +207,7 @@ fn a_variable_with_a_wrong_value() {
             "linux/arm65",
             "invalid value 'linux/arm65' for 'MULTIARCH_PLATFORMS': unknown platform",
         ),
-        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': unknown platform"),
+        ("MULTIARCH_PLATFORMS", "linux/amd64,", "invalid value '' for 'MULTIARCH_PLATFORMS': an empty platform"),
         ("MULTIARCH_LIBC", "glibc", "invalid value 'glibc' for 'MULTIARCH_LIBC'"),
         ("MULTIARCH_LINKER", "ld", "invalid value 'ld' for 'MULTIARCH_LINKER'"),
         ("CARGO_TERM_COLOR", "blue", "invalid value 'blue' for 'CARGO_TERM_COLOR'"),
@@ -199,6 +218,15 @@ fn a_variable_with_a_wrong_value() {
     // The flag wins, and so it is the flag's.
     let run = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
     run.finish().says(&["invalid value 'clib' for '--libc <LIBC>'"]);
+}
+
+#[test]
+fn an_empty_variable_is_as_if_not_set() {
+    let run = ["MULTIARCH_TAGS", "MULTIARCH_REGISTRY", "MULTIARCH_PLATFORMS", "MULTIARCH_BASE"]
+        .into_iter()
+        .fold(Project::app().run(&["plan", "--features", ""]), |run, name| run.env(name, ""));
+    let finished = run.finish().says(&["note: no registry: `publish` will want one: `--registry"]);
+    assert!(finished.stdout.contains("app:1.2.3 (no registry)"), "{finished}");
 }
 
 /// An answer to everything.
@@ -264,8 +292,12 @@ fn a_base_that_is_one_manifest_of_another_architecture() {
 #[test]
 fn a_base_that_cannot_be_had() {
     for (status, body, says) in [
-        (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#, "/base:1 does not exist (404"),
-        (401, "", "wants valid credentials for HOST/base:1 (401"),
+        (
+            404,
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#,
+            "base HOST/base:1: HOST/base:1 does not exist (404",
+        ),
+        (401, "", "base HOST/base:1: registry HOST wants valid credentials for HOST/base:1 (401"),
         (200, "<html>", "what is served as HOST/base:1 is not a manifest"),
     ] {
         let registry = with_base(move |_| (status, vec![], body.as_bytes().to_vec()));
@@ -273,6 +305,17 @@ fn a_base_that_cannot_be_had() {
         let says = [&says.replace("HOST", &registry.host), "hint: "];
         refused(&project, &["--registry", &registry.host], 7, &says);
         registry.is_untouched();
+    }
+    let registry = FakeRegistry::open();
+    // An address of this machine that is not on loopback.
+    for (host, insecure) in [("127.0.0.1:1", ""), ("0.0.0.0:1", "insecure-registries = ['0.0.0.0:1']")] {
+        let project = Project::with_config(&format!("base = '{host}/nonsuch'\n{insecure}"));
+        let says = [
+            &format!("base {host}/nonsuch: registry {host} cannot be reached: connection refused"),
+            &*format!("`curl -i http://{host}/v2/`"),
+        ];
+        let args = ["publish", "--engine", "embedded", "--registry", &registry.host];
+        project.run(&args).fails(7).finish().says(&says).keeps_quiet_about("Compiling");
     }
 }
 

@@ -124,7 +124,7 @@ fn a_target_that_is_not_installed() {
 
     let lacking = "echo \"error: toolchain 'old' does not support target '$3'\" >&2; exit 1";
     let run = build(&Project::app(), &docker().program("rustup", lacking), "linux/ppc64le").fails(4);
-    run.finish().says(&["does not support target", "[platform.\"linux/ppc64le\"] libc = \"gnu\""]);
+    run.finish().says(&["does not support target", "platform.\"linux/ppc64le\" = { libc = \"gnu\""]);
 
     for command in ["plan", "build"] {
         let run = Project::app().run(&[command, "--platform", "linux/s390x"]).path_first(&failing).fails(4);

@@ -117,6 +117,8 @@ fn what_a_template_leaves_out_or_makes_up() {
     };
     for (config, lines, says) in [
         ("", "COPPY a b", &["app.j2:3: unknown instruction 'COPPY'", "did you mean 'COPY'?"][..]),
+        ("", "COPY nothere /x", &["app.j2:3: 'nothere' is not in the build context: COPY nothere /x", "files = [{"]),
+        ("files = [{ from = 'src', to = '/s' }]", "COPY linux/amd64/files/0/src/no.rs /x", &["app.j2:3: 'linux/"]),
         ("", "user 1\nSTART x", &["app.j2:4: unknown instruction 'START'", "the instructions are: ADD, ARG,"]),
         ("user = '1'", "", &["app.j2: the configuration sets user, and the template has no USER"]),
         ("env = { A = '1' }", "ENV B=1", &["sets env.A, and the template has no ENV", "{% include \"config\" %}"]),
@@ -134,6 +136,8 @@ fn what_a_template_leaves_out_or_makes_up() {
     // What has a default is the template's to leave out; what is said there may be said in its own words.
     with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
     with("user = '1'\nenv = { A = '1' }", "USER root\nENV A=2").run(&["plan"]).finish();
+    let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";
+    with("files = [{ from = 'src', to = '/s' }]\nplatforms = ['linux/amd64']", copies).run(&["plan"]).finish();
     with("user = '1'\nlabels = { a = 'b' }", "{% include \"config\" %}").run(&["plan"]).finish();
 }
 
@@ -156,11 +160,23 @@ fn names_and_tags() {
     refused(
         &Project::with_config("[images.Web]\nbins = ['app']"),
         &[],
-        &["'Web' is not a name for an image", "[images.web]"],
+        &["'Web' is not a name for an image", "images.web = { bins = "],
     );
     refused(&Project::app(), &["--tag", "a b"], &["'a b' is not a tag"]);
     refused(&Project::app(), &["--tag", "{{git.tag}}"], &["no tag is left of", "hint: give one with `--tag NAME`"]);
+    let says = ["git.short is empty here: this is no git work tree", "hint: leave it out"];
+    refused(&Project::app(), &["--tag", "v{{version}}-{{git.short}}"], &says);
     refused(&Project::app(), &["--registry", "https://ghcr.io/you"], &["registry 'https://ghcr.io/you' has a scheme"]);
+    for args in [
+        ["--registry", "bob:S3cret@r.example"],
+        ["--registry", "https://bob:S3cret@r.example"],
+        ["--registry", "bob:S3/cr@et@r.example:5000/x"],
+        ["--base", "bob:S3cret@r.example/x"],
+        ["--insecure-registry", "bob:S3cret@r.example"],
+    ] {
+        let run = Project::app().run(&[&["plan"], &args[..]].concat()).fails(3);
+        run.finish().says(&["bob:…@r.example", "docker login"]).keeps_quiet_about("S3");
+    }
     refused(
         &Project::with_config(
             "registry = 'r.example'\ntags = ['a']\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app', 'app']",
@@ -192,10 +208,28 @@ fn contents() {
 }
 
 #[test]
-fn cargo_lock_is_missing() {
+fn what_cargo_does_not_know() {
+    refused(&Project::app(), &["-F", "nofeat"], &["app has no feature 'nofeat'", "it has no features at all"]);
+    refused(&Project::app(), &["--profile", "relase"], &["has no profile 'relase'", "did you mean 'release'?"]);
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\ntls = []\n[profile.dist]\ninherits = 'release'\n";
+    let project = Project::app()
+        .file("Cargo.toml", manifest)
+        .file(".cargo/config.toml", "[profile.in-config]\ninherits = 'dev'\n");
+    refused(&project, &["-F", "tsl"], &["app has no feature 'tsl'", "did you mean 'tls'?"]);
+    for profile in ["dist", "in-config", "dev"] {
+        project.run(&["plan", "-F", "tls,app/any", "--profile", profile]).finish();
+    }
+    project.run(&["plan", "--profile", "my-own"]).env("CARGO_PROFILE_MY_OWN_INHERITS", "release").finish();
+}
+
+#[test]
+fn cargo_lock_is_missing_or_old() {
     let project = Project::app();
     std::fs::remove_file(project.path().join("Cargo.lock")).unwrap();
-    refused(&project, &[], &["--locked", "cargo generate-lockfile", "--no-locked"]);
+    refused(&project, &[], &["Cargo.lock is missing: ", "--locked", "hint: `cargo generate-lockfile`", "--no-locked"]);
+    let project = project.file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.2\"\n");
+    let says = ["Cargo.lock does not fit the manifests: ", "hint: `cargo update --workspace`", "--no-locked"];
+    project.run(&["plan"]).fails(3).finish().says(&says).keeps_quiet_about("generate-lockfile");
 }
 
 #[test]

@@ -59,17 +59,28 @@ app 1.2.3
 Engine: embedded (docker is not installed)
 
 Linkers:
-  linux/arm64 (aarch64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
-  linux/amd64 (x86_64-unknown-linux-musl)  rust-lld: the toolchain has all that a pure-Rust musl binary needs
+  linux/amd64, linux/arm64  rust-lld: the toolchain has all that a pure-Rust musl binary needs
 ";
     assert_eq!(finished.stdout, expected);
     assert_eq!(finished.stderr, "");
 }
 
 #[test]
+fn linkers_with_one_reason_share_a_line() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n\
+        [platform.'linux/riscv64']\nlinker = 'rust-lld'";
+    let finished = Project::with_config(config).run(&["plan"]).path_only(&no_docker()).finish();
+    let expected = "\nLinkers:\n  \
+        linux/amd64, linux/arm64  rust-lld: the toolchain has all that a pure-Rust musl binary needs\n  \
+        linux/riscv64             rust-lld: the settings ask for it\n";
+    assert!(finished.stdout.contains(expected), "{finished}");
+}
+
+#[test]
 fn the_commands() {
     let args = ["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"];
-    let finished = Project::app().run(&args).path_first(&healthy()).finish();
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\nx = []\ny = []\n";
+    let finished = Project::app().file("Cargo.toml", manifest).run(&args).path_first(&healthy()).finish();
     finished.says(&[
         "build --manifest-path",
         "--package app --bin app --target aarch64-unknown-linux-musl --target x86_64-unknown-linux-musl --profile release --features x,y --locked",
@@ -223,8 +234,8 @@ fn the_target_directory_is_cargos() {
 
 #[test]
 fn the_layers_of_settings() {
-    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[workspace]\n\
-        [workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
+    let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n\
+        [profile.w]\ninherits = 'release'\n[workspace]\n[workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
         [package.metadata.multiarch]\nuser = 'p'\nbase = 'p'\ntags = ['p']\n";
     let project = Project::app().file("Cargo.toml", manifest);
     let run = project.run(&["plan", "--message-format", "json", "--tag", "flag"]);
@@ -276,7 +287,7 @@ fn tags_and_labels_from_git() {
 
     let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
     let revision = clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap();
-    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed"]);
+    let dirty = project.run(&["plan"]).finish().says(&["'latest' stays where it is", "not committed (src/main.rs): "]);
     assert!(dirty.stdout.contains("app:1.2.3-dirty") && !dirty.stdout.contains("latest"), "{dirty}");
     let asked = plan(&project, &["--tag", "1.2.3,latest"]);
     assert_eq!(asked["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));
@@ -330,6 +341,9 @@ COPY --chmod=0755 ["linux/arm/v7/app","/usr/local/bin/app"]
 FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}
 "#;
     assert_eq!(finished.stdout, expected);
+    let two = Project::with_config("[images.one]\nbins = ['app']\n[images.two]\nbins = ['app']");
+    let finished = two.run(&["dockerfile"]).finish();
+    assert!(finished.stdout.contains("${TARGETVARIANT}\n\n# two\n"), "{finished}");
     let variables = Project::app().run(&["dockerfile", "--variables"]).finish();
     assert!(variables.stdout.contains("stop_signal") && variables.stdout.contains("{{ list | exec }}"), "{variables}");
 }

@@ -36,7 +36,8 @@ fn docker_is_not_installed() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
     let run =
         Project::app().run(&["publish", "--engine", "buildx", "--registry", "r.example"]).path_only(&tools).fails(6);
-    run.finish().says(&["docker is not installed", "https://docs.docker.com/engine/install/"]).untouched();
+    let says = ["docker is not installed", "https://docs.docker.com/engine/install/", "or leave out `--engine buildx`"];
+    run.finish().says(&says).untouched();
 }
 
 #[test]
@@ -193,6 +194,24 @@ fn no_registry() {
 }
 
 #[test]
+fn what_is_wrong_here_is_told_before_a_registry_is_asked() {
+    let registry = FakeRegistry::open();
+    let unlocked = Project::app();
+    std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
+    let without_std = Project::with_config("platforms = ['linux/s390x']");
+    let bundles = Project::app().file("dist/none", "");
+    for (project, args, code, says) in [
+        (unlocked, &[][..], 3, "Cargo.lock is missing"),
+        (without_std, &[], 4, "Rust has no standard library for it"),
+        (bundles, &["--artifacts", "dist"], 3, "there is no bundle in dist"),
+    ] {
+        let args = [&["publish", "--engine", "embedded", "--registry", &registry.host], args].concat();
+        project.run(&args).fails(code).finish().says(&[says]).keeps_quiet_about("Checked").untouched();
+    }
+    assert!(registry.requests().is_empty(), "{:?}", registry.requests());
+}
+
+#[test]
 fn the_registry_is_down() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let finished = publish(&Project::app(), &healthy(), &closed).fails(7).finish();
@@ -239,7 +258,11 @@ fn a_base_that_lacks_a_platform() {
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     let finished = publish(&project, &healthy(), &registry.host).fails(3).finish();
     finished
-        .says(&["/base:1 has no linux/arm64", "hint: it has linux/amd64", "[platform.\"linux/arm64\"] base"])
+        .says(&[
+            "/base:1 has no linux/arm64",
+            "hint: it has linux/amd64",
+            "platform.\"linux/arm64\" = { base = \"…\" }",
+        ])
         .untouched();
     assert!(registry.requests().iter().all(|request| request.method != "PUT"));
 }

@@ -53,8 +53,8 @@ fn pkg_config(block: &Block, about: &About<'_>) -> Option<Explanation> {
         let mut all = hints(named(library), library, about);
         all.extend(folders(about).into_iter().map(|(platform, folder)| {
             format!(
-                "or, where the target's own is installed: [platform.\"{platform}\"] build-env = \
-                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{folder}/pkgconfig\" }}"
+                "or, where the target's own is installed: platform.\"{platform}\" = {{ build-env = \
+                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{folder}/pkgconfig\" }} }}"
             )
         }));
         return Some(because(
@@ -98,8 +98,8 @@ fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
             vec!["take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned()];
         all.extend(folders(about).into_iter().map(|(platform, folder)| {
             format!(
-                "or name the folder of the headers: [platform.\"{platform}\"] build-env = \
-                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }}"
+                "or name the folder of the headers: platform.\"{platform}\" = {{ build-env = \
+                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }} }}"
             )
         }));
         return Some(because(format!("runs bindgen, which finds no {header} for the target"), all));

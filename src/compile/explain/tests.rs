@@ -22,7 +22,7 @@ fn real_failures_are_explained() {
     let cases: &[(&str, &str, &str, &[&str])] = &[
         ("openssl-cross", "openssl-sys looks for openssl by pkg-config, which knows this machine's libraries and not the target's", ARM64,
             &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
-              "[platform.\"linux/arm64\"] build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\""]),
+              "platform.\"linux/arm64\" = { build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\" } }"]),
         ("openssl-headers", "openssl-sys finds no openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("openssl-opensslv", "openssl-sys finds no OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("pkg-config", "libdbus-sys runs pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),

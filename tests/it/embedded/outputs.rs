@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::embedded;
-use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, PROGRAM, Project};
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
@@ -127,6 +127,7 @@ fn outputs_that_cannot_be_written() {
     for (output, says) in [
         ("oci:full", "the output full is a folder with something else in it"),
         ("oci:Cargo.toml", "the output Cargo.toml is a file, and a folder is wanted"),
+        ("oci-archive:Cargo.lock", "the output Cargo.lock is there, and is no OCI archive"),
         ("oci-archive:full", "the output full is a folder"),
         ("oci-archive:none/x.tar", "the output none/x.tar is in a folder that is not there"),
     ] {
@@ -273,4 +274,53 @@ fn nothing_but_rust_is_needed() {
     let finished = run.path_only(&only).finish();
     finished.says(&["Using the embedded engine: docker is not installed", "Published app for 2 platforms, verified"]);
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn ctrl_c_leaves_no_bar_on_the_screen() {
+    use std::io::{Read, Write};
+    let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(60)); }";
+    let project = Project::app().file("build.rs", slow);
+    let (run, _dirs) = embedded(&project, &["build", "--platform", "linux/amd64"]).into_command();
+    // A terminal of 80 columns, which writes `^C` for what is typed.
+    let line = format!("stty cols 80; exec {} multiarch build --platform linux/amd64 --engine embedded", PROGRAM);
+    let mut terminal = Command::new("script");
+    terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path()).env("TERM", "xterm").env("NO_COLOR", "1");
+    terminal.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let streams = terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = streams.spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    let mut typed = false;
+    while let Ok(size @ 1..) = screen.read(&mut piece) {
+        text.push_str(&String::from_utf8_lossy(&piece[..size]));
+        if !typed && text.contains("build-script-build") {
+            keys.write_all(b"\x03").unwrap();
+            typed = true;
+        }
+    }
+    child.wait().unwrap();
+    let (before, after) = text.split_once("^C").unwrap_or_else(|| panic!("{text:?}"));
+    let drawn = before.rsplit(['\r', '\n', 'K']).next().unwrap();
+    assert!(drawn.contains("build-script-build") && drawn.chars().count() + 2 <= 80, "{text:?}");
+    let (erased, _) = after.split_once("error").unwrap();
+    assert!(erased.contains("\r\x1b[2K") && !erased.contains("build-script-build"), "{text:?}");
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn what_a_run_writes_makes_no_tree_dirty() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app().file(".gitignore", "/target\n/cache\n").committed();
+    let outputs =
+        ["--output", "oci:out", "--output", "oci-archive:out.tar", "--refs-file", "refs", "--digests-file", "d"];
+    for _ in 0..2 {
+        let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
+        embedded(&project, &args).finish().keeps_quiet_about("dirty");
+    }
+    // Of other runs' files only the layout is known.
+    let args = ["build", "--platform", "linux/amd64"];
+    let finished = embedded(&project, &args).finish();
+    finished.says(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
 }

@@ -1,0 +1,119 @@
+//! Features and profiles that cargo would refuse, told from the manifests before anything is asked or compiled.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8Path;
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{BuildSettings, Package, Plan, Workspace};
+use crate::error::{Class, Failure};
+
+/// cargo's own.
+const PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
+
+/// Fails for the first feature or profile of a plan that nothing defines.
+pub fn check(plan: &Plan, workspace: &Workspace) -> Result<(), Failure> {
+    for image in &plan.images {
+        for build in image.platforms.iter().map(|platform| &platform.build) {
+            check_profile(&build.profile, &workspace.profiles)?;
+            check_features(build, &packages(plan, build, workspace))?;
+        }
+    }
+    Ok(())
+}
+
+/// The packages that share a cargo process in this build.
+fn packages<'a>(plan: &Plan, build: &BuildSettings, workspace: &'a Workspace) -> Vec<&'a Package> {
+    let platforms = plan.platforms().filter(|platform| platform.build == *build);
+    let names: BTreeSet<&str> =
+        platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect();
+    names.into_iter().filter_map(|name| workspace.package(name)).collect()
+}
+
+fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failure> {
+    // A variable's name has no other letters.
+    let in_variables = profile.to_lowercase().replace('-', "_");
+    if PROFILES.contains(&profile) || defined.contains(profile) || defined.contains(&in_variables) {
+        return Ok(());
+    }
+    let known = PROFILES.into_iter().chain(defined.iter().map(String::as_str));
+    Err(Failure::new(Class::Config, format!("the workspace has no profile '{profile}'"))
+        .suggest_or_list(profile, known, "its profiles are")
+        .hint(format!("or define it in the workspace's Cargo.toml: [profile.{profile}], with inherits = \"release\"")))
+}
+
+fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Failure> {
+    // Of another package's (`a/x`) cargo is the judge.
+    let words = build.features.iter().flat_map(|words| words.split([',', ' '])).filter(|word| !word.is_empty());
+    let mut plain = words.filter(|word| !word.contains(['/', ':']) && *word != "default");
+    let known = || packages.iter().flat_map(|package| &package.features).map(String::as_str);
+    let Some(unknown) = plain.find(|word| known().all(|feature| feature != *word)) else { return Ok(()) };
+    let names = packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
+    let failure = Failure::new(Class::Config, format!("{names} has no feature '{unknown}'"));
+    Err(match known().next() {
+        Some(_) => failure.suggest_or_list(unknown, known(), "its features are"),
+        None => failure.hint(format!("it has no features at all: leave out `--features {unknown}`")),
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WithProfiles {
+    profile: IndexMap<String, IgnoredAny>,
+}
+
+/// The profiles that the workspace's manifest, cargo's configuration files and variables define.
+pub fn profiles(manifest: &Utf8Path, current_dir: &Utf8Path) -> BTreeSet<String> {
+    let files = cargo_config2::Walk::new(current_dir.as_std_path()).chain([manifest.as_std_path().to_owned()]);
+    // What cannot be read is cargo's to complain of.
+    let texts = files.filter_map(|path| fs_err::read_to_string(path).ok());
+    let parsed = texts.filter_map(|text| toml::from_str::<WithProfiles>(&text).ok());
+    let variables = std::env::vars_os().filter_map(|(name, _)| {
+        let name = name.to_str()?.strip_prefix("CARGO_PROFILE_")?.strip_suffix("_INHERITS")?;
+        Some(name.to_lowercase())
+    });
+    parsed.flat_map(|file| file.profile.into_keys()).chain(variables).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, features: &[&str]) -> Package {
+        Package { features: features.iter().map(|name| (*name).to_owned()).collect(), ..Package::named(name) }
+    }
+
+    #[test]
+    fn features_that_no_package_has() {
+        let (web, core) = (package("web", &["tls", "metrics"]), package("core", &[]));
+        for (features, packages, expected) in [
+            (&["tls,metrics"][..], &[&web][..], None),
+            (&["tls metrics", "default"], &[&core, &web], None),
+            (&["core/any", "core?/any"], &[&web], None),
+            (&["tsl"], &[&web], Some(("web has no feature 'tsl'", "did you mean 'tls'?"))),
+            (&["other"], &[&core, &web], Some(("core, web has no feature 'other'", "its features are: tls, metrics"))),
+            (&["tls", "x"], &[&core], Some(("core has no feature 'tls'", "leave out `--features tls`"))),
+        ] {
+            let features = features.iter().map(|name| (*name).to_owned()).collect();
+            let failure = check_features(&BuildSettings { features, ..BuildSettings::default() }, packages).err();
+            assert_eq!(failure.as_ref().map(ToString::to_string).as_deref(), expected.map(|(what, _)| what));
+            let hints = failure.iter().flat_map(Failure::hints).cloned().collect::<String>();
+            assert!(hints.contains(expected.map_or("", |(_, hint)| hint)), "{hints}");
+        }
+    }
+
+    #[test]
+    fn profiles_that_nothing_defines() {
+        let defined = ["dist", "by_variable"].map(str::to_owned).into();
+        for good in ["release", "dev", "dist", "by-variable"] {
+            assert!(check_profile(good, &defined).is_ok(), "{good}");
+        }
+        for (wrong, hint) in [("relase", "did you mean 'release'?"), ("debug", "its profiles are: release, dev, ")] {
+            let failure = check_profile(wrong, &defined).unwrap_err();
+            assert_eq!(failure.to_string(), format!("the workspace has no profile '{wrong}'"));
+            assert!(failure.hints()[0].starts_with(hint), "{:?}", failure.hints());
+        }
+    }
+}
