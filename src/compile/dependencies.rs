@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::Result;
 use cargo_metadata::cargo_platform::Cfg;
@@ -10,9 +11,10 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use super::graph::{Summary, summarize};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, Plan};
+use crate::process::Cmd;
 
 /// What every build of a plan compiles; `cfgs` are the values of each triple.
-pub fn graphs(plan: &Plan, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<BuildSettings, Summary>> {
+pub fn graphs(plan: &Plan, cargo: &Path, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<BuildSettings, Summary>> {
     let mut by_features = BTreeMap::new();
     let mut graphs = BTreeMap::new();
     for build in plan.builds().collect::<BTreeSet<_>>() {
@@ -22,7 +24,9 @@ pub fn graphs(plan: &Plan, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<B
         };
         if let Some(metadata) = metadata {
             let cfg = cfgs.get(build.triple.as_str()).map(Vec::as_slice).unwrap_or_default();
-            graphs.insert(build.clone(), summarize(metadata, &roots(plan, build), &build.triple, cfg));
+            let mut graph = summarize(metadata, &roots(plan, build), &build.triple, cfg);
+            graph.unsupported.retain(|known| is_compiled(plan, cargo, build, &known.package));
+            graphs.insert(build.clone(), graph);
         }
     }
     Ok(graphs)
@@ -32,6 +36,24 @@ pub fn graphs(plan: &Plan, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<B
 fn roots<'a>(plan: &'a Plan, build: &BuildSettings) -> Vec<&'a str> {
     let platforms = plan.platforms().filter(|platform| platform.build == *build);
     platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect()
+}
+
+/// Does a build really compile a package? The whole graph has the features of all that is in the workspace, for tests
+/// and other targets as well; `cargo tree` judges as `cargo build` does.
+fn is_compiled(plan: &Plan, cargo: &Path, build: &BuildSettings, package: &str) -> bool {
+    let mut cmd = Cmd::new(cargo).args(["tree", "--quiet", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
+    cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str(), "--target", &build.triple]);
+    cmd = cmd.args(["--invert", &package.replace(' ', "@")]);
+    cmd = cmd.args(roots(plan, build).into_iter().flat_map(|root| ["--package", root]));
+    cmd = cmd.args(build.features.iter().flat_map(|feature| ["--features", feature]));
+    let flags = [
+        (build.all_features, "--all-features"),
+        (build.no_default_features, "--no-default-features"),
+        (plan.locked, "--locked"),
+        (plan.offline, "--offline"),
+    ];
+    cmd = cmd.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag));
+    cmd.output().is_ok_and(|output| output.status.success() && !output.stdout.trim().is_empty())
 }
 
 /// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitStatus;
 
+use super::Toolchain;
 use super::explain::{self, About, Blocks, Reason};
 use super::runs::Run;
 use crate::error::{Class, Failure};
@@ -16,13 +17,16 @@ pub fn of(
     run: &Run,
     missing: &[(&BuildSettings, &Binary)],
     plan: &Plan,
-    host: &str,
+    toolchain: &Toolchain,
 ) -> Failure {
     let failed: BTreeMap<&str, String> =
         missing.iter().map(|(build, _)| (build.triple.as_str(), plan.name_of(build))).collect();
     let triples: Vec<&str> = failed.keys().copied().collect();
     let glibc = run.builds.iter().find_map(|build| build.glibc.as_deref());
-    let reasons = explain::explain(said, About { triples: &triples, host, glibc });
+    let linkers =
+        missing.iter().filter_map(|(build, _)| Some((build.triple.as_str(), &toolchain.choices.get(*build)?.linker)));
+    let about = About { triples: &triples, host: &toolchain.tools.host, glibc, linkers: &linkers.collect() };
+    let reasons = explain::explain(said, about);
     let because = because(said, &ended(status), &reasons, &failed);
     let message = match missing.is_empty() {
         true => because,
@@ -51,8 +55,9 @@ pub fn of(
         platforms_flag(plan, missing)
     ));
     let unexplained = |name: &Option<String>| reasons.iter().all(|reason| Some(&reason.name) != name.as_ref());
+    let another = || about.by_zig("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`");
     match said.iter().any(|block| block.is_link() && unexplained(&block.name)) {
-        true => failure.hint("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`"),
+        true => failure.hint(another().unwrap_or_else(|| "another linker may do: `--linker gcc`".to_owned())),
         false => failure,
     }
 }
@@ -114,7 +119,10 @@ mod tests {
         ] {
             let mut said = Blocks::default();
             lines.lines().for_each(|line| said.push(line));
-            let reasons = explain::explain(&said, About { triples: &[ARM64, AMD64], host: "", glibc: None });
+            let reasons = explain::explain(
+                &said,
+                About { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() },
+            );
             assert_eq!(because(&said, "exit code 101", &reasons, &failed), expected, "{lines}");
         }
     }

@@ -56,11 +56,14 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
     let packages: HashMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
     let name = |id: &PackageId| packages.get(id).map(|package| package.name.as_str()).unwrap_or_default();
     let is_root = |id: &&PackageId| roots.contains(&name(id));
+    let is_macro = |id: &PackageId| {
+        packages.get(id).is_some_and(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
+    };
     let mut queue: Vec<(&PackageId, bool)> =
         metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
     let mut seen: BTreeSet<(&PackageId, bool)> = queue.iter().copied().collect();
     let mut summary = Summary::default();
-    // `for_host`: a build script or its dependency, which the host's own compiler serves.
+    // `for_host`: a build script, a procedural macro or what they depend on, which the host's own compiler serves.
     while let Some((id, for_host)) = queue.pop() {
         for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
             for kind in &dependency.dep_kinds {
@@ -74,13 +77,14 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
                     continue;
                 }
                 let dependency_name = name(&dependency.pkg);
+                let of_host = for_host || build || is_macro(&dependency.pkg);
                 if build && !for_host && C_BUILDERS.contains(&dependency_name) {
                     let name = name(id).to_owned();
                     // The first by name, so that messages do not change from run to run.
                     summary.needs_c = Some(summary.needs_c.take().map_or(name.clone(), |other| other.min(name)));
                 }
                 summary.bindgen |= build && !for_host && dependency_name == "bindgen";
-                if !build && !for_host {
+                if !of_host {
                     let package = packages.get(&dependency.pkg).copied();
                     let version = package.map(|package| &package.version);
                     summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
@@ -89,7 +93,7 @@ pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg])
                     let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
                     summary.allocator = summary.allocator.or(allocator);
                 }
-                let next = (&dependency.pkg, for_host || build);
+                let next = (&dependency.pkg, of_host);
                 if seen.insert(next) {
                     queue.push(next);
                 }
@@ -123,7 +127,11 @@ mod tests {
         let packages: Vec<_> = names
             .iter()
             .map(|name| {
-                json!({ "name": name, "version": "1.0.0", "id": name, "dependencies": [], "targets": [],
+                let targets = match *name {
+                    "derive" => json!([{ "name": "derive", "kind": ["proc-macro"], "crate_types": ["proc-macro"], "src_path": "/" }]),
+                    _ => json!([]),
+                };
+                json!({ "name": name, "version": "1.0.0", "id": name, "dependencies": [], "targets": targets,
                     "features": {}, "manifest_path": format!("/{name}/Cargo.toml") })
             })
             .collect();
@@ -176,6 +184,7 @@ mod tests {
                 Some("a"),
             ),
             ("for the host only", &[("app", "gen", BUILD, None), ("gen", "cc", BUILD, None)], 3, None),
+            ("for a macro", &[("app", "derive", None, None), ("derive", "cc", BUILD, None)], 3, None),
             ("for another target", &[("app", "ring", None, ARM64), ("ring", "cc", BUILD, None)], 1, None),
             ("for tests", &[("app", "ring", Some("dev"), None), ("ring", "cc", BUILD, None)], 1, None),
             (

@@ -15,7 +15,11 @@ pub fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts
         let or = if only == Some("gcc") { "" } else { "or " };
         failure = failure.hint(format!("{or}install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
     }
-    failure
+    match failure.hints().is_empty() {
+        true => failure
+            .hint("no cross gcc is known for it: take linker = \"zig\" (`pip install ziglang`), or leave `linker` out"),
+        false => failure,
+    }
 }
 
 /// No gcc, which is asked for.
@@ -23,7 +27,7 @@ pub fn no_gcc(triple: &str, facts: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
         return missing(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts);
     }
-    let wanted = Platform::gcc_prefix(triple).map_or_else(|| "gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
+    let wanted = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
     let other = facts.other_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
     let what = format!("{}: linker = \"gcc\", and there is no {wanted}{other}", Platform::and_triple(triple));
     Failure::new(Class::Toolchain, what)

@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod artifact;
+mod asked;
 mod auditable;
 pub mod bundle;
 pub mod cross;
@@ -72,6 +73,7 @@ impl Toolchain {
 
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
+        upstream::check(plan, &tools)?;
         stdlib::check(plan, &tools)?;
         let mut choices = BTreeMap::new();
         for build in plan.builds() {
@@ -79,7 +81,7 @@ impl Toolchain {
                 choices.insert(build.clone(), toolchain::choose(build, &tools)?);
             }
         }
-        upstream::check(plan, &choices, &tools)?;
+        upstream::check_zig(plan, &choices, &tools)?;
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
         let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
@@ -146,15 +148,18 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         ui.command(&cmd);
         let prefix = prefix(&labels, &labels[index]);
         let child = |line: &str| ui.child(&format!("{prefix}{line}"));
-        artifacts.extend(cargo(&run, &cmd, plan, &toolchain.tools, (ui, &child), &mut |build, binary, path| {
+        artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
             let platforms = plan.name_of(build);
             ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
-            artifact.check_floor(&binary.name, &platforms, build.glibc.as_deref())?;
             on_artifact(build, binary, &artifact);
             Ok(artifact)
         })?);
+    }
+    // Once all is compiled: what did not is told first.
+    for ((build, binary), artifact) in &artifacts {
+        artifact.check_floor(&binary.name, &plan.name_of(build), build.glibc.as_deref())?;
     }
     Ok(artifacts)
 }
@@ -195,7 +200,7 @@ fn cargo(
     run: &Run,
     cmd: &Cmd,
     plan: &Plan,
-    tools: &Tools,
+    toolchain: &Toolchain,
     (ui, child): Screen<'_>,
     keep: Keep<'_>,
 ) -> Result<Artifacts> {
@@ -205,7 +210,7 @@ fn cargo(
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut said = Blocks::default();
-    let units = run.builds.iter().map(|build| tools.graph(build).packages as u64).sum();
+    let units = run.builds.iter().map(|build| toolchain.tools.graph(build).packages as u64).sum();
     let progress = ui.progress("Compiling", units);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
@@ -243,7 +248,7 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, status, run, &missing, plan, &tools.host).into())
+    Err(failure::of(&said, status, run, &missing, plan, toolchain).into())
 }
 
 fn step(progress: &Progress<'_>, platform: Option<String>, name: &str) {

@@ -43,8 +43,9 @@ pub fn spellings(tool: &str, triple: &str) -> [String; 3] {
 
 /// Has the user set a variable for a build's target, in any of the forms that `cc` and `pkg-config` look for?
 pub fn is_set_for(build: &BuildSettings, name: &str, tools: &Tools) -> bool {
-    let names = spellings(name, &build.triple).into_iter().chain([format!("HOST_{name}")]);
-    names.into_iter().any(|name| tools.is_set(build, &name))
+    let [dashed, plain, for_targets] = spellings(name, &build.triple);
+    let by_kind = if build.triple == tools.host { format!("HOST_{name}") } else { for_targets };
+    [dashed, plain, by_kind].iter().any(|name| tools.is_set(build, name))
 }
 
 /// Has a build a tool of its own in `build-env`?

@@ -3,13 +3,12 @@
 use serde::Serialize;
 
 use super::apt::sysroot_by_hand;
-use super::cross::Cross;
-use super::lacking::{missing, no_c_compiler, no_gcc};
+use super::asked::asked_for;
+use super::lacking::{missing, no_c_compiler};
 use super::native;
 use super::tools::{TargetFacts, Tools};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, LinkerChoice};
-use crate::platform::Platform;
 
 /// What links a target's binaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,7 +92,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Configured(linker.clone()), &why);
     }
     if let Some(wanted) = build.linker {
-        return forced(wanted, triple, facts, tools);
+        return asked_for(wanted, triple, facts, tools);
     }
     if build.glibc.is_some() {
         return match tools.zig {
@@ -140,53 +139,11 @@ pub fn note(build: &BuildSettings, choice: &Choice, platforms: &str) -> Option<S
     }
 }
 
-fn forced(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
-    let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
-    match wanted {
-        LinkerChoice::Host if links_for(&tools.host, triple) => chosen(Linker::Host),
-        LinkerChoice::Host => {
-            let what = format!("linker = \"host\", whose compiler links for {} alone", Platform::name_for(&tools.host));
-            let what = format!("{}: {what}", Platform::and_triple(triple));
-            Err(Failure::new(Class::Toolchain, what)
-                .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
-        }
-        LinkerChoice::RustLld if !facts.self_contained => {
-            let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
-            Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
-        }
-        LinkerChoice::RustLld if tools.rust_lld => chosen(Linker::RustLld),
-        LinkerChoice::RustLld => {
-            Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld"))
-                .hint("take linker = \"zig\""))
-        }
-        LinkerChoice::Zig if tools.zig.is_some() => chosen(Linker::Zig),
-        LinkerChoice::Zig => Err(missing(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
-        LinkerChoice::Gcc => match &facts.gcc {
-            Some(gcc) => chosen(Linker::Gcc(gcc.clone())),
-            None => Err(no_gcc(triple, facts)),
-        },
-        LinkerChoice::Cross => match tools.cross.as_ref().map(Cross::lacks) {
-            Some(None) => chosen(Linker::Cross),
-            Some(Some((what, hint))) => {
-                Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
-            }
-            None => Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and it is missing"))
-                .hint("install it: `cargo install cross --locked`")),
-        },
-    }
-}
-
-/// Does this machine's own compiler link for a target? x86-64's does for 32 bits as well.
-fn links_for(host: &str, triple: &str) -> bool {
-    let architecture = |triple: &str| triple.split('-').next().unwrap_or_default().to_owned();
-    let (host, target) = (architecture(host), architecture(triple));
-    host == target || (host == "x86_64" && ["i686", "i586"].contains(&target.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
 
     use super::*;
+    use crate::compile::cross::Cross;
     use crate::compile::graph::Summary;
 
     const MUSL: &str = "aarch64-unknown-linux-musl";
@@ -313,21 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_compiler_is_for_its_own_architecture() {
-        const AMD64: &str = "x86_64-unknown-linux-gnu";
-        for (host, triple, expected) in [
-            (AMD64, AMD64, true),
-            (AMD64, "x86_64-unknown-linux-musl", true),
-            (AMD64, "i686-unknown-linux-gnu", true),
-            (AMD64, MUSL, false),
-            (GNU, "armv7-unknown-linux-gnueabihf", false),
-        ] {
-            assert_eq!(links_for(host, triple), expected, "{host} {triple}");
+    fn every_refusal_says_what_to_do() {
+        let all = crate::platform::Platform::all().flat_map(|platform| {
+            [crate::platform::Libc::Gnu, crate::platform::Libc::Musl].map(|libc| platform.triple(libc).to_owned())
+        });
+        for triple in all {
+            for linker in
+                [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]
+            {
+                let build = BuildSettings { linker: Some(linker), ..build(&triple) };
+                if let Err(failure) = choose(&build, &Tools { host: GNU.to_owned(), ..Tools::default() }) {
+                    assert!(!failure.hints().is_empty(), "{failure}");
+                }
+            }
         }
-        let host = BuildSettings { linker: Some(LinkerChoice::Host), ..build(MUSL) };
-        let failure = choose(&host, &tools(|_, _| ())).unwrap_err();
-        let what = "linker = \"host\", whose compiler links for linux/amd64 alone";
-        assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {what}"));
     }
 
     #[test]

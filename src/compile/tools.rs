@@ -185,7 +185,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         tools.targets.insert(triple.to_owned(), facts);
         cfgs.insert(triple, cfg);
     }
-    tools.graphs = dependencies::graphs(plan, &cfgs)?;
+    tools.graphs = dependencies::graphs(plan, &tools.cargo, &cfgs)?;
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
     if plan.builds().any(|build| may_need_zig(build, &tools)) {
         tools.zig = find_zig();

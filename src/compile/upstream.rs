@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cargo_metadata::{Node, Package};
 
+use super::native;
 use super::toolchain::{Choice, Linker};
 use super::tools::Tools;
 use crate::error::{Class, Failure};
@@ -35,7 +36,12 @@ struct Known {
     fix: &'static str,
 }
 
-const KNOWN: [Known; 3] = [
+const BUT_ARMV7: &[&str] =
+    &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "riscv64gc", "s390x", "powerpc64le", "loongarch64"];
+const NEON: &str = "compiles NEON code with -mfpu=neon, which zig does not take";
+const NO_NEON: &str = "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng";
+
+const KNOWN: [Known; 4] = [
     Known {
         package: "ring",
         versions: "<0.17",
@@ -43,13 +49,18 @@ const KNOWN: [Known; 3] = [
         concerns: |_| true,
         by_zig: false,
         why: "has code for x86 and Arm alone",
-        fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --invert ring@0.16` says what does",
+        fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --target all --invert ring@0.16` says",
     },
     Known {
         package: "cranelift-codegen",
         versions: "<0.117",
         works: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
-        concerns: |features| features.contains(&"host-arch") && !features.contains(&"all-native-arch"),
+        // Its build script looks for the target's own instruction set where it is told to, and where it is told of none.
+        concerns: |features| {
+            let has = |names: &[&str]| names.iter().any(|name| features.contains(name));
+            let of_others = has(&["x86", "arm64", "s390x", "riscv64", "pulley"]);
+            !has(&["all-arch", "all-native-arch"]) && (has(&["host-arch"]) || !of_others)
+        },
         by_zig: false,
         why: "has no code generator for this architecture",
         fix: "take a newer version, which interprets there (wasmtime 30 and later, with its feature \"pulley\")",
@@ -57,22 +68,20 @@ const KNOWN: [Known; 3] = [
     Known {
         package: "libz-ng-sys",
         versions: "*",
-        works: &[
-            "x86_64",
-            "i686",
-            "i586",
-            "aarch64",
-            "arm",
-            "armv5te",
-            "riscv64gc",
-            "s390x",
-            "powerpc64le",
-            "loongarch64",
-        ],
+        works: BUT_ARMV7,
         concerns: |_| true,
         by_zig: true,
-        why: "compiles NEON code with -mfpu=neon, which zig does not take",
-        fix: "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng",
+        why: NEON,
+        fix: NO_NEON,
+    },
+    Known {
+        package: "libz-sys",
+        versions: "*",
+        works: BUT_ARMV7,
+        concerns: |features| features.contains(&"zlib-ng"),
+        by_zig: true,
+        why: NEON,
+        fix: NO_NEON,
     },
 ];
 
@@ -91,22 +100,30 @@ pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsup
     Some(Unsupported { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
 }
 
-/// Fails for the first build that is known to.
-pub fn check(plan: &Plan, choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<(), Failure> {
-    for (build, choice) in choices {
-        let graph = tools.graph(build);
-        let known = graph.unsupported.iter().find(|known| !known.by_zig || choice.linker == Linker::Zig);
-        if let Some(Unsupported { package, why, fix, .. }) = known {
-            let platform = plan.name_of(build);
-            return Err(Failure::new(
-                Class::Compile,
-                format!("{platform}: {package} does not compile there: it {why}"),
-            )
-            .hint(*fix)
-            .hint(format!("or leave {platform} out: `platforms`, `--platform`")));
-        }
-    }
-    Ok(())
+/// Fails for the first build that is known to, whatever links.
+pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
+    plan.builds().try_for_each(|build| refuse(plan, build, tools, false))
+}
+
+/// Fails for the first build whose C code zig is known not to compile.
+pub fn check_zig(plan: &Plan, choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<(), Failure> {
+    let is_own = |build: &BuildSettings, name| {
+        native::sets(build, name)
+            || tools.targets.get(&build.triple).is_some_and(|facts| facts.env_tools.contains(name))
+    };
+    let compiles = |build: &BuildSettings| ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !is_own(build, name));
+    let by_zig = choices.iter().filter(|(build, choice)| choice.linker == Linker::Zig && compiles(build));
+    by_zig.map(|(build, _)| build).try_for_each(|build| refuse(plan, build, tools, true))
+}
+
+fn refuse(plan: &Plan, build: &BuildSettings, tools: &Tools, by_zig: bool) -> Result<(), Failure> {
+    let graph = tools.graph(build);
+    let Some(known) = graph.unsupported.iter().find(|known| known.by_zig == by_zig) else { return Ok(()) };
+    let platform = plan.name_of(build);
+    let what = format!("{platform}: {} does not compile there: it {}", known.package, known.why);
+    Err(Failure::new(Class::Compile, what)
+        .hint(known.fix)
+        .hint(format!("or leave {platform} out: `platforms`, `--platform`")))
 }
 
 #[cfg(test)]
@@ -138,7 +155,11 @@ mod tests {
             ("ring", "0.16.20", &[], Some("git+https://example.com/ring#1234567"), RISCV64, None),
             ("cranelift-codegen", "0.115.1", HOST, Some(CRATES_IO), ARMV7, Some("cranelift-codegen 0.115.1")),
             ("cranelift-codegen", "0.115.1", HOST, Some(CRATES_IO), RISCV64, None),
-            ("cranelift-codegen", "0.115.1", &["all-arch"], Some(CRATES_IO), ARMV7, None),
+            ("cranelift-codegen", "0.115.1", &["host-arch", "all-arch"], Some(CRATES_IO), ARMV7, None),
+            ("cranelift-codegen", "0.89.1", &[], Some(CRATES_IO), ARMV7, Some("cranelift-codegen 0.89.1")),
+            ("cranelift-codegen", "0.116.0", &["pulley"], Some(CRATES_IO), ARMV7, None),
+            ("libz-sys", "1.1.31", &["zlib-ng"], Some(CRATES_IO), ARMV7, Some("libz-sys 1.1.31")),
+            ("libz-sys", "1.1.31", &["libc"], Some(CRATES_IO), ARMV7, None),
             ("cranelift-codegen", "0.118.0", HOST, Some(CRATES_IO), ARMV7, None),
             ("libz-ng-sys", "1.1.32", &[], Some(CRATES_IO), ARMV7, Some("libz-ng-sys 1.1.32")),
             ("libz-ng-sys", "1.1.32", &[], Some(CRATES_IO), RISCV64, None),

@@ -22,13 +22,13 @@ pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
     no_linker(block, about)
         .or_else(|| architecture(block))
         .or_else(|| library(block, about))
-        .or_else(|| symbol(block, about.glibc))
+        .or_else(|| symbol(block, about))
 }
 
 fn no_linker(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
-    let mut all =
-        vec![format!("take another: `--linker zig` (`pip install ziglang`); cargo's configuration names {linker}")];
+    let mut all: Vec<String> =
+        about.by_zig("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
     all.extend(folders(about).into_iter().map(|(_, prefix)| {
         format!("or install gcc for the target: `apt-get install gcc-{}`", prefix.replace('_', "-"))
     }));
@@ -57,33 +57,33 @@ fn library(block: &Block, about: &About<'_>) -> Option<Explanation> {
     };
     let name = after("cannot find -l").or_else(|| after("unable to find library -l")).or_else(zig)?;
     if name == "stdc++" || name == "c++" {
-        return Some(cxx());
+        return Some(cxx(about));
     }
     if name == "atomic" {
-        return Some(atomic("links libatomic, which the linker does not find"));
+        return Some(atomic("links libatomic, which the linker does not find", about));
     }
     let what = format!("lib{name}.so");
     Some(because(format!("links {name}, which the target does not have"), hints(named(&name), &what, about)))
 }
 
 /// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).
-fn symbol(block: &Block, glibc: Option<&str>) -> Option<Explanation> {
+fn symbol(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let ld = || block.between("undefined reference to `", "'");
     let lld = || block.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
     let symbol = ld().or_else(lld)?.trim();
     if symbol.starts_with("__atomic_") {
-        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does")));
+        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does"), about));
     }
     let is_cxx =
         ["__cxa_", "__gxx_", "std::", "operator new", "operator delete", "typeinfo for", "vtable for", "_ZNSt"];
     if is_cxx.iter().any(|sign| symbol.starts_with(sign)) {
-        return Some(cxx());
+        return Some(cxx(about));
     }
     // `memcpy@GLIBC_2.14` where a library asks for it.
     let plain = symbol.split('@').next().unwrap_or(symbol);
     let listed = GLIBC.iter().find(|(name, _)| *name == plain).map(|(_, version)| *version);
     if let Some(version) = symbol.split_once("@GLIBC_").map(|(_, version)| version).or(listed) {
-        let floor = glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
+        let floor = about.glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
         return Some(because(
             format!("calls {plain}, which glibc has since {version}{floor}"),
             [format!("raise the floor: glibc = \"{version}\"; the base must then have that glibc or a newer one")],
@@ -98,22 +98,14 @@ fn symbol(block: &Block, glibc: Option<&str>) -> Option<Explanation> {
     ))
 }
 
-fn atomic(what: &str) -> Explanation {
-    because(
-        what,
-        [
-            "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`",
-            "or take `--linker zig`, which brings these functions (`pip install ziglang`)",
-        ],
-    )
+fn atomic(what: &str, about: &About<'_>) -> Explanation {
+    let gcc = "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`";
+    let zig = about.by_zig("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
+    because(what, [gcc.to_owned()].into_iter().chain(zig))
 }
 
-fn cxx() -> Explanation {
-    because(
-        "links C++, and the linker has no C++ library for the target",
-        [
-            "take zig, which brings one: `--linker zig` (`pip install ziglang`)",
-            "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does",
-        ],
-    )
+fn cxx(about: &About<'_>) -> Explanation {
+    let zig = about.by_zig("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
+    let by_hand = "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does";
+    because("links C++, and the linker has no C++ library for the target", zig.into_iter().chain([by_hand.to_owned()]))
 }

@@ -8,7 +8,10 @@ mod script;
 
 pub use block::Blocks;
 
+use std::collections::BTreeMap;
+
 use super::stdlib::BUILD_IT;
+use super::toolchain::Linker;
 use block::Block;
 
 /// One reason for a failure.
@@ -32,6 +35,27 @@ pub struct About<'a> {
     pub host: &'a str,
     /// The floor that was asked for.
     pub glibc: Option<&'a str>,
+    /// What links for each target.
+    pub linkers: &'a BTreeMap<&'a str, &'a Linker>,
+}
+
+impl About<'_> {
+    /// Advice to take zig: none where it is what links, and other advice where cargo's configuration decides.
+    pub fn by_zig(&self, advice: &str) -> Option<String> {
+        let linkers: Vec<&Linker> =
+            self.triples.iter().filter_map(|triple| self.linkers.get(triple).copied()).collect();
+        let configured = linkers.iter().find_map(|linker| match linker {
+            Linker::Configured(name) => Some(name),
+            _ => None,
+        });
+        match configured {
+            Some(name) => Some(format!(
+                "cargo's configuration names {name}, which wins over `--linker`: without it zig or gcc is chosen"
+            )),
+            None if !linkers.is_empty() && linkers.iter().all(|linker| **linker == Linker::Zig) => None,
+            None => Some(advice.to_owned()),
+        }
+    }
 }
 
 /// A reason, the crate that has it, and the targets it is about; none where that is not said.
@@ -52,7 +76,7 @@ pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
             true => script::explain(block, &about),
             false => block.is_link().then(|| link::explain(block, &about)).flatten(),
         };
-        let Some(why) = elsewhere(block).or_else(by_kind) else { continue };
+        let Some(why) = elsewhere(block, &about).or_else(by_kind) else { continue };
         let name = block.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = said.iter().map(|triple| (*triple).to_owned());
         match reasons.iter_mut().find(|reason| reason.name == name && reason.why.what == why.what) {
@@ -71,8 +95,20 @@ pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
 pub const FEWER_JOBS: &str =
     "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
 
+/// rustc's words where a module of atomics lacks one: in `use`, as a type, in a path.
+fn has_atomics_of_64_bits(block: &Block) -> bool {
+    ["AtomicU64", "AtomicI64"].iter().any(|name| {
+        let lacks = [
+            "no `NAME` in `sync::atomic`",
+            "cannot find type `NAME` in module `atomic`",
+            "could not find `NAME` in `atomic`",
+        ];
+        lacks.iter().any(|words| block.has(&words.replace("NAME", name)))
+    })
+}
+
 /// What no linker and no build script is to blame for: memory, disk, a standard library, a target's instructions.
-fn elsewhere(block: &Block) -> Option<Explanation> {
+fn elsewhere(block: &Block, about: &About<'_>) -> Option<Explanation> {
     // A linker writes to a mapped file, and gets a signal where the disk is full.
     let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
     if full.iter().any(|sign| block.has(sign)) {
@@ -84,7 +120,7 @@ fn elsewhere(block: &Block) -> Option<Explanation> {
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| block.has(sign)) {
         return Some(because("was killed while it compiled, most likely for want of memory", [FEWER_JOBS]));
     }
-    if ["no `AtomicU64` in ", "no `AtomicI64` in "].iter().any(|sign| block.has(sign)) {
+    if has_atomics_of_64_bits(block) && about.triples.iter().any(|triple| triple.starts_with("armv5te-")) {
         return Some(because(
             "uses atomics of 64 bits, which the target does not have",
             [

@@ -28,7 +28,7 @@ pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
         .or_else(|| openssl(block, about))
         .or_else(|| compiler(block, about))
         .or_else(|| header(block, about))
-        .or_else(|| code(block))
+        .or_else(|| code(block, about))
 }
 
 fn program(block: &Block) -> Option<Explanation> {
@@ -77,8 +77,8 @@ fn openssl(block: &Block, about: &About<'_>) -> Option<Explanation> {
 fn compiler(block: &Block, about: &About<'_>) -> Option<Explanation> {
     let tool = block.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
-    let mut all =
-        vec!["take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)".to_owned()];
+    let zig = about.by_zig("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
+    let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
     all.extend(folders(about).into_iter().map(|(_, prefix)| {
         format!("or install gcc for it: `apt-get install {compiler}-{}`", prefix.replace('_', "-"))
@@ -94,8 +94,9 @@ fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
         return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, about)));
     }
     if block.has("ClangDiagnostic") {
-        let mut all =
-            vec!["take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)".to_owned()];
+        let zig =
+            about.by_zig("take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)");
+        let mut all: Vec<String> = zig.into_iter().collect();
         all.extend(folders(about).into_iter().map(|(platform, folder)| {
             format!(
                 "or name the folder of the headers: platform.\"{platform}\" = {{ build-env = \
@@ -108,17 +109,20 @@ fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
 }
 
 /// A C compiler's own error: `src/a.c:12:5: error: what`.
-fn code(block: &Block) -> Option<Explanation> {
-    let (place, what) = block.text.lines().find_map(|line| line.split_once(": error: "))?;
-    let mut parts = place.trim().rsplit(':');
-    let is_place =
-        parts.by_ref().take(2).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    let file = parts.next().filter(|_| is_place)?.rsplit(['/', '=']).next()?;
+fn code(block: &Block, about: &About<'_>) -> Option<Explanation> {
+    // The compiler's driver and make have errors too, of no place.
+    let (file, what) = block.text.lines().find_map(|line| {
+        let (place, what) = line.split_once(": error: ")?;
+        let mut parts = place.trim().rsplit(':');
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_place = parts.by_ref().take(2).all(is_number);
+        Some((parts.next().filter(|_| is_place)?.rsplit(['/', '=']).next()?, what))
+    })?;
     Some(because(
         format!("has C code that the compiler refuses: {file}: {}", what.trim()),
-        [
-            "another compiler may take it: `--linker zig`, or `--linker gcc` with `--libc gnu`",
-            "or a newer version of the crate: `cargo update` within what Cargo.toml asks for",
-        ],
+        about.by_zig("another compiler may take it: `--linker zig`").into_iter().chain([
+            "gcc is another one, where glibc is linked: `--linker gcc --libc gnu`".to_owned(),
+            "a newer version of the crate may do: `cargo update` within what Cargo.toml asks for".to_owned(),
+        ]),
     ))
 }

@@ -13,7 +13,7 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut blocks = Blocks::default();
     fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
-    explain(&blocks, About { triples, host: AMD64, glibc })
+    explain(&blocks, About { triples, host: AMD64, glibc, linkers: &BTreeMap::new() })
 }
 
 #[test]
@@ -81,15 +81,48 @@ fn every_kept_failure_has_a_case() {
     for entry in fs_err::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert_eq!(reasons(name, &[ARM64], None).len(), 1, "{name}");
+        assert_eq!(reasons(name, &[ARM64, ARMV5], None).len(), 1, "{name}");
         assert!(include_str!("tests.rs").contains(&format!("(\"{name}\", ")), "{name}");
+    }
+}
+
+#[test]
+fn zig_is_advised_where_it_may_help() {
+    let configured = Linker::Configured("my-ld".to_owned());
+    for (linker, expected) in [
+        (None, Some("take zig")),
+        (Some(&Linker::RustLld), Some("take zig")),
+        (Some(&Linker::Zig), None),
+        (
+            Some(&configured),
+            Some("cargo's configuration names my-ld, which wins over `--linker`: without it zig or gcc is chosen"),
+        ),
+    ] {
+        let linkers = linker.into_iter().map(|linker| (ARM64, linker)).collect();
+        let about = About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &linkers };
+        assert_eq!(about.by_zig("take zig").as_deref(), expected, "{linker:?}");
+    }
+}
+
+#[test]
+fn a_compilers_error_has_a_place() {
+    for (lines, expected) in [
+        ("  clang: error: no such option\n  src/a.c:3:4: error: no type\n", Some("a.c: no type")),
+        ("  make: error: no rule\n", None),
+    ] {
+        let mut blocks = Blocks::default();
+        let text = format!("error: failed to run custom build command for `a v1`\n{lines}");
+        text.lines().for_each(|line| blocks.push(line));
+        let found = explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
+        let what = found.first().map(|reason| reason.why.what.clone());
+        assert_eq!(what, expected.map(|what| format!("has C code that the compiler refuses: {what}")), "{lines}");
     }
 }
 
 #[test]
 fn this_machines_own_libraries() {
     let hints = |host| {
-        let about = About { triples: &[AMD64], host, glibc: None };
+        let about = About { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
         libraries::hints(libraries::named("alsa"), "alsa", &about).join("\n")
     };
     assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
@@ -105,7 +138,7 @@ fn one_reason_on_several_platforms() {
             "  /target/{triple}/release: pkg-config has not been configured to support cross-compilation."
         ));
     }
-    let found = explain(&blocks, About { triples: &[ARM64, AMD64], host: "", glibc: None });
+    let found = explain(&blocks, About { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() });
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].triples, [ARM64, AMD64]);
     let hints = found[0].why.hints.join("\n");
@@ -126,5 +159,5 @@ fn what_is_not_known_is_not_guessed() {
     ] {
         blocks.push(line);
     }
-    assert_eq!(explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None }), []);
+    assert_eq!(explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() }), []);
 }
