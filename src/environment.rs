@@ -71,14 +71,14 @@ fn check_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
         if empty == 0 || matches.value_source(id) != Some(ValueSource::CommandLine) {
             continue;
         }
-        let flag = flag.get_long().unwrap_or(id);
+        let name = flag.get_long().unwrap_or(id);
         let what = if empty == values.len() { "is empty" } else { "has an empty value" };
-        return Err(Error::raw(
-            ErrorKind::ValueValidation,
-            format!(
-                "--{flag} {what}\n hint: is it a shell variable that is not set? without --{flag} the default is taken\n"
-            ),
-        ));
+        let without = match flag.is_required_set() {
+            true => String::new(),
+            false => format!(" without --{name} the default is taken"),
+        };
+        let message = format!("--{name} {what}\n hint: is it a shell variable that is not set?{without}\n");
+        return Err(Error::raw(ErrorKind::ValueValidation, message));
     }
     Ok(())
 }

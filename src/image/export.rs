@@ -33,7 +33,7 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
             }
             Output::OciArchive(file) if file.exists() && !is_archive(file) => {
                 return Err(wrong(file, "is there, and is no OCI archive")
-                    .hint(format!("name another file, or remove it: `rm {file}`")));
+                    .hint("name another file: `--output oci-archive:image.tar`"));
             }
             Output::OciArchive(file) => {
                 let folder = file.parent().filter(|folder| !folder.as_str().is_empty());

@@ -39,9 +39,14 @@ fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failur
         return Ok(());
     }
     let known = PROFILES.into_iter().chain(defined.iter().map(String::as_str));
-    Err(Failure::new(Class::Config, format!("the workspace has no profile '{profile}'"))
-        .suggest_or_list(profile, known, "its profiles are")
-        .hint(format!("or define it in the workspace's Cargo.toml: [profile.{profile}], with inherits = \"release\"")))
+    let failure = Failure::new(Class::Config, format!("the workspace has no profile '{profile}'"));
+    Err(match profile {
+        // The folder's name, which cargo takes for no profile's.
+        "debug" => failure.hint("did you mean 'dev'?"),
+        _ => failure.suggest_or_list(profile, known, "its profiles are").hint(format!(
+            "or define it in the workspace's Cargo.toml: profile.{profile} = {{ inherits = \"release\" }}"
+        )),
+    })
 }
 
 fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Failure> {
@@ -110,7 +115,11 @@ mod tests {
         for good in ["release", "dev", "dist", "by-variable"] {
             assert!(check_profile(good, &defined).is_ok(), "{good}");
         }
-        for (wrong, hint) in [("relase", "did you mean 'release'?"), ("debug", "its profiles are: release, dev, ")] {
+        for (wrong, hint) in [
+            ("relase", "did you mean 'release'?"),
+            ("debug", "did you mean 'dev'?"),
+            ("other", "its profiles are: release, dev, "),
+        ] {
             let failure = check_profile(wrong, &defined).unwrap_err();
             assert_eq!(failure.to_string(), format!("the workspace has no profile '{wrong}'"));
             assert!(failure.hints()[0].starts_with(hint), "{:?}", failure.hints());

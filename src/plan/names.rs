@@ -68,9 +68,14 @@ fn check_no_password(key: &str, reference: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let user = user.split_once("://").map_or(user, |(_, rest)| rest);
-    let Some((user, _)) = user.split_once(':') else { return Ok(()) };
+    let user = match user.split_once(':') {
+        Some((user, _)) => format!("{user}:…"),
+        None if key == "base" || user.contains('/') => return Ok(()),
+        // It may be a token.
+        None => "…".to_owned(),
+    };
     let place = host.split('/').next().unwrap_or(host);
-    Err(Failure::new(Class::Config, format!("{key} '{user}:…@{host}' has a password in it"))
+    Err(Failure::new(Class::Config, format!("{key} '{user}@{host}' has credentials in it"))
         .hint(format!("credentials come from `docker login {place}`; write the host alone")))
 }
 

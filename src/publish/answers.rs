@@ -167,7 +167,7 @@ pub fn explain(trouble: Trouble, reference: &str, access: Access<'_>, root: &str
 
 fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
     // A registry may send its clients elsewhere, such as for their token.
-    let asked = error.url().map(|url| url.authority()).filter(|asked| *asked != host);
+    let asked = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|asked| *asked != host);
     let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
     let words = innermost(error);
     let failure = Failure::new(Class::Registry, format!("registry {host} cannot be reached{at}: {words}"));

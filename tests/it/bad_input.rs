@@ -187,6 +187,7 @@ fn usage() {
         (&["plan", "--tag", "a, "], "error: --tag has an empty value"),
         (&["plan", "--registry", ""], "error: --registry is empty"),
         (&["plan", "--base="], "error: --base is empty"),
+        (&["compile", "--out", ""], "error: --out is empty\n hint: is it a shell variable that is not set?\n"),
         (&["plan", "-p", ""], "error: --package is empty"),
         (&["build", "--artifacts", ""], "error: --artifacts is empty"),
         (&["plan", "--platform", ""], "'--platform <PLATFORM>': an empty platform"),

@@ -171,11 +171,12 @@ fn names_and_tags() {
         ["--registry", "bob:S3cret@r.example"],
         ["--registry", "https://bob:S3cret@r.example"],
         ["--registry", "bob:S3/cr@et@r.example:5000/x"],
+        ["--registry", "S3cret@r.example"],
         ["--base", "bob:S3cret@r.example/x"],
         ["--insecure-registry", "bob:S3cret@r.example"],
     ] {
         let run = Project::app().run(&[&["plan"], &args[..]].concat()).fails(3);
-        run.finish().says(&["bob:…@r.example", "docker login"]).keeps_quiet_about("S3");
+        run.finish().says(&["…@r.example", "has credentials in it", "docker login r.example"]).keeps_quiet_about("S3");
     }
     refused(
         &Project::with_config(

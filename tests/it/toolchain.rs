@@ -172,7 +172,7 @@ fn cargos_own_words_are_shown() {
     let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
         [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
     for (project, args, says) in [
-        (Project::app(), &["-F", "app/nope"][..], "the package 'app' does not contain this feature: nope"),
+        (Project::app(), &["-F", "app/nope"][..], "the package 'app' does not contain this feature: app/nope"),
         (Project::app().file("Cargo.toml", bin), &[], "requires the features: `extra`"),
     ] {
         let run = project.run(&[&["build", "-q", "--platform", "linux/amd64"], args].concat()).path_first(&docker());
