@@ -1,6 +1,8 @@
 //! Builds of C for another target, by real crates: what cmake, bindgen and jemalloc are told. `scripts/setup native`
 //! installs the programs.
 
+use std::collections::BTreeSet;
+
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
 
 const MANIFEST: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
@@ -31,6 +33,13 @@ fn with_crates(run: Run) -> Run {
     run.env("SSL_CERT_FILE", certificates)
         .env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e"))
         .env("LIBCLANG_PATH", python.path().join("site-packages/clang/native"))
+}
+
+/// The variables for the target in the cargo command that `-v` shows.
+fn variables(stderr: &str) -> BTreeSet<&str> {
+    let command = stderr.lines().find(|line| line.contains(" build --manifest-path ")).expect("a command of cargo's");
+    let names = command.split([' ', '`', '\'']).filter_map(|word| Some(word.split_once('=')?.0));
+    names.filter(|name| name.ends_with("_aarch64_unknown_linux_musl")).collect()
 }
 
 /// A library of C and C++ that cmake builds.
@@ -80,11 +89,13 @@ fn bindgen() -> Project {
 fn by_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
         let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
-        finished.says(&[
+        let finished = finished.says(&[
             "Compiled app for linux/arm64 (",
             ", static)",
             &format!("{variable}_aarch64_unknown_linux_musl="),
         ]);
+        let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
+        assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
     }
 }
 
