@@ -47,10 +47,9 @@ pub fn asked_for(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools:
 
 /// Does this machine's own compiler link for a target? x86-64's does for 32 bits as well; musl brings its own libc along.
 fn links_for(host: &str, triple: &str) -> bool {
-    let architecture = |triple: &str| triple.split('-').next().unwrap_or_default().to_owned();
     let has_libc = triple.contains("-musl") || host.contains("-linux-gnu");
-    let (of_host, target) = (architecture(host), architecture(triple));
-    let is_its_own = of_host == target || (of_host == "x86_64" && ["i686", "i586"].contains(&target.as_str()));
+    let [of_host, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());
+    let is_its_own = of_host == target || (of_host == "x86_64" && ["i686", "i586"].contains(&target));
     host.contains("-linux-") && has_libc && is_its_own
 }
 

@@ -9,6 +9,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
 use super::graph::{Summary, summarize};
+use super::runs;
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, Plan};
 use crate::process::Cmd;
@@ -24,18 +25,12 @@ pub fn graphs(plan: &Plan, cargo: &Path, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Res
         };
         if let Some(metadata) = metadata {
             let cfg = cfgs.get(build.triple.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let mut graph = summarize(metadata, &roots(plan, build), &build.triple, cfg);
+            let mut graph = summarize(metadata, &plan.packages_of(build), &build.triple, cfg);
             graph.unsupported.retain(|known| is_compiled(plan, cargo, build, &known.package));
             graphs.insert(build.clone(), graph);
         }
     }
     Ok(graphs)
-}
-
-/// The packages whose binaries a build makes.
-fn roots<'a>(plan: &'a Plan, build: &BuildSettings) -> Vec<&'a str> {
-    let platforms = plan.platforms().filter(|platform| platform.build == *build);
-    platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect()
 }
 
 /// Does a build really compile a package? The whole graph has the features of all that is in the workspace, for tests
@@ -44,15 +39,8 @@ fn is_compiled(plan: &Plan, cargo: &Path, build: &BuildSettings, package: &str) 
     let mut cmd = Cmd::new(cargo).args(["tree", "--quiet", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
     cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str(), "--target", &build.triple]);
     cmd = cmd.args(["--invert", &package.replace(' ', "@")]);
-    cmd = cmd.args(roots(plan, build).into_iter().flat_map(|root| ["--package", root]));
-    cmd = cmd.args(build.features.iter().flat_map(|feature| ["--features", feature]));
-    let flags = [
-        (build.all_features, "--all-features"),
-        (build.no_default_features, "--no-default-features"),
-        (plan.locked, "--locked"),
-        (plan.offline, "--offline"),
-    ];
-    cmd = cmd.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag));
+    cmd = cmd.args(plan.packages_of(build).into_iter().flat_map(|package| ["--package", package]));
+    cmd = cmd.args(runs::resolver_flags(build, plan));
     cmd.output().is_ok_and(|output| output.status.success() && !output.stdout.trim().is_empty())
 }
 

@@ -50,12 +50,12 @@ const ALLOCATORS: [&str; 9] = [
 ];
 
 /// Walks the resolved graph from `roots`, as `triple` with its `cfg` values sees it.
-pub fn summarize(metadata: &Metadata, roots: &[&str], triple: &str, cfg: &[Cfg]) -> Summary {
+pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> Summary {
     let Some(resolve) = &metadata.resolve else { return Summary::default() };
     let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let packages: HashMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
     let name = |id: &PackageId| packages.get(id).map(|package| package.name.as_str()).unwrap_or_default();
-    let is_root = |id: &&PackageId| roots.contains(&name(id));
+    let is_root = |id: &&PackageId| roots.contains(name(id));
     let is_macro = |id: &PackageId| {
         packages.get(id).is_some_and(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
     };
@@ -194,11 +194,12 @@ mod tests {
                 Some("ring"),
             ),
         ] {
-            let summary = summarize(&metadata(edges), &["app"], "x86_64-unknown-linux-musl", &cfg);
+            let summary = summarize(&metadata(edges), &["app"].into(), "x86_64-unknown-linux-musl", &cfg);
             let expected = Summary { packages, needs_c: needs_c.map(str::to_owned), ..Summary::default() };
             assert_eq!(summary, expected, "{why}");
         }
-        let other = summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"], "x86_64-unknown-linux-musl", &cfg);
+        let other =
+            summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"].into(), "x86_64-unknown-linux-musl", &cfg);
         assert_eq!(other, Summary::default(), "of the packages that are asked for");
     }
 
@@ -218,7 +219,7 @@ mod tests {
             (&[("app", "jemalloc-sys", None, None)], false, Some(("jemalloc-sys", false)), None),
             (&[("app", "gen", BUILD, None), ("gen", "jemalloc-sys", None, None)], false, None, None),
         ] {
-            let summary = summarize(&metadata(edges), &["app"], "x86_64-unknown-linux-musl", &[]);
+            let summary = summarize(&metadata(edges), &["app"].into(), "x86_64-unknown-linux-musl", &[]);
             let found = summary.jemalloc.as_ref().map(|found| (found.package.as_str(), found.per_target));
             assert_eq!(
                 (summary.bindgen, found, summary.allocator.as_deref()),

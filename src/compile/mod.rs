@@ -91,7 +91,7 @@ impl Toolchain {
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
     }
 
-    /// The triples whose standard library `prepare` would install.
+    /// The triples whose standard library `complete` would install.
     pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
         stdlib::missing(plan, &self.tools)
     }

@@ -48,9 +48,10 @@ pub fn is_set_for(build: &BuildSettings, name: &str, tools: &Tools) -> bool {
     [dashed, plain, by_kind].iter().any(|name| tools.is_set(build, name))
 }
 
-/// Has a build a tool of its own in `build-env`?
-pub fn sets(build: &BuildSettings, tool: &str) -> bool {
-    spellings(tool, &build.triple).iter().any(|name| build.env.contains_key(name))
+/// Has the user set a tool of a build, in the environment or in `build-env`?
+pub fn is_own(build: &BuildSettings, tool: &str, tools: &Tools) -> bool {
+    let in_environment = tools.targets.get(&build.triple).is_some_and(|facts| facts.env_tools.contains(tool));
+    in_environment || spellings(tool, &build.triple).iter().any(|name| build.env.contains_key(name))
 }
 
 /// The file that tells cmake of a target, for compilers that it cannot guess.
@@ -137,9 +138,7 @@ pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: 
     let target = build.triple.replace('-', "_");
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
-        let set = tools.targets.get(&build.triple).map(|facts| &facts.env_tools);
-        let values = native.get(build).into_iter().flatten();
-        let values = values.filter(|(name, _)| set.is_none_or(|set| !set.contains(*name)) && !sets(build, name));
+        let values = native.get(build).into_iter().flatten().filter(|(name, _)| !is_own(build, name, tools));
         variables.extend(values.map(|(name, value)| (format!("{name}_{target}"), value.clone())));
     }
     variables.extend(c_flags(build, linker, tools));

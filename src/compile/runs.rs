@@ -97,6 +97,19 @@ pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
     Some(format!("target.{}.rustflags=[{}]", build.triple, all.join(",")))
 }
 
+/// What cargo's resolver is told of a build: its features, and whether anything may be changed or fetched.
+pub fn resolver_flags(build: &BuildSettings, plan: &Plan) -> Vec<String> {
+    let features = (!build.features.is_empty()).then(|| ["--features".to_owned(), build.features.join(",")]);
+    let switches = [
+        (build.all_features, "--all-features"),
+        (build.no_default_features, "--no-default-features"),
+        (plan.locked, "--locked"),
+        (plan.offline, "--offline"),
+    ];
+    let switches = switches.iter().filter(|(on, _)| *on).map(|(_, switch)| (*switch).to_owned());
+    features.into_iter().flatten().chain(switches).collect()
+}
+
 /// The command line of a run.
 pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -> Cmd {
     let Toolchain { tools, choices, .. } = toolchain;
@@ -115,15 +128,9 @@ pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -
     cmd = run.binaries.iter().fold(cmd, |cmd, binary| cmd.args(["--bin", &binary.name]));
     cmd = run.builds.iter().fold(cmd, |cmd, build| cmd.args(["--target", &build.triple]));
     cmd = cmd.args(["--profile", &first.profile]);
-    if !first.features.is_empty() {
-        cmd = cmd.args(["--features", &first.features.join(",")]);
-    }
+    cmd = cmd.args(resolver_flags(first, plan));
     let jobs = plan.jobs.map(|jobs| format!("--jobs={jobs}"));
     let switches = [
-        (first.all_features, "--all-features"),
-        (first.no_default_features, "--no-default-features"),
-        (plan.locked, "--locked"),
-        (plan.offline, "--offline"),
         // Both kinds of panic: the profile decides which is linked.
         (first.build_std, "-Zbuild-std=std,panic_abort"),
         // The other platforms' binaries are still built, so that the report says who failed and who did not.

@@ -103,7 +103,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if triple == tools.host {
         return chosen(Linker::Host, "it is the host's own target");
     }
-    let has_cc = facts.env_tools.contains("CC") || native::sets(build, "CC");
+    let has_cc = native::is_own(build, "CC", tools);
     let graph = tools.graph(build);
     let c = graph.needs_c.as_deref().filter(|_| !has_cc);
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {

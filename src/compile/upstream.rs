@@ -107,11 +107,8 @@ pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
 
 /// Fails for the first build whose C code zig is known not to compile.
 pub fn check_zig(plan: &Plan, choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<(), Failure> {
-    let is_own = |build: &BuildSettings, name| {
-        native::sets(build, name)
-            || tools.targets.get(&build.triple).is_some_and(|facts| facts.env_tools.contains(name))
-    };
-    let compiles = |build: &BuildSettings| ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !is_own(build, name));
+    let compiles =
+        |build: &BuildSettings| ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !native::is_own(build, name, tools));
     let by_zig = choices.iter().filter(|(build, choice)| choice.linker == Linker::Zig && compiles(build));
     by_zig.map(|(build, _)| build).try_for_each(|build| refuse(plan, build, tools, true))
 }

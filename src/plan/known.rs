@@ -15,21 +15,12 @@ const PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
 
 /// Fails for the first feature or profile of a plan that nothing defines.
 pub fn check(plan: &Plan, workspace: &Workspace) -> Result<(), Failure> {
-    for image in &plan.images {
-        for build in image.platforms.iter().map(|platform| &platform.build) {
-            check_profile(&build.profile, &workspace.profiles)?;
-            check_features(build, &packages(plan, build, workspace))?;
-        }
-    }
-    Ok(())
-}
-
-/// The packages that share a cargo process in this build.
-fn packages<'a>(plan: &Plan, build: &BuildSettings, workspace: &'a Workspace) -> Vec<&'a Package> {
-    let platforms = plan.platforms().filter(|platform| platform.build == *build);
-    let names: BTreeSet<&str> =
-        platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect();
-    names.into_iter().filter_map(|name| workspace.package(name)).collect()
+    plan.builds().try_for_each(|build| {
+        let packages: Vec<&Package> =
+            plan.packages_of(build).into_iter().filter_map(|name| workspace.package(name)).collect();
+        check_profile(&build.profile, &workspace.profiles)?;
+        check_features(build, &packages)
+    })
 }
 
 fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failure> {

@@ -118,6 +118,12 @@ impl Plan {
         self.platforms().filter(|platform| platform.build == *build).map(|platform| platform.platform).collect()
     }
 
+    /// The packages whose binaries a build makes, each once.
+    pub fn packages_of(&self, build: &BuildSettings) -> BTreeSet<&str> {
+        let platforms = self.platforms().filter(|platform| platform.build == *build);
+        platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect()
+    }
+
     /// A build by the names of its platforms: one triple may be compiled for several of them, each in its own way.
     pub fn name_of(&self, build: &BuildSettings) -> String {
         self.platforms_of(build).into_iter().map(Platform::name).collect::<Vec<_>>().join(", ")
