@@ -10,15 +10,17 @@
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs
 //!
-//! [`pipeline`] is the story. [`platform`] is the one table of architectures, [`process`] the one place that starts
+//! [`pipeline`] is the story. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts
 //! programs, [`ui`] the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure
 //! is made of.
 
 pub mod cli;
 pub mod compile;
+pub mod elf;
 pub mod environment;
 pub mod error;
 pub mod files;
+pub mod finding;
 pub mod image;
 pub mod pipeline;
 pub mod plan;
@@ -70,6 +72,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Build(args) => pipeline::build(args, &ui),
         Command::Compile(args) => pipeline::compile(args, &ui),
         Command::Plan(args) => pipeline::plan(args, &ui),
+        Command::Verify(args) => pipeline::verify(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
     });
     match result {

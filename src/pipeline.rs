@@ -3,11 +3,14 @@
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use crate::cli::{BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs};
+use crate::cli::{
+    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, VerifyArgs,
+};
 use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
 use crate::error::{Class, Failure, nearest};
 use crate::files;
+use crate::finding::Finding;
 use crate::image::builder::{self, Builder};
 use crate::image::context::{self, Staged};
 use crate::image::dockerfile::{Dockerfile, HELPERS, VARIABLES};
@@ -18,6 +21,7 @@ use crate::image::load::{self, Loader};
 use crate::image::{self, Bases, buildx, embedded, export, qemu};
 use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
 use crate::platform::Platform;
+use crate::publish::cache::Cache;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Report};
 use crate::ui::Ui;
@@ -134,6 +138,36 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// `cargo multiarch verify`
+pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
+    check_variables()?;
+    let registry = Registry::new(&args.insecure_registries)?;
+    let cache = Cache::new(&cache_dir().unwrap_or_else(|| std::env::temp_dir().to_string_lossy().into_owned().into()));
+    let wanted = verify::Wanted {
+        platforms: args.platforms.clone(),
+        required: args.require.clone(),
+        policy: args.policy.config().policy(),
+    };
+    let mut images = Vec::new();
+    for location in &args.images {
+        ui.status("Verifying", location.to_string());
+        images.extend(verify::images(location, &wanted, &registry, &cache)?);
+    }
+    match args.message_format {
+        MessageFormat::Human => ui.data(&report::verified_table(&images))?,
+        MessageFormat::Json => ui.data(&report::verified_json(&images)?)?,
+    }
+    let findings: Vec<Finding> = images.iter().flat_map(verify::Inspected::all).cloned().collect();
+    let names: Vec<&str> = images
+        .iter()
+        .filter(|image| image.all().any(Finding::is_error))
+        .map(|image| image.reference.as_str())
+        .collect();
+    check_findings(&names.join(", "), &findings, ui).map_err(|failure| {
+        failure.hint("what a code means: https://docs.rs/crate/cargo-multiarch/latest/source/docs/checks.md").into()
+    })
+}
+
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
@@ -153,6 +187,19 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
     Ok(())
+}
+
+/// Tells what was found, and fails for what is an error.
+fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
+    findings.iter().for_each(|finding| ui.finding(finding));
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
+    match errors.first() {
+        None => Ok(()),
+        Some(first) => {
+            let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
+            Err(Failure::new(Class::Verify, what).hint(format!("to go on all the same: `--allow {}`", first.code)))
+        }
+    }
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -257,9 +304,11 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             (artifacts, layouts)
         }
     };
+    let cache = Cache::new(&plan.cache_dir);
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let verified = verify::layout(image, &layout, &artifacts)?;
+        let verified = verify::layout(image, &layout, &artifacts, &cache)?;
+        check_findings(&image.name, &verified.findings, ui)?;
         images.push(Built { layout, verified });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
@@ -292,10 +341,7 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         })?),
         Err(_) => None,
     };
-    let home =
-        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
-    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
-    let cache_dir = cache.unwrap_or_else(|| workspace.target_dir.clone()).join("cargo-multiarch");
+    let cache_dir = cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     let outputs = request.outputs.iter().map(Output::path);
     let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
@@ -305,6 +351,14 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
     plan::known::check(&plan, &workspace)?;
     Ok(plan)
+}
+
+/// The user's folder for what can be had again.
+fn cache_dir() -> Option<Utf8PathBuf> {
+    let home =
+        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
+    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
+    Some(cache?.join("cargo-multiarch"))
 }
 
 /// A variable that nothing reads is a typo that nobody notices.

@@ -26,23 +26,55 @@ pub enum Libc {
 }
 
 /// What a 32-bit ARM binary passes floating-point arguments in (ELF for the Arm Architecture, §5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+///
+/// On RISC-V the widest number that goes in registers of their own (RISC-V ELF psABI, "File Header").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FloatAbi {
     Soft,
     Hard,
+    Single,
+    Double,
+    Quad,
+}
+
+impl fmt::Display for FloatAbi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FloatAbi::Soft => "soft",
+            FloatAbi::Hard => "hard",
+            FloatAbi::Single => "single",
+            FloatAbi::Double => "double",
+            FloatAbi::Quad => "quad",
+        })
+    }
 }
 
 /// What the ELF header of a program for a platform says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ElfIdentity {
     /// `e_machine`.
     pub machine: u16,
     /// Bits of an address: 32 or 64.
     pub class: u8,
     pub big_endian: bool,
-    /// 32-bit ARM only.
+    /// 32-bit ARM and RISC-V only.
     pub float_abi: Option<FloatAbi>,
+}
+
+impl ElfIdentity {
+    /// The same machine, class and byte order: may one be run or loaded where the other is?
+    pub fn same_machine(&self, other: &ElfIdentity) -> bool {
+        (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
+    }
+}
+
+/// `aarch64 (64-bit, little-endian)`
+impl fmt::Display for ElfIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.big_endian { "big" } else { "little" };
+        write!(f, "{} ({}-bit, {order}-endian)", machine_name(self.machine), self.class)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +115,7 @@ static TABLE: &[Row] = {
         row("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, (elf::EM_ARM.0, 32, false, Some(FloatAbi::Soft)), "arm", ("arm-linux-gnueabi", "armel")),
         row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", ("", "")),
         row("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", ("arm-linux-gnueabihf", "armhf")),
-        row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, None), "riscv64", ("riscv64-linux-gnu", "riscv64")),
+        row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, Some(FloatAbi::Double)), "riscv64", ("riscv64-linux-gnu", "riscv64")),
         row("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, (elf::EM_PPC64.0, 64, false, None), "ppc64le", ("powerpc64le-linux-gnu", "ppc64el")),
         row("linux/s390x",    "s390x-unknown-linux-gnu",       "s390x-unknown-linux-musl",       None, (elf::EM_S390.0, 64, true, None), "s390x", ("s390x-linux-gnu", "s390x")),
         row("linux/loong64",  "loongarch64-unknown-linux-gnu", "loongarch64-unknown-linux-musl", None, (elf::EM_LOONGARCH.0, 64, false, None), "loongarch64", ("loongarch64-linux-gnu", "loong64")),
@@ -146,6 +178,16 @@ impl Platform {
     /// rustc's `-C target-cpu` for a variant that is a matter of instructions only (`linux/amd64/v3`).
     pub fn target_cpu(self) -> Option<&'static str> {
         self.0.target_cpu
+    }
+
+    /// The variant's number, where a processor without it cannot run what was made for it: 7 in `linux/arm/v7`, and 1
+    /// in plain `linux/amd64`.
+    pub fn level(self) -> Option<u8> {
+        match (self.architecture(), self.variant()) {
+            ("amd64", None) => Some(1),
+            (_, Some(variant)) => variant.strip_prefix('v')?.parse().ok(),
+            _ => None,
+        }
     }
 
     pub fn elf(self) -> ElfIdentity {
@@ -318,7 +360,7 @@ mod tests {
         assert_eq!(identity("linux/arm64"), (183, 64, false, None));
         assert_eq!(identity("linux/arm/v5"), (40, 32, false, Some(FloatAbi::Soft)));
         assert_eq!(identity("linux/arm/v6"), (40, 32, false, Some(FloatAbi::Hard)));
-        assert_eq!(identity("linux/riscv64"), (243, 64, false, None));
+        assert_eq!(identity("linux/riscv64"), (243, 64, false, Some(FloatAbi::Double)));
         assert_eq!(identity("linux/ppc64le"), (21, 64, false, None));
         assert_eq!(identity("linux/s390x"), (22, 64, true, None));
         assert_eq!(identity("linux/loong64"), (258, 64, false, None));

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use crate::compile::{Artifact, Artifacts, Source, Toolchain};
 use crate::error::{Class, Failure};
+use crate::finding::Finding;
 use crate::image::Bases;
 use crate::image::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
-use crate::verify::Verified;
+use crate::verify::{Inspected, Verified};
 
 /// Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -151,6 +152,50 @@ fn platform_report(
     }
 }
 
+/// What was verified, as a table: a block per image, a row per platform.
+pub fn verified_table(images: &[Inspected]) -> String {
+    let block = |image: &Inspected| {
+        let digest = image.digest.as_ref().filter(|digest| !image.reference.contains(*digest));
+        let mut lines =
+            vec![format!("{}{}", image.reference, digest.map(|digest| format!("@{digest}")).unwrap_or_default())];
+        let mut rows = vec![["PLATFORM", "STARTS", "LIBC", "BASE", "RESULT"].map(str::to_owned)];
+        rows.extend(image.platforms.iter().map(|platform| {
+            let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            let libc = match (&platform.facts.glibc, &platform.facts.libc) {
+                (Some(wants), Some(has)) => format!("{has}, wants {wants}"),
+                (Some(wants), None) => format!("wants glibc {wants}"),
+                (None, libc) => said(libc),
+            };
+            let of = &platform.facts;
+            [platform.platform.clone(), said(&of.program), libc, said(&of.base), result(&platform.findings)]
+        }));
+        lines.extend(columns(&rows));
+        lines.join("\n")
+    };
+    images.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+/// `ok`, or the codes of what was found.
+fn result(findings: &[Finding]) -> String {
+    let codes: IndexSet<&str> = findings.iter().map(|finding| finding.code.0.code).collect();
+    if codes.is_empty() { "ok".to_owned() } else { codes.into_iter().collect::<Vec<_>>().join(" ") }
+}
+
+/// The same as JSON, versioned like the report.
+pub fn verified_json(images: &[Inspected]) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&serde_json::json!({ "version": VERSION, "images": images }))?)
+}
+
+/// Rows under each other, indented, each column as wide as its widest cell.
+fn columns<const N: usize>(rows: &[[String; N]]) -> impl Iterator<Item = String> + '_ {
+    let widths: Vec<usize> =
+        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    rows.iter().map(move |row| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("  {}", cells.join("  ").trim_end())
+    })
+}
+
 /// The plan as a table: a block per image, a row per platform.
 pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String {
     let mut blocks = Vec::new();
@@ -159,12 +204,7 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
         lines.extend(references(image).into_iter().map(|reference| format!("  → {reference}")));
         let mut rows = vec![["PLATFORM", "TARGET", "LINKER", "BASE", "TEMPLATE", "BINARIES"].map(str::to_owned)];
         rows.extend(image.platforms.iter().map(|platform| row(platform, toolchain, plan)));
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..6).map(width).collect();
-        for row in &rows {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            lines.push(format!("  {}", cells.join("  ").trim_end()));
-        }
+        lines.extend(columns(&rows));
         blocks.push(lines.join("\n"));
     }
     let mut table = blocks.join("\n\n");

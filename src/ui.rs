@@ -9,6 +9,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};
+use crate::finding::Finding;
 use crate::process::Cmd;
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -107,6 +108,16 @@ impl Ui {
             let hint = system_hint(error).unwrap_or("run again with -v to see the commands");
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
+    }
+
+    /// `error[MA010]: linux/arm64: /app is for x86_64`, with what to do about it; errors are said with `-q` as well.
+    pub fn finding(&self, finding: &Finding) {
+        if self.verbosity < 0 && !finding.is_error() {
+            return;
+        }
+        let (style, word) = if finding.is_error() { (RED, "error") } else { (YELLOW, "warning") };
+        self.line(&format!("{}: {finding}", self.paint(style, &format!("{word}[{}]", finding.code))));
+        self.line(&format!("{}: {}", self.paint(CYAN, " hint"), finding.fix));
     }
 
     /// A line of data on stdout.

@@ -7,8 +7,9 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::artifact::{ElfFacts, hash, hex};
+use super::artifact::{hash, hex};
 use super::{Artifacts, Toolchain};
+use crate::elf::Asks;
 use crate::error::{Class, Failure};
 use crate::files::{self, Replaces};
 use crate::plan::{Auditable, Binary, BuildSettings, Plan};
@@ -61,7 +62,7 @@ pub struct Entry {
     pub sha256: String,
     /// For people and other tools: a publish reads the file itself.
     #[serde(flatten, skip_deserializing)]
-    pub facts: Option<ElfFacts>,
+    pub asks: Option<Asks>,
 }
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
@@ -114,7 +115,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
             file,
             size: artifact.size,
             sha256: artifact.sha256.clone(),
-            facts: Some(artifact.facts.clone()),
+            asks: Some(artifact.elf.asks()),
         });
     }
     let manifest = Manifest {

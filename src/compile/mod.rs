@@ -150,7 +150,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         let child = |line: &str| ui.child(&format!("{prefix}{line}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
-            let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.facts.linkage());
+            let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
             ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
             on_artifact(build, binary, &artifact);

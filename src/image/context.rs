@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::dockerfile::{self, Dockerfile};
 use super::layout::link;
-use crate::compile::Artifacts;
+use crate::compile::{Artifacts, artifact};
 use crate::error::{Class, Failure};
 use crate::plan::{Image, ImagePlatform, Plan};
 
@@ -131,8 +131,8 @@ pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> R
             let artifact = artifacts
                 .get(&(platform.build.clone(), binary.clone()))
                 .with_context(|| format!("{} was not compiled for {}", binary.name, platform.platform))?;
-            artifact.facts.check(platform.platform, &binary.name)?;
-            check_scratch(&platform.base, artifact.facts.interpreter.as_deref(), &binary.name)?;
+            artifact::check(&artifact.elf, platform.platform, &binary.name)?;
+            check_scratch(&platform.base, artifact.elf.interpreter.as_deref(), &binary.name)?;
             let staged = dir.join(&copied.source);
             if staged.exists() {
                 let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);

@@ -2,7 +2,7 @@
 //! them (its `llb.WithUser`, and `solver/llbsolver/file/user_linux.go`). Pure.
 
 use super::fault::Fault;
-use super::tree::{Node, Tree};
+use super::tree::{Content, File, Node, Tree};
 
 /// User and group in numbers. A user alone brings the group of `/etc/passwd`, or else the group of its own number.
 pub fn numbers(owner: &str, tree: &Tree) -> Result<(u64, u64), Fault> {
@@ -35,7 +35,7 @@ fn number(word: &str) -> Result<Option<u64>, Fault> {
 /// The numbers behind a name in a file of lines like `name:x:1:2` (passwd(5), group(5)).
 fn find(tree: &Tree, file: &str, name: &str) -> Result<Vec<u64>, Fault> {
     let text = match tree.get(&tree.resolve(file).map_err(Fault::Wrong)?) {
-        Some(Node::Text(text)) => text,
+        Some(Node::File(File { content: Content::Text(text), .. })) => text,
         None => return Fault::wrong(format!("the image has no {file} that says who '{name}' is")),
         Some(_) => return Fault::beyond(format!("names of a {file} that is no plain file")),
     };
@@ -48,11 +48,15 @@ fn find(tree: &Tree, file: &str, name: &str) -> Result<Vec<u64>, Fault> {
 mod tests {
     use super::*;
 
+    fn file(text: &str) -> Node {
+        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    }
+
     #[test]
     fn names_and_numbers() {
         let mut tree = Tree::default();
-        tree.insert("etc/passwd", Node::Text("root:x:0:0::/:\nbobby:x:1:1\nbob:x:7:8:b:/:/x\nodd:x\n".to_owned()));
-        tree.insert("etc/group", Node::Text("staff:x:50:\n".to_owned()));
+        tree.insert("etc/passwd", file("root:x:0:0::/:\nbobby:x:1:1\nbob:x:7:8:b:/:/x\nodd:x\n"));
+        tree.insert("etc/group", file("staff:x:50:\n"));
         for (owner, found) in [
             ("bob", Ok((7, 8))),
             ("5", Ok((5, 5))),

@@ -9,8 +9,9 @@ use camino::Utf8Path;
 use super::fault::Fault;
 use super::layer::{Entries, Entry, File};
 use super::owners::numbers;
+use super::scan;
 use super::script::Copy;
-use super::tree::{Attributes, Node, Tree, normal, parent};
+use super::tree::{Attributes, Content, File as TreeFile, Node, Tree, normal, parent};
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 
@@ -162,7 +163,7 @@ impl Placer<'_> {
         let name = source.rsplit('/').next().unwrap_or(source);
         let target = self.target(name)?;
         self.folders_above(&target);
-        self.tree.insert(&target, Node::Other);
+        self.tree.insert(&target, Node::File(TreeFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(File { path: source.into(), size: 0, sha256: String::new() });
         self.entries.insert(target.clone(), Entry { attributes, file });
@@ -216,7 +217,9 @@ impl Placer<'_> {
     fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         self.folders_above(to);
         let metadata = fs_err::metadata(from)?;
-        self.tree.insert(to, Node::file(to, metadata.len(), fs_err::File::open(from)?)?);
+        let text = scan::text(to, metadata.len(), fs_err::File::open(from)?)?;
+        let content = text.map_or(Content::Other, Content::Text);
+        self.tree.insert(to, Node::File(TreeFile { size: metadata.len(), content, ..TreeFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let (sha256, size) = hash(fs_err::File::open(from)?)?;
         let file = Some(File { path: from.to_owned(), size, sha256 });
@@ -261,9 +264,12 @@ mod tests {
             ("usr/bin", dir(0o755)),
             ("bin", Node::Link("usr/bin".to_owned())),
             ("root", dir(0o700)),
-            ("file", Node::Other),
+            ("file", Node::File(TreeFile::default())),
             ("etc", dir(0o755)),
-            ("etc/passwd", Node::Text("bob:x:7:8::/:/\n".to_owned())),
+            (
+                "etc/passwd",
+                Node::File(TreeFile { content: Content::Text("bob:x:7:8::/:/\n".to_owned()), ..TreeFile::default() }),
+            ),
             ("loop", Node::Link("loop".to_owned())),
             ("dangling", Node::Link("/no/where".to_owned())),
             ("usr/bin/tool", Node::Link("/file".to_owned())),

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::tree::{Node, Tree, clean};
+use super::tree::{Content, File, Node, Tree, clean};
 use crate::error::{Class, Failure};
 
 /// Looks for the program and the user that an image's `config` names among all that was copied.
@@ -32,8 +32,10 @@ pub fn check(config: &Value, tree: &Tree) -> Result<(), Failure> {
 
 fn has_name(tree: &Tree, file: &str, name: &str) -> bool {
     match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
-        Some(Node::Text(text)) => text.lines().any(|line| line.split(':').next() == Some(name)),
-        Some(Node::Other) => true,
+        Some(Node::File(File { content: Content::Text(text), .. })) => {
+            text.lines().any(|line| line.split(':').next() == Some(name))
+        }
+        Some(Node::File(_) | Node::Other) => true,
         _ => false,
     }
 }
@@ -42,7 +44,7 @@ fn has_name(tree: &Tree, file: &str, name: &str) -> bool {
 fn is_there(program: &str, config: &Value, tree: &Tree) -> bool {
     let is_file = |path: &str| {
         let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
-        matches!(node, Some(Node::Other | Node::Text(_)))
+        matches!(node, Some(Node::Other | Node::File(_)))
     };
     if program.contains('/') {
         let from = if program.starts_with('/') { "" } else { config["WorkingDir"].as_str().unwrap_or_default() };
@@ -56,16 +58,20 @@ fn is_there(program: &str, config: &Value, tree: &Tree) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn file(text: &str) -> Node {
+        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    }
     use serde_json::json;
 
     #[test]
     fn programs_and_users() {
         let mut tree = Tree::default();
         for (path, node) in [
-            ("usr/local/bin/app", Node::Other),
+            ("usr/local/bin/app", Node::File(File::default())),
             ("bin", Node::Link("usr/local/bin".to_owned())),
             ("dangling", Node::Link("nowhere".to_owned())),
-            ("etc/passwd", Node::Text("nonroot:x:65532:65532::/:\n".to_owned())),
+            ("etc/passwd", file("nonroot:x:65532:65532::/:\n")),
         ] {
             tree.insert(path, node);
         }

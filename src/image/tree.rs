@@ -1,11 +1,14 @@
-//! The folders and links of a file system that layers make (image-spec, layer.md): enough to know where a copied file
-//! ends up, what its folders are, and who its users are. Read from streams, never unpacked. Pure but for that.
+//! The file system that layers make (image-spec, layer.md): enough of it to know where a copied file ends up, who its
+//! users are, and what a program finds when it starts. `scan` reads it from the layers. Pure.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::sync::Arc;
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
+
+use super::shell::Exec;
+use crate::elf::Elf;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,24 +16,53 @@ pub enum Node {
     Dir(Attributes),
     /// A symbolic link, and where it leads.
     Link(String),
-    /// What a file of users or groups says.
-    Text(String),
+    File(File),
+    /// A device, a pipe or a socket.
     Other,
 }
 
-impl Node {
-    /// A regular file at a path; only what is wanted of it is read.
-    pub fn file(path: &str, size: u64, mut content: impl Read) -> io::Result<Node> {
-        if size > LONGEST_TEXT || !["etc/passwd", "etc/group"].iter().any(|wanted| path.ends_with(wanted)) {
-            return Ok(Node::Other);
-        }
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes)?;
-        Ok(Node::Text(String::from_utf8_lossy(&bytes).into_owned()))
-    }
+/// A regular file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    #[serde(flatten)]
+    pub attributes: Attributes,
+    /// Bytes.
+    pub size: u64,
+    pub content: Content,
 }
 
-/// A folder's owner, permission bits and time in seconds.
+/// What is kept of a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    Other,
+    /// All of it, of the few files that a start depends on.
+    Text(String),
+    Program(Arc<Program>),
+    Script(Arc<Script>),
+    /// The libraries that `/etc/ld.so.cache` names, by path.
+    LoaderCache(Vec<String>),
+}
+
+/// A file that begins as ELF files do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Hexadecimal.
+    pub sha256: String,
+    /// None where the rest of it is none.
+    pub elf: Option<Elf>,
+}
+
+/// A file that begins with `#!`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// What follows on the first line, as it is.
+    pub line: String,
+    /// What it replaces itself with, where a shell reads it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub execs: Vec<Exec>,
+}
+
+/// An owner, permission bits and a time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
     pub mode: u32,
@@ -39,21 +71,55 @@ pub struct Attributes {
     pub mtime: u64,
 }
 
-/// The form in which a tree is kept, for whoever keeps one: another number for another form.
-pub const FORM: u32 = 2;
+/// What an entry of a layer does at its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    Put(Node),
+    /// The file at another path gets this one as well.
+    HardLink(String),
+    /// A whiteout: nothing of the layers below is left here.
+    Hide,
+    /// An opaque whiteout: a folder of the layers below is empty.
+    Empty,
+}
+
+/// A layer: paths from the root without a leading slash, in the order of its entries; empty for the root itself.
+pub type Changes = Vec<(String, Change)>;
+
+/// The form in which layers are kept, for whoever keeps some: another number for another form.
+pub const FORM: u32 = 3;
 
 /// By path from the root, without a leading slash.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, Node>);
 
 /// BuildKit's limit (containerd's continuity, `fs.RootPath`).
 const MOST_LINKS: usize = 255;
-/// Of users and groups; what is longer is none.
-const LONGEST_TEXT: u64 = 1 << 20;
+
+impl Default for File {
+    /// An empty file that everybody may run.
+    fn default() -> File {
+        File { attributes: Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }, size: 0, content: Content::Other }
+    }
+}
 
 impl Tree {
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.0.get(path)
+    }
+
+    /// All paths that begin with a text, in order.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+        let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
+    }
+
+    /// The text of a file that is kept as one, through links.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        match self.get(&self.resolve(path).ok()?)? {
+            Node::File(File { content: Content::Text(text), .. }) => Some(text),
+            _ => None,
+        }
     }
 
     pub fn insert(&mut self, path: &str, node: Node) {
@@ -67,29 +133,38 @@ impl Tree {
     /// Takes a path out with all below it, or only what is below.
     fn remove(&mut self, path: &str, keep: bool) {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        self.0.retain(|other, _| if other == path { keep } else { !other.starts_with(&prefix) });
+        let gone: Vec<String> = self.below(&prefix).map(|(path, _)| path.to_owned()).collect();
+        gone.iter().filter(|gone| *gone != path).for_each(|gone| drop(self.0.remove(gone)));
+        if !keep {
+            self.0.remove(path);
+        }
     }
 
-    /// Lays a layer, an uncompressed tar stream, on top.
-    pub fn apply(&mut self, layer: impl Read) -> io::Result<()> {
+    /// Lays a layer on top; says what of it cannot be.
+    pub fn apply(&mut self, layer: &Changes) -> Result<(), String> {
         // Whiteouts are for the layers below, wherever they stand in this one (layer.md, "Whiteouts").
-        let mut added = Vec::new();
-        for entry in tar::Archive::new(layer).entries()? {
-            let mut entry = entry?;
-            let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
-            let name = path.rsplit('/').next().unwrap_or_default();
-            match name.strip_prefix(".wh.") {
-                Some(".wh..opq") => self.remove(&self.place(parent(&path)), true),
-                Some(hidden) => self.remove(&self.place(&join(parent(&path), hidden)), false),
-                None if path.is_empty() => {}
-                None => {
-                    let node = node(&path, &mut entry)?;
-                    added.push((path, node));
+        for (path, change) in layer {
+            match change {
+                Change::Hide => self.remove(&self.place(path), false),
+                Change::Empty => {
+                    let place = self.resolve(path).unwrap_or_else(|_| path.clone());
+                    self.remove(&place, true);
                 }
+                Change::Put(_) | Change::HardLink(_) => {}
             }
         }
-        for (path, node) in added {
-            let place = self.place(&path);
+        for (path, change) in layer {
+            let node = match change {
+                Change::Put(node) => node.clone(),
+                Change::HardLink(target) => match self.get(&self.place(target)) {
+                    Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
+                    _ => {
+                        return Err(format!("/{path} is a hard link to /{target}, which is no file in it or below it"));
+                    }
+                },
+                Change::Hide | Change::Empty => continue,
+            };
+            let place = if path.is_empty() { String::new() } else { self.place(path) };
             self.folders_above(&place);
             self.insert(&place, node);
         }
@@ -131,7 +206,7 @@ impl Tree {
                     rest.extend(parts(target).rev().map(str::to_owned));
                     done = if target.starts_with('/') { String::new() } else { parent(&here).to_owned() };
                 }
-                Some(Node::Other | Node::Text(_)) if !rest.is_empty() => {
+                Some(Node::Other | Node::File(_)) if !rest.is_empty() => {
                     return Err(format!("/{here} is not a folder"));
                 }
                 _ => done = here,
@@ -141,27 +216,8 @@ impl Tree {
     }
 }
 
-/// What a layer's entry leaves at its path.
-fn node(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Node> {
-    let header = entry.header();
-    Ok(match header.entry_type() {
-        tar::EntryType::Directory => Node::Dir(Attributes {
-            // Fields that are left empty are zero, as Go's archive/tar reads them.
-            mode: header.mode().unwrap_or(0o755) & 0o7777,
-            uid: header.uid().unwrap_or(0),
-            gid: header.gid().unwrap_or(0),
-            mtime: header.mtime().unwrap_or(0),
-        }),
-        tar::EntryType::Symlink => {
-            Node::Link(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
-        }
-        tar::EntryType::Regular => Node::file(path, entry.size(), entry)?,
-        _ => Node::Other,
-    })
-}
-
 /// A name in a folder, which is empty for the root.
-fn join(folder: &str, name: &str) -> String {
+pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
@@ -196,47 +252,39 @@ pub fn parent(path: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn layer(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, kind, link) in entries {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_mode(0o755);
-            header.set_size(0);
-            match kind {
-                tar::EntryType::Symlink => builder.append_link(&mut header, path, link).unwrap(),
-                _ => builder.append_data(&mut header, path, io::empty()).unwrap(),
-            }
-        }
-        builder.into_inner().unwrap()
+    const FILE: fn() -> Change = || Change::Put(Node::File(File::default()));
+    const DIR: fn() -> Change = || Change::Put(Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
+
+    fn link(target: &str) -> Change {
+        Change::Put(Node::Link(target.to_owned()))
     }
 
-    const DIR: tar::EntryType = tar::EntryType::Directory;
-    const FILE: tar::EntryType = tar::EntryType::Regular;
-    const LINK: tar::EntryType = tar::EntryType::Symlink;
+    fn changes(entries: &[(&str, Change)]) -> Changes {
+        entries.iter().map(|(path, change)| ((*path).to_owned(), change.clone())).collect()
+    }
 
-    fn tree(layers: &[&[(&str, tar::EntryType, &str)]]) -> Tree {
+    fn tree(layers: &[&[(&str, Change)]]) -> Tree {
         let mut tree = Tree::default();
-        layers.iter().for_each(|entries| tree.apply(&layer(entries)[..]).unwrap());
+        layers.iter().for_each(|entries| tree.apply(&changes(entries)).unwrap());
         tree
     }
 
     #[test]
     fn links_lead_where_the_files_go() {
-        let base: &[(&str, tar::EntryType, &str)] = &[
-            ("./usr/bin/", DIR, ""),
-            ("bin", LINK, "usr/bin"),
-            ("usr/local", LINK, "/opt/local"),
-            ("opt/local/bin", LINK, "../../usr/bin"),
-            ("app", LINK, "usr/file"),
-            ("usr/file", FILE, ""),
-            ("loop", LINK, "loop"),
-            ("one", LINK, "two"),
-            ("two", LINK, "/one"),
-            ("dangling", LINK, "/no/where"),
+        let base: &[(&str, Change)] = &[
+            ("usr/bin", DIR()),
+            ("bin", link("usr/bin")),
+            ("usr/local", link("/opt/local")),
+            ("opt/local/bin", link("../../usr/bin")),
+            ("app", link("usr/file")),
+            ("usr/file", FILE()),
+            ("loop", link("loop")),
+            ("one", link("two")),
+            ("two", link("/one")),
+            ("dangling", link("/no/where")),
         ];
         // Written through a link of the layer below, and below a folder that is not listed.
-        let tree = tree(&[base, &[("bin/below", FILE, ""), ("unsaid/x", FILE, "")]]);
+        let tree = tree(&[base, &[("bin/below", FILE()), ("unsaid/x", FILE())]]);
         for (path, real) in [
             ("/bin/app", "usr/bin/app"),
             ("/bin", "usr/bin"),
@@ -253,7 +301,7 @@ mod tests {
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
             assert_eq!(tree.resolve(path), Err(format!("{path} is a link without an end")));
         }
-        assert_eq!(tree.get("usr/bin/below"), Some(&Node::Other));
+        assert!(matches!(tree.get("usr/bin/below"), Some(Node::File(_))));
         assert!(matches!(tree.get("unsaid"), Some(Node::Dir(_))));
         assert_eq!(tree.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
     }
@@ -267,18 +315,28 @@ mod tests {
 
     #[test]
     fn whiteouts_hide_what_is_below() {
-        let base: &[(&str, tar::EntryType, &str)] = &[
-            ("a", DIR, ""),
-            ("a/b", DIR, ""),
-            ("a/b/c", FILE, ""),
-            ("ab", FILE, ""),
-            ("d", LINK, "a"),
-            ("o", DIR, ""),
-            ("o/x", FILE, ""),
+        let base: &[(&str, Change)] = &[
+            ("a", DIR()),
+            ("a/b", DIR()),
+            ("a/b/c", FILE()),
+            ("ab", FILE()),
+            ("d", link("a")),
+            ("o", DIR()),
+            ("o/x", FILE()),
         ];
-        let over: &[(&str, tar::EntryType, &str)] =
-            &[("a/.wh.b", FILE, ""), (".wh.d", FILE, ""), ("o/new", FILE, ""), ("o/.wh..wh..opq", FILE, "")];
+        let over: &[(&str, Change)] =
+            &[("a/b", Change::Hide), ("d", Change::Hide), ("o/new", FILE()), ("o", Change::Empty)];
         let tree = tree(&[base, over]);
         assert_eq!(tree.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
+    }
+    #[test]
+    fn hard_links_are_the_files_that_they_name() {
+        let program = Node::File(File { size: 7, ..File::default() });
+        let base: &[(&str, Change)] = &[("a", Change::Put(program.clone())), ("b", Change::HardLink("a".to_owned()))];
+        let over: &[(&str, Change)] = &[("a", Change::Hide), ("c/d", Change::HardLink("b".to_owned()))];
+        let mut tree = tree(&[base, over]);
+        assert_eq!((tree.get("a"), tree.get("c/d")), (None, Some(&program)));
+        let wrong = tree.apply(&changes(&[("e", Change::HardLink("a".to_owned()))])).unwrap_err();
+        assert_eq!(wrong, "/e is a hard link to /a, which is no file in it or below it");
     }
 }

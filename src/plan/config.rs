@@ -2,6 +2,7 @@
 //! What the keys come to for an image and a platform is `settings`' business.
 
 use anyhow::{Context, Result};
+use bytesize::ByteSize;
 use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 use super::explain::explain;
 use super::misspelt;
+use super::policy::{Glob, Policy, Required};
 use crate::error::{Class, Failure};
+use crate::finding::Code;
 use crate::platform::{Libc, Platform};
 
 /// The keys, all of them optional, in `multiarch.toml`, `[workspace.metadata.multiarch]`,
@@ -66,6 +69,14 @@ pub struct Config {
     pub sbom: Option<String>,
     pub secrets: Option<Vec<String>>,
     pub buildx_args: Option<Vec<String>>,
+
+    pub allow: Option<Vec<Code>>,
+    pub deny_needed: Option<Vec<Glob>>,
+    pub static_only: Option<bool>,
+    pub non_root_only: Option<bool>,
+    pub max_size: Option<ByteSize>,
+    pub require_labels: Option<Vec<Required>>,
+    pub require_annotations: Option<Vec<Required>>,
 }
 
 /// `"a"` or `["a", "b"]`.
@@ -140,6 +151,19 @@ enum Level {
 }
 
 impl Config {
+    /// What an image must keep to.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            allow: self.allow.clone().unwrap_or_default(),
+            deny_needed: self.deny_needed.clone().unwrap_or_default(),
+            static_only: self.static_only.unwrap_or_default(),
+            non_root_only: self.non_root_only.unwrap_or_default(),
+            max_size: self.max_size,
+            require_labels: self.require_labels.clone().unwrap_or_default(),
+            require_annotations: self.require_annotations.clone().unwrap_or_default(),
+        }
+    }
+
     /// Lays `over` on top: its values replace, its maps add and replace key by key.
     pub fn update(&mut self, over: Config) {
         macro_rules! fields {
@@ -154,7 +178,8 @@ impl Config {
         fields! {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
-                engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args;
+                engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
+                allow deny_needed static_only non_root_only max_size require_labels require_annotations;
             merge: env labels annotations build_env build_args;
             nest: images platform
         }
@@ -162,7 +187,7 @@ impl Config {
 
     /// The first key that means nothing at its level, as a path.
     fn misplaced(&self, level: Level) -> Option<String> {
-        let image_only: [(&str, bool); 15] = [
+        let image_only: [(&str, bool); 22] = [
             ("registry", self.registry.is_some()),
             ("platforms", self.platforms.is_some()),
             ("tags", self.tags.is_some()),
@@ -171,6 +196,13 @@ impl Config {
             ("annotations", !self.annotations.is_empty()),
             ("compression", self.compression.is_some()),
             ("compression-level", self.compression_level.is_some()),
+            ("allow", self.allow.is_some()),
+            ("deny-needed", self.deny_needed.is_some()),
+            ("static-only", self.static_only.is_some()),
+            ("non-root-only", self.non_root_only.is_some()),
+            ("max-size", self.max_size.is_some()),
+            ("require-labels", self.require_labels.is_some()),
+            ("require-annotations", self.require_annotations.is_some()),
             ("build-args", !self.build_args.is_empty()),
             ("cache-from", self.cache_from.is_some()),
             ("cache-to", self.cache_to.is_some()),

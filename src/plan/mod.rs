@@ -10,6 +10,7 @@ pub mod known;
 mod misspelt;
 mod names;
 mod outputs;
+pub mod policy;
 mod resolve;
 mod settings;
 pub mod tags;
@@ -28,6 +29,7 @@ pub use config::{FileEntry, Healthcheck};
 pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
+pub use policy::Policy;
 pub use resolve::{Request, resolve};
 pub use settings::Sources;
 pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
@@ -152,6 +154,8 @@ pub struct Image {
     pub compression: Compression,
     /// 1 to 9 for gzip, 1 to 22 for zstd; none is the format's usual one.
     pub compression_level: Option<u32>,
+    /// What it must keep to beyond starting.
+    pub policy: Policy,
     pub buildx: BuildxOptions,
 }
 

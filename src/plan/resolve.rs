@@ -118,6 +118,7 @@ fn image(
         })
         .collect::<Result<Vec<_>, _>>()?;
 
+    let policy = all.policy();
     if let Some(glibc) = all.glibc.filter(|_| platforms.iter().all(|platform| platform.build.glibc.is_none())) {
         notes.push(format!("{name}: glibc {glibc} means nothing here, musl is linked (libc = \"gnu\" changes that)"));
     }
@@ -142,6 +143,7 @@ fn image(
         platforms,
         compression,
         compression_level: all.compression_level,
+        policy,
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),

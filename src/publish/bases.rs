@@ -14,8 +14,9 @@ use crate::error::{Class, Failure};
 use crate::image::Bases;
 use crate::image::assemble::descriptor;
 use crate::image::base::{Base, Pulled};
-use crate::image::layer::{Layer, decompress};
+use crate::image::layer::Layer;
 use crate::image::layout::{name, platform_name};
+use crate::image::scan;
 use crate::image::tree::Tree;
 use crate::plan::Plan;
 use crate::platform::Platform;
@@ -85,8 +86,8 @@ fn pull_platform(
     registry: &Registry,
     cache: &Cache,
 ) -> Result<Base> {
-    let (repository, digest) = pinned.split_once('@').unwrap_or((pinned, &served.digest));
-    let (digest, manifest) = if served.is_index() {
+    let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
+    let manifest = if served.is_index() {
         let index = served.index()?;
         let entry = select(index.manifests(), platform).ok_or_else(|| {
             Failure::new(Class::Config, format!("it has no {platform}"))
@@ -101,10 +102,9 @@ fn pull_platform(
             .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
             .into());
         }
-        let served = registry.pull(&format!("{repository}@{}", entry.digest()))?;
-        (entry.digest().to_string(), served.manifest()?)
+        registry.pull(&format!("{repository}@{}", entry.digest()))?.manifest()?
     } else {
-        (digest.to_owned(), served.manifest()?)
+        served.manifest()?
     };
     let config = cache.blob(manifest.config(), |file| registry.download(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
@@ -112,7 +112,7 @@ fn pull_platform(
             .hint("registries hold other things than images as well: check the name")
     })?;
     let layers = layers(repository, &manifest, &config, registry, cache)?;
-    let tree = cache.tree(&digest, || read_tree(&layers))?;
+    let tree = read_tree(&layers, cache)?;
     Ok(Base { config, layers, tree })
 }
 
@@ -169,17 +169,20 @@ fn oci_type(media_type: &str) -> Result<&'static str, Failure> {
     })
 }
 
-fn read_tree(layers: &[Layer]) -> Result<Tree> {
+fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
     let mut tree = Tree::default();
     for layer in layers {
         let media_type = layer.descriptor.media_type().to_string();
+        let digest = layer.descriptor.digest();
         let unreadable = |what: String| {
-            Failure::new(Class::Verify, format!("its layer {} cannot be read: {what}", layer.descriptor.digest()))
+            Failure::new(Class::Verify, format!("its layer {digest} cannot be read: {what}"))
                 .hint("take another base, or the other engine: `--engine buildx`")
         };
-        let blob = fs_err::File::open(&layer.path)?;
-        let stream = decompress(blob, &media_type)?.ok_or_else(|| unreadable(media_type.clone()))?;
-        tree.apply(stream).map_err(|error| unreadable(error.to_string()))?;
+        let scanned = cache.layer(digest.as_ref(), || {
+            let blob = fs_err::File::open(&layer.path)?;
+            Ok(scan::blob(blob, &media_type).map_err(|error| unreadable(error.to_string()))?)
+        })?;
+        tree.apply(&scanned.changes).map_err(unreadable)?;
     }
     Ok(tree)
 }

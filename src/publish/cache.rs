@@ -10,7 +10,8 @@ use oci_spec::image::Descriptor;
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 use crate::files::{self, replace};
-use crate::image::tree::{FORM, Tree};
+use crate::image::scan::Scanned;
+use crate::image::tree::FORM;
 
 pub struct Cache {
     dir: Utf8PathBuf,
@@ -49,18 +50,26 @@ impl Cache {
         Ok(path)
     }
 
-    /// The folders and links of a base, by its manifest's digest; `read` finds them out where they are not known.
-    pub fn tree(&self, manifest: &str, read: impl FnOnce() -> Result<Tree>) -> Result<Tree> {
-        // A tree of an older form says less than is asked of it now.
-        let dir = self.dir.join(format!("trees-{FORM}"));
-        let path = dir.join(format!("{}.json", manifest.replace(':', "-")));
-        if let Some(tree) = fs_err::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            return Ok(tree);
+    /// What a layer holds, by its digest; `read` finds it out where it is not known.
+    pub fn layer(&self, digest: &str, read: impl FnOnce() -> Result<Scanned>) -> Result<Scanned> {
+        if let Some(known) = self.known_layer(digest) {
+            return Ok(known);
         }
-        let tree = read()?;
-        self.make(&dir)?;
-        replace(&path, &serde_json::to_vec(&tree)?)?;
-        Ok(tree)
+        let scanned = read()?;
+        let path = self.layer_path(digest);
+        self.make(path.parent().unwrap_or(&self.dir))?;
+        replace(&path, &serde_json::to_vec(&scanned)?)?;
+        Ok(scanned)
+    }
+
+    /// What a layer holds, where it was read before.
+    pub fn known_layer(&self, digest: &str) -> Option<Scanned> {
+        serde_json::from_slice(&fs_err::read(self.layer_path(digest)).ok()?).ok()
+    }
+
+    fn layer_path(&self, digest: &str) -> Utf8PathBuf {
+        // A layer of an older form says less than is asked of it now.
+        self.dir.join(format!("layers-{FORM}")).join(format!("{}.json", digest.replace(':', "-")))
     }
 
     fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
@@ -74,19 +83,20 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::tree::{Change, Node};
 
     #[test]
-    fn a_tree_of_an_older_form_is_read_anew() {
+    fn a_layer_of_an_older_form_is_read_anew() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        for older in ["trees".to_owned(), format!("trees-{}", FORM - 1)] {
+        for older in ["layers".to_owned(), format!("layers-{}", FORM - 1)] {
             fs_err::create_dir_all(dir.join(&older)).unwrap();
-            fs_err::write(dir.join(older).join("sha256-x.json"), r#"{"etc/passwd":"Other"}"#).unwrap();
+            fs_err::write(dir.join(older).join("sha256-x.json"), "[]").unwrap();
         }
         let cache = Cache::new(dir);
-        let mut tree = Tree::default();
-        tree.insert("etc/passwd", crate::image::tree::Node::Text("bob:x:7:8::/:\n".to_owned()));
-        assert_eq!(cache.tree("sha256:x", || Ok(tree.clone())).unwrap(), tree);
-        assert_eq!(cache.tree("sha256:x", || anyhow::bail!("it is known")).unwrap(), tree);
+        let changes = vec![("etc".to_owned(), Change::Put(Node::Link("/private/etc".to_owned())))];
+        let scanned = Scanned { diff_id: "sha256:y".to_owned(), changes };
+        assert_eq!(cache.layer("sha256:x", || Ok(scanned.clone())).unwrap(), scanned);
+        assert_eq!(cache.layer("sha256:x", || anyhow::bail!("it is known")).unwrap(), scanned);
     }
 }

@@ -4,7 +4,7 @@
 mod answers;
 mod auth;
 pub mod bases;
-mod cache;
+pub mod cache;
 mod pull;
 mod push;
 pub mod registry;

@@ -194,6 +194,12 @@ fn variable(name: &str) -> Option<String> {
     [name.to_owned(), name.to_lowercase()].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
 }
 
+/// `host/name`, without the tag and the digest of a reference.
+pub fn repository_of(reference: &str) -> Result<String, Failure> {
+    let target = parse(reference)?;
+    Ok(format!("{}/{}", target.registry(), target.repository()))
+}
+
 pub(super) fn parse(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| {
         Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))

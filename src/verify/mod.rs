@@ -1,47 +1,65 @@
-//! Is an image what it says? First the layout, before a tag moves; then what the registry serves.
-//! Reads bytes; knows plans and layouts, never flags.
+//! Is an image what it says, and can it start? First the layout, before a tag moves; then what the registry serves; and
+//! any image at all, of whoever made it. Reads bytes, runs nothing; knows plans and layouts, never flags.
 
-mod rootfs;
+mod blobs;
+mod checks;
+mod documents;
+mod inspect;
+mod loader;
+pub mod location;
+mod policy;
+mod programs;
+mod root;
+mod start;
+mod wrappers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
+pub use inspect::{Inspected, Wanted, images};
+
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
+use crate::finding::Finding;
 use crate::image::layout::{Layout, is_attestation, name, platform_name};
+use crate::image::tree::{Content, File, Node, Tree};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
+use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
 use crate::threads::parallel;
 
-/// An image whose bytes were checked: the digest of each platform's manifest.
+/// An image whose bytes were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Of the index.
     pub digest: String,
+    /// The digest of each platform's manifest.
     pub platforms: BTreeMap<Platform, String>,
+    /// What was found, errors among it: it is for the caller to stop there.
+    pub findings: Vec<Finding>,
 }
 
 const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
 const OTHER_INDEX: &str =
     "see what is there: `docker buildx imagetools inspect --raw REFERENCE`, and with -vv what built it";
 
-/// Checks a layout against the plan: every platform once, the config's platform, and each binary's very bytes.
-pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts) -> Result<Verified> {
+/// Checks a layout against the plan: every platform once, the config's platform, each binary's very bytes, and that every
+/// platform can start.
+pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts, cache: &Cache) -> Result<Verified> {
     let entries = entries(image, layout.index.manifests())?;
-    let platforms: Vec<(&ImagePlatform, &Descriptor)> = image.platforms.iter().zip(entries).collect();
-    let digests = parallel(&platforms, |(platform, entry)| {
-        let (manifest, config) = layout.manifest(entry)?;
-        check_config(image, platform.platform, &config)?;
-        let paths: Vec<String> = platform.binaries.iter().map(crate::plan::Binary::path).collect();
-        let files = rootfs::find(layout, &manifest, &paths)?;
-        check_binaries(image, platform, &files, artifacts)?;
-        Ok((platform.platform, entry.digest().to_string()))
+    let platforms: BTreeMap<Platform, String> =
+        image.platforms.iter().zip(entries).map(|(of, entry)| (of.platform, entry.digest().to_string())).collect();
+    let wanted = Wanted { policy: image.policy.clone(), ..Wanted::default() };
+    let inspected = inspect::layout(layout, &wanted, cache, &|platform, tree, config| {
+        let Some(of) = image.platforms.iter().find(|of| of.platform == platform) else { return Ok(()) };
+        check_config(image, platform, config)?;
+        Ok(check_binaries(image, of, tree, artifacts)?)
     })?;
-    let platforms = digests.into_iter().collect();
-    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms })
+    let findings = inspected.iter().flat_map(Inspected::all).cloned().collect();
+    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, findings })
 }
 
 /// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
@@ -131,31 +149,33 @@ fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) 
     }
 }
 
-fn check_binaries(
-    image: &Image,
-    platform: &ImagePlatform,
-    files: &BTreeMap<String, rootfs::File>,
-    artifacts: &Artifacts,
-) -> Result<(), Failure> {
+fn check_binaries(image: &Image, platform: &ImagePlatform, tree: &Tree, artifacts: &Artifacts) -> Result<(), Failure> {
     for binary in &platform.binaries {
         let path = binary.path();
         let place = format!("{path} in {}", platform.platform);
         let compiled = artifacts.get(&(platform.build.clone(), binary.clone())).map(|artifact| &artifact.sha256);
-        match files.get(&path) {
-            None => {
-                return Err(wrong(image, format!("{place} is missing"))
-                    .hint("a template of your own must copy the binaries: {% include \"contents\" %}"));
+        // Where it was copied, and not where a link leads.
+        match tree.get(path.trim_start_matches('/')) {
+            Some(Node::File(File { content: Content::Program(program), attributes, .. }))
+                if Some(&program.sha256) == compiled =>
+            {
+                if attributes.mode & 0o111 != 0o111 {
+                    return Err(wrong(
+                        image,
+                        format!("{place} is not executable: its mode is {:04o}", attributes.mode),
+                    )
+                    .hint("a template of your own must copy it with `--chmod=0755`: {% include \"contents\" %}"));
+                }
             }
-            Some(file) if Some(&file.sha256) != compiled => {
+            Some(Node::File(_)) => {
                 return Err(wrong(image, format!("{place} is not the binary that was compiled")).hint(
                     "does the template change it? strip = true in the Cargo profile does that before it is checked",
                 ));
             }
-            Some(file) if file.mode & 0o111 != 0o111 => {
-                return Err(wrong(image, format!("{place} is not executable: its mode is {:04o}", file.mode))
-                    .hint("a template of your own must copy it with `--chmod=0755`: {% include \"contents\" %}"));
+            _ => {
+                return Err(wrong(image, format!("{place} is missing"))
+                    .hint("a template of your own must copy the binaries: {% include \"contents\" %}"));
             }
-            Some(_) => {}
         }
     }
     Ok(())

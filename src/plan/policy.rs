@@ -1,0 +1,111 @@
+//! What an image must keep to beyond starting, where somebody asks for it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Code;
+
+/// The rules of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// Findings that do not count.
+    pub allow: Vec<Code>,
+    /// Libraries that no program may lead to.
+    pub deny_needed: Vec<Glob>,
+    pub static_only: bool,
+    pub non_root_only: bool,
+    /// Of a platform's config and layers, as they are stored.
+    pub max_size: Option<ByteSize>,
+    pub require_labels: Vec<Required>,
+    pub require_annotations: Vec<Required>,
+}
+
+/// A name with `*`, `?` and `[…]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(glob::Pattern);
+
+impl Glob {
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.matches(text)
+    }
+}
+
+impl FromStr for Glob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Glob, String> {
+        glob::Pattern::new(text).map(Glob).map_err(|error| format!("'{text}' is no pattern: {}", error.msg))
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// A label or annotation that must be there: `NAME`, or `NAME=GLOB` for its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Required {
+    pub name: String,
+    pub value: Option<Glob>,
+}
+
+impl FromStr for Required {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Required, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.parse()?)),
+            None => (text, None),
+        };
+        match name.is_empty() {
+            true => Err(format!("'{text}' is not NAME or NAME=PATTERN")),
+            false => Ok(Required { name: name.to_owned(), value }),
+        }
+    }
+}
+
+impl fmt::Display for Required {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.value.as_ref().map_or(Ok(()), |value| write!(f, "={value}"))
+    }
+}
+
+/// Written as text, in configurations and in a plan's JSON.
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+as_text!(Glob, Required, Code);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_meant() {
+        assert!("libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
+        assert!(!"libssl*".parse::<Glob>().unwrap().matches("libc.so.6"));
+        let required: Required = "org.example=v*".parse().unwrap();
+        assert_eq!((required.name.as_str(), required.to_string().as_str()), ("org.example", "org.example=v*"));
+        assert!("=x".parse::<Required>().is_err());
+        assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is no pattern: "));
+    }
+}

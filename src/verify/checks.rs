@@ -1,0 +1,90 @@
+//! The checks of one platform's root file system and config, in the order in which a container starts. Pure.
+
+use oci_spec::image::ImageConfiguration;
+use serde::Serialize;
+
+use super::policy;
+use super::programs::{self, Loaded};
+use super::root::Root;
+use super::start;
+use crate::finding::{Finding, WRONG_BASE};
+use crate::image::tree::{Content, File, Tree};
+use crate::plan::policy::Policy;
+use crate::platform::Platform;
+
+/// What an image is, beside what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// What it starts.
+    pub program: Option<String>,
+    /// `static`, `glibc 2.36`, `musl`: what that program finds in the image.
+    pub libc: Option<String>,
+    /// The highest glibc that the program asks for.
+    pub glibc: Option<String>,
+    /// os-release(5): `PRETTY_NAME`.
+    pub base: Option<String>,
+}
+
+/// Checks a merged file system.
+pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> (Facts, Vec<Finding>) {
+    let (root, mut findings) = Root::new(tree, platform, config);
+    findings.extend(base(&root));
+    let way = start::follow(&root);
+    findings.extend(way.findings);
+    let loaded: Vec<Loaded> = way.programs.iter().map(|path| programs::check(&root, path)).collect();
+    let programs: Vec<(&str, &Loaded)> = way.programs.iter().map(String::as_str).zip(&loaded).collect();
+    findings.extend(policy::check(policy, &root, &programs));
+    // What is started last is what the image is for.
+    let facts = Facts {
+        libc: loaded.last().and_then(|last| last.libc.clone()),
+        glibc: way.programs.last().and_then(|path| match root.file(path)?.1 {
+            File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc(),
+            _ => None,
+        }),
+        program: way.program,
+        base: name(tree),
+    };
+    findings.extend(loaded.into_iter().flat_map(|loaded| loaded.findings));
+    let mut once = Vec::new();
+    for finding in findings {
+        let finding = finding.of(platform.name());
+        if !once.contains(&finding) {
+            once.push(finding);
+        }
+    }
+    (facts, once)
+}
+
+/// What every base has, if it has a shell.
+const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
+const LOADERS: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
+
+/// Is the base for the platform? A static binary starts on any, until it runs something of it.
+fn base(root: &Root<'_>) -> Option<Finding> {
+    let wanted = root.platform.elf();
+    let machine = |path: &str| match root.file(path)?.1 {
+        File { content: Content::Program(program), .. } => Some(program.elf.as_ref()?.identity),
+        _ => None,
+    };
+    let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
+    let wrong =
+        |path: &str, found| WRONG_BASE.finds(format!("of the base is for {found}, wanted {wanted}"), fix).at(path);
+    if let Some((path, found)) = SHELLS.iter().find_map(|path| Some((path, machine(path)?))) {
+        return (!found.same_machine(&wanted)).then(|| wrong(path, found));
+    }
+    let is_loader =
+        |path: &str| LOADERS.iter().any(|name| path.rsplit('/').next().is_some_and(|file| file.starts_with(name)));
+    let below = ["lib", "usr/lib"].into_iter().flat_map(|folder| root.tree.below(folder));
+    let loaders: Vec<_> = below
+        .filter(|(path, _)| is_loader(path))
+        .filter_map(|(path, _)| Some((format!("/{path}"), machine(path)?)))
+        .collect();
+    let fits = loaders.iter().any(|(_, found)| found.same_machine(&wanted));
+    loaders.first().filter(|_| !fits).map(|(path, found)| wrong(path, *found))
+}
+
+fn name(tree: &Tree) -> Option<String> {
+    let text = tree.text("etc/os-release").or_else(|| tree.text("usr/lib/os-release"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(line.trim_matches(['"', '\'']).to_owned())
+}

@@ -1,0 +1,223 @@
+//! All checks of an image, from its documents to its programs. Every layer is read once, however many platforms have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+use oci_spec::image::ImageConfiguration;
+use serde::Serialize;
+
+use super::blobs::{Blobs, LayerBlob};
+use super::checks::{self, Facts};
+use super::documents::{self, Documents, Entry, Parts, platform_of};
+use super::location::Location;
+use super::policy::{check_annotations, check_size};
+use crate::finding::{
+    DUPLICATE_PLATFORM, Finding, LAYER_COUNT, MISSING_PLATFORM, PLATFORM_MISMATCH, UNCHECKED_PLATFORM, UNREADABLE,
+    WRONG_DIFF_ID,
+};
+use crate::image::layout::Layout;
+use crate::image::scan::Scanned;
+use crate::image::tree::Tree;
+use crate::plan::Policy;
+use crate::platform::Platform;
+use crate::publish::cache::Cache;
+use crate::publish::registry::Registry;
+use crate::threads::parallel;
+
+/// What is asked of an image.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The platforms to look at; all, where there are none.
+    pub platforms: Vec<Platform>,
+    /// The platforms that must be there.
+    pub required: Vec<Platform>,
+    pub policy: Policy,
+}
+
+/// What an image is, and what is wrong with it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspected {
+    pub reference: String,
+    /// Of the index, or of the manifest where there is no index.
+    pub digest: Option<String>,
+    /// About the index.
+    pub findings: Vec<Finding>,
+    pub platforms: Vec<InspectedPlatform>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct InspectedPlatform {
+    pub platform: String,
+    /// Of the manifest.
+    pub digest: Option<String>,
+    /// Bytes, of the config and the layers as they are stored.
+    pub size: Option<u64>,
+    #[serde(flatten)]
+    pub facts: Facts,
+    pub findings: Vec<Finding>,
+}
+
+impl Inspected {
+    /// The findings about the index and about every platform.
+    pub fn all(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().chain(self.platforms.iter().flat_map(|platform| &platform.findings))
+    }
+}
+
+/// What somebody else has to say of a platform: its merged file system and its config.
+pub type Also<'a> = dyn Fn(Platform, &Tree, &ImageConfiguration) -> Result<()> + Sync + 'a;
+
+/// Inspects what is at a location.
+pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: &Cache) -> Result<Vec<Inspected>> {
+    let documents = documents::read(location, registry)?;
+    documents.into_iter().map(|documents| inspect(documents, wanted, cache, &|_, _, _| Ok(()))).collect()
+}
+
+/// Inspects a layout that was just made.
+pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Vec<Inspected>> {
+    let documents = documents::of_layout(layout)?;
+    documents.into_iter().map(|documents| inspect(documents, wanted, cache, also)).collect()
+}
+
+/// What a layer's blob turned out to be, by its name; shared by all platforms that have it.
+type Layers = BTreeMap<String, Arc<(Option<Scanned>, Vec<Finding>)>>;
+
+fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Inspected> {
+    let Documents { reference, digest, annotations, entries, findings, blobs } = documents;
+    let named: Vec<(String, Entry)> = entries.into_iter().map(|entry| (name_of(&entry), entry)).collect();
+    let mut of_index = findings;
+    of_index.extend(index(&named, wanted));
+    of_index.extend(check_annotations(&wanted.policy, &annotations));
+    let is_wanted =
+        |name: &str| wanted.platforms.is_empty() || wanted.platforms.iter().any(|platform| platform.name() == name);
+    let named: Vec<(String, Entry)> = named.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    let layers = layers(&named, &blobs, cache)?;
+    let platforms = parallel(&named, |(name, entry)| platform(name, entry, &layers, wanted, also))?;
+    let counts = |finding: &Finding| !wanted.policy.allow.contains(&finding.code);
+    of_index.retain(counts);
+    let platforms = platforms.into_iter().map(|mut platform| {
+        platform.findings.retain(counts);
+        platform
+    });
+    Ok(Inspected { reference, digest, findings: of_index, platforms: platforms.collect() })
+}
+
+/// What the index calls it, else what its config does.
+fn name_of(entry: &Entry) -> String {
+    let of_config = || entry.parts.as_ref().ok().map(|parts| platform_of(&parts.config));
+    entry.claimed.clone().or_else(of_config).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, _) in named {
+        // Windows has one for each of its versions.
+        if !seen.insert(name.as_str()) && !name.starts_with("windows/") {
+            let fix = "list each platform once: runtimes take the first, others the last";
+            findings.push(DUPLICATE_PLATFORM.finds(format!("the index has {name} twice"), fix).of(name));
+        }
+    }
+    for platform in wanted.required.iter().filter(|platform| !seen.contains(platform.name())) {
+        let has = seen.iter().copied().collect::<Vec<_>>().join(", ");
+        let fix = format!("publish it as well: `--platform {platform}`");
+        findings
+            .push(MISSING_PLATFORM.finds(format!("{platform} is not there; it has {has}"), fix).of(platform.name()));
+    }
+    findings
+}
+
+/// Reads all layers, each once, some at a time.
+fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache) -> Result<Layers> {
+    let parts = named.iter().filter_map(|(name, entry)| Some((name, entry.parts.as_ref().ok()?)));
+    // Of what is not for Linux nothing is judged.
+    let parts = parts.filter(|(name, _)| name.parse::<Platform>().is_ok());
+    let all: BTreeMap<String, &LayerBlob> =
+        parts.flat_map(|(_, parts)| &parts.layers).map(|layer| (layer.name(), layer)).collect();
+    let all: Vec<(String, &LayerBlob)> = all.into_iter().collect();
+    let read = parallel(&all, |(name, layer)| Ok((name.clone(), Arc::new(blobs.layer(layer, cache)?))))?;
+    Ok(read.into_iter().collect())
+}
+
+fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &Also<'_>) -> Result<InspectedPlatform> {
+    let mut result = InspectedPlatform {
+        platform: name.to_owned(),
+        digest: entry.digest.clone(),
+        size: None,
+        facts: Facts::default(),
+        findings: Vec::new(),
+    };
+    let parts = match &entry.parts {
+        Ok(parts) => parts,
+        Err(findings) => {
+            result.findings.extend(findings.iter().cloned().map(|finding| finding.of(name)));
+            return Ok(result);
+        }
+    };
+    result.size = parts.size;
+    let configured = platform_of(&parts.config);
+    if configured != name {
+        let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
+        let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
+        result.findings.push(PLATFORM_MISMATCH.finds(reason, fix));
+    }
+    let Ok(platform) = name.parse::<Platform>() else {
+        let reason = "nothing of it is checked: the platform is not one of those that are known here";
+        result.findings.push(UNCHECKED_PLATFORM.finds(reason, "leave it out with `--platform`, or allow this finding"));
+        result.findings = result.findings.into_iter().map(|finding| finding.of(name)).collect();
+        return Ok(result);
+    };
+    let (tree, findings) = merge(parts, layers);
+    result.findings.extend(findings);
+    result.findings.extend(parts.size.and_then(|size| check_size(&wanted.policy, size)));
+    // Half of a file system proves nothing.
+    if let Some(tree) = tree {
+        also(platform, &tree, &parts.config)?;
+        let (facts, findings) = checks::check(&tree, platform, &parts.config, &wanted.policy);
+        result.facts = facts;
+        result.findings.extend(findings);
+    }
+    result.findings = result.findings.into_iter().map(|finding| finding.of(name)).collect();
+    Ok(result)
+}
+
+/// The file system of all layers, where each can be read.
+fn merge(parts: &Parts, layers: &Layers) -> (Option<Tree>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let diff_ids = parts.config.rootfs().diff_ids();
+    if diff_ids.len() != parts.layers.len() {
+        let reason = format!("its manifest has {} layers, and its config {}", parts.layers.len(), diff_ids.len());
+        findings.push(LAYER_COUNT.finds(reason, "publish it again with a tool that keeps both together"));
+    }
+    let mut tree = Some(Tree::default());
+    for (index, layer) in parts.layers.iter().enumerate() {
+        let Some(read) = layers.get(&layer.name()) else { continue };
+        let (scanned, wrong) = &**read;
+        findings.extend(wrong.iter().cloned());
+        let Some(scanned) = scanned else {
+            tree = None;
+            continue;
+        };
+        if let Some(diff_id) = diff_ids.get(index).filter(|diff_id| **diff_id != scanned.diff_id)
+            && wrong.is_empty()
+        {
+            let reason =
+                format!("layer {} unpacks to {}, and the config says {diff_id}", layer.name(), scanned.diff_id);
+            findings.push(WRONG_DIFF_ID.finds(reason, "publish it again with a tool that keeps both together"));
+        }
+        if let Some(whole) = &mut tree
+            && let Err(what) = whole.apply(&scanned.changes)
+        {
+            let reason = format!("layer {} cannot be unpacked: {what}", layer.name());
+            findings.push(UNREADABLE.finds(reason, "build it again: the file that the link names must be in it"));
+            tree = None;
+        }
+    }
+    (tree, findings)
+}
+
+/// The platform as Docker writes it in full: arm64 is `linux/arm64/v8`.
+fn long_name(name: &str) -> String {
+    if name == "linux/arm64" { "linux/arm64/v8".to_owned() } else { name.to_owned() }
+}

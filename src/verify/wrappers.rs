@@ -1,0 +1,182 @@
+//! Programs that start another: how each reads its arguments. Pure.
+
+/// What a program starts.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Started {
+    /// Nothing that is known.
+    Nothing,
+    /// A program with its arguments.
+    Program(Vec<String>),
+    /// What a shell was given with `-c`.
+    CommandLine(String),
+    /// A file that a shell reads, and its arguments.
+    Script(String, Vec<String>),
+}
+
+struct Wrapper {
+    names: &'static [&'static str],
+    /// Options that have their value in the next word.
+    valued: &'static [&'static str],
+    /// Words before the program that are not options.
+    before: usize,
+}
+
+const WRAPPERS: &[Wrapper] = &[
+    Wrapper { names: &["tini", "tini-static", "docker-init", "catatonit"], valued: &["-p", "-e"], before: 0 },
+    Wrapper { names: &["dumb-init"], valued: &["-r", "--rewrite"], before: 0 },
+    Wrapper { names: &["su-exec", "gosu", "s6-setuidgid"], valued: &[], before: 1 },
+    Wrapper { names: &["nice"], valued: &["-n", "--adjustment"], before: 0 },
+    Wrapper { names: &["ionice"], valued: &["-c", "-n"], before: 0 },
+    Wrapper { names: &["nohup", "setsid"], valued: &[], before: 0 },
+    Wrapper { names: &["stdbuf"], valued: &["-i", "-o", "-e"], before: 0 },
+    Wrapper { names: &["timeout"], valued: &["-s", "--signal", "-k", "--kill-after"], before: 1 },
+    Wrapper {
+        names: &["setpriv"],
+        valued: &[
+            "--reuid",
+            "--regid",
+            "--ruid",
+            "--rgid",
+            "--euid",
+            "--egid",
+            "--groups",
+            "--inh-caps",
+            "--ambient-caps",
+            "--bounding-set",
+            "--securebits",
+            "--pdeathsig",
+        ],
+        before: 0,
+    },
+];
+
+const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
+
+/// What a program that is called by a name does with its arguments.
+pub fn started(name: &str, arguments: &[String]) -> Started {
+    match name.rsplit('/').next().unwrap_or_default() {
+        "busybox" => match arguments.split_first() {
+            Some((applet, rest)) => started(applet, rest),
+            None => Started::Nothing,
+        },
+        "env" => env(arguments),
+        name if SHELLS.contains(&name) => shell(arguments),
+        name => match WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) {
+            Some(wrapper) => program(after_options(arguments, wrapper.valued).get(wrapper.before..)),
+            None => Started::Nothing,
+        },
+    }
+}
+
+fn program(words: Option<&[String]>) -> Started {
+    match words {
+        Some(words) if !words.is_empty() => Started::Program(words.to_vec()),
+        _ => Started::Nothing,
+    }
+}
+
+fn after_options<'a>(mut words: &'a [String], valued: &[&str]) -> &'a [String] {
+    while let Some((word, rest)) = words.split_first() {
+        match word.as_str() {
+            "--" => return rest,
+            word if valued.contains(&word) => words = rest.get(1..).unwrap_or_default(),
+            word if word.starts_with('-') => words = rest,
+            _ => break,
+        }
+    }
+    words
+}
+
+/// env(1): options, then variables, then a program; `-S` splits one word into several.
+fn env(arguments: &[String]) -> Started {
+    let mut words: Vec<String> = arguments.to_vec();
+    loop {
+        let Some(word) = words.first().cloned() else { return Started::Nothing };
+        let split = match word.as_str() {
+            "-S" | "--split-string" => words.get(1).cloned().map(|text| (text, 2)),
+            word => word
+                .strip_prefix("-S")
+                .or_else(|| word.strip_prefix("--split-string="))
+                .map(|text| (text.to_owned(), 1)),
+        };
+        if let Some((text, taken)) = split {
+            let split = text.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
+            words = split.chain(words.into_iter().skip(taken)).collect();
+            continue;
+        }
+        match word.as_str() {
+            "-u" | "--unset" | "-C" | "--chdir" => drop(words.drain(..2.min(words.len()))),
+            "--" => {
+                words.remove(0);
+                words = words.into_iter().skip_while(|word| word.contains('=')).collect();
+                return program(Some(&words));
+            }
+            word if word.starts_with('-') || word.contains('=') => drop(words.remove(0)),
+            _ => return Started::Program(words),
+        }
+    }
+}
+
+/// A shell reads what follows `-c`, or a file; options may be joined, as in `-ec`.
+fn shell(arguments: &[String]) -> Started {
+    let mut words = arguments;
+    while let Some((word, rest)) = words.split_first() {
+        match word.as_str() {
+            "-o" | "+o" | "-O" | "--rcfile" | "--init-file" => words = rest.get(1..).unwrap_or_default(),
+            "--" => {
+                words = rest;
+                break;
+            }
+            word if word.starts_with('-') && !word.starts_with("--") && word.ends_with('c') => {
+                let rest = after_options(rest, &["-o"]);
+                return rest.first().map_or(Started::Nothing, |text| Started::CommandLine(text.clone()));
+            }
+            // It reads its standard input.
+            "-s" | "-" => return Started::Nothing,
+            word if word.starts_with(['-', '+']) => words = rest,
+            _ => break,
+        }
+    }
+    match words.split_first() {
+        Some((script, rest)) => Started::Script(script.clone(), rest.to_vec()),
+        None => Started::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_they_start() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (line, expected) in [
+            ("tini -g -p SIGTERM -- app --flag", "app --flag"),
+            ("/sbin/tini app", "app"),
+            ("dumb-init --rewrite 15:3 -v app", "app"),
+            ("su-exec nobody:nobody app -x", "app -x"),
+            ("setpriv --reuid 1 --clear-groups app", "app"),
+            ("timeout -s KILL 5 app", "app"),
+            ("env -i A=b -u C app D=e", "app D=e"),
+            ("env -S A=b app -x", "app -x"),
+            ("env -- A=b app", "app"),
+            ("busybox nice -n 5 app", "app"),
+        ] {
+            let all = words(line);
+            assert_eq!(started(&all[0], &all[1..]), Started::Program(words(expected)), "{line}");
+        }
+        assert_eq!(
+            started("env", &["-S python3 -u".to_owned(), "x".to_owned()]),
+            Started::Program(words("python3 -u x"))
+        );
+        let command = |text: &str| Started::CommandLine(text.to_owned());
+        assert_eq!(started("/bin/sh", &["-ec".to_owned(), "app -x".to_owned()]), command("app -x"));
+        assert_eq!(started("bash", &words("-o pipefail -c app")), command("app"));
+        assert_eq!(started("busybox", &words("sh -c app")), command("app"));
+        assert_eq!(started("sh", &words("-e /run.sh a")), Started::Script("/run.sh".to_owned(), words("a")));
+        for nothing in ["app x", "tini", "env A=b", "sh", "sh -s x", "busybox"] {
+            let all = words(nothing);
+            assert_eq!(started(&all[0], &all[1..]), Started::Nothing, "{nothing}");
+        }
+    }
+}
