@@ -206,7 +206,7 @@ mod tests {
     fn caches_are_read_in_either_byte_order() {
         for big in [false, true] {
             let word = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
-            let mut cache = [CACHE, &[0], &word(1)[..], &word(30)[..]].concat();
+            let mut cache = [CACHE, &word(1)[..], &word(30)[..]].concat();
             cache.resize(48, 0);
             cache.extend([word(1), word(72), word(82), word(0), word(0), word(0)].concat());
             cache.extend(b"libx.so.1\0/opt/x/libx.so.1\0");

@@ -122,8 +122,11 @@ fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
     for platform in wanted.required.iter().filter(|platform| !seen.contains(platform.name())) {
         let has = seen.iter().copied().collect::<Vec<_>>().join(", ");
         let fix = format!("publish it as well: `--platform {platform}`");
-        findings
-            .push(MISSING_PLATFORM.finds(format!("{platform} is not there; it has {has}"), fix).of(platform.name()));
+        findings.push(
+            MISSING_PLATFORM
+                .finds(format!("is wanted, and the index does not have it; it has {has}"), fix)
+                .of(platform.name()),
+        );
     }
     findings
 }
