@@ -2,13 +2,16 @@
 //! it: by its program headers and its dynamic section, never by section names, except for what only sections have
 //! (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
+mod processor;
+
 use anyhow::{Context, Result, bail};
 use object::elf::{self, FileHeader32, FileHeader64, Vernaux, Verneed};
-use object::read::elf::{AttributesSection, Dyn, FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef, StringTable};
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{ElfIdentity, FloatAbi};
+use crate::platform::ElfIdentity;
+use processor::{Attributes, float_abi, level};
 
 /// The facts of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,119 +289,6 @@ fn text<'a, R: ReadRef<'a>>(strings: &StringTable<'a, R>, offset: u64) -> Result
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// What `.ARM.attributes` says (Addenda to the ABI for the Arm Architecture, §3).
-#[derive(Debug, Default)]
-struct Attributes {
-    /// Tag_CPU_arch.
-    cpu: Option<u64>,
-    /// Tag_ABI_VFP_args.
-    floats: Option<u64>,
-}
-
-impl Attributes {
-    /// None of a file without sections, and none of those that cannot be read: the loader does without them.
-    fn of<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
-        header: &Header,
-        endian: Endianness,
-        bytes: R,
-    ) -> Attributes {
-        if header.e_machine(endian) != elf::EM_ARM {
-            return Attributes::default();
-        }
-        let read = || -> object::Result<Option<Attributes>> {
-            let sections = header.sections(endian, bytes)?;
-            let section = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_ARM_ATTRIBUTES);
-            let Some(section) = section else { return Ok(None) };
-            let mut of_vendors =
-                AttributesSection::<Header>::new(endian, section.data(endian, bytes)?)?.subsections()?;
-            while let Some(of_vendor) = of_vendors.next()? {
-                let mut parts = of_vendor.subsubsections();
-                while let Some(part) = parts.next()? {
-                    if of_vendor.vendor() == b"aeabi" && part.tag() == elf::Tag_File {
-                        return Attributes::read(part.attributes());
-                    }
-                }
-            }
-            Ok(None)
-        };
-        read().ok().flatten().unwrap_or_default()
-    }
-
-    fn read(mut attributes: object::read::elf::AttributeReader<'_>) -> object::Result<Option<Attributes>> {
-        let mut found = Attributes::default();
-        while let Some(tag) = attributes.read_tag()? {
-            match tag {
-                6 => found.cpu = Some(attributes.read_integer()?),
-                28 => found.floats = Some(attributes.read_integer()?),
-                // Tag_compatibility is a number and a text.
-                32 => drop((attributes.read_integer()?, attributes.read_string()?)),
-                // CPU names, and above 32 all that is odd.
-                4 | 5 => drop(attributes.read_string()?),
-                odd if odd > 32 && odd % 2 == 1 => drop(attributes.read_string()?),
-                _ => drop(attributes.read_integer()?),
-            }
-        }
-        Ok(Some(found))
-    }
-}
-
-fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &Attributes) -> Option<FloatAbi> {
-    match machine {
-        // ELF for the Arm Architecture, §5.2: set in executables that keep to one of the two call standards.
-        elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
-        elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
-        // Libraries have no such flag of old linkers; 1 is for arguments in VFP registers.
-        elf::EM_ARM => attributes.floats.filter(|args| *args == 1).map(|_| FloatAbi::Hard),
-        // RISC-V ELF psABI, "File Header".
-        elf::EM_RISCV => match flags.riscv_float_abi() {
-            elf::EF_RISCV_FLOAT_ABI_SINGLE => Some(FloatAbi::Single),
-            elf::EF_RISCV_FLOAT_ABI_DOUBLE => Some(FloatAbi::Double),
-            elf::EF_RISCV_FLOAT_ABI_QUAD => Some(FloatAbi::Quad),
-            _ => Some(FloatAbi::Soft),
-        },
-        _ => None,
-    }
-}
-
-fn level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
-    machine: elf::Machine,
-    attributes: &Attributes,
-    segments: &[Segment],
-    endian: Endianness,
-    bytes: R,
-) -> Option<u8> {
-    match machine {
-        elf::EM_ARM => Some(match attributes.cpu? {
-            0..=2 => 4,
-            3..=5 => 5,
-            6..=9 | 11 | 12 => 6,
-            10 | 13 => 7,
-            _ => 8,
-        }),
-        elf::EM_X86_64 => segments.iter().find_map(|segment| isa_needed(segment, endian, bytes)),
-        _ => None,
-    }
-}
-
-/// The x86-64 level that a note wants (x86-64 psABI, "Program Property": GNU_PROPERTY_X86_ISA_1_NEEDED).
-fn isa_needed<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
-    segment: &Segment,
-    endian: Endianness,
-    bytes: R,
-) -> Option<u8> {
-    let mut notes = segment.notes(endian, bytes).ok()??;
-    while let Ok(Some(note)) = notes.next() {
-        let Some(mut properties) = note.gnu_properties(endian) else { continue };
-        while let Ok(Some(property)) = properties.next() {
-            if property.pr_type() == elf::GNU_PROPERTY_X86_ISA_1_NEEDED {
-                let levels = property.data_u32(endian).ok()? & 0b1111;
-                return u8::try_from(u32::BITS - levels.leading_zeros()).ok().filter(|level| *level > 0);
-            }
-        }
-    }
-    None
-}
-
 /// The folders that were compiled into glibc's loader: they stand side by side, each with a slash at its end.
 fn folders(loader: &[u8]) -> Vec<String> {
     let is_folder =
@@ -416,4 +306,38 @@ fn folders(loader: &[u8]) -> Vec<String> {
     }
     let name = |text: &[u8]| String::from_utf8_lossy(text).trim_end_matches('/').to_owned();
     best.into_iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loaders_folders_stand_side_by_side() {
+        let loader = b"x\0/lib64/\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\0/etc/\0";
+        assert_eq!(folders(loader), ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]);
+        assert!(folders(b"no folder").is_empty());
+    }
+
+    #[test]
+    fn the_test_itself_is_read_as_its_loader_does() {
+        let program = Elf::parse(&*std::fs::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
+        assert!(program.executable && program.whole && program.soname.is_none());
+        assert!(
+            program.wants.iter().any(|want| want.library.starts_with("libc.so") && want.version.starts_with("GLIBC_2"))
+        );
+        let loader = Elf::parse(&*std::fs::read(program.interpreter.unwrap()).unwrap()).unwrap();
+        assert!(loader.offers.iter().any(|version| version.starts_with("GLIBC_2")), "{loader:?}");
+        assert!(loader.folders.iter().any(|folder| folder == "/lib"), "{loader:?}");
+        assert!(loader.soname.unwrap().starts_with("ld"));
+    }
+
+    #[test]
+    fn what_ends_early_is_known() {
+        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(!Elf::parse(&whole[..4096]).unwrap().whole);
+        for length in [0, 5, 30, 63] {
+            assert!(Elf::parse(&whole[..length]).is_err(), "{length}");
+        }
+    }
 }

@@ -1,0 +1,122 @@
+//! What an ELF file asks of the processor beyond its machine.
+
+use object::elf;
+use object::read::elf::{AttributesSection, FileHeader, ProgramHeader, SectionHeader};
+use object::{Endianness, ReadRef};
+
+use crate::platform::FloatAbi;
+
+/// What `.ARM.attributes` says (Addenda to the ABI for the Arm Architecture, §3).
+#[derive(Debug, Default)]
+pub struct Attributes {
+    /// Tag_CPU_arch.
+    cpu: Option<u64>,
+    /// Tag_ABI_VFP_args.
+    floats: Option<u64>,
+}
+
+impl Attributes {
+    /// None of a file without sections, and none of those that cannot be read: the loader does without them.
+    pub fn of<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+        header: &Header,
+        endian: Endianness,
+        bytes: R,
+    ) -> Attributes {
+        if header.e_machine(endian) != elf::EM_ARM {
+            return Attributes::default();
+        }
+        let read = || -> object::Result<Option<Attributes>> {
+            let sections = header.sections(endian, bytes)?;
+            let section = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_ARM_ATTRIBUTES);
+            let Some(section) = section else { return Ok(None) };
+            let mut of_vendors =
+                AttributesSection::<Header>::new(endian, section.data(endian, bytes)?)?.subsections()?;
+            while let Some(of_vendor) = of_vendors.next()? {
+                let mut parts = of_vendor.subsubsections();
+                while let Some(part) = parts.next()? {
+                    if of_vendor.vendor() == b"aeabi" && part.tag() == elf::Tag_File {
+                        return Attributes::read(part.attributes());
+                    }
+                }
+            }
+            Ok(None)
+        };
+        read().ok().flatten().unwrap_or_default()
+    }
+
+    fn read(mut attributes: object::read::elf::AttributeReader<'_>) -> object::Result<Option<Attributes>> {
+        let mut found = Attributes::default();
+        while let Some(tag) = attributes.read_tag()? {
+            match tag {
+                6 => found.cpu = Some(attributes.read_integer()?),
+                28 => found.floats = Some(attributes.read_integer()?),
+                // Tag_compatibility is a number and a text.
+                32 => drop((attributes.read_integer()?, attributes.read_string()?)),
+                // CPU names, and above 32 all that is odd.
+                4 | 5 => drop(attributes.read_string()?),
+                odd if odd > 32 && odd % 2 == 1 => drop(attributes.read_string()?),
+                _ => drop(attributes.read_integer()?),
+            }
+        }
+        Ok(Some(found))
+    }
+}
+
+/// What floating-point arguments are passed in, where the file says so.
+pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &Attributes) -> Option<FloatAbi> {
+    match machine {
+        // ELF for the Arm Architecture, §5.2: set in executables that keep to one of the two call standards.
+        elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
+        elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
+        // Libraries have no such flag of old linkers; 1 is for arguments in VFP registers.
+        elf::EM_ARM => attributes.floats.filter(|args| *args == 1).map(|_| FloatAbi::Hard),
+        // RISC-V ELF psABI, "File Header".
+        elf::EM_RISCV => match flags.riscv_float_abi() {
+            elf::EF_RISCV_FLOAT_ABI_SINGLE => Some(FloatAbi::Single),
+            elf::EF_RISCV_FLOAT_ABI_DOUBLE => Some(FloatAbi::Double),
+            elf::EF_RISCV_FLOAT_ABI_QUAD => Some(FloatAbi::Quad),
+            _ => Some(FloatAbi::Soft),
+        },
+        _ => None,
+    }
+}
+
+/// The number of the lowest variant that runs it, where the file says so.
+pub fn level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    machine: elf::Machine,
+    attributes: &Attributes,
+    segments: &[Segment],
+    endian: Endianness,
+    bytes: R,
+) -> Option<u8> {
+    match machine {
+        elf::EM_ARM => Some(match attributes.cpu? {
+            0..=2 => 4,
+            3..=5 => 5,
+            6..=9 | 11 | 12 => 6,
+            10 | 13 => 7,
+            _ => 8,
+        }),
+        elf::EM_X86_64 => segments.iter().find_map(|segment| isa_needed(segment, endian, bytes)),
+        _ => None,
+    }
+}
+
+/// The x86-64 level that a note wants (x86-64 psABI, "Program Property": GNU_PROPERTY_X86_ISA_1_NEEDED).
+fn isa_needed<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    segment: &Segment,
+    endian: Endianness,
+    bytes: R,
+) -> Option<u8> {
+    let mut notes = segment.notes(endian, bytes).ok()??;
+    while let Ok(Some(note)) = notes.next() {
+        let Some(mut properties) = note.gnu_properties(endian) else { continue };
+        while let Ok(Some(property)) = properties.next() {
+            if property.pr_type() == elf::GNU_PROPERTY_X86_ISA_1_NEEDED {
+                let levels = property.data_u32(endian).ok()? & 0b1111;
+                return u8::try_from(u32::BITS - levels.leading_zeros()).ok().filter(|level| *level > 0);
+            }
+        }
+    }
+    None
+}
