@@ -108,6 +108,12 @@ impl Tree {
         self.0.get(path)
     }
 
+    /// What a path itself is: links in the folders above it are followed, and one at its end is not.
+    pub fn at(&self, path: &str) -> Option<&Node> {
+        let path = normal(path);
+        self.get(&join(&self.resolve(parent(&path)).ok()?, path.rsplit('/').next().unwrap_or_default()))
+    }
+
     /// All paths that begin with a text, in order.
     pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
