@@ -1,6 +1,7 @@
 //! Is an image what it says, and can it start? First the layout, before a tag moves; then what the registry serves; and
 //! any image at all, of whoever made it. Reads bytes, runs nothing; knows plans and layouts, never flags.
 
+mod asker;
 mod blobs;
 mod checks;
 mod documents;

@@ -1,9 +1,10 @@
 //! What a container's start leads to: from ENTRYPOINT and CMD through PATH, links, `#!` lines, shells and the programs
 //! that start others, to every ELF file on the way (image-spec, config.md; execve(2)). Pure.
 
+use super::asker::{Asker, why_not};
 use super::root::{EXECUTE, READ, Root, describe};
 use super::wrappers::{self, Started};
-use crate::finding::{Finding, INTERPRETER_MISSING, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE, PROGRAM_NOT_FOUND};
+use crate::finding::{Finding, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE};
 use crate::image::shell;
 use crate::image::tree::{Content, File, Node, Script};
 
@@ -15,19 +16,6 @@ pub struct Way {
     /// The ELF files that run, each once, by their real paths from the root.
     pub programs: Vec<String>,
     pub findings: Vec<Finding>,
-}
-
-/// Who asks for a program: what is wrong where it is not there, and whether that is sure.
-#[derive(Debug, Clone)]
-enum Asker {
-    /// The image's config.
-    Config,
-    /// A program that starts another, or a script that becomes one.
-    File(String),
-    /// The `#!` line of a script.
-    Line(String),
-    /// A script that may or may not become it.
-    Perhaps,
 }
 
 /// The kernel's limit of `#!` lines that lead to each other, and a bound for all the rest.
@@ -98,8 +86,7 @@ impl<'a> Follower<'a> {
             if let Some(found) = root.file(&path) {
                 return Some(found);
             }
-            let reason = self.why_not(&path);
-            self.missing(&path, &reason, asker);
+            self.way.findings.extend(asker.misses(&path, &why_not(root.tree, &path)));
             return None;
         }
         let mut found: Vec<(String, &'a File)> =
@@ -107,62 +94,17 @@ impl<'a> Follower<'a> {
         if found.is_empty() {
             let mut paths = root.path().into_iter().map(|folder| format!("{folder}/{name}"));
             let dangling = paths.find(|path| matches!(root.tree.at(path), Some(Node::Link(_))));
-            match dangling {
-                Some(path) => {
-                    let reason = self.why_not(&path);
-                    self.missing(&path, &reason, asker);
-                }
-                None => self.missing(name, &format!("is in no folder of PATH ({})", root.path().join(":")), asker),
-            }
+            let finding = match dangling {
+                Some(path) => asker.misses(&path, &why_not(root.tree, &path)),
+                None => asker.misses(name, &format!("is in no folder of PATH ({})", root.path().join(":"))),
+            };
+            self.way.findings.extend(finding);
             return None;
         }
         let executable = found
             .iter()
             .position(|(path, file)| root.may(&file.attributes, EXECUTE) && root.closed_folder(path, false).is_none());
         Some(found.swap_remove(executable.unwrap_or(0)))
-    }
-
-    /// Why there is no file at a path.
-    fn why_not(&self, path: &str) -> String {
-        let tree = self.root.tree;
-        let target = match tree.at(path) {
-            Some(Node::Link(target)) => Some(target),
-            _ => None,
-        };
-        match (tree.resolve(path), target) {
-            (Err(_), _) => "is a link without an end, or below a file".to_owned(),
-            (Ok(real), _) if matches!(tree.get(&real), Some(Node::Dir(_))) || real.is_empty() => {
-                "is a folder".to_owned()
-            }
-            (Ok(real), _) if tree.get(&real).is_some() => "is a device or a pipe".to_owned(),
-            (Ok(_), Some(target)) => format!("is a link to {target}, which is not in the image"),
-            (Ok(_), None) => "is not in the image".to_owned(),
-        }
-    }
-
-    fn missing(&mut self, path: &str, reason: &str, asker: &Asker) {
-        let finding = match asker {
-            Asker::Perhaps => return,
-            Asker::Config => PROGRAM_NOT_FOUND.finds(
-                format!("{reason}, and is what the image would start"),
-                "copy it there, or name what is there: entrypoint = [\"…\"]",
-            ),
-            Asker::File(by) => PROGRAM_NOT_FOUND.finds(
-                format!("{reason}, and is what {by} would start"),
-                "copy it there, or let it start what is there",
-            ),
-            Asker::Line(by) if path.ends_with('\r') => INTERPRETER_MISSING.finds(
-                format!(
-                    "is not in the image: the first line of {by} ends in a carriage return, which is part of the name"
-                ),
-                "end its lines as Unix does: `sed -i 's/\\r$//' FILE`",
-            ),
-            Asker::Line(by) => INTERPRETER_MISSING.finds(
-                format!("{reason}, and is what the first line of {by} names"),
-                "take a base that has it, or write the script for one that is there",
-            ),
-        };
-        self.way.findings.push(finding.at(path.trim_end_matches('\r')));
     }
 
     /// May the user run the file? With a finding where not.
@@ -225,8 +167,8 @@ impl<'a> Follower<'a> {
                 }
             }
             None => {
-                let reason = self.why_not(&path);
-                self.missing(&path, &reason, &Asker::File(format!("/{shell}")));
+                let by = Asker::File(format!("/{shell}"));
+                self.way.findings.extend(by.misses(&path, &why_not(self.root.tree, &path)));
             }
         }
     }
