@@ -17,6 +17,7 @@ mod architecture;
 mod bad_input;
 mod compile_errors;
 mod config_errors;
+mod corpus;
 mod e2e;
 mod embedded;
 mod linkers;

@@ -1,0 +1,31 @@
+//! Images that look suspicious, and run.
+
+mod files;
+mod libraries;
+mod starts;
+
+use crate::corpus::binaries::bare_static;
+use crate::corpus::case::Case;
+use crate::corpus::image::Image;
+use crate::corpus::layer::{Entry, program};
+use crate::corpus::roots::slim;
+
+pub fn cases() -> Vec<Case> {
+    [files::cases(), libraries::cases(), starts::cases()].into_iter().flatten().collect()
+}
+
+pub(super) fn amd64() -> Image {
+    Image::new("linux/amd64").entrypoint(&["/app"])
+}
+
+pub(super) fn hello() -> Entry {
+    program("app", &bare_static("amd64"))
+}
+
+pub(super) fn at(path: &str) -> Entry {
+    program(path, &bare_static("amd64"))
+}
+
+pub(super) fn slim_with(entries: impl Into<Vec<Entry>>) -> Image {
+    amd64().layer(slim("amd64")).layer(entries.into())
+}

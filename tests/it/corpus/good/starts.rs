@@ -1,0 +1,106 @@
+//! Good images: scripts, and programs that start others.
+
+use super::*;
+use crate::corpus::binaries::*;
+use crate::corpus::case::{Case, good};
+use crate::corpus::layer::*;
+use crate::corpus::roots::*;
+
+pub fn cases() -> Vec<Case> {
+    [scripts(), wrappers()].into_iter().flatten().collect()
+}
+
+fn scripts() -> Vec<Case> {
+    let gnu = |text: &str| slim_with(coreutils("amd64")).layer([script("app", text)]);
+    vec![
+        good("a script of the shell's", slim_with([script("app", "#!/bin/sh\necho hello\n")])),
+        good(
+            "a script on busybox",
+            amd64().layer(busybox("amd64")).layer([script("app", "#!/bin/sh -e\necho hello\n")]),
+        ),
+        good("a blank after #!", slim_with([script("app", "#! \t/bin/sh -e \necho hello\n")])),
+        good(
+            "a #! line that has no end",
+            slim_with([script("app", "#!/usr/bin/inner"), script("usr/bin/inner", "#!/bin/sh\necho hello\n")]),
+        ),
+        good("env", gnu("#!/usr/bin/env bash\necho hello\n")),
+        good("env -S", gnu("#!/usr/bin/env -S bash -eu\necho hello\n")),
+        good("env -S with variables", gnu("#!/usr/bin/env -S -i LEVEL=1 /bin/bash --norc\necho hello\n")),
+        good("env -S without a blank", gnu("#!/usr/bin/env -Sbash -e\necho hello\n")),
+        good("an interpreter that is a script", {
+            gnu("#!/usr/bin/inner\n").layer([script("usr/bin/inner", "#!/bin/sh\necho hello\n")])
+        }),
+        good("an entrypoint script starts its command", {
+            slim_with([script("run", "#!/bin/sh\nset -e\nexec \"$@\"\n"), hello()]).entrypoint(&["/run"]).cmd(&["/app"])
+        }),
+        good("a command that only its script understands", {
+            slim_with([
+                script("run", "#!/bin/sh\nif [ \"$1\" = serve ]; then shift; set -- /app \"$@\"; fi\nexec \"$@\"\n"),
+                hello(),
+            ])
+            .entrypoint(&["/run"])
+            .cmd(&["serve", "--now"])
+        }),
+        good("a script starts what it may not find", {
+            slim_with([
+                script("run", "#!/bin/sh\nif [ -x /opt/debug ]; then\n  exec /opt/debug /app\nfi\nexec /app\n"),
+                hello(),
+            ])
+            .entrypoint(&["/run"])
+        }),
+        good("a script chooses between two", {
+            slim_with([script("run", "#!/bin/sh\ncommand -v serve >/dev/null && exec serve\nexec /app\n"), hello()])
+                .entrypoint(&["/run"])
+        }),
+        good("a script names its program by a variable", {
+            slim_with([script("run", "#!/bin/sh\nAPP=${APP:-/app}\nexec \"$APP\" \"$@\"\n"), hello()])
+                .entrypoint(&["/run"])
+        }),
+        good("a script has a text that looks like a command", {
+            let text = "#!/bin/sh\n: <<'END'\nexec /opt/none\nEND\nusage() {\n  exec /opt/none --help\n}\nexec /app\n";
+            slim_with([script("run", text), hello()]).entrypoint(&["/run"])
+        }),
+        good("a script makes the program that it starts", {
+            slim_with([script(
+                "run",
+                "#!/bin/sh\nprintf '#!/bin/sh\\necho hello\\n' >/tmp/made\nexec /bin/sh /tmp/made\n",
+            )])
+            .entrypoint(&["/run"])
+        }),
+    ]
+}
+
+fn wrappers() -> Vec<Case> {
+    let tini = || program("usr/bin/tini", &debian("amd64", "tini", "bin/tini"));
+    let with = |path: &str, package: &str, file: &str| {
+        slim_with(coreutils("amd64")).layer([program(path, &debian("amd64", package, file)), hello()])
+    };
+    vec![
+        good("tini", slim_with([tini(), hello()]).entrypoint(&["tini", "--"]).cmd(&["/app"])),
+        good(
+            "tini with options",
+            slim_with([tini(), hello()]).entrypoint(&["/usr/bin/tini", "-g", "-e", "143", "--", "/app", "serve"]),
+        ),
+        good("tini without --", slim_with([tini(), hello()]).entrypoint(&["tini", "-s", "/app"])),
+        good(
+            "dumb-init",
+            with("usr/bin/dumb-init", "dumb-init", "bin/dumb-init").entrypoint(&["dumb-init", "-c", "--", "/app"]),
+        ),
+        good(
+            "catatonit",
+            with("usr/bin/catatonit", "catatonit", "bin/catatonit").entrypoint(&["catatonit", "--", "/app"]),
+        ),
+        good("gosu", with("usr/sbin/gosu", "gosu", "sbin/gosu").entrypoint(&["gosu", "app:staff", "/app"])),
+        good("su-exec", {
+            amd64()
+                .layer(alpine("amd64"))
+                .layer([program("sbin/su-exec", &su_exec()), hello()])
+                .entrypoint(&["su-exec", "1000", "/app"])
+        }),
+        good(
+            "env as a wrapper",
+            with("usr/bin/inner", "tini", "bin/tini")
+                .entrypoint(&["env", "-u", "HOME", "LEVEL=1", "inner", "--", "/app"]),
+        ),
+    ]
+}

@@ -1,0 +1,104 @@
+//! A corpus of images for `verify`, built from code. In each broken one is what the case's name says; the good ones
+//! look suspicious, and run. A second test proves the labels without `verify`: it runs the images.
+
+mod binaries;
+mod broken;
+mod cache_file;
+mod case;
+mod good;
+mod image;
+mod layer;
+mod roots;
+mod run;
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use case::{Case, Finding};
+
+use crate::support::PROGRAM;
+
+/// What `verify` says of a case that is not as the case says.
+fn differences(case: &Case) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    case.layout.write(folder.path());
+    let mut command = Command::new(PROGRAM);
+    command.args(["multiarch", "verify", "--message-format", "json"]).args(case.args);
+    let output = command.arg(format!("oci:{}", folder.path().display())).stdin(Stdio::null()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let mut wrong = Vec::new();
+    let errors = case.findings.iter().any(|finding| !finding.is_warning());
+    let code = if errors { 8 } else { 0 };
+    if output.status.code() != Some(code) {
+        wrong.push(format!("exit code {:?} instead of {code}", output.status.code()));
+    }
+    let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return vec![format!("no JSON on stdout, {}: {stderr}", output.status)];
+    };
+    let image = &report["images"][0];
+    let empty = Vec::new();
+    let list = |of: &Value| of.as_array().unwrap_or(&empty).clone();
+    let mut found = list(&image["findings"]);
+    found.extend(list(&image["platforms"]).iter().flat_map(|platform| list(&platform["findings"])));
+    for expected in &case.findings {
+        if !found.iter().any(|found| is_as_expected(found, expected)) {
+            wrong.push(format!("lacks {expected:?}"));
+        }
+    }
+    let codes: BTreeSet<&str> = case.findings.iter().flat_map(|of| [Some(of.code), of.or]).flatten().collect();
+    for found in &found {
+        let code = found["code"].as_str().unwrap_or_default();
+        if !codes.contains(code) && !(case.follow.contains(&code) && errors) {
+            wrong.push("has another finding".to_owned());
+        }
+        for text in ["name", "reason", "fix"] {
+            if found[text].as_str().unwrap_or_default().is_empty() {
+                wrong.push(format!("{code} has no {text}"));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        wrong.push(format!("found: {found:#?}"));
+    }
+    wrong
+}
+
+fn is_as_expected(found: &Value, expected: &Finding) -> bool {
+    let severity = if expected.is_warning() { "warning" } else { "error" };
+    let reason = found["reason"].as_str().unwrap_or_default();
+    let same = |value: &Value, wanted: Option<&str>| wanted.is_none_or(|wanted| value == wanted);
+    (found["code"] == expected.code || same(&found["code"], expected.or) && expected.or.is_some())
+        && found["severity"] == severity
+        && same(&found["platform"], expected.platform)
+        && (same(&found["file"], expected.file) || expected.file.is_some_and(|file| reason.contains(file)))
+}
+
+#[track_caller]
+fn check(cases: &[Case]) {
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), cases.len(), "two cases have the same name");
+    let mut failed = Vec::new();
+    for case in cases {
+        let wrong = differences(case);
+        if !wrong.is_empty() {
+            failed.push(format!("{}:\n  {}", case.name, wrong.join("\n  ")));
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_broken_image_is_caught() {
+    let cases = broken::cases();
+    assert!(cases.len() >= 40, "{}", cases.len());
+    check(&cases);
+}
+
+#[test]
+fn no_good_image_is_flagged() {
+    let cases = good::cases();
+    assert!(cases.len() >= 25, "{}", cases.len());
+    check(&cases);
+}
