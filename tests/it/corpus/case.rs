@@ -10,7 +10,7 @@ pub enum Proof {
     /// This machine would run it all the same, with an emulator or without; the emulator of the machine that the
     /// platform names refuses the file of the finding.
     Emulated,
-    /// Docker does not load the image.
+    /// Docker does not load the image, or skopeo does not copy it.
     Refused,
     /// By its bytes only: it is no matter of starting, or takes another CPU than this one.
     Bytes,

@@ -80,6 +80,11 @@ impl Image {
         self.with("User", json!(user))
     }
 
+    /// Whether it is started as another user than root.
+    pub fn has_user(&self) -> bool {
+        self.config["User"].as_str().is_some_and(|user| !["", "0", "root"].contains(&user))
+    }
+
     pub fn workdir(self, path: &str) -> Image {
         self.with("WorkingDir", json!(path))
     }

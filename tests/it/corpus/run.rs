@@ -1,16 +1,33 @@
 //! The proof of the labels: Docker runs the images, foreign ones under QEMU.
 
+#![expect(clippy::print_stdout, reason = "what Docker says of each case, with --nocapture")]
+
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::case::{Case, Proof};
 use super::image::write_named;
 use crate::support::find;
 
-/// What `timeout` ends with.
-const TIMED_OUT: [Option<i32>; 2] = [Some(124), Some(137)];
+/// Whether `timeout` ended it, by itself or with a signal that hits itself as well.
+fn timed_out(output: &Output) -> bool {
+    [None, Some(124)].contains(&output.status.code())
+}
+
+/// Images that Docker was told to load. They do not stay.
+struct Loaded {
+    names: Vec<String>,
+    output: Output,
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        Command::new("docker").args(["image", "rm", "--force"]).args(&self.names).output().unwrap();
+    }
+}
 
 /// Loads all at once, as the layers are mostly the same.
-fn load(cases: &[&Case]) -> Output {
+fn load(cases: &[&Case]) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let layout = folder.path().join("layout");
     std::fs::create_dir(&layout).unwrap();
@@ -19,7 +36,8 @@ fn load(cases: &[&Case]) -> Output {
     let archive = folder.path().join("corpus.tar");
     let tar = Command::new("tar").arg("-C").arg(&layout).arg("-cf").arg(&archive).arg(".").status().unwrap();
     assert!(tar.success());
-    Command::new("docker").args(["load", "--quiet", "--input"]).arg(&archive).output().unwrap()
+    let output = Command::new("docker").args(["load", "--quiet", "--input"]).arg(&archive).output().unwrap();
+    Loaded { names, output }
 }
 
 /// A case's name as a reference has it.
@@ -31,18 +49,24 @@ fn name(case: &Case) -> String {
 
 /// `docker run` with the CPU that a platform stands for.
 fn run(case: &Case, platform: &str) -> Output {
-    let container = format!("corpus-{}", std::process::id());
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let container = format!("corpus-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
     let mut docker = Command::new("timeout");
     docker.args(["--kill-after", "5", "30", "docker", "run", "--rm", "--name", &container, "--network", "none"]);
     docker.args(["--pull", "never", "--platform", platform]);
+    // Some versions of runc start a user's program while they still have root's capabilities, which no mode stops.
+    if case.layout.images[0].has_user() {
+        docker.args(["--cap-drop", "ALL"]);
+    }
     // With an init: an illegal instruction does not end the first process of a container.
     match platform {
         "linux/arm/v5" => drop(docker.args(["--init", "--env", "QEMU_CPU=arm926"])),
         "linux/arm/v6" => drop(docker.args(["--init", "--env", "QEMU_CPU=arm1176"])),
+        "linux/arm/v7" => drop(docker.arg("--init")),
         _ => {}
     }
     let output = docker.arg(name(case)).stdin(Stdio::null()).output().unwrap();
-    if TIMED_OUT.contains(&output.status.code()) {
+    if timed_out(&output) {
         Command::new("docker").args(["rm", "--force", &container]).output().unwrap();
     }
     output
@@ -75,7 +99,7 @@ fn prove(cases: Vec<Case>, is_right: impl Fn(&Output) -> bool) {
     let only = std::env::var("CORPUS_CASE").unwrap_or_default();
     let cases: Vec<&Case> = cases.iter().filter(|case| case.proof == Proof::Run && case.name.contains(&only)).collect();
     let loaded = load(&cases);
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    assert!(loaded.output.status.success(), "{}", String::from_utf8_lossy(&loaded.output.stderr));
     let mut wrong = Vec::new();
     for case in &cases {
         for platform in platforms(case) {
@@ -105,17 +129,33 @@ fn good_images_run() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn broken_images_do_not() {
-    prove(super::broken::cases(), |output| !output.status.success() && !TIMED_OUT.contains(&output.status.code()));
+    prove(super::broken::cases(), |output| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let own = ["invalid reference", "No such image", "already in use"].iter().any(|text| said.contains(text));
+        !output.status.success() && !timed_out(output) && !own
+    });
 }
 
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
-fn docker_refuses_what_is_damaged() {
+fn others_refuse_what_is_damaged() {
+    let mut wrong = Vec::new();
     for case in super::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
+        // skopeo compares digests; what is in a layer only matters to Docker, which keeps blobs of earlier images.
+        let folder = tempfile::tempdir().unwrap();
+        case.layout.write(folder.path());
+        let from = format!("oci:{}", folder.path().display());
+        let to = format!("dir:{}/copy", folder.path().display());
+        let copied = Command::new("skopeo").args(["copy", "--quiet", "--all", &from, &to]).output().unwrap();
         let loaded = load(&[case]);
-        println!("{}: {}", case.name, String::from_utf8_lossy(&loaded.stderr));
-        assert!(!loaded.status.success(), "{} is loaded", case.name);
+        for output in [&copied, &loaded.output] {
+            println!("{}: {}", case.name, String::from_utf8_lossy(&output.stderr));
+        }
+        if copied.status.success() && loaded.output.status.success() {
+            wrong.push(case.name);
+        }
     }
+    assert!(wrong.is_empty(), "others take {wrong:?}");
 }
 
 #[test]
@@ -123,7 +163,8 @@ fn docker_refuses_what_is_damaged() {
 fn emulators_refuse_the_wrong_machine() {
     let cases = super::broken::cases();
     let cases: Vec<&Case> = cases.iter().filter(|case| case.proof == Proof::Emulated).collect();
-    assert!(load(&cases).status.success());
+    let loaded = load(&cases);
+    assert!(loaded.output.status.success());
     for case in cases {
         for finding in case.findings.iter().filter(|finding| finding.file.is_some()) {
             let platform = finding.platform.unwrap_or(case.layout.images[0].platform);

@@ -15,14 +15,16 @@ fn amd64() -> Image {
     image("linux/amd64")
 }
 
-/// Two layers; a lie is about the second.
+/// Two layers; a lie is about the second, which no other image has: engines do not look twice at what they have.
 fn lying(lie: Lie, packing: Packing) -> Image {
-    let content = Layer::from([folder("etc"), text("etc/motd", &"hello\n".repeat(999))]);
+    let content = format!("{lie:?} {packing:?}\n").repeat(999);
+    let content = Layer::from([folder("etc"), text("etc/motd", &content)]);
     amd64().layer(content.packed(packing)).lies(lie)
 }
 
 pub fn cases() -> Vec<Case> {
-    [indexes(), blobs(), policies()].into_iter().flatten().map(Case::by_bytes).collect()
+    let unrun = [indexes(), policies()].into_iter().flatten().map(Case::by_bytes);
+    unrun.chain(blobs().into_iter().map(Case::refused)).chain(taken()).collect()
 }
 
 fn indexes() -> Vec<Case> {
@@ -81,7 +83,6 @@ fn blobs() -> Vec<Case> {
             .may_follow(&["MA084", "MA003", "MA083", "MA085"]),
         broken("half of the layer is stored", lie(Lie::LayerCutShort), finds("MA082", ""))
             .may_follow(&["MA081", "MA084"]),
-        broken("the layer's size is another", lie(Lie::LayerSize), finds("MA082", "")),
         broken("the diff ID is of another layer", lie(Lie::DiffId), finds("MA083", "")),
         broken("the diff ID of a zstd layer", lying(Lie::DiffId, Packing::Zstd), finds("MA083", "")),
         broken("a gzip stream ends early", lie(Lie::CutStream), finds("MA084", "")).may_follow(&["MA083"]),
@@ -94,14 +95,17 @@ fn blobs() -> Vec<Case> {
             lie(Lie::LayerType("application/vnd.example.squashfs")),
             finds("MA084", ""),
         ),
-        broken(
-            "a gzip layer that is called zstd",
-            lie(Lie::LayerType("application/vnd.oci.image.layer.v1.tar+zstd")),
-            finds("MA084", ""),
-        ),
-        broken("half of a config", lie(Lie::ConfigText), finds("MA084", "")),
         broken("half of a manifest", lie(Lie::ManifestText), finds("MA084", "")),
-        broken("one diff ID less than layers", lie(Lie::OneDiffIdLess), finds("MA085", "")),
+    ]
+}
+
+/// What is copied and loaded all the same; and without half of its config it does not run.
+fn taken() -> Vec<Case> {
+    let lie = |lie| lying(lie, Packing::Gzip);
+    vec![
+        broken("the layer's size is another", lie(Lie::LayerSize), finds("MA082", "")).by_bytes(),
+        broken("half of a config", lie(Lie::ConfigText), finds("MA084", "")),
+        broken("one diff ID less than layers", lie(Lie::OneDiffIdLess), finds("MA085", "")).by_bytes(),
     ]
 }
 

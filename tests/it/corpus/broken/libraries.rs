@@ -59,6 +59,12 @@ fn loaders() -> Vec<Case> {
         )
         .may_follow(&["MA060"]),
         broken(
+            "a layer has a path through the link that /lib is, which makes it a folder",
+            on(slim("amd64"), &glibc()).layer([file("lib/libgreet.so", &libgreet_of("amd64"))]),
+            finds("MA020", LOADER),
+        )
+        .may_follow(&["MA060"]),
+        broken(
             "the loader is for another machine",
             Image::new("linux/arm64")
                 .layer([program("lib/ld-linux-aarch64.so.1", &loader("amd64")), program("app", &glibc_arm64)])

@@ -177,7 +177,7 @@ fn floats() -> Vec<Case> {
             Image::new("linux/arm/v7")
                 .layer(distroless("armhf"))
                 .layer([
-                    link("lib/ld-linux.so.3", "ld-linux-armhf.so.3"),
+                    link("usr/lib/ld-linux.so.3", "ld-linux-armhf.so.3"),
                     program("app", &debian("armel", "dash", "bin/dash")),
                 ])
                 .entrypoint(&["/app", "-c", "echo hello"]),

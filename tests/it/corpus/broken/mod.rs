@@ -1,10 +1,10 @@
 //! Images that are not right, each in the way that its name says.
 
-mod documents;
-mod libraries;
-mod machines;
-mod programs;
-mod rights;
+pub mod documents;
+pub mod libraries;
+pub mod machines;
+pub mod programs;
+pub mod rights;
 
 use crate::corpus::case::Case;
 

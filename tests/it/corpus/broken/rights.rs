@@ -97,11 +97,6 @@ fn folders() -> Vec<Case> {
             finds("MA043", "/root"),
         ),
         broken(
-            "the layer closes the root folder itself",
-            slim_with(app("app").written_as("./app")).layer([folder(".").written_as("./").mode(0o700)]).user("app"),
-            finds("MA043", "/"),
-        ),
-        broken(
             "a later layer closes the folder",
             in_opt(0o755).layer([folder("opt").mode(0o750)]),
             finds("MA043", "/opt"),

@@ -154,6 +154,10 @@ fn layers() -> Vec<Case> {
 fn rights() -> Vec<Case> {
     let group = |mode| hello().mode(mode).owner(0, 50);
     vec![
+        // The usual file systems of containers give every root folder a mode of their own.
+        good("a layer that closes the root folder itself", {
+            slim_with([folder(".").written_as("./").mode(0o700), hello().written_as("./app")]).user("app")
+        }),
         good("a setuid program of root's for a user", slim_with([hello().mode(0o4755)]).user("app")),
         good("a user by name", slim_with([hello()]).user("app")),
         good("a user that nobody added, by number", amd64().layer([hello()]).user("65532:65532")),

@@ -2,6 +2,7 @@
 
 mod files;
 mod libraries;
+mod policies;
 mod starts;
 
 use crate::corpus::binaries::bare_static;
@@ -11,7 +12,7 @@ use crate::corpus::layer::{Entry, program};
 use crate::corpus::roots::slim;
 
 pub fn cases() -> Vec<Case> {
-    [files::cases(), libraries::cases(), starts::cases()].into_iter().flatten().collect()
+    [files::cases(), libraries::cases(), policies::cases(), starts::cases()].into_iter().flatten().collect()
 }
 
 pub(super) fn amd64() -> Image {
