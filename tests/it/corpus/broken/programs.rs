@@ -147,7 +147,7 @@ fn files() -> Vec<Case> {
         ),
         broken("an empty line before #!", is(script("app", "\n#!/bin/sh\necho hello\n")), finds("MA041", "/app")),
         broken("a #! of nothing", is(script("app", "#!\necho hello\n")), finds("MA041", "/app")),
-        broken("a folder", is(folder("app")), finds("MA041", "/app")).may_follow(&["MA040", "MA051"]),
+        broken("a folder", is(folder("app")), finds("MA041", "/app").or("MA051")),
     ]
 }
 
