@@ -62,6 +62,7 @@ pub fn execs(script: &str) -> Vec<Exec> {
             Some((first, _)) if always && (first == "exit" || first == "return") => return found,
             _ => {}
         }
+        moved.keep(&command.words);
     }
     found
 }
@@ -93,17 +94,32 @@ pub fn first(script: &str) -> Option<Exec> {
 struct Moved {
     path: bool,
     folder: bool,
+    arguments: bool,
+    /// Words with a slash: what a script writes first, it may start then.
+    named: Vec<String>,
 }
 
 impl Moved {
     fn note(&mut self, words: &[String]) {
         self.path |=
             words.iter().any(|word| word.starts_with("PATH=") || word == "." || word == "source" || word == "eval");
+        let sets = |pair: &[String]| pair[0] == "set" && pair[1] == "--";
+        self.arguments |= words.iter().any(|word| word == "shift") || words.windows(2).any(sets);
         self.folder |= words.iter().any(|word| word == "cd" || word == "pushd");
+    }
+
+    /// Keeps what a command names, once it is done.
+    fn keep(&mut self, words: &[String]) {
+        let paths =
+            words.iter().map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit() || "<>&|".contains(c)));
+        self.named.extend(paths.filter(|word| word.contains('/')).map(str::to_owned));
     }
 
     /// Is a program still found where it was before the script began?
     fn finds(&self, words: &[String]) -> bool {
+        if words.iter().any(|word| self.named.contains(word) || (self.arguments && word.contains("$@"))) {
+            return false;
+        }
         match words.first() {
             Some(word) if word.starts_with('/') => true,
             Some(word) if word.contains('/') => !self.folder,
@@ -298,6 +314,9 @@ mod tests {
             ("x=$(exec no; echo)\necho \"exec no\"\nexit 0\nexec never", &[]),
             ("while true; do exec app; done", &["app ?"]),
             ("exec \"$(which app)\" x", &["$(which app) x"]),
+            ("if [ \"$1\" = serve ]; then set -- /app \"$@\"; fi\nexec \"$@\"", &["$@ ?"]),
+            ("set -e -- \nexec \"$@\"", &["$@"]),
+            ("cat >/tmp/made <<E\nx\nE\nchmod +x /tmp/made\nexec sh /tmp/made", &["sh /tmp/made ?"]),
             ("{ exec app; }", &["app ?"]),
             ("PATH=/opt/bin:$PATH\ncd /srv\nexec app\nexec ./app\nexec /srv/app", &["app ?", "./app ?", "/srv/app"]),
             ("echo 'not ended", &[]),

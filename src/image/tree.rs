@@ -146,49 +146,56 @@ impl Tree {
         }
     }
 
-    /// Lays a layer on top; says what of it cannot be.
+    /// Lays a layer on top; says what of it cannot be. As with overlayfs, where a layer is unpacked by itself: its paths
+    /// go through links of its own, a link below it gives way to a folder, and its hard links name files of its own.
     pub fn apply(&mut self, layer: &Changes) -> Result<(), String> {
         // Whiteouts are for the layers below, wherever they stand in this one (layer.md, "Whiteouts").
         for (path, change) in layer {
             match change {
-                Change::Hide => self.remove(&self.place(path), false),
-                Change::Empty => {
-                    let place = self.resolve(path).unwrap_or_else(|_| path.clone());
-                    self.remove(&place, true);
-                }
+                Change::Hide => self.remove(path, false),
+                Change::Empty => self.remove(path, true),
                 Change::Put(_) | Change::HardLink(_) => {}
             }
         }
+        let mut own = Tree::default();
         for (path, change) in layer {
             let node = match change {
                 Change::Put(node) => node.clone(),
-                Change::HardLink(target) => match self.get(&self.place(target)) {
+                Change::HardLink(target) => match own.get(&own.place(target)) {
                     Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
                     _ => {
-                        return Err(format!("/{path} is a hard link to /{target}, which is no file in it or below it"));
+                        return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
                     }
                 },
                 Change::Hide | Change::Empty => continue,
             };
-            let place = if path.is_empty() { String::new() } else { self.place(path) };
-            self.folders_above(&place);
-            self.insert(&place, node);
+            let place = own.place(path);
+            own.folders_above(&place, self);
+            own.insert(&place, node);
         }
+        own.0.into_iter().for_each(|(path, node)| self.insert(&path, node));
         Ok(())
     }
 
-    /// Where an entry of a layer goes: a folder above it may be a link of a layer below.
+    /// Where an entry of a layer goes: a folder above it may be a link.
     fn place(&self, path: &str) -> String {
+        if path.is_empty() {
+            return String::new();
+        }
         let name = path.rsplit('/').next().unwrap_or_default();
         self.resolve(parent(path)).map_or_else(|_| path.to_owned(), |above| join(&above, name))
     }
 
-    /// The folders that a layer leaves unsaid.
-    fn folders_above(&mut self, path: &str) {
+    /// The folders that a layer leaves unsaid: those below it, or new ones.
+    fn folders_above(&mut self, path: &str, below: &Tree) {
         let above = parent(path).to_owned();
         if !above.is_empty() && self.get(&above).is_none() {
-            self.folders_above(&above);
-            self.insert(&above, Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
+            self.folders_above(&above, below);
+            let node = match below.get(&above) {
+                Some(node @ Node::Dir(_)) => node.clone(),
+                _ => Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }),
+            };
+            self.insert(&above, node);
         }
     }
 
@@ -289,8 +296,8 @@ mod tests {
             ("two", link("/one")),
             ("dangling", link("/no/where")),
         ];
-        // Written through a link of the layer below, and below a folder that is not listed.
-        let tree = tree(&[base, &[("bin/below", FILE()), ("unsaid/x", FILE())]]);
+        // Below a folder that is not listed.
+        let tree = tree(&[base, &[("unsaid/x", FILE())]]);
         for (path, real) in [
             ("/bin/app", "usr/bin/app"),
             ("/bin", "usr/bin"),
@@ -307,7 +314,6 @@ mod tests {
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
             assert_eq!(tree.resolve(path), Err(format!("{path} is a link without an end")));
         }
-        assert!(matches!(tree.get("usr/bin/below"), Some(Node::File(_))));
         assert!(matches!(tree.get("unsaid"), Some(Node::Dir(_))));
         assert_eq!(tree.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
     }
@@ -339,10 +345,22 @@ mod tests {
     fn hard_links_are_the_files_that_they_name() {
         let program = Node::File(File { size: 7, ..File::default() });
         let base: &[(&str, Change)] = &[("a", Change::Put(program.clone())), ("b", Change::HardLink("a".to_owned()))];
-        let over: &[(&str, Change)] = &[("a", Change::Hide), ("c/d", Change::HardLink("b".to_owned()))];
-        let mut tree = tree(&[base, over]);
-        assert_eq!((tree.get("a"), tree.get("c/d")), (None, Some(&program)));
-        let wrong = tree.apply(&changes(&[("e", Change::HardLink("a".to_owned()))])).unwrap_err();
-        assert_eq!(wrong, "/e is a hard link to /a, which is no file in it or below it");
+        let mut tree = tree(&[base, &[("a", Change::Hide)]]);
+        assert_eq!((tree.get("a"), tree.get("b")), (None, Some(&program)));
+        let wrong = tree.apply(&changes(&[("e", Change::HardLink("b".to_owned()))])).unwrap_err();
+        assert_eq!(wrong, "/e is a hard link to /b, which is no file of the same layer");
+    }
+
+    #[test]
+    fn a_layers_links_are_its_own() {
+        let dir = |mode: u32| Change::Put(Node::Dir(Attributes { mode, uid: 0, gid: 0, mtime: 0 }));
+        let base: &[(&str, Change)] =
+            &[("usr/lib/a", FILE()), ("lib", link("usr/lib")), ("lib/b", FILE()), ("x", dir(0o700))];
+        let merged = tree(&[base]);
+        assert!(merged.get("usr/lib/b").is_some() && merged.get("lib/b").is_none());
+        let merged = tree(&[base, &[("lib/c", FILE()), ("x/y", FILE())]]);
+        assert!(matches!(merged.get("lib"), Some(Node::Dir(_))));
+        assert!(merged.get("lib/c").is_some() && merged.get("usr/lib/c").is_none());
+        assert!(matches!(merged.get("x"), Some(Node::Dir(Attributes { mode: 0o700, .. }))));
     }
 }

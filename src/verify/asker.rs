@@ -17,6 +17,14 @@ pub enum Asker {
 }
 
 impl Asker {
+    /// The same, of what the file at a real path starts.
+    pub fn through(&self, path: &str) -> Asker {
+        match self {
+            Asker::Perhaps => Asker::Perhaps,
+            _ => Asker::File(format!("/{path}")),
+        }
+    }
+
     /// What a search came to that found no program at a path; nothing where nobody insists on it.
     pub fn misses(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {

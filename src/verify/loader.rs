@@ -107,7 +107,11 @@ impl Loader {
     fn folders(self, root: &Root<'_>, loaded: &[Object<'_>], of: usize, interpreter: &Interpreter<'_>) -> Vec<String> {
         let mut folders = Vec::new();
         let chain = || std::iter::successors(loaded.get(of), |object| loaded.get(object.by?));
-        let environment = root.variable("LD_LIBRARY_PATH").into_iter().flat_map(|list| list.split([':', ';']));
+        let environment = root
+            .variable("LD_LIBRARY_PATH")
+            .filter(|_| !interpreter.secure)
+            .into_iter()
+            .flat_map(|list| list.split([':', ';']));
         let environment: Vec<String> =
             environment.filter(|folder| !folder.is_empty()).map(|folder| root.absolute(folder)).collect();
         match self {
@@ -175,6 +179,9 @@ pub struct Interpreter<'a> {
     /// From the root, without a leading slash.
     pub path: String,
     pub elf: &'a Elf,
+    /// It starts a program with more rights than its user has, and does not listen to the environment (ld.so(8),
+    /// "Secure-execution mode").
+    pub secure: bool,
 }
 
 fn fits<'a>(

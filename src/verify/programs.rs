@@ -29,7 +29,7 @@ const MOST_LIBRARIES: usize = 2000;
 /// Checks the program at a real path.
 pub fn check(root: &Root<'_>, path: &str) -> Loaded {
     let mut loaded = Loaded::default();
-    let Some((_, File { content: Content::Program(program), .. })) = root.file(path) else { return loaded };
+    let Some((_, File { content: Content::Program(program), attributes, .. })) = root.file(path) else { return loaded };
     let Some(elf) = &program.elf else { return loaded };
     let shown = format!("/{path}");
     let wanted = root.platform.elf();
@@ -46,7 +46,10 @@ pub fn check(root: &Root<'_>, path: &str) -> Loaded {
     match &elf.interpreter {
         None => loaded.libc = Some("static".to_owned()),
         Some(asked) => match interpreter(root, asked, elf, &shown) {
-            Ok(interpreter) => libraries(root, path, elf, &interpreter, &mut loaded),
+            Ok(interpreter) => {
+                let interpreter = Interpreter { secure: root.gains_rights(attributes), ..interpreter };
+                libraries(root, path, elf, &interpreter, &mut loaded);
+            }
             Err(finding) => loaded.findings.push(*finding),
         },
     }
@@ -112,7 +115,7 @@ fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Resu
             );
             Err(Box::new(NOT_EXECUTABLE.finds(reason, "copy it with its mode: `--chmod=0755`").at(format!("/{path}"))))
         }
-        () => Ok(Interpreter { asked: asked.to_owned(), path, elf: found }),
+        () => Ok(Interpreter { asked: asked.to_owned(), path, elf: found, secure: false }),
     }
 }
 
@@ -124,6 +127,15 @@ fn libraries<'a>(root: &Root<'a>, path: &str, elf: &'a Elf, interpreter: &Interp
     }
     let origin = format!("/{}", parent(path));
     let mut objects = vec![Object { path: path.to_owned(), origin, elf, name: path.to_owned(), by: None }];
+    let preloaded = root.variable("LD_PRELOAD").filter(|_| !interpreter.secure).unwrap_or_default();
+    for name in preloaded.split([' ', ':']).filter(|name| !name.is_empty()) {
+        // What is not found is left out.
+        if let Found::Library { path, origin, program } = loader.find(root, &objects, 0, name, interpreter)
+            && let Some(elf) = &program.elf
+        {
+            objects.push(Object { path, origin, elf, name: name.to_owned(), by: Some(0) });
+        }
+    }
     let mut at = 0;
     while at < objects.len() && objects.len() < MOST_LIBRARIES {
         for name in &objects[at].elf.needed {
@@ -256,7 +268,7 @@ fn mixed(object: &Object<'_>, loader: Loader) -> Option<Finding> {
             object.elf.glibc().map(|version| format!("is made for glibc {version}, and musl's loader loads it"))
         }
         _ => {
-            let musl = object.elf.needed.iter().any(|name| name.starts_with("libc.musl"));
+            let musl = object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so");
             musl.then(|| "is made for musl, and glibc's loader loads it".to_owned())
         }
     }?;

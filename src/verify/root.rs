@@ -51,6 +51,11 @@ impl<'a> Root<'a> {
     }
 
     fn check_workdir(&self) -> Option<Finding> {
+        let not_a_folder = |dir: String| {
+            WORKDIR_NOT_A_FOLDER
+                .finds("is the working directory, and no folder", "name a folder: workdir = \"/\"")
+                .at(dir)
+        };
         let dir = self.workdir();
         let resolved = self.tree.resolve(&dir).ok();
         match resolved.as_deref().and_then(|path| self.tree.get(path)) {
@@ -58,11 +63,8 @@ impl<'a> Root<'a> {
                 .closed_folder(resolved.as_deref().unwrap_or_default(), true)
                 .map(|folder| self.closed(&folder, &dir)),
             _ if resolved.as_deref() == Some("") => None,
-            Some(_) => Some(
-                WORKDIR_NOT_A_FOLDER
-                    .finds("is the working directory, and no folder", "name a folder: workdir = \"/\"")
-                    .at(dir),
-            ),
+            Some(_) => Some(not_a_folder(dir)),
+            None if resolved.is_none() => Some(not_a_folder(dir)),
             None => Some(
                 MISSING_WORKDIR
                     .finds(
@@ -137,6 +139,13 @@ impl<'a> Root<'a> {
         attributes.mode & (bit >> shift) != 0
     }
 
+    /// Does a program with these attributes run with other rights than the user's?
+    pub fn gains_rights(&self, attributes: &Attributes) -> bool {
+        let Some(user) = &self.user else { return false };
+        (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
+            || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
+    }
+
     /// The first folder above a real path, or the path itself, that the user cannot enter.
     pub fn closed_folder(&self, path: &str, itself: bool) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
@@ -146,7 +155,11 @@ impl<'a> Root<'a> {
         let mut folders: Vec<&str> =
             std::iter::successors(Some(first), |folder| (!folder.is_empty()).then(|| parent(folder))).collect();
         folders.reverse();
-        let closed = |folder: &&&str| matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE));
+        // The root itself is the runtime's: it has other modes there than the layer says.
+        let closed = |folder: &&&str| {
+            !folder.is_empty()
+                && matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE))
+        };
         folders.iter().find(closed).map(|folder| (**folder).to_owned())
     }
 

@@ -65,7 +65,7 @@ impl<'a> Follower<'a> {
                     if !self.way.programs.contains(&path) {
                         self.way.programs.push(path.clone());
                     }
-                    self.started(&path, name, arguments, depth);
+                    self.started(&path, name, arguments, asker, depth);
                 }
                 Some(elf) if elf.whole => self.not_a_program(&path, "is an ELF file, and no executable", asker),
                 _ => self.not_a_program(&path, "is an ELF file that ends early", asker),
@@ -143,31 +143,31 @@ impl<'a> Follower<'a> {
     }
 
     /// What a program does with its arguments, where it is known to start another.
-    fn started(&mut self, path: &str, name: &str, arguments: &[String], depth: usize) {
+    fn started(&mut self, path: &str, name: &str, arguments: &[String], asker: &Asker, depth: usize) {
+        let by = asker.through(path);
         match wrappers::started(name, arguments) {
             Started::Nothing => {}
-            Started::Program(words) => self.step(&words, &Asker::File(format!("/{path}")), depth + 1, 0),
+            Started::Program(words) => self.step(&words, &by, depth + 1, 0),
             Started::CommandLine(text) => {
                 if let Some(exec) = shell::first(&text) {
-                    self.exec(&exec, &[], path, depth);
+                    self.exec(&exec, &[], path, &by, depth);
                 }
             }
-            Started::Script(script, rest) => self.read_by_shell(path, &script, &rest, depth),
+            Started::Script(script, rest) => self.read_by_shell(&script, &rest, &by, depth),
         }
     }
 
     /// A file that a shell was given: it is read, whatever its first line says.
-    fn read_by_shell(&mut self, shell: &str, name: &str, arguments: &[String], depth: usize) {
+    fn read_by_shell(&mut self, name: &str, arguments: &[String], by: &Asker, depth: usize) {
         let path = self.root.absolute(name);
         match self.root.file(&path) {
             Some((real, file)) => {
                 if let Content::Script(script) = &file.content {
                     let (script, real) = (script.clone(), real.clone());
-                    script.execs.iter().for_each(|exec| self.exec(exec, arguments, &real, depth));
+                    script.execs.iter().for_each(|exec| self.exec(exec, arguments, &real, by, depth));
                 }
             }
             None => {
-                let by = Asker::File(format!("/{shell}"));
                 self.way.findings.extend(by.misses(&path, &why_not(self.root.tree, &path)));
             }
         }
@@ -193,7 +193,7 @@ impl<'a> Follower<'a> {
         let before = self.way.findings.len();
         self.interpreter(&words, &by, depth, lines);
         if self.way.findings.len() == before {
-            script.execs.iter().for_each(|exec| self.exec(exec, arguments, path, depth));
+            script.execs.iter().for_each(|exec| self.exec(exec, arguments, path, asker, depth));
         }
     }
 
@@ -211,7 +211,7 @@ impl<'a> Follower<'a> {
     }
 
     /// What a script becomes: `"$@"` stands for its own arguments.
-    fn exec(&mut self, exec: &shell::Exec, arguments: &[String], script: &str, depth: usize) {
+    fn exec(&mut self, exec: &shell::Exec, arguments: &[String], script: &str, asker: &Asker, depth: usize) {
         let mut words = Vec::new();
         for word in &exec.words {
             match word.as_str() {
@@ -222,8 +222,8 @@ impl<'a> Follower<'a> {
         if words.first().is_none_or(|word| word.contains(['$', '`', '*', '~', '?'])) {
             return;
         }
-        let asker = if exec.always { Asker::File(format!("/{script}")) } else { Asker::Perhaps };
-        self.step(&words, &asker, depth + 1, 0);
+        let by = if exec.always { asker.through(script) } else { Asker::Perhaps };
+        self.step(&words, &by, depth + 1, 0);
     }
 }
 
