@@ -86,8 +86,9 @@ pub enum Change {
 /// A layer: paths from the root without a leading slash, in the order of its entries; empty for the root itself.
 pub type Changes = Vec<(String, Change)>;
 
-/// The form in which layers are kept, for whoever keeps some: another number for another form.
-pub const FORM: u32 = 3;
+/// The form in which layers are kept, for whoever keeps some: another number for another form, and for files that are
+/// read in another way.
+pub const FORM: u32 = 4;
 
 /// By path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -58,7 +58,6 @@ fn indexes() -> Vec<Case> {
         ),
         broken("only attestations", Layout::from(amd64()).shape(Shape::AttestedOnly), finds("MA004", "")),
         broken("an index of nothing", Layout::of([]), finds("MA004", "")),
-        broken("an image that is for no platform", Layout::from(amd64()).shape(Shape::NoPlatforms), finds("MA004", "")),
         broken("an index in the index", two().shape(Shape::Nested), finds("MA005", "")).may_follow(&["MA004"]),
         broken("an index beside images", two().shape(Shape::AlsoNested), finds("MA005", "")),
         broken("a platform of Windows", Layout::of([amd64(), amd64().named("windows/amd64")]), finds("MA006", "")),

@@ -138,7 +138,7 @@ fn workdirs() -> Vec<Case> {
         broken(
             "a WORKDIR below a file",
             slim_with(app("app")).layer([text("srv", "")]).workdir("/srv/app"),
-            finds("MA054", "/srv"),
+            finds("MA054", "/srv/app"),
         ),
     ]
 }

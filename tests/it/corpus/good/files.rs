@@ -34,6 +34,10 @@ fn platforms() -> Vec<Case> {
             .shape(Shape::Attested),
         ),
         good(
+            "an index whose only entry says no platform",
+            Layout::from(amd64().layer([hello()])).shape(Shape::NoPlatforms),
+        ),
+        good(
             "glibc and a shell for many platforms",
             Layout::of(["linux/386", "linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v7"].map(dash)),
         ),
