@@ -8,7 +8,7 @@ pub mod cache;
 mod pull;
 mod push;
 pub mod registry;
-mod token;
+pub mod token;
 pub mod upload;
 mod watch;
 

@@ -50,22 +50,38 @@ impl Served {
 impl Registry {
     /// The manifest or index of a reference.
     pub fn pull(&self, reference: &str) -> Result<Served> {
+        let served = self.get(reference, |_| false)?;
+        served.ok_or_else(|| anyhow::anyhow!("{reference} is not there"))
+    }
+
+    /// The same; none where there is nothing.
+    pub fn find(&self, reference: &str) -> Result<Option<Served>> {
+        self.get(reference, |trouble| trouble.status() == Some(404))
+    }
+
+    /// What is served; none where the trouble is no more than that there is nothing.
+    fn get(&self, reference: &str, is_nothing: impl Fn(&Trouble) -> bool) -> Result<Option<Served>> {
         let target = parse(reference)?;
         let (root, url) = (self.root(&target)?, self.manifest_url(&target)?);
-        let (bytes, digest) = self.retry(reference, Access::Pull, || async {
+        let got = self.retry(reference, Access::Pull, || async {
             let watch = Watch::new();
-            let mut answer = self
+            let sent = self
                 .send(&target, Access::Pull, &watch, |http| http.get(url.clone()).header(ACCEPT, ALL_TYPES.join(", ")))
-                .await?;
+                .await;
+            let mut answer = match sent {
+                Err(trouble) if is_nothing(&trouble) => return Ok(None),
+                sent => sent?,
+            };
             let said = said_digest(&answer);
             let wanted: Vec<String> = target.digest().into_iter().chain(said).map(str::to_owned).collect();
             let bytes = watch::body(&mut answer, JSON_LIMIT).await?;
             let digest = digest_of(&bytes)?;
             match wanted.iter().find(|wanted| **wanted != digest) {
                 Some(_) => Err(Trouble::OtherBytes(digest)),
-                None => Ok((bytes, digest)),
+                None => Ok(Some((bytes, digest))),
             }
         })?;
+        let Some((bytes, digest)) = got else { return Ok(None) };
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
                 .hint(is_it_one(target.registry(), root.as_str()))
@@ -81,7 +97,7 @@ impl Registry {
         // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
         let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
         let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
-        Ok(Served { digest, media_type, bytes })
+        Ok(Some(Served { digest, media_type, bytes }))
     }
 
     /// The digest that a reference to something of ours leads to; none where there is nothing.
@@ -150,12 +166,12 @@ impl Registry {
         })
     }
 
-    /// Has a repository this blob?
-    pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
+    /// Has a repository this blob? Asked with a token for what else is done there.
+    pub fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
         let target = parse(repository)?;
         let url = self.blob_url(&target, digest)?;
-        self.retry(repository, Access::Push, || async {
-            match self.send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone())).await {
+        self.retry(repository, access, || async {
+            match self.send(&target, access, &Watch::new(), |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
                 Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => Ok(false),
                 Err(trouble) => Err(trouble),

@@ -11,6 +11,7 @@ use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
 use super::registry::Registry;
+use super::token::Access;
 use crate::image::layout::{Layout, blob_path};
 use crate::plan::Image;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
@@ -133,7 +134,7 @@ impl Uploads<'_> {
             let host = host_of(repository);
             let at = lock(&self.at).entry((host.clone(), digest.clone())).or_default().clone();
             let mut at = lock(&at);
-            if !self.registry.has_blob(repository, &digest)? {
+            if !self.registry.has_blob(repository, &digest, Access::Push)? {
                 let near = |source: &&String| host_of(source) == host && *source != repository;
                 let sources: Vec<&String> = at.iter().chain(&job.sources).filter(near).collect();
                 self.registry.push_blob(repository, &sources, &job.blob, &job.path)?;

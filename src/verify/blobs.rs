@@ -15,6 +15,7 @@ use crate::image::layout::{blob_path, sha256};
 use crate::image::scan::{self, Scanned};
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
+use crate::publish::token::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -46,7 +47,20 @@ impl LayerBlob {
 }
 
 impl Blobs<'_> {
-    /// A manifest or a config; what is wrong with its bytes is a finding.
+    /// A manifest; registries keep these apart from blobs.
+    pub fn manifest(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
+        let Blobs::Registry { registry, repository } = self else { return self.document(descriptor) };
+        let digest = descriptor.digest();
+        let Some(served) = registry.find(&format!("{repository}@{digest}"))? else {
+            return Ok(Err(Box::new(missing(&digest.to_string()))));
+        };
+        Ok(match differs(descriptor, served.bytes.len() as u64, &served.digest) {
+            Some(finding) => Err(Box::new(finding)),
+            None => Ok(served.bytes),
+        })
+    }
+
+    /// A config, or a layout's manifest; what is wrong with its bytes is a finding.
     pub fn document(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
         let digest = descriptor.digest();
         if descriptor.size() > LARGEST_DOCUMENT {
@@ -81,7 +95,7 @@ impl Blobs<'_> {
         let known = cache.known_layer(&digest);
         if let (Some(known), Blobs::Registry { registry, repository }) = (&known, self) {
             // Its bytes were those of the digest when they were read; is it still there?
-            return Ok(match registry.has_blob(repository.as_str(), &digest)? {
+            return Ok(match registry.has_blob(repository, &digest, Access::Pull)? {
                 true => (Some(known.clone()), Vec::new()),
                 false => (None, vec![missing(&digest)]),
             });
@@ -110,11 +124,11 @@ impl Blobs<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read>>> {
         match self {
             Blobs::Registry { registry, repository } => {
-                if !registry.has_blob(repository.as_str(), descriptor.digest().as_ref())? {
+                if !registry.has_blob(repository, descriptor.digest().as_ref(), Access::Pull)? {
                     return Ok(None);
                 }
                 let mut file = tempfile::tempfile()?;
-                registry.download(repository.as_str(), descriptor, &mut file)?;
+                registry.download(repository, descriptor, &mut file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }

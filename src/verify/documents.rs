@@ -184,7 +184,7 @@ fn image<'a>(
                 .finds(reason, "list the inner one's manifests themselves: `docker buildx imagetools create`")));
             continue;
         }
-        let parts = match read.blobs.document(entry)? {
+        let parts = match read.blobs.manifest(entry)? {
             Ok(bytes) => parts(&bytes, &read.blobs)?,
             Err(finding) => Err(vec![*finding]),
         };

@@ -30,6 +30,7 @@ use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
+use crate::publish::token::Access;
 use crate::threads::parallel;
 
 /// An image whose bytes were checked.
@@ -89,7 +90,7 @@ pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Re
         Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
     })?;
     let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    parallel(&layers, |layer| match registry.has_blob(repository, layer)? {
+    parallel(&layers, |layer| match registry.has_blob(repository, layer, Access::Push)? {
         true => Ok(()),
         false => Err(wrong(image, format!("{repository} does not have layer {layer}"))
             .hint("the registry took it and did not keep it: tell whoever runs it")

@@ -11,6 +11,7 @@ mod real_input;
 mod registry;
 mod sysroot;
 mod tls;
+mod verified;
 
 use std::process::{Command, Stdio};
 
