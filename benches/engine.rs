@@ -72,7 +72,8 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
             let mut images = plan.images.iter().zip(&staged);
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
-        let verify = |(image, layout)| verify::layout(image, layout, artifacts);
+        let cache = publish::cache::Cache::new(&plan.cache_dir);
+        let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache);
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
         plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;

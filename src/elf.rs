@@ -321,12 +321,12 @@ mod tests {
 
     #[test]
     fn the_test_itself_is_read_as_its_loader_does() {
-        let program = Elf::parse(&*std::fs::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
+        let program = Elf::parse(&*fs_err::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
         assert!(program.executable && program.whole && program.soname.is_none());
         assert!(
             program.wants.iter().any(|want| want.library.starts_with("libc.so") && want.version.starts_with("GLIBC_2"))
         );
-        let loader = Elf::parse(&*std::fs::read(program.interpreter.unwrap()).unwrap()).unwrap();
+        let loader = Elf::parse(&*fs_err::read(program.interpreter.unwrap()).unwrap()).unwrap();
         assert!(loader.offers.iter().any(|version| version.starts_with("GLIBC_2")), "{loader:?}");
         assert!(loader.folders.iter().any(|folder| folder == "/lib"), "{loader:?}");
         assert!(loader.soname.unwrap().starts_with("ld"));
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_ends_early_is_known() {
-        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let whole = fs_err::read(std::env::current_exe().unwrap()).unwrap();
         assert!(!Elf::parse(&whole[..4096]).unwrap().whole);
         for length in [0, 5, 30, 63] {
             assert!(Elf::parse(&whole[..length]).is_err(), "{length}");

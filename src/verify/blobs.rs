@@ -27,7 +27,7 @@ pub enum Blobs<'a> {
 /// A layer, as its manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerBlob {
-    Blob(Descriptor),
+    Blob(Box<Descriptor>),
     /// A file of a `docker save` archive, which has no digests of its layers.
     File(String),
 }
@@ -52,7 +52,7 @@ impl Blobs<'_> {
         let Blobs::Registry { registry, repository } = self else { return self.document(descriptor) };
         let digest = descriptor.digest();
         let Some(served) = registry.find(&format!("{repository}@{digest}"))? else {
-            return Ok(Err(Box::new(missing(&digest.to_string()))));
+            return Ok(Err(Box::new(missing(digest.as_ref()))));
         };
         Ok(match differs(descriptor, served.bytes.len() as u64, &served.digest) {
             Some(finding) => Err(Box::new(finding)),
@@ -68,7 +68,7 @@ impl Blobs<'_> {
                 UNREADABLE.finds(format!("{digest} is no document: it has {} bytes", descriptor.size()), PUSH_AGAIN),
             )));
         }
-        let Some(mut stream) = self.open(descriptor)? else { return Ok(Err(Box::new(missing(&digest.to_string())))) };
+        let Some(mut stream) = self.open(descriptor)? else { return Ok(Err(Box::new(missing(digest.as_ref())))) };
         let mut bytes = Vec::new();
         (&mut stream).take(descriptor.size().saturating_add(1)).read_to_end(&mut bytes)?;
         let found = sha256(&bytes);

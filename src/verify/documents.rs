@@ -59,8 +59,8 @@ pub fn read<'a>(location: &Location, registry: &'a Registry) -> Result<Vec<Docum
             Ok(vec![image(reference.clone(), digest, &served.bytes, served.is_index(), blobs.into())?])
         }
         Location::Oci(dir, wanted) => {
-            let top = fs_err::read(dir.join("index.json"))
-                .map_err(|error| no_layout(&dir.to_string(), &error.to_string()))?;
+            let top =
+                fs_err::read(dir.join("index.json")).map_err(|error| no_layout(dir.as_str(), &error.to_string()))?;
             layout(location, dir, wanted.as_deref(), &top, Blobs::Layout(dir.clone()))
         }
         Location::OciArchive(file, wanted) => {
@@ -214,7 +214,7 @@ fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding
         Err(error) => Err(unreadable("config", error)),
         Ok(config) => Ok(Parts {
             config,
-            layers: manifest.layers().iter().cloned().map(LayerBlob::Blob).collect(),
+            layers: manifest.layers().iter().cloned().map(|layer| LayerBlob::Blob(Box::new(layer))).collect(),
             size: Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>()),
             annotations: manifest.annotations().clone().unwrap_or_default(),
         }),
