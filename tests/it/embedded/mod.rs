@@ -3,6 +3,7 @@
 mod bases;
 mod manners;
 mod outputs;
+mod proof;
 mod pushes;
 mod same;
 

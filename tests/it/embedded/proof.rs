@@ -1,0 +1,51 @@
+//! An image that would not start, or breaks a rule, is made and not published.
+
+use super::embedded;
+use crate::base::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::{FakeRegistry, Finished, Project};
+
+/// Publishes `app` for arm64 on a base that is amd64's, whatever its index says.
+fn publish(config: &str, args: &[&str], code: i32) -> (FakeRegistry, Finished) {
+    let registry = FakeRegistry::storing();
+    let shell = std::fs::read("/bin/true").unwrap();
+    let layer = tar_of(&[("bin/", Entry::Dir(0o755)), ("bin/sh", Entry::File(&shell, 0o755))]);
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/arm64"], &layer, style);
+    let host = &registry.host;
+    let config = format!("registry = '{host}'\nbase = '{host}/base:1'\nplatforms = ['linux/arm64']\n{config}");
+    let run = embedded(&Project::with_config(&config), &[&["publish"], args].concat());
+    let finished = if code == 0 { run.finish() } else { run.fails(code).finish() };
+    (registry, finished)
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_wrong_base_is_not_published() {
+    let (registry, finished) = publish("", &[], 8);
+    finished.says(&[
+        "error[MA060]: linux/arm64: /bin/sh of the base is for x86_64 (64-bit, little-endian), wanted aarch64",
+        "error: app failed 1 check",
+        " hint: to go on all the same: `--allow MA060`",
+    ]);
+    assert!(registry.tags("app").is_empty());
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn what_is_allowed_does_not_count_and_rules_do() {
+    let (registry, finished) = publish("allow = ['wrong-base']", &[], 0);
+    finished.keeps_quiet_about("MA060");
+    assert_eq!(registry.tags("app").len(), 2);
+
+    let rules = "user = '0'\nnon-root-only = true\nmax-size = '10kB'\nrequire-labels = ['org.example.owner']\n\
+                 require-annotations = ['org.opencontainers.image.version=9.*']";
+    let (registry, finished) = publish(rules, &["--allow", "MA060"], 8);
+    finished.says(&[
+        "error[MA072]: linux/arm64: it runs as root, which non-root-only forbids",
+        "error[MA073]: linux/arm64: its layers have ",
+        "error[MA074]: linux/arm64: label org.example.owner is not there",
+        "error[MA075]: annotation org.opencontainers.image.version is \"1.2.3\", wanted 9.*",
+        "error: app failed 4 checks",
+    ]);
+    assert!(registry.tags("app").is_empty());
+}
