@@ -24,6 +24,8 @@ const LARGEST_IN_MEMORY: usize = 4 << 20;
 /// The kernel reads no more of a script's first line (`BINPRM_BUF_SIZE`, binfmts.h).
 const LONGEST_LINE: usize = 254;
 
+const LONGEST_PATH: usize = 4096;
+
 const ELF: &[u8] = b"\x7fELF";
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "busybox"];
 const CACHE: &[u8] = b"glibc-ld.so.cache1.1";
@@ -68,6 +70,10 @@ fn layer(stream: impl Read) -> io::Result<Changes> {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
         let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
+        // No file system has it (limits.h, PATH_MAX).
+        if path.len() > LONGEST_PATH {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has a path of {} bytes", path.len())));
+        }
         let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
         let change = match name.strip_prefix(".wh.") {
             Some(".wh..opq") => (folder.to_owned(), Change::Empty),

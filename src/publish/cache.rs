@@ -50,6 +50,12 @@ impl Cache {
         Ok(path)
     }
 
+    /// A file without a name, gone when it is closed: the folder for temporary files may be in memory.
+    pub fn temporary(&self) -> Result<std::fs::File> {
+        self.make(&self.dir)?;
+        Ok(tempfile::tempfile_in(&self.dir)?)
+    }
+
     /// What a layer holds, by its digest; `read` finds it out where it is not known.
     pub fn layer(&self, digest: &str, read: impl FnOnce() -> Result<Scanned>) -> Result<Scanned> {
         if let Some(known) = self.known_layer(digest) {

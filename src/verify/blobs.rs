@@ -13,13 +13,14 @@ use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
 use crate::image::layout::{blob_path, sha256};
 use crate::image::scan::{self, Scanned};
+use crate::process::check_interrupt;
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
 use crate::publish::token::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
-    Registry { registry: &'a Registry, repository: String },
+    Registry { registry: &'a Registry, repository: String, cache: &'a Cache },
     Layout(Utf8PathBuf),
     Archive(Archive),
 }
@@ -49,7 +50,7 @@ impl LayerBlob {
 impl Blobs<'_> {
     /// A manifest; registries keep these apart from blobs.
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
-        let Blobs::Registry { registry, repository } = self else { return self.document(descriptor) };
+        let Blobs::Registry { registry, repository, .. } = self else { return self.document(descriptor) };
         let digest = descriptor.digest();
         let Some(served) = registry.find(&format!("{repository}@{digest}"))? else {
             return Ok(Err(Box::new(missing(digest.as_ref()))));
@@ -84,7 +85,9 @@ impl Blobs<'_> {
             LayerBlob::File(path) => {
                 let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
                 let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                Ok(scanned(scan::blob(stream, media_type_of(archive, path)?), path))
+                let result = scan::blob(stream, media_type_of(archive, path)?);
+                check_interrupt()?;
+                Ok(scanned(result, path))
             }
             LayerBlob::Blob(descriptor) => self.blob(descriptor, cache),
         }
@@ -93,7 +96,7 @@ impl Blobs<'_> {
     fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
         let digest = descriptor.digest().to_string();
         let known = cache.known_layer(&digest);
-        if let (Some(known), Blobs::Registry { registry, repository }) = (&known, self) {
+        if let (Some(known), Blobs::Registry { registry, repository, .. }) = (&known, self) {
             // Its bytes were those of the digest when they were read; is it still there?
             return Ok(match registry.has_blob(repository, &digest, Access::Pull)? {
                 true => (Some(known.clone()), Vec::new()),
@@ -108,6 +111,7 @@ impl Blobs<'_> {
         }
         let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
         let result = scan::blob(&mut stream, descriptor.media_type().as_ref());
+        check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
         if let Some(wrong) = differs(descriptor, stream.size, &found) {
@@ -123,11 +127,11 @@ impl Blobs<'_> {
     /// The bytes of a blob; none where there is none.
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read>>> {
         match self {
-            Blobs::Registry { registry, repository } => {
+            Blobs::Registry { registry, repository, cache } => {
                 if !registry.has_blob(repository, descriptor.digest().as_ref(), Access::Pull)? {
                     return Ok(None);
                 }
-                let mut file = tempfile::tempfile()?;
+                let mut file = cache.temporary()?;
                 registry.download(repository, descriptor, &mut file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
@@ -157,14 +161,14 @@ pub struct Archive {
 
 impl Archive {
     /// Reads the list of members; a compressed archive is unpacked into a temporary file first.
-    pub fn open_file(path: &Utf8Path) -> Result<Archive> {
+    pub fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
         let mut file = std::fs::File::from(fs_err::File::open(path)?);
         let mut start = [0; 4];
         let read = file.read(&mut start)?;
         file.rewind()?;
         file = match &start[..read] {
-            [0x1f, 0x8b, ..] => unpacked(&mut flate2::read::MultiGzDecoder::new(file))?,
-            [0x28, 0xb5, 0x2f, 0xfd] => unpacked(&mut zstd::Decoder::new(file)?)?,
+            [0x1f, 0x8b, ..] => unpacked(&mut flate2::read::MultiGzDecoder::new(file), cache)?,
+            [0x28, 0xb5, 0x2f, 0xfd] => unpacked(&mut zstd::Decoder::new(file)?, cache)?,
             _ => file,
         };
         let mut members = BTreeMap::new();
@@ -226,8 +230,8 @@ impl Read for Member {
     }
 }
 
-fn unpacked(from: &mut dyn Read) -> Result<std::fs::File> {
-    let mut file = tempfile::tempfile()?;
+fn unpacked(from: &mut dyn Read, cache: &Cache) -> Result<std::fs::File> {
+    let mut file = cache.temporary()?;
     io::copy(from, &mut file)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)

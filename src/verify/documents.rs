@@ -13,6 +13,7 @@ use super::location::Location;
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE};
 use crate::image::layout::{is_attestation, name, platform_name};
+use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
 
 /// An image at a location, before anything of it is judged.
@@ -49,12 +50,12 @@ const INDEXES: [&str; 2] =
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Reads what is at a location; several images of a layout each by themselves.
-pub fn read<'a>(location: &Location, registry: &'a Registry) -> Result<Vec<Documents<'a>>> {
+pub fn read<'a>(location: &Location, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<Documents<'a>>> {
     match location {
         Location::Registry(reference) => {
             let served = registry.pull(reference)?;
             let repository = crate::publish::registry::repository_of(reference)?;
-            let blobs = Blobs::Registry { registry, repository };
+            let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
             Ok(vec![image(reference.clone(), digest, &served.bytes, served.is_index(), blobs.into())?])
         }
@@ -64,11 +65,11 @@ pub fn read<'a>(location: &Location, registry: &'a Registry) -> Result<Vec<Docum
             layout(location, dir, wanted.as_deref(), &top, Blobs::Layout(dir.clone()))
         }
         Location::OciArchive(file, wanted) => {
-            let archive = Archive::open_file(file)?;
+            let archive = Archive::open_file(file, cache)?;
             let top = archive.read("index.json")?.ok_or_else(|| no_layout(file.as_str(), "it has no index.json"))?;
             layout(location, file, wanted.as_deref(), &top, Blobs::Archive(archive))
         }
-        Location::DockerArchive(file, wanted) => docker_archive(location, file, wanted.as_deref()),
+        Location::DockerArchive(file, wanted) => docker_archive(location, file, wanted.as_deref(), cache),
     }
 }
 
@@ -235,8 +236,13 @@ struct Saved {
     layers: Vec<String>,
 }
 
-fn docker_archive<'a>(location: &Location, file: &Utf8Path, wanted: Option<&str>) -> Result<Vec<Documents<'a>>> {
-    let archive = Archive::open_file(file)?;
+fn docker_archive<'a>(
+    location: &Location,
+    file: &Utf8Path,
+    wanted: Option<&str>,
+    cache: &Cache,
+) -> Result<Vec<Documents<'a>>> {
+    let archive = Archive::open_file(file, cache)?;
     let no_archive = |why: &str| {
         Failure::new(Class::Config, format!("{file} is no archive of `docker save`: {why}"))
             .hint("an archive of an OCI layout is read as oci-archive:FILE")

@@ -70,7 +70,7 @@ pub type Also<'a> = dyn Fn(Platform, &Tree, &ImageConfiguration) -> Result<()> +
 
 /// Inspects what is at a location.
 pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: &Cache) -> Result<Vec<Inspected>> {
-    let documents = documents::read(location, registry)?;
+    let documents = documents::read(location, registry, cache)?;
     documents.into_iter().map(|documents| inspect(documents, wanted, cache, &|_, _, _| Ok(()))).collect()
 }
 
@@ -124,7 +124,7 @@ fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
         let fix = format!("publish it as well: `--platform {platform}`");
         findings.push(
             MISSING_PLATFORM
-                .finds(format!("is wanted, and the index does not have it; it has {has}"), fix)
+                .finds(format!("wanted {}, actual: {has}", long_name(platform.name())), fix)
                 .of(platform.name()),
         );
     }

@@ -81,14 +81,17 @@ impl Loader {
         interpreter: &Interpreter<'a>,
     ) -> Found<'a> {
         let mut misfit = None;
-        let paths: Box<dyn Iterator<Item = String>> = match name.contains('/') {
-            true => Box::new(std::iter::once(root.absolute(name))),
+        let paths: Vec<String> = match name.contains('/') {
+            true => vec![root.absolute(name)],
             false => {
-                let folders = self.folders(root, loaded, of, interpreter);
-                Box::new(folders.into_iter().map(move |folder| format!("{folder}/{name}")))
+                let named = self.folders(root, loaded, of, interpreter);
+                let own = self.own_folders(root.tree, interpreter);
+                let within = |folder: String| format!("{folder}/{name}");
+                let cached = self.cached(root.tree, name);
+                named.into_iter().map(within).chain(cached).chain(own.into_iter().map(within)).collect()
             }
         };
-        for path in paths.chain(self.cached(root.tree, name)) {
+        for path in paths {
             let Some((real, file)) = root.file(&path) else { continue };
             match fits(root, &real, file, &interpreter.elf.identity) {
                 Ok(program) => {
@@ -103,7 +106,7 @@ impl Loader {
         Found::Nothing { misfit }
     }
 
-    /// The folders in their order, from the root.
+    /// The folders that somebody names, in their order, from the root.
     fn folders(self, root: &Root<'_>, loaded: &[Object<'_>], of: usize, interpreter: &Interpreter<'_>) -> Vec<String> {
         let mut folders = Vec::new();
         let chain = || std::iter::successors(loaded.get(of), |object| loaded.get(object.by?));
@@ -135,7 +138,6 @@ impl Loader {
                 }
             }
         }
-        folders.extend(self.own_folders(root.tree, interpreter));
         folders
     }
 
@@ -160,15 +162,14 @@ impl Loader {
     }
 
     /// Libraries of that name in glibc's cache.
-    fn cached<'a>(self, tree: &'a Tree, name: &str) -> impl Iterator<Item = String> + use<'a> {
+    fn cached(self, tree: &Tree, name: &str) -> Vec<String> {
         let cache = match tree.get("etc/ld.so.cache") {
             Some(Node::File(File { content: Content::LoaderCache(paths), .. })) if self == Loader::Glibc => {
                 paths.as_slice()
             }
             _ => &[],
         };
-        let name = name.to_owned();
-        cache.iter().filter(move |path| path.rsplit('/').next() == Some(&name)).cloned()
+        cache.iter().filter(|path| path.rsplit('/').next() == Some(name)).cloned().collect()
     }
 }
 
