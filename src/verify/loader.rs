@@ -191,7 +191,7 @@ fn fits<'a>(
     file: &'a File,
     wanted: &crate::platform::ElfIdentity,
 ) -> Result<&'a Program, (String, bool)> {
-    if root.closed_folder(real, false).is_some() || !root.may(&file.attributes, READ) {
+    if root.closed_folder(real).is_some() || !root.may(&file.attributes, READ) {
         return Err((format!("{} may not read it", root.who()), false));
     }
     let Content::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };

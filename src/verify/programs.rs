@@ -107,7 +107,7 @@ fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Resu
         () if !found.whole => unusable("is an ELF file that ends early".to_owned()),
         () if !found.identity.same_machine(&elf.identity) => unusable(format!("is for {}", found.identity)),
         () if !found.executable => unusable("is no program".to_owned()),
-        () if root.closed_folder(&path, false).is_some() || !root.may(&file.attributes, EXECUTE) => {
+        () if root.closed_folder(&path).is_some() || !root.may(&file.attributes, EXECUTE) => {
             let reason = format!(
                 "may not be executed by {}, and is what starts {shown}: its mode is {}",
                 root.who(),

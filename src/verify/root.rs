@@ -59,9 +59,8 @@ impl<'a> Root<'a> {
         let dir = self.workdir();
         let resolved = self.tree.resolve(&dir).ok();
         match resolved.as_deref().and_then(|path| self.tree.get(path)) {
-            Some(Node::Dir(_)) => self
-                .closed_folder(resolved.as_deref().unwrap_or_default(), true)
-                .map(|folder| self.closed(&folder, &dir)),
+            // It may be closed to the user: runtimes enter it as root before they turn into the user.
+            Some(Node::Dir(_)) => None,
             _ if resolved.as_deref() == Some("") => None,
             Some(_) => Some(not_a_folder(dir)),
             None if resolved.is_none() => Some(not_a_folder(dir)),
@@ -146,12 +145,12 @@ impl<'a> Root<'a> {
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
-    /// The first folder above a real path, or the path itself, that the user cannot enter.
-    pub fn closed_folder(&self, path: &str, itself: bool) -> Option<String> {
+    /// The first folder above a real path that the user cannot enter.
+    pub fn closed_folder(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
-        let first = if itself { path } else { parent(path) };
+        let first = parent(path);
         let mut folders: Vec<&str> =
             std::iter::successors(Some(first), |folder| (!folder.is_empty()).then(|| parent(folder))).collect();
         folders.reverse();

@@ -103,14 +103,14 @@ impl<'a> Follower<'a> {
         }
         let executable = found
             .iter()
-            .position(|(path, file)| root.may(&file.attributes, EXECUTE) && root.closed_folder(path, false).is_none());
+            .position(|(path, file)| root.may(&file.attributes, EXECUTE) && root.closed_folder(path).is_none());
         Some(found.swap_remove(executable.unwrap_or(0)))
     }
 
     /// May the user run the file? With a finding where not.
     fn is_allowed(&mut self, path: &str, file: &File, asker: &Asker) -> bool {
         let (root, shown) = (self.root, format!("/{path}"));
-        let finding = match root.closed_folder(path, false) {
+        let finding = match root.closed_folder(path) {
             Some(folder) => root.closed(&folder, &shown),
             None if !root.may(&file.attributes, EXECUTE) => NOT_EXECUTABLE
                 .finds(

@@ -187,6 +187,10 @@ fn rights() -> Vec<Case> {
             slim_with([folder("root").mode(0o700), hello()]).user("app"),
         ),
         good(
+            "a working directory that the user may not enter",
+            slim_with([folder("srv").mode(0o700), hello()]).user("1000:1000").workdir("/srv"),
+        ),
+        good(
             "a working directory of the user's",
             slim_with([folder("srv").mode(0o700).owner(1000, 1000), hello()]).user("app").workdir("/srv"),
         ),
