@@ -1,16 +1,18 @@
 //! What was typed. No logic: flags become a `Config` like any other source of settings.
 
+mod output;
 mod verification;
 
 use camino::Utf8PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
+pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, VerifyArgs};
 
 use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{EngineChoice, LinkerChoice, Output, Request, Selection};
+use crate::plan::{EngineChoice, LinkerChoice, Request, Selection};
 use crate::platform::{Libc, Platform};
 use crate::ui::{Color, Verbosity};
 
@@ -81,6 +83,8 @@ pub struct PublishArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub destinations: DestinationArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
 
     /// Push to the registry; `--push=false` does all but that
     #[arg(
@@ -112,6 +116,8 @@ pub struct BuildArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub destinations: DestinationArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -140,42 +146,6 @@ pub struct DockerfileArgs {
     /// List what a template of your own can use, and print no Dockerfile
     #[arg(long)]
     pub variables: bool,
-}
-
-/// How the result is written to stdout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum MessageFormat {
-    #[default]
-    Human,
-    Json,
-}
-
-#[derive(Debug, Args)]
-pub struct OutputArgs {
-    /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
-    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
-    pub message_format: MessageFormat,
-}
-
-/// Where images go beside the registry, and where their binaries come from.
-#[derive(Debug, Default, Args)]
-pub struct DestinationArgs {
-    /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
-    #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
-    outputs: Vec<Output>,
-    /// Load the image into the local Docker or Podman, for its own platform
-    #[arg(long, help_heading = "Output")]
-    load: bool,
-    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders that hold some, and compile nothing
-    #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
-    artifacts: Vec<Utf8PathBuf>,
-}
-
-impl DestinationArgs {
-    /// Adds the destinations to what a run asks for.
-    pub fn add_to(&self, request: Request) -> Request {
-        Request { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
-    }
 }
 
 /// Everything that can also stand in the configuration, and what selects packages as in cargo.

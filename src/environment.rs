@@ -3,11 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 
+use camino::Utf8PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::cli::Cli;
+use crate::error::{Class, Failure, nearest};
 
 /// Parses the command line, and what the environment says where it says nothing.
 pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
@@ -29,7 +31,7 @@ pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
 }
 
 /// The variables of all flags.
-pub fn variables() -> Vec<OsString> {
+fn variables() -> Vec<OsString> {
     let cli = Cli::command();
     let mut names: Vec<OsString> = Vec::new();
     for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
@@ -79,6 +81,31 @@ fn check_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
         };
         let message = format!("--{name} {what}\n hint: is it a shell variable that is not set?{without}\n");
         return Err(Error::raw(ErrorKind::ValueValidation, message));
+    }
+    Ok(())
+}
+
+/// The user's folder for what can be had again.
+pub fn cache_dir() -> Option<Utf8PathBuf> {
+    let home =
+        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
+    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
+    Some(cache?.join("cargo-multiarch"))
+}
+
+/// A variable that nothing reads is a typo that nobody notices.
+pub fn check() -> Result<(), Failure> {
+    let all = variables().into_iter().map(|name| name.to_string_lossy().into_owned());
+    let known: Vec<String> = all.filter(|name| name.starts_with("MULTIARCH_")).collect();
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("MULTIARCH_") && !name.starts_with("MULTIARCH_TEST_") && !known.contains(&name) {
+            let failure = Failure::new(Class::Config, format!("unknown variable {name}"));
+            return Err(match nearest(&name, known.iter().map(String::as_str)) {
+                Some(near) => failure.hint(format!("did you mean {near}?")),
+                None => failure.hint(format!("the variables are: {}", known.join(", "))),
+            });
+        }
     }
     Ok(())
 }

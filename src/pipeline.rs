@@ -4,11 +4,11 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use crate::cli::{
-    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, VerifyArgs,
+    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs, VerifyArgs,
 };
 use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure};
 use crate::files;
 use crate::finding::Finding;
 use crate::image::builder::{self, Builder};
@@ -23,24 +23,27 @@ use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
 use crate::platform::Platform;
 use crate::publish::cache::Cache;
 use crate::publish::{self, registry::Registry, upload};
-use crate::report::{self, Report};
+use crate::report::{self, Moved, Report};
 use crate::ui::Ui;
 use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let written = [&args.refs_file, &args.digests_file].into_iter().flatten().cloned().collect();
+    let written = [&args.refs_file, &args.digests_file].into_iter().flatten();
+    let written: Vec<Utf8PathBuf> = written.chain(args.reports.files()).cloned().collect();
+    written.iter().try_for_each(|path| report::check_file(path))?;
     let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
-    [&args.refs_file, &args.digests_file].into_iter().flatten().try_for_each(|path| report::check_file(path))?;
     let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
-    show(&report, args.output.message_format, ui)
+    show(&report, args.output.message_format, &args.reports, ui)
 }
 
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.destinations.add_to(args.settings.request()))?;
-    show(&keep(plan, ui)?, args.output.message_format, ui)
+    let written: Vec<Utf8PathBuf> = args.reports.files().cloned().collect();
+    written.iter().try_for_each(|path| report::check_file(path))?;
+    let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
+    show(&keep(plan, ui)?, args.output.message_format, &args.reports, ui)
 }
 
 /// `cargo multiarch compile`
@@ -77,11 +80,16 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             verify::registry(image, repository, &built.verified, &registry)?;
         }
     }
+    let mut report = made.report();
     for (image, built) in made.each() {
+        let mut moved = Vec::new();
         for reference in image.references() {
+            let from = registry.digest(&reference)?;
             ui.status("Tagging", &reference);
             upload::tag(&built.layout, &reference, &registry)?;
+            moved.push(Moved { reference, from, to: built.verified.digest.clone() });
         }
+        report.note_moved(&image.name, moved);
     }
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| verify::tags(image, name, &built.verified, &registry))?;
@@ -90,7 +98,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             format!("{} for {}, verified", image.name, count(image.platforms.len(), "platform", "platforms")),
         );
     }
-    Ok(made.report())
+    Ok(report)
 }
 
 /// Makes all images, and pushes none.
@@ -140,9 +148,11 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch verify`
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
-    check_variables()?;
+    environment::check()?;
     let registry = Registry::new(&args.insecure_registries)?;
-    let cache = Cache::new(&cache_dir().unwrap_or_else(|| std::env::temp_dir().to_string_lossy().into_owned().into()));
+    let cache = Cache::new(
+        &environment::cache_dir().unwrap_or_else(|| std::env::temp_dir().to_string_lossy().into_owned().into()),
+    );
     let wanted = verify::Wanted {
         platforms: args.platforms.clone(),
         required: args.require.clone(),
@@ -308,7 +318,8 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
         let verified = verify::layout(image, &layout, &artifacts, &cache)?;
-        check_findings(&image.name, &verified.findings, ui)?;
+        let findings: Vec<Finding> = verified.inspected.all().cloned().collect();
+        check_findings(&image.name, &findings, ui)?;
         images.push(Built { layout, verified });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
@@ -326,7 +337,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Resu
 
 /// Flags, environment and files become the plan; nothing reads them after this.
 fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
-    check_variables()?;
+    environment::check()?;
     let current_dir =
         Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
     let selection = args.selection();
@@ -341,7 +352,7 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         })?),
         Err(_) => None,
     };
-    let cache_dir = cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
+    let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     let outputs = request.outputs.iter().map(Output::path);
     let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
@@ -353,34 +364,23 @@ fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The user's folder for what can be had again.
-fn cache_dir() -> Option<Utf8PathBuf> {
-    let home =
-        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
-    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
-    Some(cache?.join("cargo-multiarch"))
-}
-
-/// A variable that nothing reads is a typo that nobody notices.
-fn check_variables() -> Result<(), Failure> {
-    let all = environment::variables().into_iter().map(|name| name.to_string_lossy().into_owned());
-    let known: Vec<String> = all.filter(|name| name.starts_with("MULTIARCH_")).collect();
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("MULTIARCH_") && !name.starts_with("MULTIARCH_TEST_") && !known.contains(&name) {
-            let failure = Failure::new(Class::Config, format!("unknown variable {name}"));
-            return Err(match nearest(&name, known.iter().map(String::as_str)) {
-                Some(near) => failure.hint(format!("did you mean {near}?")),
-                None => failure.hint(format!("the variables are: {}", known.join(", "))),
-            });
+fn show(report: &Report, format: MessageFormat, reports: &ReportArgs, ui: &Ui) -> Result<()> {
+    let json = || serde_json::to_string_pretty(report);
+    let written = [(&reports.report, json()?), (&reports.checklist, report.checklist().trim_end().to_owned())];
+    let mut is_shown = false;
+    for (path, text) in &written {
+        match path.as_deref() {
+            Some(path) if path == "-" => {
+                ui.data(text)?;
+                is_shown = true;
+            }
+            Some(path) => fs_err::write(path, format!("{text}\n"))?,
+            None => {}
         }
     }
-    Ok(())
-}
-
-fn show(report: &Report, format: MessageFormat, ui: &Ui) -> Result<()> {
     match format {
+        _ if is_shown => Ok(()),
         MessageFormat::Human => report.lines().try_for_each(|line| Ok(ui.data(&line)?)),
-        MessageFormat::Json => Ok(ui.data(&serde_json::to_string_pretty(report)?)?),
+        MessageFormat::Json => Ok(ui.data(&json()?)?),
     }
 }

@@ -1,5 +1,7 @@
 //! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
 
+mod checklist;
+
 use anyhow::Result;
 use camino::Utf8Path;
 use indexmap::{IndexMap, IndexSet};
@@ -13,7 +15,7 @@ use crate::image::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
-use crate::verify::{Inspected, Verified};
+use crate::verify::{Facts, Inspected, Verified};
 
 /// Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -41,7 +43,20 @@ struct ImageReport {
     tags: Vec<String>,
     /// Of the index.
     digest: String,
+    /// The tag of the commit is the package's version, with a `v` before it or none; none where the commit has no tag.
+    version_is_tag: Option<bool>,
+    /// Where each reference led before, and now.
+    moved: Vec<Moved>,
     platforms: Vec<PlatformReport>,
+}
+
+/// A tag of an image in a registry, and what it led to before this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    pub reference: String,
+    /// None for a tag that is new.
+    pub from: Option<String>,
+    pub to: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +67,14 @@ struct PlatformReport {
     triple: String,
     linker: String,
     base: String,
+    /// Bytes, of the config and the layers as they are stored.
+    size: Option<u64>,
+    /// The highest glibc that binaries might ask for, as configured.
+    glibc_floor: Option<String>,
+    #[serde(flatten)]
+    facts: Facts,
+    /// Of the checks; errors are those that `allow` names no more.
+    findings: Vec<Finding>,
     binaries: Vec<BinaryReport>,
 }
 
@@ -73,6 +96,8 @@ impl Report {
             repositories: image.repositories.clone(),
             tags: image.tags.clone(),
             digest: verified.digest.clone(),
+            version_is_tag: plan.commit.as_ref().and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
+            moved: Vec::new(),
             platforms: image
                 .platforms
                 .iter()
@@ -87,6 +112,13 @@ impl Report {
             commit: plan.commit.clone(),
             images: images.collect(),
             only_loaded: false,
+        }
+    }
+
+    /// Notes where the tags of an image led before, and now.
+    pub fn note_moved(&mut self, name: &str, moved: Vec<Moved>) {
+        if let Some(image) = self.images.iter_mut().find(|image| image.name == name) {
+            image.moved = moved;
         }
     }
 
@@ -121,6 +153,12 @@ impl Report {
     }
 }
 
+/// Is a tag of git the version, as in `v1.2.3`? None where it is no version at all.
+fn is_version(tag: &str, version: &semver::Version) -> Option<bool> {
+    let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
+    Some(semver::Version::parse(tagged).ok()? == *version)
+}
+
 /// A file that cannot be written is better known before a tag moves than after.
 pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
@@ -142,12 +180,17 @@ fn platform_report(
         let artifact = artifacts.get(&(platform.build.clone(), binary.clone()))?.clone();
         Some(BinaryReport { name: binary.name.clone(), path: binary.path(), artifact })
     };
+    let inspected = verified.inspected.platforms.iter().find(|of| of.platform == platform.platform.name());
     PlatformReport {
         platform: platform.platform.to_string(),
         digest: verified.platforms.get(&platform.platform).cloned().unwrap_or_default(),
         triple: platform.build.triple.clone(),
         linker: source.linker(&platform.build),
         base: bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base).clone(),
+        size: inspected.and_then(|of| of.size),
+        glibc_floor: platform.build.glibc.clone(),
+        facts: inspected.map(|of| of.facts.clone()).unwrap_or_default(),
+        findings: inspected.map(|of| of.findings.clone()).unwrap_or_default(),
         binaries: platform.binaries.iter().filter_map(binary).collect(),
     }
 }

@@ -301,9 +301,9 @@ fn docker_archive<'a>(
 }
 
 /// Reads a layout with one image that was just made.
-pub fn of_layout(layout: &crate::image::layout::Layout) -> Result<Vec<Documents<'static>>> {
+pub fn of_layout(layout: &crate::image::layout::Layout) -> Result<Documents<'static>> {
     let blobs = std::sync::Arc::new(Blobs::Layout(layout.dir.clone()));
     let bytes = layout.read(&layout.descriptor)?;
     let digest = Some(layout.descriptor.digest().to_string());
-    Ok(vec![image(layout.dir.to_string(), digest, &bytes, true, blobs)?])
+    image(layout.dir.to_string(), digest, &bytes, true, blobs)
 }

@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// What an image is, and what is wrong with it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Inspected {
     pub reference: String,
     /// Of the index, or of the manifest where there is no index.
@@ -46,7 +46,7 @@ pub struct Inspected {
     pub platforms: Vec<InspectedPlatform>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InspectedPlatform {
     pub platform: String,
     /// Of the manifest.
@@ -75,9 +75,8 @@ pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: 
 }
 
 /// Inspects a layout that was just made.
-pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Vec<Inspected>> {
-    let documents = documents::of_layout(layout)?;
-    documents.into_iter().map(|documents| inspect(documents, wanted, cache, also)).collect()
+pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Inspected> {
+    inspect(documents::of_layout(layout)?, wanted, cache, also)
 }
 
 /// What a layer's blob turned out to be, by its name; shared by all platforms that have it.

@@ -19,11 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
-pub use inspect::{Inspected, Wanted, images};
+pub use checks::Facts;
+pub use inspect::{Inspected, InspectedPlatform, Wanted, images};
 
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
-use crate::finding::Finding;
 use crate::image::layout::{Layout, is_attestation, name, platform_name};
 use crate::image::tree::{Content, File, Node, Tree};
 use crate::plan::{Image, ImagePlatform};
@@ -41,7 +41,7 @@ pub struct Verified {
     /// The digest of each platform's manifest.
     pub platforms: BTreeMap<Platform, String>,
     /// What was found, errors among it: it is for the caller to stop there.
-    pub findings: Vec<Finding>,
+    pub inspected: Inspected,
 }
 
 const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
@@ -60,8 +60,7 @@ pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts, cache: &Cac
         check_config(image, platform, config)?;
         Ok(check_binaries(image, of, tree, artifacts)?)
     })?;
-    let findings = inspected.iter().flat_map(Inspected::all).cloned().collect();
-    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, findings })
+    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected })
 }
 
 /// Checks what a registry serves under the digest that was pushed. No tag has moved yet.

@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("verify", &["compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads"]),
     ("report", &["compile", "error", "finding", "image", "plan", "platform", "verify"]),
     ("cli", &["finding", "plan", "platform", "ui", "verify"]),
-    ("environment", &["cli"]),
+    ("environment", &["cli", "error"]),
     (
         "pipeline",
         &[

@@ -49,3 +49,40 @@ fn what_is_allowed_does_not_count_and_rules_do() {
     ]);
     assert!(registry.tags("app").is_empty());
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_checklist_says_where_tags_led_before() {
+    let registry = FakeRegistry::storing();
+    let config = format!("registry = '{}'\nplatforms = ['linux/arm64']\ntags = ['1']", registry.host);
+    let project = Project::with_config(&config);
+    let publish = |args: &[&str]| embedded(&project, &[&["publish"], args].concat()).finish().stdout;
+    let tag = |text: &str| format!("- [x] `{}/app:1` {text}", registry.host);
+    let first = publish(&["--checklist", "-"]);
+    let digest = registry.stored_manifest("app", "1").unwrap().1;
+    let digest = crate::fake_registry::digest(&digest);
+    let short = &digest[..19];
+    assert!(first.starts_with("## app 1.2.3\n"), "{first}");
+    assert!(first.contains(&tag(&format!("is new, at `{short}`"))), "{first}");
+    assert!(first.contains("- [x] 1 of 1 platforms verified from their bytes\n"), "{first}");
+    assert!(first.contains("\n- [ ] what was built is a commit\n"), "{first}");
+
+    let second = publish(&["--checklist", "list.md", "--report", "report.json"]);
+    assert!(second.ends_with(&format!("@{digest}\n")), "{second}");
+    let list = std::fs::read_to_string(project.path().join("list.md")).unwrap();
+    assert!(list.contains(&tag(&format!("stays at `{short}`"))), "{list}");
+    let report = std::fs::read(project.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let image = &report["images"][0];
+    assert_eq!(image["moved"][0]["from"], image["moved"][0]["to"]);
+    assert_eq!(
+        (&image["platforms"][0]["libc"], &image["platforms"][0]["program"]),
+        (&"static".into(), &"/usr/local/bin/app".into())
+    );
+    assert!(image["platforms"][0]["size"].as_u64().unwrap() > 100_000);
+
+    std::fs::write(project.path().join("src/main.rs"), "fn main() {}").unwrap();
+    let third = publish(&["--checklist", "-"]);
+    let now = crate::fake_registry::digest(&registry.stored_manifest("app", "1").unwrap().1);
+    assert!(third.contains(&tag(&format!("moved from `{short}` to `{}`", &now[..19]))), "{third}");
+}

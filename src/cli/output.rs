@@ -1,0 +1,60 @@
+//! What was typed of where results go.
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+
+use crate::plan::{Output, Request};
+
+/// How the result is written to stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the versioned report as JSON to FILE; `-` is stdout, in place of the lines there
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<Utf8PathBuf>,
+
+    /// Write the report as Markdown for a release or a pull request to FILE; `-` is stdout
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub checklist: Option<Utf8PathBuf>,
+}
+
+impl ReportArgs {
+    /// The files that a run writes.
+    pub fn files(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        [&self.report, &self.checklist].into_iter().flatten().filter(|path| *path != "-")
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
+    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
+    pub message_format: MessageFormat,
+}
+
+/// Where images go beside the registry, and where their binaries come from.
+#[derive(Debug, Default, Args)]
+pub struct DestinationArgs {
+    /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
+    #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
+    outputs: Vec<Output>,
+    /// Load the image into the local Docker or Podman, for its own platform
+    #[arg(long, help_heading = "Output")]
+    load: bool,
+    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders that hold some, and compile nothing
+    #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
+    artifacts: Vec<Utf8PathBuf>,
+}
+
+impl DestinationArgs {
+    /// Adds the destinations to what a run asks for.
+    pub fn add_to(&self, request: Request) -> Request {
+        Request { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
+    }
+}

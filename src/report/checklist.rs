@@ -1,0 +1,194 @@
+//! The report as Markdown that a person pastes into a release or a pull request. Pure.
+
+use bytesize::ByteSize;
+
+use super::{ImageReport, Moved, PlatformReport, Report};
+
+impl Report {
+    /// A part per image: what holds of all of it with a box to look at, then a table of its platforms.
+    pub fn checklist(&self) -> String {
+        let images: Vec<String> = self.images.iter().map(|image| self.image(image)).collect();
+        format!("{}\n", images.join("\n\n"))
+    }
+
+    fn image(&self, image: &ImageReport) -> String {
+        let mut lines = vec![format!("## {} {}", image.name, image.package_version), String::new()];
+        let name = image.repositories.first().unwrap_or(&image.name);
+        lines.push(format!("`{name}@{}`", image.digest));
+        lines.push(String::new());
+        match &self.commit {
+            Some(commit) => {
+                lines.push(item(
+                    !commit.is_dirty(),
+                    &format!("the work tree is clean, at commit `{}`", short(&commit.sha)),
+                ));
+                let tag = commit.tag.as_deref();
+                lines.push(match (image.version_is_tag, tag) {
+                    (Some(same), Some(tag)) => item(same, &format!("the commit's tag `{tag}` is the version")),
+                    _ => item(false, "the commit has the version as its tag"),
+                });
+            }
+            None => lines.push(item(false, "what was built is a commit")),
+        }
+        let findings: usize = image.platforms.iter().map(|platform| platform.findings.len()).sum();
+        let all = format!(
+            "{} of {} platforms verified from their bytes",
+            image.platforms.iter().filter(|of| is_clean(of)).count(),
+            image.platforms.len()
+        );
+        lines.push(item(findings == 0, &all));
+        lines.extend(image.moved.iter().map(|moved| item(true, &moved.words())));
+        lines.push(item(true, &format!("compiled by {}, by {}", self.rust_version, self.tool)));
+        lines.push(String::new());
+        lines.push("| platform | digest | size | linker | libc | base |".to_owned());
+        lines.push("|---|---|---|---|---|---|".to_owned());
+        lines.extend(image.platforms.iter().map(row));
+        let said = image.platforms.iter().flat_map(|platform| &platform.findings);
+        let said: Vec<String> = said.map(|finding| format!("- {} {finding}: {}", finding.code, finding.fix)).collect();
+        if !said.is_empty() {
+            lines.push(String::new());
+            lines.extend(said);
+        }
+        lines.join("\n")
+    }
+}
+
+impl Moved {
+    fn words(&self) -> String {
+        let Moved { reference, from, to } = self;
+        match from {
+            Some(from) if from == to => format!("`{reference}` stays at `{}`", short(to)),
+            Some(from) => format!("`{reference}` moved from `{}` to `{}`", short(from), short(to)),
+            None => format!("`{reference}` is new, at `{}`", short(to)),
+        }
+    }
+}
+
+fn item(holds: bool, words: &str) -> String {
+    format!("- [{}] {words}", if holds { "x" } else { " " })
+}
+
+fn is_clean(platform: &PlatformReport) -> bool {
+    platform.findings.is_empty()
+}
+
+fn row(of: &PlatformReport) -> String {
+    let mut libc = of.facts.libc.clone().unwrap_or_else(|| "-".to_owned());
+    if let Some(wants) = &of.facts.glibc {
+        libc.push_str(&format!(", wants {wants}"));
+    }
+    if let Some(floor) = &of.glibc_floor {
+        libc.push_str(&format!(" (floor {floor})"));
+    }
+    let size = of.size.map_or("-".to_owned(), |size| ByteSize(size).to_string());
+    let base = match of.base.split_once('@') {
+        Some((name, digest)) => format!("{name} `{}`", short(digest)),
+        None => of.base.clone(),
+    };
+    format!("| {} | `{}` | {size} | {} | {libc} | {base} |", of.platform, short(&of.digest), of.linker)
+}
+
+/// Twelve digits, as in most places: `sha256:0123456789ab`.
+fn short(digest: &str) -> &str {
+    let digits = digest.find(':').map_or(0, |at| at + 1) + 12;
+    digest.get(..digits).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::is_version;
+    use super::*;
+    use crate::verify::Facts;
+
+    fn platform(name: &str, facts: Facts) -> PlatformReport {
+        PlatformReport {
+            platform: name.to_owned(),
+            digest: format!("sha256:{}", "ab".repeat(32)),
+            triple: String::new(),
+            linker: "zig".to_owned(),
+            base: format!("debian:trixie-slim@sha256:{}", "cd".repeat(32)),
+            size: Some(5 << 20),
+            glibc_floor: facts.glibc.as_ref().map(|_| "2.28".to_owned()),
+            facts,
+            findings: Vec::new(),
+            binaries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn it_reads_well() {
+        let facts = Facts { libc: Some("glibc 2.41".to_owned()), glibc: Some("2.17".to_owned()), ..Facts::default() };
+        let image = ImageReport {
+            name: "app".to_owned(),
+            package: "app".to_owned(),
+            package_version: "1.2.3".to_owned(),
+            repositories: vec!["r.example/app".to_owned()],
+            tags: vec!["1.2.3".to_owned()],
+            digest: format!("sha256:{}", "12".repeat(32)),
+            version_is_tag: Some(true),
+            moved: vec![
+                Moved {
+                    reference: "r.example/app:1.2.3".to_owned(),
+                    from: None,
+                    to: format!("sha256:{}", "12".repeat(32)),
+                },
+                Moved {
+                    reference: "r.example/app:latest".to_owned(),
+                    from: Some(format!("sha256:{}", "34".repeat(32))),
+                    to: format!("sha256:{}", "12".repeat(32)),
+                },
+            ],
+            platforms: vec![
+                platform("linux/amd64", facts.clone()),
+                platform("linux/arm64", Facts { libc: Some("static".to_owned()), ..Facts::default() }),
+            ],
+        };
+        let commit = crate::plan::Commit {
+            sha: "0123456789abcdef".to_owned(),
+            time: 0,
+            tag: Some("v1.2.3".to_owned()),
+            branch: None,
+            changes: Vec::new(),
+        };
+        let report = Report {
+            version: 1,
+            tool: "cargo-multiarch 0.1.0",
+            rust_version: "rustc 1.95.0".to_owned(),
+            auditable: false,
+            commit: Some(commit),
+            images: vec![image],
+            only_loaded: false,
+        };
+        let expected = "\
+## app 1.2.3
+
+`r.example/app@sha256:1212121212121212121212121212121212121212121212121212121212121212`
+
+- [x] the work tree is clean, at commit `0123456789ab`
+- [x] the commit's tag `v1.2.3` is the version
+- [x] 2 of 2 platforms verified from their bytes
+- [x] `r.example/app:1.2.3` is new, at `sha256:121212121212`
+- [x] `r.example/app:latest` moved from `sha256:343434343434` to `sha256:121212121212`
+- [x] compiled by rustc 1.95.0, by cargo-multiarch 0.1.0
+
+| platform | digest | size | linker | libc | base |
+|---|---|---|---|---|---|
+| linux/amd64 | `sha256:abababababab` | 5.0 MiB | zig | glibc 2.41, wants 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| linux/arm64 | `sha256:abababababab` | 5.0 MiB | zig | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+";
+        assert_eq!(report.checklist(), expected);
+    }
+
+    #[test]
+    fn tags_that_are_versions() {
+        for (tag, expected) in [
+            ("v1.2.3", Some(true)),
+            ("1.2.3", Some(true)),
+            ("app/v1.2.3", Some(true)),
+            ("v1.2.4", Some(false)),
+            ("nightly", None),
+        ] {
+            assert_eq!(is_version(tag, &semver::Version::new(1, 2, 3)), expected, "{tag}");
+        }
+    }
+}
