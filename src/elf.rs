@@ -83,7 +83,6 @@ impl Elf {
     }
 
     /// A file of which nothing but its kind is known.
-    #[cfg(test)]
     pub fn of(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
@@ -148,24 +147,17 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
     };
     let attributes = Attributes::of(header, endian, bytes);
     let machine = header.e_machine(endian);
+    let identity = ElfIdentity {
+        machine: machine.0,
+        class,
+        big_endian: header.is_big_endian(),
+        float_abi: float_abi(machine, header.e_flags(endian), &attributes),
+    };
     let mut facts = Elf {
-        identity: ElfIdentity {
-            machine: machine.0,
-            class,
-            big_endian: header.is_big_endian(),
-            float_abi: float_abi(machine, header.e_flags(endian), &attributes),
-        },
         executable: (kind == elf::ET_EXEC || kind == elf::ET_DYN) && loads && header.e_entry(endian).into() != 0,
         whole: segments.iter().all(within),
         level: level(machine, &attributes, segments, endian, bytes),
-        interpreter: None,
-        soname: None,
-        needed: Vec::new(),
-        rpath: None,
-        runpath: None,
-        wants: Vec::new(),
-        offers: Vec::new(),
-        folders: Vec::new(),
+        ..Elf::of(identity)
     };
     if !facts.whole {
         return Ok(facts);
