@@ -296,3 +296,33 @@ fn only_the_registry_asks_for_credentials() {
     publish(&project, &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
     assert!(!elsewhere.requests().is_empty() && thief.requests().is_empty(), "{:?}", thief.requests());
 }
+
+/// Whoever may pull may verify.
+#[test]
+fn verifying_asks_for_no_more_than_to_pull() {
+    let registry = with_tokens(
+        |request| {
+            let asks = String::from_utf8_lossy(&request.body).into_owned() + &request.path;
+            asks.contains("push").then(|| (403, vec![], vec![]))
+        },
+        |_| None,
+    );
+    let shell = std::fs::read("/bin/true").unwrap();
+    let layer = tar_of(&[("bin/", Entry::Dir(0o755)), ("bin/sh", Entry::File(&shell, 0o755))]);
+    let style = BaseStyle { docker: true, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/amd64"], &layer, style);
+    let project = Project::empty();
+    let verify = || {
+        let before = registry.requests().len();
+        let image = format!("{}/base:1", registry.host);
+        let arguments = ["verify", &image, "--allow", "MA020"];
+        let finished = project.run(&arguments).env("XDG_CACHE_HOME", project.path().join("cache")).finish();
+        assert!(finished.stdout.contains("linux/amd64  /bin/sh  "), "{}", finished.stdout);
+        let requests = registry.requests();
+        let downloads =
+            requests[before..].iter().filter(|request| request.method == "GET" && request.path.contains("/blobs/"));
+        downloads.count()
+    };
+    // The config and the layer; what is in a layer is known from then on.
+    assert!(verify() > verify());
+}
