@@ -73,7 +73,17 @@ checks! {
     LAYER_COUNT "MA085" "layer-count" Error,
 }
 
+/// What each check is about, for people.
+const PAGE: &str = include_str!("../docs/checks.md");
+
 impl Check {
+    /// Its part of the page, as it is written there.
+    pub fn explanation(&self) -> &'static str {
+        let title = format!("## {} {}\n", self.code, self.name);
+        let part = PAGE.find(&title).and_then(|start| PAGE[start..].split("\n## ").next());
+        part.unwrap_or_default().trim_end()
+    }
+
     /// What the check found, and what to do about it. No platform and no file yet.
     pub fn finds(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
         Finding { code: Code(self), platform: None, file: None, reason: reason.into(), fix: fix.into() }
@@ -167,6 +177,23 @@ impl Serialize for Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_check_has_its_part_of_the_page() {
+        let titles: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("## MA")).map(|line| &line[3..]).collect();
+        let expected: Vec<String> = CHECKS.iter().map(|check| format!("{} {}", check.code, check.name)).collect();
+        assert_eq!(titles, expected);
+        for check in CHECKS {
+            let lines: Vec<&str> = check.explanation().lines().collect();
+            assert_eq!((lines[0], lines[1]), (format!("## {} {}", check.code, check.name).as_str(), ""));
+            assert!(lines.len() >= 6, "{} has nothing to say", check.code);
+            assert_eq!(lines[2].starts_with("A warning."), check.severity == Severity::Warning, "{}", check.code);
+        }
+        let introduction = PAGE.split("\n## MA").next().unwrap();
+        for check in CHECKS.iter().filter(|check| check.severity == Severity::Warning) {
+            assert!(introduction.contains(check.code), "{} is a warning", check.code);
+        }
+    }
 
     #[test]
     fn codes_are_ascending_and_names_are_theirs_alone() {

@@ -148,6 +148,9 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch verify`
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
+    if let Some(code) = args.explain {
+        return Ok(ui.data(code.0.explanation())?);
+    }
     environment::check()?;
     let registry = Registry::new(&args.insecure_registries)?;
     let cache = Cache::new(
@@ -173,9 +176,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         .filter(|image| image.all().any(Finding::is_error))
         .map(|image| image.reference.as_str())
         .collect();
-    check_findings(&names.join(", "), &findings, ui).map_err(|failure| {
-        failure.hint("what a code means: https://docs.rs/crate/cargo-multiarch/latest/source/docs/checks.md").into()
-    })
+    Ok(check_findings(&names.join(", "), &findings, ui)?)
 }
 
 /// `cargo multiarch dockerfile`
@@ -207,7 +208,9 @@ fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failu
         None => Ok(()),
         Some(first) => {
             let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
-            Err(Failure::new(Class::Verify, what).hint(format!("to go on all the same: `--allow {}`", first.code)))
+            Err(Failure::new(Class::Verify, what)
+                .hint(format!("what it means: `cargo multiarch verify --explain {}`", first.code))
+                .hint(format!("to go on all the same: `--allow {}`", first.code)))
         }
     }
 }

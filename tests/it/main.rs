@@ -20,6 +20,7 @@ mod config_errors;
 mod corpus;
 mod e2e;
 mod embedded;
+mod explain;
 mod linkers;
 mod native;
 mod plan;

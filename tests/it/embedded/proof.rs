@@ -25,6 +25,7 @@ fn a_wrong_base_is_not_published() {
     finished.says(&[
         "error[MA060]: linux/arm64: /bin/sh of the base is for x86_64 (64-bit, little-endian), wanted aarch64",
         "error: app failed 1 check",
+        " hint: what it means: `cargo multiarch verify --explain MA060`",
         " hint: to go on all the same: `--allow MA060`",
     ]);
     assert!(registry.tags("app").is_empty());
