@@ -1,10 +1,14 @@
 //! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
 
 use std::path::Path;
+use std::process::Output;
 
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
+
+use crate::corpus::history;
+use crate::support::Project;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -41,6 +45,62 @@ fn every_script_is_there() {
     for block in blocks("sh") {
         for script in block.lines().filter(|line| line.starts_with("scripts/")) {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(script).is_file(), "{script}");
+        }
+    }
+}
+
+/// What README shows of a run of `cargo multiarch ARGS`.
+fn shown(args: &str) -> String {
+    let start = format!("cargo multiarch {args}\n");
+    let blocks = format!("\n{}", blocks("console").join("\n"));
+    let shown = blocks.split("\n$ ").find_map(|run| run.strip_prefix(&start));
+    shown.unwrap_or_else(|| panic!("README does not show {args}")).trim_end().to_owned()
+}
+
+/// The terminal after a run of `verify`: the table stands behind the line that announces it. Digests are of programs
+/// that another zig makes otherwise.
+fn terminal(output: &Output) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (announced, found) = stderr.split_once('\n').unwrap();
+    format!("{announced}\n{stdout}{found}").trim_end().to_owned()
+}
+
+fn without_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| text + "sha256:" + &part[64..])
+}
+
+#[test]
+fn verify_says_what_is_shown() {
+    let project = Project::empty();
+    for (folder, layout) in history::layouts() {
+        layout.write(&project.path().join(folder));
+        let args = format!("verify oci:{folder}");
+        let (mut command, _folders) = project.run(&args.split(' ').collect::<Vec<_>>()).into_command();
+        let output = command.output().unwrap();
+        let said = terminal(&output);
+        assert_eq!(output.status.code(), Some(if said.contains("error") { 8 } else { 0 }), "{said}");
+        assert_eq!(without_digests(&said), without_digests(&shown(&args)), "this is what it says:\n{said}");
+    }
+}
+
+#[test]
+fn what_is_shown_names_the_mistakes() {
+    for (args, essential) in [
+        ("verify oci:core-aarch64", &["linux/arm64", "/usr/local/bin/core is for x86_64", "wanted aarch64"][..]),
+        (
+            "verify oci:core",
+            &[
+                "linux/arm64: /usr/local/bin/core wants GLIBC_2.34 of libc.so.6",
+                "/usr/lib/aarch64-linux-gnu/libc.so.6 has GLIBC_2.31 at most",
+                "glibc = \"2.31\"",
+            ],
+        ),
+    ] {
+        let shown = shown(args);
+        for text in essential {
+            assert!(shown.contains(text), "'{text}' is missing in\n{shown}");
         }
     }
 }

@@ -278,6 +278,20 @@ pub fn libc_231() -> Bytes {
     library(source, "x86_64-linux-gnu", "libc.so.6", &args, &versions)
 }
 
+/// The libc.so.6 of a version of glibc as zig makes it to link against: all symbols and versions, and no code.
+pub fn glibc_to_link(arch: &str, version: &str) -> Bytes {
+    let target = gnu(arch, version);
+    Recipe { source: HELLO, target: &target, args: &["libc.so.6"], linked: &[] }.made_by(|folder| {
+        let mut link = zig();
+        link.args(["cc", "-target", &target, "main.c", "-o", "main"]).current_dir(folder);
+        // It leaves there what it links against.
+        link.env("ZIG_GLOBAL_CACHE_DIR", folder.join("cache")).env("ZIG_LOCAL_CACHE_DIR", folder.join("cache"));
+        let mut keep = Command::new("sh");
+        keep.args(["-c", "cp cache/o/*/libc.so.6 made"]).current_dir(folder);
+        vec![link, keep]
+    })
+}
+
 /// A program that needs this library of Debian's, by a symbol that it has.
 pub fn needs(name: &str, library: Bytes, symbol: &str) -> Bytes {
     let source = format!(

@@ -38,7 +38,7 @@ pub fn architecture(platform: &str) -> &'static str {
 }
 
 /// GNU's triple of an architecture, and where its programs look for their loader.
-fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
+pub fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
     match arch {
         "amd64" => ("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"),
         "arm64" => ("aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1"),
