@@ -1,0 +1,58 @@
+//! A platform's image in Docker: loaded under a name that is gone again afterwards, and run without a network.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use super::{Ran, follow};
+use crate::image::layout::Layout;
+use crate::image::load;
+use crate::plan::Image;
+use crate::platform::Platform;
+use crate::process::{Cmd, check_interrupt};
+use crate::ui::Ui;
+
+/// What came of it, or why Docker did not run it.
+pub fn run(
+    image: &Image,
+    layout: &Layout,
+    platform: Platform,
+    words: &[String],
+    dir: &Utf8Path,
+    ui: &Ui,
+) -> Result<Result<Ran, String>> {
+    let Some(loader) = load::docker(ui)? else { return Ok(Err("Docker answers no more".to_owned())) };
+    let tag = format!("{}-{}", platform.stage_suffix(), std::process::id());
+    let (reference, container) = (
+        format!("multiarch-smoke/{}:{tag}", image.name),
+        format!("multiarch-smoke-{}-{tag}", image.name.replace('/', "-")),
+    );
+    let names = [reference.clone()];
+    let file = dir.join("image.tar");
+    let ran = match loader.load_platform(layout, platform, &names, &file, ui) {
+        Err(error) => check_interrupt().map_err(anyhow::Error::from).map(|()| Err(error.to_string())),
+        Ok(()) => {
+            let options = ["run", "--rm", "--name", &container, "--platform", platform.name()];
+            let cmd = Cmd::new("docker").args(options).args(["--network", "none", "--pull", "never", &reference]);
+            follow(&cmd.args(words), ui).map(Ok)
+        }
+    };
+    if !matches!(&ran, Ok(Ok(Ran { status: Some(_), .. }))) {
+        Cmd::new("docker").args(["rm", "--force", &container]).undo();
+    }
+    Cmd::new("docker").args(["image", "rm", &reference]).undo();
+    Ok(ran?.and_then(|ran| match refused(&ran) {
+        Some(why) => Err(why),
+        None => Ok(ran),
+    }))
+}
+
+/// docker-run(1): 125 is Docker's own; and a kernel without QEMU cannot execute what is for another machine.
+fn refused(ran: &Ran) -> Option<String> {
+    let code = ran.status?.code();
+    let said = |wanted: &dyn Fn(&str) -> bool| ran.last.iter().find(|line| wanted(line)).cloned();
+    match code {
+        Some(125) => said(&|line| line.starts_with("docker: ")),
+        Some(0) | None => None,
+        Some(_) => said(&|line| line.contains("exec format error")),
+    }
+}
