@@ -1,6 +1,8 @@
 //! A program in a folder that becomes its root: without Docker, by util-linux' `unshare`, which also has its way with
 //! processes and the network where the kernel lets it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Result;
@@ -92,7 +94,8 @@ pub fn furnish(root: &Utf8Path, tree: &Tree, start: &Start) -> Result<()> {
         for device in DEVICES.iter().filter(|_| name == "dev") {
             let path = root.join("dev").join(device);
             if path.symlink_metadata().is_err() {
-                fs_err::write(path, "")?;
+                fs_err::write(&path, "")?;
+                fs_err::set_permissions(&path, Permissions::from_mode(0o666))?;
             }
         }
     }
