@@ -1,5 +1,5 @@
-//! The file system that layers make, in a folder: the merge rules are those of `image::tree`, and nothing is written
-//! outside of the folder, wherever links lead.
+//! The file system that layers make, in a folder. The rules are those of `image::tree`: each layer by itself first, then
+//! on top of those below it. Nothing is written outside of the folder, wherever links lead.
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -11,96 +11,135 @@ use oci_spec::image::Descriptor;
 use crate::image::layer::decompress;
 use crate::image::layout::Layout;
 use crate::image::scan::{Entry, Scanned, entry_of};
-use crate::image::tree::{Attributes, Change, File, Node, Tree, join};
+use crate::image::tree::{Attributes, Change, Changes, File, Node, Tree, join};
 use crate::process::check_interrupt;
 
-/// Unpacks layers, each with what is known to be in it, on top of each other. `root` is empty.
+/// Unpacks layers, each with what is known to be in it, on top of each other. `root` is empty, and beside it one layer at
+/// a time is unpacked by itself.
 pub fn unpack(layout: &Layout, layers: &[(Descriptor, Scanned)], root: &Utf8Path) -> Result<()> {
-    let mut unpacking = Unpacking { root: root.canonicalize_utf8()?, tree: Tree::default() };
+    let mut below = Tree::default();
     for (layer, scanned) in layers {
-        let stream = decompress(layout.open_blob(layer)?, layer.media_type().as_ref())?.context("it is no layer")?;
-        unpacking.layer(stream, scanned).with_context(|| format!("layer {} cannot be unpacked", layer.digest()))?;
+        let tar = decompress(layout.open_blob(layer)?, layer.media_type().as_ref())?.context("it is no layer")?;
+        add(tar, &scanned.changes, &mut below, root)
+            .with_context(|| format!("layer {} cannot be unpacked", layer.digest()))?;
     }
     Ok(())
 }
 
-struct Unpacking {
-    root: Utf8PathBuf,
-    /// What is in the folder.
-    tree: Tree,
-}
-
-impl Unpacking {
-    fn layer(&mut self, tar: impl io::Read, scanned: &Scanned) -> Result<()> {
-        for (path, change) in &scanned.changes {
-            if let Some(place) = self.tree.hide(checked(path)?, change) {
-                match change {
-                    Change::Empty => self.empty(&place)?,
-                    _ => self.remove(&place)?,
+/// Adds a layer to what is below it.
+fn add(tar: impl io::Read, changes: &Changes, below: &mut Tree, root: &Utf8Path) -> Result<()> {
+    let root = Folder::new(root)?;
+    for (path, change) in changes {
+        match change {
+            // A path of the layers below with a link on its way is none.
+            _ if below.get(checked(path)?).is_none() && !path.is_empty() => {}
+            Change::Hide => root.remove(path)?,
+            Change::Empty => root.empty(path)?,
+            Change::Put(_) | Change::HardLink(_) => {}
+        }
+    }
+    let dir = root.0.with_file_name("layer");
+    fs_err::create_dir(&dir)?;
+    let layer = Folder::new(&dir)?;
+    let own = alone(tar, changes, below, &layer)?;
+    for (path, node) in own.below("").filter(|(path, _)| !path.is_empty()) {
+        check_interrupt()?;
+        let (from, to) = (layer.path(path)?, root.path(path)?);
+        match node {
+            Node::Dir(attributes) => {
+                if !is_folder(&to) {
+                    root.remove(path)?;
+                    fs_err::create_dir(&to)?;
+                }
+                own_as(&to, attributes.mode | OURS, attributes)?;
+            }
+            _ => {
+                root.remove(path)?;
+                if from.symlink_metadata().is_ok() {
+                    fs_err::rename(from, to)?;
                 }
             }
         }
-        let mut changes = scanned.changes.iter();
-        for entry in tar::Archive::new(tar).entries()? {
-            check_interrupt()?;
-            let mut entry = entry?;
-            let named = entry_of(&entry);
-            if matches!(named, Entry::None) {
-                continue;
-            }
-            let (path, change) = changes.next().context("it has more entries than it had")?;
-            if let Entry::File(name) = named {
-                ensure!(name == *path, "it has /{name} where /{path} was");
-                self.put(path, change, &mut entry).with_context(|| format!("/{path}"))?;
-            }
-        }
-        Ok(())
     }
+    fs_err::remove_dir_all(dir)?;
+    below.apply(changes).map_err(anyhow::Error::msg)
+}
 
-    fn put(&mut self, path: &str, change: &Change, content: &mut impl io::Read) -> Result<()> {
-        // Before the tree knows of the entry: it may take the place of what it links to.
-        let linked = match change {
-            Change::HardLink(target) => Some(self.tree.place(checked(target)?)),
-            _ => None,
-        };
-        let place = self.tree.put(checked(path)?, change).map_err(anyhow::Error::msg)?.unwrap_or_default();
-        if place.is_empty() {
-            return Ok(());
+/// Unpacks a layer by itself, into an empty folder; what is then there.
+fn alone(tar: impl io::Read, changes: &Changes, below: &Tree, folder: &Folder) -> Result<Tree> {
+    let mut own = Tree::default();
+    let mut changes = changes.iter();
+    for entry in tar::Archive::new(tar).entries()? {
+        check_interrupt()?;
+        let mut entry = entry?;
+        let named = entry_of(&entry);
+        if matches!(named, Entry::None) {
+            continue;
         }
-        let to = self.path(&place)?;
-        if let (Change::Put(Node::Dir(attributes)), true) = (change, is_folder(&to)) {
-            return own(&to, attributes.mode | OURS, attributes);
-        }
-        if linked.as_ref() == Some(&place) {
-            return Ok(());
-        }
-        self.remove(&place)?;
-        match change {
-            Change::Put(Node::Dir(attributes)) => {
-                fs_err::create_dir(&to)?;
-                own(&to, attributes.mode | OURS, attributes)
-            }
-            Change::Put(Node::Link(target)) => Ok(symlink(target, &to)?),
-            Change::Put(Node::File(File { attributes, .. })) => {
-                let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(&to)?;
-                io::copy(content, &mut file)?;
-                own(&to, attributes.mode, attributes)
-            }
-            Change::HardLink(_) => {
-                let from = self.path(&linked.unwrap_or_default())?;
-                // Devices and pipes are left out, and so are links to them.
-                if from.symlink_metadata().is_ok() { Ok(fs_err::hard_link(from, to)?) } else { Ok(()) }
-            }
-            Change::Put(Node::Other) | Change::Hide | Change::Empty => Ok(()),
+        let (path, change) = changes.next().context("it has more entries than it had")?;
+        if let Entry::File(name) = named {
+            ensure!(name == *path, "it has /{name} where /{path} was");
+            put(path, change, below, &mut own, folder, &mut entry).with_context(|| format!("/{path}"))?;
         }
     }
+    Ok(own)
+}
 
-    /// The path of a place in the folder; the folders above it are made, and none of them is a link.
+/// Lays an entry on the others of its layer.
+fn put(
+    path: &str,
+    change: &Change,
+    below: &Tree,
+    own: &mut Tree,
+    folder: &Folder,
+    content: &mut impl io::Read,
+) -> Result<()> {
+    // Before the tree knows of the entry: it may take the place of what it links to.
+    let linked = match change {
+        Change::HardLink(target) => Some(own.place(checked(target)?)),
+        _ => None,
+    };
+    let place = own.put(checked(path)?, change, below).map_err(anyhow::Error::msg)?.unwrap_or_default();
+    if place.is_empty() || linked.as_ref() == Some(&place) {
+        return Ok(());
+    }
+    let to = folder.path(&place)?;
+    if matches!(change, Change::Put(Node::Dir(_))) && is_folder(&to) {
+        return Ok(());
+    }
+    folder.remove(&place)?;
+    match change {
+        Change::Put(Node::Dir(_)) => Ok(fs_err::create_dir(&to)?),
+        Change::Put(Node::Link(target)) => Ok(symlink(target, &to)?),
+        Change::Put(Node::File(File { attributes, .. })) => {
+            let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(&to)?;
+            io::copy(content, &mut file)?;
+            own_as(&to, attributes.mode, attributes)
+        }
+        Change::HardLink(_) => {
+            let from = folder.path(&linked.unwrap_or_default())?;
+            // Devices and pipes are left out, and so are links to them.
+            if from.symlink_metadata().is_ok() { Ok(fs_err::hard_link(from, to)?) } else { Ok(()) }
+        }
+        Change::Put(Node::Other) | Change::Hide | Change::Empty => Ok(()),
+    }
+}
+
+/// A folder that nothing leads out of.
+struct Folder(Utf8PathBuf);
+
+impl Folder {
+    fn new(path: &Utf8Path) -> Result<Folder> {
+        Ok(Folder(path.canonicalize_utf8()?))
+    }
+
+    /// The path of a place in it; the folders above it are made, and none of them is a link.
     fn path(&self, place: &str) -> Result<Utf8PathBuf> {
-        let path = self.root.join(place);
-        let above = path.parent().unwrap_or(&self.root);
+        let path = self.0.join(place);
+        let above = path.parent().unwrap_or(&self.0);
         let there = above.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(above);
-        ensure!(there.starts_with(&self.root) && there.canonicalize_utf8()? == there, "it leads out of its folder");
+        let is_real = there.canonicalize_utf8().is_ok_and(|real| real == there);
+        ensure!(there.starts_with(&self.0) && is_real, "it leads out of its folder");
         fs_err::create_dir_all(above)?;
         Ok(path)
     }
@@ -115,7 +154,7 @@ impl Unpacking {
     }
 
     fn empty(&self, place: &str) -> Result<()> {
-        let folder = if place.is_empty() { self.root.clone() } else { self.path(place)? };
+        let folder = if place.is_empty() { self.0.clone() } else { self.path(place)? };
         if is_folder(&folder) {
             for entry in folder.read_dir_utf8()? {
                 self.remove(&join(place, entry?.file_name()))?;
@@ -141,7 +180,7 @@ fn checked(path: &str) -> Result<&str> {
 }
 
 /// Gives a file or a folder its owner, where that may be done, and its mode.
-fn own(path: &Utf8Path, mode: u32, attributes: &Attributes) -> Result<()> {
+fn own_as(path: &Utf8Path, mode: u32, attributes: &Attributes) -> Result<()> {
     let number = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
         // A root of no more than a few users has not all of them.
@@ -189,14 +228,15 @@ mod tests {
         let root = dir.join("root");
         fs_err::create_dir(&root).unwrap();
         fs_err::create_dir(dir.join("outside")).unwrap();
-        let mut unpacking = Unpacking { root: root.clone(), tree: Tree::default() };
+        let mut below = Tree::default();
         let mut error = None;
         for entries in layers {
             let entries: Vec<String> = entries.iter().map(|entry| entry.replace("DIR", dir.as_str())).collect();
             let tar = layer(&entries);
             let scanned = scan::blob(&tar[..], "application/vnd.oci.image.layer.v1.tar").unwrap();
-            if let Err(wrong) = unpacking.layer(&tar[..], &scanned) {
+            if let Err(wrong) = add(&tar[..], &scanned.changes, &mut below, &root) {
                 error = Some(format!("{wrong:#}"));
+                fs_err::remove_dir_all(dir.join("layer")).unwrap_or_default();
             }
         }
         assert_eq!(dir.join("outside").read_dir_utf8().unwrap().count(), 0, "{layers:?}");
@@ -230,13 +270,12 @@ mod tests {
             (&[&["a/x", "b"], &["a/.wh.x", ".wh.b"]], &["a/"]),
             (&[&["a/x", "a/z/y"], &["a/new", "a/.wh..wh..opq"]], &["a/", "a/new: a/new"]),
             (&[&["a/x"], &["a"]], &["a: a"]),
-            (
-                &[&["usr/lib/", "lib -> usr/lib"], &["lib/x"]],
-                &["lib -> usr/lib", "usr/", "usr/lib/", "usr/lib/x: lib/x"],
-            ),
+            (&[&["usr/lib/", "lib -> usr/lib"], &["lib/x"]], &["lib/", "lib/x: lib/x", "usr/", "usr/lib/"]),
+            (&[&["usr/lib/", "lib -> usr/lib", "lib/x"]], &["lib -> usr/lib", "usr/", "usr/lib/", "usr/lib/x: lib/x"]),
+            (&[&["usr/x", "lib -> usr"], &["lib/.wh.x"]], &["lib -> usr", "usr/", "usr/x: usr/x"]),
             (&[&["usr/lib/x", "lib -> usr/lib"], &["lib/"]], &["lib/", "usr/", "usr/lib/", "usr/lib/x: usr/lib/x"]),
             (&[&["x", "y = x"], &["x"]], &["x: x", "y: x"]),
-            (&[&["x", "z"], &["y = x", ".wh.x"]], &["y: x", "z: z"]),
+            (&[&["x", "z"], &["x", "y = x"], &[".wh.x"]], &["y: x", "z: z"]),
             (&[&["l -> x", "m = l"]], &["l -> x", "m -> x"]),
             (&[&["x", "x = x"]], &["x: x"]),
             (&[&["/abs", "./dot"]], &["abs: /abs", "dot: ./dot"]),
@@ -272,13 +311,13 @@ mod tests {
         }
         for (layers, expected) in [
             (&[&["../x"][..]][..], "/../x has '..' in it"),
-            (&[&["a -> b", "b -> a"], &["a/x"]], "/a/x: it leads out of its folder"),
-            (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is no file in it or below it"),
+            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: it leads out of its folder"),
+            (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is no file of the same layer"),
         ] {
             let (_, error) = unpacked(layers);
             assert_eq!(error.as_deref(), Some(expected), "{layers:?}");
         }
-        let (found, error) = unpacked(&[&["out -> /outside"], &["out/x"]]);
+        let (found, error) = unpacked(&[&["out -> /outside", "out/x"]]);
         assert_eq!(
             (found, error),
             (vec!["out -> /outside".into(), "outside/".into(), "outside/x: out/x".into()], None)

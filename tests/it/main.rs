@@ -25,5 +25,6 @@ mod native;
 mod plan;
 mod preflight;
 mod readme;
+mod smoke;
 mod sysroot;
 mod toolchain;
