@@ -50,11 +50,11 @@ pub fn find(plan: &Plan, ui: &Ui) -> Result<Option<Loader>> {
     .into())
 }
 
-/// The Docker of this machine, where one answers.
-pub fn docker(ui: &Ui) -> Result<Option<Loader>> {
+/// The platform of this machine's Docker, where one answers.
+pub fn docker(ui: &Ui) -> Result<Option<Platform>> {
     let [docker, _] = &PROGRAMS;
     match find_program(docker.0) {
-        Some(_) => Ok(ask(docker, ui)?.ok()),
+        Some(_) => Ok(ask(docker, ui)?.ok().map(|loader| loader.platform)),
         None => Ok(None),
     }
 }
@@ -71,11 +71,6 @@ fn ask((program, args): &(&'static str, [&str; 3]), ui: &Ui) -> Result<Result<Lo
 }
 
 impl Loader {
-    /// What it runs without emulation.
-    pub fn platform(&self) -> Platform {
-        self.platform
-    }
-
     /// The platform of an image that will be loaded.
     fn choose(&self, image: &Image) -> Result<Platform, Failure> {
         let mut runs = self.platform.runs();
@@ -97,7 +92,8 @@ impl Loader {
                 true => image.tags.iter().map(|tag| format!("{}:{tag}", image.name)).collect(),
                 false => image.references().collect(),
             };
-            let loaded = self.load_platform(layout, platform, &names, &layout.dir.with_file_name("load.tar"), ui);
+            let file = layout.dir.with_file_name("load.tar");
+            let loaded = load_platform(self.program, layout, platform, &names, &file, ui);
             check_interrupt()?;
             loaded.map_err(|error| {
                 Failure::new(Class::Engine, format!("image '{}' cannot be loaded: {error}", image.name))
@@ -109,28 +105,28 @@ impl Loader {
         }
         Ok(())
     }
+}
 
-    /// Loads a platform of a layout under some names, by an archive that is gone afterwards.
-    pub fn load_platform(
-        &self,
-        layout: &Layout,
-        platform: Platform,
-        names: &[String],
-        file: &Utf8Path,
-        ui: &Ui,
-    ) -> Result<()> {
-        let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
-        let entries = names.iter().map(|name| named(entry, name)).collect::<Result<Vec<_>>>()?;
-        let (manifest, _) = layout.manifest(entry)?;
-        let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
-        let blobs = blobs.map(|blob| blob_path(&layout.dir, blob));
-        archive(file, blobs, &entries, Some(&docker_list(&manifest, names)))?;
-        let cmd = Cmd::new(self.program).args(["load", "--quiet", "--input", file.as_str()]);
-        ui.command(&cmd);
-        let loaded = cmd.read();
-        fs_err::remove_file(file)?;
-        loaded.map(drop)
-    }
+/// Has a program load a platform of a layout under some names, by an archive that is gone afterwards.
+pub fn load_platform(
+    program: &str,
+    layout: &Layout,
+    platform: Platform,
+    names: &[String],
+    file: &Utf8Path,
+    ui: &Ui,
+) -> Result<()> {
+    let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
+    let entries = names.iter().map(|name| named(entry, name)).collect::<Result<Vec<_>>>()?;
+    let (manifest, _) = layout.manifest(entry)?;
+    let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
+    let blobs = blobs.map(|blob| blob_path(&layout.dir, blob));
+    archive(file, blobs, &entries, Some(&docker_list(&manifest, names)))?;
+    let cmd = Cmd::new(program).args(["load", "--quiet", "--input", file.as_str()]);
+    ui.command(&cmd);
+    let loaded = cmd.read();
+    fs_err::remove_file(file)?;
+    loaded.map(drop)
 }
 
 /// A manifest's line in `index.json`, under a name as containerd's importer reads it.

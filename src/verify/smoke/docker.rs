@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use super::{Ran, follow};
 use crate::image::layout::Layout;
-use crate::image::load;
+use crate::image::load::load_platform;
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};
@@ -20,7 +20,6 @@ pub fn run(
     dir: &Utf8Path,
     ui: &Ui,
 ) -> Result<Result<Ran, String>> {
-    let Some(loader) = load::docker(ui)? else { return Ok(Err("Docker answers no more".to_owned())) };
     let tag = format!("{}-{}", platform.stage_suffix(), std::process::id());
     let (reference, container) = (
         format!("multiarch-smoke/{}:{tag}", image.name),
@@ -28,7 +27,7 @@ pub fn run(
     );
     let names = [reference.clone()];
     let file = dir.join("image.tar");
-    let ran = match loader.load_platform(layout, platform, &names, &file, ui) {
+    let ran = match load_platform("docker", layout, platform, &names, &file, ui) {
         Err(error) => check_interrupt().map_err(anyhow::Error::from).map(|()| Err(error.to_string())),
         Ok(()) => {
             let options = ["run", "--rm", "--name", &container, "--platform", platform.name()];

@@ -17,8 +17,7 @@ impl Machine {
             return Ok(Machine::default());
         }
         let linux = cfg!(target_os = "linux");
-        let docker = load::docker(ui)?
-            .map(|docker| Docker { platform: docker.platform(), is_here: linux && builder::is_local(ui) });
+        let docker = load::docker(ui)?.map(|platform| Docker { platform, is_here: linux && builder::is_local(ui) });
         let qemu = Platform::all().map(Platform::qemu_name);
         let mut entry = None;
         for possible in [Entry::Namespaces, Entry::ChangeRoot, Entry::UserNamespace] {

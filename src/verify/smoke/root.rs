@@ -19,11 +19,6 @@ pub const QEMU: &str = "/.multiarch-qemu";
 
 /// Of `/dev`; the machine's others are none of an image's business.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
-/// A program may want none of these: what cannot be had is left out, and no link of the image is followed.
-const MOUNT: &str = r#"root=$1; shift; [ -L "$root/proc" ] || mount -t proc proc "$root/proc" 2>/dev/null; [ -L "$root/dev" ] || \
-for name in null zero full random urandom; do \
-[ -L "$root/dev/$name" ] || mount --bind "/dev/$name" "$root/dev/$name" 2>/dev/null; done; exec "$@""#;
-
 const NOBODY: u64 = 65534;
 
 /// Tries an entry on the machine's own root.
@@ -39,13 +34,24 @@ pub fn is_possible(entry: Entry, ui: &Ui) -> Result<bool> {
     Ok(cmd.output()?.status.success())
 }
 
+/// What the kernel has to say, in a root. A program may want none of it: what cannot be had is left out, and no link of the
+/// image is followed.
+fn mount() -> String {
+    let devices = DEVICES.join(" ");
+    format!(
+        "root=$1; shift; [ -L \"$root/proc\" ] || mount -t proc proc \"$root/proc\" 2>/dev/null; \
+         [ -L \"$root/dev\" ] || for name in {devices}; do [ -L \"$root/dev/$name\" ] || \
+         mount --bind \"/dev/$name\" \"$root/dev/$name\" 2>/dev/null; done; exec \"$@\""
+    )
+}
+
 /// The command that starts a program in a root.
 pub fn command(root: &Utf8Path, start: &Start, entry: Entry, qemu: bool) -> Cmd {
     let user = start.user.as_ref().filter(|_| entry != Entry::UserNamespace).map(|user| (user.uid, user.gid));
     let cmd = Cmd::new("env").args(namespaces(entry));
     let cmd = match entry {
         Entry::ChangeRoot => cmd.arg("env"),
-        Entry::Namespaces | Entry::UserNamespace => cmd.args(["sh", "-c", MOUNT, "sh", root.as_str(), "env"]),
+        Entry::Namespaces | Entry::UserNamespace => cmd.args(["sh", "-c", &mount(), "sh", root.as_str(), "env"]),
     };
     // By its path: from here on PATH is the image's.
     let unshare = find_program("unshare").unwrap_or_else(|| "unshare".into());

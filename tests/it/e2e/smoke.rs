@@ -1,6 +1,9 @@
 //! Smoke runs of real images: in Docker, and without it in their unpacked roots, natively and under QEMU.
 
-use std::time::Instant;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::registry::digest;
 use super::{base_image, open_registry, run};
@@ -180,6 +183,30 @@ fn what_fails_and_what_never_ends() {
         let start = Instant::now();
         publish("forever", docker).says(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn ctrl_c_leaves_nothing_behind() {
+    let project = project("platforms = ['linux/amd64']\n");
+    for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
+        let build = project.run(&["build", "-v", "--smoke", "forever"]);
+        let build = docker.into_iter().fold(build, |build, host| build.env("DOCKER_HOST", host));
+        let (mut command, _dirs) = build.into_command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(started) && line.contains("forever")));
+        // Until it runs.
+        std::thread::sleep(Duration::from_secs(3));
+        let start = Instant::now();
+        run("kill", &["-INT", &child.id().to_string()]);
+        let rest: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert_clean(&project);
+        let left = std::process::Command::new("pgrep").args(["-f", "/usr/local/bin/app forever"]).output().unwrap();
+        assert!(!left.status.success(), "{}", String::from_utf8_lossy(&left.stdout));
     }
 }
 
