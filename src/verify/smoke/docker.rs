@@ -11,12 +11,13 @@ use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};
 use crate::ui::Ui;
 
-/// What came of it, or why Docker did not run it.
+/// What came of it, or why Docker did not run it; `unknown` where nobody knows whether its kernel can.
 pub fn run(
     image: &Image,
     layout: &Layout,
     platform: Platform,
     words: &[String],
+    unknown: bool,
     dir: &Utf8Path,
     ui: &Ui,
 ) -> Result<Result<Ran, String>> {
@@ -39,19 +40,18 @@ pub fn run(
         Cmd::new("docker").args(["rm", "--force", &container]).undo();
     }
     Cmd::new("docker").args(["image", "rm", &reference]).undo();
-    Ok(ran?.and_then(|ran| match refused(&ran) {
+    Ok(ran?.and_then(|ran| match refused(&ran, unknown) {
         Some(why) => Err(why),
         None => Ok(ran),
     }))
 }
 
 /// docker-run(1): 125 is Docker's own; and a kernel without QEMU cannot execute what is for another machine.
-fn refused(ran: &Ran) -> Option<String> {
-    let code = ran.status?.code();
+fn refused(ran: &Ran, unknown: bool) -> Option<String> {
     let said = |wanted: &dyn Fn(&str) -> bool| ran.last.iter().find(|line| wanted(line)).cloned();
-    match code {
-        Some(125) => said(&|line| line.starts_with("docker: ")),
-        Some(0) | None => None,
-        Some(_) => said(&|line| line.contains("exec format error")),
+    match ran.status?.code()? {
+        125 => said(&|line| line.starts_with("docker: ")),
+        code if code != 0 && unknown => said(&|line| line.contains("exec format error")),
+        _ => None,
     }
 }

@@ -126,11 +126,14 @@ fn one(
         anyhow::Ok(root)
     };
     let ran = match &way {
-        Way::Docker { .. } => docker::run(image, layout, platform, words, dir, ui)?,
+        Way::Docker { foreign } => {
+            let unknown = *foreign && !machine.handled.contains(&platform);
+            docker::run(image, layout, platform, words, unknown, dir, ui)?
+        }
         Way::Root { entry, .. } => Ok(follow(&root::command(&unpacked()?, &start, *entry, false), ui)?),
         Way::RootWithQemu { entry, qemu } => {
             let root = unpacked()?;
-            fs_err::copy(qemu, root.join(root::QEMU.trim_start_matches('/')))?;
+            root::bring(qemu, &root)?;
             Ok(follow(&root::command(&root, &start, *entry, true), ui)?)
         }
         Way::Qemu(qemu) => Ok(follow(&root::beside(&unpacked()?, &start, qemu), ui)?),

@@ -15,7 +15,7 @@ use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
 /// A QEMU that is copied into a root.
-pub const QEMU: &str = "/.multiarch-qemu";
+const QEMU: &str = "/.multiarch-qemu";
 
 /// Of `/dev`; the machine's others are none of an image's business.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
@@ -88,6 +88,15 @@ fn options(root: &str, workdir: &str, user: Option<(u64, u64)>) -> Vec<String> {
     options.extend(user.into_iter().flat_map(|(uid, gid)| [format!("--setgid={gid}"), format!("--setuid={uid}")]));
     options.push("--".to_owned());
     options
+}
+
+/// Copies a QEMU into a root, over whatever has its name there.
+pub fn bring(qemu: &Path, root: &Utf8Path) -> Result<()> {
+    let to = root.join(QEMU.trim_start_matches('/'));
+    if to.symlink_metadata().is_ok() {
+        fs_err::remove_file(&to)?;
+    }
+    Ok(fs_err::copy(qemu, to).map(drop)?)
 }
 
 /// Makes what a runtime makes in a root: the working directory, and the places of what the kernel has to say.
