@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
 pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
-pub use verification::{PolicyArgs, VerifyArgs};
+pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
 
 use crate::plan::config::{Config, OneOrMany};
 use crate::plan::{EngineChoice, LinkerChoice, Request, Selection};
@@ -85,6 +85,8 @@ pub struct PublishArgs {
     pub destinations: DestinationArgs,
     #[command(flatten)]
     pub reports: ReportArgs,
+    #[command(flatten)]
+    pub smoke: SmokeArgs,
 
     /// Push to the registry; `--push=false` does all but that
     #[arg(
@@ -118,6 +120,8 @@ pub struct BuildArgs {
     pub destinations: DestinationArgs,
     #[command(flatten)]
     pub reports: ReportArgs,
+    #[command(flatten)]
+    pub smoke: SmokeArgs,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,7 @@ use crate::publish::cache::Cache;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Moved, Report};
 use crate::ui::Ui;
+use crate::verify::smoke::{self, Machine};
 use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
@@ -32,7 +33,8 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = [&args.refs_file, &args.digests_file].into_iter().flatten();
     let written: Vec<Utf8PathBuf> = written.chain(args.reports.files()).cloned().collect();
     written.iter().try_for_each(|path| report::check_file(path))?;
-    let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
+    let request = args.destinations.add_to(Request { written, ..args.settings.request() });
+    let plan = load(&args.settings, args.smoke.add_to(request))?;
     let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
     show(&report, args.output.message_format, &args.reports, ui)
@@ -42,7 +44,8 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written: Vec<Utf8PathBuf> = args.reports.files().cloned().collect();
     written.iter().try_for_each(|path| report::check_file(path))?;
-    let plan = load(&args.settings, args.destinations.add_to(Request { written, ..args.settings.request() }))?;
+    let request = args.destinations.add_to(Request { written, ..args.settings.request() });
+    let plan = load(&args.settings, args.smoke.add_to(request))?;
     show(&keep(plan, ui)?, args.output.message_format, &args.reports, ui)
 }
 
@@ -318,11 +321,13 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         }
     };
     let cache = Cache::new(&plan.cache_dir);
+    let machine = Machine::find(&plan, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let verified = verify::layout(image, &layout, &artifacts, &cache)?;
+        let mut verified = verify::layout(image, &layout, &artifacts, &cache)?;
         let findings: Vec<Finding> = verified.inspected.all().cloned().collect();
         check_findings(&image.name, &findings, ui)?;
+        verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
         images.push(Built { layout, verified });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();

@@ -3,13 +3,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -19,6 +20,11 @@ use crate::error::{Class, Failure};
 /// The process groups of the children that run now, so that Ctrl-C reaches them and what they started.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How often a program with a time limit is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Longer lines of a program come in parts.
+const LONGEST_LINE: u64 = 16 << 20;
 
 /// A program to run, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +104,23 @@ impl Cmd {
     }
 
     /// Runs, hands every line to `on_line` as it comes, and returns the status.
-    pub fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+    pub fn stream(&self, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        Ok(self.follow(None, on_line)?.0)
+    }
+
+    /// The same, with what it has started killed when a time is over, and at once after Ctrl-C; none where it was.
+    pub fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
+        let (status, killed) = self.follow(Some(limit), on_line)?;
+        Ok((!killed).then_some(status))
+    }
+
+    /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
+    pub fn undo(&self) {
+        let quiet = self.expression().stdin_null().stdout_null().stderr_null().unchecked();
+        let _ = quiet.before_spawn(in_own_group).run();
+    }
+
+    fn follow(&self, limit: Option<Duration>, mut on_line: impl FnMut(Line)) -> Result<(ExitStatus, bool)> {
         check_interrupt()?;
         let (stdout, stdout_writer) = io::pipe()?;
         let (stderr, stderr_writer) = io::pipe()?;
@@ -110,10 +132,7 @@ impl Cmd {
                 .stdout_file(stdout_writer)
                 .stderr_file(stderr_writer)
                 .unchecked()
-                .before_spawn(|command| {
-                    command.process_group(0);
-                    Ok(())
-                });
+                .before_spawn(in_own_group);
             expression.start().with_context(|| format!("cannot run `{}`", self.program.to_string_lossy()))?
         };
         let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
@@ -125,17 +144,36 @@ impl Cmd {
         }
 
         let (sender, lines) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let other = sender.clone();
-            scope.spawn(move || read_lines(stdout, |line| sender.send(Line::Stdout(line)).is_ok()));
-            scope.spawn(move || read_lines(stderr, |line| other.send(Line::Stderr(line)).is_ok()));
-            for line in lines {
-                on_line(line);
+        let other = sender.clone();
+        std::thread::spawn(move || read_lines(stdout, |line| sender.send(Line::Stdout(line)).is_ok()));
+        std::thread::spawn(move || read_lines(stderr, |line| other.send(Line::Stderr(line)).is_ok()));
+        let Some(limit) = limit else {
+            lines.iter().for_each(on_line);
+            let status = handle.into_output()?.status;
+            check_interrupt()?;
+            return Ok((status, false));
+        };
+        let deadline = Instant::now() + limit;
+        let mut killed = false;
+        loop {
+            match lines.recv_timeout(LOOK) {
+                Ok(line) => on_line(line),
+                Err(RecvTimeoutError::Disconnected) if handle.try_wait()?.is_some() => break,
+                // It goes on without its output.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+                Err(RecvTimeoutError::Timeout) => {}
             }
-        });
+            if Instant::now() >= deadline || check_interrupt().is_err() {
+                killed = true;
+                if let Some(group) = group {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                break;
+            }
+        }
         let status = handle.into_output()?.status;
         check_interrupt()?;
-        Ok(status)
+        Ok((status, killed))
     }
 
     fn expression(&self) -> duct::Expression {
@@ -163,6 +201,11 @@ impl fmt::Display for Cmd {
         }
         Ok(())
     }
+}
+
+fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
+    command.process_group(0);
+    Ok(())
 }
 
 /// How a program ended: `exit code 101`, `signal 9`.
@@ -214,7 +257,7 @@ fn read_lines(from: impl io::Read, mut send: impl FnMut(String) -> bool) {
     loop {
         line.clear();
         // A read error means that the program is gone; its status tells the story.
-        if reader.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+        if (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).unwrap_or(0) == 0 {
             return;
         }
         let text = String::from_utf8_lossy(&line);
@@ -304,6 +347,23 @@ mod tests {
         let output = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_limit_ends_whatever_was_started() {
+        let within = |script: &str| {
+            let mut lines = Vec::new();
+            let cmd = Cmd::new("sh").args(["-c", script]);
+            let status = cmd.stream_within(Duration::from_millis(400), |line| lines.push(format!("{line:?}"))).unwrap();
+            (status.map(ended), lines.len())
+        };
+        let start = Instant::now();
+        assert_eq!(within("echo a; echo b >&2; exit 3"), (Some("exit code 3".to_owned()), 2));
+        assert_eq!(within("echo a; sleep 60"), (None, 1));
+        assert_eq!(within("sleep 60 & echo a"), (None, 1));
+        assert_eq!(within("exec >&- 2>&-; sleep 60"), (None, 0));
+        assert_eq!(within("trap '' TERM; setsid sleep 3 & while :; do :; done"), (None, 0));
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
 
     #[test]

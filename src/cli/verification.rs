@@ -1,10 +1,11 @@
-//! What was typed of images to verify, and of what an image must keep to.
+//! What was typed of images to verify, of what an image must keep to, and of its smoke run.
 
 use bytesize::ByteSize;
 use clap::Args;
 
 use super::{MessageFormat, given, parse_platform};
 use crate::finding::Code;
+use crate::plan::Request;
 use crate::plan::config::Config;
 use crate::plan::policy::{Glob, Required};
 use crate::platform::Platform;
@@ -84,5 +85,33 @@ impl PolicyArgs {
             require_annotations: given(&self.require_annotations),
             ..Config::default()
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// Run every platform's image with these words after its entrypoint before a tag moves, such as '--version'
+    #[arg(
+        long,
+        value_name = "WORDS",
+        allow_hyphen_values = true,
+        value_parser = parse_words,
+        help_heading = "Verification"
+    )]
+    smoke: Option<Words>,
+}
+
+/// Words as a shell splits them.
+#[derive(Debug, Clone)]
+struct Words(Vec<String>);
+
+fn parse_words(text: &str) -> Result<Words, String> {
+    shell_words::split(text).map(Words).map_err(|error| error.to_string())
+}
+
+impl SmokeArgs {
+    /// Adds the words to what a run asks for.
+    pub fn add_to(&self, request: Request) -> Request {
+        Request { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
     }
 }

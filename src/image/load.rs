@@ -1,6 +1,7 @@
 //! Images for the Docker or Podman of this machine, for the platform that it runs.
 
 use anyhow::{Context, Result};
+use camino::Utf8Path;
 use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
@@ -31,16 +32,14 @@ pub fn find(plan: &Plan, ui: &Ui) -> Result<Option<Loader>> {
         return Ok(None);
     }
     let mut words = Vec::new();
-    for (program, args) in PROGRAMS.iter().filter(|(program, _)| find_program(program).is_some()) {
-        let cmd = Cmd::new(program).args(args);
-        ui.command(&cmd);
-        let output = cmd.output()?;
-        if let (true, Ok(platform)) = (output.status.success(), output.stdout.trim().parse::<Platform>()) {
-            let loader = Loader { program, platform };
-            plan.images.iter().try_for_each(|image| loader.choose(image).map(drop))?;
-            return Ok(Some(loader));
+    for program in PROGRAMS.iter().filter(|(program, _)| find_program(program).is_some()) {
+        match ask(program, ui)? {
+            Ok(loader) => {
+                plan.images.iter().try_for_each(|image| loader.choose(image).map(drop))?;
+                return Ok(Some(loader));
+            }
+            Err(said) => words.push(said),
         }
-        words.push(format!("{program}: {}", output.stderr.trim()));
     }
     Err(match words.is_empty() {
         true => Failure::new(Class::Engine, "there is no docker and no podman to load the image into")
@@ -49,6 +48,26 @@ pub fn find(plan: &Plan, ui: &Ui) -> Result<Option<Loader>> {
             .hint("start it: `sudo systemctl start docker`"),
     }
     .into())
+}
+
+/// The platform of this machine's Docker, where one answers.
+pub fn docker(ui: &Ui) -> Result<Option<Platform>> {
+    let [docker, _] = &PROGRAMS;
+    match find_program(docker.0) {
+        Some(_) => Ok(ask(docker, ui)?.ok().map(|loader| loader.platform)),
+        None => Ok(None),
+    }
+}
+
+/// Asks a program for its platform; else what it says.
+fn ask((program, args): &(&'static str, [&str; 3]), ui: &Ui) -> Result<Result<Loader, String>> {
+    let cmd = Cmd::new(program).args(args);
+    ui.command(&cmd);
+    let output = cmd.output()?;
+    Ok(match (output.status.success(), output.stdout.trim().parse::<Platform>()) {
+        (true, Ok(platform)) => Ok(Loader { program, platform }),
+        _ => Err(format!("{program}: {}", output.stderr.trim())),
+    })
 }
 
 impl Loader {
@@ -69,21 +88,12 @@ impl Loader {
     pub fn load(&self, plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
         for (image, layout) in plan.images.iter().zip(layouts) {
             let platform = self.choose(image)?;
-            let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
             let names: Vec<String> = match image.repositories.is_empty() {
                 true => image.tags.iter().map(|tag| format!("{}:{tag}", image.name)).collect(),
                 false => image.references().collect(),
             };
             let file = layout.dir.with_file_name("load.tar");
-            let entries = names.iter().map(|name| named(entry, name)).collect::<Result<Vec<_>>>()?;
-            let (manifest, _) = layout.manifest(entry)?;
-            let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
-            let blobs = blobs.map(|blob| blob_path(&layout.dir, blob));
-            archive(&file, blobs, &entries, Some(&docker_list(&manifest, &names)))?;
-            let cmd = Cmd::new(self.program).args(["load", "--quiet", "--input", file.as_str()]);
-            ui.command(&cmd);
-            let loaded = cmd.read();
-            fs_err::remove_file(&file)?;
+            let loaded = load_platform(self.program, layout, platform, &names, &file, ui);
             check_interrupt()?;
             loaded.map_err(|error| {
                 Failure::new(Class::Engine, format!("image '{}' cannot be loaded: {error}", image.name))
@@ -95,6 +105,28 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// Has a program load a platform of a layout under some names, by an archive that is gone afterwards.
+pub fn load_platform(
+    program: &str,
+    layout: &Layout,
+    platform: Platform,
+    names: &[String],
+    file: &Utf8Path,
+    ui: &Ui,
+) -> Result<()> {
+    let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
+    let entries = names.iter().map(|name| named(entry, name)).collect::<Result<Vec<_>>>()?;
+    let (manifest, _) = layout.manifest(entry)?;
+    let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
+    let blobs = blobs.map(|blob| blob_path(&layout.dir, blob));
+    archive(file, blobs, &entries, Some(&docker_list(&manifest, names)))?;
+    let cmd = Cmd::new(program).args(["load", "--quiet", "--input", file.as_str()]);
+    ui.command(&cmd);
+    let loaded = cmd.read();
+    fs_err::remove_file(file)?;
+    loaded.map(drop)
 }
 
 /// A manifest's line in `index.json`, under a name as containerd's importer reads it.

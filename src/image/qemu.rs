@@ -31,7 +31,7 @@ pub fn check(image: &str, run: &[Platform], host: &str, builder: &Builder, ui: &
 }
 
 /// Is there an enabled handler that also works inside of containers (flag F: the interpreter is opened at registration)?
-fn handled(platform: Platform) -> bool {
+pub fn handled(platform: Platform) -> bool {
     let entry = Utf8Path::new(BINFMT_MISC).join(format!("qemu-{}", platform.qemu_name()));
     fs_err::read_to_string(entry).is_ok_and(|text| is_usable(&text))
 }

@@ -69,29 +69,49 @@ fn layer(stream: impl Read) -> io::Result<Changes> {
     for entry in tar::Archive::new(stream).entries()? {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
-        let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
-        // No file system has it (limits.h, PATH_MAX).
-        if path.len() > LONGEST_PATH {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has a path of {} bytes", path.len())));
-        }
-        let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
-        let change = match name.strip_prefix(".wh.") {
-            Some(".wh..opq") => (folder.to_owned(), Change::Empty),
-            // What AUFS kept for itself.
-            Some(hidden) if hidden.starts_with(".wh.") => continue,
-            Some(hidden) => (join(folder, hidden), Change::Hide),
-            None => match change(&path, &mut entry)? {
-                Some(change) => (path, change),
-                None => continue,
-            },
+        let change = match entry_of(&entry) {
+            Entry::None => continue,
+            // No file system has it (limits.h, PATH_MAX).
+            Entry::Whiteout(path, _) | Entry::File(path) if path.len() > LONGEST_PATH => {
+                let reason = format!("it has a path of {} bytes", path.len());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            Entry::Whiteout(path, change) => (path, change),
+            Entry::File(path) => {
+                let change = change(&path, &mut entry)?;
+                (path, change)
+            }
         };
         changes.push(change);
     }
     Ok(changes)
 }
 
-/// What an entry leaves at its path; none for what is about the archive itself.
-fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Change>> {
+/// What an entry of a layer's tar is.
+pub enum Entry {
+    Whiteout(String, Change),
+    /// A file of any kind, at its path.
+    File(String),
+    /// About the archive itself.
+    None,
+}
+
+/// Reads an entry's name: there is a [`Change`] for each that is not `None`, in the same order.
+pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> Entry {
+    let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
+    let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
+    match name.strip_prefix(".wh.") {
+        Some(".wh..opq") => Entry::Whiteout(folder.to_owned(), Change::Empty),
+        // What AUFS kept for itself.
+        Some(hidden) if hidden.starts_with(".wh.") => Entry::None,
+        Some(hidden) => Entry::Whiteout(join(folder, hidden), Change::Hide),
+        None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => Entry::None,
+        None => Entry::File(path),
+    }
+}
+
+/// What an entry leaves at its path.
+fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Change> {
     let header = entry.header();
     // Fields that are left empty are zero, as Go's archive/tar reads them.
     let attributes = Attributes {
@@ -102,8 +122,7 @@ fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Optio
     };
     let target =
         |entry: &tar::Entry<'_, _>| String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
-    Ok(Some(match header.entry_type() {
-        tar::EntryType::XGlobalHeader => return Ok(None),
+    Ok(match header.entry_type() {
         tar::EntryType::Directory => Change::Put(Node::Dir(attributes)),
         tar::EntryType::Symlink => Change::Put(Node::Link(target(entry))),
         tar::EntryType::Link => Change::HardLink(normal(&target(entry))),
@@ -112,7 +131,7 @@ fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Optio
             Change::Put(Node::File(File { attributes, size, content: content(path, size, entry)? }))
         }
         _ => Change::Put(Node::Other),
-    }))
+    })
 }
 
 /// What is to be kept of a file that ends up at a path.

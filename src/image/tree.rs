@@ -159,27 +159,31 @@ impl Tree {
             }
         }
         let mut own = Tree::default();
-        for (path, change) in layer {
-            let node = match change {
-                Change::Put(node) => node.clone(),
-                Change::HardLink(target) => match own.get(&own.place(target)) {
-                    Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
-                    _ => {
-                        return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
-                    }
-                },
-                Change::Hide | Change::Empty => continue,
-            };
-            let place = own.place(path);
-            own.folders_above(&place, self);
-            own.insert(&place, node);
-        }
+        layer.iter().try_for_each(|(path, change)| own.put(path, change, self).map(drop))?;
         own.0.into_iter().for_each(|(path, node)| self.insert(&path, node));
         Ok(())
     }
 
+    /// Lays an entry of a layer on the others of the same layer, and nothing for a whiteout; where it went.
+    pub fn put(&mut self, path: &str, change: &Change, below: &Tree) -> Result<Option<String>, String> {
+        let node = match change {
+            Change::Put(node) => node.clone(),
+            Change::HardLink(target) => match self.get(&self.place(target)) {
+                Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
+                _ => {
+                    return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
+                }
+            },
+            Change::Hide | Change::Empty => return Ok(None),
+        };
+        let place = self.place(path);
+        self.folders_above(&place, below);
+        self.insert(&place, node);
+        Ok(Some(place))
+    }
+
     /// Where an entry of a layer goes: a folder above it may be a link.
-    fn place(&self, path: &str) -> String {
+    pub fn place(&self, path: &str) -> String {
         if path.is_empty() {
             return String::new();
         }

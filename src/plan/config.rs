@@ -77,6 +77,7 @@ pub struct Config {
     pub max_size: Option<ByteSize>,
     pub require_labels: Option<Vec<Required>>,
     pub require_annotations: Option<Vec<Required>>,
+    pub smoke: Option<Vec<String>>,
 }
 
 /// `"a"` or `["a", "b"]`.
@@ -179,7 +180,7 @@ impl Config {
             replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
-                allow deny_needed static_only non_root_only max_size require_labels require_annotations;
+                allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
             merge: env labels annotations build_env build_args;
             nest: images platform
         }
@@ -187,7 +188,7 @@ impl Config {
 
     /// The first key that means nothing at its level, as a path.
     fn misplaced(&self, level: Level) -> Option<String> {
-        let image_only: [(&str, bool); 22] = [
+        let image_only: [(&str, bool); 23] = [
             ("registry", self.registry.is_some()),
             ("platforms", self.platforms.is_some()),
             ("tags", self.tags.is_some()),
@@ -203,6 +204,7 @@ impl Config {
             ("max-size", self.max_size.is_some()),
             ("require-labels", self.require_labels.is_some()),
             ("require-annotations", self.require_annotations.is_some()),
+            ("smoke", self.smoke.is_some()),
             ("build-args", !self.build_args.is_empty()),
             ("cache-from", self.cache_from.is_some()),
             ("cache-to", self.cache_to.is_some()),

@@ -156,6 +156,8 @@ pub struct Image {
     pub compression_level: Option<u32>,
     /// What it must keep to beyond starting.
     pub policy: Policy,
+    /// The words after the entrypoint with which every platform is run once before a tag moves; none runs nothing.
+    pub smoke: Option<Vec<String>>,
     pub buildx: BuildxOptions,
 }
 

@@ -22,6 +22,8 @@ pub struct Request {
     pub outputs: Vec<Output>,
     pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
+    /// Of all images, whatever the configuration says.
+    pub smoke: Option<Vec<String>>,
     /// Other files that the run writes, and no source of anything.
     pub written: Vec<Utf8PathBuf>,
     pub cache_dir: Utf8PathBuf,
@@ -39,7 +41,8 @@ pub fn resolve(
     let mut images = Vec::new();
     for (name, package, binaries) in wanted_images(workspace, sources)? {
         let settings = sources.image(&name, Some(&package.name));
-        images.push(image(&name, package, binaries, &settings, workspace, sources, checkout, &mut notes)?);
+        let image = image(&name, package, binaries, &settings, workspace, sources, checkout, &mut notes)?;
+        images.push(Image { smoke: request.smoke.clone().or(image.smoke), ..image });
     }
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
@@ -144,6 +147,7 @@ fn image(
         compression,
         compression_level: all.compression_level,
         policy,
+        smoke: all.smoke,
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),

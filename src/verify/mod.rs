@@ -1,5 +1,6 @@
 //! Is an image what it says, and can it start? First the layout, before a tag moves; then what the registry serves; and
-//! any image at all, of whoever made it. Reads bytes, runs nothing; knows plans and layouts, never flags.
+//! any image at all, of whoever made it. Reads bytes, and runs nothing but what `smoke` is asked to; knows plans and
+//! layouts, never flags.
 
 mod asker;
 mod blobs;
@@ -11,7 +12,9 @@ pub mod location;
 mod policy;
 mod programs;
 mod root;
+pub mod smoke;
 mod start;
+mod unpack;
 mod wrappers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +24,7 @@ use oci_spec::image::{Descriptor, ImageConfiguration};
 
 pub use checks::Facts;
 pub use inspect::{Inspected, InspectedPlatform, Wanted, images};
+pub use smoke::Smoke;
 
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
@@ -42,6 +46,8 @@ pub struct Verified {
     pub platforms: BTreeMap<Platform, String>,
     /// What was found, errors among it: it is for the caller to stop there.
     pub inspected: Inspected,
+    /// What came of running each platform, where that was asked for.
+    pub smoke: BTreeMap<Platform, Smoke>,
 }
 
 const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
@@ -60,7 +66,7 @@ pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts, cache: &Cac
         check_config(image, platform, config)?;
         Ok(check_binaries(image, of, tree, artifacts)?)
     })?;
-    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected })
+    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
 }
 
 /// Checks what a registry serves under the digest that was pushed. No tag has moved yet.

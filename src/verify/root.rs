@@ -8,7 +8,7 @@ use crate::image::tree::{Attributes, File, Node, Tree, clean, parent};
 use crate::platform::Platform;
 
 /// Runtimes' own, for an image whose environment has none (moby, `DefaultPathEnvUnix`).
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A merged file system with the config that starts in it.
 pub struct Root<'a> {

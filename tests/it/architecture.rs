@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("compile", &["elf", "error", "files", "platform", "plan", "process", "ui"]),
     ("image", &["compile", "elf", "error", "files", "plan", "platform", "process", "threads", "ui"]),
     ("publish", &["compile", "elf", "error", "files", "image", "plan", "platform", "process", "threads", "ui"]),
-    ("verify", &["compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads"]),
+    (
+        "verify",
+        &["compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads", "ui"],
+    ),
     ("report", &["compile", "error", "finding", "image", "plan", "platform", "verify"]),
     ("cli", &["finding", "plan", "platform", "ui", "verify"]),
     ("environment", &["cli", "error"]),

@@ -26,5 +26,6 @@ mod native;
 mod plan;
 mod preflight;
 mod readme;
+mod smoke;
 mod sysroot;
 mod toolchain;

@@ -9,6 +9,7 @@ mod others;
 mod published;
 mod real_input;
 mod registry;
+mod smoke;
 mod sysroot;
 mod tls;
 mod verified;

@@ -1,0 +1,234 @@
+//! A smoke run: every platform's image is started once, before a tag moves, with words of its owner's. It says which way
+//! it ran, and what cannot be run here is said not to have run. It proves no bytes: a kernel starts whatever it can.
+
+mod docker;
+mod machine;
+mod root;
+mod start;
+mod way;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use oci_spec::image::Descriptor;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use self::start::Start;
+pub use self::way::Machine;
+use self::way::{Reason, Way, choose};
+use super::{unpack, wrong};
+use crate::error::Failure;
+use crate::image::layout::Layout;
+use crate::image::scan::{self, Scanned};
+use crate::image::tree::Tree;
+use crate::plan::{Image, Plan};
+use crate::platform::Platform;
+use crate::process::{Cmd, Line};
+use crate::publish::cache::Cache;
+use crate::threads::parallel;
+use crate::ui::Ui;
+
+/// Longer is no smoke run.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Lines of a failed run that are shown.
+const SHOWN: usize = 20;
+
+/// What came of running a platform's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Smoke {
+    pub how: How,
+    /// The entrypoint and the words after it.
+    pub command: Vec<String>,
+    /// The first line of what it printed.
+    pub said: Option<String>,
+    /// Why it was not run.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// By this machine's own kernel and processor, in the unpacked image.
+    Native,
+    Docker,
+    DockerQemu,
+    /// In the unpacked image.
+    Qemu,
+    NotRun,
+}
+
+impl How {
+    fn words(self) -> &'static str {
+        match self {
+            How::Native => "natively",
+            How::Docker => "in Docker",
+            How::DockerQemu => "in Docker, under QEMU",
+            How::Qemu => "under QEMU",
+            How::NotRun => "not at all",
+        }
+    }
+}
+
+/// Runs all platforms of an image, a few at a time, where its configuration asks for that.
+pub fn run(
+    plan: &Plan,
+    image: &Image,
+    layout: &Layout,
+    machine: &Machine,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<BTreeMap<Platform, Smoke>> {
+    let Some(words) = &image.smoke else { return Ok(BTreeMap::new()) };
+    let dir = plan.work_dir().join("+smoke");
+    // What a run that was killed has left there: no other is under way.
+    if dir.exists() {
+        fs_err::remove_dir_all(&dir)?;
+    }
+    fs_err::create_dir_all(&dir)?;
+    let run = |platform: &Platform| Ok((*platform, one(image, layout, *platform, words, machine, &dir, cache, ui)?));
+    let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
+    let ran = parallel(&platforms, run);
+    fs_err::remove_dir_all(&dir)?;
+    let mut smoke = BTreeMap::new();
+    for (platform, outcome) in ran? {
+        smoke.insert(platform, outcome.map_err(|failed| failed.tell(image, platform, ui))?);
+    }
+    Ok(smoke)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one input of a run")]
+fn one(
+    image: &Image,
+    layout: &Layout,
+    platform: Platform,
+    words: &[String],
+    machine: &Machine,
+    dir: &Utf8Path,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Result<Smoke, Failed>> {
+    let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
+    let (manifest, config) = layout.manifest(entry)?;
+    let (layers, tree) = layers(layout, manifest.layers(), cache)?;
+    let start = Start::new(words, &tree, platform, &config).with_context(|| format!("image '{}'", image.name))?;
+    let way = choose(platform, start.alone, machine);
+    let dir = TempDir::new_in(dir)?;
+    let dir = Utf8Path::from_path(dir.path()).context("the folder's name is not UTF-8")?;
+    let unpacked = || {
+        let root = dir.join("root");
+        fs_err::create_dir(&root)?;
+        unpack::unpack(layout, &layers, &root)?;
+        root::furnish(&root, &tree, &start)?;
+        anyhow::Ok(root)
+    };
+    let ran = match &way {
+        Way::Docker { foreign } => {
+            let unknown = *foreign && !machine.handled.contains(&platform);
+            docker::run(image, layout, platform, words, unknown, dir, ui)?
+        }
+        Way::Root { entry, .. } => Ok(follow(&root::command(&unpacked()?, &start, *entry, false), ui)?),
+        Way::RootWithQemu { entry, qemu } => {
+            let root = unpacked()?;
+            root::bring(qemu, &root)?;
+            Ok(follow(&root::command(&root, &start, *entry, true), ui)?)
+        }
+        Way::Qemu(qemu) => Ok(follow(&root::beside(&unpacked()?, &start, qemu), ui)?),
+        Way::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
+    };
+    let line = start.line();
+    let (how, said, reason) = match ran {
+        Err(reason) => {
+            ui.warning(format!("image '{}': {platform}: the smoke run `{line}` was not run: {reason}", image.name));
+            (How::NotRun, None, Some(reason))
+        }
+        Ok(ran) => {
+            if let Some(failed) = failed(&line, &ran) {
+                return Ok(Err(failed));
+            }
+            let said = ran.first.as_ref().map(|first| format!(": {first}")).unwrap_or_default();
+            ui.status("Ran", format!("{line} for {platform}, {}{said}", way.how().words()));
+            (way.how(), ran.first, None)
+        }
+    };
+    Ok(Ok(Smoke { how, command: start.command, said, reason }))
+}
+
+/// What is in layers, and what they make together.
+fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<(Descriptor, Scanned)>, Tree)> {
+    let mut tree = Tree::default();
+    let mut read = Vec::new();
+    for layer in layers {
+        let scan = || Ok(scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref())?);
+        let scanned = cache.layer(layer.digest().as_ref(), scan)?;
+        tree.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
+        read.push((layer.clone(), scanned));
+    }
+    Ok((read, tree))
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+struct Ran {
+    /// None where its time was over.
+    status: Option<ExitStatus>,
+    /// The first line of its standard output, or else of its standard error.
+    first: Option<String>,
+    last: VecDeque<String>,
+}
+
+/// Runs to the end, or to the limit.
+fn follow(cmd: &Cmd, ui: &Ui) -> Result<Ran> {
+    ui.command(cmd);
+    let (mut out, mut err, mut last) = (None, None, VecDeque::new());
+    let status = cmd.stream_within(LIMIT, |line| {
+        let (first, line) = match line {
+            Line::Stdout(line) => (&mut out, line),
+            Line::Stderr(line) => (&mut err, line),
+        };
+        if ui.is_verbose() {
+            ui.child(&line);
+        }
+        if !line.trim().is_empty() {
+            first.get_or_insert_with(|| line.trim().to_owned());
+        }
+        if last.len() == SHOWN {
+            last.pop_front();
+        }
+        last.push_back(line);
+    })?;
+    Ok(Ran { status, first: out.or(err), last })
+}
+
+/// A run that did not end well.
+struct Failed {
+    /// The command and how it ended.
+    what: String,
+    last: VecDeque<String>,
+}
+
+fn failed(line: &str, ran: &Ran) -> Option<Failed> {
+    let ended = match ran.status {
+        Some(status) if status.success() => return None,
+        Some(status) => match status.code() {
+            Some(code) => format!("ended with {code}"),
+            None => format!("was ended by {}", crate::process::ended(status)),
+        },
+        None => format!("was not over after {} s", LIMIT.as_secs()),
+    };
+    Some(Failed { what: format!("the smoke run `{line}` {ended}"), last: ran.last.clone() })
+}
+
+impl Failed {
+    /// The failure, after the last words of what failed.
+    fn tell(self, image: &Image, platform: Platform, ui: &Ui) -> Failure {
+        if !ui.is_verbose() {
+            self.last.iter().for_each(|line| ui.child(line));
+        }
+        wrong(image, format!("{platform}: {}", self.what))
+            .hint("its words must let it end by itself, and with 0: smoke = [\"--version\"]")
+    }
+}
