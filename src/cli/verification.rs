@@ -13,7 +13,7 @@ use crate::verify::location::Location;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// A reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME]
+    /// A reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
     pub images: Vec<Location>,
     /// Say what a finding means and how to mend it, by its code or name, and verify nothing
