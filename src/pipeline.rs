@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
+use indexmap::IndexSet;
 
 use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs, VerifyArgs,
 };
 use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
-use crate::error::{Class, Failure};
+use crate::error::{self, Class, Failure};
 use crate::files;
 use crate::finding::Finding;
 use crate::image::builder::{self, Builder};
@@ -164,12 +165,18 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         required: args.require.clone(),
         policy: args.policy.config().policy(),
     };
-    let mut images = Vec::new();
+    let (mut images, mut failures) = (Vec::new(), Vec::new());
     for location in &args.images {
         ui.status("Verifying", location.to_string());
-        images.extend(verify::images(location, &wanted, &registry, &cache)?);
+        match verify::images(location, &wanted, &registry, &cache) {
+            Ok(found) => images.extend(found),
+            Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
+            // What is found of the others is worth knowing.
+            Err(error) => failures.push(error),
+        }
     }
     match args.message_format {
+        _ if images.is_empty() => {}
         MessageFormat::Human => ui.data(&report::verified_table(&images))?,
         MessageFormat::Json => ui.data(&report::verified_json(&images)?)?,
     }
@@ -179,7 +186,10 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         .filter(|image| image.all().any(Finding::is_error))
         .map(|image| image.reference.as_str())
         .collect();
-    Ok(check_findings(&names.join(", "), &findings, ui)?)
+    failures.extend(check_findings(&names.join(", "), &findings, ui).err().map(anyhow::Error::from));
+    let last = failures.pop();
+    failures.iter().for_each(|failure| ui.error(failure));
+    last.map_or(Ok(()), Err)
 }
 
 /// `cargo multiarch dockerfile`
@@ -207,13 +217,15 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
 fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
     findings.iter().for_each(|finding| ui.finding(finding));
     let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
-    match errors.first() {
+    let codes: IndexSet<&str> = errors.iter().map(|finding| finding.code.0.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    match codes.first() {
         None => Ok(()),
         Some(first) => {
             let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
             Err(Failure::new(Class::Verify, what)
-                .hint(format!("what it means: `cargo multiarch verify --explain {}`", first.code))
-                .hint(format!("to go on all the same: `--allow {}`", first.code)))
+                .hint(format!("what it means: `cargo multiarch verify --explain {first}`"))
+                .hint(format!("to go on all the same: `--allow {}`", codes.join(","))))
         }
     }
 }

@@ -101,7 +101,7 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 /// What a template can call on a value, and the parts it can include. Printed below [`VARIABLES`].
 pub const HELPERS: &[(&str, &str)] = &[
     ("{% include \"contents\" %}", "COPY of the binaries and files"),
-    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, WORKDIR, USER, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
+    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
     ("COPY rootfs/ /", "what a scratch image needs: passwd and group, /tmp, CA certificates"),
     ("{{ text | quote }}", "a word for ENV, LABEL, WORKDIR and the like, taken literally"),
     ("{{ list | exec }}", "the JSON form for ENTRYPOINT, CMD and RUN"),

@@ -239,15 +239,21 @@ fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
     tar.into_inner().context("cannot finish a layer")
 }
 
+/// How a layer's blob of a media type is compressed, `tar` where it is not; none for what is not a layer's.
+pub fn compression_of(media_type: &str) -> Option<&'static str> {
+    let is_layer = media_type.contains("layer") || media_type.contains("rootfs.diff");
+    let last = media_type.rsplit(['+', '.']).next().filter(|_| is_layer);
+    ["gzip", "zstd", "tar"].into_iter().find(|known| last == Some(known))
+}
+
 /// The uncompressed stream of a layer's blob; none for a media type that is not a layer's.
 pub fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
     let blob = io::BufReader::with_capacity(64 * 1024, blob);
-    Ok(match media_type.rsplit(['+', '.']).next() {
-        _ if !media_type.contains("layer") && !media_type.contains("rootfs.diff") => None,
+    Ok(match compression_of(media_type) {
         Some("gzip") => Some(Box::new(MultiGzDecoder::new(blob))),
         Some("zstd") => Some(Box::new(zstd::Decoder::with_buffer(blob)?)),
-        Some("tar") => Some(Box::new(blob)),
-        _ => None,
+        Some(_) => Some(Box::new(blob)),
+        None => None,
     })
 }
 

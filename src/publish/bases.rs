@@ -178,7 +178,7 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
             Failure::new(Class::Verify, format!("its layer {digest} cannot be read: {what}"))
                 .hint("take another base, or the other engine: `--engine buildx`")
         };
-        let scanned = cache.layer(digest.as_ref(), || {
+        let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
             Ok(scan::blob(blob, &media_type).map_err(|error| unreadable(error.to_string()))?)
         })?;

@@ -10,6 +10,7 @@ use oci_spec::image::Descriptor;
 use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 use crate::files::{self, replace};
+use crate::image::layer::compression_of;
 use crate::image::scan::Scanned;
 use crate::image::tree::FORM;
 
@@ -56,26 +57,31 @@ impl Cache {
         Ok(tempfile::tempfile_in(&self.dir)?)
     }
 
-    /// What a layer holds, by its digest; `read` finds it out where it is not known.
-    pub fn layer(&self, digest: &str, read: impl FnOnce() -> Result<Scanned>) -> Result<Scanned> {
-        if let Some(known) = self.known_layer(digest) {
+    /// What a layer holds; `read` finds it out where it is not known.
+    pub fn layer(&self, layer: &Descriptor, read: impl FnOnce() -> Result<Scanned>) -> Result<Scanned> {
+        if let Some(known) = self.known_layer(layer) {
             return Ok(known);
         }
         let scanned = read()?;
-        let path = self.layer_path(digest);
-        self.make(path.parent().unwrap_or(&self.dir))?;
-        replace(&path, &serde_json::to_vec(&scanned)?)?;
+        if let Some(path) = self.layer_path(layer) {
+            self.make(path.parent().unwrap_or(&self.dir))?;
+            replace(&path, &serde_json::to_vec(&scanned)?)?;
+        }
         Ok(scanned)
     }
 
     /// What a layer holds, where it was read before.
-    pub fn known_layer(&self, digest: &str) -> Option<Scanned> {
-        serde_json::from_slice(&fs_err::read(self.layer_path(digest)).ok()?).ok()
+    pub fn known_layer(&self, layer: &Descriptor) -> Option<Scanned> {
+        serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
     }
 
-    fn layer_path(&self, digest: &str) -> Utf8PathBuf {
+    /// By its digest, and how its bytes are said to be compressed: said otherwise, they are no layer.
+    fn layer_path(&self, layer: &Descriptor) -> Option<Utf8PathBuf> {
+        let compression = compression_of(layer.media_type().as_ref())?;
+        let digest = layer.digest();
+        let name = format!("{}-{}.{compression}.json", digest.algorithm(), digest.digest());
         // A layer of an older form says less than is asked of it now.
-        self.dir.join(format!("layers-{FORM}")).join(format!("{}.json", digest.replace(':', "-")))
+        Some(self.dir.join(format!("layers-{FORM}")).join(name))
     }
 
     fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
@@ -91,18 +97,45 @@ mod tests {
     use super::*;
     use crate::image::tree::{Change, Node};
 
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+    fn descriptor(media_type: &str) -> Descriptor {
+        let json =
+            serde_json::json!({ "mediaType": media_type, "digest": format!("sha256:{}", "0".repeat(64)), "size": 1 });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn scanned() -> Scanned {
+        let changes = vec![("etc".to_owned(), Change::Put(Node::Link("/private/etc".to_owned())))];
+        Scanned { diff_id: "sha256:y".to_owned(), changes }
+    }
+
     #[test]
     fn a_layer_of_an_older_form_is_read_anew() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let cache = Cache::new(dir);
+        let known = cache.layer_path(&descriptor(LAYER)).unwrap();
         for older in ["layers".to_owned(), format!("layers-{}", FORM - 1)] {
             fs_err::create_dir_all(dir.join(&older)).unwrap();
-            fs_err::write(dir.join(older).join("sha256-x.json"), "[]").unwrap();
+            fs_err::write(dir.join(older).join(known.file_name().unwrap()), "[]").unwrap();
         }
-        let cache = Cache::new(dir);
-        let changes = vec![("etc".to_owned(), Change::Put(Node::Link("/private/etc".to_owned())))];
-        let scanned = Scanned { diff_id: "sha256:y".to_owned(), changes };
-        assert_eq!(cache.layer("sha256:x", || Ok(scanned.clone())).unwrap(), scanned);
-        assert_eq!(cache.layer("sha256:x", || anyhow::bail!("it is known")).unwrap(), scanned);
+        assert_eq!(cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap(), scanned());
+        assert_eq!(cache.layer(&descriptor(LAYER), || anyhow::bail!("it is known")).unwrap(), scanned());
+    }
+
+    #[test]
+    fn bytes_are_a_layer_as_their_media_type_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(Utf8Path::from_path(dir.path()).unwrap());
+        cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap();
+        for (media_type, known) in [
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", true),
+            ("application/vnd.oci.image.layer.v1.tar", false),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", false),
+            ("application/vnd.in-toto+json", false),
+        ] {
+            assert_eq!(cache.known_layer(&descriptor(media_type)).is_some(), known, "{media_type}");
+        }
     }
 }

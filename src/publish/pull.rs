@@ -140,7 +140,8 @@ impl Registry {
         Ok(parse_json(&bytes, || format!("{repository}@{digest} is not the config of a container image"))?)
     }
 
-    /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest.
+    /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest,
+    /// and of more than the blob should have there is only the beginning.
     pub fn download(&self, repository: &str, blob: &Descriptor, file: &mut std::fs::File) -> Result<()> {
         let target = parse(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
@@ -156,11 +157,11 @@ impl Registry {
             let mut size = 0;
             while let Some(piece) = watch::piece(&mut answer).await? {
                 size += piece.len() as u64;
+                file.borrow_mut().write_all(&piece).map_err(unwritten)?;
                 // Whoever serves more than was said will not fill the disk.
                 if size > blob.size() {
-                    return Err(Trouble::OtherBytes(format!("more than {} bytes", blob.size())));
+                    break;
                 }
-                file.borrow_mut().write_all(&piece).map_err(unwritten)?;
             }
             Ok(())
         })
@@ -173,7 +174,9 @@ impl Registry {
         self.retry(repository, access, || async {
             match self.send(&target, access, &Watch::new(), |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
-                Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => Ok(false),
+                Err(trouble) if trouble.status() == Some(404) => Ok(false),
+                // Some registries have no other answer for a repository that is not there yet.
+                Err(trouble) if matches!((access, trouble.status()), (Access::Push, Some(401 | 403))) => Ok(false),
                 Err(trouble) => Err(trouble),
             }
         })

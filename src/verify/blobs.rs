@@ -95,7 +95,7 @@ impl Blobs<'_> {
 
     fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
         let digest = descriptor.digest().to_string();
-        let known = cache.known_layer(&digest);
+        let known = cache.known_layer(descriptor);
         if let (Some(known), Blobs::Registry { registry, repository, .. }) = (&known, self) {
             // Its bytes were those of the digest when they were read; is it still there?
             return Ok(match registry.has_blob(repository, &digest, Access::Pull)? {
@@ -119,7 +119,7 @@ impl Blobs<'_> {
             return Ok((result.ok(), vec![wrong]));
         }
         if let Ok(scanned) = &result {
-            cache.layer(&digest, || Ok(scanned.clone()))?;
+            cache.layer(descriptor, || Ok(scanned.clone()))?;
         }
         Ok(scanned(result, &digest))
     }
@@ -204,6 +204,11 @@ impl Archive {
         Ok(Some(Member { file: self.file.try_clone()?, at: start, left: size }))
     }
 
+    /// The bytes of a member.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.members.get(name).map(|(_, size)| *size)
+    }
+
     /// A small member's bytes.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open(name)? else { return Ok(None) };
@@ -268,7 +273,9 @@ fn differs(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     let digest = descriptor.digest();
     match () {
         () if size != descriptor.size() => {
-            Some(WRONG_SIZE.finds(format!("{digest} has {size} bytes, and {} are said", descriptor.size()), PUSH_AGAIN))
+            // Of too much nobody reads all.
+            let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
+            Some(WRONG_SIZE.finds(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN))
         }
         () if found != digest.to_string() => {
             Some(WRONG_DIGEST.finds(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN))

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::policy;
 use super::programs::{self, Loaded};
 use super::root::Root;
-use super::start;
+use super::start::{self, Running};
 use crate::finding::{Finding, WRONG_BASE};
 use crate::image::tree::{Content, File, Tree};
 use crate::plan::policy::Policy;
@@ -31,20 +31,22 @@ pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, polic
     findings.extend(base(&root));
     let way = start::follow(&root);
     findings.extend(way.findings);
-    let loaded: Vec<Loaded> = way.programs.iter().map(|path| programs::check(&root, path)).collect();
-    let programs: Vec<(&str, &Loaded)> = way.programs.iter().map(String::as_str).zip(&loaded).collect();
+    let load = |running: &Running| programs::check(&root.seen_by(running.user.clone()), &running.path);
+    let loaded: Vec<Loaded> = way.programs.iter().map(load).collect();
+    let programs: Vec<(&str, &Loaded)> =
+        way.programs.iter().map(|running| running.path.as_str()).zip(&loaded).collect();
+    findings.extend(loaded.iter().flat_map(|loaded| loaded.findings.iter().cloned()));
     findings.extend(policy::check(policy, &root, &programs));
     // What is started last is what the image is for.
     let facts = Facts {
         libc: loaded.last().and_then(|last| last.libc.clone()),
-        glibc: way.programs.last().and_then(|path| match root.file(path)?.1 {
+        glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
             File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc(),
             _ => None,
         }),
         program: way.program,
         base: name(tree),
     };
-    findings.extend(loaded.into_iter().flat_map(|loaded| loaded.findings));
     let mut once = Vec::new();
     for finding in findings {
         let finding = finding.of(platform.name());

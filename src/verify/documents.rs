@@ -270,8 +270,8 @@ fn docker_archive<'a>(
                     ]),
                     Ok(config) => Ok(Parts {
                         config,
+                        size: [&saved.config].into_iter().chain(&saved.layers).map(|name| archive.size(name)).sum(),
                         layers: saved.layers.into_iter().map(LayerBlob::File).collect(),
-                        size: None,
                         annotations: HashMap::new(),
                     }),
                 },

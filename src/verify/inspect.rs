@@ -28,7 +28,7 @@ use crate::threads::parallel;
 /// What is asked of an image.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The platforms to look at; all, where there are none.
+    /// The platforms to look at, which must be there; all, where there are none.
     pub platforms: Vec<Platform>,
     /// The platforms that must be there.
     pub required: Vec<Platform>,
@@ -90,7 +90,9 @@ fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also
     of_index.extend(check_annotations(&wanted.policy, &annotations));
     let is_wanted =
         |name: &str| wanted.platforms.is_empty() || wanted.platforms.iter().any(|platform| platform.name() == name);
-    let named: Vec<(String, Entry)> = named.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    // What cannot be read may be anything.
+    let named: Vec<(String, Entry)> =
+        named.into_iter().filter(|(name, _)| is_wanted(name) || name == UNKNOWN).collect();
     let layers = layers(&named, &blobs, cache)?;
     let platforms = parallel(&named, |(name, entry)| platform(name, entry, &layers, wanted, also))?;
     let counts = |finding: &Finding| !wanted.policy.allow.contains(&finding.code);
@@ -105,8 +107,11 @@ fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also
 /// What the index calls it, else what its config does.
 fn name_of(entry: &Entry) -> String {
     let of_config = || entry.parts.as_ref().ok().map(|parts| platform_of(&parts.config));
-    entry.claimed.clone().or_else(of_config).unwrap_or_else(|| "unknown".to_owned())
+    entry.claimed.clone().or_else(of_config).unwrap_or_else(|| UNKNOWN.to_owned())
 }
+
+/// The name of a platform that neither an index nor a config gives.
+const UNKNOWN: &str = "unknown";
 
 fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -118,7 +123,9 @@ fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
             findings.push(DUPLICATE_PLATFORM.finds(format!("the index has {name} twice"), fix).of(name));
         }
     }
-    for platform in wanted.required.iter().filter(|platform| !seen.contains(platform.name())) {
+    let missing: BTreeSet<&Platform> =
+        wanted.required.iter().chain(&wanted.platforms).filter(|platform| !seen.contains(platform.name())).collect();
+    for platform in missing {
         let has = seen.iter().copied().collect::<Vec<_>>().join(", ");
         let fix = format!("publish it as well: `--platform {platform}`");
         findings.push(

@@ -23,7 +23,7 @@ pub fn check(policy: &Policy, root: &Root<'_>, programs: &[(&str, &Loaded)]) -> 
     // What is started last is what the image is for: a shell or an init before it may be what it likes.
     if let Some((path, loaded)) = programs.last()
         && policy.static_only
-        && loaded.libc.as_deref() != Some("static")
+        && loaded.is_dynamic
     {
         let fix = "link it statically: libc = \"musl\"";
         findings

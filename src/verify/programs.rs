@@ -1,7 +1,7 @@
 //! Can a program be loaded where it is? Its machine, its interpreter, and every library that it leads to with the
 //! versions that are wanted of it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::loader::{Found, Interpreter, Loader, Misfit, Object};
 use super::root::{EXECUTE, Root, describe};
@@ -18,8 +18,10 @@ use crate::platform::FloatAbi;
 pub struct Loaded {
     /// `static`, `glibc 2.36`, `musl`: the C library that it finds in the image.
     pub libc: Option<String>,
-    /// The libraries that it leads to, by their names.
-    pub libraries: Vec<String>,
+    /// It asks for a loader or for libraries.
+    pub is_dynamic: bool,
+    /// The libraries that it leads to, by the names that are asked for, whether they are there or not.
+    pub libraries: BTreeSet<String>,
     pub findings: Vec<Finding>,
 }
 
@@ -31,6 +33,8 @@ pub fn check(root: &Root<'_>, path: &str) -> Loaded {
     let mut loaded = Loaded::default();
     let Some((_, File { content: Content::Program(program), attributes, .. })) = root.file(path) else { return loaded };
     let Some(elf) = &program.elf else { return loaded };
+    loaded.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
+    loaded.libraries.extend(elf.needed.iter().cloned());
     let shown = format!("/{path}");
     let wanted = root.platform.elf();
     if !elf.identity.same_machine(&wanted) {
@@ -42,7 +46,7 @@ pub fn check(root: &Root<'_>, path: &str) -> Loaded {
         loaded.findings.push(WRONG_MACHINE.finds(reason, fix).at(shown));
         return loaded;
     }
-    loaded.findings.extend(level(root, elf, &shown));
+    loaded.findings.extend(level(root, elf, &shown).or_else(|| float_abi(root, elf, &shown)));
     match &elf.interpreter {
         None => loaded.libc = Some("static".to_owned()),
         Some(asked) => match interpreter(root, asked, elf, &shown) {
@@ -72,6 +76,12 @@ fn level(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
         };
         return Some(CPU_LEVEL.finds(reason, fix).at(shown));
     }
+    None
+}
+
+/// A platform without floating-point registers passes nothing in them.
+fn float_abi(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
+    let platform = root.platform;
     let hard = elf.identity.float_abi == Some(FloatAbi::Hard) && platform.elf().float_abi == Some(FloatAbi::Soft);
     hard.then(|| {
         WRONG_FLOAT_ABI
@@ -103,11 +113,14 @@ fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Resu
     };
     let Content::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
+    if let Some(folder) = root.closed_folder(&path) {
+        return Err(Box::new(root.closed(&folder, &format!("/{path}"))));
+    }
     match () {
         () if !found.whole => unusable("is an ELF file that ends early".to_owned()),
         () if !found.identity.same_machine(&elf.identity) => unusable(format!("is for {}", found.identity)),
         () if !found.executable => unusable("is no program".to_owned()),
-        () if root.closed_folder(&path).is_some() || !root.may(&file.attributes, EXECUTE) => {
+        () if !root.may(&file.attributes, EXECUTE) => {
             let reason = format!(
                 "may not be executed by {}, and is what starts {shown}: its mode is {}",
                 root.who(),
@@ -138,6 +151,7 @@ fn libraries<'a>(root: &Root<'a>, path: &str, elf: &'a Elf, interpreter: &Interp
     }
     let mut at = 0;
     while at < objects.len() && objects.len() < MOST_LIBRARIES {
+        loaded.libraries.extend(objects[at].elf.needed.iter().cloned());
         for name in &objects[at].elf.needed {
             let is_loaded = |object: &Object<'_>| object.name == *name || object.elf.soname.as_ref() == Some(name);
             if loader.has(name, interpreter.elf) || objects.iter().skip(1).any(is_loaded) {
@@ -156,21 +170,18 @@ fn libraries<'a>(root: &Root<'a>, path: &str, elf: &'a Elf, interpreter: &Interp
         }
         at += 1;
     }
+    loaded.findings.extend(other_float_abi(path, elf, &interpreter.path, interpreter.elf));
     for object in &objects {
-        let abi = |elf: &Elf| elf.identity.float_abi;
-        if let (Some(of_program), Some(of_library)) = (abi(elf), abi(object.elf))
-            && of_program != of_library
-        {
-            let reason = format!("has the {of_library} float ABI, and /{path}, which loads it, the {of_program} one");
-            let fix = "take both from one place: a base of this platform, and a binary for its triple";
-            loaded.findings.push(WRONG_FLOAT_ABI.finds(reason, fix).at(format!("/{}", object.path)));
+        loaded.findings.extend(other_float_abi(path, elf, &object.path, object.elf));
+        if object.path != path {
+            loaded.findings.extend(level(root, object.elf, &format!("/{}", object.path)));
         }
         if loader == Loader::Glibc {
             loaded.findings.extend(versions(object, &objects, interpreter));
         }
         loaded.findings.extend(mixed(object, loader));
     }
-    loaded.libraries = objects.iter().skip(1).map(|object| object.name.clone()).collect();
+    loaded.libraries.extend(objects.iter().skip(1).map(|object| object.name.clone()));
     loaded.libc = match loader {
         Loader::Musl => Some("musl".to_owned()),
         _ => objects
@@ -179,6 +190,14 @@ fn libraries<'a>(root: &Root<'a>, path: &str, elf: &'a Elf, interpreter: &Interp
             .max_by_key(|version| numbers(version))
             .map(|version| format!("glibc {version}")),
     };
+}
+
+/// A program and what is loaded with it pass floating-point numbers in the same places.
+fn other_float_abi(program: &str, elf: &Elf, path: &str, other: &Elf) -> Option<Finding> {
+    let (of_program, of_other) = (elf.identity.float_abi?, other.identity.float_abi?);
+    let reason = format!("has the {of_other} float ABI, and /{program}, which loads it, the {of_program} one");
+    let fix = "take both from one place: a base of this platform, and a binary for its triple";
+    (of_program != of_other).then(|| WRONG_FLOAT_ABI.finds(reason, fix).at(format!("/{path}")))
 }
 
 fn not_found(root: &Root<'_>, object: &Object<'_>, name: &str, misfit: Option<Misfit>, loader: Loader) -> Finding {

@@ -41,13 +41,24 @@ impl<'a> Root<'a> {
         let user = config.config().as_ref().and_then(|config| config.user().clone()).unwrap_or_default();
         match user_of(tree, &user) {
             Ok(user) => root.user = Some(user),
-            Err(reason) => findings.push(
-                UNKNOWN_USER
-                    .finds(reason, "copy a file that has the name, or write it in numbers: user = \"65532:65532\""),
-            ),
+            Err(reason) => {
+                let numbers = if user == "root" { "0:0" } else { "65532:65532" };
+                let fix = format!("copy a file that has the name, or write it in numbers: user = \"{numbers}\"");
+                findings.push(UNKNOWN_USER.finds(reason, fix));
+            }
         }
         findings.extend(root.check_workdir());
         (root, findings)
+    }
+
+    /// The same, as somebody else sees it.
+    pub fn seen_by(&self, user: Option<User>) -> Root<'a> {
+        Root { user, ..*self }
+    }
+
+    /// Who is meant by `user[:group]`, where the image's files say.
+    pub fn user_named(&self, written: &str) -> Option<User> {
+        user_of(self.tree, written).ok()
     }
 
     fn check_workdir(&self) -> Option<Finding> {
@@ -68,7 +79,7 @@ impl<'a> Root<'a> {
                 MISSING_WORKDIR
                     .finds(
                         "is the working directory, and not in the image: runtimes make it, for root",
-                        "make it in the image, so that its owner is who you want: a file in it, or `WORKDIR` before `USER`",
+                        "make it in the image, so that its owner is who you want: a file in it, or `WORKDIR` below `USER`",
                     )
                     .at(dir),
             ),
@@ -196,7 +207,7 @@ fn user_of(tree: &Tree, written: &str) -> Result<User, String> {
     let (uid, mut gid) = match (line, number, name) {
         (Some(line), _, _) => (field(line, 2).unwrap_or(0), field(line, 3).unwrap_or(0)),
         (None, Some(uid), _) => (uid, 0),
-        (None, None, "" | "root") => (0, 0),
+        (None, None, "") => (0, 0),
         (None, None, name) => {
             return Err(format!("its user is '{name}', and /etc/passwd of the image has no '{name}'"));
         }

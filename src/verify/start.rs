@@ -2,7 +2,7 @@
 //! that start others, to every ELF file on the way (image-spec, config.md; execve(2)). Pure.
 
 use super::asker::{Asker, why_not};
-use super::root::{EXECUTE, READ, Root, describe};
+use super::root::{EXECUTE, READ, Root, User, describe};
 use super::wrappers::{self, Started};
 use crate::finding::{Finding, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE};
 use crate::image::shell;
@@ -13,9 +13,18 @@ use crate::image::tree::{Content, File, Node, Script};
 pub struct Way {
     /// What ENTRYPOINT, or CMD without one, begins with; as it is found.
     pub program: Option<String>,
-    /// The ELF files that run, each once, by their real paths from the root.
-    pub programs: Vec<String>,
+    /// The ELF files that run, each once.
+    pub programs: Vec<Running>,
     pub findings: Vec<Finding>,
+}
+
+/// A program that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its real path, from the root without a leading slash.
+    pub path: String,
+    /// As whom; none where nobody can say.
+    pub user: Option<User>,
 }
 
 /// The kernel's limit of `#!` lines that lead to each other, and a bound for all the rest.
@@ -23,12 +32,12 @@ const MOST_STEPS: usize = 16;
 const MOST_LINES: usize = 5;
 
 /// Follows the config's command.
-pub fn follow<'a>(root: &'a Root<'a>) -> Way {
+pub fn follow(root: &Root<'_>) -> Way {
     let config = root.config.config().as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
     let cmd = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
     let words = [entrypoint, cmd].concat();
-    let mut follower = Follower { root, way: Way::default() };
+    let mut follower = Follower { root: root.seen_by(root.user.clone()), way: Way::default() };
     match words.is_empty() {
         true => follower.way.findings.push(NO_ENTRYPOINT.finds(
             "its config names no program: it has neither ENTRYPOINT nor CMD",
@@ -40,7 +49,8 @@ pub fn follow<'a>(root: &'a Root<'a>) -> Way {
 }
 
 struct Follower<'a> {
-    root: &'a Root<'a>,
+    /// As whoever runs now sees it.
+    root: Root<'a>,
     way: Way,
 }
 
@@ -62,8 +72,9 @@ impl<'a> Follower<'a> {
         match &file.content {
             Content::Program(program) => match &program.elf {
                 Some(elf) if elf.whole && elf.executable => {
-                    if !self.way.programs.contains(&path) {
-                        self.way.programs.push(path.clone());
+                    let running = Running { path: path.clone(), user: self.root.user.clone() };
+                    if !self.way.programs.contains(&running) {
+                        self.way.programs.push(running);
                     }
                     self.started(&path, name, arguments, asker, depth);
                 }
@@ -80,7 +91,7 @@ impl<'a> Follower<'a> {
 
     /// The file behind a word of a command, and its real path.
     fn look_up(&mut self, name: &str, asker: &Asker) -> Option<(String, &'a File)> {
-        let root = self.root;
+        let root = &self.root;
         if name.contains('/') {
             let path = root.absolute(name);
             if let Some(found) = root.file(&path) {
@@ -109,7 +120,7 @@ impl<'a> Follower<'a> {
 
     /// May the user run the file? With a finding where not.
     fn is_allowed(&mut self, path: &str, file: &File, asker: &Asker) -> bool {
-        let (root, shown) = (self.root, format!("/{path}"));
+        let (root, shown) = (&self.root, format!("/{path}"));
         let finding = match root.closed_folder(path) {
             Some(folder) => root.closed(&folder, &shown),
             None if !root.may(&file.attributes, EXECUTE) => NOT_EXECUTABLE
@@ -148,6 +159,12 @@ impl<'a> Follower<'a> {
         match wrappers::started(name, arguments) {
             Started::Nothing => {}
             Started::Program(words) => self.step(&words, &by, depth + 1, 0),
+            Started::ProgramAs(user, words) => {
+                let user = user.and_then(|user| self.root.user_named(&user));
+                let before = std::mem::replace(&mut self.root.user, user);
+                self.step(&words, &by, depth + 1, 0);
+                self.root.user = before;
+            }
             Started::CommandLine(text) => {
                 if let Some(exec) = shell::first(&text) {
                     self.exec(&exec, &[], path, &by, depth);
@@ -305,7 +322,7 @@ mod tests {
             (&["env", "-i", "A=b", "text"], "env"),
         ] {
             let way = way(entrypoint, "");
-            let names: Vec<&str> = way.programs.iter().filter_map(|path| path.strip_prefix("usr/bin/")).collect();
+            let names: Vec<&str> = way.programs.iter().filter_map(|running| running.path.strip_prefix("usr/bin/")).collect();
             assert_eq!(names.join(" "), programs, "{entrypoint:?}");
             assert_eq!(way.findings, [], "{entrypoint:?}");
         }

@@ -7,6 +7,8 @@ pub enum Started {
     Nothing,
     /// A program with its arguments.
     Program(Vec<String>),
+    /// The same as another user, where it is plain which.
+    ProgramAs(Option<String>, Vec<String>),
     /// What a shell was given with `-c`.
     CommandLine(String),
     /// A file that a shell reads, and its arguments.
@@ -19,17 +21,38 @@ struct Wrapper {
     valued: &'static [&'static str],
     /// Words before the program that are not options.
     before: usize,
+    becomes: Becomes,
+}
+
+/// Whom a program makes the one that it starts.
+#[derive(Clone, Copy)]
+enum Becomes {
+    Same,
+    /// Whom its first word names.
+    First,
+    /// Somebody, with this option.
+    ByOption(&'static str),
 }
 
 const WRAPPERS: &[Wrapper] = &[
-    Wrapper { names: &["tini", "tini-static", "docker-init", "catatonit"], valued: &["-p", "-e"], before: 0 },
-    Wrapper { names: &["dumb-init"], valued: &["-r", "--rewrite"], before: 0 },
-    Wrapper { names: &["su-exec", "gosu", "s6-setuidgid"], valued: &[], before: 1 },
-    Wrapper { names: &["nice"], valued: &["-n", "--adjustment"], before: 0 },
-    Wrapper { names: &["ionice"], valued: &["-c", "-n"], before: 0 },
-    Wrapper { names: &["nohup", "setsid"], valued: &[], before: 0 },
-    Wrapper { names: &["stdbuf"], valued: &["-i", "-o", "-e"], before: 0 },
-    Wrapper { names: &["timeout"], valued: &["-s", "--signal", "-k", "--kill-after"], before: 1 },
+    Wrapper {
+        names: &["tini", "tini-static", "docker-init", "catatonit"],
+        valued: &["-p", "-e"],
+        before: 0,
+        becomes: Becomes::Same,
+    },
+    Wrapper { names: &["dumb-init"], valued: &["-r", "--rewrite"], before: 0, becomes: Becomes::Same },
+    Wrapper { names: &["su-exec", "gosu", "s6-setuidgid"], valued: &[], before: 1, becomes: Becomes::First },
+    Wrapper { names: &["nice"], valued: &["-n", "--adjustment"], before: 0, becomes: Becomes::Same },
+    Wrapper { names: &["ionice"], valued: &["-c", "-n"], before: 0, becomes: Becomes::Same },
+    Wrapper { names: &["nohup", "setsid"], valued: &[], before: 0, becomes: Becomes::Same },
+    Wrapper { names: &["stdbuf"], valued: &["-i", "-o", "-e"], before: 0, becomes: Becomes::Same },
+    Wrapper {
+        names: &["timeout"],
+        valued: &["-s", "--signal", "-k", "--kill-after"],
+        before: 1,
+        becomes: Becomes::Same,
+    },
     Wrapper {
         names: &["setpriv"],
         valued: &[
@@ -47,6 +70,7 @@ const WRAPPERS: &[Wrapper] = &[
             "--pdeathsig",
         ],
         before: 0,
+        becomes: Becomes::ByOption("--reuid"),
     },
 ];
 
@@ -62,7 +86,19 @@ pub fn started(name: &str, arguments: &[String]) -> Started {
         "env" => env(arguments),
         name if SHELLS.contains(&name) => shell(arguments),
         name => match WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) {
-            Some(wrapper) => program(after_options(arguments, wrapper.valued).get(wrapper.before..)),
+            Some(wrapper) => {
+                let words = after_options(arguments, wrapper.valued);
+                let program = program(words.get(wrapper.before..));
+                match (program, wrapper.becomes) {
+                    (Started::Program(rest), Becomes::First) => Started::ProgramAs(words.first().cloned(), rest),
+                    (Started::Program(rest), Becomes::ByOption(option))
+                        if arguments.iter().any(|word| word.starts_with(option)) =>
+                    {
+                        Started::ProgramAs(None, rest)
+                    }
+                    (program, _) => program,
+                }
+            }
             None => Started::Nothing,
         },
     }
@@ -154,8 +190,7 @@ mod tests {
             ("tini -g -p SIGTERM -- app --flag", "app --flag"),
             ("/sbin/tini app", "app"),
             ("dumb-init --rewrite 15:3 -v app", "app"),
-            ("su-exec nobody:nobody app -x", "app -x"),
-            ("setpriv --reuid 1 --clear-groups app", "app"),
+            ("setpriv --no-new-privs app", "app"),
             ("timeout -s KILL 5 app", "app"),
             ("env -i A=b -u C app D=e", "app D=e"),
             ("env -S A=b app -x", "app -x"),
@@ -169,6 +204,16 @@ mod tests {
             started("env", &["-S python3 -u".to_owned(), "x".to_owned()]),
             Started::Program(words("python3 -u x"))
         );
+        for (line, user, expected) in [
+            ("su-exec nobody:nobody app -x", Some("nobody:nobody"), "app -x"),
+            ("gosu 1000 app", Some("1000"), "app"),
+            ("setpriv --reuid 1 --clear-groups app", None, "app"),
+            ("setpriv --reuid=1 app", None, "app"),
+        ] {
+            let all = words(line);
+            let expected = Started::ProgramAs(user.map(str::to_owned), words(expected));
+            assert_eq!(started(&all[0], &all[1..]), expected, "{line}");
+        }
         let command = |text: &str| Started::CommandLine(text.to_owned());
         assert_eq!(started("/bin/sh", &["-ec".to_owned(), "app -x".to_owned()]), command("app -x"));
         assert_eq!(started("bash", &words("-o pipefail -c app")), command("app"));

@@ -52,7 +52,8 @@ impl Start {
                 env.push(format!("{name}={usual}"));
             }
         }
-        let alone = way.programs == [program.trim_start_matches('/')];
+        let program_itself = program.trim_start_matches('/');
+        let alone = matches!(way.programs.as_slice(), [only] if only.path == program_itself);
         Ok(Start { command, program, alone, env, workdir: root.workdir(), user: root.user })
     }
 

@@ -129,6 +129,33 @@ fn policies() -> Vec<Case> {
             finds("MA071", "/app"),
         )
         .args(&["--static-only"]),
+        broken("a library that is not wanted, and missing", greets().layer([whiteout("usr/lib/libgreet.so")]), {
+            finds("MA070", "libgreet.so")
+        })
+        .args(&["--deny-needed", "libgreet*"])
+        .may_follow(&["MA030"]),
+        broken(
+            "a library that is not wanted, and the loader itself",
+            Image::new("linux/amd64")
+                .layer(alpine("amd64"))
+                .layer([program("app", &musl("amd64"))])
+                .entrypoint(&["/app"]),
+            finds("MA070", "libc.so"),
+        )
+        .args(&["--deny-needed", "libc.so"]),
+        broken(
+            "a static program for another machine",
+            Image::new("linux/arm64").layer([program("app", &bare_static("amd64"))]).entrypoint(&["/app"]),
+            finds("MA010", "/app"),
+        )
+        .args(&["--static-only"]),
+        broken("a platform is asked for that is not there", amd64(), finds("MA001", "").on("linux/riscv64"))
+            .args(&["--platform", "linux/riscv64"]),
+        broken("a platform is asked for, and half of a config", lying(Lie::ConfigText, Packing::Gzip), {
+            finds("MA084", "")
+        })
+        .args(&["--platform", "linux/amd64"])
+        .may_follow(&["MA001"]),
         broken("nobody said which user", amd64(), finds("MA072", "")).args(&["--non-root-only"]),
         broken("the user is root, by number", amd64().user("0:1000"), finds("MA072", "")).args(&["--non-root-only"]),
         broken("the user is root, by name", greets().user("root"), finds("MA072", "")).args(&["--non-root-only"]),

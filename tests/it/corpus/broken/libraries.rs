@@ -83,6 +83,11 @@ fn loaders() -> Vec<Case> {
             slim_with(&glibc(), vec![file("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", &loader("amd64"))]),
             finds("MA040", "ld-linux-x86-64.so.2"),
         ),
+        broken(
+            "the loader is in a closed folder",
+            slim_with(&glibc(), vec![folder("usr/lib/x86_64-linux-gnu").mode(0o700)]).user("app"),
+            finds("MA043", "/usr/lib/x86_64-linux-gnu"),
+        ),
     ]
 }
 

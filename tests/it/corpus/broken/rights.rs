@@ -119,6 +119,18 @@ fn users() -> Vec<Case> {
             finds("MA052", ""),
         ),
         broken(
+            "root by name and no passwd",
+            Image::new("linux/amd64").layer([app("app")]).entrypoint(&["/app"]).user("root"),
+            finds("MA052", ""),
+        ),
+        broken(
+            "gosu turns into a user who may not run the program",
+            slim_with(app("app").mode(0o700))
+                .layer([program("usr/bin/gosu", &debian("amd64", "gosu", "sbin/gosu"))])
+                .entrypoint(&["gosu", "app", "/app"]),
+            finds("MA040", "/app"),
+        ),
+        broken(
             "a later layer has another passwd",
             slim_with(app("app")).layer([text("etc/passwd", "root:x:0:0::/root:/bin/sh\n")]).user("app"),
             finds("MA052", ""),
