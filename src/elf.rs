@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::platform::ElfIdentity;
 use processor::{Attributes, float_abi, level};
 
+/// Bytes of a loader that are looked through for its folders; none has as many.
+const LARGEST_LOADER: u64 = 8 << 20;
+
 /// The facts of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elf {
@@ -172,7 +175,7 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
         Dynamic::<Header, R> { bytes, endian, segments, entries: dynamic }.read(&mut facts)?;
     }
     if facts.soname.as_ref().is_some_and(|name| name.starts_with("ld")) && facts.glibc_offered().is_some() {
-        let all = bytes.read_bytes_at(0, length).unwrap_or_default();
+        let all = bytes.read_bytes_at(0, length.min(LARGEST_LOADER)).unwrap_or_default();
         facts.folders = folders(all);
     }
     Ok(facts)

@@ -86,8 +86,14 @@ impl Check {
 
     /// What the check found, and what to do about it. No platform and no file yet.
     pub fn finds(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
-        Finding { code: Code(self), platform: None, file: None, reason: reason.into(), fix: fix.into() }
+        let (reason, fix) = (printable(&reason.into()), printable(&fix.into()));
+        Finding { code: Code(self), platform: None, file: None, reason, fix }
     }
+}
+
+/// A text of an image without what would steer a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A check by its code, as it is typed: `MA010`, or its name.
@@ -130,12 +136,12 @@ pub struct Finding {
 impl Finding {
     #[must_use]
     pub fn of(self, platform: &str) -> Finding {
-        Finding { platform: Some(platform.to_owned()), ..self }
+        Finding { platform: Some(printable(platform)), ..self }
     }
 
     #[must_use]
     pub fn at(self, file: impl Into<String>) -> Finding {
-        Finding { file: Some(file.into()), ..self }
+        Finding { file: Some(printable(&file.into())), ..self }
     }
 
     pub fn is_error(&self) -> bool {

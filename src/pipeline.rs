@@ -1,7 +1,7 @@
 //! The story, on one screen: plan → artifacts → layouts → verified → published → report.
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexSet;
 
 use crate::cli::{
@@ -157,9 +157,12 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     environment::check()?;
     let registry = Registry::new(&args.insecure_registries)?;
-    let cache = Cache::new(
-        &environment::cache_dir().unwrap_or_else(|| std::env::temp_dir().to_string_lossy().into_owned().into()),
-    );
+    // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
+    let temporary = environment::cache_dir().is_none().then(tempfile::tempdir).transpose()?;
+    let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
+    let dir =
+        environment::cache_dir().or(temporary.map(Utf8Path::to_owned)).context("there is no folder for a cache")?;
+    let cache = Cache::new(&dir);
     let wanted = verify::Wanted {
         platforms: args.platforms.clone(),
         required: args.require.clone(),

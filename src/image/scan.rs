@@ -1,9 +1,11 @@
 //! A layer's entries, read from its tar stream: what they do to the file system below, and of files no more than a start
 //! depends on. Nothing is unpacked, and memory does not grow with the files' sizes.
 
+use std::fmt;
 use std::io::{self, Cursor, Read, Seek};
 use std::sync::Arc;
 
+use camino::Utf8Path;
 use object::ReadCache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -38,12 +40,12 @@ pub struct Scanned {
     pub changes: Changes,
 }
 
-/// Reads a blob of a media type to its end.
-pub fn blob(blob: impl Read, media_type: &str) -> io::Result<Scanned> {
+/// Reads a blob of a media type to its end; `dir` takes what is too large for memory.
+pub fn blob(blob: impl Read, media_type: &str, dir: &Utf8Path) -> io::Result<Scanned> {
     let stream = decompress(blob, media_type)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("its media type is {media_type}")))?;
     let mut stream = Hashing { from: stream, sha256: Sha256::new() };
-    let changes = layer(&mut stream)?;
+    let changes = layer(&mut stream, dir)?;
     // Nothing of the tar is left then, and the rest of it is part of its digest.
     io::copy(&mut stream, &mut io::sink())?;
     Ok(Scanned { diff_id: format!("sha256:{}", hex(&stream.sha256.finalize())), changes })
@@ -64,7 +66,7 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// Reads an uncompressed layer to the end of the archive.
-fn layer(stream: impl Read) -> io::Result<Changes> {
+fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
     let mut changes = Changes::new();
     for entry in tar::Archive::new(stream).entries()? {
         check_interrupt().map_err(io::Error::other)?;
@@ -78,7 +80,7 @@ fn layer(stream: impl Read) -> io::Result<Changes> {
             }
             Entry::Whiteout(path, change) => (path, change),
             Entry::File(path) => {
-                let change = change(&path, &mut entry)?;
+                let change = change(&path, &mut entry, dir)?;
                 (path, change)
             }
         };
@@ -111,7 +113,7 @@ pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> Entry {
 }
 
 /// What an entry leaves at its path.
-fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Change> {
+fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>, dir: &Utf8Path) -> io::Result<Change> {
     let header = entry.header();
     // Fields that are left empty are zero, as Go's archive/tar reads them.
     let attributes = Attributes {
@@ -128,14 +130,14 @@ fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Chang
         tar::EntryType::Link => Change::HardLink(normal(&target(entry))),
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let size = entry.size();
-            Change::Put(Node::File(File { attributes, size, content: content(path, size, entry)? }))
+            Change::Put(Node::File(File { attributes, size, content: content(path, size, entry, dir)? }))
         }
         _ => Change::Put(Node::Other),
     })
 }
 
 /// What is to be kept of a file that ends up at a path.
-fn content(path: &str, size: u64, mut file: impl Read) -> io::Result<Content> {
+fn content(path: &str, size: u64, mut file: impl Read, dir: &Utf8Path) -> io::Result<Content> {
     if let Some(text) = text(path, size, &mut file)? {
         return Ok(Content::Text(text));
     }
@@ -143,7 +145,7 @@ fn content(path: &str, size: u64, mut file: impl Read) -> io::Result<Content> {
     (&mut file).take(ELF.len() as u64).read_to_end(&mut start)?;
     let whole = Cursor::new(start.clone()).chain(file);
     Ok(match start.as_slice() {
-        ELF => Content::Program(Arc::new(program(whole)?)),
+        ELF => Content::Program(Arc::new(program(whole, dir)?)),
         [b'#', b'!', ..] => Content::Script(Arc::new(script(whole)?)),
         _ if path == "etc/ld.so.cache" && size <= LONGEST_TEXT => Content::LoaderCache(loader_cache(whole)?),
         _ => Content::Other,
@@ -173,8 +175,8 @@ pub fn text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<Str
 }
 
 /// Reads and hashes a program; headers stand at its beginning and at its end.
-fn program(mut file: impl Read) -> io::Result<Program> {
-    let mut kept = tempfile::SpooledTempFile::new(LARGEST_IN_MEMORY);
+fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
+    let mut kept = tempfile::SpooledTempFile::new_in(LARGEST_IN_MEMORY, dir);
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -183,10 +185,31 @@ fn program(mut file: impl Read) -> io::Result<Program> {
             break;
         }
         sha256.update(&buffer[..read]);
-        io::Write::write_all(&mut kept, &buffer[..read])?;
+        io::Write::write_all(&mut kept, &buffer[..read]).map_err(|error| io::Error::other(Local(error)))?;
     }
     kept.rewind()?;
     Ok(Program { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(kept)).ok() })
+}
+
+/// Nothing of the layer's: a disk that is full, a folder that may not be written.
+#[derive(Debug)]
+struct Local(io::Error);
+
+impl std::error::Error for Local {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a program of a layer cannot be kept while it is read")
+    }
+}
+
+/// Is an error of [`blob`] this machine's, and not the layer's?
+pub fn is_local(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Local>())
 }
 
 fn script(file: impl Read) -> io::Result<Script> {
@@ -242,7 +265,8 @@ mod tests {
 
     #[test]
     fn files_are_known_by_their_beginnings() {
-        let content = |path: &str, bytes: &[u8]| content(path, bytes.len() as u64, bytes).unwrap();
+        let content =
+            |path: &str, bytes: &[u8]| content(path, bytes.len() as u64, bytes, Utf8Path::new("/none")).unwrap();
         assert_eq!(content("etc/passwd", b"root:x:0:0"), Content::Text("root:x:0:0".to_owned()));
         assert_eq!(content("srv/passwd", b"root:x:0:0"), Content::Other);
         let Content::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };

@@ -1,7 +1,11 @@
 //! What a shell script becomes: the programs that it replaces itself with, as far as that can be read without running it
 //! (POSIX.1-2024, XCU 2). What depends on a condition or on an expansion is said to. Pure.
 
+mod commands;
+
 use serde::{Deserialize, Serialize};
+
+use commands::{Joint, commands};
 
 /// A program that a script runs in its own place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,73 +24,149 @@ const OPENING: &[&str] = &["if", "case", "for", "while", "until", "select", "{"]
 const CLOSING: &[&str] = &["fi", "esac", "done", "}"];
 /// Words before a command that leave it one.
 const LEADING: &[&str] = &["then", "else", "elif", "do", "!", "time", "command", "builtin"];
-/// What a shell does by itself.
+/// What a shell does by itself, and what comes of it may be either.
+const TESTING: &[&str] =
+    &["[", "[[", "false", "getopts", "hash", "jobs", "kill", "let", "read", "test", "type", "wait"];
+/// What a shell does by itself, and does well.
 const BUILTINS: &[&str] = &[
-    ":", ".", "source", "[", "[[", "alias", "cd", "declare", "echo", "eval", "export", "false", "getopts", "hash",
-    "local", "printf", "pwd", "read", "readonly", "set", "shift", "shopt", "test", "trap", "true", "type", "ulimit",
-    "umask", "unalias", "unset", "wait",
+    ":",
+    ".",
+    "alias",
+    "bg",
+    "break",
+    "cd",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "eval",
+    "exit",
+    "export",
+    "fg",
+    "local",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "times",
+    "trap",
+    "true",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
 ];
 
-/// The `exec` lines of a script, up to the first that always is.
+fn is_builtin(word: &str) -> bool {
+    BUILTINS.contains(&word) || TESTING.contains(&word)
+}
+
+/// What a script becomes: its `exec` lines up to the first that always is one, or without such a one the last program
+/// that it runs.
 pub fn execs(script: &str) -> Vec<Exec> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
     let mut moved = Moved::default();
+    let mut functions = Vec::new();
+    let mut last = None;
     for command in commands(script) {
         let mut words = command.words.as_slice();
         while let Some((first, rest)) = words.split_first() {
-            match first.as_str() {
-                word if OPENING.contains(&word) => depth += 1,
-                word if CLOSING.contains(&word) => depth = depth.saturating_sub(1),
-                word if LEADING.contains(&word) || is_assignment(word) => {}
+            words = match first.as_str() {
+                word if OPENING.contains(&word) => {
+                    depth += 1;
+                    rest
+                }
+                word if CLOSING.contains(&word) => {
+                    depth = depth.saturating_sub(1);
+                    rest
+                }
+                "function" => rest.get(1..).unwrap_or_default(),
+                word if LEADING.contains(&word) || is_assignment(word) => rest,
                 _ => break,
-            }
-            words = rest;
+            };
         }
+        functions.extend(command.function().map(str::to_owned));
         moved.note(&command.words);
-        let always = depth == 0 && !command.conditional;
+        let always = depth == 0 && command.joint == Joint::Next;
         match words.split_first() {
             Some((first, rest)) if first == "exec" => {
                 let words = program(rest);
                 let always = always && moved.finds(&words);
-                if words.is_empty() {
-                    continue;
-                }
-                if found.len() < MOST_EXECS {
-                    found.push(Exec { words, always });
-                }
-                if always {
-                    return found;
+                if !words.is_empty() {
+                    if found.len() < MOST_EXECS {
+                        found.push(Exec { words, always });
+                    }
+                    if always {
+                        return found;
+                    }
+                    last = None;
                 }
             }
             Some((first, _)) if always && (first == "exit" || first == "return") => return found,
+            // What follows it does not make it another program.
+            Some((first, _)) if is_builtin(first) => {
+                if let Some(Exec { always, .. }) = &mut last {
+                    *always = false;
+                }
+            }
+            Some((first, _)) if depth == 0 && !command.is_function && !first.starts_with('-') => {
+                let words = program(words);
+                let always = always && !command.in_background && moved.finds(&words);
+                last = Some(Exec { words, always }).filter(|_| !functions.contains(first));
+            }
             _ => {}
         }
         moved.keep(&command.words);
     }
+    found.extend(last);
     found
 }
 
-/// The first program that `sh -c SCRIPT` runs, where nothing decides about it but what a shell does by itself.
-pub fn first(script: &str) -> Option<Exec> {
+/// What `sh -c SCRIPT` runs, up to the first program that it always does; nothing where more than what a shell does by
+/// itself decides about it.
+pub fn runs(script: &str) -> Vec<Exec> {
+    let mut found = Vec::new();
     let mut moved = Moved::default();
+    let mut before = String::new();
     for command in commands(script) {
         moved.note(&command.words);
-        let words: Vec<String> = command.words.into_iter().skip_while(|word| is_assignment(word)).collect();
-        match words.first().map(String::as_str) {
-            None => {}
-            Some(word) if OPENING.contains(&word) || LEADING.contains(&word) || word == "exit" => return None,
-            Some("exec") => {
-                let words = program(&words[1..]);
-                if !words.is_empty() {
-                    return Some(Exec { always: moved.finds(&words), words });
-                }
-            }
-            Some(word) if BUILTINS.contains(&word) => {}
-            Some(_) => return Some(Exec { always: moved.finds(&words), words: program(&words) }),
+        let sure = match command.joint {
+            Joint::Next | Joint::Pipe => true,
+            Joint::And => !TESTING.contains(&before.as_str()) && found.is_empty(),
+            Joint::Or => false,
+        };
+        if command.function().is_some() {
+            return found;
         }
+        let words: Vec<String> = command.words.into_iter().skip_while(|word| is_assignment(word)).collect();
+        let program = match words.first().map(String::as_str) {
+            None => Vec::new(),
+            Some(word) if OPENING.contains(&word) || LEADING.contains(&word) => return found,
+            Some("exit") if sure => return found,
+            Some("exec") => program(&words[1..]),
+            Some(word) if is_builtin(word) => Vec::new(),
+            Some(_) => program(&words),
+        };
+        if !program.is_empty() {
+            found.push(Exec { always: sure && moved.finds(&program), words: program });
+            if sure {
+                return found;
+            }
+        }
+        before = words.first().cloned().unwrap_or_default();
     }
-    None
+    found
 }
 
 /// What a script has changed of where programs are looked for.
@@ -154,140 +234,6 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Command {
-    words: Vec<String>,
-    /// It follows `&&`, `||` or `|`.
-    conditional: bool,
-}
-
-/// The simple commands of a script, in the order in which they are written.
-fn commands(script: &str) -> Vec<Command> {
-    let mut reader = Reader { chars: script.chars().collect(), at: 0, commands: vec![Command::default()], word: None };
-    reader.read();
-    reader.commands.retain(|command| !command.words.is_empty());
-    reader.commands
-}
-
-struct Reader {
-    chars: Vec<char>,
-    at: usize,
-    commands: Vec<Command>,
-    /// The word that is being read; a quoted one may be empty.
-    word: Option<String>,
-}
-
-impl Reader {
-    fn read(&mut self) {
-        while let Some(c) = self.next() {
-            match c {
-                ' ' | '\t' | '\r' => self.end_word(),
-                '#' if self.word.is_none() => {
-                    while self.peek().is_some_and(|c| c != '\n') {
-                        self.at += 1
-                    }
-                }
-                '\\' => match self.next() {
-                    Some('\n') | None => {}
-                    Some(c) => self.push(c),
-                },
-                '\'' => self.quoted('\''),
-                '"' => self.quoted('"'),
-                '<' if self.peek() == Some('<') => self.heredoc(),
-                // What `$( )` holds is a matter of the expansion.
-                '$' if self.peek() == Some('(') => self.substitution(),
-                // `2>&1` and `&>file` are words of redirections.
-                '&' if self.word.as_deref().is_some_and(|word| word.ends_with(['>', '<']))
-                    || self.peek() == Some('>') =>
-                {
-                    self.push('&');
-                }
-                '\n' | ';' | '(' | ')' => self.end_command(false),
-                '&' | '|' => {
-                    let conditional = c == '|' || self.peek() == Some('&');
-                    if self.peek() == Some(c) {
-                        self.at += 1;
-                    }
-                    self.end_command(conditional);
-                }
-                c => self.push(c),
-            }
-        }
-        self.end_word();
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek()?;
-        self.at += 1;
-        Some(c)
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
-    }
-
-    fn push(&mut self, c: char) {
-        self.word.get_or_insert_default().push(c);
-    }
-
-    fn end_word(&mut self) {
-        if let (Some(word), Some(command)) = (self.word.take(), self.commands.last_mut()) {
-            command.words.push(word);
-        }
-    }
-
-    fn end_command(&mut self, conditional: bool) {
-        self.end_word();
-        self.commands.push(Command { words: Vec::new(), conditional });
-    }
-
-    fn quoted(&mut self, quote: char) {
-        self.word.get_or_insert_default();
-        while let Some(c) = self.next() {
-            match c {
-                c if c == quote => return,
-                '\\' if quote == '"' => {
-                    if let Some(c) = self.next().filter(|c| *c != '\n') {
-                        self.push(c);
-                    }
-                }
-                c => self.push(c),
-            }
-        }
-    }
-
-    fn substitution(&mut self) {
-        let mut depth = 0;
-        self.push('$');
-        while let Some(c) = self.next() {
-            self.push(c);
-            depth += i32::from(c == '(') - i32::from(c == ')');
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Leaves out the lines of a here-document, up to the word that ends it.
-    fn heredoc(&mut self) {
-        self.at += 1;
-        let rest: String = self.chars[self.at..].iter().collect();
-        let line = rest.split('\n').next().unwrap_or_default();
-        let word: String =
-            line.trim_start_matches(['-', '<', ' ']).chars().take_while(|c| !c.is_whitespace() && *c != ';').collect();
-        let end = word.trim_matches(['\'', '"', '\\']);
-        let mut length = line.chars().count();
-        for body in rest.split('\n').skip(1) {
-            length += 1 + body.chars().count();
-            if body.trim_start_matches('\t') == end {
-                break;
-            }
-        }
-        self.at = (self.at + length).min(self.chars.len());
-        self.end_word();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +252,18 @@ mod tests {
             ("if [ \"$1\" = x ]; then\n  exec one\nfi\nexec two\nexec three\n", &["one ?", "two"]),
             ("[ -f /x ] && exec one\ntest -f /y || exec two\nexec three", &["one ?", "two ?", "three"]),
             ("main() {\n exec app\n}\nmain \"$@\"\n", &["app ?"]),
+            ("function die {\n echo x\n exit 1\n}\nexec app", &["app"]),
+            ("function use() {\n exec one\n}\nexec two", &["one ?", "two"]),
+            ("read -r a b <<< 'x y'\nexec app", &["app"]),
+            ("set -e\n/app \"$@\"\n", &["/app $@"]),
+            ("one\ntwo --flag\n", &["two --flag"]),
+            ("app &\nwait $!", &["app ?"]),
+            ("app\nstatus=$?\necho done", &["app ?"]),
+            ("[ -f /x ] && exec one\n[ -f /y ] &&\n  two", &["one ?", "two ?"]),
+            ("if [ -f /x ]; then one; fi", &[]),
+            ("args=(one two)\napp\nmore=(three)", &["app"]),
+            ("serve() {\n app\n}\nserve", &[]),
+            ("command -v app >/dev/null || exit 1\nexec app", &["app"]),
             ("case $1 in\n  a|b) exec one ;;\n  *) exec two ;;\nesac\n", &["one ?", "two ?"]),
             ("cat <<EOF\nexec no\nEOF\nexec \\\n  yes it is # not this\n", &["yes it is"]),
             ("cat <<-'END' >x\n\texec no\n\tEND\nexec yes", &["yes"]),
@@ -327,17 +285,26 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_line_runs_first() {
-        for (script, expected) in [
-            ("app --port $PORT", Some("app --port $PORT")),
-            ("exec /app \"$@\"", Some("/app $@")),
-            ("cd /srv && RUST_LOG=info ./app | tee /log", Some("./app ?")),
-            ("export A=b; umask 022\nmigrate && app", Some("migrate")),
-            ("if x; then app; fi", None),
-            ("echo hello", None),
-            ("", None),
-        ] {
-            assert_eq!(said(first(script)).first().map(String::as_str), expected, "{script}");
+    fn what_a_command_line_runs() {
+        let cases: &[(&str, &[&str])] = &[
+            ("app --port $PORT", &["app --port $PORT"]),
+            ("exec /app \"$@\"", &["/app $@"]),
+            ("cd /srv && RUST_LOG=info ./app | tee /log", &["./app ?"]),
+            ("export A=b; umask 022\nmigrate && app", &["migrate"]),
+            ("export A=b && app", &["app"]),
+            ("[ -x /hook ] && /hook; exec /app", &["/hook ?", "/app"]),
+            ("test -x /hook && /hook && /other; exec /app", &["/hook ?", "/other ?", "/app"]),
+            ("[ -f /x ] || exit 1; app", &["app"]),
+            ("exit 1; app", &[]),
+            ("f() { echo hi; }; f", &[]),
+            ("function f { echo hi; }; f", &[]),
+            ("kill -0 1; let x=1; app", &["app"]),
+            ("if x; then app; fi", &[]),
+            ("echo hello", &[]),
+            ("", &[]),
+        ];
+        for (script, expected) in cases {
+            assert_eq!(said(runs(script)), *expected, "{script}");
         }
     }
 }

@@ -88,7 +88,7 @@ pub type Changes = Vec<(String, Change)>;
 
 /// The form in which layers are kept, for whoever keeps some: another number for another form, and for files that are
 /// read in another way.
-pub const FORM: u32 = 4;
+pub const FORM: u32 = 5;
 
 /// By path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -206,6 +206,11 @@ impl Tree {
 
     /// The path that a path really is, once all links on its way are followed, those to nothing as well.
     pub fn resolve(&self, path: &str) -> Result<String, String> {
+        self.walk(path, &mut |_| {})
+    }
+
+    /// The same; tells each folder that is gone through, the root as the empty path.
+    pub fn walk(&self, path: &str, through: &mut dyn FnMut(&str)) -> Result<String, String> {
         let mut rest: Vec<String> = parts(path).rev().map(str::to_owned).collect();
         let mut done = String::new();
         let mut links = 0;
@@ -214,6 +219,7 @@ impl Tree {
                 done = parent(&done).to_owned();
                 continue;
             }
+            through(&done);
             let here = join(&done, &part);
             match self.get(&here) {
                 Some(Node::Link(target)) => {

@@ -180,7 +180,7 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
-            Ok(scan::blob(blob, &media_type).map_err(|error| unreadable(error.to_string()))?)
+            Ok(scan::blob(blob, &media_type, cache.dir()?).map_err(|error| unreadable(error.to_string()))?)
         })?;
         tree.apply(&scanned.changes).map_err(unreadable)?;
     }

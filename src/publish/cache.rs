@@ -51,10 +51,15 @@ impl Cache {
         Ok(path)
     }
 
-    /// A file without a name, gone when it is closed: the folder for temporary files may be in memory.
-    pub fn temporary(&self) -> Result<std::fs::File> {
+    /// Its folder, for temporary files as well: the one that is usual for those may be in memory.
+    pub fn dir(&self) -> Result<&Utf8Path> {
         self.make(&self.dir)?;
-        Ok(tempfile::tempfile_in(&self.dir)?)
+        Ok(&self.dir)
+    }
+
+    /// A file without a name, gone when it is closed.
+    pub fn temporary(&self) -> Result<std::fs::File> {
+        Ok(tempfile::tempfile_in(self.dir()?)?)
     }
 
     /// What a layer holds; `read` finds it out where it is not known.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use oci_spec::image::Descriptor;
+use oci_spec::image::{Descriptor, DigestAlgorithm};
 use sha2::{Digest, Sha256};
 
 use crate::compile::artifact::{hash, hex};
@@ -35,6 +35,8 @@ pub enum LayerBlob {
 
 /// Documents are no larger, as registries have it.
 const LARGEST_DOCUMENT: u64 = 16 << 20;
+/// Links of an archive that lead to each other.
+const MOST_LINKS: usize = 8;
 const PUSH_AGAIN: &str = "what is stored there is damaged: publish it again";
 
 impl LayerBlob {
@@ -42,6 +44,14 @@ impl LayerBlob {
     pub fn name(&self) -> String {
         match self {
             LayerBlob::Blob(descriptor) => descriptor.digest().to_string(),
+            LayerBlob::File(path) => path.clone(),
+        }
+    }
+
+    /// All that is said of it.
+    pub fn key(&self) -> String {
+        match self {
+            LayerBlob::Blob(layer) => format!("{} {} {}", layer.digest(), layer.media_type(), layer.size()),
             LayerBlob::File(path) => path.clone(),
         }
     }
@@ -85,9 +95,9 @@ impl Blobs<'_> {
             LayerBlob::File(path) => {
                 let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
                 let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                let result = scan::blob(stream, media_type_of(archive, path)?);
+                let result = scan::blob(stream, media_type_of(archive, path)?, cache.dir()?);
                 check_interrupt()?;
-                Ok(scanned(result, path))
+                scanned(result, path)
             }
             LayerBlob::Blob(descriptor) => self.blob(descriptor, cache),
         }
@@ -110,7 +120,7 @@ impl Blobs<'_> {
             return Ok((Some(known), wrong.into_iter().collect()));
         }
         let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
-        let result = scan::blob(&mut stream, descriptor.media_type().as_ref());
+        let result = scan::blob(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
@@ -121,7 +131,7 @@ impl Blobs<'_> {
         if let Ok(scanned) = &result {
             cache.layer(descriptor, || Ok(scanned.clone()))?;
         }
-        Ok(scanned(result, &digest))
+        scanned(result, &digest)
     }
 
     /// The bytes of a blob; none where there is none.
@@ -171,7 +181,7 @@ impl Archive {
             [0x28, 0xb5, 0x2f, 0xfd] => unpacked(&mut zstd::Decoder::new(file)?, cache)?,
             _ => file,
         };
-        let mut members = BTreeMap::new();
+        let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
         let not_tar = || {
             Failure::new(Class::Config, format!("{path} is no tar archive of an image"))
                 .hint("`docker save` and `skopeo copy` make such: see what it is with `file`")
@@ -185,11 +195,16 @@ impl Archive {
                 Some(target) if !entry.header().entry_type().is_file() => {
                     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
                     let target = crate::image::tree::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
-                    if let Some(place) = members.get(&target).copied() {
-                        members.insert(name, place);
-                    }
+                    links.insert(name, target);
                 }
                 _ => drop(members.insert(name, (entry.raw_file_position(), entry.size()))),
+            }
+        }
+        // A link may stand before what it leads to.
+        for (name, target) in &links {
+            let target = (0..MOST_LINKS).fold(target, |target, _| links.get(target).unwrap_or(target));
+            if let Some(place) = members.get(target).copied() {
+                members.insert(name.clone(), place);
             }
         }
         if members.is_empty() {
@@ -255,12 +270,13 @@ fn media_type_of(archive: &Archive, path: &str) -> Result<&'static str> {
     })
 }
 
-fn scanned(result: io::Result<Scanned>, name: &str) -> (Option<Scanned>, Vec<Finding>) {
+fn scanned(result: io::Result<Scanned>, name: &str) -> Result<(Option<Scanned>, Vec<Finding>)> {
     match result {
-        Ok(scanned) => (Some(scanned), Vec::new()),
+        Ok(scanned) => Ok((Some(scanned), Vec::new())),
+        Err(error) if scan::is_local(&error) => Err(error.into()),
         Err(error) => {
             let reason = format!("layer {name} cannot be read: {error}");
-            (None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")])
+            Ok((None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")]))
         }
     }
 }
@@ -272,6 +288,10 @@ fn missing(name: &str) -> Finding {
 fn differs(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     let digest = descriptor.digest();
     match () {
+        () if *digest.algorithm() != DigestAlgorithm::Sha256 => {
+            let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
+            Some(UNREADABLE.finds(reason, "publish it by sha256, as nearly all do"))
+        }
         () if size != descriptor.size() => {
             // Of too much nobody reads all.
             let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };

@@ -7,7 +7,7 @@ use super::policy;
 use super::programs::{self, Loaded};
 use super::root::Root;
 use super::start::{self, Running};
-use crate::finding::{Finding, WRONG_BASE};
+use crate::finding::{Finding, WRONG_BASE, printable};
 use crate::image::tree::{Content, File, Tree};
 use crate::plan::policy::Policy;
 use crate::platform::Platform;
@@ -39,12 +39,12 @@ pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, polic
     findings.extend(policy::check(policy, &root, &programs));
     // What is started last is what the image is for.
     let facts = Facts {
-        libc: loaded.last().and_then(|last| last.libc.clone()),
+        libc: loaded.last().and_then(|last| last.libc.as_deref()).map(printable),
         glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
-            File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc(),
+            File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc().as_deref().map(printable),
             _ => None,
         }),
-        program: way.program,
+        program: way.program.as_deref().map(printable),
         base: name(tree),
     };
     let mut once = Vec::new();
@@ -88,5 +88,5 @@ fn base(root: &Root<'_>) -> Option<Finding> {
 fn name(tree: &Tree) -> Option<String> {
     let text = tree.text("etc/os-release").or_else(|| tree.text("usr/lib/os-release"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(line.trim_matches(['"', '\'']).to_owned())
+    Some(printable(line.trim_matches(['"', '\''])))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::blobs::{Archive, Blobs, LayerBlob};
 use super::location::Location;
 use crate::error::{Class, Failure};
-use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE};
+use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::image::layout::{is_attestation, name, platform_name};
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
@@ -57,7 +57,7 @@ pub fn read<'a>(location: &Location, registry: &'a Registry, cache: &'a Cache) -
             let repository = crate::publish::registry::repository_of(reference)?;
             let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
-            Ok(vec![image(reference.clone(), digest, &served.bytes, served.is_index(), blobs.into())?])
+            Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
         }
         Location::Oci(dir, wanted) => {
             let top =
@@ -95,7 +95,7 @@ fn layout<'a>(
     let platforms_only = index.manifests().len() != 1
         && index.manifests().iter().all(|entry| name_of(entry).is_none() && !is_index(entry));
     if platforms_only && wanted.is_none() {
-        return Ok(vec![image(location.to_string(), None, top, true, blobs)?]);
+        return Ok(vec![image(location.to_string(), None, None, top, true, blobs)?]);
     }
     let mut images = Vec::new();
     for entry in index.manifests() {
@@ -112,7 +112,10 @@ fn layout<'a>(
             _ => location.to_string(),
         };
         images.push(match blobs.document(entry)? {
-            Ok(bytes) => image(reference, Some(entry.digest().to_string()), &bytes, is_index(entry), blobs.clone())?,
+            Ok(bytes) => {
+                let digest = Some(entry.digest().to_string());
+                image(reference, digest, claimed(entry), &bytes, is_index(entry), blobs.clone())?
+            }
             Err(finding) => Documents {
                 reference,
                 digest: Some(entry.digest().to_string()),
@@ -142,17 +145,19 @@ fn layout<'a>(
 fn image<'a>(
     reference: String,
     digest: Option<String>,
+    claimed_above: Option<String>,
     bytes: &[u8],
     is_index: bool,
     blobs: std::sync::Arc<Blobs<'a>>,
 ) -> Result<Documents<'a>> {
+    let reference = printable(&reference);
     let mut read =
         Documents { reference, digest, annotations: HashMap::new(), entries: Vec::new(), findings: Vec::new(), blobs };
     if !is_index {
         let parts = parts(bytes, &read.blobs)?;
         read.annotations = parts.as_ref().map(|parts| parts.annotations.clone()).unwrap_or_default();
         let digest = read.digest.clone();
-        read.entries.push(Entry { claimed: None, digest, parts });
+        read.entries.push(Entry { claimed: claimed_above, digest, parts });
         return Ok(read);
     }
     let index: ImageIndex = match serde_json::from_slice(bytes) {
@@ -164,10 +169,7 @@ fn image<'a>(
     };
     read.annotations = index.annotations().clone().unwrap_or_default();
     for entry in index.manifests().iter().filter(|entry| !is_attestation(entry)) {
-        let claimed = entry
-            .platform()
-            .as_ref()
-            .map(|platform| platform_name(platform).unwrap_or_else(|| "unknown/unknown".to_owned()));
+        let claimed = claimed(entry);
         let digest = Some(entry.digest().to_string());
         let of = |finding: Finding| match &claimed {
             Some(claimed) => finding.of(claimed),
@@ -196,6 +198,12 @@ fn image<'a>(
         read.findings.push(NO_IMAGE.finds(format!("the index {only}: there is nothing to run"), "publish it again"));
     }
     Ok(read)
+}
+
+/// The platform that an entry of an index says.
+fn claimed(entry: &Descriptor) -> Option<String> {
+    let platform = entry.platform().as_ref()?;
+    Some(platform_name(platform).unwrap_or_else(|| "unknown/unknown".to_owned()))
 }
 
 fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding>>> {
@@ -305,5 +313,5 @@ pub fn of_layout(layout: &crate::image::layout::Layout) -> Result<Documents<'sta
     let blobs = std::sync::Arc::new(Blobs::Layout(layout.dir.clone()));
     let bytes = layout.read(&layout.descriptor)?;
     let digest = Some(layout.descriptor.digest().to_string());
-    image(layout.dir.to_string(), digest, &bytes, true, blobs)
+    image(layout.dir.to_string(), digest, None, &bytes, true, blobs)
 }

@@ -14,7 +14,7 @@ use super::location::Location;
 use super::policy::{check_annotations, check_size};
 use crate::finding::{
     DUPLICATE_PLATFORM, Finding, LAYER_COUNT, MISSING_PLATFORM, PLATFORM_MISMATCH, UNCHECKED_PLATFORM, UNREADABLE,
-    WRONG_DIFF_ID,
+    WRONG_DIFF_ID, printable,
 };
 use crate::image::layout::Layout;
 use crate::image::scan::Scanned;
@@ -79,7 +79,7 @@ pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, also: &Also<'_>) 
     inspect(documents::of_layout(layout)?, wanted, cache, also)
 }
 
-/// What a layer's blob turned out to be, by its name; shared by all platforms that have it.
+/// What a layer's blob turned out to be, by its key; shared by all platforms that have it.
 type Layers = BTreeMap<String, Arc<(Option<Scanned>, Vec<Finding>)>>;
 
 fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Inspected> {
@@ -107,7 +107,7 @@ fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also
 /// What the index calls it, else what its config does.
 fn name_of(entry: &Entry) -> String {
     let of_config = || entry.parts.as_ref().ok().map(|parts| platform_of(&parts.config));
-    entry.claimed.clone().or_else(of_config).unwrap_or_else(|| UNKNOWN.to_owned())
+    printable(&entry.claimed.clone().or_else(of_config).unwrap_or_else(|| UNKNOWN.to_owned()))
 }
 
 /// The name of a platform that neither an index nor a config gives.
@@ -143,9 +143,9 @@ fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache) -> Result
     // Of what is not for Linux nothing is judged.
     let parts = parts.filter(|(name, _)| name.parse::<Platform>().is_ok());
     let all: BTreeMap<String, &LayerBlob> =
-        parts.flat_map(|(_, parts)| &parts.layers).map(|layer| (layer.name(), layer)).collect();
+        parts.flat_map(|(_, parts)| &parts.layers).map(|layer| (layer.key(), layer)).collect();
     let all: Vec<(String, &LayerBlob)> = all.into_iter().collect();
-    let read = parallel(&all, |(name, layer)| Ok((name.clone(), Arc::new(blobs.layer(layer, cache)?))))?;
+    let read = parallel(&all, |(key, layer)| Ok((key.clone(), Arc::new(blobs.layer(layer, cache)?))))?;
     Ok(read.into_iter().collect())
 }
 
@@ -166,7 +166,7 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
     };
     result.size = parts.size;
     let configured = platform_of(&parts.config);
-    if configured != name {
+    if configured != name && !leaves_variant(&parts.config, name) {
         let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
         let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
         result.findings.push(PLATFORM_MISMATCH.finds(reason, fix));
@@ -179,7 +179,6 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
     };
     let (tree, findings) = merge(parts, layers);
     result.findings.extend(findings);
-    result.findings.extend(parts.size.and_then(|size| check_size(&wanted.policy, size)));
     // Half of a file system proves nothing.
     if let Some(tree) = tree {
         also(platform, &tree, &parts.config)?;
@@ -187,6 +186,7 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
         result.facts = facts;
         result.findings.extend(findings);
     }
+    result.findings.extend(parts.size.and_then(|size| check_size(&wanted.policy, size)));
     result.findings = result.findings.into_iter().map(|finding| finding.of(name)).collect();
     Ok(result)
 }
@@ -201,7 +201,7 @@ fn merge(parts: &Parts, layers: &Layers) -> (Option<Tree>, Vec<Finding>) {
     }
     let mut tree = Some(Tree::default());
     for (index, layer) in parts.layers.iter().enumerate() {
-        let Some(read) = layers.get(&layer.name()) else { continue };
+        let Some(read) = layers.get(&layer.key()) else { continue };
         let (scanned, wrong) = &**read;
         findings.extend(wrong.iter().cloned());
         let Some(scanned) = scanned else {
@@ -224,6 +224,12 @@ fn merge(parts: &Parts, layers: &Layers) -> (Option<Tree>, Vec<Finding>) {
         }
     }
     (tree, findings)
+}
+
+/// A config without a variant is for the one that the index names.
+fn leaves_variant(config: &ImageConfiguration, name: &str) -> bool {
+    let of_config = format!("{}/{}", config.os(), config.architecture());
+    config.variant().is_none() && name.rsplit_once('/').is_some_and(|(without, _)| without == of_config)
 }
 
 /// The platform as Docker writes it in full: arm64 is `linux/arm64/v8`.

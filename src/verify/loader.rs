@@ -93,7 +93,7 @@ impl Loader {
         };
         for path in paths {
             let Some((real, file)) = root.file(&path) else { continue };
-            match fits(root, &real, file, &interpreter.elf.identity) {
+            match fits(root, &path, file, &interpreter.elf.identity) {
                 Ok(program) => {
                     let origin = format!("/{}", parent(&clean(&path)));
                     return Found::Library { path: real, origin, program };
@@ -187,11 +187,11 @@ pub struct Interpreter<'a> {
 
 fn fits<'a>(
     root: &Root<'a>,
-    real: &str,
+    path: &str,
     file: &'a File,
     wanted: &crate::platform::ElfIdentity,
 ) -> Result<&'a Program, (String, bool)> {
-    if root.closed_folder(real).is_some() || !root.may(&file.attributes, READ) {
+    if root.closed_folder(path).is_some() || !root.may(&file.attributes, READ) {
         return Err((format!("{} may not read it", root.who()), false));
     }
     let Content::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };

@@ -94,7 +94,8 @@ fn float_abi(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
 }
 
 fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Result<Interpreter<'a>, Box<Finding>> {
-    let Some((path, file)) = root.file(&root.absolute(asked)) else {
+    let asked_from_root = root.absolute(asked);
+    let Some((path, file)) = root.file(&asked_from_root) else {
         let musl = asked.contains("ld-musl");
         let reason = format!("needs {asked}, which is not in the image");
         let fix = match (musl, elf.glibc()) {
@@ -113,7 +114,7 @@ fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Resu
     };
     let Content::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
-    if let Some(folder) = root.closed_folder(&path) {
+    if let Some(folder) = root.closed_folder(&asked_from_root) {
         return Err(Box::new(root.closed(&folder, &format!("/{path}"))));
     }
     match () {

@@ -4,7 +4,7 @@
 use oci_spec::image::ImageConfiguration;
 
 use crate::finding::{CLOSED_FOLDER, Finding, MISSING_WORKDIR, UNKNOWN_USER, WORKDIR_NOT_A_FOLDER};
-use crate::image::tree::{Attributes, File, Node, Tree, clean, parent};
+use crate::image::tree::{Attributes, File, Node, Tree, clean};
 use crate::platform::Platform;
 
 /// Runtimes' own, for an image whose environment has none (moby, `DefaultPathEnvUnix`).
@@ -156,21 +156,23 @@ impl<'a> Root<'a> {
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
-    /// The first folder above a real path that the user cannot enter.
+    /// The first folder on the way to a path, those of links as well, that the user cannot enter.
     pub fn closed_folder(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
-        let first = parent(path);
-        let mut folders: Vec<&str> =
-            std::iter::successors(Some(first), |folder| (!folder.is_empty()).then(|| parent(folder))).collect();
-        folders.reverse();
-        // The root itself is the runtime's: it has other modes there than the layer says.
-        let closed = |folder: &&&str| {
-            !folder.is_empty()
-                && matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE))
+        let mut first = None;
+        let mut through = |folder: &str| {
+            // The root itself is the runtime's: it has other modes there than the layer says.
+            let is_closed = !folder.is_empty()
+                && matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE));
+            if is_closed && first.is_none() {
+                first = Some(folder.to_owned());
+            }
         };
-        folders.iter().find(closed).map(|folder| (**folder).to_owned())
+        // What leads nowhere is said elsewhere.
+        let _ = self.tree.walk(path, &mut through);
+        first
     }
 
     /// `root`, or `user 65532 (nonroot)`.

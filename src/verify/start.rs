@@ -27,9 +27,10 @@ pub struct Running {
     pub user: Option<User>,
 }
 
-/// The kernel's limit of `#!` lines that lead to each other, and a bound for all the rest.
-const MOST_STEPS: usize = 16;
+/// The kernel's limit of `#!` lines that lead to each other, and bounds for all the rest.
 const MOST_LINES: usize = 5;
+const DEEPEST: usize = 16;
+const MOST_STEPS: usize = 500;
 
 /// Follows the config's command.
 pub fn follow(root: &Root<'_>) -> Way {
@@ -37,7 +38,12 @@ pub fn follow(root: &Root<'_>) -> Way {
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
     let cmd = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
     let words = [entrypoint, cmd].concat();
-    let mut follower = Follower { root: root.seen_by(root.user.clone()), way: Way::default() };
+    let mut follower = Follower {
+        root: root.seen_by(root.user.clone()),
+        under_way: Vec::new(),
+        over: Vec::new(),
+        way: Way::default(),
+    };
     match words.is_empty() {
         true => follower.way.findings.push(NO_ENTRYPOINT.finds(
             "its config names no program: it has neither ENTRYPOINT nor CMD",
@@ -51,22 +57,47 @@ pub fn follow(root: &Root<'_>) -> Way {
 struct Follower<'a> {
     /// As whoever runs now sees it.
     root: Root<'a>,
+    /// The steps that are not over, from the first.
+    under_way: Vec<Step>,
+    over: Vec<Step>,
     way: Way,
 }
 
+/// Words that are run: whether that is sure, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    words: Vec<String>,
+    sure: bool,
+    user: Option<User>,
+}
+
+/// Stands for a word that only a running shell knows.
+const UNKNOWN: &str = "$";
+
 impl<'a> Follower<'a> {
     fn step(&mut self, words: &[String], asker: &Asker, depth: usize, lines: usize) {
-        let Some((name, arguments)) = words.split_first() else { return };
-        if depth > MOST_STEPS || lines > MOST_LINES {
+        let sure = !matches!(asker, Asker::Perhaps);
+        let step = Step { words: words.to_vec(), sure, user: self.root.user.clone() };
+        let (Some(name), false) = (words.first(), self.over.contains(&step)) else { return };
+        if self.over.len() + self.under_way.len() >= MOST_STEPS || name == UNKNOWN {
+            return;
+        }
+        if self.under_way.contains(&step) || depth > DEEPEST || lines > MOST_LINES {
             let reason = "leads to itself, by `#!` lines or as an argument of its own";
             self.find(asker, NOT_A_PROGRAM.finds(reason, "let it lead to a program").at(name));
             return;
         }
-        let Some((path, file)) = self.look_up(name, asker) else { return };
+        self.under_way.push(step);
+        self.run(name, &words[1..], asker, depth, lines);
+        self.over.extend(self.under_way.pop());
+    }
+
+    fn run(&mut self, name: &str, arguments: &[String], asker: &Asker, depth: usize, lines: usize) {
+        let Some(Place { asked, path, file }) = self.look_up(name, asker) else { return };
         if depth == 0 {
             self.way.program = Some(format!("/{path}"));
         }
-        if !self.is_allowed(&path, file, asker) {
+        if !self.is_allowed(&asked, &path, file, asker) {
             return;
         }
         match &file.content {
@@ -89,19 +120,23 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// The file behind a word of a command, and its real path.
-    fn look_up(&mut self, name: &str, asker: &Asker) -> Option<(String, &'a File)> {
+    /// The file behind a word of a command.
+    fn look_up(&mut self, name: &str, asker: &Asker) -> Option<Place<'a>> {
         let root = &self.root;
         if name.contains('/') {
             let path = root.absolute(name);
-            if let Some(found) = root.file(&path) {
-                return Some(found);
+            let found = root.file(&path).map(|(real, file)| Place { asked: path.clone(), path: real, file });
+            if found.is_none() {
+                self.way.findings.extend(asker.misses(&path, &why_not(root.tree, &path)));
             }
-            self.way.findings.extend(asker.misses(&path, &why_not(root.tree, &path)));
-            return None;
+            return found;
         }
-        let mut found: Vec<(String, &'a File)> =
-            root.path().iter().filter_map(|folder| root.file(&format!("{folder}/{name}"))).collect();
+        let in_folder = |folder: String| {
+            let asked = format!("{folder}/{name}");
+            let (path, file) = root.file(&asked)?;
+            Some(Place { asked, path, file })
+        };
+        let mut found: Vec<Place<'a>> = root.path().into_iter().filter_map(in_folder).collect();
         if found.is_empty() {
             let mut paths = root.path().into_iter().map(|folder| format!("{folder}/{name}"));
             let dangling = paths.find(|path| matches!(root.tree.at(path), Some(Node::Link(_))));
@@ -112,16 +147,16 @@ impl<'a> Follower<'a> {
             self.way.findings.extend(finding);
             return None;
         }
-        let executable = found
-            .iter()
-            .position(|(path, file)| root.may(&file.attributes, EXECUTE) && root.closed_folder(path).is_none());
+        let may =
+            |place: &Place<'_>| root.may(&place.file.attributes, EXECUTE) && root.closed_folder(&place.asked).is_none();
+        let executable = found.iter().position(may);
         Some(found.swap_remove(executable.unwrap_or(0)))
     }
 
     /// May the user run the file? With a finding where not.
-    fn is_allowed(&mut self, path: &str, file: &File, asker: &Asker) -> bool {
+    fn is_allowed(&mut self, asked: &str, path: &str, file: &File, asker: &Asker) -> bool {
         let (root, shown) = (&self.root, format!("/{path}"));
-        let finding = match root.closed_folder(path) {
+        let finding = match root.closed_folder(asked) {
             Some(folder) => root.closed(&folder, &shown),
             None if !root.may(&file.attributes, EXECUTE) => NOT_EXECUTABLE
                 .finds(
@@ -165,28 +200,50 @@ impl<'a> Follower<'a> {
                 self.step(&words, &by, depth + 1, 0);
                 self.root.user = before;
             }
+            // Where it is then looked for, nobody can say.
+            Started::Elsewhere(words) => self.step(&words, &Asker::Perhaps, depth + 1, 0),
             Started::CommandLine(text) => {
-                if let Some(exec) = shell::first(&text) {
-                    self.exec(&exec, &[], path, &by, depth);
-                }
+                shell::runs(&text).iter().for_each(|exec| self.exec(exec, &[], path, &by, depth));
             }
-            Started::Script(script, rest) => self.read_by_shell(&script, &rest, &by, depth),
+            Started::Script(script, rest) => self.read_by_shell(path, &script, &rest, &by, depth),
         }
     }
 
     /// A file that a shell was given: it is read, whatever its first line says.
-    fn read_by_shell(&mut self, name: &str, arguments: &[String], by: &Asker, depth: usize) {
-        let path = self.root.absolute(name);
-        match self.root.file(&path) {
-            Some((real, file)) => {
-                if let Content::Script(script) = &file.content {
-                    let (script, real) = (script.clone(), real.clone());
-                    script.execs.iter().for_each(|exec| self.exec(exec, arguments, &real, by, depth));
-                }
+    fn read_by_shell(&mut self, shell: &str, name: &str, arguments: &[String], by: &Asker, depth: usize) {
+        if name == UNKNOWN {
+            return;
+        }
+        let mut asked = self.root.absolute(name);
+        // bash looks further (bash(1), "ARGUMENTS").
+        if self.root.file(&asked).is_none() && !name.contains('/') && shell.ends_with("bash") {
+            let in_path = self.root.path().into_iter().map(|folder| format!("{folder}/{name}"));
+            asked = in_path.into_iter().find(|path| self.root.file(path).is_some()).unwrap_or(asked);
+        }
+        let Some((path, file)) = self.root.file(&asked) else {
+            self.way.findings.extend(by.misses(&asked, &why_not(self.root.tree, &asked)));
+            return;
+        };
+        if let Some(folder) = self.root.closed_folder(&asked) {
+            let finding = self.root.closed(&folder, &format!("/{path}"));
+            return self.find(by, finding);
+        }
+        match &file.content {
+            _ if !self.root.may(&file.attributes, READ) => {
+                let reason = format!(
+                    "is a script that {} may not read: its mode is {}",
+                    self.root.who(),
+                    describe(&file.attributes)
+                );
+                let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
+                self.find(by, NOT_EXECUTABLE.finds(reason, fix).at(format!("/{path}")));
             }
-            None => {
-                self.way.findings.extend(by.misses(&path, &why_not(self.root.tree, &path)));
+            Content::Program(_) => self.not_a_program(&path, "is a program, and a shell is to read it as a script", by),
+            Content::Script(script) => {
+                let script = script.clone();
+                script.execs.iter().for_each(|exec| self.exec(exec, arguments, &path, by, depth));
             }
+            _ => {}
         }
     }
 
@@ -233,15 +290,22 @@ impl<'a> Follower<'a> {
         for word in &exec.words {
             match word.as_str() {
                 "$@" | "${@}" | "$*" | "${1+$@}" => words.extend(arguments.iter().cloned()),
+                word if word.contains(['$', '`', '*', '~', '?']) => words.push(UNKNOWN.to_owned()),
                 word => words.push(word.to_owned()),
             }
-        }
-        if words.first().is_none_or(|word| word.contains(['$', '`', '*', '~', '?'])) {
-            return;
         }
         let by = if exec.always { asker.through(script) } else { Asker::Perhaps };
         self.step(&words, &by, depth + 1, 0);
     }
+}
+
+/// Where a program is.
+struct Place<'a> {
+    /// As it is looked for, from the root.
+    asked: String,
+    /// Its real path, without a leading slash.
+    path: String,
+    file: &'a File,
 }
 
 #[cfg(test)]
@@ -322,7 +386,8 @@ mod tests {
             (&["env", "-i", "A=b", "text"], "env"),
         ] {
             let way = way(entrypoint, "");
-            let names: Vec<&str> = way.programs.iter().filter_map(|running| running.path.strip_prefix("usr/bin/")).collect();
+            let names: Vec<&str> =
+                way.programs.iter().filter_map(|running| running.path.strip_prefix("usr/bin/")).collect();
             assert_eq!(names.join(" "), programs, "{entrypoint:?}");
             assert_eq!(way.findings, [], "{entrypoint:?}");
         }

@@ -233,7 +233,8 @@ mod tests {
         for entries in layers {
             let entries: Vec<String> = entries.iter().map(|entry| entry.replace("DIR", dir.as_str())).collect();
             let tar = layer(&entries);
-            let scanned = scan::blob(&tar[..], "application/vnd.oci.image.layer.v1.tar").unwrap();
+            let scanned =
+                scan::blob(&tar[..], "application/vnd.oci.image.layer.v1.tar", Utf8Path::new("/none")).unwrap();
             if let Err(wrong) = add(&tar[..], &scanned.changes, &mut below, &root) {
                 error = Some(format!("{wrong:#}"));
                 fs_err::remove_dir_all(dir.join("layer")).unwrap_or_default();

@@ -9,6 +9,8 @@ pub enum Started {
     Program(Vec<String>),
     /// The same as another user, where it is plain which.
     ProgramAs(Option<String>, Vec<String>),
+    /// A program that is looked for in another PATH, or from another folder.
+    Elsewhere(Vec<String>),
     /// What a shell was given with `-c`.
     CommandLine(String),
     /// A file that a shell reads, and its arguments.
@@ -126,30 +128,45 @@ fn after_options<'a>(mut words: &'a [String], valued: &[&str]) -> &'a [String] {
 /// env(1): options, then variables, then a program; `-S` splits one word into several.
 fn env(arguments: &[String]) -> Started {
     let mut words: Vec<String> = arguments.to_vec();
+    let (mut path, mut folder, mut options) = (false, false, true);
     loop {
         let Some(word) = words.first().cloned() else { return Started::Nothing };
-        let split = match word.as_str() {
-            "-S" | "--split-string" => words.get(1).cloned().map(|text| (text, 2)),
-            word => word
-                .strip_prefix("-S")
-                .or_else(|| word.strip_prefix("--split-string="))
-                .map(|text| (text.to_owned(), 1)),
-        };
-        if let Some((text, taken)) = split {
+        if options && let Some((text, taken)) = to_split(&word, words.get(1)) {
             let split = text.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
             words = split.chain(words.into_iter().skip(taken)).collect();
             continue;
         }
+        folder |= options && (word.starts_with("-C") || word.starts_with("--chdir"));
+        path |= word.starts_with("PATH=");
         match word.as_str() {
-            "-u" | "--unset" | "-C" | "--chdir" => drop(words.drain(..2.min(words.len()))),
-            "--" => {
+            "-u" | "--unset" | "-C" | "--chdir" if options => drop(words.drain(..2.min(words.len()))),
+            "--" if options => {
+                options = false;
                 words.remove(0);
-                words = words.into_iter().skip_while(|word| word.contains('=')).collect();
-                return program(Some(&words));
             }
-            word if word.starts_with('-') || word.contains('=') => drop(words.remove(0)),
-            _ => return Started::Program(words),
+            word if options && word.starts_with('-') => drop(words.remove(0)),
+            word if word.contains('=') => {
+                options = false;
+                words.remove(0);
+            }
+            word => {
+                let is_found = word.starts_with('/') || if word.contains('/') { !folder } else { !path };
+                return if is_found { Started::Program(words) } else { Started::Elsewhere(words) };
+            }
         }
+    }
+}
+
+/// The text that `-S` or a group of options that ends in it has split, and how many words it takes.
+fn to_split(word: &str, next: Option<&String>) -> Option<(String, usize)> {
+    let text = match word.strip_prefix("--split-string") {
+        Some("") => "",
+        Some(rest) => rest.strip_prefix('=')?,
+        None => word.strip_prefix('-')?.trim_start_matches(['i', 'v', '0']).strip_prefix('S')?,
+    };
+    match text {
+        "" => Some((next?.clone(), 2)),
+        text => Some((text.to_owned(), 1)),
     }
 }
 
@@ -192,9 +209,13 @@ mod tests {
             ("dumb-init --rewrite 15:3 -v app", "app"),
             ("setpriv --no-new-privs app", "app"),
             ("timeout -s KILL 5 app", "app"),
-            ("env -i A=b -u C app D=e", "app D=e"),
+            ("env -i -u C A=b app D=e", "app D=e"),
             ("env -S A=b app -x", "app -x"),
             ("env -- A=b app", "app"),
+            ("env -vS app -x", "app -x"),
+            ("env PATH=/opt /bin/app", "/bin/app"),
+            ("env -C /srv app", "app"),
+            ("env A=b app -S x", "app -S x"),
             ("busybox nice -n 5 app", "app"),
         ] {
             let all = words(line);
@@ -212,6 +233,11 @@ mod tests {
         ] {
             let all = words(line);
             let expected = Started::ProgramAs(user.map(str::to_owned), words(expected));
+            assert_eq!(started(&all[0], &all[1..]), expected, "{line}");
+        }
+        for line in ["env PATH=/opt app", "env -C /srv ./app", "env --chdir=/srv bin/app"] {
+            let all = words(line);
+            let expected = Started::Elsewhere(all.last().cloned().into_iter().collect());
             assert_eq!(started(&all[0], &all[1..]), expected, "{line}");
         }
         let command = |text: &str| Started::CommandLine(text.to_owned());

@@ -78,6 +78,8 @@ impl Project {
 pub struct Run {
     command: Command,
     code: i32,
+    /// It says what it found on stdout, whatever its exit code is.
+    finds: bool,
     /// The folders live as long as the runs that use them.
     dirs: Vec<Arc<TempDir>>,
 }
@@ -101,13 +103,19 @@ impl Run {
             }
         }
         command.env("PATH", path());
-        Run { command, code: 0, dirs: vec![dir] }
+        Run { command, code: 0, finds: false, dirs: vec![dir] }
     }
 
     /// Expects a failure with this exit code.
     pub fn fails(mut self, code: i32) -> Run {
         self.code = code;
         self
+    }
+
+    /// Expects a result on stdout and this exit code.
+    pub fn finds(mut self, code: i32) -> Run {
+        self.finds = true;
+        self.fails(code)
     }
 
     /// Runs in a folder of the project.
@@ -158,7 +166,7 @@ impl Run {
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
         assert!(!finished.stderr.contains("panicked at"), "{finished}");
         assert!(!finished.stderr.contains("stack backtrace"), "{finished}");
-        if self.code != 0 {
+        if self.code != 0 && !self.finds {
             assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
         }
         finished

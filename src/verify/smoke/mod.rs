@@ -162,7 +162,7 @@ fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<
     let mut tree = Tree::default();
     let mut read = Vec::new();
     for layer in layers {
-        let scan = || Ok(scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref())?);
+        let scan = || Ok(scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
         let scanned = cache.layer(layer, scan)?;
         tree.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
         read.push((layer.clone(), scanned));

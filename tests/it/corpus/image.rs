@@ -205,6 +205,8 @@ pub enum Shape {
     AlsoNested,
     /// Nobody says which platform an image is for.
     NoPlatforms,
+    /// There is no index: the layout's own names the image, and its platform.
+    Alone,
 }
 
 /// An image index: what a tag leads to.
@@ -255,6 +257,7 @@ impl Layout {
             Shape::AttestedOnly => entries = entries.iter().map(|of| attestation(&blobs, of)).collect(),
             Shape::Nested => entries = vec![index(&entries)],
             Shape::AlsoNested => entries.push(index(&entries)),
+            Shape::Alone => return entries.remove(0),
             Shape::NoPlatforms => {
                 entries.iter_mut().for_each(|entry| drop(entry.as_object_mut().unwrap().remove("platform")));
             }

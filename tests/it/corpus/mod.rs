@@ -48,11 +48,10 @@ fn differences(case: &Case) -> Vec<String> {
             wrong.push(format!("lacks {expected:?}"));
         }
     }
-    let codes: BTreeSet<&str> = case.findings.iter().flat_map(|of| [Some(of.code), of.or]).flatten().collect();
     for found in &found {
         let code = found["code"].as_str().unwrap_or_default();
         let follows = errors && case.follow.contains(&code);
-        if !(follows || codes.contains(code)) {
+        if !(follows || case.findings.iter().any(|expected| is_as_expected(found, expected))) {
             wrong.push("has another finding".to_owned());
         }
         for text in ["name", "reason", "fix"] {
@@ -71,11 +70,15 @@ fn is_as_expected(found: &Value, expected: &Finding) -> bool {
     let text = |name: &str| found[name].as_str().unwrap_or_default();
     let severity = if expected.is_warning() { "warning" } else { "error" };
     // A name without its folder is the end of what is found.
-    let is_file = |file: &str| text("file") == file || text("file").ends_with(&format!("/{file}"));
+    let is_file = |path: &str, file: &str| path == file || path.ends_with(&format!("/{file}"));
+    let is_said = |file: &str| {
+        let words = text("reason").split([' ', ',', ':', '(', ')']);
+        words.into_iter().any(|word| is_file(word, file))
+    };
     (text("code") == expected.code || Some(text("code")) == expected.or)
         && text("severity") == severity
         && expected.platform.is_none_or(|platform| text("platform") == platform)
-        && expected.file.is_none_or(|file| is_file(file) || text("reason").contains(file))
+        && expected.file.is_none_or(|file| is_file(text("file"), file) || is_said(file))
 }
 
 #[track_caller]

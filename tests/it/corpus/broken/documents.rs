@@ -102,6 +102,19 @@ fn blobs() -> Vec<Case> {
 fn taken() -> Vec<Case> {
     let lie = |lie| lying(lie, Packing::Gzip);
     vec![
+        broken(
+            "a layout without an index says another platform than the config",
+            Layout::from(
+                Image::new("linux/arm64")
+                    .layer([program("app", &bare_static("amd64"))])
+                    .entrypoint(&["/app"])
+                    .lies(Lie::ConfigPlatform("linux/amd64")),
+            )
+            .shape(Shape::Alone),
+            finds("MA003", ""),
+        )
+        .and(finds("MA010", "/app"))
+        .by_bytes(),
         broken("the layer's size is another", lie(Lie::LayerSize), finds("MA082", "")).by_bytes(),
         broken("half of a config", lie(Lie::ConfigText), finds("MA084", "")),
         broken("one diff ID less than layers", lie(Lie::OneDiffIdLess), finds("MA085", "")).by_bytes(),

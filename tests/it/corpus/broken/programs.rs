@@ -238,6 +238,32 @@ fn starters() -> Vec<Case> {
             finds("MA051", "/app"),
         ),
         broken(
+            "a script runs what is missing",
+            starts("#!/bin/sh\nset -e\n/opt/gone \"$@\"\n"),
+            finds("MA051", "/opt/gone"),
+        ),
+        broken(
+            "a script runs a program for another machine",
+            starts("#!/bin/sh\numask 022\n/app \"$@\"\n").layer([program("app", &bare_static("arm64"))]),
+            finds("MA010", "/app"),
+        )
+        .emulated(),
+        broken(
+            "a function that exits, and a missing program",
+            starts("#!/bin/bash\nfunction die {\n  echo no\n  exit 1\n}\nexec /opt/gone\n"),
+            finds("MA051", "/opt/gone"),
+        ),
+        broken(
+            "bash reads a text, and starts what is missing",
+            starts("#!/bin/bash\nread -r a b <<< \"x y\"\nexec /opt/gone\n"),
+            finds("MA051", "/opt/gone"),
+        ),
+        broken(
+            "a shell is given a program",
+            slim().layer([app("app")]).entrypoint(&["sh", "/app"]),
+            finds("MA041", "/app"),
+        ),
+        broken(
             "what gosu starts is missing",
             slim().layer([gosu]).entrypoint(&["gosu", "app", "/app"]),
             finds("MA051", "/app"),

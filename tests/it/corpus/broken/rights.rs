@@ -1,5 +1,7 @@
 //! Broken images: users, modes, owners, folders that are closed, and the working directory.
 
+use std::sync::Arc;
+
 use crate::corpus::binaries::*;
 use crate::corpus::case::{Case, broken, finds};
 use crate::corpus::image::Image;
@@ -85,6 +87,30 @@ fn folders() -> Vec<Case> {
             .user("app")
     };
     vec![
+        broken(
+            "a link in a closed folder leads to a program for all",
+            slim_with(app("app"))
+                .layer([folder("srv/own").mode(0o700), link("srv/own/app", "/app")])
+                .entrypoint(&["/srv/own/app"])
+                .user("app"),
+            finds("MA043", "/srv/own"),
+        ),
+        broken(
+            "a shell is given a script in a closed folder",
+            slim_with(app("app"))
+                .layer([folder("srv/own").mode(0o700), file("srv/own/run", &Arc::new(b"exec /app\n".to_vec()))])
+                .entrypoint(&["sh", "/srv/own/run"])
+                .user("app"),
+            finds("MA043", "/srv/own"),
+        ),
+        broken(
+            "a shell is given a script that its user may not read",
+            slim_with(app("app"))
+                .layer([script("run", "exec /app\n").mode(0o711)])
+                .entrypoint(&["sh", "/run"])
+                .user("app"),
+            finds("MA040", "/run"),
+        ),
         broken("a folder for root alone", in_opt(0o700), finds("MA043", "/opt/app")),
         broken("a folder to list and not to enter", in_opt(0o744), finds("MA043", "/opt/app")),
         broken(

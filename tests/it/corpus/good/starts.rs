@@ -60,6 +60,53 @@ fn scripts() -> Vec<Case> {
             let text = "#!/bin/sh\n: <<'END'\nexec /opt/none\nEND\nusage() {\n  exec /opt/none --help\n}\nexec /app\n";
             slim_with([script("run", text), hello()]).entrypoint(&["/run"])
         }),
+        good("a program starts what a variable names", {
+            slim_with([
+                script("run", "#!/bin/sh\nAPP=/app\nexec tini -- \"$APP\"\n"),
+                program("usr/bin/tini", &debian("amd64", "tini", "bin/tini")),
+                hello(),
+            ])
+            .entrypoint(&["/run"])
+        }),
+        good("a shell reads what a variable names", {
+            slim_with([
+                script("run", "#!/bin/sh\nDIR=/opt\nexec sh \"$DIR/hello.sh\"\n"),
+                script("opt/hello.sh", "echo hello\n"),
+            ])
+            .entrypoint(&["/run"])
+        }),
+        good("a function as bash has it", {
+            gnu("#!/bin/bash\nfunction usage {\n  exec /opt/none --help\n}\necho hello\n")
+        }),
+        good("a command line with a hook that may be there", {
+            slim_with([hello()]).entrypoint(&["/bin/sh", "-c", "[ -x /opt/hook ] && /opt/hook; exec /app"])
+        }),
+        good("a command line with a function", {
+            slim_with([hello()]).entrypoint(&["/bin/sh", "-c", "serve() { exec /app; }; serve"])
+        }),
+        good("a script that runs its program", {
+            slim_with([script("run", "#!/bin/sh\nset -e\numask 022\n/app \"$@\"\n"), hello()]).entrypoint(&["/run"])
+        }),
+        good("a script that runs what it installs", {
+            slim_with([script(
+                "run",
+                "#!/bin/sh\nprintf '#!/bin/sh\\necho hello\\n' >/tmp/made\nchmod=$(command -v chmod)\n/bin/sh /tmp/made\n",
+            )])
+            .entrypoint(&["/run"])
+        }),
+        good("bash finds its script in PATH", {
+            slim_with(coreutils("amd64"))
+                .layer([script("usr/local/bin/entry.sh", "echo hello\n")])
+                .entrypoint(&["bash", "entry.sh"])
+        }),
+        good("a script that may start itself again, in many ways", {
+            let again = "[ -n \"$AGAIN\" ] && exec /run\n".repeat(40);
+            slim_with([script("run", &format!("#!/bin/sh\n{again}exec /app\n")), hello()]).entrypoint(&["/run"])
+        }),
+        good("a script that may start itself with one word more", {
+            let again: String = (0..40).map(|n| format!("[ -n \"$AGAIN\" ] && exec /run {n} \"$@\"\n")).collect();
+            slim_with([script("run", &format!("#!/bin/sh\n{again}exec /app\n")), hello()]).entrypoint(&["/run"])
+        }),
         good("a script makes the program that it starts", {
             slim_with([script(
                 "run",
@@ -96,6 +143,18 @@ fn wrappers() -> Vec<Case> {
                 .layer(alpine("amd64"))
                 .layer([program("sbin/su-exec", &su_exec()), hello()])
                 .entrypoint(&["su-exec", "1000", "/app"])
+        }),
+        good("env has a PATH of its own", {
+            slim_with(coreutils("amd64")).layer([program("opt/hello", &bare_static("amd64"))]).entrypoint(&[
+                "env",
+                "PATH=/opt",
+                "hello",
+            ])
+        }),
+        good("env goes to a folder of its own", {
+            slim_with(coreutils("amd64"))
+                .layer([program("opt/hello", &bare_static("amd64"))])
+                .entrypoint(&["env", "-C", "/opt", "./hello"])
         }),
         good(
             "env as a wrapper",

@@ -1,0 +1,84 @@
+//! `verify` as a command: what it explains without an image, and what it does with several.
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+
+#[test]
+fn a_check_is_explained_by_code_and_by_name() {
+    let explain = |code: &str| Project::empty().run(&["verify", "--explain", code]).finish();
+    let explained = explain("ma010");
+    assert!(explained.stdout.starts_with("## MA010 wrong-machine\n\nA program that the container starts is for "));
+    assert!(!explained.stdout.contains("MA011"), "{explained}");
+    assert_eq!(explained.stdout, explain("wrong-machine").stdout);
+    assert_eq!(explained.stderr, "");
+}
+
+#[test]
+fn what_cannot_be_explained_is_no_command() {
+    let refused = |args: &[&str], said: &str| drop(Project::empty().run(args).fails(2).finish().says(&[said]));
+    refused(&["verify", "--explain", "MA009"], "there is no check 'MA009': did you mean MA00");
+    refused(&["verify", "--explain", "MA010", "oci:x"], "cannot be used with");
+    refused(&["verify"], "IMAGE");
+}
+
+/// An archive as `docker save` writes it, of one empty layer.
+fn docker_archive() -> Vec<u8> {
+    let mut layer = Vec::new();
+    tar::Builder::new(&mut layer).finish().unwrap();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": { "Entrypoint": ["/app"] },
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))] },
+    });
+    let manifest = json!([{ "Config": "config.json", "RepoTags": ["app:1"], "Layers": ["layer.tar"] }]);
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in [
+        ("manifest.json", manifest.to_string().into_bytes()),
+        ("config.json", config.to_string().into_bytes()),
+        ("layer.tar", layer),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn an_archives_layers_are_as_large_as_they_are_in_it() {
+    let project = Project::empty();
+    std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
+    let args = ["verify", "docker-archive:app.tar", "--max-size", "1KB", "--message-format", "json"];
+    let verified = project.run(&args).finds(8).finish();
+    let json: Value = serde_json::from_str(&verified.stdout).unwrap();
+    let platform = &json["images"][0]["platforms"][0];
+    let codes: Vec<&Value> = platform["findings"].as_array().unwrap().iter().map(|found| &found["code"]).collect();
+    assert_eq!(codes, ["MA051", "MA073"], "{json:#}");
+    assert!(platform["size"].as_u64().unwrap() > 1024, "{json:#}");
+}
+
+#[test]
+fn one_image_that_is_not_there_hides_no_other() {
+    let project = Project::empty();
+    std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
+    let verified = project.run(&["verify", "docker-archive:app.tar", "oci:gone", "oci-archive:app.tar"]).finds(8);
+    let verified = verified.finish();
+    assert!(verified.stdout.contains("MA051"), "{verified}");
+    verified.says(&[
+        "gone is no OCI image layout",
+        "app.tar is no OCI image layout: it has no index.json",
+        "docker-archive:app.tar failed 1 check",
+        "--allow MA051",
+    ]);
+    // Nothing is left to be said of the ones that are there.
+    project.run(&["verify", "oci:gone"]).fails(3).finish().says(&["gone is no OCI image layout"]);
+    let allowed = ["verify", "docker-archive:app.tar", "oci:gone", "--allow", "MA051"];
+    let allowed = project.run(&allowed).finds(3).finish();
+    assert!(allowed.stdout.contains("linux/amd64"), "{allowed}");
+}
