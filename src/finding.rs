@@ -202,6 +202,13 @@ mod tests {
     }
 
     #[test]
+    fn what_an_image_says_does_not_steer_a_terminal() {
+        let finding = CHECKS[0].finds("is \x1b[2Jcleared", "see\nit").of("linux/\x07").at("/a\r");
+        assert_eq!(finding.to_string(), "linux/\u{fffd}: /a\u{fffd} is \u{fffd}[2Jcleared");
+        assert_eq!(finding.fix, "see\u{fffd}it");
+    }
+
+    #[test]
     fn codes_are_ascending_and_names_are_theirs_alone() {
         assert!(CHECKS.is_sorted_by(|a, b| a.code < b.code));
         for check in CHECKS {

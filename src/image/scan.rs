@@ -278,4 +278,13 @@ mod tests {
         assert!(script.execs.is_empty());
         assert_eq!(content("x", b""), Content::Other);
     }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_no_fault_of_the_layer() {
+        let program = [ELF, &vec![0; LARGEST_IN_MEMORY]].concat();
+        let error = content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
+        assert!(is_local(&error), "{error}");
+        let cut = blob(&b"\x1f\x8b"[..], "application/vnd.oci.image.layer.v1.tar+gzip", Utf8Path::new("/none"));
+        assert!(!is_local(&cut.unwrap_err()));
+    }
 }

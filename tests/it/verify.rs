@@ -63,6 +63,41 @@ fn an_archives_layers_are_as_large_as_they_are_in_it() {
     assert!(platform["size"].as_u64().unwrap() > 1024, "{json:#}");
 }
 
+/// Docker's older archives have a layer that is there twice as a link, and name the files by digests.
+#[test]
+fn an_archives_links_may_stand_before_what_they_lead_to() {
+    let archive = docker_archive();
+    let mut with_link = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    with_link.append_link(&mut header, "layer.tar", "zzz/layer.tar").unwrap();
+    for entry in tar::Archive::new(archive.as_slice()).entries().unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let place = if name == "layer.tar" { "zzz/layer.tar".to_owned() } else { name };
+        let mut header = entry.header().clone();
+        with_link.append_data(&mut header, place, entry).unwrap();
+    }
+    let project = Project::empty();
+    std::fs::write(project.path().join("app.tar"), with_link.into_inner().unwrap()).unwrap();
+    let verified = project.run(&["verify", "docker-archive:app.tar"]).finds(8).finish();
+    assert!(verified.stderr.contains("MA051") && !verified.stderr.contains("MA08"), "{verified}");
+}
+
+/// What os-release says is shown, and clears no screen.
+#[test]
+fn what_an_image_says_does_not_steer_a_terminal() {
+    let image = crate::corpus::image::Image::new("linux/amd64")
+        .layer([crate::corpus::layer::text("etc/os-release", "PRETTY_NAME=\"\x1b]0;x\x07Own\x1b[2J\"\n")])
+        .entrypoint(&["/\x1b[2J"]);
+    let project = Project::empty();
+    crate::corpus::image::Layout::from(image).write(project.path());
+    let verified = project.run(&["verify", "oci:."]).finds(8).finish();
+    assert!(verified.stdout.contains("Own"), "{verified}");
+    assert!(!format!("{verified}").contains('\x1b'), "{verified:?}");
+}
+
 #[test]
 fn one_image_that_is_not_there_hides_no_other() {
     let project = Project::empty();

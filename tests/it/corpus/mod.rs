@@ -8,7 +8,7 @@ mod case;
 mod good;
 pub mod history;
 pub mod image;
-mod layer;
+pub mod layer;
 mod roots;
 mod run;
 

@@ -1,0 +1,78 @@
+//! Images that are there already, of whoever made them: what is wrong with them, for people and for exit codes.
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use indexmap::IndexSet;
+
+use super::count;
+use crate::cli::{MessageFormat, VerifyArgs};
+use crate::environment;
+use crate::error::{self, Class, Failure};
+use crate::finding::Finding;
+use crate::publish::cache::Cache;
+use crate::publish::registry::Registry;
+use crate::report;
+use crate::ui::Ui;
+use crate::verify;
+
+/// `cargo multiarch verify`
+pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
+    if let Some(code) = args.explain {
+        return Ok(ui.data(code.0.explanation())?);
+    }
+    environment::check()?;
+    let registry = Registry::new(&args.insecure_registries)?;
+    // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
+    let temporary = environment::cache_dir().is_none().then(tempfile::tempdir).transpose()?;
+    let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
+    let dir =
+        environment::cache_dir().or(temporary.map(Utf8Path::to_owned)).context("there is no folder for a cache")?;
+    let cache = Cache::new(&dir);
+    let wanted = verify::Wanted {
+        platforms: args.platforms.clone(),
+        required: args.require.clone(),
+        policy: args.policy.config().policy(),
+    };
+    let (mut images, mut failures) = (Vec::new(), Vec::new());
+    for location in &args.images {
+        ui.status("Verifying", location.to_string());
+        match verify::images(location, &wanted, &registry, &cache) {
+            Ok(found) => images.extend(found),
+            Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
+            // What is found of the others is worth knowing.
+            Err(error) => failures.push(error),
+        }
+    }
+    match args.message_format {
+        _ if images.is_empty() => {}
+        MessageFormat::Human => ui.data(&report::verified_table(&images))?,
+        MessageFormat::Json => ui.data(&report::verified_json(&images)?)?,
+    }
+    let findings: Vec<Finding> = images.iter().flat_map(verify::Inspected::all).cloned().collect();
+    let names: Vec<&str> = images
+        .iter()
+        .filter(|image| image.all().any(Finding::is_error))
+        .map(|image| image.reference.as_str())
+        .collect();
+    failures.extend(check_findings(&names.join(", "), &findings, ui).err().map(anyhow::Error::from));
+    let last = failures.pop();
+    failures.iter().for_each(|failure| ui.error(failure));
+    last.map_or(Ok(()), Err)
+}
+
+/// Tells what was found, and fails for what is an error.
+pub fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
+    findings.iter().for_each(|finding| ui.finding(finding));
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
+    let codes: IndexSet<&str> = errors.iter().map(|finding| finding.code.0.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    match codes.first() {
+        None => Ok(()),
+        Some(first) => {
+            let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
+            Err(Failure::new(Class::Verify, what)
+                .hint(format!("what it means: `cargo multiarch verify --explain {first}`"))
+                .hint(format!("to go on all the same: `--allow {}`", codes.join(","))))
+        }
+    }
+}
