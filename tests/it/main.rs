@@ -21,6 +21,7 @@ mod corpus;
 mod e2e;
 mod embedded;
 mod explain;
+mod init;
 mod linkers;
 mod native;
 mod plan;
