@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rendered::render;
 use crate::cli::Forge;
-use crate::plan::{ImagePlatform, Plan};
+use crate::plan::Plan;
 use crate::platform::{Libc, Platform};
 
 /// What differs from forge to forge.
@@ -126,7 +126,9 @@ pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compi
             .collect(),
         runner: kind.runners[0],
         container: container(plan).or(kind.in_container.then(|| "rust:1".to_owned())),
-        zig: plan.platforms().any(|platform| wants_zig(platform, is_native, compiles_c)),
+        zig: plan
+            .platforms()
+            .any(|platform| wants_zig(platform.platform, &platform.build.triple, is_native, compiles_c)),
         folder: folder.as_str(),
         prefix: if folder.as_str().is_empty() { String::new() } else { format!("{folder}/") },
         host: configured.unwrap_or(kind.host),
@@ -161,9 +163,8 @@ const AMD64: &str = "x86_64-unknown-linux-gnu";
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
 /// Is zig, which compiles C and links for any platform, what will serve here?
-fn wants_zig(platform: &ImagePlatform, is_native: bool, compiles_c: bool) -> bool {
-    let triple = platform.build.triple.as_str();
-    match triple == platform.platform.triple(Libc::Gnu) {
+fn wants_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
+    match triple == platform.triple(Libc::Gnu) {
         true => !(triple == AMD64 || (is_native && triple == ARM64)),
         false => compiles_c,
     }
@@ -175,4 +176,51 @@ fn container(plan: &Plan) -> Option<String> {
     let tag = platform.base.split('@').next().unwrap_or_default().rsplit_once(':').map(|(_, tag)| tag);
     let release = tag.and_then(|tag| tag.strip_suffix("-slim")).filter(|_| platform.base.contains("debian"));
     Some(release.map_or_else(|| "rust:1".to_owned(), |release| format!("rust:1-{release}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_job_compiles_with() {
+        for (platform, libc, is_native, compiles_c, expected) in [
+            ("linux/amd64", Libc::Musl, false, false, false),
+            ("linux/amd64", Libc::Musl, true, true, true),
+            ("linux/arm64", Libc::Musl, false, true, true),
+            ("linux/amd64", Libc::Gnu, false, true, false),
+            ("linux/arm64", Libc::Gnu, false, false, true),
+            ("linux/arm64", Libc::Gnu, true, true, false),
+            ("linux/riscv64", Libc::Gnu, true, false, true),
+        ] {
+            let platform: Platform = platform.parse().unwrap();
+            let triple = platform.triple(libc);
+            assert_eq!(
+                wants_zig(platform, triple, is_native, compiles_c),
+                expected,
+                "{triple} {is_native} {compiles_c}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_each_platform_is_compiled() {
+        for (platform, expected) in
+            [("linux/amd64", 0), ("linux/amd64/v3", 0), ("linux/arm64", 1), ("linux/arm/v7", 0), ("linux/riscv64", 0)]
+        {
+            assert_eq!(runner(&GITHUB, platform.parse().unwrap()), GITHUB.runners[expected], "{platform}");
+        }
+    }
+
+    #[test]
+    fn hosts_as_docker_keeps_them() {
+        for (repository, expected) in [
+            ("ghcr.io/you/app", "ghcr.io"),
+            ("localhost:5000/app", "localhost:5000"),
+            ("you/app", "https://index.docker.io/v1/"),
+            ("docker.io/you/app", "https://index.docker.io/v1/"),
+        ] {
+            assert_eq!(login_host(repository), expected);
+        }
+    }
 }
