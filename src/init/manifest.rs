@@ -1,5 +1,7 @@
 //! A table in the text of a TOML file: written, replaced, or given keys, with every other byte as it was. Pure.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
@@ -22,20 +24,7 @@ pub fn with_table(text: &str, table: Table, new: &str) -> Result<String> {
     if table == Table::Root {
         return Ok(new.to_owned());
     }
-    let mut text = edit(text, |document| {
-        let mut at: &mut dyn TableLike = document.as_table_mut();
-        for (depth, name) in parents(table).iter().enumerate() {
-            let Some(item) = at.get_mut(name) else { return Ok(()) };
-            let is_closed = item.is_inline_table();
-            let Some(next) = item.as_table_like_mut() else { return Ok(()) };
-            if is_closed {
-                return Err(inline(&parents(table)[..=depth].join(".")));
-            }
-            at = next;
-        }
-        at.remove(NAME);
-        Ok(())
-    })?;
+    let mut text = without_table(text, table)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push_str(newline);
@@ -43,6 +32,70 @@ pub fn with_table(text: &str, table: Table, new: &str) -> Result<String> {
     text.push_str(newline);
     text.push_str(&new.replace('\n', newline));
     Ok(text)
+}
+
+/// The text without a table, those below it, and the empty line before it.
+fn without_table(text: &str, table: Table) -> Result<String> {
+    let document = toml_edit::Document::parse(text)?;
+    let mut at: &dyn TableLike = document.as_table();
+    for (depth, name) in parents(table).iter().enumerate() {
+        let Some(item) = at.get(name) else { return Ok(text.to_owned()) };
+        if item.is_inline_table() {
+            return Err(inline(&parents(table)[..=depth].join(".")).into());
+        }
+        let Some(next) = item.as_table_like() else { return Ok(text.to_owned()) };
+        at = next;
+    }
+    let mut spans = Vec::new();
+    if let Some(item) = at.get(NAME) {
+        collect_spans(item, &mut spans);
+    }
+    if spans.is_empty() {
+        // It is no section, but a key of one.
+        return edit(text, |document| {
+            let mut at: &mut dyn TableLike = document.as_table_mut();
+            for name in parents(table) {
+                let Some(next) = at.get_mut(name).and_then(Item::as_table_like_mut) else { return Ok(()) };
+                at = next;
+            }
+            at.remove(NAME);
+            Ok(())
+        });
+    }
+    spans.sort_by_key(|span| span.start);
+    let mut kept = String::new();
+    let mut from = 0;
+    for span in spans {
+        let before = &text[from..span.start];
+        // Comments between two of the tables are theirs.
+        let is_ours = from > 0 && before.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
+        if !is_ours {
+            let without_line = before.strip_suffix("\r\n").or_else(|| before.strip_suffix('\n'));
+            kept.push_str(without_line.filter(|rest| rest.is_empty() || rest.ends_with('\n')).unwrap_or(before));
+        }
+        // To the end of the line, with a comment that stands there.
+        from = text[span.end..].find('\n').map_or(text.len(), |at| span.end + at + 1);
+    }
+    kept.push_str(&text[from..]);
+    Ok(kept)
+}
+
+/// Where the sections of a table stand, from each header to the last value.
+fn collect_spans(item: &Item, spans: &mut Vec<Range<usize>>) {
+    let mut of_table = |table: &toml_edit::Table| {
+        if !table.is_implicit() && !table.is_dotted() {
+            let mut span = table.span().unwrap_or_default();
+            let values = table.iter().filter_map(|(_, item)| item.as_value()?.span());
+            span.end = values.map(|value| value.end).fold(span.end, usize::max);
+            spans.push(span);
+        }
+        table.iter().for_each(|(_, item)| collect_spans(item, spans));
+    };
+    match item {
+        Item::Table(table) => of_table(table),
+        Item::ArrayOfTables(tables) => tables.iter().for_each(of_table),
+        Item::Value(_) | Item::None => {}
+    }
 }
 
 /// The text with keys in a table, which is made where there is none. A key with another value is replaced by `force`
@@ -123,10 +176,23 @@ mod tests {
 
     #[test]
     fn a_table_is_replaced_wherever_it_was() {
-        let before = "[package]\nname = \"a\"\n\n[package.metadata.multiarch] # old\nbase = \"x\"\n\
-            [package.metadata.multiarch.images.a]\n\n# theirs\n[dependencies]\nb   = \"1\" # one\n";
-        let after = with_table(before, Table::Package, OURS).unwrap();
-        assert_eq!(after, format!("[package]\nname = \"a\"\n\n# theirs\n[dependencies]\nb   = \"1\" # one\n\n{OURS}"));
+        let head = "[package]\nname = \"a\"\n";
+        let tail = "\n# theirs\n[dependencies]\nb   = \"1\" # one\n";
+        for old in [
+            "\n[package.metadata.multiarch] # old\nbase = \"x\" # y\n\n# of it\n[package.metadata.multiarch.images.a]\n",
+            "\n[package.metadata.multiarch.images.a]\nenv.A = \"1\"\nfiles = [\n  { from = \"a\", to = \"/b\" },\n]\n",
+            "metadata.multiarch = { base = \"x\" }\n",
+            "metadata.multiarch.base = \"x\"\n",
+            "",
+        ] {
+            for newline in ["\n", "\r\n"] {
+                let lines = |text: &str| text.replace('\n', newline);
+                let after = with_table(&lines(&format!("{head}{old}{tail}")), Table::Package, OURS).unwrap();
+                assert_eq!(after, lines(&format!("{head}{tail}\n{OURS}")), "{old}");
+            }
+        }
+        let apart = "[package.metadata.multiarch]\nbase = 'x'\n[a]\nb = 1\n[package.metadata.multiarch.env]\nA = 'x'\n# c\n[d]\n";
+        assert_eq!(with_table(apart, Table::Package, OURS).unwrap(), format!("[a]\nb = 1\n# c\n[d]\n\n{OURS}"));
     }
 
     #[test]
@@ -145,8 +211,8 @@ mod tests {
             ),
             (
                 Table::Package,
-                "[package.metadata]\nmultiarch = { tags = [] }\r\n",
-                "[package.metadata]\r\nmultiarch = { tags = [], template = \"docker/x.j2\" }\r\n",
+                "[package.metadata]\nmultiarch = {tags = []}\r\n",
+                "[package.metadata]\r\nmultiarch = {tags = [], template = \"docker/x.j2\" }\r\n",
             ),
             (Table::Root, "template = \"docker/x.j2\" # so\n", "template = \"docker/x.j2\" # so\n"),
         ] {

@@ -48,6 +48,8 @@ impl Write {
     pub fn perform(&self, root: &Utf8Path, ui: &Ui) -> Result<()> {
         let name = shown(&self.path, root);
         let message = match &self.kind {
+            // Where members alone are configured.
+            Kind::Part(_, true) if self.is_there() => "the members' configuration".to_owned(),
             Kind::Part(part, _) => format!("{part} in {name}"),
             Kind::Whole => name.to_string(),
         };
@@ -58,7 +60,9 @@ impl Write {
         if let Some(folder) = self.path.parent() {
             fs_err::create_dir_all(folder)?;
         }
-        files::replace(&self.path, self.text.as_bytes())?;
+        // A link stays one.
+        let file = self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone());
+        files::replace(&file, self.text.as_bytes())?;
         let verb = match (&self.before, &self.kind) {
             (None, _) => "Created",
             (Some(_), Kind::Part(_, true)) => "Added",

@@ -136,7 +136,17 @@ fn what_is_configured_stays() {
         .file("Cargo.toml", "[workspace]\nmembers = ['a']\n")
         .file("a/Cargo.toml", &HEAD.replace("edition", "metadata.multiarch.tags = ['mine']\nedition"));
     let member = member.file("a/src/main.rs", "fn main() {}\n");
-    member.run(&["init"]).finish().says(&["Unchanged"]);
+    member.run(&["init"]).finish().says(&["Unchanged the members' configuration\n"]);
+}
+
+#[test]
+fn a_linked_manifest_stays_linked() {
+    let project = Project::app();
+    let (link, real) = (project.path().join("Cargo.toml"), project.path().join("real.toml"));
+    std::fs::rename(&link, &real).unwrap();
+    std::os::unix::fs::symlink("real.toml", &link).unwrap();
+    project.run(&["init"]).finish();
+    assert!(link.is_symlink() && project.read("real.toml").contains("multiarch"));
 }
 
 #[test]
