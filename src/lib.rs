@@ -10,7 +10,7 @@
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs
 //!
-//! [`pipeline`] is the story. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts
+//! [`pipeline`] is the story, [`init`] writes what it reads. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts
 //! programs, [`ui`] the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure
 //! is made of.
 
@@ -22,6 +22,7 @@ pub mod error;
 pub mod files;
 pub mod finding;
 pub mod image;
+pub mod init;
 pub mod pipeline;
 pub mod plan;
 pub mod platform;
@@ -73,6 +74,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Compile(args) => pipeline::compile(args, &ui),
         Command::Plan(args) => pipeline::plan(args, &ui),
         Command::Verify(args) => pipeline::verify(args, &ui),
+        Command::Init(args) => init::run(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
     });
     match result {

@@ -27,6 +27,7 @@ pub fn graphs(plan: &Plan, cargo: &Path, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Res
             let cfg = cfgs.get(build.triple.as_str()).map(Vec::as_slice).unwrap_or_default();
             let mut graph = summarize(metadata, &plan.packages_of(build), &build.triple, cfg);
             graph.unsupported.retain(|known| is_compiled(plan, cargo, build, &known.package));
+            graph.system.retain(|library| is_compiled(plan, cargo, build, &library.package));
             graphs.insert(build.clone(), graph);
         }
     }

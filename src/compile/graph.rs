@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{DependencyKind, Metadata, Node, Package, PackageId};
 
+use super::system::{self, SystemLibrary};
 use super::upstream::{Unsupported, unsupported};
 
 /// The part of the dependency graph that one target triple builds.
@@ -21,6 +22,8 @@ pub struct Summary {
     pub jemalloc: Option<Jemalloc>,
     /// A package that replaces libc's allocator.
     pub allocator: Option<String>,
+    /// C libraries that must be there already, each as a package wants it.
+    pub system: BTreeSet<SystemLibrary>,
     /// Packages that are known not to compile for the target.
     pub unsupported: Vec<Unsupported>,
 }
@@ -34,7 +37,7 @@ pub struct Jemalloc {
 }
 
 /// Crates that build scripts call a C compiler with.
-const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
+pub const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
 
 /// Crates that are there to be the global allocator.
 const ALLOCATORS: [&str; 9] = [
@@ -58,6 +61,13 @@ pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg:
     let is_root = |id: &&PackageId| roots.contains(name(id));
     let is_macro = |id: &PackageId| {
         packages.get(id).is_some_and(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
+    };
+    let build_scripts_use = |id: &PackageId| -> Vec<&str> {
+        let is_build = |dependency: &&cargo_metadata::NodeDep| {
+            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Build)
+        };
+        let dependencies = nodes.get(id).into_iter().flat_map(|node| &node.deps).filter(is_build);
+        dependencies.map(|dependency| name(&dependency.pkg)).collect()
     };
     let mut queue: Vec<(&PackageId, bool)> =
         metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
@@ -89,6 +99,11 @@ pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg:
                     let version = package.map(|package| &package.version);
                     summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
                     let known = package.zip(nodes.get(&dependency.pkg));
+                    summary
+                        .system
+                        .extend(known.and_then(|(package, node)| {
+                            system::wanted(package, node, &build_scripts_use(&package.id))
+                        }));
                     summary.unsupported.extend(known.and_then(|(package, node)| unsupported(package, node, triple)));
                     let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
                     summary.allocator = summary.allocator.or(allocator);

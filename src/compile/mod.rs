@@ -17,6 +17,7 @@ pub mod runs;
 pub mod source;
 mod stdlib;
 mod sysroot;
+pub mod system;
 pub mod toolchain;
 pub mod tools;
 mod unpacked;

@@ -229,7 +229,8 @@ pub fn render(
     Ok(result)
 }
 
-fn built_in(name: &str) -> &'static str {
+/// The text of a built-in template.
+pub fn built_in(name: &str) -> &'static str {
     BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).unwrap_or_default()
 }
 

@@ -284,7 +284,8 @@ pub fn read(path: &Utf8Path, table: Table, notes: &mut Vec<String>) -> Result<Op
     Ok(parse(&text, path, table)?)
 }
 
-fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Failure> {
+/// The configuration in a table of a text; none where it has no such table.
+pub fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Failure> {
     let parsed = match table {
         Table::Root => toml::from_str(text).map(Some),
         Table::Workspace => toml::from_str::<Manifest>(text).map(|manifest| manifest.workspace.metadata.multiarch),

@@ -22,6 +22,36 @@ const BUILT_IN: &[(&str, &str, Libc)] = &[
     ("distroless-cc", "gcr.io/distroless/cc-debian12:nonroot", Libc::Gnu),
 ];
 
+/// A built-in template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuiltIn {
+    pub name: &'static str,
+    /// The base where none is named.
+    pub base: &'static str,
+    /// The libc that fits it.
+    pub libc: Libc,
+}
+
+/// The built-in templates.
+pub fn built_ins() -> impl Iterator<Item = BuiltIn> {
+    BUILT_IN.iter().map(|(name, base, libc)| BuiltIn { name, base, libc: *libc })
+}
+
+/// The built-in template of a name.
+pub fn built_in(name: &str) -> Result<BuiltIn, Failure> {
+    built_ins().find(|template| template.name == name).ok_or_else(|| {
+        let known = built_ins().map(|template| template.name);
+        let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
+        match nearest(name, known) {
+            Some(near) => failure.hint(format!("did you mean '{near}'?")),
+            None => failure.hint(format!(
+                "built in are {}; a file of your own has a '.' or '/' in its name",
+                built_ins().map(|template| template.name).collect::<Vec<_>>().join(", ")
+            )),
+        }
+    })
+}
+
 /// The numeric user that images run as, where nothing else is said: distroless' `nonroot`.
 const NON_ROOT: &str = "65532:65532";
 
@@ -182,22 +212,11 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
 
 /// A template by name or path; where none is named, by what the base is.
 fn template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
-    let built_in = |name: &str| BUILT_IN.iter().find(|row| row.0 == name).map(|row| Template::BuiltIn(row.0));
     if let Some(name) = &settings.template {
-        if name.contains(['/', '.']) {
-            return Ok(Template::File(root.join(name)));
-        }
-        return built_in(name).ok_or_else(|| {
-            let known = BUILT_IN.iter().map(|row| row.0);
-            let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
-            match nearest(name, known.clone()) {
-                Some(near) => failure.hint(format!("did you mean '{near}'?")),
-                None => failure.hint(format!(
-                    "built in are {}; a file of your own has a '.' or '/' in its name",
-                    known.collect::<Vec<_>>().join(", ")
-                )),
-            }
-        });
+        return match name.contains(['/', '.']) {
+            true => Ok(Template::File(root.join(name))),
+            false => Ok(Template::BuiltIn(built_in(name)?.name)),
+        };
     }
     let base = settings.base.as_deref().unwrap_or("scratch");
     let path = base.split(['@']).next().unwrap_or(base);
@@ -208,5 +227,5 @@ fn template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
         _ if path.contains("distroless") => "distroless-cc",
         _ => "debian",
     };
-    Ok(built_in(by_base).unwrap_or(Template::BuiltIn("scratch")))
+    Ok(Template::BuiltIn(built_in(by_base)?.name))
 }

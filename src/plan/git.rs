@@ -113,6 +113,13 @@ pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     }))
 }
 
+/// Where the work tree that holds `dir` was cloned from, as far as git says.
+pub fn origin(dir: &Utf8Path) -> Option<String> {
+    let git = find_program("git")?;
+    let origin = Cmd::new(git).args(["-C", dir.as_str(), "config", "--get", "remote.origin.url"]).read().ok()?;
+    Some(origin.trim().to_owned()).filter(|origin| !origin.is_empty())
+}
+
 fn refused(dir: &Utf8Path, words: &str) -> Failure {
     let first = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
     let failure = Failure::new(Class::Config, format!("git does not say which commit this is: {first}"));

@@ -26,11 +26,12 @@ use serde::Serialize;
 
 pub use choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 pub use config::{FileEntry, Healthcheck};
+pub use contents::{BuiltIn, built_in, built_ins};
 pub use git::{Checkout, Commit};
 pub use names::is_loopback;
 pub use outputs::Output;
 pub use policy::Policy;
-pub use resolve::{Request, resolve};
+pub use resolve::{DEFAULT_TAGS, Request, resolve};
 pub use settings::Sources;
 pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
 pub use wanted::select;

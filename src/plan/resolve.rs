@@ -13,6 +13,9 @@ use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output,
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
+/// The tags where none are named, as templates.
+pub const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
+
 /// What a run asks for, beside its settings.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -88,7 +91,7 @@ fn image(
     let repositories: IndexSet<String> =
         registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
     let asked = sources.command_line.tags.is_some();
-    let templates = all.tags.clone().unwrap_or_else(|| vec!["{{version}}".to_owned(), "latest".to_owned()]);
+    let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
     let tags = tags::render(&templates, asked, &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
 

@@ -42,7 +42,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("lib", &["cli", "environment", "error", "pipeline", "process", "ui"]),
+    ("init", &["cli", "compile", "error", "files", "image", "plan", "platform", "ui"]),
+    ("lib", &["cli", "environment", "error", "init", "pipeline", "process", "ui"]),
     ("main", &[]),
 ];
 

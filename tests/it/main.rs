@@ -20,6 +20,7 @@ mod config_errors;
 mod corpus;
 mod e2e;
 mod embedded;
+mod init;
 mod linkers;
 mod native;
 mod plan;

