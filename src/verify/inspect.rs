@@ -166,7 +166,7 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
     };
     result.size = parts.size;
     let configured = platform_of(&parts.config);
-    if configured != name && !leaves_variant(&parts.config, name) {
+    if configured != name {
         let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
         let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
         result.findings.push(PLATFORM_MISMATCH.finds(reason, fix));
@@ -224,12 +224,6 @@ fn merge(parts: &Parts, layers: &Layers) -> (Option<Tree>, Vec<Finding>) {
         }
     }
     (tree, findings)
-}
-
-/// A config without a variant is for the one that the index names.
-fn leaves_variant(config: &ImageConfiguration, name: &str) -> bool {
-    let of_config = format!("{}/{}", config.os(), config.architecture());
-    config.variant().is_none() && name.rsplit_once('/').is_some_and(|(without, _)| without == of_config)
 }
 
 /// The platform as Docker writes it in full: arm64 is `linux/arm64/v8`.

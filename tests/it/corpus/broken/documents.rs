@@ -52,6 +52,11 @@ fn indexes() -> Vec<Case> {
             finds("MA003", ""),
         ),
         broken(
+            "the config leaves the variant out, and it is not the usual one",
+            image("linux/arm/v6").lies(Lie::ConfigPlatform("linux/arm")),
+            finds("MA003", ""),
+        ),
+        broken(
             "the config is for another system",
             amd64().lies(Lie::ConfigPlatform("windows/amd64")),
             finds("MA003", ""),

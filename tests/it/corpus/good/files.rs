@@ -3,7 +3,7 @@
 use super::*;
 use crate::corpus::binaries::*;
 use crate::corpus::case::{Case, good};
-use crate::corpus::image::{Image, Layout, Lie, Shape};
+use crate::corpus::image::{Image, Layout, Shape};
 use crate::corpus::layer::*;
 use crate::corpus::roots::*;
 
@@ -60,14 +60,6 @@ fn platforms() -> Vec<Case> {
                 on("linux/arm/v7", &bare_arm(7)),
             ]),
         ),
-        good("a config that leaves the variant to the index", {
-            Layout::from(
-                Image::new("linux/arm/v6")
-                    .layer([program("app", &bare_arm(6))])
-                    .entrypoint(&["/app"])
-                    .lies(Lie::ConfigPlatform("linux/arm")),
-            )
-        }),
         good("a program for ARMv6 on arm/v7", on("linux/arm/v7", &bare_arm(6))),
         good("a program for x86-64-v3 in an amd64/v3 image", on("linux/amd64/v3", &for_x86_64("v3"))).by_bytes(),
         good("a program for x86-64-v2 in an amd64/v3 image", on("linux/amd64/v3", &for_x86_64("v2"))).by_bytes(),

@@ -1,0 +1,194 @@
+//! How long `verify` takes of a small and a large image, seen for the first time and again, and how much memory it wants:
+//! `scripts/bench verify`. Ratios of medians from one run.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark ends by panicking, and prints"
+)]
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use camino::Utf8Path;
+use cargo_multiarch::publish::cache::Cache;
+use cargo_multiarch::publish::registry::Registry;
+use cargo_multiarch::verify::{self, Wanted};
+use flate2::write::GzEncoder;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+const RUNS: usize = 5;
+const MIB: u64 = 1 << 20;
+const SMALL: u64 = 100 * MIB;
+const LARGE: u64 = 1000 * MIB;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    match args.iter().position(|arg| arg == "--child") {
+        Some(at) => child(&args[at + 1], &args[at + 2]),
+        None => compare(),
+    }
+}
+
+/// Prints milliseconds and peak RSS in KiB.
+fn child(layout: &str, cache: &str) {
+    let cache = Cache::new(Utf8Path::new(cache));
+    let registry = Registry::new(&[]).unwrap();
+    let start = Instant::now();
+    let images = verify::images(&layout.parse().unwrap(), &Wanted::default(), &registry, &cache).unwrap();
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    assert_eq!(images[0].all().count(), 0, "{images:?}");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+    println!("{milliseconds} {peak}");
+}
+
+fn compare() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let row = |size: u64| {
+        let layout = dir.path().join(format!("{}", size / MIB));
+        write(&layout, size);
+        let run = |cache: &Path| measure(&layout, cache);
+        let cold = median((0..RUNS).map(|run_number| run(&dir.path().join(format!("cold-{size}-{run_number}")))));
+        let warm = dir.path().join("warm");
+        run(&warm);
+        (cold, median((0..RUNS).map(|_| run(&warm))))
+    };
+    let (small, large) = (row(SMALL), row(LARGE));
+    println!("| image | first time | again | peak memory |\n|---|---|---|---|");
+    for (size, (cold, warm)) in [(SMALL, small), (LARGE, large)] {
+        println!("| {} MiB | {:.0} ms | {:.0} ms | {:.0} MiB |", size / MIB, cold.0, warm.0, cold.1 / 1024.0);
+    }
+    let times = LARGE / SMALL;
+    println!(
+        "\nOf {times} times the bytes: {:.1} times the time, {:.2} times the memory; again takes {:.2} of the first time.",
+        large.0.0 / small.0.0,
+        large.0.1 / small.0.1,
+        large.1.0 / large.0.0
+    );
+}
+
+fn median(runs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let (mut times, mut peaks): (Vec<f64>, Vec<f64>) = runs.unzip();
+    times.sort_by(f64::total_cmp);
+    peaks.sort_by(f64::total_cmp);
+    (times[times.len() / 2], peaks[peaks.len() / 2])
+}
+
+/// Milliseconds and KiB, of a process of its own.
+fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--child", &format!("oci:{}", layout.display()), cache.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (time, peak) = text.trim().split_once(' ').unwrap();
+    (time.parse().unwrap(), peak.parse().unwrap())
+}
+
+/// An OCI layout of one platform: a static program, which is this very one under a header of its own, and files of bytes
+/// that do not compress well.
+fn write(dir: &Path, size: u64) {
+    let blobs = dir.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let file = std::fs::File::create(blobs.join("layer")).unwrap();
+    let mut tar = tar::Builder::new(Hashing::new(GzEncoder::new(Hashing::new(file), flate2::Compression::fast())));
+    let mut append = |name: &str, size: u64, bytes: &mut dyn Read| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(size);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, name, bytes).unwrap();
+    };
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(16, 0);
+    for half in [2_u16, 62, 1, 0] {
+        program.extend(half.to_le_bytes());
+    }
+    for word in [0x40_0078_u64, 64, 0] {
+        program.extend(word.to_le_bytes());
+    }
+    for half in [0_u16, 0, 64, 56, 1, 64, 0, 0, 1, 0, 5, 0] {
+        program.extend(half.to_le_bytes());
+    }
+    for word in [0_u64, 0x40_0000, 0x40_0000, size / 2, size / 2, 4096] {
+        program.extend(word.to_le_bytes());
+    }
+    append("app", size / 2, &mut program.chain(Noise(1)).take(size / 2));
+    for number in 0..10 {
+        append(&format!("srv/{number}"), size / 20, &mut Noise(number + 2).take(size / 20));
+    }
+    let (diff_id, gzip) = tar.into_inner().unwrap().finish();
+    let (layer, _) = gzip.finish().unwrap().finish();
+    let bytes = std::fs::metadata(blobs.join("layer")).unwrap().len();
+    std::fs::rename(blobs.join("layer"), blobs.join(&layer)).unwrap();
+    let put = |value: serde_json::Value| {
+        let text = value.to_string();
+        let digest = hex(Sha256::digest(&text).as_slice());
+        std::fs::write(blobs.join(&digest), &text).unwrap();
+        (format!("sha256:{digest}"), text.len())
+    };
+    let descriptor =
+        |kind: &str, (digest, size): (String, usize)| json!({ "mediaType": kind, "digest": digest, "size": size });
+    let config = put(json!({ "os": "linux", "architecture": "amd64", "config": { "Entrypoint": ["/app"] },
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{diff_id}")] } }));
+    let layer = json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": format!("sha256:{layer}"), "size": bytes });
+    let config = descriptor("application/vnd.oci.image.config.v1+json", config);
+    let manifest = put(json!({ "schemaVersion": 2, "config": config, "layers": [layer] }));
+    let index = json!({ "schemaVersion": 2,
+        "manifests": [descriptor("application/vnd.oci.image.manifest.v1+json", manifest)] });
+    std::fs::write(dir.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(dir.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+}
+
+/// Hashes what is written.
+struct Hashing<W> {
+    to: W,
+    sha256: Sha256,
+}
+
+impl<W> Hashing<W> {
+    fn new(to: W) -> Hashing<W> {
+        Hashing { to, sha256: Sha256::new() }
+    }
+
+    fn finish(self) -> (String, W) {
+        (hex(self.sha256.finalize().as_slice()), self.to)
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that look like those of programs: half of them are alike (xorshift, Marsaglia 2003).
+struct Noise(u64);
+
+impl Read for Noise {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        for chunk in buffer.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            chunk.copy_from_slice(&(self.0 & 0xffff_ffff).to_le_bytes()[..chunk.len()]);
+        }
+        Ok(buffer.len())
+    }
+}
