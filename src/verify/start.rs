@@ -79,7 +79,9 @@ impl<'a> Follower<'a> {
         let sure = !matches!(asker, Asker::Perhaps);
         let step = Step { words: words.to_vec(), sure, user: self.root.user.clone() };
         let (Some(name), false) = (words.first(), self.over.contains(&step)) else { return };
-        if self.over.len() + self.under_way.len() >= MOST_STEPS || name == UNKNOWN {
+        // What is sure has no branches.
+        let is_enough = !sure && self.over.len() + self.under_way.len() >= MOST_STEPS;
+        if is_enough || name == UNKNOWN {
             return;
         }
         if self.under_way.contains(&step) || depth > DEEPEST || lines > MOST_LINES {

@@ -259,6 +259,14 @@ fn starters() -> Vec<Case> {
             finds("MA051", "/opt/gone"),
         ),
         broken(
+            "a script may start itself in many ways, and then starts what is missing",
+            {
+                let again: String = (0..40).map(|n| format!("[ -n \"$AGAIN\" ] && exec /run {n} \"$@\"\n")).collect();
+                starts(&format!("#!/bin/sh\n{again}exec /opt/gone\n"))
+            },
+            finds("MA051", "/opt/gone"),
+        ),
+        broken(
             "a shell is given a program",
             slim().layer([app("app")]).entrypoint(&["sh", "/app"]),
             finds("MA041", "/app"),
