@@ -1,5 +1,6 @@
 //! What was typed. No logic: flags become a `Config` like any other source of settings.
 
+mod doctor;
 mod output;
 mod verification;
 
@@ -8,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
+pub use doctor::DoctorArgs;
 pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
 
@@ -71,6 +73,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Check any image: is every platform what it says, and can it start there?
     Verify(VerifyArgs),
+    /// Find all that is missing here for a publish, each with the command that mends it
+    Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
     Dockerfile(DockerfileArgs),
 }

@@ -17,18 +17,26 @@ pub fn check(image: &str, run: &[Platform], host: &str, builder: &Builder, ui: &
     if !Utf8Path::new(BINFMT_MISC).exists() || !matches!(builder.driver.as_str(), "docker" | "docker-container") {
         return Ok(());
     }
-    let missing: Vec<Platform> =
-        run.iter().copied().filter(|platform| !platform.is_native_to(host) && !handled(*platform)).collect();
+    let missing = missing(run, host);
     if missing.is_empty() || !docker::is_local(ui) {
         return Ok(());
     }
-    let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let name = |platform: &Platform| match handler(*platform).fault() {
+        Some(fault) => format!("{platform} ({fault})"),
+        None => platform.to_string(),
+    };
+    let names = missing.iter().map(name).collect::<Vec<_>>().join(", ");
     Err(Failure::new(
         Class::Engine,
         format!("image '{image}': its template has RUN, and this machine cannot run programs for {names}"),
     )
     .hint(format!("install QEMU: `{}`", install_command(&missing)))
     .hint("or keep RUN out of the template: COPY alone needs no emulation"))
+}
+
+/// Those of some platforms whose programs a container cannot run here.
+pub fn missing(run: &[Platform], host: &str) -> Vec<Platform> {
+    run.iter().copied().filter(|platform| !platform.is_native_to(host) && !handled(*platform)).collect()
 }
 
 /// What the kernel has for the programs of a platform.
@@ -40,6 +48,17 @@ pub enum Handler {
     NotFixed,
     /// The interpreter was opened at registration (flag F), and works inside of containers.
     Fixed,
+}
+
+impl Handler {
+    /// What is wrong with a handler that is there.
+    pub fn fault(self) -> Option<&'static str> {
+        match self {
+            Handler::None | Handler::Fixed => None,
+            Handler::Disabled => Some("its handler is disabled"),
+            Handler::NotFixed => Some("its handler lacks the flag F, and containers have no QEMU of their own"),
+        }
+    }
 }
 
 /// The handler of a platform.

@@ -42,7 +42,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("lib", &["cli", "environment", "error", "pipeline", "process", "ui"]),
+    (
+        "doctor",
+        &[
+            "cli",
+            "compile",
+            "environment",
+            "error",
+            "image",
+            "pipeline",
+            "plan",
+            "platform",
+            "process",
+            "publish",
+            "ui",
+            "verify",
+        ],
+    ),
+    ("lib", &["cli", "doctor", "environment", "error", "pipeline", "process", "ui"]),
     ("main", &[]),
 ];
 
