@@ -20,6 +20,7 @@ use crate::error::{Class, Failure, class_of};
 use crate::pipeline;
 use crate::plan::config::Config;
 use crate::plan::{self, Checkout, Plan, Request, Sources, Workspace};
+use crate::platform::Libc;
 use crate::ui::Ui;
 
 /// What was found, in the order in which it is told.
@@ -131,8 +132,10 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
         findings.add(Check::note("workspace", found));
     }
     let asked = args.settings.config();
+    let wants_base = asked.libc == Some(Libc::Gnu) && asked.base.is_none();
     let command_line = Config {
         platforms: asked.platforms,
+        base: asked.base.or(wants_base.then(|| "debian:trixie-slim".to_owned())),
         libc: asked.libc,
         linker: asked.linker,
         glibc: asked.glibc,

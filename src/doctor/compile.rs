@@ -1,10 +1,11 @@
 //! Rust, and for every build of the plan its standard library and its linker.
 
 use anyhow::Result;
+use indexmap::IndexSet;
 
-use super::check::{Check, State};
+use super::Findings;
+use super::check::Check;
 use super::repair::Repair;
-use super::{Findings, check};
 use crate::compile::{Part, Toolchain, stdlib, tools};
 use crate::error::Failure;
 use crate::plan::Plan;
@@ -22,7 +23,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
         Err(error) => return Ok(findings.fail("rust", error)?),
     };
     let tools = &toolchain.tools;
-    findings.add(check::Check::ok("rust", format!("rustc {} for {}", tools.rust_version, tools.host)));
+    findings.add(Check::ok("rust", format!("rustc {} for {}", tools.rust_version, tools.host)));
     if find_program("cc").is_none() {
         findings.add(
             Check::warning("rust", "there is no cc, with which rustc links build scripts and proc macros")
@@ -50,7 +51,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
         }
         Err(failure) => findings.fail("std", failure)?,
     }
-    for build in plan.builds().collect::<indexmap::IndexSet<_>>() {
+    for build in plan.builds().collect::<IndexSet<_>>() {
         if let Some(choice) = toolchain.choices.get(build) {
             findings.add(Check::ok("linker", format!("{}: {}: {}", plan.name_of(build), choice.linker, choice.why)));
         }
@@ -59,7 +60,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
         findings.fail(subject(part), failure)?;
     }
     let notes = toolchain.notes.iter().cloned().chain(toolchain.advice());
-    notes.for_each(|note| findings.add(Check::note("rust", note).only(State::Note)));
+    notes.for_each(|note| findings.add(Check::note("rust", note)));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Findings;
 use super::check::{Check, State};
 use super::repair::Repair;
+use crate::error::{Failure, sentence};
 use crate::image::builder::{self, Builder};
 use crate::image::docker::{Docker, field};
 use crate::image::dockerfile::Dockerfile;
@@ -44,8 +45,10 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
         tell_docker(&docker, &chosen, findings)?;
         builder = tell_engine(plan, chosen, reason, findings)?;
     }
-    let missing: BTreeSet<Platform> =
-        emulation(plan, &dockerfiles, builder.as_ref(), findings, ui)?.into_iter().chain(smoke(plan, findings, ui)?).collect();
+    let missing: BTreeSet<Platform> = emulation(plan, &dockerfiles, builder.as_ref(), findings, ui)?
+        .into_iter()
+        .chain(smoke(plan, findings, ui)?)
+        .collect();
     if answers && !missing.is_empty() {
         findings.repairs.push(Repair::Emulation(missing.into_iter().collect()));
     }
@@ -80,7 +83,7 @@ fn tell_docker(docker: &Docker, chosen: &Result<Chosen>, findings: &mut Findings
         Ok(_) if !docker.installed => State::Note,
         Ok(_) => State::Warning,
     };
-    let mut tell = |subject: &'static str, result: Result<String, crate::error::Failure>| {
+    let mut tell = |subject: &'static str, result: Result<String, Failure>| {
         let is_ok = result.is_ok();
         findings.add(match result {
             Ok(found) => Check::ok(subject, found),
@@ -155,7 +158,7 @@ fn tell_engine(
 }
 
 fn is_told(error: &anyhow::Error, findings: &Findings) -> bool {
-    let said = crate::error::sentence(error);
+    let said = sentence(error);
     findings.checks.iter().any(|check| check.found == said)
 }
 
@@ -172,7 +175,8 @@ fn emulation(
     let local = Builder { name: None, driver: "docker".to_owned(), missing: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = Vec::new();
-    for (image, dockerfile) in plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run.is_empty()) {
+    for (image, dockerfile) in plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run.is_empty())
+    {
         let names = dockerfile.run.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match qemu::check(&image.name, &dockerfile.run, &host, builder, ui) {
             Ok(()) => {

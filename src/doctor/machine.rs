@@ -30,7 +30,10 @@ pub fn disk(what: &str, folder: &Utf8Path) -> Check {
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
         failed("is on a read-only file system".to_owned(), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
     } else if access(there.as_std_path(), Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        failed(format!("cannot be written: {there} is not yours"), "see whose it is with `ls -ld`, and who you are with `id`")
+        failed(
+            format!("cannot be written: {there} is not yours"),
+            "see whose it is with `ls -ld`, and who you are with `id`",
+        )
     } else if free < NEXT_TO_NOTHING {
         failed(format!("has {said} left"), make_room)
     } else if free < LITTLE {

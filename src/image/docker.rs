@@ -87,7 +87,10 @@ impl Docker {
         let mut docker = Docker { installed: true, errors, ..Docker::default() };
         if let Some(info) = info {
             let plugins = info.client_info.plugins.unwrap_or_default();
-            docker.buildx = plugins.into_iter().find(|plugin| plugin.name == "buildx").map(|plugin| plugin.version);
+            // A plugin that does not run has no version.
+            let mut versions =
+                plugins.into_iter().filter(|plugin| plugin.name == "buildx").map(|plugin| plugin.version);
+            docker.buildx = versions.find(|version| !version.is_empty());
             docker.client = info.client_info.version;
             docker.server = answers.then(|| info.server_version.unwrap_or_default());
             let status = info.driver_status.unwrap_or_default();

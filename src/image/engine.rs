@@ -60,11 +60,7 @@ pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
 }
 
 /// Decides; `builder` finds one, and is not asked where none is needed.
-pub fn decide(
-    plan: &Plan,
-    needs_buildx: Option<Failure>,
-    builder: impl FnOnce() -> Result<Builder>,
-) -> Result<Chosen> {
+pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce() -> Result<Builder>) -> Result<Chosen> {
     let chosen = |engine, why: &str| Ok(Chosen { engine, why: why.to_owned() });
     match (plan.engine, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),

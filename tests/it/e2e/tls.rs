@@ -7,10 +7,10 @@ use super::run;
 use crate::support::Project;
 
 /// A registry on this machine's own address; gone when dropped.
-struct Registry {
+pub struct Registry {
     child: Child,
-    host: String,
-    folder: Project,
+    pub host: String,
+    pub folder: Project,
 }
 
 impl Drop for Registry {
@@ -21,7 +21,7 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    fn start(tls: bool) -> Registry {
+    pub fn start(tls: bool) -> Registry {
         // No packet is sent: the kernel only says from which address one would go.
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.connect("192.0.2.1:9").expect("this machine has an address besides loopback");
