@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Findings;
 use super::check::{Check, State};
 use super::repair::Repair;
-use crate::error::{Failure, sentence};
+use crate::error::Failure;
 use crate::image::builder::{self, Builder};
 use crate::image::docker::{Docker, field};
 use crate::image::dockerfile::Dockerfile;
@@ -27,29 +27,21 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
             None
         }
     };
-    let mut builder = None;
-    let mut answers = false;
-    if plan.engine == EngineChoice::Embedded {
-        findings.add(Check::note("docker", "not asked: the embedded engine is asked for, which needs none"));
-        let chosen = engine::decide(plan, needs, || builder::choose(plan, &Default::default(), &Docker::default(), ui));
-        match chosen {
-            Ok(chosen) => findings.add(Check::ok("engine", format!("the embedded engine: {}", chosen.why))),
-            Err(error) => findings.fail("engine", error)?,
-        }
-    } else {
-        let docker = Docker::look(plan.builder.as_deref(), ui)?;
-        answers = docker.server.is_some();
-        let plain = engine::plain_hosts(plan, &dockerfiles);
-        let reason = needs.as_ref().map(ToString::to_string);
-        let chosen = engine::decide(plan, needs, || builder::choose(plan, &plain, &docker, ui));
-        tell_docker(&docker, &chosen, findings)?;
-        builder = tell_engine(plan, chosen, reason, findings)?;
+    let asks = plan.engine != EngineChoice::Embedded;
+    let docker = if asks { Docker::look(plan.builder.as_deref(), ui)? } else { Docker::default() };
+    let plain = engine::plain_hosts(plan, &dockerfiles);
+    let reason = needs.as_ref().map(ToString::to_string);
+    let chosen = engine::decide(plan, needs, || builder::choose(plan, &plain, &docker, ui));
+    match asks {
+        true => tell_docker(&docker, &chosen, findings)?,
+        false => findings.add(Check::note("docker", "not asked: the embedded engine is asked for, which needs none")),
     }
+    let builder = tell_engine(plan, chosen, reason, findings)?;
     let missing: BTreeSet<Platform> = emulation(plan, &dockerfiles, builder.as_ref(), findings, ui)?
         .into_iter()
         .chain(smoke(plan, findings, ui)?)
         .collect();
-    if answers && !missing.is_empty() {
+    if docker.server.is_some() && !missing.is_empty() {
         findings.repairs.push(Repair::Emulation(missing.into_iter().collect()));
     }
     Ok(())
@@ -124,15 +116,14 @@ fn tell_engine(
     reason: Option<String>,
     findings: &mut Findings,
 ) -> Result<Option<Builder>> {
-    let chosen = match (chosen, reason) {
-        (Ok(chosen), _) => chosen,
-        // What is wrong with Docker was told.
-        (Err(_), Some(reason)) if findings.number(State::Error) > 0 => {
-            findings.add(Check::note("engine", format!("docker buildx is needed: {reason}")));
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
+        Err(error) if is_told(&error, findings) => {
+            let note = |reason| Check::note("engine", format!("docker buildx is needed: {reason}"));
+            reason.map(note).into_iter().for_each(|check| findings.add(check));
             return Ok(None);
         }
-        (Err(error), None) if is_told(&error, findings) => return Ok(None),
-        (Err(error), _) => {
+        Err(error) => {
             findings.fail("engine", error)?;
             return Ok(None);
         }
@@ -157,9 +148,12 @@ fn tell_engine(
     }
 }
 
+/// Was what is wrong with Docker told, part by part?
 fn is_told(error: &anyhow::Error, findings: &Findings) -> bool {
-    let said = sentence(error);
-    findings.checks.iter().any(|check| check.found == said)
+    error.chain().any(|cause| {
+        let said = cause.to_string();
+        findings.checks.iter().any(|check| check.state == State::Error && check.found == said.trim_end_matches('.'))
+    })
 }
 
 /// Can the programs that templates RUN be run here? The platforms for which they cannot.

@@ -102,6 +102,19 @@ fn no_docker() {
 }
 
 #[test]
+fn a_template_that_needs_docker() {
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
+    let project = Project::with_config("template = 't.j2'\nplatforms = ['linux/amd64']").file("t.j2", template);
+    let run = |engine| project.run(&["doctor", "--engine", engine]).path_only(&bare());
+    let auto = told(run("auto"), 6);
+    auto.mended("error", "docker", "docker is not installed", "docs.docker.com");
+    auto.found("note", "engine", "docker buildx is needed: image 'app': the embedded engine cannot do RUN of");
+    let embedded = told(run("embedded"), 3);
+    embedded.found("error", "engine", "the embedded engine cannot do RUN of its template");
+    embedded.found("note", "docker", "not asked");
+}
+
+#[test]
 fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
     const OLD: &str = r#"[{"Name":"buildx","Version":"v0.12.1"}]"#;
     const GOOD: &str = r#"[{"Name":"buildx","Version":"v0.13.1"}]"#;
