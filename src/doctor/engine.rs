@@ -198,7 +198,11 @@ fn smoke(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<Vec<Platform>>
             Err(reason) => {
                 let handler = qemu::handler(platform).fault().map(|fault| format!("; {fault}")).unwrap_or_default();
                 let found = format!("{platform}: it will not be run: {}{handler}", reason.why);
-                findings.add(Check::warning("smoke run", found).fix(format!("`{}`", reason.mend)));
+                let check = Check::warning("smoke run", found).fix(format!("`{}`", reason.mend));
+                findings.add(match machine.docker {
+                    Some(_) => check.fix(format!("`{}`", qemu::install_command(&[platform]))),
+                    None => check,
+                });
                 missing.push(platform);
             }
         }

@@ -1,6 +1,8 @@
 //! What `doctor` finds, with the condition made for each: programs on PATH, registries on loopback. Real Docker daemons,
 //! users and QEMU are the second tier's (`e2e::doctor`).
 
+use std::process::{Command, Stdio};
+
 use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project, Run, find};
 
 /// What `doctor` said.
@@ -393,6 +395,43 @@ fn a_smoke_run_that_takes_docker() {
     let told = told(run, 0);
     told.found("ok", "smoke run", "linux/amd64: in Docker");
     told.found("ok", "smoke run", "linux/arm64: in Docker, under QEMU");
+}
+
+#[test]
+fn qemu_that_is_missing() {
+    if std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-loongarch64").exists() {
+        return;
+    }
+    let cases = "in\n  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo unix:///x ;;\n  \"run --privileged\") ;;\n";
+    let docker = || bare().program("docker", &HEALTHY_DOCKER.replacen("in\n", cases, 1));
+    let install = "docker run --privileged --rm tonistiigi/binfmt --install loong64";
+    for (args, ran) in [(&[][..], false), (&["--fix"], true)] {
+        let (docker, args) =
+            (docker(), [&["doctor", "--platform", "linux/loong64", "--smoke", "--version"], args].concat());
+        // There is no standard library either.
+        let told = told(Project::app().run(&args).path_only(&docker), 4);
+        told.mended("warning", "smoke run", "linux/loong64: it will not be run: there is no QEMU for loong64", install);
+        assert_eq!(told.stderr.contains(&format!("Fixed by `{install}`")), ran, "{}", told.stderr);
+        assert_eq!(docker.log("docker").contains("run --privileged"), ran, "{}", docker.log("docker"));
+    }
+}
+
+#[test]
+fn ctrl_c_is_no_finding() {
+    let registry = FakeRegistry::start(|_| {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        (200, vec![], vec![])
+    });
+    let (mut command, _dirs) =
+        Project::app().run(&["doctor", "--registry", &registry.host]).path_first(&healthy()).into_command();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while registry.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"");
 }
 
 #[test]
