@@ -1,5 +1,6 @@
 //! What was typed. No logic: flags become a `Config` like any other source of settings.
 
+mod doctor;
 mod init;
 mod output;
 mod verification;
@@ -9,6 +10,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
+pub use doctor::DoctorArgs;
 pub use init::{Forge, InitArgs};
 pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
@@ -75,6 +77,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Write a configuration from what is found, a template to edit, a CI workflow
     Init(InitArgs),
+    /// Find all that is missing here for a publish, each with the command that mends it
+    Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
     Dockerfile(DockerfileArgs),
 }

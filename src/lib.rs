@@ -10,12 +10,13 @@
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs
 //!
-//! [`pipeline`] is the story, [`init`] writes what it reads. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts
-//! programs, [`ui`] the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure
-//! is made of.
+//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here. [`platform`] is the
+//! one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts programs, [`ui`]
+//! the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure is made of.
 
 pub mod cli;
 pub mod compile;
+pub mod doctor;
 pub mod elf;
 pub mod environment;
 pub mod error;
@@ -75,6 +76,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Plan(args) => pipeline::plan(args, &ui),
         Command::Verify(args) => pipeline::verify(args, &ui),
         Command::Init(args) => init::run(args, &ui),
+        Command::Doctor(args) => doctor::run(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
     });
     match result {

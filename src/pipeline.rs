@@ -300,7 +300,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Resu
 }
 
 /// Flags, environment and files become the plan; nothing reads them after this.
-fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
+pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     environment::check()?;
     let current_dir =
         Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;

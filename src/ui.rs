@@ -29,22 +29,35 @@ pub enum Color {
 /// How much to say: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (the children's whole output).
 pub type Verbosity = i8;
 
+/// What a word of data tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    Note,
+    Warning,
+    Bad,
+}
+
 pub struct Ui {
     verbosity: Verbosity,
     color: bool,
+    /// Of what is written to stdout.
+    data_color: bool,
     terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Ui {
     pub fn new(verbosity: Verbosity, color: Color) -> Self {
-        let terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let color = match color {
+        let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = io::stderr().is_terminal() && able;
+        let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Ui { verbosity, color, terminal, bar: Mutex::new(None) }
+        let data_color = colored(io::stdout().is_terminal() && able);
+        Ui { verbosity, color: colored(terminal), data_color, terminal, bar: Mutex::new(None) }
     }
 
     /// Whether the children should colour their output.
@@ -130,6 +143,17 @@ impl Ui {
         }
     }
 
+    /// A word of data, in the colour of what it tells.
+    pub fn in_tone(&self, tone: Tone, word: &str) -> String {
+        let style = match tone {
+            Tone::Good => GREEN,
+            Tone::Note => CYAN,
+            Tone::Warning => YELLOW,
+            Tone::Bad => RED,
+        };
+        painted(self.data_color, style, word)
+    }
+
     /// Shows a bar of about `length` steps, or a clock where there is no telling, on a terminal (elsewhere nothing) until the result is dropped.
     pub fn progress(&self, verb: &str, length: u64) -> Progress<'_> {
         if self.terminal && self.verbosity >= 0 {
@@ -158,10 +182,7 @@ impl Ui {
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
-        match self.color {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
+        painted(self.color, style, text)
     }
 
     fn line(&self, line: &str) {
@@ -171,6 +192,13 @@ impl Ui {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
+    }
+}
+
+fn painted(color: bool, style: Style, text: &str) -> String {
+    match color {
+        true => format!("{style}{text}{style:#}"),
+        false => text.to_owned(),
     }
 }
 

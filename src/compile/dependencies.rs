@@ -4,7 +4,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::Result;
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
@@ -15,7 +14,11 @@ use crate::plan::{BuildSettings, Plan};
 use crate::process::Cmd;
 
 /// What every build of a plan compiles; `cfgs` are the values of each triple.
-pub fn graphs(plan: &Plan, cargo: &Path, cfgs: &BTreeMap<&str, Vec<Cfg>>) -> Result<BTreeMap<BuildSettings, Summary>> {
+pub fn graphs(
+    plan: &Plan,
+    cargo: &Path,
+    cfgs: &BTreeMap<&str, Vec<Cfg>>,
+) -> Result<BTreeMap<BuildSettings, Summary>, Failure> {
     let mut by_features = BTreeMap::new();
     let mut graphs = BTreeMap::new();
     for build in plan.builds().collect::<BTreeSet<_>>() {
@@ -46,7 +49,7 @@ fn is_compiled(plan: &Plan, cargo: &Path, build: &BuildSettings, package: &str) 
 }
 
 /// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
-fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>> {
+fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>, Failure> {
     let mut command = MetadataCommand::new();
     command.manifest_path(&plan.manifest_path);
     if build.all_features {
@@ -70,8 +73,7 @@ fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>> {
                 false => ("is missing", "cargo generate-lockfile"),
             };
             Err(Failure::new(Class::Config, format!("Cargo.lock {what}: {said}"))
-                .hint(format!("`{command}`, or build without `--locked`: locked = false, `--no-locked`"))
-                .into())
+                .hint(format!("`{command}`, or build without `--locked`: locked = false, `--no-locked`")))
         }
         Err(_) => Ok(None),
     }

@@ -15,7 +15,7 @@ mod lacking;
 mod native;
 pub mod runs;
 pub mod source;
-mod stdlib;
+pub mod stdlib;
 mod sysroot;
 pub mod system;
 pub mod toolchain;
@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
+use indexmap::IndexSet;
 
 pub use artifact::{Artifact, Artifacts};
 use explain::Blocks;
@@ -38,6 +39,7 @@ pub use source::Source;
 use toolchain::{Choice, Linker};
 use tools::Tools;
 
+use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
@@ -52,6 +54,22 @@ pub struct Toolchain {
     /// What is done that nobody asked for in so many words.
     pub notes: Vec<String>,
 }
+
+/// What a build needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A target that rustc knows.
+    Target,
+    LockFile,
+    /// Crates that compile for the target at all.
+    Crates,
+    Std,
+    Linker,
+    Auditable,
+}
+
+/// Is told what is in the way of a build; where it returns that, nothing more is looked at.
+pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Failure) -> Result<(), Failure>;
 
 impl Toolchain {
     /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
@@ -74,17 +92,31 @@ impl Toolchain {
 
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        upstream::check(plan, &tools)?;
-        stdlib::check(plan, &tools)?;
+        Ok(Toolchain::choose_with(plan, tools, &mut |_, failure| Err(failure))?)
+    }
+
+    /// The same; whoever is told of what is in the way decides whether to go on without.
+    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
+        let builds: IndexSet<&BuildSettings> = plan.builds().collect();
+        for build in &builds {
+            upstream::check(plan, build, &tools).or_else(|failure| in_the_way(Part::Crates, failure))?;
+        }
+        for build in &builds {
+            stdlib::check(build, &tools).or_else(|failure| in_the_way(Part::Std, failure))?;
+        }
         let mut choices = BTreeMap::new();
-        for build in plan.builds() {
-            if !choices.contains_key(build) {
-                choices.insert(build.clone(), toolchain::choose(build, &tools)?);
+        for build in builds {
+            match toolchain::choose(build, &tools) {
+                Ok(choice) => drop(choices.insert(build.clone(), choice)),
+                Err(failure) => in_the_way(Part::Linker, failure)?,
             }
         }
-        upstream::check_zig(plan, &choices, &tools)?;
+        upstream::check_zig(plan, &choices, &tools).or_else(|failure| in_the_way(Part::Crates, failure))?;
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
-        let auditable = auditable::decide(plan.auditable, &tools, by_cross)?;
+        let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
+            in_the_way(Part::Auditable, failure)?;
+            Ok(auditable::Decision::default())
+        })?;
         let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
         let natives = choices.keys().filter_map(|build| native::note(build, &tools));
         let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();

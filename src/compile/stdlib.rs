@@ -17,16 +17,18 @@ pub const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rus
 
 /// Fails for a target that has no standard library here, and for which Rust comes with none; and where it cannot be
 /// compiled.
-pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
-    plan.builds().try_for_each(|build| match build.build_std {
+pub fn check(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
+    match build.build_std {
         true => can_build(build, tools),
         false => comes_with_rust(build, tools),
-    })
+    }
 }
 
-/// The triples whose standard library is to be installed.
+/// The triples whose standard library is to be installed; not those for which there is none.
 pub fn missing(plan: &Plan, tools: &Tools) -> Vec<String> {
-    let lacks = |build: &&BuildSettings| tools.targets.get(&build.triple).is_some_and(|facts| !facts.std);
+    let lacks = |build: &&BuildSettings| {
+        tools.targets.get(&build.triple).is_some_and(|facts| !facts.std) && comes_with_rust(build, tools).is_ok()
+    };
     let wanted: BTreeSet<&str> =
         plan.builds().filter(|build| !build.build_std).filter(lacks).map(|build| build.triple.as_str()).collect();
     wanted.into_iter().map(str::to_owned).collect()

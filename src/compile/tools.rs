@@ -16,10 +16,11 @@ use super::dependencies;
 use super::graph::Summary;
 use super::native;
 use super::sysroot::{self, Sysroot};
+use super::{InTheWay, Part};
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, LinkerChoice, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, find_program};
+use crate::process::{Cmd, check_interrupt, find_program};
 
 /// The machine's tools.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +112,11 @@ pub struct TargetFacts {
 
 /// Looks at the machine for all triples of a plan.
 pub fn probe(plan: &Plan) -> Result<Tools> {
+    probe_with(plan, &mut |_, failure| Err(failure))
+}
+
+/// The same; whoever is told of what is in the way decides whether to go on without.
+pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
     let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
     // Without the user's wrapper, which is for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
@@ -146,15 +152,16 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
     };
     let mut cfgs = BTreeMap::new();
     for triple in plan.triples() {
-        let printed = Cmd::new(&tools.rustc)
-            .args(["--print", "target-libdir", "--print", "cfg", "--target", triple])
-            .read()
-            .map_err(|error| {
-                Failure::new(
-                    Class::Toolchain,
-                    format!("rustc does not know the target '{triple}': {}", sentence(&error)),
-                )
-            })?;
+        let print = ["--print", "target-libdir", "--print", "cfg", "--target", triple];
+        let printed = match Cmd::new(&tools.rustc).args(print).read() {
+            Ok(printed) => printed,
+            Err(error) => {
+                check_interrupt()?;
+                let what = format!("rustc does not know the target '{triple}': {}", sentence(&error));
+                in_the_way(Part::Target, Failure::new(Class::Toolchain, what))?;
+                continue;
+            }
+        };
         let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
         let (libdir, cfg): (Utf8PathBuf, Vec<Cfg>) =
             (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
@@ -185,7 +192,10 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
         tools.targets.insert(triple.to_owned(), facts);
         cfgs.insert(triple, cfg);
     }
-    tools.graphs = dependencies::graphs(plan, &tools.cargo, &cfgs)?;
+    tools.graphs = dependencies::graphs(plan, &tools.cargo, &cfgs).or_else(|failure| {
+        in_the_way(Part::LockFile, failure)?;
+        Ok::<_, Failure>(BTreeMap::new())
+    })?;
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
     if plan.builds().any(|build| may_need_zig(build, &tools)) {
         tools.zig = find_zig();

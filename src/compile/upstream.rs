@@ -100,9 +100,9 @@ pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsup
     Some(Unsupported { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
 }
 
-/// Fails for the first build that is known to, whatever links.
-pub fn check(plan: &Plan, tools: &Tools) -> Result<(), Failure> {
-    plan.builds().try_for_each(|build| refuse(plan, build, tools, false))
+/// Fails for a build that is known to, whatever links.
+pub fn check(plan: &Plan, build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
+    refuse(plan, build, tools, false)
 }
 
 /// Fails for the first build whose C code zig is known not to compile.

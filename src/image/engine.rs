@@ -6,7 +6,7 @@ use super::builder::{self, Builder};
 use super::context;
 use super::dockerfile::{self, Dockerfile};
 use super::limits::{self, Refusal};
-use super::plain_http;
+use super::plain_http::{self, PlainHosts};
 use super::script::Source;
 use super::variables::given;
 use crate::error::{Class, Failure, sentence};
@@ -39,18 +39,30 @@ impl Chosen {
 
 /// Decides, or refuses what no engine can do here. Nothing is changed, and nothing said.
 pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen> {
+    let plain = plain_hosts(plan, dockerfiles);
+    decide(plan, needs_buildx(plan, dockerfiles)?, || builder::find(plan, &plain, ui))
+}
+
+/// Why the embedded engine cannot make the images, if it cannot; fails for what no engine can make.
+pub fn needs_buildx(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<Option<Failure>, Failure> {
     let images = plan.images.iter().zip(dockerfiles);
     let mut refusals: Vec<Refusal> =
         images.filter_map(|(image, dockerfile)| check(plan, image, dockerfile).err()).collect();
     if let Some(wrong) = refusals.iter().position(|refusal| refusal.by_all) {
-        return Err(refusals.swap_remove(wrong).failure.into());
+        return Err(refusals.swap_remove(wrong).failure);
     }
-    let wants_buildx = refusals.into_iter().next().map(|refusal| refusal.failure);
-    let plain =
-        plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries);
-    let builder = || builder::find(plan, &plain, ui);
+    Ok(refusals.into_iter().next().map(|refusal| refusal.failure))
+}
+
+/// The registries to which a builder must speak plain HTTP.
+pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
+    plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries)
+}
+
+/// Decides; `builder` finds one, and is not asked where none is needed.
+pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce() -> Result<Builder>) -> Result<Chosen> {
     let chosen = |engine, why: &str| Ok(Chosen { engine, why: why.to_owned() });
-    match (plan.engine, wants_buildx) {
+    match (plan.engine, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
         (EngineChoice::Buildx, Some(_)) => chosen(Engine::Buildx(builder()?), "as asked for"),

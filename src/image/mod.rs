@@ -7,6 +7,7 @@ pub mod builder;
 pub mod buildx;
 pub mod container;
 pub mod context;
+pub mod docker;
 pub mod dockerfile;
 pub mod embedded;
 pub mod engine;

@@ -105,6 +105,32 @@ impl Workspace {
         })
     }
 
+    /// What stands for a workspace where there is none, or none that can be read: one program.
+    pub fn stand_in(dir: &Utf8Path) -> Workspace {
+        const NAME: &str = "program";
+        let manifest_path = dir.join("Cargo.toml");
+        let package = Package {
+            name: NAME.to_owned(),
+            version: Version::new(0, 0, 0),
+            manifest_path: manifest_path.clone(),
+            bins: vec![NAME.to_owned()],
+            features: Vec::new(),
+            description: None,
+            license: None,
+            repository: None,
+            homepage: None,
+        };
+        Workspace {
+            root: dir.to_owned(),
+            manifest_path,
+            target_dir: dir.join("target"),
+            packages: vec![package],
+            selected: vec![NAME.to_owned()],
+            narrowed: false,
+            profiles: BTreeSet::new(),
+        }
+    }
+
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
     }

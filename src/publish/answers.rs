@@ -171,10 +171,16 @@ fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
     let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
     let words = innermost(error);
     let failure = Failure::new(Class::Registry, format!("registry {host} cannot be reached{at}: {words}"));
-    if words.contains("certificate") {
+    if words.contains("certificate") && ["expired", "valid yet"].iter().any(|word| words.contains(word)) {
+        failure.hint("is this machine's clock right? `date -u`; else whoever runs the registry must renew it")
+    } else if words.contains("certificate") {
         failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
     } else if words.contains("invalidcontenttype") {
         failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
+    } else if words.contains("lookup address") {
+        let name = asked.unwrap_or(host);
+        let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
+        failure.hint(format!("the name does not resolve: check it, and the network (`getent hosts {name}`)"))
     } else {
         // Whoever could not be reached is whom to ask.
         let url = error.url().filter(|url| !root.starts_with(&url.origin().ascii_serialization()));

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
@@ -69,6 +70,22 @@ impl Registry {
 
     pub(super) fn blob_url(&self, target: &Reference, digest: &str) -> Result<Url, Failure> {
         self.url(target, &format!("blobs/{digest}"))
+    }
+
+    /// Asks the registry of a repository what it wants to see: whoever answers is there, and trusted. How far this
+    /// machine's clock is ahead of the registry's, where that tells the time.
+    pub fn meet(&self, repository: &str) -> Result<Option<TimeDelta>> {
+        let target = parse(repository)?;
+        self.retry(repository, Access::Push, || async {
+            let (client, root) = (self.client()?, self.root(&target)?);
+            self.tokens.introduce(&client, &target, &root).await
+        })?;
+        Ok(self.tokens.ahead(target.resolve_registry()))
+    }
+
+    /// Were credentials shown to the registry of a repository?
+    pub fn is_logged_in(&self, repository: &str) -> bool {
+        parse(repository).is_ok_and(|target| self.tokens.is_logged_in(target.resolve_registry()))
     }
 
     /// Ends all requests that are under way: nobody waits for them any more.

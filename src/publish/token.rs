@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use oci_spec::distribution::Reference;
-use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
@@ -77,6 +78,8 @@ pub struct Tokens {
     credentials: Mutex<BTreeMap<String, Credentials>>,
     /// By host; none where nothing is asked for.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
+    /// By host: how far this machine's clock is ahead of its, as its first answer tells.
+    ahead: Mutex<BTreeMap<String, TimeDelta>>,
     /// By host and scopes. Locked while one is fetched, so that each is fetched once.
     tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
 }
@@ -114,12 +117,25 @@ impl Tokens {
         let host = target.resolve_registry();
         if !lock(&self.challenges).contains_key(host) {
             let answer = Watch::new().answer(client.get(root.clone())).await?;
+            if let Some(date) = date(answer.headers()) {
+                lock(&self.ahead).insert(host.to_owned(), Utc::now() - date);
+            }
             if matches!(answer.status().as_u16(), 429 | 502..=504) {
                 return Trouble::unless_success(answer).await.map(drop);
             }
             lock(&self.challenges).insert(host.to_owned(), challenge(&answer, root));
         }
         Ok(())
+    }
+
+    /// How far this machine's clock is ahead of a host's that has been asked, if it tells the time.
+    pub fn ahead(&self, host: &str) -> Option<TimeDelta> {
+        lock(&self.ahead).get(host).copied()
+    }
+
+    /// Were credentials shown to a host?
+    pub fn is_logged_in(&self, host: &str) -> bool {
+        lock(&self.credentials).get(host).is_some_and(|known| !matches!(known, Credentials::Anonymous))
     }
 
     /// Takes note of what an answer of 401 asks for. Is it worth another try, if something was `shown` to it?
@@ -143,6 +159,11 @@ impl Tokens {
         credentials.insert(host.to_owned(), found.clone());
         Ok(found)
     }
+}
+
+/// When an answer was made (RFC 9110, 6.6.1).
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    Some(DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?.to_utc())
 }
 
 /// Is this where the registry is: the same origin, or its host by TLS?

@@ -43,7 +43,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("init", &["cli", "compile", "error", "files", "image", "plan", "platform", "ui"]),
-    ("lib", &["cli", "environment", "error", "init", "pipeline", "process", "ui"]),
+    (
+        "doctor",
+        &[
+            "cli",
+            "compile",
+            "environment",
+            "error",
+            "image",
+            "pipeline",
+            "plan",
+            "platform",
+            "process",
+            "publish",
+            "ui",
+            "verify",
+        ],
+    ),
+    ("lib", &["cli", "doctor", "environment", "error", "init", "pipeline", "process", "ui"]),
     ("main", &[]),
 ];
 

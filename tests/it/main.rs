@@ -18,6 +18,7 @@ mod bad_input;
 mod compile_errors;
 mod config_errors;
 mod corpus;
+mod doctor;
 mod e2e;
 mod embedded;
 mod init;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::root::is_possible;
 use super::way::{Docker, Entry, Machine};
-use crate::image::{builder, load, qemu};
+use crate::image::{docker, load, qemu};
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::process::find_program;
@@ -17,7 +17,7 @@ impl Machine {
             return Ok(Machine::default());
         }
         let linux = cfg!(target_os = "linux");
-        let docker = load::docker(ui)?.map(|platform| Docker { platform, is_here: linux && builder::is_local(ui) });
+        let docker = load::docker(ui)?.map(|platform| Docker { platform, is_here: linux && docker::is_local(ui) });
         let qemu = Platform::all().map(Platform::qemu_name);
         let mut entry = None;
         for possible in [Entry::Namespaces, Entry::ChangeRoot, Entry::UserNamespace] {

@@ -79,6 +79,16 @@ impl Way {
     }
 }
 
+impl Machine {
+    /// The way in which an image of one program would be run; else why it would not.
+    pub fn would_run(&self, platform: Platform) -> Result<&'static str, Reason> {
+        match choose(platform, true, self) {
+            Way::NotRun(reason) => Err(reason),
+            way => Ok(way.how().words()),
+        }
+    }
+}
+
 /// Chooses for a platform; `alone` where what starts is one program, which is no script and starts no other.
 pub fn choose(platform: Platform, alone: bool, machine: &Machine) -> Way {
     let runs = |of: Platform| of.runs().any(|other| other == platform);

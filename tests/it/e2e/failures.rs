@@ -22,10 +22,9 @@ fn a_stopped_daemon() {
         .keeps_quiet_about("Compiling");
 }
 
-#[test]
-#[ignore = "needs Docker: scripts/test runs it"]
-fn no_permission_on_the_socket() {
-    // As `nobody`, whom every machine has. The toolchain may be where only this user can read: cargo's answer is canned.
+/// A run of the program as `nobody`, whom every machine has. The toolchain may be where only this user can read: cargo's
+/// answer is canned.
+pub fn as_nobody(args: &str) -> std::process::Output {
     let project = Project::app();
     let manifest = project.path().join("Cargo.toml");
     let metadata =
@@ -35,14 +34,21 @@ fn no_permission_on_the_socket() {
         .file("bin/cargo", "#!/bin/sh\ncat \"$(dirname \"$0\")/../metadata.json\"\n");
     let script = "chmod -R a+rX . && chmod +x bin/cargo && cp \"$PROGRAM\" bin/program && \
         exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" \
-        bin/program publish --engine buildx --registry r.example";
-    let output = std::process::Command::new("sh")
+        bin/program $ARGS";
+    std::process::Command::new("sh")
         .args(["-c", script])
         .env("PROGRAM", PROGRAM)
+        .env("ARGS", args)
         .env_remove("CARGO")
         .current_dir(project.path())
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+#[ignore = "needs Docker: scripts/test runs it"]
+fn no_permission_on_the_socket() {
+    let output = as_nobody("publish --engine buildx --registry r.example");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(stderr.contains("permission denied") && stderr.contains("usermod -aG docker"), "{stderr}");

@@ -3,6 +3,7 @@
 mod bases;
 mod contents;
 mod cross;
+mod doctor;
 mod equality;
 mod failures;
 mod others;

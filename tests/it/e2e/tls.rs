@@ -7,10 +7,10 @@ use super::run;
 use crate::support::Project;
 
 /// A registry on this machine's own address; gone when dropped.
-struct Registry {
+pub struct Registry {
     child: Child,
-    host: String,
-    folder: Project,
+    pub host: String,
+    pub folder: Project,
 }
 
 impl Drop for Registry {
@@ -20,8 +20,19 @@ impl Drop for Registry {
     }
 }
 
+/// How a registry shows who it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all: plain HTTP.
+    None,
+    /// By a certificate of a CA of its own.
+    OwnCa,
+    /// By one that is out of date.
+    Expired,
+}
+
 impl Registry {
-    fn start(tls: bool) -> Registry {
+    pub fn start(tls: Tls) -> Registry {
         // No packet is sent: the kernel only says from which address one would go.
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.connect("192.0.2.1:9").expect("this machine has an address besides loopback");
@@ -34,7 +45,7 @@ impl Registry {
             "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp:\n  addr: \"{host}\"\n",
             path("storage")
         );
-        if tls {
+        if tls != Tls::None {
             let name = format!("subjectAltName=IP:{address}");
             let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
             let ca = ["-subj", "/CN=the CA", "-keyout", &path("ca.key"), "-out", &path("ca.pem")];
@@ -43,6 +54,20 @@ impl Registry {
             let signed = ["-CA", &path("ca.pem"), "-CAkey", &path("ca.key"), "-keyout", &key, "-out", &certificate];
             let subject = ["-subj", "/CN=test", "-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"];
             run("openssl", &[&new[..], &signed, &subject].concat());
+            if tls == Tls::Expired {
+                let dir = folder.path().display();
+                let ca = format!(
+                    "[ca]\ndefault_ca = it\n[it]\ndatabase = {dir}/index.txt\nnew_certs_dir = {dir}\nrand_serial = yes\n\
+                     default_md = sha256\npolicy = any\ncopy_extensions = copy\n[any]\ncommonName = supplied\n"
+                );
+                std::fs::write(path("ca.conf"), ca).unwrap();
+                std::fs::write(path("index.txt"), "").unwrap();
+                let request = ["req", "-new", "-key", &key, "-out", &path("request.pem")];
+                run("openssl", &[&request[..], &subject].concat());
+                let ca = ["ca", "-batch", "-notext", "-config", &path("ca.conf"), "-cert", &path("ca.pem")];
+                let dates = ["-keyfile", &path("ca.key"), "-startdate", "200101000000Z", "-enddate", "200201000000Z"];
+                run("openssl", &[&ca[..], &dates, &["-in", &path("request.pem"), "-out", &certificate]].concat());
+            }
             config.push_str(&format!("  tls: {{ certificate: {certificate}, key: {key} }}\n"));
         }
         let folder = folder.file("config.yml", &config);
@@ -67,7 +92,7 @@ const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux
 #[test]
 #[ignore = "needs a registry: scripts/test runs it"]
 fn a_ca_of_ones_own() {
-    let registry = Registry::start(true);
+    let registry = Registry::start(Tls::OwnCa);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let refused = Project::app().run(&args).fails(7).finish();
     refused.says(&["cannot be reached: ", "certificate", "SSL_CERT_FILE="]).keeps_quiet_about("Compiling");
@@ -78,7 +103,7 @@ fn a_ca_of_ones_own() {
 #[test]
 #[ignore = "needs a registry: scripts/test runs it"]
 fn plain_http() {
-    let registry = Registry::start(false);
+    let registry = Registry::start(Tls::None);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let hint = format!("--insecure-registry {}", registry.host);
     Project::app().run(&args).fails(7).finish().says(&[&hint]).keeps_quiet_about("Compiling");
