@@ -104,6 +104,7 @@ impl FromStr for Code {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Code, String> {
+        let text = text.trim();
         let found = CHECKS.iter().find(|check| check.code.eq_ignore_ascii_case(text) || check.name == text);
         found.map(|check| Code(check)).ok_or_else(|| {
             let known = CHECKS.iter().flat_map(|check| [check.code, check.name]);

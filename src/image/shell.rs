@@ -262,6 +262,8 @@ mod tests {
             ("[ -f /x ] && exec one\n[ -f /y ] &&\n  two", &["one ?", "two ?"]),
             ("if [ -f /x ]; then one; fi", &[]),
             ("args=(one two)\napp\nmore=(three)", &["app"]),
+            ("( exec one ) 2>/dev/null\nexec two", &["one ?", "two"]),
+            ("case $1 in\n  (a) exec one ;;\nesac\nexec two", &["one ?", "two"]),
             ("serve() {\n app\n}\nserve", &[]),
             ("command -v app >/dev/null || exit 1\nexec app", &["app"]),
             ("case $1 in\n  a|b) exec one ;;\n  *) exec two ;;\nesac\n", &["one ?", "two ?"]),

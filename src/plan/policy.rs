@@ -37,6 +37,7 @@ impl FromStr for Glob {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Glob, String> {
+        let text = text.trim();
         glob::Pattern::new(text).map(Glob).map_err(|error| format!("'{text}' is no pattern: {}", error.msg))
     }
 }
@@ -58,9 +59,9 @@ impl FromStr for Required {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Required, String> {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.parse()?)),
-            None => (text, None),
+        let (name, value) = match text.trim().split_once('=') {
+            Some((name, value)) => (name.trim_end(), Some(value.parse()?)),
+            None => (text.trim(), None),
         };
         match name.is_empty() {
             true => Err(format!("'{text}' is not NAME or NAME=PATTERN")),
@@ -105,6 +106,12 @@ mod tests {
         assert!(!"libssl*".parse::<Glob>().unwrap().matches("libc.so.6"));
         let required: Required = "org.example=v*".parse().unwrap();
         assert_eq!((required.name.as_str(), required.to_string().as_str()), ("org.example", "org.example=v*"));
+        assert_eq!(
+            " a , b".split(',').map(|name| name.parse::<Required>().unwrap().name).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert!(" libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
+        assert_eq!(" MA010 ".parse::<Code>().unwrap().0.code, "MA010");
         assert!("=x".parse::<Required>().is_err());
         assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is no pattern: "));
     }

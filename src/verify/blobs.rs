@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, DigestAlgorithm};
 use sha2::{Digest, Sha256};
@@ -172,9 +172,19 @@ pub struct Archive {
 impl Archive {
     /// Reads the list of members; a compressed archive is unpacked into a temporary file first.
     pub fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
-        let mut file = std::fs::File::from(fs_err::File::open(path)?);
+        let not_tar = || {
+            Failure::new(Class::Config, format!("{path} is no tar archive of an image")).hint(
+                "`docker save` and `skopeo copy` make such: see what it is with `file`; a folder is read as oci:DIR",
+            )
+        };
+        let unread = |error: io::Error| match path.is_dir() {
+            true => not_tar(),
+            false => Failure::new(Class::Config, format!("{path} cannot be read: {error}"))
+                .hint("name a file that is there: oci-archive:FILE, docker-archive:FILE"),
+        };
+        let mut file = std::fs::File::from(fs_err::File::open(path).map_err(unread)?);
         let mut start = [0; 4];
-        let read = file.read(&mut start)?;
+        let read = file.read(&mut start).map_err(unread)?;
         file.rewind()?;
         file = match &start[..read] {
             [0x1f, 0x8b, ..] => unpacked(&mut flate2::read::MultiGzDecoder::new(file), cache)?,
@@ -182,13 +192,10 @@ impl Archive {
             _ => file,
         };
         let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
-        let not_tar = || {
-            Failure::new(Class::Config, format!("{path} is no tar archive of an image"))
-                .hint("`docker save` and `skopeo copy` make such: see what it is with `file`")
-        };
         let mut archive = tar::Archive::new(io::BufReader::new(&file));
         for entry in archive.entries_with_seek()? {
-            let entry = entry.with_context(not_tar)?;
+            // What it says of itself may be half of a file.
+            let entry = entry.map_err(|_| not_tar())?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
             // Older archives of Docker have one layer's file as a link to another's.
             match entry.link_name_bytes() {

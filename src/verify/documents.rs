@@ -75,7 +75,7 @@ pub fn read<'a>(location: &Location, registry: &'a Registry, cache: &'a Cache) -
 
 fn no_layout(place: &str, why: &str) -> Failure {
     Failure::new(Class::Config, format!("{place} is no OCI image layout: {why}"))
-        .hint("an archive of `docker save` is read as docker-archive:FILE")
+        .hint("a file is read as oci-archive:FILE, or as docker-archive:FILE where `docker save` wrote it")
 }
 
 fn layout<'a>(
@@ -260,10 +260,16 @@ fn docker_archive<'a>(
         serde_json::from_slice(&top).map_err(|error| no_archive(&format!("its manifest.json is none: {error}")))?;
     let several = saved.len() > 1;
     let mut images: Vec<Documents<'a>> = Vec::new();
-    let mut parts_of = Vec::new();
+    let (mut parts_of, mut known) = (Vec::new(), Vec::new());
     for saved in saved {
         let tags = saved.repo_tags.unwrap_or_default();
-        if wanted.is_some_and(|wanted| !tags.iter().any(|tag| tag == wanted)) {
+        known.extend(tags.iter().cloned());
+        // Some write the names that Docker takes short ones for.
+        let is = |tag: &String, wanted: &str| {
+            tag == wanted
+                || ["docker.io/library/", "docker.io/"].iter().any(|host| tag.strip_prefix(host) == Some(wanted))
+        };
+        if wanted.is_some_and(|wanted| !tags.iter().any(|tag| is(tag, wanted))) {
             continue;
         }
         let parts =
@@ -291,9 +297,11 @@ fn docker_archive<'a>(
         parts_of.push((reference, parts));
     }
     if parts_of.is_empty() {
-        return Err(no_archive(
-            &wanted.map_or("it has no image".to_owned(), |wanted| format!("it has no image '{wanted}'")),
-        )
+        return Err(match wanted {
+            Some(wanted) => Failure::new(Class::Config, format!("{file} has no image '{wanted}'"))
+                .hint(format!("it has: {}", known.join(", "))),
+            None => no_archive("it has no image"),
+        }
         .into());
     }
     let blobs = std::sync::Arc::new(Blobs::Archive(archive));

@@ -34,6 +34,11 @@ impl FromStr for Location {
                     "'{transport}:' is not read here: save it first, as in `docker save IMAGE -o image.tar`, and give docker-archive:image.tar"
                 ));
             }
+            _ if text.starts_with(['.', '/', '~']) => {
+                return Err(format!(
+                    "'{text}' is a path: oci:{text} for a layout's folder, oci-archive:{text} or docker-archive:{text} for a file"
+                ));
+            }
             _ => Location::Registry(text.to_owned()),
         };
         match &location {
@@ -80,7 +85,7 @@ mod tests {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
         assert_eq!("docker://app:1".parse(), Ok(Location::Registry("app:1".to_owned())));
-        for wrong in ["", "oci:", "docker-daemon:app:1"] {
+        for wrong in ["", "oci:", "docker-daemon:app:1", "./layout", "/srv/image.tar"] {
             assert!(wrong.parse::<Location>().is_err(), "{wrong}");
         }
     }

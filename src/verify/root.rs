@@ -75,6 +75,7 @@ impl<'a> Root<'a> {
             _ if resolved.as_deref() == Some("") => None,
             Some(_) => Some(not_a_folder(dir)),
             None if resolved.is_none() => Some(not_a_folder(dir)),
+            None if self.user.as_ref().is_some_and(|user| user.uid == 0) => None,
             None => Some(
                 MISSING_WORKDIR
                     .finds(

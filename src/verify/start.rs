@@ -4,7 +4,7 @@
 use super::asker::{Asker, why_not};
 use super::root::{EXECUTE, READ, Root, User, describe};
 use super::wrappers::{self, Started};
-use crate::finding::{Finding, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE};
+use crate::finding::{Finding, INTERPRETER_MISSING, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE};
 use crate::image::shell;
 use crate::image::tree::{Content, File, Node, Script};
 
@@ -281,6 +281,12 @@ impl<'a> Follower<'a> {
             return self.step(&words[..1], by, depth + 1, lines + 1);
         }
         self.step(&words[..1], by, depth + 1, lines + 1);
+        let env = self.root.file(&words[0]).filter(|(path, _)| path.ends_with("busybox"));
+        if let Some((path, _)) = env.filter(|_| wrappers::is_split(&words[1..])) {
+            let reason = format!("is {}, and busybox's env has no -S, which the script's first line has", words[0]);
+            let fix = "name the program itself, as in `#!/bin/sh -e`, or take a base with GNU's env";
+            self.find(by, INTERPRETER_MISSING.finds(reason, fix).at(format!("/{path}")));
+        }
         if let Started::Program(inner) = wrappers::started("env", &words[1..]) {
             self.step(&inner[..1], by, depth + 1, lines + 1);
         }

@@ -157,6 +157,11 @@ fn env(arguments: &[String]) -> Started {
     }
 }
 
+/// Does env's first argument have it split a text?
+pub fn is_split(arguments: &[String]) -> bool {
+    arguments.first().is_some_and(|word| to_split(word, arguments.get(1)).is_some())
+}
+
 /// The text that `-S` or a group of options that ends in it has split, and how many words it takes.
 fn to_split(word: &str, next: Option<&String>) -> Option<(String, usize)> {
     let text = match word.strip_prefix("--split-string") {

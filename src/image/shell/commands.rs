@@ -36,7 +36,8 @@ impl Command {
 
 /// The simple commands of a script, in the order in which they are written.
 pub fn commands(script: &str) -> Vec<Command> {
-    let mut reader = Reader { chars: script.chars().collect(), at: 0, commands: vec![Command::default()], word: None };
+    let mut reader =
+        Reader { chars: script.chars().collect(), at: 0, commands: vec![Command::default()], word: None, open: 0 };
     reader.read();
     reader.commands.retain(|command| !command.words.is_empty());
     reader.commands
@@ -48,6 +49,8 @@ struct Reader {
     commands: Vec<Command>,
     /// The word that is being read; a quoted one may be empty.
     word: Option<String>,
+    /// Subshells that are not closed; to whoever reads the commands they are like `{ }`.
+    open: usize,
 }
 
 impl Reader {
@@ -93,9 +96,21 @@ impl Reader {
                 '(' => {
                     self.end_word();
                     let rest = self.chars[self.at..].iter().find(|c| !matches!(c, ' ' | '\t'));
-                    if let Some(command) = self.commands.last_mut() {
-                        command.is_function = command.words.len() == 1 && rest == Some(&')');
+                    match self.commands.last_mut() {
+                        Some(command) if rest == Some(&')') => command.is_function = command.words.len() == 1,
+                        _ => {
+                            self.open += 1;
+                            self.end_command(Joint::Next);
+                            self.push('{');
+                        }
                     }
+                    self.end_command(Joint::Next);
+                }
+                // Without the other it ends a pattern of `case`.
+                ')' if self.open > 0 => {
+                    self.open -= 1;
+                    self.end_command(Joint::Next);
+                    self.push('}');
                     self.end_command(Joint::Next);
                 }
                 '\n' | ';' | ')' => self.end_command(Joint::Next),

@@ -267,6 +267,14 @@ fn starters() -> Vec<Case> {
             finds("MA051", "/opt/gone"),
         ),
         broken(
+            "busybox's env has no -S",
+            amd64()
+                .layer(busybox("amd64"))
+                .layer([script("app", "#!/usr/bin/env -S sh -e\necho hello\n")])
+                .entrypoint(&["/app"]),
+            finds("MA042", "busybox"),
+        ),
+        broken(
             "a shell is given a program",
             slim().layer([app("app")]).entrypoint(&["sh", "/app"]),
             finds("MA041", "/app"),

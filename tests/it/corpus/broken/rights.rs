@@ -166,8 +166,12 @@ fn users() -> Vec<Case> {
 
 fn workdirs() -> Vec<Case> {
     vec![
-        broken("a WORKDIR that is not there", slim_with(app("app")).workdir("/srv/app"), finds("MA053", "/srv/app"))
-            .by_bytes(),
+        broken(
+            "a WORKDIR that is not there",
+            slim_with(app("app")).user("app").workdir("/srv/app"),
+            finds("MA053", "/srv/app"),
+        )
+        .by_bytes(),
         broken(
             "a WORKDIR that is a file",
             slim_with(app("app")).layer([text("srv", "")]).workdir("/srv"),
