@@ -59,6 +59,7 @@ pub struct Want {
 
 /// What a report says of an executable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Asks {
     /// PT_INTERP, the dynamic linker; none in a static binary.
     interpreter: Option<String>,

@@ -1,6 +1,8 @@
 //! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
 
 mod checklist;
+#[cfg(test)]
+mod schema;
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -9,32 +11,40 @@ use serde::Serialize;
 
 use crate::compile::{Artifact, Artifacts, Source, Toolchain};
 use crate::error::{Class, Failure};
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::image::Bases;
 use crate::image::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
-use crate::verify::{Facts, Inspected, Verified};
+use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
 
-/// Bumped when a field changes its meaning or goes; new fields may come at any time.
+/// Of the schemas in docs/. Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
 
 /// What was built or published. `--message-format json` prints it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
+    /// Of this schema.
+    #[cfg_attr(test, schemars(extend("const" = VERSION)))]
     version: u32,
+    /// This program and its version.
     tool: &'static str,
+    /// Of rustc.
     rust_version: String,
     /// Binaries hold the list of their dependencies, by cargo-auditable.
     auditable: bool,
+    /// None where there is no git, or no commit yet.
     commit: Option<Commit>,
     images: Vec<ImageReport>,
     #[serde(skip)]
     pub only_loaded: bool,
 }
 
+/// An image that was built or published.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ImageReport {
     name: String,
     package: String,
@@ -47,11 +57,15 @@ struct ImageReport {
     version_is_tag: Option<bool>,
     /// Where each reference led before, and now.
     moved: Vec<Moved>,
+    /// The checks that did not count, by their codes.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    allow: Vec<Code>,
     platforms: Vec<PlatformReport>,
 }
 
 /// A tag of an image in a registry, and what it led to before this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Moved {
     pub reference: String,
     /// None for a tag that is new.
@@ -59,13 +73,16 @@ pub struct Moved {
     pub to: String,
 }
 
+/// An image of one platform.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct PlatformReport {
     platform: String,
     /// Of the platform's manifest.
     digest: String,
     triple: String,
     linker: String,
+    /// With its digest, where it is an image.
     base: String,
     /// Bytes, of the config and the layers as they are stored.
     size: Option<u64>,
@@ -73,14 +90,19 @@ struct PlatformReport {
     glibc_floor: Option<String>,
     #[serde(flatten)]
     facts: Facts,
-    /// Of the checks; errors are those that `allow` names no more.
+    /// What the checks found that counts: warnings, as an error ends a run.
     findings: Vec<Finding>,
+    /// None where no smoke run was asked for.
+    smoke: Option<Smoke>,
     binaries: Vec<BinaryReport>,
 }
 
+/// A binary in an image of one platform.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct BinaryReport {
     name: String,
+    /// In the image.
     path: String,
     #[serde(flatten)]
     artifact: Artifact,
@@ -98,6 +120,7 @@ impl Report {
             digest: verified.digest.clone(),
             version_is_tag: plan.commit.as_ref().and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
             moved: Vec::new(),
+            allow: image.policy.allow.clone(),
             platforms: image
                 .platforms
                 .iter()
@@ -191,6 +214,7 @@ fn platform_report(
         glibc_floor: platform.build.glibc.clone(),
         facts: inspected.map(|of| of.facts.clone()).unwrap_or_default(),
         findings: inspected.map(|of| of.findings.clone()).unwrap_or_default(),
+        smoke: verified.smoke.get(&platform.platform).cloned(),
         binaries: platform.binaries.iter().filter_map(binary).collect(),
     }
 }
@@ -199,8 +223,14 @@ fn platform_report(
 pub fn verified_table(images: &[Inspected]) -> String {
     let block = |image: &Inspected| {
         let digest = image.digest.as_ref().filter(|digest| !image.reference.contains(*digest));
+        // Of a layout's image this is no name.
+        let joint = if ["oci:", "oci-archive:"].iter().any(|transport| image.reference.starts_with(transport)) {
+            " "
+        } else {
+            "@"
+        };
         let mut lines =
-            vec![format!("{}{}", image.reference, digest.map(|digest| format!("@{digest}")).unwrap_or_default())];
+            vec![format!("{}{}", image.reference, digest.map(|digest| format!("{joint}{digest}")).unwrap_or_default())];
         let mut rows = vec![["PLATFORM", "STARTS", "LIBC", "BASE", "RESULT"].map(str::to_owned)];
         rows.extend(image.platforms.iter().map(|platform| {
             let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
@@ -210,7 +240,7 @@ pub fn verified_table(images: &[Inspected]) -> String {
                 (None, libc) => said(libc),
             };
             let of = &platform.facts;
-            [platform.platform.clone(), said(&of.program), libc, said(&of.base), result(&platform.findings)]
+            [platform.platform.clone(), said(&of.program), libc, said(&of.distribution), result(platform)]
         }));
         lines.extend(columns(&rows));
         lines.join("\n")
@@ -218,15 +248,37 @@ pub fn verified_table(images: &[Inspected]) -> String {
     images.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
-/// `ok`, or the codes of what was found.
-fn result(findings: &[Finding]) -> String {
-    let codes: IndexSet<&str> = findings.iter().map(|finding| finding.code.0.code).collect();
-    if codes.is_empty() { "ok".to_owned() } else { codes.into_iter().collect::<Vec<_>>().join(" ") }
+/// `ok`, or the codes of what was found; and of what is allowed.
+fn result(platform: &InspectedPlatform) -> String {
+    let codes: IndexSet<&str> = platform.findings.iter().map(|finding| finding.code.0.code).collect();
+    let found = if codes.is_empty() { "ok".to_owned() } else { codes.into_iter().collect::<Vec<_>>().join(" ") };
+    let allowed: Vec<&str> = platform.allowed.iter().map(String::as_str).collect();
+    if allowed.is_empty() { found } else { format!("{found} ({} allowed)", allowed.join(" ")) }
 }
 
 /// The same as JSON, versioned like the report.
-pub fn verified_json(images: &[Inspected]) -> Result<String> {
-    Ok(serde_json::to_string_pretty(&serde_json::json!({ "version": VERSION, "images": images }))?)
+pub fn verified_json(images: &[Inspected], failed: &[Unverified]) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&Verification { version: VERSION, images, failed })?)
+}
+
+/// An image that cannot be had.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Unverified {
+    /// As it was typed.
+    pub reference: String,
+    pub error: String,
+}
+
+/// What was found in images of anybody. `verify --message-format json` prints it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Verification<'a> {
+    /// Of this schema.
+    #[cfg_attr(test, schemars(extend("const" = VERSION)))]
+    version: u32,
+    images: &'a [Inspected],
+    failed: &'a [Unverified],
 }
 
 /// Rows under each other, indented, each column as wide as its widest cell.

@@ -19,6 +19,7 @@ pub type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
 /// A compiled binary in the tool's own folder, where no later cargo run overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifact {
     #[serde(skip)]
     pub path: Utf8PathBuf,
@@ -27,6 +28,7 @@ pub struct Artifact {
     /// Hexadecimal.
     pub sha256: String,
     #[serde(flatten, serialize_with = "asks")]
+    #[cfg_attr(test, schemars(with = "crate::elf::Asks"))]
     pub elf: Elf,
 }
 

@@ -7,11 +7,11 @@ use indexmap::IndexSet;
 use super::count;
 use crate::cli::{MessageFormat, VerifyArgs};
 use crate::environment;
-use crate::error::{self, Class, Failure};
+use crate::error::{self, Class, Failure, sentence};
 use crate::finding::Finding;
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
-use crate::report;
+use crate::report::{self, Unverified};
 use crate::ui::Ui;
 use crate::verify;
 
@@ -33,20 +33,23 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         required: args.require.clone(),
         policy: args.policy.config().policy(),
     };
-    let (mut images, mut failures) = (Vec::new(), Vec::new());
+    let (mut images, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for location in &args.images {
         ui.status("Verifying", location.to_string());
         match verify::images(location, &wanted, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.
-            Err(error) => failures.push(error),
+            Err(error) => {
+                failed.push(Unverified { reference: location.to_string(), error: sentence(&error) });
+                failures.push(error);
+            }
         }
     }
     match args.message_format {
         _ if images.is_empty() => {}
         MessageFormat::Human => ui.data(&report::verified_table(&images))?,
-        MessageFormat::Json => ui.data(&report::verified_json(&images)?)?,
+        MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
     }
     let findings: Vec<Finding> = images.iter().flat_map(verify::Inspected::all).cloned().collect();
     let names: Vec<&str> = images

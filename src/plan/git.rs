@@ -9,6 +9,7 @@ use crate::process::{Cmd, find_program};
 
 /// The commit that is checked out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Commit {
     /// The full object name.
     pub sha: String,
@@ -20,6 +21,7 @@ pub struct Commit {
     pub branch: Option<String>,
     /// What the work tree has and the commit has not: changed files, or files that git does not ignore.
     #[serde(rename = "dirty", serialize_with = "is_any")]
+    #[cfg_attr(test, schemars(with = "bool", description = "The work tree has something that the commit has not."))]
     pub changes: Vec<String>,
 }
 

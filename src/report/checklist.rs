@@ -3,6 +3,8 @@
 use bytesize::ByteSize;
 
 use super::{ImageReport, Moved, PlatformReport, Report};
+use crate::verify::Smoke;
+use crate::verify::smoke::How;
 
 impl Report {
     /// A part per image: what holds of all of it with a box to look at, then a table of its platforms.
@@ -31,14 +33,19 @@ impl Report {
             None => lines.push(item(false, "what was built is a commit")),
         }
         let findings: usize = image.platforms.iter().map(|platform| platform.findings.len()).sum();
-        let all = format!(
+        let mut all = format!(
             "{} of {} platforms verified from their bytes",
             image.platforms.iter().filter(|of| is_clean(of)).count(),
             image.platforms.len()
         );
+        if !image.allow.is_empty() {
+            let codes: Vec<String> = image.allow.iter().map(ToString::to_string).collect();
+            all.push_str(&format!("; what did not count: {}", codes.join(", ")));
+        }
         lines.push(item(findings == 0, &all));
+        lines.push(started(&image.platforms));
         lines.extend(image.moved.iter().map(|moved| item(true, &moved.words())));
-        lines.push(item(true, &format!("compiled by {}, by {}", self.rust_version, self.tool)));
+        lines.push(item(true, &format!("compiled by rustc {}, by {}", self.rust_version, self.tool)));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | libc | base |".to_owned());
         lines.push("|---|---|---|---|---|---|".to_owned());
@@ -50,6 +57,23 @@ impl Report {
             lines.extend(said);
         }
         lines.join("\n")
+    }
+}
+
+/// Which platforms a smoke run has started, and how.
+fn started(platforms: &[PlatformReport]) -> String {
+    let how = |of: &PlatformReport| match &of.smoke {
+        Some(Smoke { how, reason: Some(reason), .. }) => format!("{} {} ({reason})", of.platform, how.words()),
+        Some(Smoke { how, .. }) => format!("{} {}", of.platform, how.words()),
+        None => format!("{} {}", of.platform, How::NotRun.words()),
+    };
+    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.how != How::NotRun);
+    match platforms.iter().all(|of| of.smoke.is_none()) {
+        true => item(false, "started on every platform: no smoke run was asked for"),
+        false => {
+            let each: Vec<String> = platforms.iter().map(how).collect();
+            item(platforms.iter().all(is_started), &format!("started on every platform: {}", each.join(", ")))
+        }
     }
 }
 
@@ -111,8 +135,29 @@ mod tests {
             glibc_floor: facts.glibc.as_ref().map(|_| "2.28".to_owned()),
             facts,
             findings: Vec::new(),
+            smoke: None,
             binaries: Vec::new(),
         }
+    }
+
+    fn smoke(how: How, reason: Option<&str>) -> Smoke {
+        Smoke { how, command: vec!["app".to_owned()], said: None, reason: reason.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_has_not_run_has_not_started() {
+        let started = |runs: [Option<Smoke>; 2]| {
+            let platforms = ["linux/amd64", "linux/arm64"].into_iter().zip(runs);
+            let platforms = platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, Facts::default()) });
+            super::started(&platforms.collect::<Vec<_>>())
+        };
+        let none = "- [ ] started on every platform: no smoke run was asked for";
+        assert_eq!(started([None, None]), none);
+        let why = "there is no QEMU for arm64: `sudo apt install qemu-user-static`";
+        assert_eq!(
+            started([Some(smoke(How::Docker, None)), Some(smoke(How::NotRun, Some(why)))]),
+            format!("- [ ] started on every platform: linux/amd64 in Docker, linux/arm64 not at all ({why})")
+        );
     }
 
     #[test]
@@ -138,9 +183,13 @@ mod tests {
                     to: format!("sha256:{}", "12".repeat(32)),
                 },
             ],
+            allow: vec!["MA053".parse().unwrap()],
             platforms: vec![
-                platform("linux/amd64", facts.clone()),
-                platform("linux/arm64", Facts { libc: Some("static".to_owned()), ..Facts::default() }),
+                PlatformReport { smoke: Some(smoke(How::Native, None)), ..platform("linux/amd64", facts.clone()) },
+                PlatformReport {
+                    smoke: Some(smoke(How::Qemu, None)),
+                    ..platform("linux/arm64", Facts { libc: Some("static".to_owned()), ..Facts::default() })
+                },
             ],
         };
         let commit = crate::plan::Commit {
@@ -153,7 +202,7 @@ mod tests {
         let report = Report {
             version: 1,
             tool: "cargo-multiarch 0.1.0",
-            rust_version: "rustc 1.95.0".to_owned(),
+            rust_version: "1.95.0".to_owned(),
             auditable: false,
             commit: Some(commit),
             images: vec![image],
@@ -166,7 +215,8 @@ mod tests {
 
 - [x] the work tree is clean, at commit `0123456789ab`
 - [x] the commit's tag `v1.2.3` is the version
-- [x] 2 of 2 platforms verified from their bytes
+- [x] 2 of 2 platforms verified from their bytes; what did not count: MA053
+- [x] started on every platform: linux/amd64 natively, linux/arm64 under QEMU
 - [x] `r.example/app:1.2.3` is new, at `sha256:121212121212`
 - [x] `r.example/app:latest` moved from `sha256:343434343434` to `sha256:121212121212`
 - [x] compiled by rustc 1.95.0, by cargo-multiarch 0.1.0

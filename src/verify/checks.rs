@@ -14,6 +14,7 @@ use crate::platform::Platform;
 
 /// What an image is, beside what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Facts {
     /// What it starts.
     pub program: Option<String>,
@@ -22,7 +23,7 @@ pub struct Facts {
     /// The highest glibc that the program asks for.
     pub glibc: Option<String>,
     /// os-release(5): `PRETTY_NAME`.
-    pub base: Option<String>,
+    pub distribution: Option<String>,
 }
 
 /// Checks a merged file system.
@@ -45,7 +46,7 @@ pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, polic
             _ => None,
         }),
         program: way.program.as_deref().map(printable),
-        base: name(tree),
+        distribution: name(tree),
     };
     let mut once = Vec::new();
     for finding in findings {

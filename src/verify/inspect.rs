@@ -37,16 +37,20 @@ pub struct Wanted {
 
 /// What an image is, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inspected {
     pub reference: String,
     /// Of the index, or of the manifest where there is no index.
     pub digest: Option<String>,
     /// About the index.
     pub findings: Vec<Finding>,
+    /// The codes of what was found about the index, and is allowed.
+    pub allowed: BTreeSet<String>,
     pub platforms: Vec<InspectedPlatform>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InspectedPlatform {
     pub platform: String,
     /// Of the manifest.
@@ -56,6 +60,8 @@ pub struct InspectedPlatform {
     #[serde(flatten)]
     pub facts: Facts,
     pub findings: Vec<Finding>,
+    /// The codes of what was found, and is allowed.
+    pub allowed: BTreeSet<String>,
 }
 
 impl Inspected {
@@ -95,13 +101,16 @@ fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also
         named.into_iter().filter(|(name, _)| is_wanted(name) || name == UNKNOWN).collect();
     let layers = layers(&named, &blobs, cache)?;
     let platforms = parallel(&named, |(name, entry)| platform(name, entry, &layers, wanted, also))?;
-    let counts = |finding: &Finding| !wanted.policy.allow.contains(&finding.code);
-    of_index.retain(counts);
+    let leave_out = |findings: &mut Vec<Finding>| -> BTreeSet<String> {
+        let out = findings.extract_if(.., |finding| wanted.policy.allow.contains(&finding.code));
+        out.map(|finding| finding.code.to_string()).collect()
+    };
+    let allowed = leave_out(&mut of_index);
     let platforms = platforms.into_iter().map(|mut platform| {
-        platform.findings.retain(counts);
+        platform.allowed = leave_out(&mut platform.findings);
         platform
     });
-    Ok(Inspected { reference, digest, findings: of_index, platforms: platforms.collect() })
+    Ok(Inspected { reference, digest, findings: of_index, allowed, platforms: platforms.collect() })
 }
 
 /// What the index calls it, else what its config does.
@@ -156,6 +165,7 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
         size: None,
         facts: Facts::default(),
         findings: Vec::new(),
+        allowed: BTreeSet::new(),
     };
     let parts = match &entry.parts {
         Ok(parts) => parts,

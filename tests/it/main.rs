@@ -27,6 +27,7 @@ mod native;
 mod plan;
 mod preflight;
 mod readme;
+mod report;
 mod smoke;
 mod sysroot;
 mod toolchain;

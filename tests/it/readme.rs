@@ -8,7 +8,7 @@ use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 
 use crate::corpus::history;
-use crate::support::Project;
+use crate::support::{FakeRegistry, Project};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -83,6 +83,36 @@ fn verify_says_what_is_shown() {
         assert_eq!(output.status.code(), Some(if said.contains("error") { 8 } else { 0 }), "{said}");
         assert_eq!(without_digests(&said), without_digests(&shown(&args)), "this is what it says:\n{said}");
     }
+}
+
+/// Without what another commit, toolchain or linker would change.
+fn without_numbers(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let hidden = word.parse::<f64>().is_ok() || words.last().is_some_and(|before| before.ends_with("rustc"));
+        let hex = word.rsplit(|c: char| !c.is_ascii_hexdigit()).find(|part| part.len() >= 12);
+        words.push(if hidden { "…".to_owned() } else { hex.map_or(word.to_owned(), |hex| word.replace(hex, "…")) });
+    }
+    words.join(" ")
+}
+
+#[test]
+#[ignore = "needs QEMU: scripts/test runs it"]
+fn publish_writes_the_checklist_that_is_shown() {
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+    let file = |path: &str| std::fs::read_to_string(hello.join(path)).unwrap();
+    let project = ["Cargo.toml", "Cargo.lock", "src/main.rs"]
+        .into_iter()
+        .fold(Project::empty(), |project, path| project.file(path, &file(path)))
+        .file(".gitignore", "/target\n")
+        .committed();
+    project.git(&["tag", "v0.1.0"]);
+    let registry = FakeRegistry::storing();
+    let args = "publish -q --registry localhost:5000 --smoke --version --checklist -";
+    let run = project.run(&args.replace("localhost:5000", &registry.host).split(' ').collect::<Vec<_>>());
+    let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
+    let said = said.replace(&registry.host, "localhost:5000");
+    assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
 }
 
 #[test]

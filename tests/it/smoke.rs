@@ -1,5 +1,6 @@
 //! Smoke runs by a Docker that is not there: what it is asked, and what becomes of its answers.
 
+use crate::report::assert_valid;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
 
 /// A Docker of this machine that loads, and whose `run` is a test's own.
@@ -80,8 +81,12 @@ fn what_is_not_run_has_not_passed() {
         // Of a Docker elsewhere nobody knows what its kernel runs.
         (docker_at("ssh://x", "linux/riscv64", no_format), "exec /app: exec format error"),
     ] {
-        let registry = FakeRegistry::storing();
-        let finished = publish(&Project::app(), &registry, &docker, &["--smoke=-V"]).finish();
+        let (registry, project) = (FakeRegistry::storing(), Project::app());
+        let args = ["--smoke=-V", "--checklist", "-", "--report", "report.json"];
+        let finished = publish(&project, &registry, &docker, &args).finish();
+        let unticked = format!("\n- [ ] started on every platform: linux/amd64 not at all ({why}");
+        assert!(finished.stdout.contains(&unticked), "{finished}");
+        assert_valid("report.schema.json", &project.path().join("report.json"));
         let warning = "warning: image 'app': linux/amd64: the smoke run `app -V` was not run: ";
         finished.says(&[&format!("{warning}{why}"), "Tagging"]).keeps_quiet_about(" Ran ");
         calls(&docker);

@@ -39,6 +39,7 @@ const SHOWN: usize = 20;
 
 /// What came of running a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Smoke {
     pub how: How,
     /// The entrypoint and the words after it.
@@ -50,6 +51,7 @@ pub struct Smoke {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
     /// By this machine's own kernel and processor, in the unpacked image.
@@ -62,7 +64,8 @@ pub enum How {
 }
 
 impl How {
-    fn words(self) -> &'static str {
+    /// As in "linux/arm64 under QEMU".
+    pub fn words(self) -> &'static str {
         match self {
             How::Native => "natively",
             How::Docker => "in Docker",
