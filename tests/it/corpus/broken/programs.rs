@@ -270,7 +270,7 @@ fn starters() -> Vec<Case> {
             "busybox's env has no -S",
             amd64()
                 .layer(busybox("amd64"))
-                .layer([script("app", "#!/usr/bin/env -S sh -e\necho hello\n")])
+                .layer([link("usr/bin/env", "/bin/busybox"), script("app", "#!/usr/bin/env -S sh -e\necho hello\n")])
                 .entrypoint(&["/app"]),
             finds("MA042", "busybox"),
         ),
