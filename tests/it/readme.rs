@@ -89,7 +89,8 @@ fn verify_says_what_is_shown() {
 fn without_numbers(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        let hidden = word.parse::<f64>().is_ok() || words.last().is_some_and(|before| before.ends_with("rustc"));
+        let hidden = (word.contains('.') && word.parse::<f64>().is_ok())
+            || words.last().is_some_and(|before| before.ends_with("rustc"));
         let hex = word.rsplit(|c: char| !c.is_ascii_hexdigit()).find(|part| part.len() >= 12);
         words.push(if hidden { "…".to_owned() } else { hex.map_or(word.to_owned(), |hex| word.replace(hex, "…")) });
     }

@@ -23,10 +23,10 @@ fn a_report_of_what_was_published_and_started() {
     let registry = FakeRegistry::storing();
     let config = "platforms = ['linux/amd64', 'linux/arm64']\nsmoke = []\nallow = ['missing-workdir']\n";
     let project = Project::with_config(config).file(".gitignore", "/target\n").committed();
-    let args = ["publish", "--registry", &registry.host, "--report", "target/report.json", "--message-format", "json"];
+    let args = ["publish", "--registry", &registry.host, "--report", "report.json", "--message-format", "json"];
     let run = project.run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let printed = run.finish().stdout;
-    let file = project.path().join("target/report.json");
+    let file = project.path().join("report.json");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
     assert_valid("report.schema.json", &file);
     let report: Value = serde_json::from_str(&printed).unwrap();
