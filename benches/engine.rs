@@ -8,6 +8,8 @@
     reason = "a benchmark ends by panicking, and prints"
 )]
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -53,9 +55,7 @@ fn child(args: &[String]) {
     let start = Instant::now();
     publish_embedded(&plan, &artifacts, case.proof);
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
-    println!("{milliseconds} {peak}");
+    println!("{milliseconds} {}", shared::peak_memory());
 }
 
 /// What `publish` does between cargo's last word and its own.
@@ -148,15 +148,7 @@ fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     std::fs::create_dir_all(folder.join("binaries")).unwrap();
     for platform in platforms.split(',') {
         let identity = platform.parse::<Platform>().unwrap().elf();
-        let mut header = b"\x7fELF\x02\x01\x01".to_vec();
-        header.resize(16, 0);
-        let halves = |halves: &[u16]| halves.iter().flat_map(|half| half.to_le_bytes()).collect::<Vec<u8>>();
-        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-        header.extend(halves(&[2, identity.machine, 1, 0]));
-        header.extend(words(&[0x40_0078, 64, 0]));
-        header.extend(halves(&[0, 0, 64, 56, 1, 64, 0, 0]));
-        header.extend(halves(&[1, 0, 5, 0]));
-        header.extend(words(&[0, 0x40_0000, 0x40_0000, size as u64, size as u64, 4096]));
+        let header = shared::program_headers(identity.machine, size as u64);
         for image in 0..images {
             let mut bytes = header.clone();
             while bytes.len() < size {

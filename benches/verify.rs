@@ -8,6 +8,8 @@
     reason = "a benchmark ends by panicking, and prints"
 )]
 
+mod shared;
+
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
@@ -42,9 +44,7 @@ fn child(layout: &str, cache: &str) {
     let images = verify::images(&layout.parse().unwrap(), &Wanted::default(), &registry, &cache).unwrap();
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     assert_eq!(images[0].all().count(), 0, "{images:?}");
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
-    println!("{milliseconds} {peak}");
+    println!("{milliseconds} {}", shared::peak_memory());
 }
 
 fn compare() {
@@ -104,20 +104,7 @@ fn write(dir: &Path, size: u64) {
         header.set_mode(0o755);
         tar.append_data(&mut header, name, bytes).unwrap();
     };
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-    program.resize(16, 0);
-    for half in [2_u16, 62, 1, 0] {
-        program.extend(half.to_le_bytes());
-    }
-    for word in [0x40_0078_u64, 64, 0] {
-        program.extend(word.to_le_bytes());
-    }
-    for half in [0_u16, 0, 64, 56, 1, 64, 0, 0, 1, 0, 5, 0] {
-        program.extend(half.to_le_bytes());
-    }
-    for word in [0_u64, 0x40_0000, 0x40_0000, size / 2, size / 2, 4096] {
-        program.extend(word.to_le_bytes());
-    }
+    let program = shared::program_headers(62, size / 2);
     append("app", size / 2, &mut program.chain(Noise(1)).take(size / 2));
     for number in 0..10 {
         append(&format!("srv/{number}"), size / 20, &mut Noise(number + 2).take(size / 20));

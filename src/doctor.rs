@@ -9,7 +9,7 @@ mod machine;
 mod registries;
 mod repair;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use self::check::{Check, State};
@@ -72,9 +72,9 @@ pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
 /// Fails with the class of what `publish` would fail with first.
 fn conclude(findings: &Findings, done: &[Done]) -> Result<()> {
     let Some(class) = check::worst(&findings.checks) else { return Ok(()) };
-    let mut found = count(findings.number(State::Error), "error");
+    let mut found = pipeline::count(findings.number(State::Error), "error", "errors");
     if findings.number(State::Warning) > 0 {
-        found.push_str(&format!(" and {}", count(findings.number(State::Warning), "warning")));
+        found.push_str(&format!(" and {}", pipeline::count(findings.number(State::Warning), "warning", "warnings")));
     }
     let failure = Failure::new(class, format!("doctor found {found}"));
     let commands: Vec<String> = findings.repairs.iter().map(|repair| format!("`{}`", repair.command())).collect();
@@ -83,10 +83,6 @@ fn conclude(findings: &Findings, done: &[Done]) -> Result<()> {
         false => failure.hint(format!("`cargo multiarch doctor --fix` runs {}", commands.join(", "))),
     }
     .into())
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Looks at everything; the workspace's root, where there is one.
@@ -114,8 +110,7 @@ fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)
 /// The plan of `publish`; where there is none, what stands for it while the machine is looked at.
 fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Option<Plan>>> {
     let request = args.smoke.add_to(args.settings.request());
-    let current_dir =
-        Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
+    let current_dir = plan::current_dir()?;
     let manifest = |dir: &camino::Utf8Path| dir.join("Cargo.toml").is_file();
     if args.settings.selection().manifest_path.is_some() || current_dir.ancestors().any(manifest) {
         match pipeline::load(&args.settings, request.clone()) {

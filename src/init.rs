@@ -10,7 +10,7 @@ mod workflow;
 mod written;
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::cli::{Forge, InitArgs};
 use crate::image::dockerfile;
@@ -89,8 +89,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
 
 /// All of the workspace, from whichever folder of it this runs in.
 fn whole_workspace(args: &InitArgs) -> Result<Workspace> {
-    let current_dir =
-        Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
+    let current_dir = plan::current_dir()?;
     let selection =
         Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
     let here = Workspace::load(&selection, &current_dir)?;

@@ -4,7 +4,7 @@ mod verification;
 
 pub use verification::verify;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::cli::{
@@ -174,7 +174,8 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+/// `1 error`, `2 errors`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -302,8 +303,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Resu
 /// Flags, environment and files become the plan; nothing reads them after this.
 pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     environment::check()?;
-    let current_dir =
-        Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")?;
+    let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;
     let sources = Sources::load(&workspace, args.config())?;

@@ -23,11 +23,10 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     environment::check()?;
     let registry = Registry::new(&args.insecure_registries)?;
     // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
-    let temporary = environment::cache_dir().is_none().then(tempfile::tempdir).transpose()?;
+    let own = environment::cache_dir();
+    let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
-    let dir =
-        environment::cache_dir().or(temporary.map(Utf8Path::to_owned)).context("there is no folder for a cache")?;
-    let cache = Cache::new(&dir);
+    let cache = Cache::new(own.as_deref().or(temporary).context("there is no folder for a cache")?);
     let wanted = verify::Wanted {
         platforms: args.platforms.clone(),
         required: args.require.clone(),

@@ -35,7 +35,7 @@ pub use resolve::{DEFAULT_TAGS, Request, resolve};
 pub use settings::Sources;
 pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
 pub use wanted::select;
-pub use workspace::{Package, Selection, Workspace};
+pub use workspace::{Package, Selection, Workspace, current_dir};
 
 use crate::platform::Platform;
 

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use semver::Version;
 
 use super::known;
 use crate::error::{Class, Failure};
+
+/// The folder that the program runs in.
+pub fn current_dir() -> Result<Utf8PathBuf> {
+    Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")
+}
 
 /// The packages of a workspace.
 #[derive(Debug, Clone, PartialEq)]

@@ -157,26 +157,28 @@ impl<'a> Follower<'a> {
 
     /// May the user run the file? With a finding where not.
     fn is_allowed(&mut self, asked: &str, path: &str, file: &File, asker: &Asker) -> bool {
+        // A script's interpreter opens it.
+        let bits: &[u32] = if matches!(file.content, Content::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
+        let lacking = self.lacking_rights(asked, path, file, bits);
+        let is_allowed = lacking.is_none();
+        lacking.into_iter().for_each(|finding| self.find(asker, finding));
+        is_allowed
+    }
+
+    /// Whether a folder on the way is closed to the user, or the first of some bits of the file's mode is lacking.
+    fn lacking_rights(&self, asked: &str, path: &str, file: &File, bits: &[u32]) -> Option<Finding> {
         let (root, shown) = (&self.root, format!("/{path}"));
-        let finding = match root.closed_folder(asked) {
-            Some(folder) => root.closed(&folder, &shown),
-            None if !root.may(&file.attributes, EXECUTE) => NOT_EXECUTABLE
-                .finds(
-                    format!("may not be executed by {}: its mode is {}", root.who(), describe(&file.attributes)),
-                    "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`",
-                )
-                .at(shown),
-            // Its interpreter opens it.
-            None if matches!(file.content, Content::Script(_)) && !root.may(&file.attributes, READ) => NOT_EXECUTABLE
-                .finds(
-                    format!("is a script that {} may not read: its mode is {}", root.who(), describe(&file.attributes)),
-                    "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`",
-                )
-                .at(shown),
-            None => return true,
+        if let Some(folder) = root.closed_folder(asked) {
+            return Some(root.closed(&folder, &shown));
+        }
+        let lacking = bits.iter().find(|bit| !root.may(&file.attributes, **bit))?;
+        let (who, mode) = (root.who(), describe(&file.attributes));
+        let reason = match *lacking {
+            EXECUTE => format!("may not be executed by {who}: its mode is {mode}"),
+            _ => format!("is a script that {who} may not read: its mode is {mode}"),
         };
-        self.find(asker, finding);
-        false
+        let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
+        Some(NOT_EXECUTABLE.finds(reason, fix).at(shown))
     }
 
     fn not_a_program(&mut self, path: &str, reason: &str, asker: &Asker) {
@@ -226,20 +228,10 @@ impl<'a> Follower<'a> {
             self.way.findings.extend(by.misses(&asked, &why_not(self.root.tree, &asked)));
             return;
         };
-        if let Some(folder) = self.root.closed_folder(&asked) {
-            let finding = self.root.closed(&folder, &format!("/{path}"));
+        if let Some(finding) = self.lacking_rights(&asked, &path, file, &[READ]) {
             return self.find(by, finding);
         }
         match &file.content {
-            _ if !self.root.may(&file.attributes, READ) => {
-                let reason = format!(
-                    "is a script that {} may not read: its mode is {}",
-                    self.root.who(),
-                    describe(&file.attributes)
-                );
-                let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
-                self.find(by, NOT_EXECUTABLE.finds(reason, fix).at(format!("/{path}")));
-            }
             Content::Program(_) => self.not_a_program(&path, "is a program, and a shell is to read it as a script", by),
             Content::Script(script) => {
                 let script = script.clone();
