@@ -68,7 +68,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries)?;
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
@@ -110,7 +110,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries)?;
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;
@@ -147,7 +147,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         }
     }
     match args.output.message_format {
-        MessageFormat::Human => ui.data(&report::plan_table(&plan, &toolchain, &chosen))?,
+        MessageFormat::Human => ui.data(&report::plan_table(&plan, &toolchain, &chosen, ui.data_width()))?,
         MessageFormat::Json => ui.data(&report::plan_json(&plan, &toolchain, &chosen)?)?,
     }
     Ok(())
@@ -262,7 +262,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         Engine::Embedded => {
             let pulled = publish::bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
-            embedded::assemble(&prepared, on_layer, |on_artifact| {
+            embedded::assemble(&prepared, on_layer, ui.bars(), |on_artifact| {
                 let artifacts = source.binaries(&plan, ui, on_artifact)?;
                 stage_binaries(&plan, &artifacts, &staged)?;
                 Ok(artifacts)

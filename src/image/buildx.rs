@@ -81,10 +81,10 @@ pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui:
 fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut words = Vec::new();
-    let progress = ui.progress("buildx", 0);
+    let progress = ui.bars().clock("buildx");
     let status = cmd.stream(|line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
-        progress.message(line.clone());
+        progress.message(&line);
         if ui.is_verbose() {
             ui.child(&line);
         }

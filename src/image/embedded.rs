@@ -27,6 +27,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::threads::{lock, next};
+use crate::ui::Bars;
 
 /// Threads that make layers; cargo has work for the processors as well.
 const MOST_WORKERS: usize = 4;
@@ -153,9 +154,10 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
 pub fn assemble<T>(
     prepared: &Prepared<'_>,
     on_layer: &OnLayer<'_>,
+    bars: &Bars,
     compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
 ) -> Result<(T, Vec<Layout>)> {
-    let store = Store::new(prepared.plan.work_dir().join("+layers"));
+    let store = Store::new(prepared.plan.work_dir().join("+layers"), bars);
     let made: Mutex<BTreeMap<Place, Result<Layer>>> = Mutex::default();
     let (sender, receiver) = mpsc::channel::<(Place, Entries)>();
     let receiver = Mutex::new(receiver);

@@ -184,11 +184,12 @@ pub fn tag(layout: &Layout, reference: &str, registry: &Registry) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::Bars;
 
     #[test]
     #[should_panic(expected = "a bug")]
     fn a_panic_is_not_waited_for() {
-        let registry = Registry::new(&[]).unwrap();
+        let registry = Registry::new(&[], &Bars::default()).unwrap();
         let _ = with_uploads(&registry, |_| -> Result<()> { panic!("a bug") });
     }
 }

@@ -12,6 +12,7 @@ mod real_input;
 mod registry;
 mod smoke;
 mod sysroot;
+mod terminal;
 mod tls;
 mod verified;
 
