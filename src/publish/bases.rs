@@ -180,7 +180,10 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
-            Ok(scan::blob(blob, &media_type, cache.dir()?).map_err(|error| unreadable(error.to_string()))?)
+            scan::blob(blob, &media_type, cache.dir()?).map_err(|error| match scan::is_local(&error) {
+                true => error.into(),
+                false => unreadable(error.to_string()).into(),
+            })
         })?;
         tree.apply(&scanned.changes).map_err(unreadable)?;
     }
