@@ -1,5 +1,7 @@
 //! The only writer to the terminal. People read stderr, in cargo's own shape; stdout carries data alone.
 
+mod annotation;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub struct Ui {
     /// Of what is written to stdout.
     data_color: bool,
     terminal: bool,
+    /// A runner shows what is wrong beside its log.
+    annotates: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
 
@@ -57,7 +61,8 @@ impl Ui {
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let data_color = colored(io::stdout().is_terminal() && able);
-        Ui { verbosity, color: colored(terminal), data_color, terminal, bar: Mutex::new(None) }
+        let annotates = annotation::is_read(std::env::var("GITHUB_ACTIONS").ok().as_deref(), terminal);
+        Ui { verbosity, color: colored(terminal), data_color, terminal, annotates, bar: Mutex::new(None) }
     }
 
     /// Whether the children should colour their output.
@@ -113,13 +118,16 @@ impl Ui {
 
     /// An error with its causes, then its hints.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(&format!("{}: {}", self.paint(RED, "error"), sentence(error)));
-        for hint in hints_of(error) {
+        let (sentence, mut hints) = (sentence(error), hints_of(error));
+        if class_of(error) == Class::Other && hints.is_empty() {
+            hints.push(system_hint(error).unwrap_or("run again with -v to see the commands"));
+        }
+        self.line(&format!("{}: {sentence}", self.paint(RED, "error")));
+        for hint in &hints {
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
-        if class_of(error) == Class::Other && hints_of(error).is_empty() {
-            let hint = system_hint(error).unwrap_or("run again with -v to see the commands");
-            self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
+        if self.annotates {
+            self.line(&annotation::of_failure(&sentence, &hints));
         }
     }
 
@@ -131,6 +139,9 @@ impl Ui {
         let (style, word) = if finding.is_error() { (RED, "error") } else { (YELLOW, "warning") };
         self.line(&format!("{}: {finding}", self.paint(style, &format!("{word}[{}]", finding.code))));
         self.line(&format!("{}: {}", self.paint(CYAN, " hint"), finding.fix));
+        if self.annotates {
+            self.line(&annotation::of_finding(finding));
+        }
     }
 
     /// A line of data on stdout.
