@@ -55,7 +55,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.settings.request())?;
+    let plan = load(&args.settings, Request { is_part: true, ..args.settings.request() })?;
     bundle::check_folder(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;

@@ -37,7 +37,7 @@ pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {
 
 /// The one reference that the jobs print, and its digest.
 #[track_caller]
-fn published(ran: &[Ran]) -> (&str, &str) {
+pub fn published(ran: &[Ran]) -> (&str, &str) {
     for job in ran {
         assert_eq!(job.code, 0, "{job:#?}");
     }
@@ -108,21 +108,24 @@ fn jobs_of_images_with_platforms_of_their_own() {
         .file("server/src/bin/other.rs", "fn main() {}\n")
         .file("server/multiarch.toml", &config)
         .committed();
-    for forge in ["github", "gitlab", "forgejo"] {
+    let mut lines = Vec::new();
+    for (forge, native) in [("github", false), ("github", true), ("gitlab", true), ("forgejo", true)] {
         let known =
             Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
-        // GitLab has the login of another registry in variables of one's own.
-        let known = Forge { owner: if forge == "gitlab" { "of-config" } else { "Team" }, ..known };
-        let (ran, _) = run(forge, true, known);
+        let (ran, _) = run(forge, native, known);
         for job in &ran {
             assert_eq!(job.code, 0, "{job:#?}");
         }
+        let stdout = ran.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
+        lines.push(stdout.map(str::to_owned).collect::<Vec<_>>());
         for (repo, count) in [("of-config/one", 2), ("of-config/two", 1)] {
             let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
             let index: Value = serde_json::from_slice(&index).unwrap();
             assert_eq!(index["manifests"].as_array().unwrap().len(), count, "{repo}: {index}");
         }
     }
+    assert_eq!(lines[0].len(), 2, "{lines:#?}");
+    assert!(lines.iter().all(|other| *other == lines[0]), "{lines:#?}");
 }
 
 /// A workflow that asks for its matrix.

@@ -122,6 +122,8 @@ impl<'a> Runner<'a> {
                     ("CI_REGISTRY_IMAGE", &image),
                     ("CI_REGISTRY_USER", self.forge.user),
                     ("CI_REGISTRY_PASSWORD", self.forge.password),
+                    ("REGISTRY_USERNAME", self.forge.user),
+                    ("REGISTRY_PASSWORD", self.forge.password),
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
             );

@@ -7,6 +7,7 @@ mod doctor;
 mod equality;
 mod failures;
 mod others;
+mod jobs;
 mod published;
 mod real_input;
 mod registry;
