@@ -1,11 +1,12 @@
 //! action.yml: that it holds together, and what a workflow with it gets.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::runner::{Forge, Ran, Runner};
-use crate::support::{FakeRegistry, Project};
+use crate::support::{FakeRegistry, Fakes, Project};
 
 /// A workflow with the action in it, as README has it.
 pub fn workflow(with: &str) -> String {
@@ -76,6 +77,38 @@ fn what_the_action_refers_to_is_there() {
     }
     // The list that is checked is not empty by mistake.
     assert!(named(&text, "inputs.").contains("working-directory"));
+}
+
+#[test]
+fn what_installs_it() {
+    const OWN: &str = "install cargo-multiarch --locked";
+    for (there, install, version, has_binstall, expected) in [
+        (None, "cargo", "", true, OWN),
+        (None, "cargo", "1.2.3", true, "install cargo-multiarch@1.2.3 --locked"),
+        (None, "prebuilt", "", true, "binstall --no-confirm cargo-multiarch"),
+        (None, "prebuilt", "1.2.3", true, "binstall --no-confirm cargo-multiarch@1.2.3"),
+        (None, "prebuilt", "", false, OWN),
+        (Some("1.2.3"), "cargo", "", false, ""),
+        (Some("1.2.3"), "cargo", "1.2.3", false, ""),
+        (Some("1.2.2"), "cargo", "1.2.3", false, "install cargo-multiarch@1.2.3 --locked"),
+    ] {
+        let probe = if has_binstall { "exit 0" } else { "exit 101" };
+        let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"");
+        let mut programs = Fakes::new().program("cargo", &cargo);
+        if let Some(version) = there {
+            programs = programs.program("cargo-multiarch", &format!("echo cargo multiarch {version}"));
+        }
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/action");
+        let output = Command::new("bash")
+            .args([script, "install"])
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.path().display()))
+            .env("INSTALL", install)
+            .env("VERSION", version)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(programs.log("cargo").trim(), expected, "{there:?} {install} {version} {has_binstall}");
+    }
 }
 
 #[test]
