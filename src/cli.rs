@@ -11,12 +11,12 @@ use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
 pub use doctor::DoctorArgs;
-pub use init::{Forge, InitArgs};
+pub use init::InitArgs;
 pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
 
 use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{EngineChoice, LinkerChoice, Request, Selection};
+use crate::plan::{EngineChoice, Forge, LinkerChoice, Request, Selection};
 use crate::platform::{Libc, Platform};
 use crate::ui::{Color, Verbosity};
 
@@ -148,6 +148,10 @@ pub struct PlanArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow: github or forgejo
+    #[arg(long, value_name = "FORGE", conflicts_with = "message_format", help_heading = "Output")]
+    pub matrix: Option<Forge>,
 }
 
 #[derive(Debug, Args)]

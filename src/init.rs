@@ -12,10 +12,10 @@ mod written;
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::cli::{Forge, InitArgs};
+use crate::cli::InitArgs;
 use crate::image::dockerfile;
 use crate::plan::config::{self, Config, Table};
-use crate::plan::{self, BuiltIn, Checkout, Plan, Request, Selection, Sources, Workspace};
+use crate::plan::{self, BuiltIn, Checkout, Forge, Plan, Request, Selection, Sources, Workspace};
 use crate::ui::Ui;
 use found::Found;
 use guess::Origin;

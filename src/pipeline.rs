@@ -55,7 +55,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.settings.request())?;
+    let plan = load(&args.settings, Request { is_part: true, ..args.settings.request() })?;
     bundle::check_folder(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;
@@ -126,6 +126,10 @@ fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
+    if let Some(forge) = args.matrix {
+        // Each platform is compiled elsewhere: what this machine lacks is no matter.
+        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
+    }
     if plan.images.iter().any(|image| image.repositories.is_empty()) {
         ui.note(
             "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration",

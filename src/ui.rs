@@ -1,5 +1,6 @@
 //! The only writer to the terminal. People read stderr, in cargo's own shape; stdout carries data alone.
 
+mod annotation;
 mod progress;
 
 use std::io::{self, IsTerminal, Write};
@@ -45,6 +46,8 @@ pub struct Ui {
     color: bool,
     /// Of what is written to stdout.
     data_color: bool,
+    /// A runner shows what is wrong beside its log.
+    annotates: bool,
     bars: Bars,
 }
 
@@ -64,7 +67,8 @@ impl Ui {
         let width = variable("CARGO_TERM_PROGRESS_WIDTH").and_then(|width| width.parse().ok());
         let color = colored(terminal);
         let data_color = colored(io::stdout().is_terminal());
-        Ui { verbosity, color, data_color, bars: Bars::new(&screen, color, width) }
+        let annotates = annotation::is_read(variable("GITHUB_ACTIONS").as_deref(), terminal && !dumb);
+        Ui { verbosity, color, data_color, annotates, bars: Bars::new(&screen, color, width) }
     }
 
     /// Whether the children should colour their output.
@@ -120,13 +124,16 @@ impl Ui {
 
     /// An error with its causes, then its hints.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(&format!("{}: {}", self.paint(RED, "error"), sentence(error)));
-        for hint in hints_of(error) {
+        let (sentence, mut hints) = (sentence(error), hints_of(error));
+        if class_of(error) == Class::Other && hints.is_empty() {
+            hints.push(system_hint(error).unwrap_or("run again with -v to see the commands"));
+        }
+        self.line(&format!("{}: {sentence}", self.paint(RED, "error")));
+        for hint in &hints {
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
-        if class_of(error) == Class::Other && hints_of(error).is_empty() {
-            let hint = system_hint(error).unwrap_or("run again with -v to see the commands");
-            self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
+        if self.annotates {
+            self.line(&annotation::of_failure(&sentence, &hints));
         }
     }
 
@@ -138,6 +145,9 @@ impl Ui {
         let (style, word) = if finding.is_error() { (RED, "error") } else { (YELLOW, "warning") };
         self.line(&format!("{}: {finding}", self.paint(style, &format!("{word}[{}]", finding.code))));
         self.line(&format!("{}: {}", self.paint(CYAN, " hint"), finding.fix));
+        if self.annotates {
+            self.line(&annotation::of_finding(finding));
+        }
     }
 
     /// A line of data on stdout.

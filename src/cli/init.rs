@@ -1,7 +1,9 @@
 //! What was typed of `init`.
 
 use camino::Utf8PathBuf;
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::plan::Forge;
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
@@ -29,14 +31,4 @@ pub struct InitArgs {
     /// Do without the network for crates
     #[arg(long)]
     pub offline: bool,
-}
-
-/// Where a repository and its CI live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Forge {
-    #[value(name = "github")]
-    GitHub,
-    #[value(name = "gitlab")]
-    GitLab,
-    Forgejo,
 }

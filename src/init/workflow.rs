@@ -5,16 +5,13 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::rendered::render;
-use crate::cli::Forge;
-use crate::plan::Plan;
+use crate::plan::{Forge, Job, Plan};
 use crate::platform::{Libc, Platform};
 
 /// What differs from forge to forge.
 struct Kind {
     path: &'static str,
     template: &'static str,
-    /// The runners for programs of x86-64 and arm64; those for other platforms compile on the first.
-    runners: [&'static str; 2],
     /// The registry that the forge's own token is for: its host, and what `--registry` is told.
     host: &'static str,
     registry: &'static str,
@@ -29,7 +26,6 @@ struct Kind {
 const GITHUB: Kind = Kind {
     path: ".github/workflows/multiarch.yml",
     template: include_str!("../../templates/ci/github.yml"),
-    runners: ["ubuntu-24.04", "ubuntu-24.04-arm"],
     host: "ghcr.io",
     registry: "\"ghcr.io/${GITHUB_REPOSITORY_OWNER,,}\"",
     username: "${{ github.actor }}",
@@ -41,7 +37,6 @@ const GITHUB: Kind = Kind {
 const GITLAB: Kind = Kind {
     path: ".gitlab-ci.yml",
     template: include_str!("../../templates/ci/gitlab.yml"),
-    runners: ["saas-linux-small-amd64", "saas-linux-small-arm64"],
     host: "$CI_REGISTRY",
     registry: "\"$CI_REGISTRY_IMAGE\"",
     username: "$CI_REGISTRY_USER",
@@ -53,7 +48,6 @@ const GITLAB: Kind = Kind {
 const FORGEJO: Kind = Kind {
     path: ".forgejo/workflows/multiarch.yml",
     template: include_str!("../../templates/ci/forgejo.yml"),
-    runners: ["docker", "docker-arm64"],
     host: "${GITHUB_SERVER_URL#*://}",
     registry: "\"${GITHUB_SERVER_URL#*://}/${GITHUB_REPOSITORY_OWNER,,}\"",
     username: "${{ github.actor }}",
@@ -79,7 +73,7 @@ pub fn path(forge: Forge) -> &'static str {
 struct Variables<'a> {
     images: String,
     native: bool,
-    platforms: Vec<Job>,
+    jobs: Vec<Job>,
     runner: &'static str,
     container: Option<String>,
     zig: bool,
@@ -96,19 +90,9 @@ struct Variables<'a> {
     registry: String,
 }
 
-#[derive(Serialize)]
-struct Job {
-    name: &'static str,
-    bundle: String,
-    runner: &'static str,
-}
-
 /// The text of a workflow; `folder` is the workspace's in the repository.
 pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compiles_c: bool) -> Result<String> {
     let kind = kind(forge);
-    let mut platforms: Vec<Platform> = plan.platforms().map(|platform| platform.platform).collect();
-    platforms.sort_unstable();
-    platforms.dedup();
     let repository = plan.images.iter().find_map(|image| image.repositories.first());
     let configured = repository.map(|repository| login_host(repository));
     let is_own = configured.is_none_or(|host| host == kind.host);
@@ -116,15 +100,8 @@ pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compi
     let variables = Variables {
         images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
         native: is_native,
-        platforms: platforms
-            .iter()
-            .map(|platform| Job {
-                name: platform.name(),
-                bundle: platform.stage_suffix(),
-                runner: runner(kind, *platform),
-            })
-            .collect(),
-        runner: kind.runners[0],
+        jobs: forge.jobs(plan),
+        runner: forge.runners()[0],
         container: container(plan).or(kind.in_container.then(|| "rust:1".to_owned())),
         zig: plan
             .platforms()
@@ -148,14 +125,6 @@ fn login_host(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) && host != "docker.io" => host,
         _ => "https://index.docker.io/v1/",
-    }
-}
-
-/// The machine that a platform's binaries are compiled on.
-fn runner(kind: &Kind, platform: Platform) -> &'static str {
-    match platform.is_native_to(ARM64) {
-        true => kind.runners[1],
-        false => kind.runners[0],
     }
 }
 
@@ -200,15 +169,6 @@ mod tests {
                 expected,
                 "{triple} {is_native} {compiles_c}"
             );
-        }
-    }
-
-    #[test]
-    fn where_each_platform_is_compiled() {
-        for (platform, expected) in
-            [("linux/amd64", 0), ("linux/amd64/v3", 0), ("linux/arm64", 1), ("linux/arm/v7", 0), ("linux/riscv64", 0)]
-        {
-            assert_eq!(runner(&GITHUB, platform.parse().unwrap()), GITHUB.runners[expected], "{platform}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Workspace, commit and settings in, plan out: pure.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
@@ -29,6 +31,8 @@ pub struct Request {
     pub smoke: Option<Vec<String>>,
     /// Other files that the run writes, and no source of anything.
     pub written: Vec<Utf8PathBuf>,
+    /// The platforms of the command line are a part of what another machine publishes.
+    pub is_part: bool,
     pub cache_dir: Utf8PathBuf,
 }
 
@@ -42,9 +46,24 @@ pub fn resolve(
     let mut notes = sources.notes.clone();
     notes.extend(tags::uncommitted_note(checkout).filter(|_| sources.command_line.tags.is_none()));
     let mut images = Vec::new();
-    for (name, package, binaries) in wanted_images(workspace, sources)? {
+    let wanted = wanted_images(workspace, sources)?.into_iter().map(|(name, package, binaries)| {
         let settings = sources.image(&name, Some(&package.name));
-        let image = image(&name, package, binaries, &settings, workspace, sources, checkout, &mut notes)?;
+        (name, package, binaries, settings)
+    });
+    let wanted: Vec<_> = wanted.collect();
+    let own = |settings: &Config| settings.platforms.clone().unwrap_or_else(default_platforms);
+    let configured: BTreeSet<Platform> = wanted.iter().flat_map(|(.., settings)| own(settings)).collect();
+    for (name, package, binaries, settings) in wanted {
+        let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| own(&settings));
+        if request.is_part {
+            let (kept, left) = of_part(platforms, &own(&settings), &configured);
+            notes.extend(left.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out")));
+            if kept.is_empty() && !left.is_empty() {
+                continue;
+            }
+            platforms = kept;
+        }
+        let image = image(&name, package, binaries, &settings, &platforms, workspace, sources, checkout, &mut notes)?;
         images.push(Image { smoke: request.smoke.clone().or(image.smoke), ..image });
     }
     check_collisions(workspace, &images)?;
@@ -80,6 +99,7 @@ fn image(
     package: &Package,
     binaries: Vec<Binary>,
     settings: &Config,
+    wanted: &[Platform],
     workspace: &Workspace,
     sources: &Sources,
     checkout: &Checkout,
@@ -101,7 +121,6 @@ fn image(
             .hint("name each binary once in `bins`"));
     }
 
-    let wanted = all.platforms.clone().unwrap_or_else(default_platforms);
     let platforms: Vec<Platform> = Platform::all().filter(|platform| wanted.contains(platform)).collect();
     if platforms.is_empty() {
         return Err(Failure::new(Class::Config, format!("image '{name}' has no platform"))
@@ -189,6 +208,12 @@ fn registry_notes(images: &[Image], insecure: &[String]) -> IndexSet<String> {
     notes
 }
 
+/// The platforms that an image is compiled for as a part of a plan, and those that are left to the images which are
+/// configured for them; what none is configured for, all get.
+fn of_part(asked: Vec<Platform>, own: &[Platform], configured: &BTreeSet<Platform>) -> (Vec<Platform>, Vec<Platform>) {
+    asked.into_iter().partition(|platform| own.contains(platform) || !configured.contains(platform))
+}
+
 fn default_platforms() -> Vec<Platform> {
     Platform::all().filter(|platform| matches!(platform.name(), "linux/amd64" | "linux/arm64")).collect()
 }
@@ -273,6 +298,39 @@ mod tests {
                 expected.into_iter().collect::<Vec<_>>(),
                 "{config}"
             );
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_plan_leaves_out_what_is_not_of_it() {
+        const OWN: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
+        const LEFT: &str = "image 'two' is not for linux/arm64: it is left out";
+        for (config, flags, is_part, expected, note) in [
+            (OWN, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
+            (OWN, &["linux/arm64"], true, "one: linux/arm64", Some(LEFT)),
+            (OWN, &["linux/amd64"], true, "one: linux/amd64; two: linux/amd64", None),
+            (OWN, &["linux/amd64", "linux/arm64"], true, "one: linux/amd64 linux/arm64; two: linux/amd64", Some(LEFT)),
+            // None is configured for it: whoever asks wants it all the same.
+            (OWN, &["linux/riscv64"], true, "one: linux/riscv64; two: linux/riscv64", None),
+            (OWN, &["linux/arm64"], false, "one: linux/arm64; two: linux/arm64", None),
+            ("", &["linux/arm64"], true, "a: linux/arm64", None),
+            ("", &["linux/riscv64"], true, "a: linux/riscv64", None),
+        ] {
+            let platforms: Vec<Platform> = flags.iter().map(|name| name.parse().unwrap()).collect();
+            let sources = Sources {
+                workspace: toml::from_str(config).unwrap(),
+                command_line: Config { platforms: (!flags.is_empty()).then_some(platforms), ..Config::default() },
+                ..Sources::default()
+            };
+            let request = Request { is_part, ..Request::default() };
+            let plan = resolve(&workspace(), &sources, &Checkout::None, &request).unwrap();
+            let line = |image: &Image| {
+                let names: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();
+                format!("{}: {}", image.name, names.join(" "))
+            };
+            let found: Vec<String> = plan.images.iter().map(line).collect();
+            assert_eq!(found.join("; "), expected, "{config} {flags:?} {is_part}");
+            assert_eq!(plan.notes.iter().map(String::as_str).collect::<Vec<_>>(), Vec::from_iter(note), "{flags:?}");
         }
     }
 

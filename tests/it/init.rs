@@ -325,7 +325,9 @@ fn workflows_with_a_runner_for_each_platform() {
             }
         };
         assert!(!publish["needs"].is_null());
-        assert!(commands(publish).pop().unwrap().ends_with(" --artifacts dist/"));
+        let last = commands(publish).pop().unwrap();
+        assert!(last.contains(" --artifacts dist/"), "{last}");
+        assert_eq!(last.ends_with(" --checklist \"$GITHUB_STEP_SUMMARY\""), forge == "github", "{last}");
     }
 }
 
@@ -358,7 +360,10 @@ fn a_workflow_is_where_the_repository_is_and_knows_the_registry() {
         let last = commands(publish).pop().unwrap();
         assert_eq!(
             last,
-            if native.is_empty() { "cargo multiarch publish" } else { "cargo multiarch publish --artifacts dist/" }
+            match native.is_empty() {
+                true => "cargo multiarch publish --checklist \"$GITHUB_STEP_SUMMARY\"",
+                false => "cargo multiarch publish --artifacts dist/ --checklist \"$GITHUB_STEP_SUMMARY\"",
+            }
         );
         for expected in ["registry: registry.example\n", "secrets.REGISTRY_PASSWORD", "workspaces: server\n"] {
             assert!(text.contains(expected), "'{expected}' is missing in\n{text}");
@@ -398,6 +403,10 @@ fn workflows_pass_the_linter() {
             }
         }
     }
+    let with = "          command: build\n          args: --platform linux/arm64\n";
+    let action = Project::empty().file("action.yml", &crate::ci::workflow_with_action(with));
+    let matrix = Project::empty().file("matrix.yml", crate::ci::WORKFLOW_WITH_MATRIX);
+    good.extend([action.path().join("action.yml"), matrix.path().join("matrix.yml")]);
     let wrong = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
     let output = std::process::Command::new("node")
         .args(["--input-type=module", "--eval", LINT, "--", &linter])

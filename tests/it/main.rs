@@ -15,6 +15,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod ci;
 mod compile_errors;
 mod config_errors;
 mod corpus;

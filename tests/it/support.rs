@@ -97,7 +97,7 @@ impl Run {
         command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
         // The tests' own cargo must not show through, nor the machine's settings.
         for (name, _) in std::env::vars() {
-            let ours = name.starts_with("MULTIARCH_") || name.starts_with("CARGO") || name.starts_with("RUSTFLAGS");
+            let ours = ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|ours| name.starts_with(ours));
             if ours && name != "CARGO_HOME" {
                 command.env_remove(name);
             }
@@ -235,7 +235,7 @@ impl Fakes {
 }
 
 /// PATH with the toolchain's own programs first: rustup's take their time to find out which is meant.
-fn path() -> String {
+pub fn path() -> String {
     let cargo = std::env::var("CARGO").unwrap_or_default();
     let toolchain = Path::new(&cargo).parent().unwrap_or(Path::new(""));
     format!("{}:{}", toolchain.display(), std::env::var("PATH").unwrap_or_default())

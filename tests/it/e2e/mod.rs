@@ -6,6 +6,7 @@ mod cross;
 mod doctor;
 mod equality;
 mod failures;
+mod jobs;
 mod others;
 mod published;
 mod real_input;

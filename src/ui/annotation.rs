@@ -1,0 +1,95 @@
+//! GitHub's workflow commands: lines of a log that it shows as errors and warnings of the whole run. Pure.
+
+use anstream::adapter::strip_str;
+
+use crate::finding::Finding;
+
+/// Whether the log goes to a runner that reads it. Forgejo's sets the same variable.
+pub fn is_read(variable: Option<&str>, terminal: bool) -> bool {
+    variable == Some("true") && !terminal
+}
+
+/// `::error title=MA010 linux/arm64::/app is for x86_64`
+pub fn of_finding(finding: &Finding) -> String {
+    let level = if finding.is_error() { "error" } else { "warning" };
+    let title = match &finding.platform {
+        Some(platform) => format!("{} {platform}", finding.code),
+        None => finding.code.to_string(),
+    };
+    let message = match &finding.file {
+        Some(file) => format!("{file} {}", finding.reason),
+        None => finding.reason.clone(),
+    };
+    command(level, &title, &message, &[&finding.fix])
+}
+
+/// `::error title=cargo multiarch::no registry to push to`
+pub fn of_failure(sentence: &str, hints: &[&str]) -> String {
+    command("error", "cargo multiarch", sentence, hints)
+}
+
+fn command(level: &str, title: &str, message: &str, hints: &[&str]) -> String {
+    let hints = hints.iter().map(|hint| format!("\nhint: {hint}")).collect::<String>();
+    let message = format!("{message}{hints}");
+    // A colour that a child wrote means nothing there.
+    let message = strip_str(&message).to_string();
+    format!("::{level} title={}::{}", escaped(title).replace(':', "%3A").replace(',', "%2C"), escaped(&message))
+}
+
+/// As the runner undoes it; a title's `:` and `,` are escaped beside it.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{MISSING_WORKDIR, WRONG_MACHINE};
+
+    #[test]
+    fn findings_as_the_runner_reads_them() {
+        let wrong = || WRONG_MACHINE.finds("is for x86_64, wanted aarch64", "put another there");
+        for (finding, expected) in [
+            (
+                wrong().of("linux/arm64").at("/bin/100%"),
+                "::error title=MA010 linux/arm64::/bin/100%25 is for x86_64, wanted aarch64%0Ahint: put another there",
+            ),
+            (wrong(), "::error title=MA010::is for x86_64, wanted aarch64%0Ahint: put another there"),
+            // An image says what its platforms are called.
+            (
+                wrong().of("a::b,c=d%"),
+                "::error title=MA010 a%3A%3Ab%2Cc=d%25::is for x86_64, wanted aarch64%0Ahint: put another there",
+            ),
+            (
+                MISSING_WORKDIR.finds("/app is missing", "make it").of("linux/amd64"),
+                "::warning title=MA053 linux/amd64::/app is missing%0Ahint: make it",
+            ),
+        ] {
+            assert_eq!(of_finding(&finding), expected);
+        }
+    }
+
+    #[test]
+    fn failures_are_one_line() {
+        for (sentence, hints, expected) in [
+            ("it is full: 100%, not 99", &[][..], "::error title=cargo multiarch::it is full: 100%25, not 99"),
+            (
+                "cargo says\r\n::warning::no\n\x1b[1;31merror\x1b[0m: it",
+                &["run `a`", "or `b`"],
+                "::error title=cargo multiarch::cargo says%0D%0A::warning::no%0Aerror: it%0Ahint: run `a`%0Ahint: or `b`",
+            ),
+            ("%0A is none", &[], "::error title=cargo multiarch::%250A is none"),
+        ] {
+            assert_eq!(of_failure(sentence, hints), expected);
+        }
+    }
+
+    #[test]
+    fn where_they_are_read() {
+        for (variable, terminal, expected) in
+            [(None, false, false), (Some("true"), false, true), (Some("true"), true, false), (Some(""), false, false)]
+        {
+            assert_eq!(is_read(variable, terminal), expected, "{variable:?} {terminal}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Beyond one machine: the matrix of jobs, what runners show of a run, and the jobs themselves.
+
+mod action;
+mod jobs;
+pub mod runner;
+
+pub use action::workflow as workflow_with_action;
+pub use jobs::{WITH_MATRIX as WORKFLOW_WITH_MATRIX, published, run as run_jobs};
+
+use serde_json::{Value, json};
+
+use crate::corpus::history;
+use crate::support::{Fakes, Project};
+
+/// action.yml, as GitHub reads it.
+fn action() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/action.yml");
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Two images, for other platforms each.
+const CONFIG: &str = "platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64']\n\
+    [images.one]\nbins = ['app']\n[images.two]\nbins = ['app']\nplatforms = ['linux/arm/v7', 'linux/arm64']\n";
+
+#[test]
+fn the_matrix_is_one_line_of_what_the_workflow_says() {
+    // The libc wants a linker for four of them, and none is here: that is a matter of the machines that compile.
+    let project = Project::with_config(&format!("libc = 'gnu'\nbase = 'debian:trixie-slim'\n{CONFIG}"));
+    let bare = Fakes::new().real("cargo").real("rustc").real("git");
+    for (forge, path, [first, arm64]) in [
+        ("github", ".github/workflows/multiarch.yml", ["ubuntu-24.04", "ubuntu-24.04-arm"]),
+        ("forgejo", ".forgejo/workflows/multiarch.yml", ["docker", "docker-arm64"]),
+    ] {
+        let finished = project.run(&["plan", "--matrix", forge]).path_only(&bare).finish();
+        let line = finished.stdout.strip_suffix('\n').unwrap();
+        let expected = format!(
+            "{{\"include\":[\
+             {{\"platform\":\"linux/amd64\",\"bundle\":\"linux-amd64\",\"runner\":\"{first}\"}},\
+             {{\"platform\":\"linux/arm/v7\",\"bundle\":\"linux-armv7\",\"runner\":\"{first}\"}},\
+             {{\"platform\":\"linux/arm64\",\"bundle\":\"linux-arm64\",\"runner\":\"{arm64}\"}},\
+             {{\"platform\":\"linux/riscv64\",\"bundle\":\"linux-riscv64\",\"runner\":\"{first}\"}}]}}"
+        );
+        assert_eq!(line, expected);
+        project.run(&["init", "--ci", forge, "--ci-native"]).finish();
+        let workflow = std::fs::read_to_string(project.path().join(path)).unwrap();
+        let workflow: Value = serde_saphyr::from_str(&workflow).unwrap();
+        let matrix: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(workflow["jobs"]["compile"]["strategy"]["matrix"], matrix);
+    }
+    let finished = project.run(&["plan", "--matrix", "github", "--platform", "linux/arm64"]).finish();
+    let one: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(one["include"].as_array().unwrap().len(), 1, "{one}");
+}
+
+#[test]
+fn matrices_that_are_none() {
+    let project = Project::app();
+    project.run(&["plan", "--matrix", "gitlab"]).fails(3).finish().says(&[
+        "GitLab takes no matrix from a job",
+        "hint: have the jobs written: `cargo multiarch init --ci gitlab --ci-native`",
+    ]);
+    let both = ["plan", "--matrix", "github", "--message-format", "json"];
+    project.run(&both).fails(2).finish().says(&["cannot be used with"]);
+    project.run(&["plan", "--matrix", "gitea"]).fails(2).finish().says(&["github", "forgejo"]);
+}
+
+#[test]
+fn runners_are_told_what_is_wrong() {
+    let project = Project::empty();
+    for (folder, layout) in history::layouts() {
+        layout.write(&project.path().join(folder));
+    }
+    let verify = || project.run(&["verify", "oci:core-aarch64"]).finds(8);
+    verify().finish().keeps_quiet_about("::error");
+    verify().env("GITHUB_ACTIONS", "false").finish().keeps_quiet_about("::error");
+    let told = verify().env("GITHUB_ACTIONS", "true").finish();
+    let told: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("::")).collect();
+    let [finding, failure] = told[..] else { panic!("{told:?}") };
+    let start = "::error title=MA010 linux/arm64::/usr/local/bin/core is for x86_64 (64-bit, little-endian), wanted ";
+    assert!(finding.starts_with(start) && finding.contains("%0Ahint: put the linux/arm64 binary there"), "{finding}");
+    assert_eq!(
+        failure,
+        "::error title=cargo multiarch::oci:core-aarch64 failed 1 check\
+         %0Ahint: what it means: `cargo multiarch verify --explain MA010`\
+         %0Ahint: to go on all the same: `--allow MA010`"
+    );
+}
+
+#[test]
+fn runners_are_told_no_secret() {
+    let project = Project::app();
+    let run = project.run(&["plan", "--registry", "https://me:hunter2@r.example"]).env("GITHUB_ACTIONS", "true");
+    run.fails(3).finish().says(&["::error title=cargo multiarch::"]).keeps_quiet_about("hunter2");
+}
+
+#[test]
+fn an_expression_of_the_runner_is_the_forges() {
+    let scope = json!({ "a": { "b": "x", "n": 1 } });
+    for (text, expected) in [
+        ("plain $A ${B}", "plain $A ${B}"),
+        ("<${{ a.b }}> ${{a.none}}!", "<x> !"),
+        ("${{ a.none || a.b }}", "x"),
+        ("${{ a.b == 'x' }} ${{ a.b == 'y' }}", "true false"),
+        ("${{ a.n }}", "1"),
+    ] {
+        assert_eq!(runner::expand(text, &scope), expected);
+    }
+}
