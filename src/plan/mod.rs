@@ -7,11 +7,14 @@ mod contents;
 mod explain;
 pub mod git;
 pub mod known;
+mod levels;
 mod misspelt;
 mod names;
 mod outputs;
 pub mod policy;
 mod resolve;
+#[cfg(test)]
+pub mod schema;
 mod settings;
 pub mod tags;
 mod values;
