@@ -15,6 +15,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod cargo;
 mod compile_errors;
 mod completions;
 mod config_errors;
