@@ -46,7 +46,7 @@ pub fn schema(ui: &Ui) -> Result<()> {
 
 /// In zsh cargo's own completions find ours for `cargo multiarch`; in bash and fish that is for us to do.
 fn script(shell: Shell) -> String {
-    // A dash in a program's name makes clap_complete's script for bash forget flags (clap's issue 6421).
+    // clap_complete 4.6 forgets the flags of commands in bash where a program's name has a dash.
     const IN_BASH: &str = "cargo_multiarch";
     let generate = |name: &str| {
         let mut script = Vec::new();
