@@ -1,6 +1,7 @@
 //! What was typed. No logic: flags become a `Config` like any other source of settings.
 
 mod doctor;
+mod generated;
 mod init;
 mod output;
 mod verification;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use indexmap::IndexMap;
 
 pub use doctor::DoctorArgs;
+pub use generated::{CompletionsArgs, ManArgs};
 pub use init::InitArgs;
 pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
@@ -81,6 +83,12 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
     Dockerfile(DockerfileArgs),
+    /// Print what completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
+    /// Print the JSON schema of multiarch.toml, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]

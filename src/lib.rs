@@ -10,8 +10,8 @@
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs
 //!
-//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here. [`platform`] is the
-//! one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts programs, [`ui`]
+//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here, [`generated`] is what
+//! shells, `man` and editors know of it. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts programs, [`ui`]
 //! the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure is made of.
 
 pub mod cli;
@@ -22,6 +22,7 @@ pub mod environment;
 pub mod error;
 pub mod files;
 pub mod finding;
+pub mod generated;
 pub mod image;
 pub mod init;
 pub mod pipeline;
@@ -78,6 +79,9 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Init(args) => init::run(args, &ui),
         Command::Doctor(args) => doctor::run(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
+        Command::Completions(args) => generated::completions(args, &ui),
+        Command::Man(args) => generated::man(args, &ui),
+        Command::Schema => generated::schema(&ui),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

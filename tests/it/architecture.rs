@@ -60,7 +60,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("lib", &["cli", "doctor", "environment", "error", "init", "pipeline", "process", "ui"]),
+    ("generated", &["cli", "error", "ui"]),
+    ("lib", &["cli", "doctor", "environment", "error", "generated", "init", "pipeline", "process", "ui"]),
     ("main", &[]),
 ];
 

@@ -15,7 +15,7 @@ fn readme() -> String {
 }
 
 /// The fenced blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
+pub fn blocks(language: &str) -> Vec<String> {
     let readme = readme();
     let fence = format!("```{language}\n");
     readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
@@ -26,7 +26,7 @@ fn every_command_is_one_that_the_program_takes() {
     let readme = readme();
     let mut count = 0;
     for rest in readme.split("cargo multiarch ").skip(1) {
-        let command: &str = rest.split(['`', '\n', ')']).next().unwrap();
+        let command: &str = rest.split(['`', '\n', ')', '>', '|']).next().unwrap();
         // The title and prose speak of the program by name only.
         if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
             continue;
