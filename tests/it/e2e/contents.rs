@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::registry::config;
-use super::{base_image, docker_run, open_registry, reference, run};
+use super::{base_image, docker_run, open_registry, reference};
 use crate::support::{Project, service};
 
 #[test]
