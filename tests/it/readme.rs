@@ -11,7 +11,11 @@ use crate::corpus::history;
 use crate::support::{FakeRegistry, Project};
 
 fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The fenced blocks of a language.
@@ -45,8 +49,30 @@ fn every_command_is_one_that_the_program_takes() {
 fn every_script_is_there() {
     for block in blocks("sh") {
         for script in block.lines().filter(|line| line.starts_with("scripts/")) {
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(script).is_file(), "{script}");
+            assert!(root().join(script.split(' ').next().unwrap()).is_file(), "{script}");
         }
+    }
+}
+
+#[test]
+fn every_example_is_in_the_table() {
+    let folders = std::fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut folders: Vec<String> = folders.map(|name| name.into_string().unwrap()).collect();
+    folders.sort_unstable();
+    let readme = readme();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| [examples/")?.split(']').next());
+    assert_eq!(rows.collect::<Vec<_>>(), folders);
+}
+
+#[test]
+fn the_tour_leads_to_what_is_there() {
+    let tour = std::fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let words = tour.split([' ', '`', '\n', ',', ';', ':', ')']);
+    let folders = ["src/", "tests/", "scripts/", "templates/", "examples/", "docs/"];
+    let paths: Vec<&str> = words.filter(|word| folders.iter().any(|folder| word.starts_with(folder))).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(root().join(path).exists(), "{path}");
     }
 }
 
@@ -101,7 +127,7 @@ fn without_numbers(text: &str) -> String {
 #[test]
 #[ignore = "needs QEMU: scripts/test runs it"]
 fn publish_writes_the_checklist_that_is_shown() {
-    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+    let hello = root().join("examples/hello");
     let file = |path: &str| std::fs::read_to_string(hello.join(path)).unwrap();
     let project = ["Cargo.toml", "Cargo.lock", "src/main.rs"]
         .into_iter()

@@ -5,6 +5,7 @@ mod contents;
 mod cross;
 mod doctor;
 mod equality;
+mod examples;
 mod failures;
 mod jobs;
 mod others;
