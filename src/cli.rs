@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 
 pub use doctor::DoctorArgs;
 pub use init::{Forge, InitArgs};
-pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
+pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
 
 use crate::plan::config::{Config, OneOrMany};
@@ -58,6 +58,15 @@ pub struct Cli {
 impl Cli {
     pub fn verbosity(&self) -> Verbosity {
         if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
+    }
+
+    /// Is the run's time to be noted?
+    pub fn timings(&self) -> bool {
+        match &self.command {
+            Command::Publish(args) => args.reports.timings,
+            Command::Build(args) => args.reports.timings,
+            _ => false,
+        }
     }
 }
 
@@ -148,6 +157,8 @@ pub struct PlanArgs {
     pub settings: SettingsArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub graph: GraphArgs,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};
 use crate::finding::Finding;
 use crate::process::Cmd;
+use crate::timings::{Phase, Timings};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
@@ -45,6 +46,7 @@ pub struct Ui {
     data_color: bool,
     terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
+    timings: Timings,
 }
 
 impl Ui {
@@ -57,7 +59,19 @@ impl Ui {
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let data_color = colored(io::stdout().is_terminal() && able);
-        Ui { verbosity, color: colored(terminal), data_color, terminal, bar: Mutex::new(None) }
+        Ui {
+            verbosity,
+            color: colored(terminal),
+            data_color,
+            terminal,
+            bar: Mutex::new(None),
+            timings: Timings::default(),
+        }
+    }
+
+    /// The same, with a place to note the run's time.
+    pub fn with_timings(self, timings: Timings) -> Ui {
+        Ui { timings, ..self }
     }
 
     /// Whether the children should colour their output.
@@ -131,6 +145,17 @@ impl Ui {
         let (style, word) = if finding.is_error() { (RED, "error") } else { (YELLOW, "warning") };
         self.line(&format!("{}: {finding}", self.paint(style, &format!("{word}[{}]", finding.code))));
         self.line(&format!("{}: {}", self.paint(CYAN, " hint"), finding.fix));
+    }
+
+    /// Where the time of the run is noted.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Does some work, and notes how long it took.
+    pub fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+        let _span = self.timings.span(phase, name);
+        work()
     }
 
     /// A line of data on stdout.

@@ -24,6 +24,7 @@ mod embedded;
 mod init;
 mod linkers;
 mod native;
+mod pictures;
 mod plan;
 mod preflight;
 mod readme;

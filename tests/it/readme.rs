@@ -1,14 +1,14 @@
 //! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 
 use crate::corpus::history;
-use crate::support::{FakeRegistry, Project};
+use crate::support::{FakeRegistry, Fakes, Project};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -26,7 +26,7 @@ fn every_command_is_one_that_the_program_takes() {
     let readme = readme();
     let mut count = 0;
     for rest in readme.split("cargo multiarch ").skip(1) {
-        let command: &str = rest.split(['`', '\n', ')']).next().unwrap();
+        let command: &str = rest.split(['`', '\n', ')', '>']).next().unwrap();
         // The title and prose speak of the program by name only.
         if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
             continue;
@@ -114,6 +114,27 @@ fn publish_writes_the_checklist_that_is_shown() {
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");
     assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
+}
+
+/// Set to have the picture drawn anew.
+const UPDATE: &str = "UPDATE_GRAPH";
+
+#[test]
+fn the_picture_is_what_plan_draws() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workspace");
+    let project = Project::empty();
+    let copied = Command::new("cp").arg("-r").arg(example.join(".")).arg(project.path()).status().unwrap();
+    assert!(copied.success());
+    let project = project.committed();
+    let tools = Fakes::new().real("cargo").real("rustc").real("git");
+    let args = "plan --graph -p example-core -p ctl --registry ghcr.io/you".split(' ').collect::<Vec<_>>();
+    let drawn = project.run(&args).path_only(&tools).finish().stdout;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/graph.svg");
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == drawn, "docs/graph.svg is not what is drawn: {UPDATE}=1 cargo test --test it readme");
 }
 
 #[test]
