@@ -1,6 +1,9 @@
 //! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
 
+pub mod chart;
 mod checklist;
+pub mod graph;
+mod markup;
 #[cfg(test)]
 mod schema;
 mod table;
@@ -342,18 +345,21 @@ fn references(image: &Image) -> Vec<String> {
     }
 }
 
-fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
-    let template = match &platform.template {
+fn template(platform: &ImagePlatform, plan: &Plan) -> String {
+    match &platform.template {
         crate::plan::Template::BuiltIn(name) => (*name).to_owned(),
         crate::plan::Template::File(path) => path.strip_prefix(&plan.root).unwrap_or(path).to_string(),
-    };
+    }
+}
+
+fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
     let binaries: Vec<&str> = platform.binaries.iter().map(|binary| binary.name.as_str()).collect();
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
         toolchain.linker(&platform.build),
         platform.base.clone(),
-        template,
+        template(platform, plan),
         binaries.join(", "),
     ]
 }

@@ -14,6 +14,7 @@ pub use progress::{Bar, Bars};
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};
 use crate::finding::Finding;
 use crate::process::Cmd;
+use crate::timings::{Phase, Timings};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
@@ -49,6 +50,7 @@ pub struct Ui {
     /// A runner shows what is wrong beside its log.
     annotates: bool,
     bars: Bars,
+    timings: Timings,
 }
 
 impl Ui {
@@ -68,7 +70,13 @@ impl Ui {
         let color = colored(terminal);
         let data_color = colored(io::stdout().is_terminal());
         let annotates = annotation::is_read(variable("GITHUB_ACTIONS").as_deref(), terminal && !dumb);
-        Ui { verbosity, color, data_color, annotates, bars: Bars::new(&screen, color, width) }
+        let bars = Bars::new(&screen, color, width);
+        Ui { verbosity, color, data_color, annotates, bars, timings: Timings::default() }
+    }
+
+    /// The same, with a place to note the run's time.
+    pub fn with_timings(self, timings: Timings) -> Ui {
+        Ui { timings, ..self }
     }
 
     /// Whether the children should colour their output.
@@ -148,6 +156,17 @@ impl Ui {
         if self.annotates {
             self.line(&annotation::of_finding(finding));
         }
+    }
+
+    /// Where the time of the run is noted.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Does some work, and notes how long it took.
+    pub fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+        let _span = self.timings.span(phase, name);
+        work()
     }
 
     /// A line of data on stdout.

@@ -45,6 +45,7 @@ use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// How everything in a plan will be compiled.
@@ -183,10 +184,14 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         ui.command(&cmd);
         let prefix = prefix(&labels, &labels[index]);
         let child = |line: &str| ui.child(&format!("{prefix}{line}"));
+        let process = ui.timings().span(Phase::Cargo, format_args!("{binaries} for {platforms}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
+            let mut span = process.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
+            span.bytes(artifact.size);
+            drop(span);
             ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
             on_artifact(build, binary, &artifact);
             Ok(artifact)

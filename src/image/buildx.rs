@@ -9,6 +9,7 @@ use super::layout::Layout;
 use crate::error::{Class, Failure};
 use crate::plan::{Compression, Image, Plan};
 use crate::process::{Cmd, Line};
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// The call that builds an image into an OCI layout.
@@ -68,12 +69,9 @@ fn csv_field(name: &str, value: &str) -> String {
 pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: &Ui) -> Result<Layout> {
     let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
     ui.status("Building", format!("{} for {platforms}", image.name));
-    run(
-        &build_command(plan, image, staged, builder),
-        &format!("building image '{}' failed", image.name),
-        &staged.dir,
-        ui,
-    )?;
+    let (cmd, failed) =
+        (build_command(plan, image, staged, builder), format!("building image '{}' failed", image.name));
+    ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || run(&cmd, &failed, &staged.dir, ui))?;
     Layout::open(&staged.dir.join("oci"))
 }
 

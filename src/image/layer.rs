@@ -86,8 +86,8 @@ impl Store {
         Store { dir, making: Mutex::default(), bars: bars.clone() }
     }
 
-    /// The layer of some entries: the one from an earlier run, or a new one.
-    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<Layer> {
+    /// The layer of some entries: the one that is there, or a new one. Is it new?
+    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<(Layer, bool)> {
         let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
         let made_of = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(made_of.to_string()));
@@ -101,20 +101,20 @@ impl Store {
             let found = fs_err::File::open(&blob).and_then(hash);
             found.is_ok_and(|(sha256, _)| known.digest == format!("sha256:{sha256}"))
         };
-        let known = match known.filter(intact) {
-            Some(known) => known,
+        let (known, is_new) = match known.filter(intact) {
+            Some(known) => (known, false),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
                 let bar = self.bars.bytes("Compressing", name_of(entries), size_of(entries));
                 let made = write(entries, compression, level, &blob, &bar)?;
                 replace(&note, &serde_json::to_vec(&made)?)?;
-                made
+                (made, true)
             }
         };
         // Its age says when it was last of use.
         filetime::set_file_mtime(&note, filetime::FileTime::now())?;
         let descriptor = super::assemble::descriptor(&known.media_type, &known.digest, known.size)?;
-        Ok(Layer { descriptor, diff_id: known.diff_id, path: blob })
+        Ok((Layer { descriptor, diff_id: known.diff_id, path: blob }, is_new))
     }
 
     /// Forgets what was of no use for a month, and the oldest where all would be too much; what this run has used is
@@ -294,12 +294,15 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
-            let made = Store::new(dir.join("a"), &Bars::default()).layer(&entries, compression, None).unwrap();
+            let store = Store::new(dir.join("a"), &Bars::default());
+            let (made, is_new) = store.layer(&entries, compression, None).unwrap();
+            assert!(is_new);
+            assert_eq!(store.layer(&entries, compression, None).unwrap(), (made.clone(), false));
             assert_eq!(
                 made,
                 Layer {
                     path: made.path.clone(),
-                    ..Store::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap()
+                    ..Store::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().0
                 }
             );
             let media_type = made.descriptor.media_type().to_string();
@@ -338,9 +341,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (store, entries) = (Store::new(dir.join("store"), &Bars::default()), entries(dir));
-        let usual = store.layer(&entries, Compression::Gzip, None).unwrap();
-        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap(), usual);
-        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().path, usual.path);
+        let (usual, _) = store.layer(&entries, Compression::Gzip, None).unwrap();
+        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().0, usual);
+        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().0.path, usual.path);
     }
 
     #[test]
@@ -348,7 +351,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let store = Store::new(dir.join("store"), &Bars::default());
-        let layer = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
+        let (layer, _) = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
         store.prune().unwrap();
         assert!(layer.path.exists());
         let long_ago = filetime::FileTime::from_unix_time(1, 0);

@@ -47,8 +47,8 @@ impl Registry {
         })
     }
 
-    /// Stores a blob: from a repository that probably has it, else from a file, streamed.
-    pub fn push_blob(&self, repository: &str, sources: &[&String], blob: &Descriptor, path: &Utf8Path) -> Result<()> {
+    /// Stores a blob: from a repository that probably has it, else from a file, streamed. Was it sent?
+    pub fn push_blob(&self, repository: &str, sources: &[&String], blob: &Descriptor, path: &Utf8Path) -> Result<bool> {
         let target = parse(repository)?;
         let sources = sources.iter().map(|source| parse(source)).collect::<Result<Vec<_>, _>>()?;
         let digest = blob.digest().to_string();
@@ -56,7 +56,7 @@ impl Registry {
             let mut session = None;
             for source in &sources {
                 match self.begin(&target, Some(source), &digest).await {
-                    Ok(Begun::Mounted) => return Ok(()),
+                    Ok(Begun::Mounted) => return Ok(false),
                     Ok(Begun::Session(begun)) => {
                         if let Some(unused) = session.replace(begun) {
                             self.cancel(&target, &unused).await;
@@ -70,11 +70,11 @@ impl Registry {
             let session = match session {
                 Some(session) => session,
                 None => match self.begin(&target, None, &digest).await? {
-                    Begun::Mounted => return Ok(()),
+                    Begun::Mounted => return Ok(false),
                     Begun::Session(session) => session,
                 },
             };
-            self.upload(&target, session, blob, path).await
+            self.upload(&target, session, blob, path).await.map(|()| true)
         })
     }
 

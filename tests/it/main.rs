@@ -28,6 +28,7 @@ mod init;
 mod linkers;
 mod man;
 mod native;
+mod pictures;
 mod plan;
 mod preflight;
 mod readme;

@@ -1,14 +1,14 @@
 //! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 
 use crate::corpus::history;
-use crate::support::{FakeRegistry, Project};
+use crate::support::{FakeRegistry, Fakes, Project};
 
 fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
@@ -141,6 +141,27 @@ fn publish_writes_the_checklist_that_is_shown() {
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");
     assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
+}
+
+/// Set to have the picture drawn anew.
+const UPDATE: &str = "UPDATE_GRAPH";
+
+#[test]
+fn the_picture_is_what_plan_draws() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workspace");
+    let project = Project::empty();
+    let copied = Command::new("cp").arg("-r").arg(example.join(".")).arg(project.path()).status().unwrap();
+    assert!(copied.success());
+    let project = project.committed();
+    let tools = Fakes::new().real("cargo").real("rustc").real("git");
+    let args = "plan --graph -p example-core -p ctl --registry ghcr.io/you".split(' ').collect::<Vec<_>>();
+    let drawn = project.run(&args).path_only(&tools).finish().stdout;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/graph.svg");
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == drawn, "docs/graph.svg is not what is drawn: {UPDATE}=1 cargo test --test it readme");
 }
 
 #[test]
