@@ -217,7 +217,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
 fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.work_dir();
     fs_err::create_dir_all(&dir)?;
-    let _waited = ui.timings().span(Phase::Prepare, "turn in this workspace");
+    let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
     files::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 

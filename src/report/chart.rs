@@ -173,7 +173,8 @@ fn bar(span: &Span, whole: Duration, name: String, row: usize) -> Row {
         row,
         name,
         x,
-        width: rounded(end - x),
+        // A bar without any width is not drawn at all.
+        width: rounded(end - x).max(0.001),
         label: label(x, end),
         start: seconds(span.start),
         end: seconds(span.end),
@@ -282,6 +283,7 @@ mod tests {
         ];
         assert_eq!(found, expected, "{page}");
         assert!(page.contains("a &lt;run&gt;"), "{page}");
+        assert!(!page.contains("class=\"idle\""), "{page}");
         for total in ["<td>6.00 s</td><td>60 %</td><td>7.00 s</td>", "<td>8.00 s</td><td>80 %</td><td>8.00 s</td>"] {
             assert!(page.contains(total), "{total} in {page}");
         }
@@ -303,7 +305,7 @@ mod tests {
         assert_eq!(bars(&render(0, &[])), []);
         let odd = "<b>&\"'\u{1b}[31m漢字";
         let found = bars(&render(0, &[span(Phase::Upload, odd, 0, 0)]));
-        assert_eq!(found, [("<b>&\"'\u{fffd}[31m漢字: 0 ms, from 0 ms to 0 ms".to_owned(), 0.0, 0.0)]);
+        assert_eq!(found, [("<b>&\"'\u{fffd}[31m漢字: 0 ms, from 0 ms to 0 ms".to_owned(), 0.0, 0.001)]);
     }
 
     #[test]

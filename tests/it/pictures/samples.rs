@@ -76,7 +76,8 @@ pub fn spans(platforms: &[Platform], name: &str) -> (Duration, Vec<Span>) {
     let mut spans = Vec::new();
     let mut note = |phase, name: String, start: u64, end: u64, bytes: Option<u64>| {
         let [start, end] = [start, end].map(Duration::from_millis);
-        spans.push(Span { phase, name, start, end, bytes, digest: None, note: bytes.is_none().then_some("was there") });
+        let note = (phase == Phase::Upload && bytes.is_none()).then_some("was there");
+        spans.push(Span { phase, name, start, end, bytes, digest: None, note });
     };
     note(Phase::Prepare, "configuration".to_owned(), 0, 180, None);
     note(Phase::Prepare, format!("push to registry.example/{name}"), 180, 190, None);

@@ -89,6 +89,7 @@ fn every_platform_has_a_bar_in_every_phase() {
     let page = || std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
     // The layer of the files is the same for both, and packed once.
     assert_eq!(page().matches("<td>was there</td>").count(), 1, "{}", page());
+    assert_eq!(page().matches("<rect class=\"idle\"").count(), 1, "{}", page());
     embedded(&project, &args).finish();
     assert_eq!(page().matches("<td>was there</td>").count(), 4, "{}", page());
 }
