@@ -1,5 +1,6 @@
 //! The story, on one screen: plan → artifacts → layouts → verified → published → report.
 
+mod timed;
 mod verification;
 
 pub use verification::verify;
@@ -7,6 +8,7 @@ pub use verification::verify;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use self::timed::timed;
 use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs,
 };
@@ -65,24 +67,6 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
     ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
     files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
-}
-
-/// Does the work, and writes down where its time went where that is wanted, also if it failed.
-fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) -> Result<Report>) -> Result<Report> {
-    let names: Vec<String> = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
-    let dir = plan.work_dir();
-    let result = work(plan, ui);
-    let saved = ui.timings().recorded().map_or(Ok(()), |(total, spans)| {
-        let end = if result.is_ok() { "" } else { ", which failed" };
-        let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
-        fs_err::create_dir_all(&dir)?;
-        let path = dir.join("timings.html");
-        files::replace(&path, report::chart::page(&title, total, &spans)?.as_bytes())?;
-        ui.status("Timing", format!("report saved to {path}"));
-        Ok(())
-    });
-    // Why it failed is the first thing to tell.
-    result.and_then(|report| saved.map(|()| report))
 }
 
 /// Makes all images and moves the tags, last, when everything is in the registry.

@@ -52,6 +52,15 @@ fn a_run_that_fails_has_a_page() {
 }
 
 #[test]
+fn a_page_that_cannot_be_written_is_known_first() {
+    let project = Project::app().file("target/multiarch/timings.html/in-the-way", "");
+    let registry = FakeRegistry::open();
+    let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(3);
+    run.finish().says(&["/target/multiarch/timings.html", "hint: "]);
+    registry.is_untouched();
+}
+
+#[test]
 fn without_the_flag_there_is_none() {
     let project = Project::app();
     let registry = FakeRegistry::refusing(403);

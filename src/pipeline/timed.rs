@@ -1,0 +1,29 @@
+//! Where the time of a run went is written down when it ends, well or not.
+
+use anyhow::Result;
+
+use crate::files;
+use crate::plan::Plan;
+use crate::report::{self, Report};
+use crate::ui::Ui;
+
+/// Does the work, and writes down where its time went where that is wanted.
+pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) -> Result<Report>) -> Result<Report> {
+    let names: Vec<String> = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
+    let dir = plan.work_dir();
+    let path = dir.join("timings.html");
+    if ui.timings().recorded().is_some() {
+        fs_err::create_dir_all(&dir)?;
+        report::check_file(&path)?;
+    }
+    let result = work(plan, ui);
+    let saved = ui.timings().recorded().map_or(Ok(()), |(total, spans)| {
+        let end = if result.is_ok() { "" } else { ", which failed" };
+        let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
+        files::replace(&path, report::chart::page(&title, total, &spans)?.as_bytes())?;
+        ui.status("Timing", format!("report saved to {path}"));
+        Ok(())
+    });
+    // Why it failed is the first thing to tell.
+    result.and_then(|report| saved.map(|()| report))
+}
