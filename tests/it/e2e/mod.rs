@@ -1,13 +1,14 @@
 //! The second tier: a real Docker Engine with buildx, real registries, QEMU. `scripts/with-services` starts them.
 
 mod bases;
+mod builders;
 mod contents;
 mod cross;
 mod doctor;
 mod equality;
 mod failures;
-mod others;
 mod jobs;
+mod others;
 mod published;
 mod real_input;
 mod registry;
