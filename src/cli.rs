@@ -1,23 +1,25 @@
-//! What was typed. No logic: flags become a `Config` like any other source of settings.
+//! What was typed, a type for each command. No logic.
 
 mod doctor;
+mod generated;
 mod init;
 mod output;
+mod settings;
 mod verification;
 
 use camino::Utf8PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
-use indexmap::IndexMap;
 
 pub use doctor::DoctorArgs;
+pub use generated::{CompletionsArgs, ManArgs};
 pub use init::InitArgs;
-pub use output::{DestinationArgs, MessageFormat, OutputArgs, ReportArgs};
+pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub use settings::SettingsArgs;
+use settings::{given, parse_platform};
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
 
-use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{EngineChoice, Forge, LinkerChoice, Request, Selection};
-use crate::platform::{Libc, Platform};
+use crate::plan::Forge;
 use crate::ui::{Color, Verbosity};
 
 const STYLES: Styles = Styles::styled()
@@ -59,6 +61,15 @@ impl Cli {
     pub fn verbosity(&self) -> Verbosity {
         if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
     }
+
+    /// Is the run's time to be noted?
+    pub fn timings(&self) -> bool {
+        match &self.command {
+            Command::Publish(args) => args.reports.timings,
+            Command::Build(args) => args.reports.timings,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +92,12 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
     Dockerfile(DockerfileArgs),
+    /// Print what completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
+    /// Print the JSON schema of multiarch.toml, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +169,8 @@ pub struct PlanArgs {
     /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow: github or forgejo
     #[arg(long, value_name = "FORGE", conflicts_with = "message_format", help_heading = "Output")]
     pub matrix: Option<Forge>,
+    #[command(flatten)]
+    pub graph: GraphArgs,
 }
 
 #[derive(Debug, Args)]
@@ -162,207 +181,6 @@ pub struct DockerfileArgs {
     /// List what a template of your own can use, and print no Dockerfile
     #[arg(long)]
     pub variables: bool,
-}
-
-/// Everything that can also stand in the configuration, and what selects packages as in cargo.
-#[derive(Debug, Default, Args)]
-pub struct SettingsArgs {
-    /// Where to push: a host and perhaps a path, to which the image's name is added
-    #[arg(
-        long,
-        value_name = "REGISTRY",
-        value_delimiter = ',',
-        env = "MULTIARCH_REGISTRY",
-        hide_env_values = true,
-        help_heading = "Image"
-    )]
-    registry: Vec<String>,
-    /// The platforms of the image [default: linux/amd64,linux/arm64]
-    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", hide_env_values = true, help_heading = "Image", value_parser = parse_platform)]
-    platforms: Vec<Platform>,
-    /// The tags, as templates [default: {{version}},latest]
-    #[arg(
-        short,
-        long = "tag",
-        value_name = "TAG",
-        value_delimiter = ',',
-        env = "MULTIARCH_TAGS",
-        hide_env_values = true,
-        help_heading = "Image"
-    )]
-    tags: Vec<String>,
-    /// The base image
-    #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
-    base: Option<String>,
-    /// A built-in template (scratch, alpine, debian, distroless-static, distroless-cc) or the path of your own
-    #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", hide_env_values = true, help_heading = "Image")]
-    template: Option<String>,
-
-    /// The C library to link
-    #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", hide_env_values = true, help_heading = "Compilation")]
-    libc: Option<Libc>,
-    /// The linker, where the automatic choice is not wanted
-    #[arg(long, value_name = "LINKER", env = "MULTIARCH_LINKER", hide_env_values = true, help_heading = "Compilation")]
-    linker: Option<LinkerChoice>,
-    /// The highest glibc that the binaries may ask for, such as 2.28 (zig)
-    #[arg(long, value_name = "VERSION", env = "MULTIARCH_GLIBC", hide_env_values = true, help_heading = "Compilation")]
-    glibc: Option<String>,
-    /// cargo's profile [default: release]
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", hide_env_values = true, help_heading = "Compilation")]
-    profile: Option<String>,
-    /// Features to turn on
-    #[arg(
-        short = 'F',
-        long,
-        value_name = "FEATURES",
-        value_delimiter = ',',
-        env = "MULTIARCH_FEATURES",
-        hide_env_values = true,
-        help_heading = "Compilation"
-    )]
-    features: Vec<String>,
-    /// Turn all features on
-    #[arg(long, help_heading = "Compilation")]
-    all_features: bool,
-    /// Leave the default features off
-    #[arg(long, help_heading = "Compilation")]
-    no_default_features: bool,
-    /// Images of these packages only
-    #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Compilation")]
-    packages: Vec<String>,
-    /// Images with these binaries only
-    #[arg(long = "bin", value_name = "NAME", help_heading = "Compilation")]
-    bins: Vec<String>,
-    /// The manifest of the package or workspace
-    #[arg(long, value_name = "PATH", help_heading = "Compilation")]
-    manifest_path: Option<Utf8PathBuf>,
-    /// cargo's number of parallel jobs
-    #[arg(short, long, value_name = "N", help_heading = "Compilation")]
-    jobs: Option<u32>,
-    /// Insist on Cargo.lock as it is [default]
-    #[arg(long, overrides_with = "no_locked", help_heading = "Compilation")]
-    locked: bool,
-    /// Let cargo update Cargo.lock
-    #[arg(long, help_heading = "Compilation")]
-    no_locked: bool,
-    /// Do without the network for crates and targets
-    #[arg(long, help_heading = "Compilation")]
-    offline: bool,
-
-    /// What makes the images: buildx, or this program itself, which needs no Docker [default: auto]
-    #[arg(long, value_name = "ENGINE", env = "MULTIARCH_ENGINE", hide_env_values = true, help_heading = "Engine")]
-    engine: Option<EngineChoice>,
-    /// A registry that is spoken to by plain HTTP; those on loopback are anyway
-    #[arg(
-        long = "insecure-registry",
-        value_name = "HOST[:PORT]",
-        value_delimiter = ',',
-        env = "MULTIARCH_INSECURE_REGISTRIES",
-        hide_env_values = true,
-        help_heading = "Image"
-    )]
-    insecure_registries: Vec<String>,
-    /// The buildx builder, instead of the current one
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "buildx")]
-    builder: Option<String>,
-    /// A build argument for a template of your own
-    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "buildx")]
-    build_args: Vec<(String, String)>,
-    /// A secret for a template's RUN: id=NAME,src=FILE
-    #[arg(long = "secret", value_name = "SPEC", help_heading = "buildx")]
-    secrets: Vec<String>,
-    /// A cache to read
-    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
-    cache_from: Vec<String>,
-    /// A cache to write
-    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
-    cache_to: Vec<String>,
-    /// Attach provenance: mode=min or mode=max; the digest then differs from run to run [default: false]
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", hide_env_values = true, help_heading = "buildx")]
-    provenance: Option<String>,
-    /// Attach an SBOM
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", hide_env_values = true, help_heading = "buildx")]
-    sbom: Option<String>,
-    /// Any other argument for `docker buildx build`
-    #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "buildx")]
-    buildx_args: Vec<String>,
-    #[command(flatten)]
-    policy: PolicyArgs,
-}
-
-impl SettingsArgs {
-    /// The settings that were given, as a layer over the configuration.
-    pub fn config(&self) -> Config {
-        let text = |values: &[String]| -> Vec<String> {
-            values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
-        };
-        // Of variables: CI sets them to nothing. A flag with nothing comes not here.
-        let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
-        Config {
-            registry: given(&text(&self.registry)).map(OneOrMany::Many),
-            platforms: given(&self.platforms),
-            tags: given(&text(&self.tags)),
-            base: one(&self.base),
-            template: one(&self.template),
-            libc: self.libc,
-            linker: self.linker,
-            glibc: one(&self.glibc),
-            profile: one(&self.profile),
-            features: given(&text(&self.features)),
-            all_features: self.all_features.then_some(true),
-            no_default_features: self.no_default_features.then_some(true),
-            bins: given(&self.bins),
-            locked,
-            engine: self.engine,
-            insecure_registries: given(&text(&self.insecure_registries)),
-            builder: one(&self.builder),
-            build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
-            secrets: given(&from_here(&self.secrets)),
-            cache_from: given(&from_here(&self.cache_from)),
-            cache_to: given(&from_here(&self.cache_to)),
-            provenance: one(&self.provenance),
-            sbom: one(&self.sbom),
-            buildx_args: given(&self.buildx_args),
-            ..self.policy.config()
-        }
-    }
-
-    pub fn selection(&self) -> Selection {
-        Selection { manifest_path: self.manifest_path.clone(), packages: self.packages.clone(), offline: self.offline }
-    }
-
-    pub fn request(&self) -> Request {
-        Request { offline: self.offline, jobs: self.jobs, ..Request::default() }
-    }
-}
-
-fn given<T: Clone>(values: &[T]) -> Option<Vec<T>> {
-    (!values.is_empty()).then(|| values.to_vec())
-}
-
-fn parse_platform(text: &str) -> Result<Platform, String> {
-    Platform::try_from(text.trim().to_owned())
-}
-
-/// The specs with paths that hold wherever buildx runs: typed ones are below the current folder.
-fn from_here(specs: &[String]) -> Vec<String> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let field = |field: &str| match field.split_once('=') {
-        Some((name @ ("src" | "source" | "dest"), path)) => format!("{name}={}", here.join(path).display()),
-        _ => field.to_owned(),
-    };
-    specs.iter().map(|spec| spec.split(',').map(field).collect::<Vec<_>>().join(",")).collect()
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        // As docker does: the value of the variable of that name.
-        _ => std::env::var(text)
-            .map(|value| (text.to_owned(), value))
-            .map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
-    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,16 @@ pub fn printable(text: &str) -> String {
 
 /// A check by its code, as it is typed: `MA010`, or its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", extend("enum" = Code::names())))]
 pub struct Code(pub &'static Check);
+
+#[cfg(test)]
+impl Code {
+    /// All that a check can be called.
+    fn names() -> Vec<&'static str> {
+        CHECKS.iter().flat_map(|check| [check.code, check.name]).collect()
+    }
+}
 
 impl FromStr for Code {
     type Err = String;

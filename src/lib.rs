@@ -10,9 +10,10 @@
 //! - [`publish`]: the registry, before and after
 //! - [`report`]: what came of it, for people and for programs
 //!
-//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here. [`platform`] is the
-//! one table of architectures, [`elf`] the one reader of ELF files, [`process`] the one place that starts programs, [`ui`]
-//! the one that writes to the terminal, [`threads`] what waits side by side, [`error`] what a failure is made of.
+//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here, [`generated`] is what
+//! shells, `man` and editors know of it. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files,
+//! [`process`] the one place that starts programs, [`ui`] the one that writes to the terminal, [`timings`] where a run's time
+//! went, [`threads`] what waits side by side, [`error`] what a failure is made of.
 
 pub mod cli;
 pub mod compile;
@@ -22,6 +23,7 @@ pub mod environment;
 pub mod error;
 pub mod files;
 pub mod finding;
+pub mod generated;
 pub mod image;
 pub mod init;
 pub mod pipeline;
@@ -31,6 +33,7 @@ pub mod process;
 pub mod publish;
 pub mod report;
 pub mod threads;
+pub mod timings;
 pub mod ui;
 pub mod verify;
 
@@ -42,6 +45,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use cli::Command;
+use timings::Timings;
 use ui::Ui;
 
 /// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
@@ -68,7 +72,8 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
-    let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default());
+    let timings = if cli.timings() { Timings::on() } else { Timings::default() };
+    let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default()).with_timings(timings);
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
         Command::Publish(args) => pipeline::publish(args, &ui),
         Command::Build(args) => pipeline::build(args, &ui),
@@ -78,6 +83,9 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Init(args) => init::run(args, &ui),
         Command::Doctor(args) => doctor::run(args, &ui),
         Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
+        Command::Completions(args) => generated::completions(args, &ui),
+        Command::Man(args) => generated::man(args, &ui),
+        Command::Schema => generated::schema(&ui),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::cli::{
-    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs,
+    BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs,
 };
 use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
@@ -28,6 +28,7 @@ use crate::platform::Platform;
 use crate::publish::cache::Cache;
 use crate::publish::{self, registry::Registry, upload};
 use crate::report::{self, Moved, Report};
+use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::verify::smoke::{self, Machine};
 use crate::verify::{self, Verified};
@@ -38,8 +39,8 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written: Vec<Utf8PathBuf> = written.chain(args.reports.files()).cloned().collect();
     written.iter().try_for_each(|path| report::check_file(path))?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
-    let plan = load(&args.settings, args.smoke.add_to(request))?;
-    let report = if args.push { push(plan, ui)? } else { keep(plan, ui)? };
+    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
+    let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
     show(&report, args.output.message_format, &args.reports, ui)
 }
@@ -49,8 +50,8 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written: Vec<Utf8PathBuf> = args.reports.files().cloned().collect();
     written.iter().try_for_each(|path| report::check_file(path))?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
-    let plan = load(&args.settings, args.smoke.add_to(request))?;
-    show(&keep(plan, ui)?, args.output.message_format, &args.reports, ui)
+    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
+    show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
 }
 
 /// `cargo multiarch compile`
@@ -66,13 +67,31 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
 }
 
+/// Does the work, and writes down where its time went where that is wanted, also if it failed.
+fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) -> Result<Report>) -> Result<Report> {
+    let names: Vec<String> = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
+    let dir = plan.work_dir();
+    let result = work(plan, ui);
+    let saved = ui.timings().recorded().map_or(Ok(()), |(total, spans)| {
+        let end = if result.is_ok() { "" } else { ", which failed" };
+        let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
+        fs_err::create_dir_all(&dir)?;
+        let path = dir.join("timings.html");
+        files::replace(&path, report::chart::page(&title, total, &spans)?.as_bytes())?;
+        ui.status("Timing", format!("report saved to {path}"));
+        Ok(())
+    });
+    // Why it failed is the first thing to tell.
+    result.and_then(|report| saved.map(|()| report))
+}
+
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries)?;
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     publish::preflight(&plan, &registry, ui)?;
-    let made = upload::with_uploads(&registry, |uploads| {
+    let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
         let made =
             make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
         for (image, built) in made.each() {
@@ -83,14 +102,19 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     })?;
     for (image, built) in made.each() {
         for repository in &image.repositories {
-            upload::manifests(&built.layout, repository, &registry)?;
-            verify::registry(image, repository, &built.verified, &registry)?;
+            ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
+                upload::manifests(&built.layout, repository, &registry)
+            })?;
+            ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
+                verify::registry(image, repository, &built.verified, &registry)
+            })?;
         }
     }
     let mut report = made.report();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
         for reference in image.references() {
+            let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
             let from = registry.digest(&reference)?;
             ui.status("Tagging", &reference);
             upload::tag(&built.layout, &reference, &registry)?;
@@ -99,7 +123,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         report.note_moved(&image.name, moved);
     }
     for (image, built) in made.each() {
-        image.repositories.iter().try_for_each(|name| verify::tags(image, name, &built.verified, &registry))?;
+        image.repositories.iter().try_for_each(|name| {
+            let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
+            verify::tags(image, name, &built.verified, &registry)
+        })?;
         ui.status(
             "Published",
             format!("{} for {}, verified", image.name, count(image.platforms.len(), "platform", "platforms")),
@@ -110,7 +137,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries)?;
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;
@@ -150,11 +177,14 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
             buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
         }
     }
-    match args.output.message_format {
-        MessageFormat::Human => ui.data(&report::plan_table(&plan, &toolchain, &chosen))?,
-        MessageFormat::Json => ui.data(&report::plan_json(&plan, &toolchain, &chosen)?)?,
-    }
-    Ok(())
+    let drawn = || report::graph::of(&plan, &toolchain, &chosen);
+    let data = match (args.graph.graph, args.output.message_format) {
+        (Some(GraphFormat::Svg), _) => drawn().svg()?,
+        (Some(GraphFormat::Dot), _) => drawn().dot(),
+        (None, MessageFormat::Human) => report::plan_table(&plan, &toolchain, &chosen, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan_json(&plan, &toolchain, &chosen)?,
+    };
+    Ok(ui.data(&data)?)
 }
 
 /// `cargo multiarch dockerfile`
@@ -187,6 +217,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
 fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.work_dir();
     fs_err::create_dir_all(&dir)?;
+    let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
     files::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 
@@ -235,10 +266,11 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
 
 /// The same, said, with all made that the engine needs.
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
-    let (_, chosen) = inspect(plan, ui)?;
-    let engine = engine::start(chosen, plan, ui)?;
+    let engine = ui.timed(Phase::Prepare, "engine", || engine::start(inspect(plan, ui)?.1, plan, ui))?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    Ok(Ready { engine, loader: load::find(plan, ui)?, source: Source::find(plan, ui)? })
+    let loader = load::find(plan, ui)?;
+    let source = ui.timed(Phase::Prepare, "toolchain", || Source::find(plan, ui))?;
+    Ok(Ready { engine, loader, source })
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
@@ -258,15 +290,17 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    let source = source.complete(&plan, ui)?;
-    let stage = |(image, dockerfile)| context::stage(&plan, image, dockerfile);
+    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(&plan, ui))?;
+    let stage = |(image, dockerfile): (&Image, _)| {
+        ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || context::stage(&plan, image, dockerfile))
+    };
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
     let (artifacts, layouts) = match &engine {
         Engine::Embedded => {
             let pulled = publish::bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
-            embedded::assemble(&prepared, on_layer, |on_artifact| {
+            embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
                 let artifacts = source.binaries(&plan, ui, on_artifact)?;
                 stage_binaries(&plan, &artifacts, &staged)?;
                 Ok(artifacts)
@@ -285,7 +319,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     let machine = Machine::find(&plan, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let mut verified = verify::layout(image, &layout, &artifacts, &cache)?;
+        let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
         let findings: Vec<Finding> = verified.inspected.all().cloned().collect();
         verification::check_findings(&image.name, &findings, ui)?;
         verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;

@@ -18,11 +18,13 @@ use crate::error::{Class, Failure};
 /// Always in the normal form of containerd's `platforms` package: `linux/arm64`, never `linux/arm64/v8`;
 /// `linux/arm/v7`, never `linux/arm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "What Docker calls it.", extend("enum" = Platform::names())))]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform(&'static Row);
 
 /// The C library that a binary is linked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Libc {
     Gnu,
@@ -270,6 +272,14 @@ pub fn machine_name(machine: u16) -> String {
     match TABLE.iter().find(|row| row.machine == machine) {
         Some(row) => row.qemu.to_owned(),
         None => format!("machine {machine}"),
+    }
+}
+
+#[cfg(test)]
+impl Platform {
+    /// All that a platform can be called.
+    fn names() -> Vec<&'static str> {
+        TABLE.iter().map(|row| row.name).chain(ALIASES.iter().map(|(alias, _)| *alias)).collect()
     }
 }
 

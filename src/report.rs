@@ -1,8 +1,12 @@
 //! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
 
+pub mod chart;
 mod checklist;
+pub mod graph;
+mod markup;
 #[cfg(test)]
 mod schema;
+mod table;
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -220,7 +224,7 @@ fn platform_report(
 }
 
 /// What was verified, as a table: a block per image, a row per platform.
-pub fn verified_table(images: &[Inspected]) -> String {
+pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
     let block = |image: &Inspected| {
         let digest = image.digest.as_ref().filter(|digest| !image.reference.contains(*digest));
         // Of a layout's image this is no name.
@@ -242,7 +246,7 @@ pub fn verified_table(images: &[Inspected]) -> String {
             let of = &platform.facts;
             [platform.platform.clone(), said(&of.program), libc, said(&of.distribution), result(platform)]
         }));
-        lines.extend(columns(&rows));
+        lines.extend(table::rows(&rows, width));
         lines.join("\n")
     };
     images.iter().map(block).collect::<Vec<_>>().join("\n\n")
@@ -281,25 +285,15 @@ struct Verification<'a> {
     failed: &'a [Unverified],
 }
 
-/// Rows under each other, indented, each column as wide as its widest cell.
-fn columns<const N: usize>(rows: &[[String; N]]) -> impl Iterator<Item = String> + '_ {
-    let widths: Vec<usize> =
-        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    rows.iter().map(move |row| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("  {}", cells.join("  ").trim_end())
-    })
-}
-
 /// The plan as a table: a block per image, a row per platform.
-pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String {
+pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen, width: Option<usize>) -> String {
     let mut blocks = Vec::new();
     for image in &plan.images {
         let mut lines = vec![format!("{} {}", image.name, image.version)];
         lines.extend(references(image).into_iter().map(|reference| format!("  → {reference}")));
         let mut rows = vec![["PLATFORM", "TARGET", "LINKER", "BASE", "TEMPLATE", "BINARIES"].map(str::to_owned)];
         rows.extend(image.platforms.iter().map(|platform| row(platform, toolchain, plan)));
-        lines.extend(columns(&rows));
+        lines.extend(table::rows(&rows, width));
         blocks.push(lines.join("\n"));
     }
     let mut table = blocks.join("\n\n");
@@ -309,10 +303,10 @@ pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> String
         table.push_str(&format!("\nBuilder: {name}{made}"));
     }
     let linkers = linkers(plan, toolchain);
-    let width = linkers.iter().map(|(names, _)| names.chars().count()).filter(|width| *width <= WIDEST).max();
+    let widest = linkers.iter().map(|(names, _)| names.chars().count()).filter(|width| *width <= WIDEST).max();
     table.push_str("\n\nLinkers:");
     for (names, choice) in linkers {
-        table.push_str(&format!("\n  {names:width$}  {choice}", width = width.unwrap_or(0)));
+        table.push_str(&format!("\n  {names:width$}  {choice}", width = widest.unwrap_or(0)));
     }
     let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
     if !with_sysroot.is_empty() {
@@ -351,18 +345,21 @@ fn references(image: &Image) -> Vec<String> {
     }
 }
 
-fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
-    let template = match &platform.template {
+fn template(platform: &ImagePlatform, plan: &Plan) -> String {
+    match &platform.template {
         crate::plan::Template::BuiltIn(name) => (*name).to_owned(),
         crate::plan::Template::File(path) => path.strip_prefix(&plan.root).unwrap_or(path).to_string(),
-    };
+    }
+}
+
+fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
     let binaries: Vec<&str> = platform.binaries.iter().map(|binary| binary.name.as_str()).collect();
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
         toolchain.linker(&platform.build),
         platform.base.clone(),
-        template,
+        template(platform, plan),
         binaries.join(", "),
     ]
 }

@@ -1,18 +1,20 @@
 //! The only writer to the terminal. People read stderr, in cargo's own shape; stdout carries data alone.
 
 mod annotation;
+mod progress;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use progress::Screen;
+pub use progress::{Bar, Bars};
 
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};
 use crate::finding::Finding;
 use crate::process::Cmd;
+use crate::timings::{Phase, Timings};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
@@ -45,24 +47,36 @@ pub struct Ui {
     color: bool,
     /// Of what is written to stdout.
     data_color: bool,
-    terminal: bool,
     /// A runner shows what is wrong beside its log.
     annotates: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    bars: Bars,
+    timings: Timings,
 }
 
 impl Ui {
     pub fn new(verbosity: Verbosity, color: Color) -> Self {
-        let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let terminal = io::stderr().is_terminal() && able;
+        let variable = |name: &str| std::env::var(name).ok();
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let terminal = io::stderr().is_terminal();
         let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => terminal && !dumb && variable("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        let data_color = colored(io::stdout().is_terminal() && able);
-        let annotates = annotation::is_read(std::env::var("GITHUB_ACTIONS").ok().as_deref(), terminal);
-        Ui { verbosity, color: colored(terminal), data_color, terminal, annotates, bar: Mutex::new(None) }
+        let when = variable("CARGO_TERM_PROGRESS_WHEN");
+        let ci = ["CI", "TF_BUILD"].into_iter().any(|name| variable(name).is_some());
+        let screen = Screen { quiet: verbosity < 0, terminal, dumb, ci, when: when.as_deref() };
+        let width = variable("CARGO_TERM_PROGRESS_WIDTH").and_then(|width| width.parse().ok());
+        let color = colored(terminal);
+        let data_color = colored(io::stdout().is_terminal());
+        let annotates = annotation::is_read(variable("GITHUB_ACTIONS").as_deref(), terminal && !dumb);
+        let bars = Bars::new(&screen, color, width);
+        Ui { verbosity, color, data_color, annotates, bars, timings: Timings::default() }
+    }
+
+    /// The same, with a place to note the run's time.
+    pub fn with_timings(self, timings: Timings) -> Ui {
+        Ui { timings, ..self }
     }
 
     /// Whether the children should colour their output.
@@ -144,6 +158,17 @@ impl Ui {
         }
     }
 
+    /// Where the time of the run is noted.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Does some work, and notes how long it took.
+    pub fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+        let _span = self.timings.span(phase, name);
+        work()
+    }
+
     /// A line of data on stdout.
     pub fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -165,31 +190,14 @@ impl Ui {
         painted(self.data_color, style, word)
     }
 
-    /// Shows a bar of about `length` steps, or a clock where there is no telling, on a terminal (elsewhere nothing) until the result is dropped.
-    pub fn progress(&self, verb: &str, length: u64) -> Progress<'_> {
-        if self.terminal && self.verbosity >= 0 {
-            let bar = ProgressBar::with_draw_target(
-                Some(length),
-                ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(Term::stderr())), REDRAWS),
-            );
-            let template = match (length, self.color) {
-                (0, true) => "{prefix:>12.cyan.bold} {elapsed} {wide_msg}",
-                (0, false) => "{prefix:>12} {elapsed} {wide_msg}",
-                (_, true) => "{prefix:>12.cyan.bold} [{bar:24}] {pos}/{len} {wide_msg}",
-                (_, false) => "{prefix:>12} [{bar:24}] {pos}/{len} {wide_msg}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar.set_prefix(verb.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            *self.bar() = Some(bar);
-        }
-        Progress(self)
+    /// Where bars show what is under way.
+    pub fn bars(&self) -> &Bars {
+        &self.bars
     }
 
-    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        crate::threads::lock(&self.bar)
+    /// The columns that data has room in; none where nobody looks at a terminal.
+    pub fn data_width(&self) -> Option<usize> {
+        io::stdout().is_terminal().then(|| Term::stdout().size().1.into())
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -198,11 +206,7 @@ impl Ui {
 
     fn line(&self, line: &str) {
         // With nowhere left to write there is nothing better to do than to go on.
-        let write = || drop(writeln!(io::stderr().lock(), "{line}"));
-        match &*self.bar() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        self.bars.above(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 }
 
@@ -210,90 +214,5 @@ fn painted(color: bool, style: Style, text: &str) -> String {
     match color {
         true => format!("{style}{text}{style:#}"),
         false => text.to_owned(),
-    }
-}
-
-/// Times a second that a bar is drawn at most.
-const REDRAWS: u8 = 20;
-
-/// A terminal that ends some columns early. A bar leaves the cursor at its right end, where a terminal writes `^C`: in
-/// the next line, and it is that line that would be cleared, if there were no room for it.
-#[derive(Debug)]
-struct Narrow(Term);
-
-/// For `^C^C`.
-const FOR_INTERRUPT: u16 = 5;
-
-impl TermLike for Narrow {
-    fn width(&self) -> u16 {
-        self.0.size().1.saturating_sub(FOR_INTERRUPT).max(1)
-    }
-
-    fn height(&self) -> u16 {
-        self.0.size().0
-    }
-
-    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_up(n)
-    }
-
-    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_down(n)
-    }
-
-    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_right(n)
-    }
-
-    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_left(n)
-    }
-
-    fn write_line(&self, line: &str) -> io::Result<()> {
-        self.0.write_line(line)
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.write_str(text)
-    }
-
-    fn clear_line(&self) -> io::Result<()> {
-        self.0.clear_line()
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// A bar that is on the screen; gone when dropped.
-pub struct Progress<'a>(&'a Ui);
-
-impl Progress<'_> {
-    /// One step further, at `message`.
-    pub fn step(&self, message: String) {
-        if let Some(bar) = &*self.0.bar() {
-            // The length is an estimate: a bar that has passed its end helps nobody.
-            if bar.length().is_some_and(|length| length <= bar.position()) {
-                bar.inc_length(1);
-            }
-            bar.inc(1);
-            bar.set_message(message);
-        }
-    }
-
-    /// The same place, at `message`.
-    pub fn message(&self, message: String) {
-        if let Some(bar) = &*self.0.bar() {
-            bar.set_message(message);
-        }
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = self.0.bar().take() {
-            bar.finish_and_clear();
-        }
     }
 }

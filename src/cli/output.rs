@@ -13,6 +13,29 @@ pub enum MessageFormat {
     Json,
 }
 
+/// How a plan is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A picture
+    Svg,
+    /// For Graphviz
+    Dot,
+}
+
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Draw the plan, on stdout [default: svg]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        default_missing_value = "svg",
+        conflicts_with = "message_format",
+        help_heading = "Output"
+    )]
+    pub graph: Option<GraphFormat>,
+}
+
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// Write the versioned report as JSON to FILE; `-` is stdout, in place of the lines there
@@ -22,6 +45,10 @@ pub struct ReportArgs {
     /// Write the report as Markdown for a release or a pull request to FILE; `-` is stdout
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub checklist: Option<Utf8PathBuf>,
+
+    /// Write where the time of the run went to target/multiarch/timings.html
+    #[arg(long, help_heading = "Output")]
+    pub timings: bool,
 }
 
 impl ReportArgs {

@@ -61,7 +61,7 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
     let _alone =
         files::lock(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
-    let _progress = ui.progress("Fetching", 0);
+    let _progress = ui.bars().clock("Fetching");
     let said = if plan.offline { String::new() } else { apt.update()? };
     let made_of = match sysroot::closure(&sysroot.packages, &mut |names| apt.show(names))? {
         Ok(packages) => packages,

@@ -20,6 +20,7 @@ mod sysroot;
 pub mod system;
 pub mod toolchain;
 pub mod tools;
+mod underway;
 mod unpacked;
 mod upstream;
 mod wrappers;
@@ -38,12 +39,14 @@ use runs::Run;
 pub use source::Source;
 use toolchain::{Choice, Linker};
 use tools::Tools;
+use underway::Underway;
 
 use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
-use crate::ui::{Progress, Ui};
+use crate::timings::Phase;
+use crate::ui::Ui;
 
 /// How everything in a plan will be compiled.
 pub struct Toolchain {
@@ -181,10 +184,14 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         ui.command(&cmd);
         let prefix = prefix(&labels, &labels[index]);
         let child = |line: &str| ui.child(&format!("{prefix}{line}"));
+        let process = ui.timings().span(Phase::Cargo, format_args!("{binaries} for {platforms}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
             let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
+            let mut span = process.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
+            span.bytes(artifact.size);
+            drop(span);
             ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
             on_artifact(build, binary, &artifact);
             Ok(artifact)
@@ -201,11 +208,15 @@ fn binaries(run: &Run) -> String {
     run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn platforms(run: &Run, plan: &Plan) -> String {
+/// The builds of a run as the plan has them, which is how images name theirs.
+fn in_order<'a>(run: &'a Run, plan: &Plan) -> Vec<&'a BuildSettings> {
     let mut builds: Vec<&BuildSettings> = run.builds.iter().collect();
-    // As the plan has them, which is how images name theirs.
     builds.sort_by_key(|build| plan.builds().position(|other| other == *build));
-    builds.into_iter().map(|build| plan.name_of(build)).collect::<Vec<_>>().join(", ")
+    builds
+}
+
+fn platforms(run: &Run, plan: &Plan) -> String {
+    in_order(run, plan).into_iter().map(|build| plan.name_of(build)).collect::<Vec<_>>().join(", ")
 }
 
 /// What is compiled, and for what.
@@ -243,8 +254,7 @@ fn cargo(
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut said = Blocks::default();
-    let units = run.builds.iter().map(|build| toolchain.tools.graph(build).packages as u64).sum();
-    let progress = ui.progress("Compiling", units);
+    let mut underway = Underway::new(run, plan, toolchain, ui);
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
             said.push(&line);
@@ -256,13 +266,17 @@ fn cargo(
                 let first = artifact.filenames.first().map(|file| on_host(file));
                 let triple = first.as_deref().and_then(|file| triple_of(file, &target_dir));
                 let build = triple.and_then(|triple| by_triple.get(triple));
-                step(&progress, build.map(|build| plan.name_of(build)), &artifact.target.name);
+                underway.compiled(&artifact.target.name, build.copied());
                 let binary =
                     run.binaries.iter().find(|binary| binary.name == artifact.target.name && artifact.target.is_bin());
                 if let (Some(binary), Some(build), Some(path)) = (binary, build, artifact.executable) {
                     match keep(build, binary, &on_host(&path)) {
                         Ok(artifact) => drop(found.insert(((*build).clone(), binary.clone()), artifact)),
                         Err(error) => drop(unkept.get_or_insert(error)),
+                    }
+                    let is_found = |binary: &Binary| found.contains_key(&((*build).clone(), binary.clone()));
+                    if run.binaries.iter().all(is_found) {
+                        underway.done(build);
                     }
                 }
             }
@@ -271,7 +285,7 @@ fn cargo(
             Err(_) => child(&line),
         },
     })?;
-    drop(progress);
+    drop(underway);
     if let Some(error) = unkept {
         return Err(error);
     }
@@ -282,10 +296,6 @@ fn cargo(
         return Ok(found);
     }
     Err(failure::of(&said, status, run, &missing, plan, toolchain).into())
-}
-
-fn step(progress: &Progress<'_>, platform: Option<String>, name: &str) {
-    progress.step(format!("{} {name}", platform.as_deref().unwrap_or("host")));
 }
 
 /// The triple that a file was built for: the first folder under the target directory.

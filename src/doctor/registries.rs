@@ -11,7 +11,7 @@ use crate::publish::{bases, registry::Registry, registry::repository_of, reposit
 use crate::ui::Ui;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.insecure_registries)?;
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let mut hosts = BTreeMap::new();
     for image in &plan.images {
         match repositories(image) {

@@ -10,6 +10,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{Compression, Image, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// The calls that build an image, each with the layout that it writes: one for all platforms or, as buildx writes no
@@ -94,13 +95,16 @@ pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui:
     let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
     ui.status("Building", format!("{} for {platforms}", image.name));
     let calls = calls(plan, image, staged, builder);
-    for (dir, cmd) in &calls {
-        // A folder that is there would be added to.
-        if dir.exists() {
-            fs_err::remove_dir_all(dir)?;
-        }
-        run(cmd, &format!("building image '{}' failed", image.name), &staged.dir, ui)?;
-    }
+    let failed = format!("building image '{}' failed", image.name);
+    ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
+        calls.iter().try_for_each(|(dir, cmd)| {
+            // A folder that is there would be added to.
+            if dir.exists() {
+                fs_err::remove_dir_all(dir)?;
+            }
+            run(cmd, &failed, &staged.dir, ui)
+        })
+    })?;
     let dir = staged.dir.join("oci");
     if builder.is_spread {
         let parts = calls.iter().map(|(dir, _)| Layout::open(dir)).collect::<Result<Vec<_>>>()?;
@@ -113,10 +117,10 @@ pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui:
 fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut words = Vec::new();
-    let progress = ui.progress("buildx", 0);
+    let progress = ui.bars().clock("buildx");
     let status = cmd.stream(|line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
-        progress.message(line.clone());
+        progress.message(&line);
         if ui.is_verbose() {
             ui.child(&line);
         }

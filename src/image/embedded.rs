@@ -27,6 +27,8 @@ use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::threads::{lock, next};
+use crate::timings::{Phase, Timings};
+use crate::ui::Ui;
 
 /// Threads that make layers; cargo has work for the processors as well.
 const MOST_WORKERS: usize = 4;
@@ -153,9 +155,10 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
 pub fn assemble<T>(
     prepared: &Prepared<'_>,
     on_layer: &OnLayer<'_>,
+    ui: &Ui,
     compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
 ) -> Result<(T, Vec<Layout>)> {
-    let store = Store::new(prepared.plan.work_dir().join("+layers"));
+    let store = Store::new(prepared.plan.work_dir().join("+layers"), ui.bars());
     let made: Mutex<BTreeMap<Place, Result<Layer>>> = Mutex::default();
     let (sender, receiver) = mpsc::channel::<(Place, Entries)>();
     let receiver = Mutex::new(receiver);
@@ -167,7 +170,7 @@ pub fn assemble<T>(
                 continue;
             }
             let image = prepared.images[place.0].0;
-            let layer = store.layer(&entries, image.compression, image.compression_level);
+            let layer = prepared.layer(place, &entries, &store, ui.timings());
             let goes_on = layer.as_ref().is_ok_and(|layer| on_layer(image, layer));
             given_up.fetch_or(!goes_on, Ordering::Relaxed);
             lock(&made).insert(place, layer);
@@ -188,14 +191,32 @@ pub fn assemble<T>(
     {
         return Err(error);
     }
-    let layouts =
-        prepared.images.iter().enumerate().map(|(number, image)| layout(number, image, &mut made, prepared.plan));
+    let layouts = prepared.images.iter().enumerate().map(|(number, image)| {
+        let _written = ui.timings().span(Phase::Layout, format_args!("{}: layout", image.0.name));
+        layout(number, image, &mut made, prepared.plan)
+    });
     let layouts = layouts.collect::<Result<Vec<_>>>()?;
     store.prune()?;
     Ok((compiled, layouts))
 }
 
 impl Prepared<'_> {
+    /// Makes a layer.
+    fn layer(&self, (i, p, l): Place, entries: &Entries, store: &Store, timings: &Timings) -> Result<Layer> {
+        let (image, _, platforms) = &self.images[i];
+        let of = &platforms[p];
+        let target = of.layers[l].binary.as_ref().map(|(_, target)| target.rsplit('/').next().unwrap_or(target));
+        let target = target.unwrap_or("files");
+        let mut span = timings.span(Phase::Layer, format_args!("{} {}: {target}", of.platform, image.name));
+        let (layer, is_new) = store.layer(entries, image.compression, image.compression_level)?;
+        span.digest(layer.descriptor.digest());
+        match is_new {
+            true => span.bytes(layer.descriptor.size()),
+            false => span.note("was there"),
+        }
+        Ok(layer)
+    }
+
     /// Sends off what waits for no binary.
     fn ready(&self, on_layer: &OnLayer<'_>, jobs: &mpsc::Sender<(Place, Entries)>) {
         for (i, (image, _, platforms)) in self.images.iter().enumerate() {

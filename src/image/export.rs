@@ -14,6 +14,7 @@ use crate::error::{Class, Failure};
 use crate::files::{self, Replaces};
 use crate::plan::{Image, Output, Plan};
 use crate::process::check_interrupt;
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -63,6 +64,7 @@ fn is_archive(path: &Utf8Path) -> bool {
 pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
     let images: Vec<(&Image, &Layout)> = plan.images.iter().zip(layouts.iter().copied()).collect();
     for output in &plan.outputs {
+        let _written = ui.timings().span(Phase::Output, output.path());
         match output {
             Output::Oci(dir) => folder(dir, &images)?,
             Output::OciArchive(file) => {

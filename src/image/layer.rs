@@ -21,6 +21,7 @@ use crate::files::{self, replace};
 use crate::plan::Compression;
 use crate::process::check_interrupt;
 use crate::threads::lock;
+use crate::ui::{Bar, Bars};
 
 /// By path from the root, without a leading slash: folders come before what they hold.
 pub type Entries = BTreeMap<String, Entry>;
@@ -77,15 +78,16 @@ pub struct Store {
     dir: Utf8PathBuf,
     /// The keys that are being made: two images may want one layer at the same time.
     making: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+    bars: Bars,
 }
 
 impl Store {
-    pub fn new(dir: Utf8PathBuf) -> Store {
-        Store { dir, making: Mutex::default() }
+    pub fn new(dir: Utf8PathBuf, bars: &Bars) -> Store {
+        Store { dir, making: Mutex::default(), bars: bars.clone() }
     }
 
-    /// The layer of some entries: the one from an earlier run, or a new one.
-    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<Layer> {
+    /// The layer of some entries: the one that is there, or a new one. Is it new?
+    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<(Layer, bool)> {
         let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
         let made_of = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(made_of.to_string()));
@@ -99,19 +101,20 @@ impl Store {
             let found = fs_err::File::open(&blob).and_then(hash);
             found.is_ok_and(|(sha256, _)| known.digest == format!("sha256:{sha256}"))
         };
-        let known = match known.filter(intact) {
-            Some(known) => known,
+        let (known, is_new) = match known.filter(intact) {
+            Some(known) => (known, false),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
-                let made = write(entries, compression, level, &blob)?;
+                let bar = self.bars.bytes("Compressing", name_of(entries), size_of(entries));
+                let made = write(entries, compression, level, &blob, &bar)?;
                 replace(&note, &serde_json::to_vec(&made)?)?;
-                made
+                (made, true)
             }
         };
         // Its age says when it was last of use.
         filetime::set_file_mtime(&note, filetime::FileTime::now())?;
         let descriptor = super::assemble::descriptor(&known.media_type, &known.digest, known.size)?;
-        Ok(Layer { descriptor, diff_id: known.diff_id, path: blob })
+        Ok((Layer { descriptor, diff_id: known.diff_id, path: blob }, is_new))
     }
 
     /// Forgets what was of no use for a month, and the oldest where all would be too much; what this run has used is
@@ -173,17 +176,27 @@ impl<W: Write> Write for Hashed<W> {
     }
 }
 
-fn write(entries: &Entries, compression: Compression, level: i32, blob: &Utf8Path) -> Result<Known> {
+/// For people: the file that takes longest.
+fn name_of(entries: &Entries) -> &str {
+    let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
+    largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()
+}
+
+fn size_of(entries: &Entries) -> u64 {
+    entries.values().filter_map(|entry| entry.file.as_ref()).map(|file| file.size).sum()
+}
+
+fn write(entries: &Entries, compression: Compression, level: i32, blob: &Utf8Path, bar: &Bar) -> Result<Known> {
     let out = Hashed::new(BufWriter::new(files::temporary(blob)?));
     let (out, diff_id, media_type) = match compression {
         Compression::Gzip => {
             let level = flate2::Compression::new(level.unsigned_abs());
-            let tar = write_tar(entries, Hashed::new(flate2::write::GzEncoder::new(out, level)))?;
+            let tar = write_tar(entries, bar, Hashed::new(flate2::write::GzEncoder::new(out, level)))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerGzip)
         }
         Compression::Zstd => {
-            let tar = write_tar(entries, Hashed::new(zstd::Encoder::new(out, level)?))?;
+            let tar = write_tar(entries, bar, Hashed::new(zstd::Encoder::new(out, level)?))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
         }
@@ -195,20 +208,22 @@ fn write(entries: &Entries, compression: Compression, level: i32, blob: &Utf8Pat
 }
 
 /// Hashes what is read of a file, and ends when the user has asked to stop.
-struct Watched<R> {
+struct Watched<'a, R> {
     from: R,
     hash: Sha256,
+    bar: &'a Bar,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = if check_interrupt().is_ok() { self.from.read(into)? } else { 0 };
         self.hash.update(&into[..read]);
+        self.bar.advance(read);
         Ok(read)
     }
 }
 
-fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
+fn write_tar<W: Write>(entries: &Entries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
     for (path, Entry { attributes, file }) in entries {
         let mut header = tar::Header::new_gnu();
@@ -225,7 +240,7 @@ fn write_tar<W: Write>(entries: &Entries, to: W) -> Result<W> {
             Some(file) => {
                 header.set_entry_type(tar::EntryType::Regular);
                 let mut content =
-                    Watched { from: fs_err::File::open(&file.path)?.take(file.size), hash: Sha256::new() };
+                    Watched { from: fs_err::File::open(&file.path)?.take(file.size), hash: Sha256::new(), bar };
                 tar.append_data(&mut header, path, &mut content)?;
                 check_interrupt()?;
                 if hex(&content.hash.finalize()) != file.sha256 {
@@ -279,12 +294,15 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
-            let made = Store::new(dir.join("a")).layer(&entries, compression, None).unwrap();
+            let store = Store::new(dir.join("a"), &Bars::default());
+            let (made, is_new) = store.layer(&entries, compression, None).unwrap();
+            assert!(is_new);
+            assert_eq!(store.layer(&entries, compression, None).unwrap(), (made.clone(), false));
             assert_eq!(
                 made,
                 Layer {
                     path: made.path.clone(),
-                    ..Store::new(dir.join("b")).layer(&entries, compression, None).unwrap()
+                    ..Store::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().0
                 }
             );
             let media_type = made.descriptor.media_type().to_string();
@@ -311,7 +329,8 @@ mod tests {
         let entries = entries(dir);
         for other in ["CONTENT", "short"] {
             fs_err::write(dir.join("file"), other).unwrap();
-            let error = Store::new(dir.join("store")).layer(&entries, Compression::Gzip, None).unwrap_err();
+            let error =
+                Store::new(dir.join("store"), &Bars::default()).layer(&entries, Compression::Gzip, None).unwrap_err();
             assert!(error.to_string().contains("changed while it was packed"), "{error}");
             assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
         }
@@ -321,18 +340,18 @@ mod tests {
     fn the_usual_level_is_a_level() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let (store, entries) = (Store::new(dir.join("store")), entries(dir));
-        let usual = store.layer(&entries, Compression::Gzip, None).unwrap();
-        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap(), usual);
-        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().path, usual.path);
+        let (store, entries) = (Store::new(dir.join("store"), &Bars::default()), entries(dir));
+        let (usual, _) = store.layer(&entries, Compression::Gzip, None).unwrap();
+        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().0, usual);
+        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().0.path, usual.path);
     }
 
     #[test]
     fn old_layers_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let store = Store::new(dir.join("store"));
-        let layer = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
+        let store = Store::new(dir.join("store"), &Bars::default());
+        let (layer, _) = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
         store.prune().unwrap();
         assert!(layer.path.exists());
         let long_ago = filetime::FileTime::from_unix_time(1, 0);
@@ -340,7 +359,7 @@ mod tests {
         fs_err::write(dir.join("store/.tmpX"), "a killed run's").unwrap();
         store.prune().unwrap();
         assert!(layer.path.exists(), "this run has used it");
-        Store::new(dir.join("store")).prune().unwrap();
+        Store::new(dir.join("store"), &Bars::default()).prune().unwrap();
         assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// A program that takes images, and its own platform.
@@ -93,7 +94,9 @@ impl Loader {
                 false => image.references().collect(),
             };
             let file = layout.dir.with_file_name("load.tar");
-            let loaded = load_platform(self.program, layout, platform, &names, &file, ui);
+            let loaded = ui.timed(Phase::Output, format_args!("{} into {}", image.name, self.program), || {
+                load_platform(self.program, layout, platform, &names, &file, ui)
+            });
             check_interrupt()?;
             loaded.map_err(|error| {
                 Failure::new(Class::Engine, format!("image '{}' cannot be loaded: {error}", image.name))

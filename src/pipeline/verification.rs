@@ -21,7 +21,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         return Ok(ui.data(code.0.explanation())?);
     }
     environment::check()?;
-    let registry = Registry::new(&args.insecure_registries)?;
+    let registry = Registry::new(&args.insecure_registries, ui.bars())?;
     // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
     let own = environment::cache_dir();
     let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
@@ -47,7 +47,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     match args.message_format {
         _ if images.is_empty() => {}
-        MessageFormat::Human => ui.data(&report::verified_table(&images))?,
+        MessageFormat::Human => ui.data(&report::verified_table(&images, ui.data_width()))?,
         MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
     }
     let findings: Vec<Finding> = images.iter().flat_map(verify::Inspected::all).cloned().collect();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which linker to use, where the automatic choice is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkerChoice {
     Host,
@@ -22,6 +23,7 @@ impl std::fmt::Display for LinkerChoice {
 
 /// Whether binaries carry the list of their dependencies, which cargo-auditable puts into them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Switch", into = "Switch")]
 pub enum Auditable {
     /// Where cargo-auditable is installed.
@@ -32,10 +34,11 @@ pub enum Auditable {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted true, false or \"auto\"")]
 enum Switch {
     On(bool),
-    Word(String),
+    Word(#[cfg_attr(test, schemars(extend("const" = "auto")))] String),
 }
 
 impl TryFrom<Switch> for Auditable {
@@ -63,6 +66,7 @@ impl From<Auditable> for Switch {
 
 /// What makes the images, where the automatic choice is not wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineChoice {
     /// buildx where it can do the job, else embedded.
@@ -74,6 +78,7 @@ pub enum EngineChoice {
 
 /// How layers are compressed (image-spec, layer.md, "+gzip" and "+zstd Media Types").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
     #[default]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
 use super::explain::explain;
+use super::levels::{Level, misplaced};
 use super::misspelt;
 use super::policy::{Glob, Policy, Required};
 use crate::error::{Class, Failure};
@@ -18,70 +19,132 @@ use crate::platform::{Libc, Platform};
 /// The keys, all of them optional, in `multiarch.toml`, `[workspace.metadata.multiarch]`,
 /// `[package.metadata.multiarch]`, `images.NAME` and `platform."os/architecture"`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
+    /// Where to push: a host and perhaps a path, or a list of them. The image's name is added.
     pub registry: Option<OneOrMany>,
+    /// What the image is built for. Without it linux/amd64 and linux/arm64.
     pub platforms: Option<Vec<Platform>>,
+    /// The tags, as templates over `version`, `major`, `minor`, `patch`, `pre`, `git.sha`, `git.short`, `git.tag` and
+    /// `git.branch`. Without it `{{version}}` and `latest`.
     pub tags: Option<Vec<String>>,
+    /// The images by name. Without it one for each binary.
     pub images: IndexMap<String, Config>,
+    /// Keys for one platform alone.
     pub platform: IndexMap<Platform, Config>,
 
+    /// The binaries of the image, in /usr/local/bin. Without it those of its package.
     pub bins: Option<Vec<String>>,
+    /// The base image. Without it `scratch`.
     pub base: Option<String>,
+    /// A built-in template (`scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc`) or the path of your own.
     pub template: Option<String>,
+    /// Files and folders of the workspace that go into the image.
     pub files: Option<Vec<FileEntry>>,
+    /// Variables of the container, by name.
     pub env: IndexMap<String, String>,
+    /// Labels of the image, beside those from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
+    /// Annotations of the index, beside those from Cargo.toml and git.
     pub annotations: IndexMap<String, String>,
+    /// The program that a container runs, and its arguments. Without it the binary.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub entrypoint: Option<Vec<String>>,
+    /// The arguments that whoever starts a container can replace.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Option<Vec<String>>,
+    /// The ports that it listens on: `8080` or `"53/udp"`.
     pub expose: Option<Vec<Port>>,
+    /// Folders for data that outlives a container.
     pub volumes: Option<Vec<String>>,
+    /// Whom it runs as. Without it 65532 on `scratch`.
     pub user: Option<String>,
+    /// The folder that it runs in.
     pub workdir: Option<String>,
+    /// The signal that ends it, by name or number: `"SIGINT"`.
     pub stop_signal: Option<String>,
+    /// The command by which Docker sees whether it is well.
     pub healthcheck: Option<Healthcheck>,
 
+    /// The target triple, where it is not that of the platform and `libc`.
     pub target: Option<String>,
+    /// The C library to link. Without it musl, statically.
     pub libc: Option<Libc>,
+    /// cargo's profile. Without it release.
     pub profile: Option<String>,
+    /// Features to turn on.
     pub features: Option<Vec<String>>,
+    /// Turn all features on.
     pub all_features: Option<bool>,
+    /// Leave the default features off.
     pub no_default_features: Option<bool>,
+    /// Flags for rustc, beside those of cargo's configuration.
     pub rustflags: Option<Vec<String>>,
+    /// Variables for cargo, by name.
     pub build_env: IndexMap<String, String>,
+    /// Debian packages of the target's architecture to compile against, such as `libssl-dev` (glibc only).
     pub sysroot_packages: Option<Vec<String>>,
+    /// The linker, where the automatic choice is not wanted.
     pub linker: Option<LinkerChoice>,
+    /// The highest glibc that the binaries may ask for, such as `"2.28"`.
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9]+\.[0-9]+$")))]
     pub glibc: Option<String>,
+    /// Compile the standard library as well, for targets that have none.
     pub build_std: Option<bool>,
+    /// List the dependencies in binaries, by cargo-auditable. Without it where that is installed.
     pub auditable: Option<Auditable>,
+    /// Insist on Cargo.lock as it is. Without it true.
     pub locked: Option<bool>,
 
+    /// What makes the images. Without it buildx where it can do the job, else this program itself.
     pub engine: Option<EngineChoice>,
+    /// Registries (`HOST[:PORT]`) that are spoken to by plain HTTP, beside those on loopback.
     pub insecure_registries: Option<Vec<String>>,
+    /// How layers are compressed. Without it gzip.
     pub compression: Option<Compression>,
+    /// 1 to 9 for gzip, 1 to 22 for zstd.
+    #[cfg_attr(test, schemars(range(min = 1, max = 22)))]
     pub compression_level: Option<u32>,
+    /// The buildx builder, instead of the current one.
     pub builder: Option<String>,
+    /// Build arguments for a template of your own, by name.
     pub build_args: IndexMap<String, String>,
+    /// Caches for buildx to read: `"type=local,src=target/cache"`.
     pub cache_from: Option<Vec<String>>,
+    /// Caches for buildx to write: `"type=local,dest=target/cache"`.
     pub cache_to: Option<Vec<String>>,
+    /// Attach provenance: `"mode=min"` or `"mode=max"`. The digest then differs from run to run.
     pub provenance: Option<String>,
+    /// Attach an SBOM, by buildx.
     pub sbom: Option<String>,
+    /// Secrets for a template's RUN: `"id=token,src=token.txt"`.
     pub secrets: Option<Vec<String>>,
+    /// Other arguments for `docker buildx build`.
     pub buildx_args: Option<Vec<String>>,
 
+    /// Checks that do not count, by code or name.
     pub allow: Option<Vec<Code>>,
+    /// Libraries that no program may lead to, such as `"libssl*"`.
     pub deny_needed: Option<Vec<Glob>>,
+    /// Programs must be linked statically.
     pub static_only: Option<bool>,
+    /// The user must not be root.
     pub non_root_only: Option<bool>,
+    /// The most that a platform's config and layers may have, such as `"50MB"`.
+    #[cfg_attr(test, schemars(with = "Option<super::schema::Size>"))]
     pub max_size: Option<ByteSize>,
+    /// Labels that must be there (`"NAME"`), or match (`"NAME=PATTERN"`).
     pub require_labels: Option<Vec<Required>>,
+    /// Annotations of the index that must be there, or match.
     pub require_annotations: Option<Vec<Required>>,
+    /// The words after the entrypoint with which every platform is run before a tag moves, such as `["--version"]`.
     pub smoke: Option<Vec<String>>,
 }
 
 /// `"a"` or `["a", "b"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a string or a list of strings")]
 pub enum OneOrMany {
     One(String),
@@ -99,23 +162,27 @@ impl OneOrMany {
 
 /// A file or folder of the workspace that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileEntry {
     /// Relative to the folder of the manifest or configuration file's workspace.
     pub from: String,
     /// An absolute path in the image.
+    #[cfg_attr(test, schemars(regex(pattern = "^/.*[^/]$")))]
     pub to: String,
     /// Octal, for a single file; otherwise 0755 when the source is executable and 0644 when not.
+    #[cfg_attr(test, schemars(regex(pattern = "^[0-7]{1,4}$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
 
 /// `8080` or `"53/udp"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a port: 8080 or \"53/udp\"")]
 pub enum Port {
     Number(u16),
-    WithProtocol(String),
+    WithProtocol(#[cfg_attr(test, schemars(regex(pattern = "^[0-9]{1,5}(/(tcp|udp|sctp))?$")))] String),
 }
 
 impl std::fmt::Display for Port {
@@ -129,26 +196,24 @@ impl std::fmt::Display for Port {
 
 /// Docker's HEALTHCHECK: an exec-form command, and durations as in `30s`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Healthcheck {
+    /// The program and its arguments.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
+    /// From one check to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
+    /// A check that takes longer has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
+    /// For so long after the start failures do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<String>,
+    /// So many failures in a row are one too many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-}
-
-/// Where a configuration stands, which decides the keys that make sense there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Top,
-    Package,
-    Image,
-    Platform,
 }
 
 impl Config {
@@ -184,61 +249,6 @@ impl Config {
             merge: env labels annotations build_env build_args;
             nest: images platform
         }
-    }
-
-    /// The first key that means nothing at its level, as a path.
-    fn misplaced(&self, level: Level) -> Option<String> {
-        let image_only: [(&str, bool); 23] = [
-            ("registry", self.registry.is_some()),
-            ("platforms", self.platforms.is_some()),
-            ("tags", self.tags.is_some()),
-            ("bins", self.bins.is_some()),
-            ("platform", !self.platform.is_empty()),
-            ("annotations", !self.annotations.is_empty()),
-            ("compression", self.compression.is_some()),
-            ("compression-level", self.compression_level.is_some()),
-            ("allow", self.allow.is_some()),
-            ("deny-needed", self.deny_needed.is_some()),
-            ("static-only", self.static_only.is_some()),
-            ("non-root-only", self.non_root_only.is_some()),
-            ("max-size", self.max_size.is_some()),
-            ("require-labels", self.require_labels.is_some()),
-            ("require-annotations", self.require_annotations.is_some()),
-            ("smoke", self.smoke.is_some()),
-            ("build-args", !self.build_args.is_empty()),
-            ("cache-from", self.cache_from.is_some()),
-            ("cache-to", self.cache_to.is_some()),
-            ("provenance", self.provenance.is_some()),
-            ("sbom", self.sbom.is_some()),
-            ("secrets", self.secrets.is_some()),
-            ("buildx-args", self.buildx_args.is_some()),
-        ];
-        let workspace_only: [(&str, bool); 5] = [
-            ("auditable", self.auditable.is_some()),
-            ("engine", self.engine.is_some()),
-            ("insecure-registries", self.insecure_registries.is_some()),
-            ("builder", self.builder.is_some()),
-            ("locked", self.locked.is_some()),
-        ];
-        let images = [("images", !self.images.is_empty())];
-        let wrong = match level {
-            Level::Top => None,
-            Level::Package => workspace_only.iter().find(|(_, set)| *set),
-            Level::Image => workspace_only.iter().chain(&images).find(|(_, set)| *set),
-            Level::Platform => workspace_only.iter().chain(&images).chain(&image_only).find(|(_, set)| *set),
-        };
-        if let Some((key, _)) = wrong {
-            return Some((*key).to_owned());
-        }
-        let images = self
-            .images
-            .iter()
-            .find_map(|(name, image)| image.misplaced(Level::Image).map(|key| format!("images.{name}.{key}")));
-        images.or_else(|| {
-            self.platform.iter().find_map(|(platform, config)| {
-                config.misplaced(Level::Platform).map(|key| format!("platform.\"{platform}\".{key}"))
-            })
-        })
     }
 }
 
@@ -293,7 +303,7 @@ pub fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>
     };
     let config = parsed.map_err(|error| explain(&error, text, path))?;
     let top = if table == Table::Package { Level::Package } else { Level::Top };
-    match config.as_ref().and_then(|config| config.misplaced(top)) {
+    match config.as_ref().and_then(|config| misplaced(config, top)) {
         None => Ok(config),
         Some(key) => {
             let level = match key.split_once('.') {
@@ -348,18 +358,6 @@ mod tests {
         )
         .unwrap();
         assert_eq!((config.platform.len(), config.images.len()), (2, 1));
-    }
-
-    #[test]
-    fn keys_at_the_wrong_level() {
-        for (text, key) in [
-            ("[platform.'linux/arm64']\ntags = ['a']", "platform.\"linux/arm64\".tags"),
-            ("[images.a]\nbuilder = 'b'", "images.a.builder"),
-            ("[images.a.platform.'linux/arm64']\nbins = []", "images.a.platform.\"linux/arm64\".bins"),
-        ] {
-            let message = root(text).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("multiarch.toml: key '{key}' cannot differ per ")), "{message}");
-        }
     }
 
     #[test]

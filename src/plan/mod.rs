@@ -8,11 +8,14 @@ mod explain;
 mod forge;
 pub mod git;
 pub mod known;
+mod levels;
 mod misspelt;
 mod names;
 mod outputs;
 pub mod policy;
 mod resolve;
+#[cfg(test)]
+pub mod schema;
 mod settings;
 pub mod tags;
 mod values;

@@ -25,6 +25,7 @@ pub struct Policy {
 
 /// A name with `*`, `?` and `[…]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct Glob(glob::Pattern);
 
 impl Glob {
@@ -50,6 +51,7 @@ impl fmt::Display for Glob {
 
 /// A label or annotation that must be there: `NAME`, or `NAME=GLOB` for its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = "^\\s*[^=\\s]")))]
 pub struct Required {
     pub name: String,
     pub value: Option<Glob>,

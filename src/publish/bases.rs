@@ -21,6 +21,7 @@ use crate::image::tree::Tree;
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::threads::parallel;
+use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
 /// What pinned references lead to.
@@ -36,7 +37,8 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Inde
     }
     let (mut bases, mut indexes) = (Bases::new(), Indexes::new());
     for (base, platforms) in wanted {
-        let served = registry.pull(base).with_context(|| format!("base {base}"))?;
+        let served = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.pull(base));
+        let served = served.with_context(|| format!("base {base}"))?;
         let available = if served.is_index() {
             let index = served.index()?;
             index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?)).collect()
@@ -72,8 +74,9 @@ pub fn pull(plan: &Plan, bases: &Bases, indexes: &Indexes, registry: &Registry, 
     let mut pulled = Pulled::new();
     for ((base, platform), pinned) in bases {
         let Some(served) = indexes.get(pinned) else { continue };
-        let image =
-            pull_platform(pinned, *platform, served, registry, &cache).with_context(|| format!("base {base}"))?;
+        let pull = || pull_platform(pinned, *platform, served, registry, &cache, ui.timings());
+        let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
+        let image = image.with_context(|| format!("base {base}"))?;
         pulled.insert((base.clone(), *platform), Arc::new(image));
     }
     Ok(pulled)
@@ -85,6 +88,7 @@ fn pull_platform(
     served: &Served,
     registry: &Registry,
     cache: &Cache,
+    timings: &Timings,
 ) -> Result<Base> {
     let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
     let manifest = if served.is_index() {
@@ -111,7 +115,7 @@ fn pull_platform(
         Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
             .hint("registries hold other things than images as well: check the name")
     })?;
-    let layers = layers(repository, &manifest, &config, registry, cache)?;
+    let layers = layers(repository, &manifest, &config, registry, cache, timings)?;
     let tree = read_tree(&layers, cache)?;
     Ok(Base { config, layers, tree })
 }
@@ -130,6 +134,7 @@ fn layers(
     config: &Value,
     registry: &Registry,
     cache: &Cache,
+    timings: &Timings,
 ) -> Result<Vec<Layer>> {
     let diff_ids = config.pointer("/rootfs/diff_ids").and_then(Value::as_array).cloned().unwrap_or_default();
     if diff_ids.len() != manifest.layers().len() {
@@ -141,7 +146,12 @@ fn layers(
     let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();
     parallel(&pairs, |(blob, diff_id)| {
         let media_type = oci_type(blob.media_type().as_ref())?;
-        let path = cache.blob(blob, |file| registry.download(repository, blob, file))?;
+        let path = cache.blob(blob, |file| {
+            let mut span = timings.span(Phase::Base, format_args!("{repository}: layer"));
+            span.digest(blob.digest());
+            span.bytes(blob.size());
+            registry.download(repository, blob, file)
+        })?;
         let descriptor = descriptor(media_type, blob.digest().as_ref(), blob.size())?;
         Ok(Layer { descriptor, diff_id: diff_id.as_str().unwrap_or_default().to_owned(), path })
     })
@@ -180,7 +190,10 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
-            Ok(scan::blob(blob, &media_type, cache.dir()?).map_err(|error| unreadable(error.to_string()))?)
+            scan::blob(blob, &media_type, cache.dir()?).map_err(|error| match scan::is_local(&error) {
+                true => error.into(),
+                false => unreadable(error.to_string()).into(),
+            })
         })?;
         tree.apply(&scanned.changes).map_err(unreadable)?;
     }

@@ -16,6 +16,7 @@ use anyhow::Result;
 
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
+use crate::timings::Phase;
 use crate::ui::Ui;
 use registry::Registry;
 
@@ -23,7 +24,7 @@ use registry::Registry;
 pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {
     for image in &plan.images {
         for repository in repositories(image)? {
-            registry.check_push(repository)?;
+            ui.timed(Phase::Prepare, format_args!("push to {repository}"), || registry.check_push(repository))?;
             ui.status("Checked", format!("{repository} takes a push"));
         }
     }

@@ -8,7 +8,7 @@ use reqwest::Response;
 use reqwest::header::ACCEPT;
 
 use super::answers::{Trouble, is_it_one};
-use super::registry::{Registry, parse};
+use super::registry::{Registry, name_of, parse};
 use super::token::Access;
 use super::watch::{self, Watch};
 use crate::compile::artifact::hash;
@@ -154,9 +154,11 @@ impl Registry {
             let emptied = file.borrow_mut().rewind();
             emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
             let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
+            let bar = self.bars.bytes("Pulling", &name_of(&target, blob), blob.size());
             let mut size = 0;
             while let Some(piece) = watch::piece(&mut answer).await? {
                 size += piece.len() as u64;
+                bar.advance(piece.len());
                 file.borrow_mut().write_all(&piece).map_err(unwritten)?;
                 // Whoever serves more than was said will not fill the disk.
                 if size > blob.size() {

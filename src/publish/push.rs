@@ -12,10 +12,11 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::answers::Trouble;
-use super::registry::{Registry, parse};
+use super::registry::{Registry, name_of, parse};
 use super::token::{Access, is_same_server};
 use super::watch::Watch;
 use crate::threads::lock;
+use crate::ui::Bar;
 
 /// Bytes of an upload that are in memory at a time.
 const CHUNK: u64 = 64 * 1024;
@@ -46,8 +47,8 @@ impl Registry {
         })
     }
 
-    /// Stores a blob: from a repository that probably has it, else from a file, streamed.
-    pub fn push_blob(&self, repository: &str, sources: &[&String], blob: &Descriptor, path: &Utf8Path) -> Result<()> {
+    /// Stores a blob: from a repository that probably has it, else from a file, streamed. Was it sent?
+    pub fn push_blob(&self, repository: &str, sources: &[&String], blob: &Descriptor, path: &Utf8Path) -> Result<bool> {
         let target = parse(repository)?;
         let sources = sources.iter().map(|source| parse(source)).collect::<Result<Vec<_>, _>>()?;
         let digest = blob.digest().to_string();
@@ -55,7 +56,7 @@ impl Registry {
             let mut session = None;
             for source in &sources {
                 match self.begin(&target, Some(source), &digest).await {
-                    Ok(Begun::Mounted) => return Ok(()),
+                    Ok(Begun::Mounted) => return Ok(false),
                     Ok(Begun::Session(begun)) => {
                         if let Some(unused) = session.replace(begun) {
                             self.cancel(&target, &unused).await;
@@ -69,11 +70,11 @@ impl Registry {
             let session = match session {
                 Some(session) => session,
                 None => match self.begin(&target, None, &digest).await? {
-                    Begun::Mounted => return Ok(()),
+                    Begun::Mounted => return Ok(false),
                     Begun::Session(session) => session,
                 },
             };
-            self.upload(&target, session, blob, path).await
+            self.upload(&target, session, blob, path).await.map(|()| true)
         })
     }
 
@@ -102,9 +103,10 @@ impl Registry {
         let mut url = session.url.clone();
         url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
         let watch = Arc::new(Watch::of_upload());
+        let bar = Arc::new(self.bars.bytes("Pushing", &name_of(target, blob), blob.size()));
         let unread: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let put = |http: &Client| {
-            let body = Body::wrap_stream(pieces(path, blob.size(), &watch, &unread));
+            let body = Body::wrap_stream(pieces(path, blob.size(), &watch, &bar, &unread));
             http.put(url.clone())
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_LENGTH, blob.size())
@@ -168,14 +170,16 @@ fn pieces(
     path: &Utf8Path,
     size: u64,
     watch: &Arc<Watch>,
+    bar: &Arc<Bar>,
     unread: &Arc<Mutex<Option<io::Error>>>,
 ) -> impl Stream<Item = io::Result<bytes::Bytes>> + Send + 'static {
-    let (watch, unread) = (watch.clone(), unread.clone());
+    let (watch, bar, unread) = (watch.clone(), bar.clone(), unread.clone());
     let mut file = fs_err::File::open(path).map(|file| file.take(size));
     let mut read = move || -> io::Result<Vec<u8>> {
         let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         let mut piece = Vec::new();
         file.take(CHUNK).read_to_end(&mut piece)?;
+        bar.advance(piece.len());
         // The end is not asked for when all the bytes that were said are sent.
         if file.limit() == 0 {
             watch.sent()

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
+use oci_spec::image::Descriptor;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 use super::answers::{Trouble, explain, unconnected};
@@ -21,6 +22,7 @@ use super::watch::Watch;
 use crate::error::{Class, Failure};
 use crate::plan::is_loopback;
 use crate::threads::lock;
+use crate::ui::Bars;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Waits before the second, third and fourth try of a request that may be repeated.
@@ -36,15 +38,17 @@ pub struct Registry {
     plain_http: BTreeSet<String>,
     tokens: Tokens,
     given_up: AtomicBool,
+    /// For blobs on their way.
+    pub(super) bars: Bars,
 }
 
 impl Registry {
     /// A client that speaks HTTP to loopback registries and to the `insecure` ones, and HTTPS to all others.
-    pub fn new(insecure: &[String]) -> Result<Registry> {
+    pub fn new(insecure: &[String], bars: &Bars) -> Result<Registry> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let plain_http = insecure.iter().cloned().collect();
         let (client, given_up) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Registry { runtime, client, plain_http, tokens: Tokens::default(), given_up })
+        Ok(Registry { runtime, client, plain_http, tokens: Tokens::default(), given_up, bars: bars.clone() })
     }
 
     /// `https://host/v2/`
@@ -215,6 +219,12 @@ fn variable(name: &str) -> Option<String> {
 pub fn repository_of(reference: &str) -> Result<String, Failure> {
     let target = parse(reference)?;
     Ok(format!("{}/{}", target.registry(), target.repository()))
+}
+
+/// A blob, for people.
+pub(super) fn name_of(target: &Reference, blob: &Descriptor) -> String {
+    let digest: String = blob.digest().digest().chars().take(12).collect();
+    format!("{}/{} {digest}", target.registry(), target.repository())
 }
 
 pub(super) fn parse(reference: &str) -> Result<Reference, Failure> {

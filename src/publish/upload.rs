@@ -15,6 +15,7 @@ use super::token::Access;
 use crate::image::layout::{Layout, blob_path};
 use crate::plan::Image;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
+use crate::timings::{Phase, Timings};
 
 /// A blob on its way to some repositories.
 struct Job {
@@ -31,6 +32,7 @@ type Repositories = Arc<Mutex<Vec<String>>>;
 /// A queue of blobs, and what is known of where they are.
 pub struct Uploads<'a> {
     registry: &'a Registry,
+    timings: &'a Timings,
     jobs: Mutex<mpsc::Sender<Job>>,
     queued: Mutex<BTreeSet<(String, String)>>,
     /// By host and digest.
@@ -41,11 +43,16 @@ pub struct Uploads<'a> {
 }
 
 /// Runs `work` while what it queues is uploaded, and waits for the rest.
-pub fn with_uploads<T>(registry: &Registry, work: impl FnOnce(&Uploads<'_>) -> Result<T>) -> Result<T> {
+pub fn with_uploads<T>(
+    registry: &Registry,
+    timings: &Timings,
+    work: impl FnOnce(&Uploads<'_>) -> Result<T>,
+) -> Result<T> {
     let (sender, receiver) = mpsc::channel();
     let receiver = Mutex::new(receiver);
     let uploads = Uploads {
         registry,
+        timings,
         jobs: Mutex::new(sender),
         queued: Mutex::default(),
         at: Mutex::default(),
@@ -134,11 +141,19 @@ impl Uploads<'_> {
             let host = host_of(repository);
             let at = lock(&self.at).entry((host.clone(), digest.clone())).or_default().clone();
             let mut at = lock(&at);
-            if !self.registry.has_blob(repository, &digest, Access::Push)? {
+            let mut span = self.timings.span(Phase::Upload, repository);
+            span.digest(&digest);
+            if self.registry.has_blob(repository, &digest, Access::Push)? {
+                span.note("was there");
+            } else {
                 let near = |source: &&String| host_of(source) == host && *source != repository;
                 let sources: Vec<&String> = at.iter().chain(&job.sources).filter(near).collect();
-                self.registry.push_blob(repository, &sources, &job.blob, &job.path)?;
+                match self.registry.push_blob(repository, &sources, &job.blob, &job.path)? {
+                    true => span.bytes(job.blob.size()),
+                    false => span.note("taken over from another repository"),
+                }
             }
+            drop(span);
             at.push(repository.clone());
         }
         Ok(())
@@ -184,11 +199,12 @@ pub fn tag(layout: &Layout, reference: &str, registry: &Registry) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::Bars;
 
     #[test]
     #[should_panic(expected = "a bug")]
     fn a_panic_is_not_waited_for() {
-        let registry = Registry::new(&[]).unwrap();
-        let _ = with_uploads(&registry, |_| -> Result<()> { panic!("a bug") });
+        let registry = Registry::new(&[], &Bars::default()).unwrap();
+        let _ = with_uploads(&registry, &Timings::default(), |_| -> Result<()> { panic!("a bug") });
     }
 }

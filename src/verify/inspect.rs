@@ -24,6 +24,7 @@ use crate::platform::Platform;
 use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
 use crate::threads::parallel;
+use crate::timings::{Phase, Timings};
 
 /// What is asked of an image.
 #[derive(Debug, Clone, Default)]
@@ -74,21 +75,32 @@ impl Inspected {
 /// What somebody else has to say of a platform: its merged file system and its config.
 pub type Also<'a> = dyn Fn(Platform, &Tree, &ImageConfiguration) -> Result<()> + Sync + 'a;
 
+/// Where the time is noted, and the image's name there.
+pub type Timed<'a> = (&'a Timings, &'a str);
+
 /// Inspects what is at a location.
 pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: &Cache) -> Result<Vec<Inspected>> {
     let documents = documents::read(location, registry, cache)?;
-    documents.into_iter().map(|documents| inspect(documents, wanted, cache, &|_, _, _| Ok(()))).collect()
+    // Of an image that is not made here nobody asks for the time.
+    let untimed = (&Timings::default(), "");
+    documents.into_iter().map(|documents| inspect(documents, wanted, cache, untimed, &|_, _, _| Ok(()))).collect()
 }
 
 /// Inspects a layout that was just made.
-pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Inspected> {
-    inspect(documents::of_layout(layout)?, wanted, cache, also)
+pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, timed: Timed<'_>, also: &Also<'_>) -> Result<Inspected> {
+    inspect(documents::of_layout(layout)?, wanted, cache, timed, also)
 }
 
 /// What a layer's blob turned out to be, by its key; shared by all platforms that have it.
 type Layers = BTreeMap<String, Arc<(Option<Scanned>, Vec<Finding>)>>;
 
-fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also<'_>) -> Result<Inspected> {
+fn inspect(
+    documents: Documents<'_>,
+    wanted: &Wanted,
+    cache: &Cache,
+    (timings, image): Timed<'_>,
+    also: &Also<'_>,
+) -> Result<Inspected> {
     let Documents { reference, digest, annotations, entries, findings, blobs } = documents;
     let named: Vec<(String, Entry)> = entries.into_iter().map(|entry| (name_of(&entry), entry)).collect();
     let mut of_index = findings;
@@ -99,8 +111,11 @@ fn inspect(documents: Documents<'_>, wanted: &Wanted, cache: &Cache, also: &Also
     // What cannot be read may be anything.
     let named: Vec<(String, Entry)> =
         named.into_iter().filter(|(name, _)| is_wanted(name) || name == UNKNOWN).collect();
-    let layers = layers(&named, &blobs, cache)?;
-    let platforms = parallel(&named, |(name, entry)| platform(name, entry, &layers, wanted, also))?;
+    let layers = layers(&named, &blobs, cache, timings)?;
+    let platforms = parallel(&named, |(name, entry)| {
+        let _checked = timings.span(Phase::Verify, format_args!("{name} {image}"));
+        platform(name, entry, &layers, wanted, also)
+    })?;
     let leave_out = |findings: &mut Vec<Finding>| -> BTreeSet<String> {
         let out = findings.extract_if(.., |finding| wanted.policy.allow.contains(&finding.code));
         out.map(|finding| finding.code.to_string()).collect()
@@ -147,14 +162,18 @@ fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
 }
 
 /// Reads all layers, each once, some at a time.
-fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache) -> Result<Layers> {
+fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache, timings: &Timings) -> Result<Layers> {
     let parts = named.iter().filter_map(|(name, entry)| Some((name, entry.parts.as_ref().ok()?)));
     // Of what is not for Linux nothing is judged.
     let parts = parts.filter(|(name, _)| name.parse::<Platform>().is_ok());
     let all: BTreeMap<String, &LayerBlob> =
         parts.flat_map(|(_, parts)| &parts.layers).map(|layer| (layer.key(), layer)).collect();
     let all: Vec<(String, &LayerBlob)> = all.into_iter().collect();
-    let read = parallel(&all, |(key, layer)| Ok((key.clone(), Arc::new(blobs.layer(layer, cache)?))))?;
+    let read = parallel(&all, |(key, layer)| {
+        let mut span = timings.span(Phase::Verify, "read");
+        span.digest(layer.name());
+        Ok((key.clone(), Arc::new(blobs.layer(layer, cache)?)))
+    })?;
     Ok(read.into_iter().collect())
 }
 

@@ -36,6 +36,7 @@ use crate::publish::cache::Cache;
 use crate::publish::registry::Registry;
 use crate::publish::token::Access;
 use crate::threads::parallel;
+use crate::timings::Timings;
 
 /// An image whose bytes were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +57,18 @@ const OTHER_INDEX: &str =
 
 /// Checks a layout against the plan: every platform once, the config's platform, each binary's very bytes, and that every
 /// platform can start.
-pub fn layout(image: &Image, layout: &Layout, artifacts: &Artifacts, cache: &Cache) -> Result<Verified> {
+pub fn layout(
+    image: &Image,
+    layout: &Layout,
+    artifacts: &Artifacts,
+    cache: &Cache,
+    timings: &Timings,
+) -> Result<Verified> {
     let entries = entries(image, layout.index.manifests())?;
     let platforms: BTreeMap<Platform, String> =
         image.platforms.iter().zip(entries).map(|(of, entry)| (of.platform, entry.digest().to_string())).collect();
     let wanted = Wanted { policy: image.policy.clone(), ..Wanted::default() };
-    let inspected = inspect::layout(layout, &wanted, cache, &|platform, tree, config| {
+    let inspected = inspect::layout(layout, &wanted, cache, (timings, &image.name), &|platform, tree, config| {
         let Some(of) = image.platforms.iter().find(|of| of.platform == platform) else { return Ok(()) };
         check_config(image, platform, config)?;
         Ok(check_binaries(image, of, tree, artifacts)?)

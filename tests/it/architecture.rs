@@ -7,21 +7,28 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("threads", &[]),
+    ("timings", &["threads"]),
     ("files", &["error", "process"]),
     ("platform", &["error"]),
     ("elf", &["platform"]),
     ("finding", &["error"]),
     ("process", &["error", "threads"]),
-    ("ui", &["error", "finding", "process", "threads"]),
+    ("ui", &["error", "finding", "process", "threads", "timings"]),
     ("plan", &["error", "finding", "platform", "process"]),
-    ("compile", &["elf", "error", "files", "platform", "plan", "process", "ui"]),
-    ("image", &["compile", "elf", "error", "files", "plan", "platform", "process", "threads", "ui"]),
-    ("publish", &["compile", "elf", "error", "files", "image", "plan", "platform", "process", "threads", "ui"]),
+    ("compile", &["elf", "error", "files", "platform", "plan", "process", "timings", "ui"]),
+    ("image", &["compile", "elf", "error", "files", "plan", "platform", "process", "threads", "timings", "ui"]),
+    (
+        "publish",
+        &["compile", "elf", "error", "files", "image", "plan", "platform", "process", "threads", "timings", "ui"],
+    ),
     (
         "verify",
-        &["compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads", "ui"],
+        &[
+            "compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads",
+            "timings", "ui",
+        ],
     ),
-    ("report", &["compile", "error", "finding", "image", "plan", "platform", "verify"]),
+    ("report", &["compile", "error", "finding", "image", "plan", "platform", "timings", "verify"]),
     ("cli", &["finding", "plan", "platform", "ui", "verify"]),
     ("environment", &["cli", "error"]),
     (
@@ -38,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "platform",
             "publish",
             "report",
+            "timings",
             "ui",
             "verify",
         ],
@@ -60,7 +68,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("lib", &["cli", "doctor", "environment", "error", "init", "pipeline", "process", "ui"]),
+    ("generated", &["cli", "error", "ui"]),
+    ("lib", &["cli", "doctor", "environment", "error", "generated", "init", "pipeline", "process", "timings", "ui"]),
     ("main", &[]),
 ];
 

@@ -23,7 +23,7 @@ impl Project {
 }
 
 /// Two packages, one of which links OpenSSL by a crate of the usual name.
-fn workspace() -> Project {
+pub fn workspace() -> Project {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
     };

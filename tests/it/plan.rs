@@ -432,3 +432,26 @@ fn a_package_twice_and_a_binary_in_two() {
     finished.says(&["packages 'a' and 'b' both have a binary 'srv'", "`-p a`"]);
     project.run(&["plan", "--engine", "embedded", "-p", "b"]).finish();
 }
+
+#[test]
+fn the_graph() {
+    let project = workspace().file(
+        "multiarch.toml",
+        "registry = 'r.example/me'\nbase = 'busybox:1.37'\n[images.one]\nbins = ['b1', 'b2']\n[images.two]\nbins = ['b1']\n",
+    );
+    let graph = |args: &[&str]| project.run(&[&["plan"], args].concat()).path_only(&no_docker()).finish().stdout;
+    let dot = graph(&["--graph", "dot"]);
+    assert!(dot.starts_with("digraph \"What cargo multiarch makes of one, two\" {\n"), "{dot}");
+    for (kind, number) in
+        [("process", 1), ("target", 2), ("binary", 4), ("base", 1), ("platform", 4), ("image", 2), ("reference", 4)]
+    {
+        assert_eq!(dot.matches(&format!("[class=\"{kind}\", ")).count(), number, "{kind} in {dot}");
+    }
+    assert!(dot.contains("rust-lld") && dot.contains("label=\"r.example/me/two:latest\""), "{dot}");
+    let svg = graph(&["--graph"]);
+    assert_eq!(svg, graph(&["--graph", "svg"]));
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    assert_eq!(document.root_element().tag_name().name(), "svg");
+    let finished = project.run(&["plan", "--graph", "--message-format", "json"]).fails(2).finish();
+    finished.says(&["'--graph [<FORMAT>]' cannot be used with '--message-format <FORMAT>'"]);
+}

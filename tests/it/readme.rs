@@ -1,21 +1,25 @@
 //! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 
 use crate::corpus::history;
-use crate::support::{FakeRegistry, Project};
+use crate::support::{FakeRegistry, Fakes, Project};
 
 fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The fenced blocks of a language.
-fn blocks(language: &str) -> Vec<String> {
+pub fn blocks(language: &str) -> Vec<String> {
     let readme = readme();
     let fence = format!("```{language}\n");
     readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
@@ -26,7 +30,7 @@ fn every_command_is_one_that_the_program_takes() {
     let readme = readme();
     let mut count = 0;
     for rest in readme.split("cargo multiarch ").skip(1) {
-        let command: &str = rest.split(['`', '\n', ')']).next().unwrap();
+        let command: &str = rest.split(['`', '\n', ')', '>', '|']).next().unwrap();
         // The title and prose speak of the program by name only.
         if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
             continue;
@@ -45,8 +49,30 @@ fn every_command_is_one_that_the_program_takes() {
 fn every_script_is_there() {
     for block in blocks("sh") {
         for script in block.lines().filter(|line| line.starts_with("scripts/")) {
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(script).is_file(), "{script}");
+            assert!(root().join(script.split(' ').next().unwrap()).is_file(), "{script}");
         }
+    }
+}
+
+#[test]
+fn every_example_is_in_the_table() {
+    let folders = std::fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut folders: Vec<String> = folders.map(|name| name.into_string().unwrap()).collect();
+    folders.sort_unstable();
+    let readme = readme();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| [examples/")?.split(']').next());
+    assert_eq!(rows.collect::<Vec<_>>(), folders);
+}
+
+#[test]
+fn the_tour_leads_to_what_is_there() {
+    let tour = std::fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let words = tour.split([' ', '`', '\n', ',', ';', ':', ')']);
+    let folders = ["src/", "tests/", "scripts/", "templates/", "examples/", "docs/"];
+    let paths: Vec<&str> = words.filter(|word| folders.iter().any(|folder| word.starts_with(folder))).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(root().join(path).exists(), "{path}");
     }
 }
 
@@ -101,7 +127,7 @@ fn without_numbers(text: &str) -> String {
 #[test]
 #[ignore = "needs QEMU: scripts/test runs it"]
 fn publish_writes_the_checklist_that_is_shown() {
-    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+    let hello = root().join("examples/hello");
     let file = |path: &str| std::fs::read_to_string(hello.join(path)).unwrap();
     let project = ["Cargo.toml", "Cargo.lock", "src/main.rs"]
         .into_iter()
@@ -115,6 +141,27 @@ fn publish_writes_the_checklist_that_is_shown() {
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");
     assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
+}
+
+/// Set to have the picture drawn anew.
+const UPDATE: &str = "UPDATE_GRAPH";
+
+#[test]
+fn the_picture_is_what_plan_draws() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workspace");
+    let project = Project::empty();
+    let copied = Command::new("cp").arg("-r").arg(example.join(".")).arg(project.path()).status().unwrap();
+    assert!(copied.success());
+    let project = project.committed();
+    let tools = Fakes::new().real("cargo").real("rustc").real("git");
+    let args = "plan --graph -p example-core -p ctl --registry ghcr.io/you".split(' ').collect::<Vec<_>>();
+    let drawn = project.run(&args).path_only(&tools).finish().stdout;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/graph.svg");
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == drawn, "docs/graph.svg is not what is drawn: {UPDATE}=1 cargo test --test it readme");
 }
 
 #[test]

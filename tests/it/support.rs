@@ -169,6 +169,10 @@ impl Run {
         if self.code != 0 && !self.finds {
             assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
         }
+        let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
+        if let (true, Ok(config)) = (planned, std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml"))) {
+            crate::schema::assert_takes(&config);
+        }
         finished
     }
 }

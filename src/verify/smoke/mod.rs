@@ -30,6 +30,7 @@ use crate::platform::Platform;
 use crate::process::{Cmd, Line};
 use crate::publish::cache::Cache;
 use crate::threads::parallel;
+use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// Longer is no smoke run.
@@ -92,7 +93,10 @@ pub fn run(
         fs_err::remove_dir_all(&dir)?;
     }
     fs_err::create_dir_all(&dir)?;
-    let run = |platform: &Platform| Ok((*platform, one(image, layout, *platform, words, machine, &dir, cache, ui)?));
+    let run = |platform: &Platform| {
+        let _ran = ui.timings().span(Phase::Smoke, format_args!("{platform} {}", image.name));
+        Ok((*platform, one(image, layout, *platform, words, machine, &dir, cache, ui)?))
+    };
     let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
     let ran = parallel(&platforms, run);
     fs_err::remove_dir_all(&dir)?;

@@ -1,9 +1,9 @@
 //! What is written in the configuration arrives in the image unchanged.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::registry::{config, machines};
-use super::{base_image, docker_run, open_registry, reference, run};
+use super::registry::config;
+use super::{base_image, docker_run, open_registry, reference};
 use crate::support::{Project, service};
 
 #[test]
@@ -67,51 +67,6 @@ fn special_values_arrive_unchanged() {
 /// A base with a shell, for two platforms.
 fn base() -> String {
     base_image("busybox:1", &["linux/amd64", "linux/arm64"])
-}
-
-#[test]
-#[ignore = "needs Docker: scripts/test runs it"]
-fn a_workspace_of_three_images() {
-    let registry = format!("{}/workspace", open_registry());
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workspace");
-    let project = Project::empty();
-    run("cp", &["-r", &format!("{example}/."), project.path().to_str().unwrap()]);
-    let config = std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap();
-    let natural = "busybox:1.37";
-    assert!(config.contains(natural), "the example's base has changed");
-    let project = project.file("multiarch.toml", &config.replace(natural, &base()));
-
-    let args = ["publish", "--registry", &registry, "--message-format", "json"];
-    let finished = project.run(&args).finish();
-    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
-    let names: Vec<&str> =
-        report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["core", "worker", "ctl"], "in the configuration's order");
-    let image = |name: &str| format!("{registry}/{name}:0.3.0");
-    for (platform, architecture, machine) in [("linux/amd64", "x86_64", 62), ("linux/arm64", "aarch64", 183)] {
-        // Its own platform's programs and no others: the base's busybox, and the image's binaries.
-        for (name, programs) in [("core", 3), ("worker", 2), ("ctl", 1)] {
-            assert_eq!(machines(&image(name), platform), ([machine].into(), programs), "{name} {platform}");
-        }
-        // The entrypoint script starts `core`, which reads the file and the variable; `ctl` is beside it.
-        let core = docker_run(platform, &image("core"), &[]);
-        let level = if platform == "linux/arm64" { "debug" } else { "info" };
-        assert_eq!(core, format!("starting core\ncore on {architecture}, level {level}: hello"));
-        assert_eq!(docker_run(platform, &image("core"), &["ctl"]), format!("starting ctl\nctl on {architecture}"));
-        let worker = docker_run(platform, &image("worker"), &[]);
-        assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
-        assert_eq!(docker_run(platform, &image("ctl"), &[]), format!("ctl on {architecture}"));
-    }
-    let core = config_of(&image("core"));
-    assert_eq!(core["Labels"]["example.tier"], "backend");
-    assert_eq!(core["ExposedPorts"], json!({ "9120/tcp": {} }));
-    let base_digest = core["Labels"]["org.opencontainers.image.base.digest"].as_str().unwrap();
-    assert_eq!(super::registry::digest(&format!("{}/busybox:1", open_registry())).as_deref(), Some(base_digest));
-    finished.says(&["Pinned", "Pushing", "Tagging", "Published core for 2 platforms, verified"]);
-}
-
-fn config_of(reference: &str) -> Value {
-    config(reference, "linux/arm64")["config"].clone()
 }
 
 #[test]

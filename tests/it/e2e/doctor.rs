@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::failures::as_nobody;
+use super::failures::as_another_user;
 use super::tls::{Registry, Tls};
 use super::{open_registry, run};
 use crate::doctor::{Told, told};
@@ -37,7 +37,7 @@ fn a_stopped_daemon() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn no_permission_on_the_socket() {
-    let output = as_nobody("doctor --engine buildx");
+    let output = as_another_user("doctor --engine buildx");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let told = Told { stdout: text(output.stdout), stderr: text(output.stderr) };
     assert_eq!(output.status.code(), Some(6), "{}\n{}", told.stdout, told.stderr);

@@ -22,9 +22,9 @@ fn a_stopped_daemon() {
         .keeps_quiet_about("Compiling");
 }
 
-/// A run of the program as `nobody`, whom every machine has. The toolchain may be where only this user can read: cargo's
-/// answer is canned.
-pub fn as_nobody(args: &str) -> std::process::Output {
+/// A run of the program as a user that is made for it. The toolchain may be where only this one can read: cargo's answer
+/// is canned.
+pub fn as_another_user(args: &str) -> std::process::Output {
     let project = Project::app();
     let manifest = project.path().join("Cargo.toml");
     let metadata =
@@ -33,12 +33,13 @@ pub fn as_nobody(args: &str) -> std::process::Output {
         .file("metadata.json", &metadata)
         .file("bin/cargo", "#!/bin/sh\ncat \"$(dirname \"$0\")/../metadata.json\"\n");
     let script = "chmod -R a+rX . && chmod +x bin/cargo && cp \"$PROGRAM\" bin/program && \
-        exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" \
-        bin/program $ARGS";
+        useradd --system --user-group --no-create-home $USER && trap 'userdel $USER' EXIT && \
+        setpriv --reuid=$USER --regid=$USER --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" bin/program $ARGS";
     std::process::Command::new("sh")
         .args(["-c", script])
         .env("PROGRAM", PROGRAM)
         .env("ARGS", args)
+        .env("USER", format!("multiarch-{}", std::process::id()))
         .env_remove("CARGO")
         .current_dir(project.path())
         .output()
@@ -48,7 +49,7 @@ pub fn as_nobody(args: &str) -> std::process::Output {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn no_permission_on_the_socket() {
-    let output = as_nobody("publish --engine buildx --registry r.example");
+    let output = as_another_user("publish --engine buildx --registry r.example");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(stderr.contains("permission denied") && stderr.contains("usermod -aG docker"), "{stderr}");

@@ -6,6 +6,7 @@ mod contents;
 mod cross;
 mod doctor;
 mod equality;
+mod examples;
 mod failures;
 mod jobs;
 mod others;
@@ -14,6 +15,7 @@ mod real_input;
 mod registry;
 mod smoke;
 mod sysroot;
+mod terminal;
 mod tls;
 mod verified;
 

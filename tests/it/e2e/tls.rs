@@ -1,5 +1,6 @@
 //! Registries that are not on loopback: HTTPS with a CA of one's own, and plain HTTP.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,14 +47,9 @@ impl Registry {
             path("storage")
         );
         if tls != Tls::None {
-            let name = format!("subjectAltName=IP:{address}");
-            let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-            let ca = ["-subj", "/CN=the CA", "-keyout", &path("ca.key"), "-out", &path("ca.pem")];
-            run("openssl", &[&new[..], &ca].concat());
+            let name = format!("IP:{address}");
+            certificate(folder.path(), &name);
             let (key, certificate) = (path("key.pem"), path("cert.pem"));
-            let signed = ["-CA", &path("ca.pem"), "-CAkey", &path("ca.key"), "-keyout", &key, "-out", &certificate];
-            let subject = ["-subj", "/CN=test", "-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"];
-            run("openssl", &[&new[..], &signed, &subject].concat());
             if tls == Tls::Expired {
                 let dir = folder.path().display();
                 let ca = format!(
@@ -63,7 +59,7 @@ impl Registry {
                 std::fs::write(path("ca.conf"), ca).unwrap();
                 std::fs::write(path("index.txt"), "").unwrap();
                 let request = ["req", "-new", "-key", &key, "-out", &path("request.pem")];
-                run("openssl", &[&request[..], &subject].concat());
+                run("openssl", &[&request[..], &subject(&alternative(&name))].concat());
                 let ca = ["ca", "-batch", "-notext", "-config", &path("ca.conf"), "-cert", &path("ca.pem")];
                 let dates = ["-keyfile", &path("ca.key"), "-startdate", "200101000000Z", "-enddate", "200201000000Z"];
                 run("openssl", &[&ca[..], &dates, &["-in", &path("request.pem"), "-out", &certificate]].concat());
@@ -85,6 +81,25 @@ impl Registry {
         }
         registry
     }
+}
+
+/// A CA of one's own (ca.pem, ca.key), and what it has signed for `IP:…` or `DNS:…` (cert.pem, key.pem), in a folder.
+pub fn certificate(folder: &Path, name: &str) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    let ca = ["-subj", "/CN=the CA", "-keyout", &path("ca.key"), "-out", &path("ca.pem")];
+    run("openssl", &[&new[..], &ca].concat());
+    let (key, certificate) = (path("key.pem"), path("cert.pem"));
+    let signed = ["-CA", &path("ca.pem"), "-CAkey", &path("ca.key"), "-keyout", &key, "-out", &certificate];
+    run("openssl", &[&new[..], &signed, &subject(&alternative(name))].concat());
+}
+
+fn alternative(name: &str) -> String {
+    format!("subjectAltName={name}")
+}
+
+fn subject(alternative: &str) -> [&str; 6] {
+    ["-subj", "/CN=test", "-addext", alternative, "-addext", "basicConstraints=critical,CA:FALSE"]
 }
 
 const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux/amd64"];

@@ -1,5 +1,5 @@
 //! The command line of the example: in the core image beside the server, and in one of its own.
 
 fn main() {
-    println!("ctl on {}", std::env::consts::ARCH);
+    println!("{}", shared::on("ctl"));
 }

@@ -1,0 +1,111 @@
+//! What is made of the command line and the configuration for others to read: completions for shells, pages for `man`, a
+//! schema for editors.
+
+use anyhow::Result;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use crate::cli::{Cli, CompletionsArgs, ManArgs};
+use crate::error::{Class, Failure};
+use crate::ui::Ui;
+
+/// The program, and the name of its page.
+const NAME: &str = "cargo-multiarch";
+
+/// Of the types in `plan`, which a test holds it against.
+const SCHEMA: &str = include_str!("../docs/config.schema.json");
+
+/// `completions SHELL`: what the shell reads.
+pub fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
+    Ok(ui.data(script(args.shell).trim_end())?)
+}
+
+/// `man`: the page of the program, or a file for it and each of its commands.
+pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
+    let command = for_man();
+    let Some(dir) = &args.out else { return Ok(ui.data(page(command)?.trim_end())?) };
+    fs_err::create_dir_all(dir).map_err(|error| {
+        Failure::new(Class::Config, format!("--out {dir}: {error}"))
+            .hint("name a folder of yours, such as `--out ~/.local/share/man/man1`")
+    })?;
+    let commands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+    for command in std::iter::once(command).chain(commands) {
+        let name = format!("{}.1", command.get_display_name().unwrap_or(NAME));
+        fs_err::write(dir.join(&name), page(command)?)?;
+    }
+    ui.status("Wrote", format!("the pages in {dir}: `man {dir}/{NAME}.1`"));
+    Ok(())
+}
+
+/// `schema`: that of multiarch.toml.
+pub fn schema(ui: &Ui) -> Result<()> {
+    Ok(ui.data(SCHEMA.trim_end())?)
+}
+
+/// In zsh cargo's own completions find ours for `cargo multiarch`; in bash and fish that is for us to do.
+fn script(shell: Shell) -> String {
+    // clap_complete 4.6 forgets the flags of commands in bash where a program's name has a dash.
+    const IN_BASH: &str = "cargo_multiarch";
+    let generate = |name: &str| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command().name(NAME), name, &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    };
+    match shell {
+        Shell::Bash => {
+            let script = generate(IN_BASH).replace(&format!(" {IN_BASH}\n"), &format!(" {NAME}\n"));
+            script + include_str!("../templates/completions/cargo.bash")
+        }
+        Shell::Fish => generate(NAME) + include_str!("../templates/completions/cargo.fish"),
+        _ => generate(NAME),
+    }
+}
+
+/// The command line with what pages are called by.
+fn for_man() -> clap::Command {
+    let mut command = Cli::command().name(NAME).disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+/// A page, with the text after the help in parts of its own, `Title: …`.
+fn page(command: clap::Command) -> Result<String> {
+    let mut parts = Roff::new();
+    for part in command.get_after_help().map(ToString::to_string).unwrap_or_default().split("\n\n") {
+        let Some((title, text)) = part.split_once(':') else { continue };
+        parts.control("SH", [title.to_uppercase().as_str()]).control("nf", []);
+        for line in text.trim().lines() {
+            parts.text([roman(line.trim_start())]);
+        }
+        parts.control("fi", []);
+    }
+    let title = command.get_display_name().unwrap_or(NAME).to_uppercase();
+    // The version stands where others have a date, without which roff's writer mistakes one for the other.
+    let man = Man::new(command.after_help(None::<&'static str>))
+        .title(title)
+        .date(env!("CARGO_PKG_VERSION"))
+        .source(NAME)
+        .manual("Cargo Multiarch");
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    parts.to_writer(&mut page)?;
+    Ok(String::from_utf8(page)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_gets_a_script_with_every_command() {
+        use clap::ValueEnum;
+        for shell in Shell::value_variants() {
+            let script = script(*shell);
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            }
+        }
+    }
+}

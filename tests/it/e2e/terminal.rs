@@ -1,0 +1,156 @@
+//! What people see: the program in a real terminal, tmux, of several widths.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{PROGRAM, Project};
+
+const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/riscv64"];
+
+/// A terminal in which a command runs; gone when dropped.
+struct Terminal {
+    name: String,
+}
+
+impl Terminal {
+    /// `environment` is `NAME=VALUE …`.
+    fn run(project: &Project, columns: u16, environment: &str, args: &str) -> Terminal {
+        let name = project.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let terminal = Terminal { name };
+        let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR";
+        let command =
+            format!("cd {}; {clean} {environment} {PROGRAM} {args}; echo ended $?; cat", project.path().display());
+        let size = [columns.to_string(), "24".to_owned()];
+        terminal.tmux(&["new-session", "-d", "-x", &size[0], "-y", &size[1], &command]);
+        terminal
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.name, "-f", "/dev/null"]).args(args).output().unwrap();
+        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The screen's lines that have something, lines that were too long for it joined again.
+    fn lines(&self) -> Vec<String> {
+        let screen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+        screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn wait_for(&self, what: &str, is_there: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let begun = Instant::now();
+        loop {
+            let lines = self.lines();
+            if is_there(&lines) {
+                return lines;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "no {what} in\n{}", lines.join("\n"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.name, "kill-server"]).output();
+    }
+}
+
+/// A package whose build script waits for a file `go`.
+fn waiting() -> Project {
+    Project::app().file(
+        "build.rs",
+        "fn main() { while !std::path::Path::new(\"go\").exists() { std::thread::sleep(std::time::Duration::from_millis(50)); } }\n",
+    )
+}
+
+fn go(project: &Project) {
+    std::fs::write(Path::new(project.path()).join("go"), "").unwrap();
+}
+
+/// The line of a bar: how far it is, and for which platform.
+fn is_bar(line: &str, platform: &str) -> bool {
+    let rest = line.strip_prefix("   Compiling ").unwrap_or_default();
+    rest.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && rest.contains(platform)
+}
+
+fn bars(lines: &[String]) -> usize {
+    PLATFORMS.iter().filter(|platform| lines.iter().any(|line| is_bar(line, platform))).count()
+}
+
+const BUILD: &str = "build --engine embedded --platform linux/amd64,linux/arm64,linux/riscv64";
+
+#[test]
+#[ignore = "needs tmux: scripts/test runs it"]
+fn bars_are_there_while_it_works_and_gone_after() {
+    for (columns, gauge) in [(40, ""), (60, "[=====>    ] 1/2 "), (80, "[==========>         ] 1/2 "), (120, "] 1/2 ")]
+    {
+        let project = waiting();
+        let terminal = Terminal::run(&project, columns, "", BUILD);
+        let lines = terminal.wait_for("bars", |lines| {
+            bars(lines) == 3 && lines.iter().filter(|line| is_bar(line, "") && line.contains("1/2 ")).count() == 3
+        });
+        assert!(lines.iter().filter(|line| line.contains(gauge)).count() >= 3, "{columns}: {lines:#?}");
+        assert!(lines.iter().filter(|line| is_bar(line, "")).all(|line| line.len() < columns.into()), "{lines:#?}");
+        go(&project);
+        let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
+        assert_eq!(bars(&lines), 0, "{columns}: {lines:#?}");
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        let parts = [
+            "       Using",
+            "   Compiling app for",
+            "   Compiling app v1.2.3",
+            "    Compiled app for",
+            "    Finished",
+            "       Built",
+            "app:1.2.3@sha256:",
+        ];
+        assert_eq!(parts.map(count), [1, 1, 1, 3, 1, 1, 1], "{columns}: {lines:#?}");
+        assert_eq!(lines.len(), 10, "{columns}: {lines:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs tmux: scripts/test runs it"]
+fn a_terminal_may_become_another() {
+    for (columns, other) in [(100, 50), (50, 100)] {
+        let project = waiting();
+        let terminal = Terminal::run(&project, columns, "", BUILD);
+        terminal.wait_for("bars", |lines| bars(lines) == 3);
+        terminal.tmux(&["resize-window", "-x", &other.to_string(), "-y", "24"]);
+        let has_gauge = |line: &String| line.contains('[');
+        terminal.wait_for("bars of the new width", |lines| {
+            lines.len() >= 3
+                && lines[lines.len() - 3..]
+                    .iter()
+                    .all(|line| is_bar(line, "linux/") && has_gauge(line) == (other >= 60))
+        });
+        go(&project);
+        let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
+        assert_eq!(lines.iter().filter(|line| line.starts_with("    Compiled app for")).count(), 3, "{lines:#?}");
+        let compiled = lines.iter().position(|line| line.starts_with("    Compiled")).unwrap();
+        assert_eq!(bars(&lines[compiled..]), 0, "{lines:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs tmux: scripts/test runs it"]
+fn bars_are_drawn_where_they_are_wanted() {
+    for (environment, expected) in [
+        ("CI=true", 0),
+        ("TERM=dumb", 0),
+        ("CARGO_TERM_PROGRESS_WHEN=never", 0),
+        ("CI=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=70", 3),
+    ] {
+        let project = waiting();
+        let terminal = Terminal::run(&project, 80, environment, BUILD);
+        let lines = terminal.wait_for("compiler", |lines| {
+            lines.iter().any(|line| line.starts_with("   Compiling app v")) && bars(lines) >= expected
+        });
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(bars(&terminal.lines()), expected, "{environment}: {lines:#?}");
+        go(&project);
+        terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
+    }
+}
