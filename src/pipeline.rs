@@ -158,7 +158,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
         for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
             let staged = Staged { dir: context::dir(&plan, image), dockerfile };
-            ui.would_run(&buildx::build_command(&plan, image, &staged, builder));
+            buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
         }
     }
     let drawn = || report::graph::of(&plan, &toolchain, &chosen);

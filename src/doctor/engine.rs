@@ -9,7 +9,7 @@ use super::check::{Check, State};
 use super::repair::Repair;
 use crate::error::Failure;
 use crate::image::builder::{self, Builder};
-use crate::image::docker::{Docker, field};
+use crate::image::docker::Docker;
 use crate::image::dockerfile::Dockerfile;
 use crate::image::engine::{self, Chosen, Engine};
 use crate::image::{self, Bases, context, export, qemu};
@@ -95,8 +95,12 @@ fn tell_docker(docker: &Docker, chosen: &Result<Chosen>, findings: &mut Findings
         return Ok(());
     }
     let described = docker.builder().map(|builder| {
-        let platforms = field(&builder.text, "Platforms").map(|names| format!(", for {names}")).unwrap_or_default();
-        format!("'{}', driver {}{platforms}", builder.name, builder.driver)
+        let nodes = if builder.nodes > 1 { format!(", {} nodes", builder.nodes) } else { String::new() };
+        let platforms = match builder.platforms.is_empty() {
+            true => String::new(),
+            false => format!(", for {}", Vec::from_iter(builder.platforms.iter().map(String::as_str)).join(", ")),
+        };
+        format!("'{}', driver {}{nodes}{platforms}", builder.name, builder.driver)
     });
     tell("builder", described);
     if docker.builder().is_ok_and(|builder| builder.driver == "docker") {
@@ -166,7 +170,7 @@ fn emulation(
 ) -> Result<Vec<Platform>> {
     let host = Platform::host_triple();
     // Where there is none, one on this machine is what is missing.
-    let local = Builder { name: None, driver: "docker".to_owned(), missing: None };
+    let local = Builder { name: None, driver: "docker".to_owned(), is_spread: false, missing: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = Vec::new();
     for (image, dockerfile) in plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run.is_empty())

@@ -20,6 +20,8 @@ pub struct Builder {
     /// None is the current one.
     pub name: Option<String>,
     pub driver: String,
+    /// It builds on several machines, each for platforms of its own.
+    pub is_spread: bool,
     /// None where it is there.
     pub missing: Option<Missing>,
 }
@@ -60,7 +62,9 @@ pub fn choose(plan: &Plan, plain: &PlainHosts, docker: &Docker, ui: &Ui) -> Resu
         (None, Some((host, image))) => {
             own_builder(format!("the current builder speaks no plain HTTP to {host}, where {image} is"), plain, ui)
         }
-        (_, None) => Ok(Builder { name: plan.builder.clone(), driver, missing: None }),
+        (_, None) => {
+            Ok(Builder { name: plan.builder.clone(), driver, is_spread: inspected.nodes > 1, missing: None })
+        }
     }
 }
 
@@ -85,7 +89,7 @@ fn own_builder(why: String, plain: &PlainHosts, ui: &Ui) -> Result<Builder> {
     let listed = docker(["buildx", "inspect", &name], ui)?;
     let there = listed.status.success() && field(&listed.stdout, "Driver").as_deref() == Some("docker-container");
     let missing = (!there).then(|| Missing { why, config: buildkitd_toml(plain) });
-    Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), missing })
+    Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), is_spread: false, missing })
 }
 
 /// The call that makes a builder which is not there yet.

@@ -1,20 +1,45 @@
 //! The buildx engine: the `docker buildx build` call, into an OCI layout.
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::builder::Builder;
 use super::context::Staged;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use crate::error::{Class, Failure};
 use crate::plan::{Compression, Image, Plan};
+use crate::platform::Platform;
 use crate::process::{Cmd, Line};
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// The call that builds an image into an OCI layout.
-pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Cmd {
-    let platforms: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();
+/// The calls that build an image, each with the layout that it writes: one for all platforms or, as buildx writes no
+/// layout of what several nodes build, one for each.
+pub fn calls(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Vec<(Utf8PathBuf, Cmd)> {
+    let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
+    let call = |platforms: &[Platform], dir: Utf8PathBuf| {
+        let cmd = build_command(plan, image, staged, builder, platforms, &dir);
+        (dir, cmd)
+    };
+    match builder.is_spread {
+        false => vec![call(&platforms, staged.dir.join("oci"))],
+        true => {
+            let parts = plan.work_dir().join("+nodes").join(&image.name);
+            platforms.iter().map(|platform| call(&[*platform], parts.join(platform.stage_suffix()))).collect()
+        }
+    }
+}
+
+/// The call that builds an image for some platforms into an OCI layout.
+fn build_command(
+    plan: &Plan,
+    image: &Image,
+    staged: &Staged,
+    builder: &Builder,
+    platforms: &[Platform],
+    layout: &Utf8Path,
+) -> Cmd {
+    let platforms: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
     let mut cmd =
         Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &platforms.join(",")]);
     if let Some(name) = &builder.name {
@@ -32,7 +57,7 @@ pub fn build_command(plan: &Plan, image: &Image, staged: &Staged, builder: &Buil
     // Provenance has the time in it: on by default, no two runs would have one digest.
     cmd = cmd.arg(format!("--provenance={}", options.provenance.as_deref().unwrap_or("false")));
     cmd = options.sbom.iter().fold(cmd, |cmd, sbom| cmd.arg(format!("--sbom={sbom}")));
-    cmd = cmd.args(["--output", &output(image, &staged.dir.join("oci"))]);
+    cmd = cmd.args(["--output", &output(image, layout)]);
     for (flag, values) in
         [("--cache-from", &options.cache_from), ("--secret", &options.secrets), ("--cache-to", &options.cache_to)]
     {
@@ -69,10 +94,23 @@ fn csv_field(name: &str, value: &str) -> String {
 pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: &Ui) -> Result<Layout> {
     let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
     ui.status("Building", format!("{} for {platforms}", image.name));
-    let (cmd, failed) =
-        (build_command(plan, image, staged, builder), format!("building image '{}' failed", image.name));
-    ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || run(&cmd, &failed, &staged.dir, ui))?;
-    Layout::open(&staged.dir.join("oci"))
+    let calls = calls(plan, image, staged, builder);
+    let failed = format!("building image '{}' failed", image.name);
+    ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
+        calls.iter().try_for_each(|(dir, cmd)| {
+            // A folder that is there would be added to.
+            if dir.exists() {
+                fs_err::remove_dir_all(dir)?;
+            }
+            run(cmd, &failed, &staged.dir, ui)
+        })
+    })?;
+    let dir = staged.dir.join("oci");
+    if builder.is_spread {
+        let parts = calls.iter().map(|(dir, _)| Layout::open(dir)).collect::<Result<Vec<_>>>()?;
+        layout::merge(&dir, &parts)?;
+    }
+    Layout::open(&dir)
 }
 
 /// Runs buildx; its words are shown as they come with `-vv`, and where it fails.

@@ -2,6 +2,7 @@
 //! for whoever needs it to ask.
 
 use anyhow::Result;
+use indexmap::IndexSet;
 use serde::Deserialize;
 
 use super::plain_http::RegistryConfig;
@@ -37,6 +38,10 @@ pub struct Docker {
 pub struct Inspected {
     pub name: String,
     pub driver: String,
+    /// How many machines it builds on.
+    pub nodes: usize,
+    /// What they say they build for, each once.
+    pub platforms: IndexSet<String>,
     /// All that was said.
     pub text: String,
 }
@@ -180,13 +185,22 @@ fn no_daemon(errors: &str) -> Failure {
 /// A builder, the current one where there is no name; else buildx's own words.
 fn inspect(name: Option<&str>, ui: &Ui) -> Result<Result<Inspected, String>> {
     let output = docker(["buildx", "inspect"].into_iter().chain(name), ui)?;
-    Ok(match field(&output.stdout, "Driver") {
-        Some(driver) if output.status.success() => {
-            let name = field(&output.stdout, "Name").unwrap_or_default();
-            Ok(Inspected { name, driver, text: output.stdout })
-        }
-        _ => Err(output.stderr.trim().trim_start_matches("ERROR: ").to_owned()),
+    Ok(match parse(output.stdout).filter(|_| output.status.success()) {
+        Some(inspected) => Ok(inspected),
+        None => Err(output.stderr.trim().trim_start_matches("ERROR: ").to_owned()),
     })
+}
+
+/// A builder's own fields come first, and then those of each of its nodes.
+fn parse(text: String) -> Option<Inspected> {
+    let driver = field(&text, "Driver")?;
+    let name = field(&text, "Name").unwrap_or_default();
+    let nodes = text.lines().filter(|line| line.starts_with("Name:")).count().saturating_sub(1);
+    let listed = text.lines().filter_map(|line| line.strip_prefix("Platforms:")).flat_map(|names| names.split(','));
+    // A star marks one that whoever made the node has named.
+    let names = listed.map(|name| name.trim().trim_end_matches('*')).filter(|name| !name.is_empty());
+    let platforms = names.map(str::to_owned).collect();
+    Some(Inspected { name, driver, nodes, platforms, text })
 }
 
 /// A field of `docker buildx inspect`, which has no JSON form.
@@ -227,5 +241,24 @@ mod tests {
         let text = "Name:          default\nDriver:        docker\nLast Activity: 2026\n\nNodes:\nName: default\n";
         assert_eq!(field(text, "Driver").as_deref(), Some("docker"));
         assert_eq!(field(text, "Endpoint"), None);
+    }
+
+    #[test]
+    fn nodes_of_inspect() {
+        let two = "Name:          both\nDriver:        remote\nLast Activity: 2026-01-02 03:04:05 +0000 UTC\n\nNodes:\n\
+            Name:      one\nEndpoint:  tcp://10.0.0.1:1234\nStatus:    running\nPlatforms: linux/amd64*, linux/386\n\n\
+            Name:      two\nEndpoint:  tcp://10.0.0.2:1234\nStatus:    inactive\n\n\
+            Name:      three\nPlatforms: linux/arm64*, linux/386, linux/arm/v7\n";
+        let one = "Name: default\nDriver: docker\n\nNodes:\nName: default\nPlatforms: linux/amd64\n";
+        for (text, nodes, platforms) in [
+            (two, 3, &["linux/amd64", "linux/386", "linux/arm64", "linux/arm/v7"][..]),
+            (one, 1, &["linux/amd64"]),
+            ("Name: x\nDriver: docker-container\n\nNodes:\nName: x0\nStatus: inactive\n", 1, &[]),
+        ] {
+            let inspected = parse(text.to_owned()).unwrap();
+            assert_eq!(inspected.nodes, nodes, "{text}");
+            assert_eq!(Vec::from_iter(&inspected.platforms), platforms, "{text}");
+        }
+        assert_eq!(parse("ERROR: no builder\n".to_owned()), None);
     }
 }

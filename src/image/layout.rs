@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use sha2::{Digest, Sha256};
 
-use super::assemble::Blob;
+use super::assemble::{Blob, descriptor};
 use super::layer::Layer;
 use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
@@ -81,6 +81,31 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
         fs_err::write(blob_path(dir, &blob.descriptor), &blob.bytes)?;
     }
     write_top(dir, &[serde_json::to_value(index)?])
+}
+
+/// Puts layouts together that have one image for other platforms each: their blobs, and an index over all of theirs.
+pub fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
+    let blobs = dir.join("blobs/sha256");
+    fs_err::create_dir_all(&blobs)?;
+    let (mut index, mut manifests) = (None, Vec::new());
+    for part in parts {
+        let document: serde_json::Value = serde_json::from_slice(&part.read(&part.descriptor)?)?;
+        manifests.extend(document["manifests"].as_array().into_iter().flatten().cloned());
+        index = index.or(Some(document));
+        for blob in part.dir.join("blobs/sha256").read_dir_utf8()? {
+            let blob = blob?;
+            if blob.file_name() != part.descriptor.digest().digest() {
+                link(blob.path(), &blobs.join(blob.file_name()))?;
+            }
+        }
+    }
+    let mut index = index.context("there is no layout to put together")?;
+    index["manifests"] = manifests.into();
+    // In BuildKit's own form: the bytes, and so the digest, are those that one node writes.
+    let bytes = serde_json::to_vec_pretty(&index)?;
+    let descriptor = descriptor(MediaType::ImageIndex.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
+    fs_err::write(blob_path(dir, &descriptor), &bytes)?;
+    write_top(dir, &[serde_json::to_value(&descriptor)?])
 }
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
@@ -157,4 +182,42 @@ pub fn sha256(bytes: &[u8]) -> String {
 fn broken(dir: &Utf8Path, what: &str) -> Failure {
     Failure::new(Class::Verify, format!("the OCI layout in {dir} {what}"))
         .hint(format!("remove it and build again: `rm -r {dir}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::assemble;
+    use super::*;
+
+    #[test]
+    fn what_nodes_have_built_is_one_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let platform = |name: &str| name.parse::<Platform>().unwrap();
+        let annotations = [("title".to_owned(), "app".to_owned())].into();
+        let blob = |text: &str| {
+            let bytes = text.as_bytes().to_vec();
+            let kind = MediaType::ImageManifest;
+            Blob { descriptor: descriptor(kind.as_ref(), &sha256(&bytes), bytes.len() as u64).unwrap(), bytes }
+        };
+        let part = |name: &str, text: &str| {
+            let manifest = blob(text);
+            let listed = [(platform(name), manifest.descriptor.clone())];
+            let index = assemble::index(&listed, &annotations).unwrap();
+            let part = dir.join(name);
+            write(&part, &[manifest, blob("shared"), index.clone()], &[], &index.descriptor).unwrap();
+            Layout::open(&part).unwrap()
+        };
+        let parts = [part("linux/arm64", "one"), part("linux/amd64", "two")];
+        let both = dir.join("both");
+        merge(&both, &parts).unwrap();
+        let merged = Layout::open(&both).unwrap();
+        for (name, text) in [("linux/arm64", "one"), ("linux/amd64", "two")] {
+            assert_eq!(merged.read(merged.entry(platform(name)).unwrap()).unwrap(), text.as_bytes());
+        }
+        assert_eq!(merged.index.manifests().len(), 2);
+        assert_eq!(merged.index.annotations().as_ref().unwrap()["title"], "app");
+        let blobs = both.join("blobs/sha256").read_dir_utf8().unwrap().count();
+        assert_eq!(blobs, 4, "two manifests, what they share, and one index");
+    }
 }

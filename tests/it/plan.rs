@@ -91,6 +91,34 @@ fn the_commands() {
     ]);
 }
 
+/// buildx writes no layout of what several nodes have built.
+#[test]
+fn a_builder_of_several_nodes_is_called_for_each_platform() {
+    let nodes = "Name: a\\nPlatforms: linux/amd64*, linux/386\\n\\nName: b\\nPlatforms: linux/arm64*\\n";
+    for driver in ["remote", "docker-container"] {
+        let inspected = format!("Name: both\\nDriver: {driver}\\n\\nNodes:\\n{nodes}");
+        let script =
+            HEALTHY_DOCKER.replace("Name: default\\nDriver: docker\\n\\nNodes:\\nName: default\\n", &inspected);
+        let docker = Fakes::new().program("docker", &script);
+        // Whose RUN is for a platform that this machine cannot run is for the nodes to say.
+        let template =
+            "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+        let project =
+            Project::with_config("template = 't.j2'\nbase = 'debian'\nplatforms = ['linux/amd64', 'linux/loong64']\n");
+        let finished =
+            project.file("t.j2", template).run(&["plan", "-v", "--builder", "both"]).path_first(&docker).finish();
+        let calls: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("docker buildx build")).collect();
+        for (call, platform) in calls.iter().zip(["linux/amd64", "linux/loong64"]) {
+            let layout = format!("target/multiarch/+nodes/app/{}", platform.replace('/', "-"));
+            assert!(
+                call.contains(&format!("--platform {platform} --builder both")) && call.contains(&layout),
+                "{call}"
+            );
+        }
+        assert_eq!(calls.len(), 2, "{finished}");
+    }
+}
+
 #[test]
 fn the_engine_that_will_run() {
     let docker = || healthy().real("cargo").real("rustc").real("git");

@@ -1,6 +1,7 @@
 //! The second tier: a real Docker Engine with buildx, real registries, QEMU. `scripts/with-services` starts them.
 
 mod bases;
+mod builders;
 mod contents;
 mod cross;
 mod doctor;
