@@ -167,7 +167,7 @@ pub struct PlanArgs {
     pub output: OutputArgs,
 
     /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow: github or forgejo
-    #[arg(long, value_name = "FORGE", conflicts_with = "message_format", help_heading = "Output")]
+    #[arg(long, value_name = "FORGE", conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
     pub matrix: Option<Forge>,
     #[command(flatten)]
     pub graph: GraphArgs,

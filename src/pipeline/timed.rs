@@ -17,13 +17,15 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
         report::check_file(&path)?;
     }
     let result = work(plan, ui);
-    let saved = ui.timings().recorded().map_or(Ok(()), |(total, spans)| {
+    if let Some((total, spans)) = ui.timings().recorded() {
         let end = if result.is_ok() { "" } else { ", which failed" };
         let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
-        files::replace(&path, report::chart::page(&title, total, &spans)?.as_bytes())?;
-        ui.status("Timing", format!("report saved to {path}"));
-        Ok(())
-    });
-    // Why it failed is the first thing to tell.
-    result.and_then(|report| saved.map(|()| report))
+        let page = report::chart::page(&title, total, &spans);
+        match page.and_then(|page| files::replace(&path, page.as_bytes())) {
+            Ok(()) => ui.status("Timing", format!("report saved to {path}")),
+            // What the run has come to is worth more.
+            Err(error) => ui.warning(format!("the timing report is not saved: {error:#}")),
+        }
+    }
+    result
 }

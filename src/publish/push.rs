@@ -103,10 +103,11 @@ impl Registry {
         let mut url = session.url.clone();
         url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
         let watch = Arc::new(Watch::of_upload());
-        let bar = Arc::new(self.bars.bytes("Pushing", &name_of(target, blob), blob.size()));
         let unread: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let put = |http: &Client| {
-            let body = Body::wrap_stream(pieces(path, blob.size(), &watch, &bar, &unread));
+            // Anew for a request that is made again.
+            let bar = self.bars.bytes("Pushing", &name_of(target, blob), blob.size());
+            let body = Body::wrap_stream(pieces(path, blob.size(), &watch, bar, &unread));
             http.put(url.clone())
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_LENGTH, blob.size())
@@ -170,10 +171,10 @@ fn pieces(
     path: &Utf8Path,
     size: u64,
     watch: &Arc<Watch>,
-    bar: &Arc<Bar>,
+    bar: Bar,
     unread: &Arc<Mutex<Option<io::Error>>>,
 ) -> impl Stream<Item = io::Result<bytes::Bytes>> + Send + 'static {
-    let (watch, bar, unread) = (watch.clone(), bar.clone(), unread.clone());
+    let (watch, unread) = (watch.clone(), unread.clone());
     let mut file = fs_err::File::open(path).map(|file| file.take(size));
     let mut read = move || -> io::Result<Vec<u8>> {
         let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use console::{Term, measure_text_width, truncate_str};
+use console::{Term, measure_text_width};
 use indicatif::{
     BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle, TermLike,
 };
@@ -65,19 +65,19 @@ impl Bars {
 
     /// Work of which there is no telling how long it takes.
     pub fn clock(&self, verb: &str) -> Bar {
-        self.bar(verb, "", None, "{elapsed} {wide_msg}")
+        self.bar(verb, "", None, CLOCK)
     }
 
     /// Work of about `length` steps.
     pub fn steps(&self, verb: &str, name: &str, length: usize) -> Bar {
-        self.bar(verb, name, Some(length as u64), "{gauge}{pos}/{len} {wide_msg}")
+        self.bar(verb, name, Some(length.max(1) as u64), STEPS)
     }
 
     /// Work on `size` bytes.
     pub fn bytes(&self, verb: &str, name: &str, size: u64) -> Bar {
         match size {
             0..AT_ONCE => Bar::default(),
-            _ => self.bar(verb, name, Some(size), "{gauge}{amount} {wide_msg}"),
+            _ => self.bar(verb, name, Some(size), BYTES),
         }
     }
 
@@ -89,52 +89,68 @@ impl Bars {
         }
     }
 
-    fn bar(&self, verb: &str, name: &str, length: Option<u64>, rest: &str) -> Bar {
+    fn bar(&self, verb: &str, name: &str, length: Option<u64>, template: &str) -> Bar {
         let Some(Drawn { all, color, width }) = &self.0 else { return Bar::default() };
-        let width = *width;
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
             .with_finish(ProgressFinish::AndClear)
             .with_prefix(verb.to_owned())
-            .with_message(name.to_owned());
-        let prefix = if *color { "{prefix:>12.cyan.bold}" } else { "{prefix:>12}" };
-        if let Ok(style) = ProgressStyle::with_template(&format!("{prefix} {rest}")) {
-            // A terminal may have become narrower since the last time.
-            let columns = move || width.unwrap_or_else(|| Term::stderr().size().1);
-            let style = style.with_key("gauge", move |state: &ProgressState, out: &mut dyn Write| {
-                let _ = out.write_str(&gauge(state.fraction(), columns()));
-            });
-            bar.set_style(style.with_key("amount", move |state: &ProgressState, out: &mut dyn Write| {
-                let _ = out.write_str(&amount(state.pos(), state.len().unwrap_or(0), state.per_sec(), columns()));
-            }));
-        }
+            .with_message(name.to_owned())
+            .with_style(style(template, *color, *width));
         let bar = all.add(bar);
         bar.enable_steady_tick(TICK);
         Bar(Some(Shown { all: all.clone(), bar, name: name.to_owned() }))
     }
 }
 
-/// `[====>    ] `, where a terminal of so many columns has room for it.
-fn gauge(fraction: f32, columns: u16) -> String {
-    let width: usize = match columns {
-        0..60 => return String::new(),
-        60..80 => 10,
-        80..120 => 20,
-        _ => 30,
-    };
+const CLOCK: &str = "{elapsed} {wide_msg}";
+const STEPS: &str = "{steps}{wide_msg}";
+const BYTES: &str = "{bytes_here}{wide_msg}";
+/// The verb and the blank behind it.
+const BEFORE: usize = 13;
+
+fn style(template: &str, color: bool, width: Option<u16>) -> ProgressStyle {
+    let prefix = if color { "{prefix:>12.cyan.bold}" } else { "{prefix:>12}" };
+    let style = ProgressStyle::with_template(&format!("{prefix} {template}"));
+    // A terminal may have become narrower since the last time.
+    let columns = move || usize::from(columns(&Term::stderr(), width));
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = style.with_key("steps", move |state: &ProgressState, out: &mut dyn Write| {
+        let (position, length) = (state.pos(), state.len().unwrap_or(0));
+        let _ = out.write_str(&so_far(state.fraction(), &[format!("{position}/{length} ")], columns()));
+    });
+    style.with_key("bytes_here", move |state: &ProgressState, out: &mut dyn Write| {
+        let amounts = amounts(state.pos(), state.len().unwrap_or(0), state.per_sec());
+        let _ = out.write_str(&so_far(state.fraction(), &amounts, columns()));
+    })
+}
+
+/// The columns that bars have of a terminal: it ends some early.
+fn columns(terminal: &Term, width: Option<u16>) -> u16 {
+    width.unwrap_or_else(|| terminal.size().1.saturating_sub(FOR_INTERRUPT)).max(NARROWEST)
+}
+
+/// `[====>    ] 12/34 `: the first of the amounts that leaves some columns for a name, and as much of a gauge.
+fn so_far(fraction: f32, amounts: &[String], columns: usize) -> String {
+    let room = columns.saturating_sub(BEFORE);
+    let with_name = |amount: &&String| amount.len() + 12 <= room;
+    let amount = amounts.iter().find(with_name).or(amounts.last().filter(|amount| amount.len() <= room));
+    let amount = amount.map_or("", String::as_str);
+    let widths = [30, 20, 10].into_iter().find(|width| width + 3 + amount.len() + 20 <= room);
+    let Some(width) = widths else { return amount.to_owned() };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "columns")]
     let full = (fraction.clamp(0.0, 1.0) * width as f32) as usize;
     let head = if full < width { ">" } else { "" };
-    format!("[{}{head}{}] ", "=".repeat(full), " ".repeat(width - full - head.len()))
+    format!("[{}{head}{}] {amount}", "=".repeat(full), " ".repeat(width - full - head.len()))
 }
 
-/// `12.00 MiB/48.00 MiB 3.10 MiB/s`, or where that would be too long, `25%`.
-fn amount(position: u64, length: u64, per_second: f64, columns: u16) -> String {
-    if columns < 60 {
-        return format!("{}%", position.saturating_mul(100).checked_div(length).unwrap_or(0).min(100));
-    }
+/// `12.00 MiB/48.00 MiB 3.10 MiB/s `, or shorter, `25% `.
+fn amounts(position: u64, length: u64, per_second: f64) -> [String; 2] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
     let rate = per_second as u64;
-    format!("{}/{} {}/s", BinaryBytes(position), BinaryBytes(length), BinaryBytes(rate))
+    [
+        format!("{}/{} {}/s ", BinaryBytes(position), BinaryBytes(length), BinaryBytes(rate)),
+        format!("{}% ", position.saturating_mul(100).checked_div(length).unwrap_or(0).min(100)),
+    ]
 }
 
 /// A bar on the screen; gone when it is dropped. It may be one that is nowhere.
@@ -197,10 +213,12 @@ struct Narrow {
 
 /// For `^C^C`.
 const FOR_INTERRUPT: u16 = 5;
+/// Enough for the verb; in less, lines break.
+const NARROWEST: u16 = 14;
 
 impl TermLike for Narrow {
     fn width(&self) -> u16 {
-        self.width.unwrap_or_else(|| self.terminal.size().1.saturating_sub(FOR_INTERRUPT)).max(1)
+        columns(&self.terminal, self.width)
     }
 
     fn height(&self) -> u16 {
@@ -236,7 +254,7 @@ impl TermLike for Narrow {
             column = 0;
         }
         self.column.store(column + measure_text_width(text), Ordering::Relaxed);
-        self.terminal.write_str(&truncate_str(text, width.saturating_sub(column), ""))
+        self.terminal.write_str(text)
     }
 
     fn clear_line(&self) -> io::Result<()> {
@@ -272,23 +290,38 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_fits_its_terminal() {
-        for (fraction, columns, expected) in [
-            (0.5, 59, ""),
-            (0.0, 60, "[>         ] "),
-            (0.5, 79, "[=====>    ] "),
-            (1.0, 60, "[==========] "),
-            (2.0, 60, "[==========] "),
-            (f32::NAN, 60, "[>         ] "),
+    fn what_is_said_fits_the_terminal() {
+        let amounts = amounts(3 << 19, 4 << 20, 1_048_576.0);
+        assert_eq!(amounts, ["1.50 MiB/4.00 MiB 1.00 MiB/s ", "37% "]);
+        let steps = ["5/10 ".to_owned()];
+        for (fraction, amounts, columns, expected) in [
+            (0.5, &amounts[..], 20, "37% "),
+            (0.5, &amounts, 53, "[=====>    ] 37% "),
+            (0.5, &amounts, 54, "1.50 MiB/4.00 MiB 1.00 MiB/s "),
+            (0.5, &amounts, 75, "[=====>    ] 1.50 MiB/4.00 MiB 1.00 MiB/s "),
+            (0.5, &steps, 17, ""),
+            (0.5, &steps, 50, "5/10 "),
+            (0.5, &steps, 51, "[=====>    ] 5/10 "),
+            (0.0, &steps, 51, "[>         ] 5/10 "),
+            (1.0, &steps, 51, "[==========] 5/10 "),
+            (f32::NAN, &steps, 51, "[>         ] 5/10 "),
+            (0.5, &steps, 75, "[==========>         ] 5/10 "),
+            (0.5, &steps, 115, "[===============>              ] 5/10 "),
         ] {
-            assert_eq!(gauge(fraction, columns), expected, "{fraction} {columns}");
+            assert_eq!(so_far(fraction, amounts, columns), expected, "{fraction} {columns}");
         }
-        for (position, length, columns, expected) in
-            [(0, 0, 50, "0%"), (1 << 20, 4 << 20, 50, "25%"), (3 << 19, 4 << 20, 80, "1.50 MiB/4.00 MiB 1.00 MiB/s")]
-        {
-            assert_eq!(amount(position, length, 1_048_576.0, columns), expected);
+        let longest = super::amounts(1_023 << 50, u64::MAX, 1e18);
+        for columns in usize::from(NARROWEST)..200 {
+            for amounts in [&longest[..], &steps] {
+                assert!(BEFORE + so_far(0.5, amounts, columns).len() <= columns, "{columns}");
+            }
         }
-        assert_eq!(gauge(0.99, 80).len(), 23);
-        assert_eq!(gauge(0.99, 200).len(), 33);
+    }
+
+    #[test]
+    fn templates_are_what_indicatif_takes() {
+        for template in [CLOCK, STEPS, BYTES] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
     }
 }

@@ -150,7 +150,7 @@ fn a_registry_that_serves_something_else() {
 
 /// A proxy on loopback in front of a registry, which hands what is sent and what is answered through functions; its
 /// host and port.
-fn proxy(target: String, up: impl Change, down: impl Change) -> String {
+pub fn proxy(target: String, up: impl Change, down: impl Change) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -164,7 +164,7 @@ fn proxy(target: String, up: impl Change, down: impl Change) -> String {
     host
 }
 
-trait Change: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static {}
+pub trait Change: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static {}
 impl<F: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static> Change for F {}
 
 fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Change) {

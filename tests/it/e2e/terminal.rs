@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::failures::proxy;
+use super::open_registry;
 use crate::support::{PROGRAM, Project};
 
 const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/riscv64"];
@@ -73,6 +75,14 @@ fn go(project: &Project) {
 fn is_bar(line: &str, platform: &str) -> bool {
     let rest = line.strip_prefix("   Compiling ").unwrap_or_default();
     rest.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && rest.contains(platform)
+}
+
+/// How many bars of work on bytes there are.
+fn uploads(lines: &[String]) -> usize {
+    let is_one = |line: &&String| {
+        line.strip_prefix("     Pushing ").is_some_and(|rest| rest.contains('%') || rest.contains("/s"))
+    };
+    lines.iter().filter(is_one).count()
 }
 
 fn bars(lines: &[String]) -> usize {
@@ -153,4 +163,58 @@ fn bars_are_drawn_where_they_are_wanted() {
         go(&project);
         terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
     }
+}
+
+#[test]
+#[ignore = "needs tmux and a registry: scripts/test runs it"]
+fn uploads_are_seen_with_their_bytes() {
+    let slow = proxy(
+        open_registry(),
+        |sent| {
+            // 1 MB/s for each connection
+            std::thread::sleep(Duration::from_micros(sent.len() as u64));
+            sent
+        },
+        |answer| answer,
+    );
+    for (columns, sign) in [(40, "% "), (60, "iB/s"), (80, "iB/s"), (120, "] ")] {
+        let config = |platform: &str| {
+            format!("[platform.\"{platform}\"]\nfiles = [{{ from = \"{platform}\", to = \"/noise\" }}]\n")
+        };
+        let project = Project::with_config(&PLATFORMS[..2].iter().map(|platform| config(platform)).collect::<String>());
+        std::fs::create_dir(project.path().join("linux")).unwrap();
+        for (number, platform) in (0..).zip(&PLATFORMS[..2]) {
+            // What no compressor makes smaller, and the registry has not yet.
+            let seed = [columns as u64, number, u64::from(std::process::id())];
+            std::fs::write(project.path().join(platform), noise(seed, 4 << 20)).unwrap();
+        }
+        let registry = format!("publish --engine embedded --registry {slow}/terminal");
+        let terminal = Terminal::run(&project, columns, "", &registry);
+        let lines = terminal.wait_for("uploads", |lines| uploads(lines) == 2);
+        let pushing: Vec<&String> = lines.iter().filter(|line| line.starts_with("     Pushing ")).collect();
+        assert!(pushing.iter().any(|line| line.contains(sign)), "{columns}: {lines:#?}");
+        // Joined lines were broken ones.
+        assert!(pushing.iter().all(|line| line.chars().count() < columns.into()), "{columns}: {lines:#?}");
+        let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
+        assert_eq!(uploads(&lines), 0, "{columns}: {lines:#?}");
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        let parts = [
+            "       Using",
+            "     Checked",
+            "   Compiling",
+            "    Compiled",
+            "    Finished",
+            "     Pushing",
+            "     Tagging",
+            "   Published",
+        ];
+        assert_eq!(parts.map(count), [1, 1, 2, 2, 1, 1, 2, 1], "{columns}: {lines:#?}");
+    }
+}
+
+/// Bytes of a hash of numbers.
+fn noise(seed: [u64; 3], length: usize) -> Vec<u8> {
+    use sha2::{Digest, Sha256};
+    let block = |index: usize| Sha256::digest(format!("{seed:?} {index}"));
+    (0..length / 32).flat_map(block).collect()
 }
