@@ -22,7 +22,8 @@ use crate::platform::{Libc, Platform};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
-    /// Where to push: a host and perhaps a path, or a list of them. The image's name is added.
+    /// Where to push: a host and perhaps a path, to which the image's name is added. Every image goes to each of a list. As
+    /// for Docker, what has no dot and no port is on Docker Hub.
     pub registry: Option<OneOrMany>,
     /// What the image is built for. Without it linux/amd64 and linux/arm64.
     pub platforms: Option<Vec<Platform>>,
@@ -31,14 +32,15 @@ pub struct Config {
     pub tags: Option<Vec<String>>,
     /// The images by name. Without it one for each binary.
     pub images: IndexMap<String, Config>,
-    /// Keys for one platform alone.
+    /// Keys for one platform alone, at the top or in an image.
     pub platform: IndexMap<Platform, Config>,
 
     /// The binaries of the image, in /usr/local/bin. Without it those of its package.
     pub bins: Option<Vec<String>>,
-    /// The base image. Without it `scratch`.
+    /// The base image, which is pinned to its digest. Without it `scratch`.
     pub base: Option<String>,
     /// A built-in template (`scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc`) or the path of your own.
+    /// Without it the one of the base, `debian` for those that have none.
     pub template: Option<String>,
     /// Files and folders of the workspace that go into the image.
     pub files: Option<Vec<FileEntry>>,
@@ -58,7 +60,7 @@ pub struct Config {
     pub expose: Option<Vec<Port>>,
     /// Folders for data that outlives a container.
     pub volumes: Option<Vec<String>>,
-    /// Whom it runs as. Without it 65532 on `scratch`.
+    /// Whom it runs as. Without it 65532.
     pub user: Option<String>,
     /// The folder that it runs in.
     pub workdir: Option<String>,
@@ -85,12 +87,12 @@ pub struct Config {
     pub build_env: IndexMap<String, String>,
     /// Debian packages of the target's architecture to compile against, such as `libssl-dev` (glibc only).
     pub sysroot_packages: Option<Vec<String>>,
-    /// The linker, where the automatic choice is not wanted.
+    /// The linker. Without it the first that serves.
     pub linker: Option<LinkerChoice>,
     /// The highest glibc that the binaries may ask for, such as `"2.28"`.
     #[cfg_attr(test, schemars(regex(pattern = r"^[0-9]+\.[0-9]+$")))]
     pub glibc: Option<String>,
-    /// Compile the standard library as well, for targets that have none.
+    /// Compile the standard library as well, for targets that have none. Without it false.
     pub build_std: Option<bool>,
     /// List the dependencies in binaries, by cargo-auditable. Without it where that is installed.
     pub auditable: Option<Auditable>,
@@ -103,10 +105,10 @@ pub struct Config {
     pub insecure_registries: Option<Vec<String>>,
     /// How layers are compressed. Without it gzip.
     pub compression: Option<Compression>,
-    /// 1 to 9 for gzip, 1 to 22 for zstd.
+    /// 1 to 9 for gzip, 1 to 22 for zstd. Without it 3.
     #[cfg_attr(test, schemars(range(min = 1, max = 22)))]
     pub compression_level: Option<u32>,
-    /// The buildx builder, instead of the current one.
+    /// The builder of buildx. Without it the current one.
     pub builder: Option<String>,
     /// Build arguments for a template of your own, by name.
     pub build_args: IndexMap<String, String>,
@@ -114,16 +116,16 @@ pub struct Config {
     pub cache_from: Option<Vec<String>>,
     /// Caches for buildx to write: `"type=local,dest=target/cache"`.
     pub cache_to: Option<Vec<String>>,
-    /// Attach provenance: `"mode=min"` or `"mode=max"`. The digest then differs from run to run.
+    /// Attach provenance, by buildx: `"mode=min"` or `"mode=max"`. The digest then differs from run to run. Without it none.
     pub provenance: Option<String>,
-    /// Attach an SBOM, by buildx.
+    /// Attach an SBOM, by buildx. Without it none.
     pub sbom: Option<String>,
     /// Secrets for a template's RUN: `"id=token,src=token.txt"`.
     pub secrets: Option<Vec<String>>,
     /// Other arguments for `docker buildx build`.
     pub buildx_args: Option<Vec<String>>,
 
-    /// Checks that do not count, by code or name.
+    /// Checks that do not count, by code or name, such as `"MA053"`. Without it none.
     pub allow: Option<Vec<Code>>,
     /// Libraries that no program may lead to, such as `"libssl*"`.
     pub deny_needed: Option<Vec<Glob>>,
@@ -138,7 +140,8 @@ pub struct Config {
     pub require_labels: Option<Vec<Required>>,
     /// Annotations of the index that must be there, or match.
     pub require_annotations: Option<Vec<Required>>,
-    /// The words after the entrypoint with which every platform is run before a tag moves, such as `["--version"]`.
+    /// The words after the entrypoint with which every platform is run before a tag moves, such as `["--version"]`; `[]`
+    /// runs it as it is. Without it nothing is run.
     pub smoke: Option<Vec<String>>,
 }
 

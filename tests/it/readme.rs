@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
+use serde_json::Value;
 
 use crate::corpus::history;
 use crate::support::{FakeRegistry, Fakes, Project};
@@ -193,16 +194,52 @@ fn every_configuration_parses() {
     }
 }
 
-#[test]
-fn the_key_table_has_every_key() {
-    let unknown = toml::from_str::<Config>("no-such-key = 1").unwrap_err().message().to_owned();
-    let keys: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
-    assert!(keys.contains(&"registry") && keys.contains(&"buildx-args"), "{keys:?}");
-    let readme = readme();
-    for key in keys {
-        let in_table = readme.lines().any(|line| {
-            line.starts_with("| `") && (line.contains(&format!("`{key}`")) || line.contains(&format!("`{key}.")))
-        });
-        assert!(in_table, "README's table lacks `{key}`");
+/// What a key takes, in TOML's words.
+fn kind(schema: &Value, all: &Value) -> String {
+    let inner = schema["allOf"][0]["$ref"].as_str().or(schema["$ref"].as_str());
+    if let Some(path) = inner {
+        return kind(all.pointer(path.trim_start_matches('#')).unwrap(), all);
     }
+    let choices = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
+    if let Some(choices) = choices {
+        let kinds: Vec<String> = choices.iter().map(|choice| kind(choice, all)).collect();
+        return kinds.join(" or ");
+    }
+    if let Some(value) = schema["const"].as_str() {
+        return format!("`\"{value}\"`");
+    }
+    // Of platforms and codes there are too many.
+    if let Some(values) = schema["enum"].as_array().filter(|values| values.len() < 8) {
+        return values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" or ");
+    }
+    match schema["type"].as_str() {
+        Some("array") => "list".to_owned(),
+        Some("object") => "table".to_owned(),
+        Some("boolean") => "`true` or `false`".to_owned(),
+        Some("integer") => "number".to_owned(),
+        Some("string") => "text".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_key_table_is_that_of_the_schema() {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/config.schema.json")).unwrap();
+    let row = |(key, value): (&String, &Value)| {
+        let description = value["description"].as_str().unwrap().replace('\n', " ");
+        let (meaning, without) = description.split_once(" Without it ").unwrap_or((&description, ""));
+        let [meaning, without] = [meaning, without].map(|text| text.trim_end_matches('.'));
+        format!("| `{key}` | {} | {meaning} | {without} |\n", kind(value, &schema))
+    };
+    let head = "| key | what it is | meaning | without it |\n";
+    let rows: String = schema["properties"].as_object().unwrap().iter().map(row).collect();
+    let table = format!("{head}| --- | --- | --- | --- |\n{rows}");
+    let readme = readme();
+    let (before, rest) = readme.split_once(head).unwrap();
+    let after = &rest[rest.find("\n\n").unwrap() + 1..];
+    let expected = format!("{before}{table}{after}");
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(root().join("README.md"), &expected).unwrap();
+    }
+    assert!(readme == expected, "README's keys are not the schema's: UPDATE_README=1 cargo test --test it readme");
 }
