@@ -136,7 +136,8 @@ impl Ui {
         if class_of(error) == Class::Other && hints.is_empty() {
             hints.push(system_hint(error).unwrap_or("run again with -v to see the commands"));
         }
-        self.line(&format!("{}: {sentence}", self.paint(RED, "error")));
+        let shown = if self.annotates { annotation::inert(&sentence) } else { sentence.clone() };
+        self.line(&format!("{}: {shown}", self.paint(RED, "error")));
         for hint in &hints {
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }

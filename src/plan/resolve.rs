@@ -57,7 +57,9 @@ pub fn resolve(
         let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| own(&settings));
         if request.is_part {
             let (kept, left) = of_part(platforms, &own(&settings), &configured);
-            notes.extend(left.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out")));
+            notes.extend(
+                left.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out there")),
+            );
             if kept.is_empty() && !left.is_empty() {
                 continue;
             }
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn a_part_of_a_plan_leaves_out_what_is_not_of_it() {
         const OWN: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
-        const LEFT: &str = "image 'two' is not for linux/arm64: it is left out";
+        const LEFT: &str = "image 'two' is not for linux/arm64: it is left out there";
         for (config, flags, is_part, expected, note) in [
             (OWN, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
             (OWN, &["linux/arm64"], true, "one: linux/arm64", Some(LEFT)),

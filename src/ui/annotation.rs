@@ -28,6 +28,14 @@ pub fn of_failure(sentence: &str, hints: &[&str]) -> String {
     command("error", "cargo multiarch", sentence, hints)
 }
 
+/// A text in which the runner reads no command of its own: an error may quote what others wrote.
+pub fn inert(text: &str) -> String {
+    let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+    let line =
+        |line: &str| if is_command(line) { format!("| {}", line.replace("##[", "## [")) } else { line.to_owned() };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn command(level: &str, title: &str, message: &str, hints: &[&str]) -> String {
     let hints = hints.iter().map(|hint| format!("\nhint: {hint}")).collect::<String>();
     let message = format!("{message}{hints}");
@@ -45,6 +53,17 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::finding::{MISSING_WORKDIR, WRONG_MACHINE};
+
+    #[test]
+    fn what_others_wrote_is_no_command() {
+        for (text, expected) in [
+            ("no ::error:: here\nor there", "no ::error:: here\nor there"),
+            ("it said\n ::stop-commands::x\nand", "it said\n|  ::stop-commands::x\nand"),
+            ("##[group]x", "| ## [group]x"),
+        ] {
+            assert_eq!(inert(text), expected);
+        }
+    }
 
     #[test]
     fn findings_as_the_runner_reads_them() {

@@ -405,7 +405,7 @@ fn workflows_pass_the_linter() {
     }
     let with = "          command: build\n          args: --platform linux/arm64\n";
     let action = Project::empty().file("action.yml", &crate::ci::workflow_with_action(with));
-    let matrix = Project::empty().file("matrix.yml", crate::ci::WORKFLOW_WITH_MATRIX);
+    let matrix = Project::empty().file("matrix.yml", &crate::ci::workflow_with_matrix());
     good.extend([action.path().join("action.yml"), matrix.path().join("matrix.yml")]);
     let wrong = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
     let output = std::process::Command::new("node")

@@ -1,5 +1,6 @@
 //! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -110,6 +111,32 @@ fn verify_says_what_is_shown() {
         let said = terminal(&output);
         assert_eq!(output.status.code(), Some(if said.contains("error") { 8 } else { 0 }), "{said}");
         assert_eq!(without_digests(&said), without_digests(&shown(&args)), "this is what it says:\n{said}");
+    }
+}
+
+#[test]
+fn the_matrix_that_is_shown_is_printed() {
+    let args = "plan --matrix github";
+    let printed = Project::app().run(&args.split(' ').collect::<Vec<_>>()).finish().stdout;
+    assert_eq!(printed.trim_end(), shown(args));
+}
+
+#[test]
+fn the_action_has_the_inputs_and_outputs_that_are_told_of() {
+    let action: Value = serde_saphyr::from_str(&std::fs::read_to_string(root().join("action.yml")).unwrap()).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let (readme, steps) = (readme(), blocks("yaml").remove(1));
+    let table = readme.split("| input | meaning | default |\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split('`').nth(1).unwrap().to_owned());
+    let (inputs, outputs) = (keys(&action["inputs"]), keys(&action["outputs"]));
+    assert_eq!(rows.collect::<BTreeSet<_>>(), inputs);
+    let parsed: Vec<Value> = serde_saphyr::from_str(&steps).unwrap();
+    let with = &parsed.iter().find(|step| step["id"] == "multiarch").unwrap()["with"];
+    assert!(keys(with).is_subset(&inputs), "{with}");
+    let used = steps.split("steps.multiarch.outputs.").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(outputs.contains(used), "{used}");
+    for output in outputs {
+        assert!(readme.contains(&format!("`{output}`")), "{output}");
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::runner::{Forge, Ran, Runner};
+use crate::readme;
 use crate::support::{FakeRegistry, Project};
 
 /// Of `me` and `token`, and nobody else.
@@ -128,47 +129,26 @@ fn jobs_of_images_with_platforms_of_their_own() {
     assert!(lines.iter().all(|other| *other == lines[0]), "{lines:#?}");
 }
 
-/// A workflow that asks for its matrix.
-pub const WITH_MATRIX: &str = r#"
-on: push
-defaults:
-  run:
-    shell: bash
-jobs:
-  plan:
-    runs-on: ubuntu-24.04
-    outputs:
-      matrix: ${{ steps.plan.outputs.matrix }}
-    steps:
-      - uses: actions/checkout@v5
-      - run: cargo install cargo-multiarch --locked
-      - id: plan
-        run: echo "matrix=$(cargo multiarch plan --matrix github)" >> "$GITHUB_OUTPUT"
-  compile:
-    needs: plan
-    strategy:
-      matrix: ${{ fromJSON(needs.plan.outputs.matrix) }}
-    runs-on: ${{ matrix.runner }}
-    steps:
-      - uses: actions/checkout@v5
-      - run: cargo install cargo-multiarch --locked
-      - run: cargo multiarch compile --platform ${{ matrix.platform }} --out dist/
-      - uses: actions/upload-artifact@v6
-        with:
-          name: bundle-${{ matrix.bundle }}
-          path: dist/
-"#;
+/// README's workflow that asks for its matrix.
+pub fn with_matrix() -> String {
+    readme::blocks("yaml").remove(0)
+}
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
 fn jobs_of_a_matrix_that_a_job_prints() {
+    let registry = registry();
     let repository = Project::app().file(".gitignore", "/target\n").committed();
-    let known = Forge { repository: &repository, owner: "Team", registry: "r.example", user: "me", password: "token" };
-    let ran = Runner::new(known).run(&serde_saphyr::from_str(WITH_MATRIX).unwrap());
+    repository.git(&["tag", "v1.2.3"]);
+    let known =
+        Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
+    let workflow = with_matrix().replace("ghcr.io", &registry.host);
+    let ran = Runner::new(known).run(&serde_saphyr::from_str(&workflow).unwrap());
     let names: Vec<&str> = ran.iter().map(|job| job.name.as_str()).collect();
-    assert_eq!(names, ["plan", "compile", "compile"], "{ran:#?}");
-    for (job, triple) in ran[1..].iter().zip(["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]) {
-        assert_eq!(job.code, 0, "{job:#?}");
+    assert_eq!(names, ["plan", "compile", "compile", "publish"], "{ran:#?}");
+    let (name, _) = published(&ran);
+    assert_eq!(name, format!("{}/you/app:1.2.3", registry.host));
+    for (job, triple) in ran[1..3].iter().zip(["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]) {
         assert!(job.stdout.starts_with(&format!("dist/{triple}-")), "{job:#?}");
     }
 }

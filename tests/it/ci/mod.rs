@@ -5,7 +5,7 @@ mod jobs;
 pub mod runner;
 
 pub use action::workflow as workflow_with_action;
-pub use jobs::{WITH_MATRIX as WORKFLOW_WITH_MATRIX, published, run as run_jobs};
+pub use jobs::{published, run as run_jobs, with_matrix as workflow_with_matrix};
 
 use serde_json::{Value, json};
 
