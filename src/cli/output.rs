@@ -24,7 +24,7 @@ pub enum GraphFormat {
 
 #[derive(Debug, Args)]
 pub struct GraphArgs {
-    /// Draw the plan, on stdout [default: svg]
+    /// Draw the plan, on stdout [svg where no format is named]
     #[arg(
         long,
         value_name = "FORMAT",

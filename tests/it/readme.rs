@@ -32,7 +32,7 @@ fn every_command_is_one_that_the_program_takes() {
     let readme = readme();
     let mut count = 0;
     for rest in readme.split("cargo multiarch ").skip(1) {
-        let command: &str = rest.split(['`', '\n', ')', '>', '|']).next().unwrap();
+        let command: &str = rest.split(['`', '\n', ')', '>', '|', '#']).next().unwrap();
         // The title and prose speak of the program by name only.
         if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
             continue;
@@ -169,6 +169,37 @@ fn publish_writes_the_checklist_that_is_shown() {
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");
     assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_newcomer_gets_from_init_to_a_verified_tag() {
+    let project = Project::app()
+        .file("Cargo.toml", "[package]\nname = \"your-service\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
+        .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"your-service\"\nversion = \"1.2.3\"\n")
+        .file(".gitignore", "/target\n")
+        .committed();
+    let registry = FakeRegistry::storing();
+    let block = blocks("sh").into_iter().find(|block| block.contains("cargo multiarch init")).unwrap();
+    let mut last = String::new();
+    for line in block.lines().map(|line| line.split(" # ").next().unwrap().trim()) {
+        let line = line.replace("ghcr.io", &registry.host);
+        match line.split_once(' ').unwrap() {
+            ("cargo", install) if install.starts_with("install") => {}
+            ("cd", _) => {}
+            ("git", args) => {
+                project.git(&shell_words::split(args).unwrap().iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            (_, args) => {
+                let args: Vec<&str> = args.trim_start_matches("multiarch ").split(' ').collect();
+                last = project.run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
+            }
+        }
+    }
+    assert_eq!(registry.tags("you/your-service"), ["1.2.3", "latest"]);
+    let verified: Vec<&str> = last.lines().skip(2).collect();
+    let is_ok = |line: &&str| line.trim_start().starts_with("linux/a") && line.ends_with("ok");
+    assert!(verified.len() == 2 && verified.iter().all(is_ok), "{last}");
 }
 
 /// Set to have the picture drawn anew.
