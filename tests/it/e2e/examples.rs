@@ -11,11 +11,15 @@ use super::tls::certificate;
 use super::{base_image, docker_run, open_registry, reference, run};
 use crate::support::{Finished, Project};
 
+/// The platforms, and how Rust calls their architectures.
+const PLATFORMS: [(&str, &str); 2] = [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")];
+
 /// A published example, `repository:tag@sha256:…`; its dependencies are compiled once for all runs and tests.
-fn published(name: &str, platforms: &str, more: &[&str]) -> (String, Finished) {
+fn published(name: &str, more: &[&str]) -> (String, Finished) {
     let manifest = format!("{}/examples/{name}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
     let registry = format!("{}/examples", open_registry());
-    let args = ["publish", "--manifest-path", &manifest, "--registry", &registry, "--platform", platforms];
+    let platforms = PLATFORMS.map(|(platform, _)| platform).join(",");
+    let args = ["publish", "--manifest-path", &manifest, "--registry", &registry, "--platform", &platforms];
     let finished = Project::empty()
         .run(&[&args[..], more].concat())
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/target"))
@@ -54,8 +58,8 @@ impl Container {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn hello() {
-    let (reference, _) = published("hello", "linux/amd64,linux/arm64", &[]);
-    for (platform, architecture) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")] {
+    let (reference, _) = published("hello", &[]);
+    for (platform, architecture) in PLATFORMS {
         assert_eq!(docker_run(platform, &reference, &[]), format!("hello from linux-{architecture}"));
     }
 }
@@ -63,7 +67,7 @@ fn hello() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn service() {
-    let (reference, finished) = published("service", "linux/amd64,linux/arm64,linux/arm/v7", &[]);
+    let (reference, finished) = published("service", &[]);
     finished.says(&[
         "Ran service --version for linux/amd64, in Docker: service 0.1.0 on x86_64\n",
         "Ran service --version for linux/arm64, in Docker, under QEMU: service 0.1.0 on aarch64\n",
@@ -79,7 +83,7 @@ fn service() {
     let options = [&options[..], &asking, &["--health-interval", "1s"]].concat();
     let wait = ["--retry", "30", "--retry-delay", "1", "--retry-connrefused"];
 
-    for (platform, architecture) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64"), ("linux/arm/v7", "arm")] {
+    for (platform, architecture) in PLATFORMS {
         let container = Container::start(platform, &reference, &options);
         assert_eq!(container.answer("/", tls.path(), &wait), format!("hello from linux-{architecture}"));
         // It trusts those who are in the image, and the test's CA is not among them.
@@ -119,7 +123,7 @@ fn healthy(container: &Container) {
 fn sqlite() {
     // Who may write to the volume is in the image's folder, which each engine makes in its own way.
     for engine in ["buildx", "embedded"] {
-        let (reference, finished) = published("sqlite", "linux/amd64,linux/arm64", &["--engine", engine]);
+        let (reference, finished) = published("sqlite", &["--engine", engine]);
         finished.says(&["Ran notes check for linux/arm64, in Docker, under QEMU: SQLite 3.", " on aarch64 says 42\n"]);
         let volume = format!("multiarch-notes-{engine}-{}", std::process::id());
         let notes = |platform: &str, args: &[&str]| {
@@ -130,7 +134,7 @@ fn sqlite() {
         // What one has written, the other reads.
         notes("linux/amd64", &["add", "from amd64"]);
         notes("linux/arm64", &["add", "from arm64"]);
-        let listed = ["linux/amd64", "linux/arm64"].map(|platform| notes(platform, &[]));
+        let listed = PLATFORMS.map(|(platform, _)| notes(platform, &[]));
         run("docker", &["volume", "rm", &volume]);
         assert_eq!(listed, ["1 from amd64\n2 from arm64"; 2], "{engine}");
     }
@@ -144,7 +148,7 @@ fn workspace() {
     let project = Project::empty();
     run("cp", &["-r", &format!("{example}/."), project.path().to_str().unwrap()]);
     let config = std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap();
-    let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
+    let base = base_image("busybox:1", &PLATFORMS.map(|(platform, _)| platform));
     let natural = "busybox:1.37";
     assert!(config.contains(natural), "the example's base has changed");
     let project = project.file("multiarch.toml", &config.replace(natural, &base));
@@ -156,7 +160,7 @@ fn workspace() {
         report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["core", "worker", "ctl"], "in the configuration's order");
     let image = |name: &str| format!("{registry}/{name}:0.3.0");
-    for (platform, architecture, machine) in [("linux/amd64", "x86_64", 62), ("linux/arm64", "aarch64", 183)] {
+    for ((platform, architecture), machine) in PLATFORMS.into_iter().zip([62, 183]) {
         // Its own platform's programs and no others: the base's busybox, and the image's binaries.
         for (name, programs) in [("core", 3), ("worker", 2), ("ctl", 1)] {
             assert_eq!(machines(&image(name), platform), ([machine].into(), programs), "{name} {platform}");
