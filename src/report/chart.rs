@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::checklist::short;
-use super::markup::{printable, render};
+use super::markup::render;
+use crate::finding::printable;
 use crate::timings::{Phase, Span};
 
 /// Ticks of the axis at most.

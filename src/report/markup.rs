@@ -18,11 +18,6 @@ pub fn render(template: &str, variables: &impl Serialize) -> Result<String> {
     Ok(environment.get_template("page")?.render(Value::from(Serde(variables)))?)
 }
 
-/// A text as markup may have it: of control characters, XML takes none.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// Columns that a text takes in a font whose characters are alike.
 pub fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(1)).sum()
@@ -70,6 +65,7 @@ pub fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::printable;
 
     #[test]
     fn lines_are_no_longer_than_they_may_be() {

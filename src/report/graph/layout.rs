@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::dot::tooltip;
 use super::{Graph, Kind, Node};
-use crate::report::markup::{printable, width, wrap};
+use crate::finding::printable;
+use crate::report::markup::{width, wrap};
 
 /// Of a character of the font, with some room for wider ones than usual, and of a line.
 const ADVANCE: f64 = 7.5;
