@@ -288,6 +288,7 @@ fn ctrl_c_leaves_no_bar_on_the_screen() {
     let mut terminal = Command::new("script");
     terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path()).env("TERM", "xterm").env("NO_COLOR", "1");
     terminal.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.env_remove("CI").env_remove("TF_BUILD");
     let streams = terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut child = streams.spawn().unwrap();
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
