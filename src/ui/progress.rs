@@ -129,13 +129,13 @@ fn columns(terminal: &Term, width: Option<u16>) -> u16 {
     width.unwrap_or_else(|| terminal.size().1.saturating_sub(FOR_INTERRUPT)).max(NARROWEST)
 }
 
-/// `[====>    ] 12/34 `: the first of the amounts that leaves some columns for a name, and as much of a gauge.
+/// `[====>    ] 12/34 `: the first of the amounts that leaves some columns for a name, and a gauge that is narrower than that.
 fn so_far(fraction: f32, amounts: &[String], columns: usize) -> String {
     let room = columns.saturating_sub(BEFORE);
     let with_name = |amount: &&String| amount.len() + 12 <= room;
     let amount = amounts.iter().find(with_name).or(amounts.last().filter(|amount| amount.len() <= room));
     let amount = amount.map_or("", String::as_str);
-    let widths = [30, 20, 10].into_iter().find(|width| width + 3 + amount.len() + 20 <= room);
+    let widths = [30, 20, 10].into_iter().find(|width| width + 3 + amount.len() + width + 8 <= room);
     let Some(width) = widths else { return amount.to_owned() };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "columns")]
     let full = (fraction.clamp(0.0, 1.0) * width as f32) as usize;
@@ -300,11 +300,11 @@ mod tests {
             (0.5, &amounts, 54, "1.50 MiB/4.00 MiB 1.00 MiB/s "),
             (0.5, &amounts, 75, "[=====>    ] 1.50 MiB/4.00 MiB 1.00 MiB/s "),
             (0.5, &steps, 17, ""),
-            (0.5, &steps, 50, "5/10 "),
-            (0.5, &steps, 51, "[=====>    ] 5/10 "),
-            (0.0, &steps, 51, "[>         ] 5/10 "),
-            (1.0, &steps, 51, "[==========] 5/10 "),
-            (f32::NAN, &steps, 51, "[>         ] 5/10 "),
+            (0.5, &steps, 48, "5/10 "),
+            (0.5, &steps, 49, "[=====>    ] 5/10 "),
+            (0.0, &steps, 49, "[>         ] 5/10 "),
+            (1.0, &steps, 49, "[==========] 5/10 "),
+            (f32::NAN, &steps, 49, "[>         ] 5/10 "),
             (0.5, &steps, 75, "[==========>         ] 5/10 "),
             (0.5, &steps, 115, "[===============>              ] 5/10 "),
         ] {
