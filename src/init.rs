@@ -67,10 +67,10 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         writes.push(workflow_of(forge, args.ci_native, &plan, &found)?);
     }
     writes.push(Write::find(place.path.clone(), config, Kind::Part(place.name(), !place.is_there()))?);
-    written::check(&writes, &workspace.root, args)?;
     if args.dry_run {
         return written::print(&writes, &workspace.root, ui);
     }
+    written::check(&writes, &workspace.root, args)?;
     for write in &writes {
         write.perform(&workspace.root, ui)?;
     }
@@ -81,7 +81,9 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     }
     if let (Some(_), Some(image)) = (args.ci, plan.images.first()) {
         let version = &image.version;
-        ui.note(format!("the workflow runs for a tag: `git tag v{version} && git push origin v{version}`"));
+        ui.note(format!(
+            "the workflow runs for a tag of a commit that has it: `git tag v{version} && git push origin v{version}`"
+        ));
     }
     ui.status("Next", "`cargo multiarch plan` shows what will be made");
     Ok(())

@@ -39,7 +39,7 @@ use crate::verify::{self, Verified};
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = [&args.refs_file, &args.digests_file].into_iter().flatten();
     let written: Vec<Utf8PathBuf> = written.chain(args.reports.files()).cloned().collect();
-    written.iter().try_for_each(|path| report::check_file(path))?;
+    report::check_files(&written)?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
@@ -50,7 +50,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written: Vec<Utf8PathBuf> = args.reports.files().cloned().collect();
-    written.iter().try_for_each(|path| report::check_file(path))?;
+    report::check_files(&written)?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
@@ -100,7 +100,9 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         for reference in image.references() {
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
             let from = registry.digest(&reference)?;
-            ui.status("Tagging", &reference);
+            let before = from.as_deref().filter(|from| *from != built.verified.digest);
+            let was = before.map(|from| format!(" (was {})", from.get(..19).unwrap_or(from))).unwrap_or_default();
+            ui.status("Tagging", format!("{reference}{was}"));
             upload::tag(&built.layout, &reference, &registry)?;
             moved.push(Moved { reference, from, to: built.verified.digest.clone() });
         }

@@ -9,7 +9,7 @@ mod schema;
 mod table;
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use crate::finding::{Code, Finding};
 use crate::image::Bases;
 use crate::image::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
+use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
@@ -180,10 +181,21 @@ impl Report {
     }
 }
 
-/// Is a tag of git the version, as in `v1.2.3`? None where it is no version at all.
-fn is_version(tag: &str, version: &semver::Version) -> Option<bool> {
-    let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
-    Some(semver::Version::parse(tagged).ok()? == *version)
+/// Files for what a run writes, each of its own.
+pub fn check_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+    for (index, path) in paths.iter().enumerate() {
+        if path == "-" {
+            return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
+                .hint("name a file: `--refs-file refs.txt`"));
+        }
+        if paths[..index].contains(path) {
+            return Err(
+                Failure::new(Class::Config, format!("{path} would be written twice")).hint("name a file for each")
+            );
+        }
+        check_file(path)?;
+    }
+    Ok(())
 }
 
 /// A file that cannot be written is better known before a tag moves than after.

@@ -80,7 +80,16 @@ fn is_any<S: serde::Serializer>(list: &Vec<String>, serializer: S) -> Result<S::
 /// What is checked out in the work tree that holds `dir`. What is in `ignored`, folders and files below `dir` such as the
 /// target directory, makes no tree dirty.
 pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
-    let Some(git) = find_program("git") else { return Ok(Checkout::None) };
+    let Some(git) = find_program("git") else {
+        return match dir.ancestors().any(|dir| dir.join(".git").exists()) {
+            true => {
+                Err(Failure::new(Class::Config, "this is a git repository, and there is no git to ask for its commit")
+                    .hint("install it: `sudo apt install git`")
+                    .into())
+            }
+            false => Ok(Checkout::None),
+        };
+    };
     let git = |args: &[&str]| Cmd::new(&git).args(["-C", dir.as_str()]).args(args).env("LC_ALL", "C").output();
     let lines = |args: &[&str]| -> Result<Vec<String>> {
         let output = git(args)?;

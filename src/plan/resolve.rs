@@ -66,6 +66,8 @@ pub fn resolve(
             platforms = kept;
         }
         let image = image(&name, package, binaries, &settings, &platforms, workspace, sources, checkout, &mut notes)?;
+        let asked = sources.command_line.tags.is_some();
+        notes.extend(tags::other_version_note(&name, &image.version, checkout).filter(|_| !asked));
         images.push(Image { smoke: request.smoke.clone().or(image.smoke), ..image });
     }
     check_collisions(workspace, &images)?;

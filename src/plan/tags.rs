@@ -92,6 +92,21 @@ pub fn uncommitted_note(checkout: &Checkout) -> Option<String> {
     Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
 }
 
+/// Is a tag of git the version, as in `v1.2.3`? None where it is no version at all.
+pub fn is_version(tag: &str, version: &Version) -> Option<bool> {
+    let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
+    Some(Version::parse(tagged).ok()? == *version)
+}
+
+/// That a commit was tagged for one version, and the package says another: somebody forgot to say it twice.
+pub fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
+    let tag = checkout.commit()?.tag.as_deref()?;
+    let is_other = is_version(tag, version) == Some(false);
+    is_other.then(|| {
+        format!("the commit's tag is {tag}, and image '{name}' is {version}, as its package's Cargo.toml says")
+    })
+}
+
 /// Stands for an empty value in what is rendered; no template has it.
 const NOTHING: &str = "\0";
 

@@ -120,8 +120,8 @@ pub(super) fn short(digest: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::is_version;
     use super::*;
+    use crate::plan::tags::is_version;
     use crate::verify::Facts;
 
     fn platform(name: &str, facts: Facts) -> PlatformReport {

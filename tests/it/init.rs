@@ -253,6 +253,12 @@ fn a_dry_run_prints_and_writes_nothing() {
     }
     assert_eq!(project.read("Cargo.toml"), HEAD);
     assert!(!project.has("docker") && !project.has(".gitlab-ci.yml"));
+
+    // Also what would not be written over another's without `--force`.
+    let project = Project::app().file(".gitlab-ci.yml", "mine: {}\n");
+    let stdout = project.run(&["init", "--dry-run", "--ci", "gitlab"]).finish().stdout;
+    assert!(stdout.contains("# .gitlab-ci.yml\n"), "{stdout}");
+    assert_eq!(project.read(".gitlab-ci.yml"), "mine: {}\n");
 }
 
 /// A workflow as its forge reads it.

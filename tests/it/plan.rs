@@ -298,6 +298,33 @@ fn platforms_may_differ() {
 }
 
 #[test]
+fn a_repository_and_no_git() {
+    let project = Project::app().committed();
+    let without = Fakes::new().real("cargo").real("rustc");
+    let run = project.run(&["plan", "--engine", "embedded"]).path_only(&without);
+    run.fails(3)
+        .finish()
+        .says(&["this is a git repository, and there is no git", "hint: install it: `sudo apt install git`"]);
+    Project::app().run(&["plan", "--engine", "embedded"]).path_only(&without).finish();
+}
+
+#[test]
+fn a_tag_of_git_that_is_another_version() {
+    let note = "note: the commit's tag is v9.9.9, and image 'app' is 1.2.3";
+    for (tag, args, is_noted) in [
+        ("v9.9.9", &["plan", "--engine", "embedded"][..], true),
+        ("v9.9.9", &["plan", "--engine", "embedded", "--tag", "mine"], false),
+        ("v1.2.3", &["plan", "--engine", "embedded"], false),
+        ("nightly", &["plan", "--engine", "embedded"], false),
+    ] {
+        let project = Project::app().file(".gitignore", "/target\n").committed();
+        project.git(&["tag", tag]);
+        let finished = project.run(args).finish();
+        assert_eq!(finished.stderr.contains(note), is_noted, "{finished}");
+    }
+}
+
+#[test]
 fn tags_and_labels_from_git() {
     let templates = ["{{git.short}}", "{{git.branch}}", "{{git.tag}}", "latest"];
     let args: Vec<&str> = templates.iter().flat_map(|template| ["--tag", template]).collect();

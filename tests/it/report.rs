@@ -62,3 +62,15 @@ fn what_verify_finds() {
         assert_valid("verify.schema.json", &file);
     }
 }
+
+#[test]
+fn each_file_has_one_thing() {
+    for (args, text) in [
+        (&["--refs-file", "-"][..], "'-' is no file: the references are on stdout"),
+        (&["--refs-file", "x", "--digests-file", "x"], "x would be written twice"),
+        (&["--report", "x", "--digests-file", "x"], "x would be written twice"),
+    ] {
+        let args = [&["publish", "--registry", "r.example"], args].concat();
+        Project::app().run(&args).fails(3).finish().says(&[text, "hint: name a file"]);
+    }
+}
