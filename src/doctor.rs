@@ -123,7 +123,7 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
             Err(error) => findings.fail("workspace", error)?,
         }
     } else {
-        let found = "there is none here: of this machine, what any would need; of registries and templates, nothing";
+        let found = "there is none here: only this machine is looked at, not registries, bases and templates";
         findings.add(Check::note("workspace", found));
     }
     let asked = args.settings.config();

@@ -2,13 +2,16 @@
 //! schema for editors.
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Command, CommandFactory, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::{Cli, CompletionsArgs, ManArgs};
 use crate::error::{Class, Failure};
+use crate::finding::CHECKS;
+use crate::platform::Platform;
 use crate::ui::Ui;
 
 /// The program, and the name of its page.
@@ -30,7 +33,7 @@ pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
         Failure::new(Class::Config, format!("--out {dir}: {error}"))
             .hint("name a folder of yours, such as `--out ~/.local/share/man/man1`")
     })?;
-    let commands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+    let commands: Vec<Command> = command.get_subcommands().cloned().collect();
     for command in std::iter::once(command).chain(commands) {
         let name = format!("{}.1", command.get_display_name().unwrap_or(NAME));
         fs_err::write(dir.join(&name), page(command)?)?;
@@ -50,7 +53,7 @@ fn script(shell: Shell) -> String {
     const IN_BASH: &str = "cargo_multiarch";
     let generate = |name: &str| {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command().name(NAME), name, &mut script);
+        clap_complete::generate(shell, &mut with_candidates(Cli::command().name(NAME)), name, &mut script);
         String::from_utf8_lossy(&script).into_owned()
     };
     match shell {
@@ -63,15 +66,32 @@ fn script(shell: Shell) -> String {
     }
 }
 
+/// A command line with what a shell can offer for each value, by what the value is called.
+fn with_candidates(command: Command) -> Command {
+    let known = |arg: Arg, words: Vec<&'static str>| arg.value_parser(PossibleValuesParser::new(words));
+    let with = |arg: Arg| match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
+        _ if !arg.get_action().takes_values() => arg,
+        Some("PLATFORM") => known(arg, Platform::all().map(Platform::name).collect()),
+        Some("CODE") => known(arg, CHECKS.iter().map(|check| check.code).collect()),
+        Some("DIR") => arg.value_hint(ValueHint::DirPath),
+        Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
+        // Also a path, or words of a few kinds.
+        Some("TEMPLATE" | "IMAGE" | "TRANSPORT:PATH" | "SPEC") => arg.value_hint(ValueHint::AnyPath),
+        Some(_) if arg.get_possible_values().is_empty() => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    };
+    command.mut_args(with).mut_subcommands(with_candidates)
+}
+
 /// The command line with what pages are called by.
-fn for_man() -> clap::Command {
+fn for_man() -> Command {
     let mut command = Cli::command().name(NAME).disable_help_subcommand(true);
     command.build();
     command
 }
 
 /// A page, with the text after the help in parts of its own, `Title: …`.
-fn page(command: clap::Command) -> Result<String> {
+fn page(command: Command) -> Result<String> {
     let mut parts = Roff::new();
     for part in command.get_after_help().map(ToString::to_string).unwrap_or_default().split("\n\n") {
         let Some((title, text)) = part.split_once(':') else { continue };

@@ -102,6 +102,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             let from = registry.digest(&reference)?;
             let before = from.as_deref().filter(|from| *from != built.verified.digest);
             let was = before.map(|from| format!(" (was {})", from.get(..19).unwrap_or(from))).unwrap_or_default();
+            let lost = before.map_or(Ok(Vec::new()), |before| upload::lost(image, &reference, before, &registry))?;
+            if !lost.is_empty() {
+                ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
+            }
             ui.status("Tagging", format!("{reference}{was}"));
             upload::tag(&built.layout, &reference, &registry)?;
             moved.push(Moved { reference, from, to: built.verified.digest.clone() });

@@ -108,6 +108,9 @@ impl Ui {
     pub fn note(&self, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{}: {}", self.paint(CYAN, "note"), message.as_ref()));
+            if self.annotates {
+                self.line(&annotation::of_note(message.as_ref()));
+            }
         }
     }
 

@@ -82,7 +82,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "PATH", help_heading = "Compilation")]
     manifest_path: Option<Utf8PathBuf>,
     /// cargo's number of parallel jobs
-    #[arg(short, long, value_name = "N", help_heading = "Compilation")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Compilation")]
     jobs: Option<u32>,
     /// Insist on Cargo.lock as it is [default]
     #[arg(long, overrides_with = "no_locked", help_heading = "Compilation")]

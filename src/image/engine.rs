@@ -89,7 +89,13 @@ pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce()
                 }
             },
             Err(error) if crate::error::class_of(&error) == Class::Interrupted => Err(error),
-            Err(error) => chosen(Engine::Embedded, &sentence(&error)),
+            // What most machines without Docker's daemon say, in fewer words: nothing is wrong there.
+            Err(error) => match sentence(&error) {
+                said if said.contains("Cannot connect to the Docker daemon") => {
+                    chosen(Engine::Embedded, "no Docker daemon answers")
+                }
+                said => chosen(Engine::Embedded, &said),
+            },
         },
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::error::{Class, Failure};
 use crate::files;
 use crate::plan::Plan;
 use crate::report::{self, Report};
@@ -14,7 +15,11 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
     let path = dir.join("timings.html");
     if ui.timings().recorded().is_some() {
         fs_err::create_dir_all(&dir)?;
-        report::check_file(&path)?;
+        // The file has its name from nobody.
+        report::check_file(&path).map_err(|failure| {
+            Failure::new(Class::Config, failure.to_string())
+                .hint("have another target folder: `CARGO_TARGET_DIR=/some/folder`, or leave out `--timings`")
+        })?;
     }
     let result = work(plan, ui);
     if let Some((total, spans)) = ui.timings().recorded() {

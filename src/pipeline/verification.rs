@@ -14,6 +14,7 @@ use crate::publish::registry::Registry;
 use crate::report::{self, Unverified};
 use crate::ui::Ui;
 use crate::verify;
+use crate::verify::location::Location;
 
 /// `cargo multiarch verify`
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
@@ -35,6 +36,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let (mut images, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for location in &args.images {
         ui.status("Verifying", location.to_string());
+        check_place(location)?;
         match verify::images(location, &wanted, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
@@ -60,6 +62,20 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let last = failures.pop();
     failures.iter().for_each(|failure| ui.error(failure));
     last.map_or(Ok(()), Err)
+}
+
+/// A layout's folder or an archive, as a shell completes its name, is no reference to ask a registry for.
+fn check_place(location: &Location) -> Result<(), Failure> {
+    let Location::Registry(text) = location else { return Ok(()) };
+    let path = Utf8Path::new(text);
+    let transports = match (path.join("oci-layout").is_file(), path.is_file() && text.contains(['/', '.'])) {
+        (true, _) => vec!["oci"],
+        (_, true) => vec!["oci-archive", "docker-archive"],
+        _ => return Ok(()),
+    };
+    let commands = transports.iter().map(|transport| format!("`cargo multiarch verify {transport}:{text}`"));
+    let commands = commands.collect::<Vec<_>>().join(", or ");
+    Err(Failure::new(Class::Config, format!("{text} is a path here")).hint(format!("say what it is: {commands}")))
 }
 
 /// Tells what was found, and fails for what is an error.

@@ -12,7 +12,7 @@ use oci_spec::image::Descriptor;
 
 use super::registry::Registry;
 use super::token::Access;
-use crate::image::layout::{Layout, blob_path};
+use crate::image::layout::{Layout, blob_path, platform_name};
 use crate::plan::Image;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
@@ -186,6 +186,15 @@ pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Resu
     let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&entries, |entry| put(entry))?;
     put(&layout.descriptor)
+}
+
+/// The platforms of what a tag leads to that an image has not; none where that is no index.
+pub fn lost(image: &Image, reference: &str, digest: &str, registry: &Registry) -> Result<Vec<String>> {
+    let Some(served) = registry.find(&format!("{}@{digest}", repository_of(reference)))? else { return Ok(Vec::new()) };
+    let Some(index) = served.index().ok().filter(|_| served.is_index()) else { return Ok(Vec::new()) };
+    let had = index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?));
+    let has = |name: &String| image.platforms.iter().any(|of| of.platform.name() == name);
+    Ok(had.filter(|name| !has(name)).collect())
 }
 
 /// Moves a tag to a layout's index, unless it is there.

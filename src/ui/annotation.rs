@@ -28,6 +28,11 @@ pub fn of_failure(sentence: &str, hints: &[&str]) -> String {
     command("error", "cargo multiarch", sentence, hints)
 }
 
+/// `::notice title=cargo multiarch::the work tree has changes`
+pub fn of_note(text: &str) -> String {
+    command("notice", "cargo multiarch", text, &[])
+}
+
 /// A text in which the runner reads no command of its own: an error may quote what others wrote.
 pub fn inert(text: &str) -> String {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");

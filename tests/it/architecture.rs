@@ -68,7 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("generated", &["cli", "error", "ui"]),
+    ("generated", &["cli", "error", "finding", "platform", "ui"]),
     ("lib", &["cli", "doctor", "environment", "error", "generated", "init", "pipeline", "process", "timings", "ui"]),
     ("main", &[]),
 ];

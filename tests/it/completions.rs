@@ -5,12 +5,14 @@ use std::process::Command;
 use crate::support::Project;
 
 /// What is typed after the program's name, and what there is to choose from.
-const CASES: [(&str, &[&str]); 5] = [
+const CASES: [(&str, &[&str]); 7] = [
     ("pub", &["publish"]),
     ("publish --pl", &["--platform"]),
     ("p --pus", &["--push"]),
     ("publish --engine ", &["auto", "buildx", "embedded"]),
     ("publish --registry r.example --engine em", &["embedded"]),
+    ("publish --platform linux/s", &["linux/s390x"]),
+    ("verify --explain MA01", &["MA010", "MA011", "MA012"]),
 ];
 
 /// How the program is called.

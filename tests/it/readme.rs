@@ -164,7 +164,7 @@ fn publish_writes_the_checklist_that_is_shown() {
         .committed();
     project.git(&["tag", "v0.1.0"]);
     let registry = FakeRegistry::storing();
-    let args = "publish -q --registry localhost:5000 --smoke --version --checklist -";
+    let args = "publish -q --registry localhost:5000 --smoke=--version --checklist -";
     let run = project.run(&args.replace("localhost:5000", &registry.host).split(' ').collect::<Vec<_>>());
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");

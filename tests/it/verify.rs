@@ -22,6 +22,15 @@ fn what_cannot_be_explained_is_no_command() {
     refused(&["verify"], "IMAGE");
 }
 
+#[test]
+fn a_path_is_no_reference() {
+    let project = Project::empty().file("target/app/oci/oci-layout", "{}").file("app.tar", "");
+    for (path, transport) in [("target/app/oci", "oci:"), ("app.tar", "oci-archive:")] {
+        let hint = format!("hint: say what it is: `cargo multiarch verify {transport}{path}`");
+        project.run(&["verify", path]).fails(3).finish().says(&[&format!("error: {path} is a path here"), &hint]);
+    }
+}
+
 /// An archive as `docker save` writes it, of one empty layer.
 fn docker_archive() -> Vec<u8> {
     let mut layer = Vec::new();

@@ -87,6 +87,13 @@ fn runners_are_told_what_is_wrong() {
 }
 
 #[test]
+fn runners_are_told_of_notes() {
+    let project = Project::app().committed().file("more", "");
+    let run = project.run(&["plan", "--engine", "embedded"]).env("GITHUB_ACTIONS", "true").finish();
+    run.says(&["\n::notice title=cargo multiarch::the work tree has changes that are not committed (more)"]);
+}
+
+#[test]
 fn runners_are_told_no_secret() {
     let project = Project::app();
     let run = project.run(&["plan", "--registry", "https://me:hunter2@r.example"]).env("GITHUB_ACTIONS", "true");

@@ -162,6 +162,8 @@ fn the_first_line_says_which_engine_and_why() {
         finished.stderr.lines().next().unwrap_or_default().trim().to_owned()
     };
     let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"it sleeps\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
+    let none =
+        down.replace("it sleeps", "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?");
     let classic = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2");
     let made = classic.replacen("in\n", "in\n  \"buildx create\") ;;\n", 1);
     for (docker, more, line) in [
@@ -169,6 +171,7 @@ fn the_first_line_says_which_engine_and_why() {
         (Some(HEALTHY_DOCKER), &[], "Using docker buildx: Docker is here, with the docker driver"),
         (Some(HEALTHY_DOCKER), &["--engine", "embedded"], "Using the embedded engine: as asked for"),
         (Some(&down), &[], "Using the embedded engine: docker says \"it sleeps\""),
+        (Some(&none), &[], "Using the embedded engine: no Docker daemon answers"),
         (Some(&classic), &[], "Using the embedded engine: Docker's classic image store builds one platform only"),
         (Some(&made), &["--engine", "buildx"], "Using docker buildx: as asked for"),
         (

@@ -242,3 +242,21 @@ fn a_credential_helper_that_hangs() {
         Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
     run.env("DOCKER_CONFIG", config.path()).fails(7).finish().says(&["has not answered in 30 s", "credHelpers"]);
 }
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_tag_that_loses_a_platform() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    let publish = |platforms: &str| {
+        embedded(&project, &["publish", "--registry", &registry.host, "--platform", platforms]).finish()
+    };
+    let first = publish("linux/amd64,linux/arm64").keeps_quiet_about("(was ").keeps_quiet_about("has no more");
+    let digest = first.stdout.trim().rsplit_once('@').unwrap().1.to_owned();
+    publish("linux/amd64").says(&[
+        &format!("warning: {}/app:1.2.3 had linux/arm64, and has no more\n", registry.host),
+        &format!("     Tagging {}/app:1.2.3 (was {})\n", registry.host, &digest[..19]),
+    ]);
+    publish("linux/amd64").keeps_quiet_about("(was ").keeps_quiet_about("has no more");
+    publish("linux/amd64,linux/riscv64").says(&["(was "]).keeps_quiet_about("has no more");
+}
