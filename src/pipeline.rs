@@ -101,7 +101,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
             let from = registry.digest(&reference)?;
             let before = from.as_deref().filter(|from| *from != built.verified.digest);
-            let was = before.map(|from| format!(" (was {})", from.get(..19).unwrap_or(from))).unwrap_or_default();
+            let was = before.map(|from| format!(" (was {})", report::short(from))).unwrap_or_default();
             let lost = before.map_or(Ok(Vec::new()), |before| upload::lost(image, &reference, before, &registry))?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));

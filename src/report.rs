@@ -13,6 +13,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
+pub use checklist::short;
+
 use crate::compile::{Artifact, Artifacts, Source, Toolchain};
 use crate::error::{Class, Failure};
 use crate::finding::{Code, Finding};

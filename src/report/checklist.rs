@@ -113,7 +113,7 @@ fn row(of: &PlatformReport) -> String {
 }
 
 /// Twelve digits, as in most places: `sha256:0123456789ab`.
-pub(super) fn short(digest: &str) -> &str {
+pub fn short(digest: &str) -> &str {
     let digits = digest.find(':').map_or(0, |at| at + 1) + 12;
     digest.get(..digits).unwrap_or(digest)
 }

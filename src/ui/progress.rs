@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
-use indicatif::{
-    BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle, TermLike,
-};
+use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 /// Times a second that bars are drawn at most.
 const REDRAWS: u8 = 20;
@@ -92,7 +90,6 @@ impl Bars {
     fn bar(&self, verb: &str, name: &str, length: Option<u64>, template: &str) -> Bar {
         let Some(Drawn { all, color, width }) = &self.0 else { return Bar::default() };
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
-            .with_finish(ProgressFinish::AndClear)
             .with_prefix(verb.to_owned())
             .with_message(name.to_owned())
             .with_style(style(template, *color, *width));
