@@ -9,7 +9,8 @@ mod verification;
 
 use camino::Utf8PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use doctor::DoctorArgs;
 pub use generated::{CompletionsArgs, ManArgs};
@@ -166,8 +167,8 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow: github or forgejo
-    #[arg(long, value_name = "FORGE", conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
+    /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow
+    #[arg(long, value_name = "FORGE", value_parser = with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
     pub matrix: Option<Forge>,
     #[command(flatten)]
     pub graph: GraphArgs,
@@ -181,6 +182,13 @@ pub struct DockerfileArgs {
     /// List what a template of your own can use, and print no Dockerfile
     #[arg(long)]
     pub variables: bool,
+}
+
+/// Forges, of which those alone are shown that take a matrix; what to do with the others is said when they are asked for.
+fn with_matrix() -> impl TypedValueParser<Value = Forge> {
+    let shown = |forge: &Forge| Some(forge.to_possible_value()?.hide(!forge.takes_matrix()));
+    PossibleValuesParser::new(Forge::value_variants().iter().filter_map(shown))
+        .try_map(|name| Forge::from_str(&name, false))
 }
 
 #[cfg(test)]

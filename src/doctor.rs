@@ -78,9 +78,10 @@ fn conclude(findings: &Findings, done: &[Done]) -> Result<()> {
     }
     let failure = Failure::new(class, format!("doctor found {found}"));
     let commands: Vec<String> = findings.repairs.iter().map(|repair| format!("`{}`", repair.command())).collect();
+    let failure = failure.hint("what mends each is below it in the list");
     Err(match commands.is_empty() || !done.is_empty() {
-        true => failure.hint("what mends each is below it in the list"),
-        false => failure.hint(format!("`cargo multiarch doctor --fix` runs {}", commands.join(", "))),
+        true => failure,
+        false => failure.hint(format!("of these, `cargo multiarch doctor --fix` runs {}", commands.join(", "))),
     }
     .into())
 }
@@ -98,10 +99,14 @@ fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)
     compile::examine(&plan, &mut findings)?;
     ui.status("Checking", "Docker and QEMU");
     engine::examine(&plan, &mut findings, ui)?;
+    let is_named = plan.images.iter().any(|image| !image.repositories.is_empty());
     if workspace.is_some() {
         ui.status("Checking", "registries");
         registries::examine(&plan, &mut findings, ui)?;
         findings.add(machine::disk("the target folder", &plan.target_dir));
+    } else if is_named {
+        ui.status("Checking", "registries");
+        registries::meet_all(&plan, &mut findings, ui)?;
     }
     findings.add(machine::disk("the cache folder", &plan.cache_dir));
     Ok((workspace, findings))
@@ -123,12 +128,20 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
             Err(error) => findings.fail("workspace", error)?,
         }
     } else {
-        let found = "there is none here: only this machine is looked at, not registries, bases and templates";
+        if !args.settings.selection().packages.is_empty() {
+            let failure = Failure::new(Class::Config, "--package names a part of a workspace, and there is none here");
+            findings
+                .fail("workspace", failure.hint("run it in one, or name it: `--manifest-path FOLDER/Cargo.toml`"))?;
+        }
+        let found = "there is none here: this machine is looked at, and whether a registry that is named answers; no \
+                     right to push, no bases and no templates";
         findings.add(Check::note("workspace", found));
     }
     let asked = args.settings.config();
     let wants_base = asked.libc == Some(Libc::Gnu) && asked.base.is_none();
     let command_line = Config {
+        registry: asked.registry,
+        insecure_registries: asked.insecure_registries,
         platforms: asked.platforms,
         base: asked.base.or(wants_base.then(|| "debian:trixie-slim".to_owned())),
         libc: asked.libc,

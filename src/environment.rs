@@ -16,6 +16,7 @@ pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut error = match parse_without(args, &is_empty) {
         Err(error) if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) => error,
+        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => return Err(with_whole_names(error)),
         result => return result,
     };
     // Without the variable that is to blame it is another error, or none.
@@ -28,6 +29,22 @@ pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
         error.insert(ContextKind::InvalidArg, ContextValue::String(name.to_string_lossy().into_owned()));
     }
     Err(error)
+}
+
+/// Suggests commands by their names: `p` says nothing to who typed `push`.
+fn with_whole_names(mut error: Error) -> Error {
+    if let Some(ContextValue::Strings(words)) = error.get(ContextKind::SuggestedSubcommand) {
+        let cli = Cli::command();
+        let whole = words.iter().filter_map(|word| Some(cli.find_subcommand(word)?.get_name().to_owned()));
+        let mut names: Vec<String> = Vec::new();
+        for name in whole {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+    }
+    error
 }
 
 /// The variables of all flags.
@@ -54,6 +71,7 @@ fn parse_without(args: &[OsString], ignored: &dyn Fn(&OsStr) -> bool) -> Result<
     let mut command = without(Cli::command()).mut_subcommands(without);
     let mut matches = command.try_get_matches_from_mut(args)?;
     check_empty(&command, &matches)?;
+    check_smoke(&command, &matches, args)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
@@ -85,6 +103,29 @@ fn check_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
     Ok(())
 }
 
+/// `--smoke --load` would run images with `--load`, and load none.
+fn check_smoke(command: &Command, matches: &ArgMatches, args: &[OsString]) -> Result<(), Error> {
+    let taken = args.windows(2).filter(|pair| pair[0] == "--smoke").find_map(|pair| pair[1].to_str());
+    let command = matches.subcommand_name().and_then(|name| command.find_subcommand(name));
+    let (Some(taken), Some(command)) = (taken, command) else { return Ok(()) };
+    let word = taken.split('=').next().unwrap_or(taken);
+    let is_ours = |flag: &Arg| {
+        let long = word.strip_prefix("--").is_some_and(|name| flag.get_long() == Some(name));
+        let short = word.strip_prefix('-').is_some_and(|name| flag.get_short().is_some_and(|c| name == c.to_string()));
+        // Programs have these two as well, and that is what is meant.
+        (long || short) && !matches!(flag.get_id().as_str(), "help" | "version")
+    };
+    if !command.get_arguments().any(is_ours) {
+        return Ok(());
+    }
+    let message = format!(
+        "--smoke would run the images with {taken}, which is a flag of this command\n \
+         hint: name the words for the image: `--smoke='--version' {taken}`\n \
+         hint: or, if the image is to be run with it: `--smoke={taken}`\n"
+    );
+    Err(Error::raw(ErrorKind::ValueValidation, message))
+}
+
 /// The user's folder for what can be had again.
 pub fn cache_dir() -> Option<Utf8PathBuf> {
     let home =
@@ -93,16 +134,22 @@ pub fn cache_dir() -> Option<Utf8PathBuf> {
     Some(cache?.join("cargo-multiarch"))
 }
 
+/// What all of our variables begin with.
+const PREFIX: &str = "MULTIARCH_";
+
 /// A variable that nothing reads is a typo that nobody notices.
 pub fn check() -> Result<(), Failure> {
     let all = variables().into_iter().map(|name| name.to_string_lossy().into_owned());
-    let known: Vec<String> = all.filter(|name| name.starts_with("MULTIARCH_")).collect();
+    let known: Vec<String> = all.filter(|name| name.starts_with(PREFIX)).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("MULTIARCH_") && !name.starts_with("MULTIARCH_TEST_") && !known.contains(&name) {
+        let Some(word) = name.strip_prefix(PREFIX).filter(|word| !word.starts_with("TEST_")) else { continue };
+        if !known.contains(&name) {
             let failure = Failure::new(Class::Config, format!("unknown variable {name}"));
-            return Err(match nearest(&name, known.iter().map(String::as_str)) {
-                Some(near) => failure.hint(format!("did you mean {near}?")),
+            // All begin alike: that says nothing of which one was meant.
+            let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            return Err(match nearest(word, words) {
+                Some(near) => failure.hint(format!("did you mean {PREFIX}{near}?")),
                 None => failure.hint(format!("the variables are: {}", known.join(", "))),
             });
         }

@@ -143,7 +143,8 @@ pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
         StorageFull => Some("make room: `df -h` says where there is none"),
-        PermissionDenied | ReadOnlyFilesystem => Some("see whose it is with `ls -ld`, and who you are with `id`"),
+        PermissionDenied => Some("see whose it is with `ls -ld`, and who you are with `id`"),
+        ReadOnlyFilesystem => Some("`findmnt -T FOLDER` says what is mounted there, read-only"),
         NotADirectory => Some("a file is where a folder is wanted: move it away"),
         _ => None,
     }

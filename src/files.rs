@@ -33,6 +33,13 @@ pub fn check_folder(asked: &str, dir: &Utf8Path, replaces: &Replaces, for_a_file
     }
 }
 
+/// Fails where nothing can be written in a folder, which need not be there yet. Nothing is left behind.
+pub fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
+    let there = dir.ancestors().find(|dir| dir.as_str().is_empty() || dir.exists()).unwrap_or(dir);
+    let there = if there.as_str().is_empty() { Utf8Path::new(".") } else { there };
+    tempfile::tempfile_in(there).map(drop)
+}
+
 /// A file without a place yet, beside the one that it will get; with the permissions of any other new file.
 pub fn temporary(beside: &Utf8Path) -> Result<NamedTempFile> {
     let dir = beside.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
@@ -93,6 +100,19 @@ mod tests {
         replace(&dir.join("replaced"), b"x").unwrap();
         copy(&dir.join("usual"), &dir.join("copied")).unwrap();
         assert_eq!((mode("replaced"), mode("copied")), (mode("usual"), mode("usual")));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_known_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::write(dir.join("file"), "x").unwrap();
+        assert!(check_writable(&dir.join("a/b")).is_ok());
+        assert!(check_writable("not-there-yet".into()).is_ok());
+        assert_eq!(dir.read_dir_utf8().unwrap().count(), 1);
+        for folder in [&dir.join("file/below"), Utf8Path::new("/proc/nobody")] {
+            assert!(check_writable(folder).is_err(), "{folder}");
+        }
     }
 
     #[test]

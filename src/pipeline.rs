@@ -37,9 +37,7 @@ use crate::verify::{self, Verified};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let written = [&args.refs_file, &args.digests_file].into_iter().flatten();
-    let written: Vec<Utf8PathBuf> = written.chain(args.reports.files()).cloned().collect();
-    report::check_files(&written)?;
+    let written = written(&args.reports, &[&args.refs_file, &args.digests_file])?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
@@ -49,8 +47,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
-    let written: Vec<Utf8PathBuf> = args.reports.files().cloned().collect();
-    report::check_files(&written)?;
+    let written = written(&args.reports, &[])?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
@@ -141,16 +138,17 @@ fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// `cargo multiarch plan`
 pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, args.settings.request())?;
+    let mut plan = load(&args.settings, args.settings.request())?;
+    if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
+        plan.notes.push(
+            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration"
+                .to_owned(),
+        );
+    }
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(forge) = args.matrix {
         // Each platform is compiled elsewhere: what this machine lacks is no matter.
         return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
-    }
-    if plan.images.iter().any(|image| image.repositories.is_empty()) {
-        ui.note(
-            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration",
-        );
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     let tools = tools::probe(&plan)?;
@@ -196,6 +194,20 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
     Ok(())
+}
+
+/// The files that a run writes at its end, each of which is known to be one that can be written.
+fn written(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
+    let both = [&reports.report, &reports.checklist];
+    if both.iter().all(|path| path.as_deref().is_some_and(|path| path == "-")) {
+        return Err(Failure::new(Class::Config, "--report and --checklist would both be on stdout")
+            .hint("name a file for one: `--checklist checklist.md`"));
+    }
+    let is_file = |path: &&Utf8PathBuf| *path != "-";
+    let reports = both.into_iter().flatten().filter(is_file);
+    let files: Vec<Utf8PathBuf> = others.iter().copied().flatten().chain(reports).cloned().collect();
+    report::check_files(&files)?;
+    Ok(files)
 }
 
 /// `1 error`, `2 errors`.
@@ -256,6 +268,7 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
 
 /// The same, said, with all made that the engine needs.
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
+    Cache::new(&plan.cache_dir).check()?;
     let engine = ui.timed(Phase::Prepare, "engine", || engine::start(inspect(plan, ui)?.1, plan, ui))?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let loader = load::find(plan, ui)?;
@@ -351,7 +364,8 @@ pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
         ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     let request = Request { source_date_epoch: epoch, cache_dir, ..request };
-    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
     plan::known::check(&plan, &workspace)?;
     Ok(plan)
 }

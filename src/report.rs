@@ -258,7 +258,7 @@ pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
                 (None, libc) => said(libc),
             };
             let of = &platform.facts;
-            [platform.platform.clone(), said(&of.program), libc, said(&of.distribution), result(platform)]
+            [platform.platform.clone(), said(&of.program), libc, said(&of.distribution), result(image, platform)]
         }));
         lines.extend(table::rows(&rows, width));
         lines.join("\n")
@@ -266,9 +266,10 @@ pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
     images.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
-/// `ok`, or the codes of what was found; and of what is allowed.
-fn result(platform: &InspectedPlatform) -> String {
-    let codes: IndexSet<&str> = platform.findings.iter().map(|finding| finding.code.0.code).collect();
+/// `ok`, or the codes of what was found, also of what the index has of this platform; and of what is allowed.
+fn result(image: &Inspected, platform: &InspectedPlatform) -> String {
+    let of_index = image.findings.iter().filter(|finding| finding.platform.as_ref() == Some(&platform.platform));
+    let codes: IndexSet<&str> = of_index.chain(&platform.findings).map(|finding| finding.code.0.code).collect();
     let found = if codes.is_empty() { "ok".to_owned() } else { codes.into_iter().collect::<Vec<_>>().join(" ") };
     let allowed: Vec<&str> = platform.allowed.iter().map(String::as_str).collect();
     if allowed.is_empty() { found } else { format!("{found} ({} allowed)", allowed.join(" ")) }

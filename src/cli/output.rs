@@ -51,13 +51,6 @@ pub struct ReportArgs {
     pub timings: bool,
 }
 
-impl ReportArgs {
-    /// The files that a run writes.
-    pub fn files(&self) -> impl Iterator<Item = &Utf8PathBuf> {
-        [&self.report, &self.checklist].into_iter().flatten().filter(|path| *path != "-")
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report

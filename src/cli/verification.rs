@@ -57,7 +57,7 @@ pub struct PolicyArgs {
     #[arg(long, help_heading = "Verification")]
     non_root_only: bool,
     /// The most that a platform's config and layers may have, such as 50MB
-    #[arg(long, value_name = "SIZE", help_heading = "Verification")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Verification")]
     max_size: Option<ByteSize>,
     /// Labels that must be there, or match: NAME, NAME=PATTERN
     #[arg(long = "require-label", value_name = "NAME[=PATTERN]", value_delimiter = ',', help_heading = "Verification")]
@@ -104,6 +104,10 @@ pub struct SmokeArgs {
 /// Words as a shell splits them.
 #[derive(Debug, Clone)]
 struct Words(Vec<String>);
+
+fn parse_size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| format!("'{text}' is no size: a number and a unit, such as 50MB or 1.5GiB"))
+}
 
 fn parse_words(text: &str) -> Result<Words, String> {
     shell_words::split(text).map(Words).map_err(|error| error.to_string())

@@ -73,7 +73,8 @@ fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>, Fail
                 false => ("is missing", "cargo generate-lockfile"),
             };
             Err(Failure::new(Class::Config, format!("Cargo.lock {what}: {said}"))
-                .hint(format!("`{command}`, or build without `--locked`: locked = false, `--no-locked`")))
+                .hint(format!("`{command}`"))
+                .hint("or publish without insisting on it: `--no-locked`, locked = false"))
         }
         Err(_) => Ok(None),
     }

@@ -71,9 +71,8 @@ fn dockerfiles(plan: &Plan, findings: &mut Findings) -> Result<Vec<Dockerfile>> 
 fn tell_docker(docker: &Docker, chosen: &Result<Chosen>, findings: &mut Findings) -> Result<()> {
     let state = match chosen {
         Err(_) => State::Error,
-        // Who never had one does not miss it.
-        Ok(_) if !docker.installed => State::Note,
-        Ok(_) => State::Warning,
+        // What nothing waits for is not missed.
+        Ok(_) => State::Note,
     };
     let mut tell = |subject: &'static str, result: Result<String, Failure>| {
         let is_ok = result.is_ok();

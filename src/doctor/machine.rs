@@ -3,10 +3,11 @@
 use bytesize::ByteSize;
 use camino::Utf8Path;
 use chrono::TimeDelta;
-use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::check::Check;
 use crate::error::{Class, Failure};
+use crate::files;
 
 /// A release build of a middling workspace for two platforms takes more.
 const LITTLE: u64 = 2 << 30;
@@ -29,13 +30,10 @@ pub fn disk(what: &str, folder: &Utf8Path) -> Check {
     let (said, make_room) = (ByteSize(free), "make room: `df -h` says where there is none");
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
         failed("is on a read-only file system".to_owned(), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
-    } else if access(there.as_std_path(), Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        failed(
-            format!("cannot be written: {there} is not yours"),
-            "see whose it is with `ls -ld`, and who you are with `id`",
-        )
     } else if free < NEXT_TO_NOTHING {
         failed(format!("has {said} left"), make_room)
+    } else if let Err(error) = files::check_writable(folder) {
+        failed(format!("cannot be written: {error}"), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
     } else if free < LITTLE {
         Check::warning("disk", format!("{what}, {folder}, has {said} left")).fix(make_room)
     } else {

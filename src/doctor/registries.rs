@@ -31,6 +31,16 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// The registries alone, where it is not known what is pushed to them.
+pub fn meet_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
+    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
+    let mut hosts = BTreeMap::new();
+    plan.images
+        .iter()
+        .flat_map(|image| &image.repositories)
+        .try_for_each(|repository| meet(repository, &registry, &mut hosts, findings).map(drop))
+}
+
 /// The hosts that were asked: does it answer?
 type Hosts = BTreeMap<String, bool>;
 

@@ -128,7 +128,7 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     ];
     let set = keys.iter().find(|(_, set)| *set).map(|(key, _)| {
         let what = format!("image '{}': the embedded engine has no '{key}'", image.name);
-        let hint = "take the key out, or take the other engine: `--engine buildx`";
+        let hint = format!("leave {key} out, or take the other engine: `--engine buildx`");
         Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_all: false }
     });
     let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();

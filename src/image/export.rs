@@ -23,11 +23,18 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub fn check(plan: &Plan) -> Result<(), Failure> {
     for output in &plan.outputs {
         let wrong = |path: &Utf8Path, what: &str| Failure::new(Class::Config, format!("the output {path} {what}"));
+        let writable = |folder: &Utf8Path, instead: &str| {
+            files::check_writable(folder).map_err(|error| {
+                wrong(output.path(), &format!("cannot be written: {error}"))
+                    .hint(format!("name one in a folder of yours: `--output {instead}`"))
+            })
+        };
         match output {
             Output::Oci(dir) => {
                 let layout = Replaces { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
                 let archive = format!("for an archive: `--output oci-archive:{dir}`");
                 files::check_folder(&format!("the output {dir}"), dir, &layout, &archive)?;
+                writable(dir, "oci:image")?;
             }
             Output::OciArchive(file) if file.is_dir() => {
                 return Err(wrong(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));
@@ -41,6 +48,7 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
                 if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
                     return Err(wrong(file, "is in a folder that is not there").hint(format!("`mkdir -p {folder}`")));
                 }
+                writable(folder.unwrap_or(Utf8Path::new(".")), "oci-archive:image.tar")?;
             }
         }
     }

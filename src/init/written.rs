@@ -1,6 +1,6 @@
 //! The files that are written: what stands there already, whether it may be replaced, and each of them whole or not at all.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::InitArgs;
@@ -73,15 +73,19 @@ impl Write {
     }
 }
 
-/// Fails for a file that is somebody else's, before any is written.
-pub fn check(writes: &[Write], root: &Utf8Path, args: &InitArgs) -> Result<(), Failure> {
+/// Fails for a file that is somebody else's, or cannot be written, before any is.
+pub fn check(writes: &[Write], root: &Utf8Path, args: &InitArgs) -> Result<()> {
     let is_theirs = |write: &&Write| matches!(write.kind, Kind::Whole) && write.before.is_some() && !write.is_there();
     match writes.iter().find(is_theirs).filter(|_| !args.force) {
-        None => Ok(()),
+        None => writes.iter().filter(|write| !write.is_there()).try_for_each(|write| {
+            let folder = write.path.parent().unwrap_or(root);
+            files::check_writable(folder).with_context(|| format!("cannot write {}", shown(&write.path, root)))
+        }),
         Some(write) => {
             let path = shown(&write.path, root);
             Err(Failure::new(Class::Config, format!("{path} is there already, and differs from what would be written"))
-                .hint("see what that is with `--dry-run`, or have it replaced with `--force`"))
+                .hint("see what that is with `--dry-run`, or have it replaced with `--force`")
+                .into())
         }
     }
 }

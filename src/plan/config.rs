@@ -38,9 +38,11 @@ pub struct Config {
     /// The binaries of the image, in /usr/local/bin. Without it those of its package.
     pub bins: Option<Vec<String>>,
     /// The base image, which is pinned to its digest. Without it `scratch`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub base: Option<String>,
     /// A built-in template (`scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc`) or the path of your own.
     /// Without it the one of the base, `debian` for those that have none.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub template: Option<String>,
     /// Files and folders of the workspace that go into the image.
     pub files: Option<Vec<FileEntry>>,
@@ -61,10 +63,13 @@ pub struct Config {
     /// Folders for data that outlives a container.
     pub volumes: Option<Vec<String>>,
     /// Whom it runs as. Without it 65532.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub user: Option<String>,
     /// The folder that it runs in.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub workdir: Option<String>,
     /// The signal that ends it, by name or number: `"SIGINT"`.
+    #[cfg_attr(test, schemars(regex(pattern = &super::schema::signals())))]
     pub stop_signal: Option<String>,
     /// The command by which Docker sees whether it is well.
     pub healthcheck: Option<Healthcheck>,
@@ -74,6 +79,7 @@ pub struct Config {
     /// The C library to link. Without it musl, statically.
     pub libc: Option<Libc>,
     /// cargo's profile. Without it release.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub profile: Option<String>,
     /// Features to turn on.
     pub features: Option<Vec<String>>,
@@ -150,8 +156,8 @@ pub struct Config {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a string or a list of strings")]
 pub enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+    One(#[cfg_attr(test, schemars(regex(pattern = super::schema::REGISTRY)))] String),
+    Many(#[cfg_attr(test, schemars(inner(regex(pattern = super::schema::REGISTRY))))] Vec<String>),
 }
 
 impl OneOrMany {
@@ -206,12 +212,15 @@ pub struct Healthcheck {
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
     /// From one check to the next.
+    #[cfg_attr(test, schemars(regex(pattern = super::schema::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
     /// A check that takes longer has failed.
+    #[cfg_attr(test, schemars(regex(pattern = super::schema::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// For so long after the start failures do not count.
+    #[cfg_attr(test, schemars(regex(pattern = super::schema::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<String>,
     /// So many failures in a row are one too many.

@@ -46,6 +46,9 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
             }
             // An enum's: a word.
             None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
+            None if message.starts_with("wanted a port") => {
+                failure(format!("{key}: {message}")).hint("65535 is the last port: expose = [8080, \"53/udp\"]")
+            }
             None if message.starts_with("wanted") => failure(format!("{key}: {message}"))
                 .hint("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
             None => failure(message.to_owned()),
@@ -124,7 +127,13 @@ fn how(key: &str, expected: &str, value: &str) -> String {
     let example = match wanted(expected) {
         "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
         "a list" => {
-            let items = value.split(',').map(|item| format!("\"{}\"", item.trim())).collect::<Vec<_>>();
+            // A command's words, or names.
+            let between = if matches!(name, "entrypoint" | "cmd" | "smoke") { ' ' } else { ',' };
+            let items = value
+                .split(between)
+                .filter(|item| !item.is_empty())
+                .map(|item| format!("\"{}\"", item.trim()))
+                .collect::<Vec<_>>();
             format!("[{}]", items.join(", "))
         }
         "a table" if name == "platform" => {
@@ -197,6 +206,7 @@ mod tests {
             ("images = ['a']", "1: images is a list, wanted a table", "images = { "),
             ("[images]\na = 'x'", "2: images.a is the string \"x\", wanted a table", "a = { "),
             ("[images.'a/b']\nbins = true", "2: images.\"a/b\".bins is true, wanted a list", "bins = [\"true\"]"),
+            ("cmd = 'a --b'", "1: cmd is the string \"a --b\", wanted a list", "cmd = [\"a\", \"--b\"]"),
             ("files = 'x'", "1: files is the string \"x\", wanted a list", "files = [{ from = \"…\", to = \"/…\" }]"),
             ("files = ['x']", "1: files[0] is the string \"x\", wanted a table with from and to", "files = [{ from"),
             ("files = [{ from = 'x' }]", "1: files[0] has no 'to'", "add to = \"…\" to it"),
@@ -208,7 +218,11 @@ mod tests {
             ),
             ("healthcheck = { interval = '1s' }", "1: healthcheck has no 'cmd'", "add cmd = [\"…\"] to it"),
             ("registry = 5", "1: registry: wanted a string or a list of strings", "strings are in quotes"),
-            ("[images.a]\nexpose = [99999]", "2: images.a.expose: wanted a port: 8080 or \"53/udp\"", ""),
+            (
+                "[images.a]\nexpose = [99999]",
+                "2: images.a.expose: wanted a port: 8080 or \"53/udp\"",
+                "65535 is the last port",
+            ),
             ("platform = ['linux/arm64']", "1: platform is a list, wanted a table", "did you mean 'platforms'?"),
             ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
             ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),

@@ -60,13 +60,18 @@ impl Forge {
 
     /// The jobs for a workflow that reads them from a job before.
     pub fn matrix(self, plan: &Plan) -> Result<Matrix, Failure> {
-        match self {
-            Forge::GitHub | Forge::Forgejo => Ok(Matrix { include: self.jobs(plan) }),
-            Forge::GitLab => {
+        match self.takes_matrix() {
+            true => Ok(Matrix { include: self.jobs(plan) }),
+            false => {
                 Err(Failure::new(Class::Config, "GitLab takes no matrix from a job: it knows its jobs before one runs")
                     .hint("have the jobs written: `cargo multiarch init --ci gitlab --ci-native`"))
             }
         }
+    }
+
+    /// Does it know a workflow's jobs only when it runs?
+    pub fn takes_matrix(self) -> bool {
+        self != Forge::GitLab
     }
 }
 

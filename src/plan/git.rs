@@ -54,6 +54,16 @@ impl Checkout {
         }
     }
 
+    /// What images lack without a commit: where they come from, and a time.
+    pub fn unknown(&self) -> Option<&'static str> {
+        match self {
+            Checkout::None => Some(
+                "this is no git repository: images name no commit, and were made in 1970 (SOURCE_DATE_EPOCH sets the time)",
+            ),
+            Checkout::Unborn | Checkout::Commit(_) => None,
+        }
+    }
+
     /// Why what is built here can be found in no commit; none where it can, and where nobody commits.
     pub fn uncommitted(&self) -> Option<String> {
         const NAMED: usize = 2;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Config;
 use super::levels::Level;
+use super::values::SIGNALS;
 
 /// Set to have the files written anew.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -23,6 +24,23 @@ pub fn check_file(file: &str, schema: &Schema) {
     }
     let found = fs_err::read_to_string(&path).unwrap_or_default();
     assert!(found == expected, "docs/{file} is not the schema of its type: {UPDATE}=1 cargo test --lib schema");
+}
+
+/// Durations that `values::nanoseconds` reads.
+pub const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+
+/// A host and perhaps a path.
+pub const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
+
+/// Signals that `values::is_signal` knows.
+pub fn signals() -> String {
+    let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
+    let in_any_case = |name: &str| {
+        name.chars().map(|c| if c.is_ascii_uppercase() { either(c) } else { c.to_string() }).collect::<String>()
+    };
+    let names = SIGNALS.iter().map(|name| in_any_case(name)).collect::<Vec<_>>().join("|");
+    let real_time = format!(r"{}\+(1[0-5]|[1-9])|{}-(1[0-4]|[1-9])", in_any_case("RTMIN"), in_any_case("RTMAX"));
+    format!("^([1-9][0-9]*|({})?({names}|{real_time}))$", in_any_case("SIG"))
 }
 
 /// Bytes, as a number or with a unit. How a `ByteSize` is written.

@@ -8,7 +8,7 @@ use crate::error::{Class, Failure};
 pub const SHORTEST_INTERVAL: u64 = 1_000_000;
 
 /// Linux' signals, but for the real-time ones (signal(7)).
-const SIGNALS: &[&str] = &[
+pub(super) const SIGNALS: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
     "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",

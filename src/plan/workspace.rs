@@ -80,7 +80,7 @@ impl Workspace {
         command.no_deps().current_dir(current_dir);
         if let Some(path) = &selection.manifest_path {
             if !current_dir.join(path).is_file() {
-                return Err(Failure::new(Class::Config, format!("there is no manifest '{path}'")).into());
+                return Err(no_manifest(path, current_dir).into());
             }
             command.manifest_path(path);
         }
@@ -172,6 +172,18 @@ impl From<&cargo_metadata::Package> for Package {
             repository: package.repository.clone(),
             homepage: package.homepage.clone(),
         }
+    }
+}
+
+fn no_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
+    let failure = |what: &str| Failure::new(Class::Config, format!("--manifest-path {path}: {what}"));
+    let inside = path.join("Cargo.toml");
+    match current_dir.join(path).is_dir() {
+        true if current_dir.join(&inside).is_file() => {
+            failure("a folder, and its manifest is wanted").hint(format!("`--manifest-path {inside}`"))
+        }
+        true => failure("a folder without a Cargo.toml").hint("name the manifest of a package or workspace"),
+        false => failure("there is no such file").hint("name the manifest of a package or workspace"),
     }
 }
 

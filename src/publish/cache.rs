@@ -23,6 +23,11 @@ impl Cache {
         Cache { dir: dir.to_owned() }
     }
 
+    /// Fails where it cannot be written, before anything is compiled.
+    pub fn check(&self) -> Result<(), Failure> {
+        files::check_writable(&self.dir).map_err(|error| unusable(&self.dir, &error))
+    }
+
     /// The file of a blob; `fetch` writes it where the cache has none with the right bytes.
     pub fn blob(&self, blob: &Descriptor, fetch: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<Utf8PathBuf> {
         let digest = blob.digest();
@@ -90,11 +95,13 @@ impl Cache {
     }
 
     fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
-        fs_err::create_dir_all(dir).map_err(|error| {
-            Failure::new(Class::Other, format!("the cache cannot be used: {error}"))
-                .hint("name another folder: `XDG_CACHE_HOME=/some/folder`")
-        })
+        std::fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))
     }
+}
+
+fn unusable(dir: &Utf8Path, error: &std::io::Error) -> Failure {
+    Failure::new(Class::Other, format!("the cache {dir} cannot be written: {error}"))
+        .hint("name another folder: `XDG_CACHE_HOME=/some/folder`")
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "compile",
             "environment",
             "error",
+            "files",
             "image",
             "pipeline",
             "plan",

@@ -201,6 +201,30 @@ fn usage() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_refused_before_anything_is_compiled() {
+    let project = Project::app().file("file", "");
+    for output in ["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"] {
+        let says = ["the output ", "cannot be written: ", "hint: name one in a folder of yours: `--output oci"];
+        project.run(&["build", "--output", output]).fails(3).finish().says(&says).keeps_quiet_about("Compiling");
+    }
+}
+
+#[test]
+fn a_smoke_run_takes_no_flag_of_ours() {
+    let with = |words: &[&str]| {
+        let run = Project::app().run(&[&["build", "--platform", "linux/amd64", "--base", "1://x"], words].concat());
+        run.fails(if words[0].contains('=') || words.contains(&"--version") { 3 } else { 2 }).finish()
+    };
+    for words in [&["--smoke", "--load"][..], &["--smoke", "--report=x"], &["--smoke", "-q"], &["--smoke", "-v"]] {
+        let hint = format!("hint: or, if the image is to be run with it: `--smoke={}`", words[1]);
+        with(words).says(&[&format!("--smoke would run the images with {}", words[1]), &hint]);
+    }
+    for words in [&["--smoke", "--version"][..], &["--smoke=--load"]] {
+        with(words).says(&["base '1://x' is not valid"]);
+    }
+}
+
+#[test]
 fn a_variable_with_a_wrong_value() {
     for (name, value, says) in [
         (

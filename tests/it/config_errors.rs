@@ -15,7 +15,17 @@ fn no_manifest() {
         &[],
         &["could not find `Cargo.toml`", "hint: run it inside a Rust package, or give `--manifest-path"],
     );
-    refused(&Project::empty(), &["--manifest-path", "x/Cargo.toml"], &["there is no manifest 'x/Cargo.toml'"]);
+    refused(
+        &Project::empty(),
+        &["--manifest-path", "x/Cargo.toml"],
+        &["--manifest-path x/Cargo.toml: there is no such file", "hint: name the manifest"],
+    );
+    refused(
+        &Project::app(),
+        &["--manifest-path", "."],
+        &["a folder, and its manifest", "`--manifest-path ./Cargo.toml`"],
+    );
+    refused(&Project::app(), &["--manifest-path", "src"], &["src: a folder without a Cargo.toml"]);
 }
 
 #[test]
@@ -79,6 +89,8 @@ fn an_unknown_key() {
 fn an_unknown_variable() {
     let run = Project::app().run(&["plan"]).env("MULTIARCH_REGISTY", "x").fails(3);
     run.finish().says(&["unknown variable MULTIARCH_REGISTY", "did you mean MULTIARCH_REGISTRY?"]);
+    let run = Project::app().run(&["plan"]).env("MULTIARCH_NONSENSE", "x").fails(3);
+    run.finish().says(&["unknown variable MULTIARCH_NONSENSE", "the variables are: MULTIARCH_"]);
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
         let (needed, unneeded) = (told(run("buildx"), 6), told(run("auto"), 0));
         for (subject, text, fix) in expected {
             needed.mended("error", subject, text, fix);
-            unneeded.mended("warning", subject, text, fix);
+            unneeded.mended("note", subject, text, fix);
         }
         let errors = needed.stdout.lines().filter(|line| line.starts_with("error")).count();
         assert_eq!(errors, expected.len(), "{}", needed.stdout);
@@ -291,6 +291,23 @@ fn outside_of_any_workspace() {
     told.found("ok", "builder", "'default'");
     assert!(!told.stdout.contains("registry  "), "{}", told.stdout);
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "it writes nothing");
+}
+
+#[test]
+fn what_is_named_outside_of_any_workspace() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let open = FakeRegistry::open();
+    let run = |args: &[&str]| Project::empty().run(&[&["doctor"], args].concat()).path_first(&healthy());
+    told(run(&["--registry", &format!("{}/team", open.host)]), 0).found("ok", "registry", "answers");
+    let told_of = told(run(&["--registry", &format!("{closed},{}", open.host)]), 7);
+    told_of.mended("error", "registry", "connection refused", &closed);
+    told_of.found("ok", "registry", &format!("{} answers", open.host));
+    told(run(&["-p", "app"]), 3).mended(
+        "error",
+        "workspace",
+        "--package names a part of a workspace",
+        "--manifest-path",
+    );
 }
 
 #[test]

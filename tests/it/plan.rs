@@ -47,7 +47,8 @@ fn healthy() -> Fakes {
 
 #[test]
 fn the_table() {
-    let finished = Project::app().run(&["plan", "--registry", "r.example/me"]).path_only(&no_docker()).finish();
+    let run = Project::app().run(&["plan", "--registry", "r.example/me"]).env("SOURCE_DATE_EPOCH", "1");
+    let finished = run.path_only(&no_docker()).finish();
     let expected = "\
 app 1.2.3
   → r.example/me/app:1.2.3
@@ -374,6 +375,15 @@ fn the_program_answers_to_both_names() {
         assert!(help.stdout.contains(&format!("Usage: cargo multiarch {command}")), "{help}");
         assert!(help.stdout.contains("[env: MULTIARCH_LIBC]"), "{help}");
     }
+    let json = project.run(&["plan", "--message-format", "json"]).finish();
+    let notes = serde_json::from_str::<serde_json::Value>(&json.stdout).unwrap()["notes"].to_string();
+    assert!(notes.contains("no registry: ") && notes.contains("this is no git repository: "), "{notes}");
+    let finished = project.run(&["push"]).fails(2).finish();
+    finished.says(&["a similar subcommand exists: 'publish'"]).keeps_quiet_about("'p'");
+    let size = ["plan", "--max-size", "10lb"];
+    project.run(&size).fails(2).finish().says(&["'10lb' is no size: a number and a unit, such as 50MB"]);
+    let finished = project.run(&["plan", "--matrix", "git"]).fails(2).finish();
+    finished.says(&["[possible values: github, forgejo]"]);
     project.run(&["pubish"]).fails(2).finish().says(&["unrecognized subcommand 'pubish'", "'publish'"]);
 }
 

@@ -73,4 +73,8 @@ fn each_file_has_one_thing() {
         let args = [&["publish", "--registry", "r.example"], args].concat();
         Project::app().run(&args).fails(3).finish().says(&[text, "hint: name a file"]);
     }
+    for command in ["build", "publish"] {
+        let run = Project::app().run(&[command, "--report", "-", "--checklist", "-"]).fails(3);
+        run.finish().says(&["--report and --checklist would both be on stdout", "hint: name a file"]);
+    }
 }

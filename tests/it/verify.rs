@@ -108,6 +108,17 @@ fn what_an_image_says_does_not_steer_a_terminal() {
 }
 
 #[test]
+fn a_platform_that_is_there_twice_is_marked() {
+    use crate::corpus::image::{Image, Layout};
+    let images = ["linux/amd64", "linux/arm64", "linux/arm64"].map(Image::new);
+    let project = Project::empty();
+    Layout::of(images).write(project.path());
+    let verified = project.run(&["verify", "oci:."]).finds(8).finish();
+    let marked = verified.stdout.lines().filter(|line| line.contains("MA002")).collect::<Vec<_>>();
+    assert!(marked.len() == 2 && marked.iter().all(|line| line.contains("linux/arm64")), "{verified}");
+}
+
+#[test]
 fn one_image_that_is_not_there_hides_no_other() {
     let project = Project::empty();
     std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
