@@ -25,7 +25,7 @@ impl Cache {
 
     /// Fails where it cannot be written, before anything is compiled.
     pub fn check(&self) -> Result<(), Failure> {
-        files::check_writable(&self.dir).map_err(|error| unusable(&self.dir, &error))
+        files::check_writable(&self.dir).map_err(|error| unusable(format!("{}: {error}", self.dir)))
     }
 
     /// The file of a blob; `fetch` writes it where the cache has none with the right bytes.
@@ -95,12 +95,12 @@ impl Cache {
     }
 
     fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
-        std::fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))
+        fs_err::create_dir_all(dir).map_err(unusable)
     }
 }
 
-fn unusable(dir: &Utf8Path, error: &std::io::Error) -> Failure {
-    Failure::new(Class::Other, format!("the cache {dir} cannot be written: {error}"))
+fn unusable(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Class::Other, format!("the cache cannot be written: {error}"))
         .hint("name another folder: `XDG_CACHE_HOME=/some/folder`")
 }
 

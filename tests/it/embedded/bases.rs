@@ -185,7 +185,7 @@ fn a_cache_that_cannot_be_written() {
     let (registry, _) = good();
     let project = on(&registry).file("cache", "a file where the folder should be");
     let run = embedded(&project, &["build"]).fails(1).finish();
-    run.says(&["cache/cargo-multiarch cannot be written: Not a directory", "XDG_CACHE_HOME"])
+    run.says(&["the cache cannot be written: ", "cache/cargo-multiarch: Not a directory", "XDG_CACHE_HOME"])
         .keeps_quiet_about("Compiling");
 }
 
