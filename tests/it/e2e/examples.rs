@@ -67,10 +67,14 @@ fn hello() {
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
 fn service() {
-    let (reference, finished) = published("service", &[]);
+    // All that it is configured for.
+    let (reference, finished) = published("service", &["--platform", "linux/arm/v7,linux/riscv64"]);
     finished.says(&[
         "Ran service --version for linux/amd64, in Docker: service 0.1.0 on x86_64\n",
         "Ran service --version for linux/arm64, in Docker, under QEMU: service 0.1.0 on aarch64\n",
+        "Ran service --version for linux/arm/v7, in Docker, under QEMU: service 0.1.0 on arm\n",
+        "Ran service --version for linux/riscv64, in Docker, under QEMU: service 0.1.0 on riscv64\n",
+        "Published service for 4 platforms, verified",
     ]);
     let tls = Project::empty();
     certificate(tls.path(), "DNS:service.test");
