@@ -45,6 +45,7 @@ use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::size;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
@@ -187,7 +188,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         let process = ui.timings().span(Phase::Cargo, format_args!("{binaries} for {platforms}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
-            let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.elf.linkage());
+            let (size, linkage) = (size::of(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
             let mut span = process.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
             span.bytes(artifact.size);

@@ -177,7 +177,7 @@ fn uploads_are_seen_with_their_bytes() {
         },
         |answer| answer,
     );
-    for (columns, sign) in [(40, "% "), (60, "iB/s"), (80, "iB/s"), (120, "] ")] {
+    for (columns, sign) in [(40, "% "), (60, "B/s"), (80, "B/s"), (120, "] ")] {
         let config = |platform: &str| {
             format!("[platform.\"{platform}\"]\nfiles = [{{ from = \"{platform}\", to = \"/noise\" }}]\n")
         };
