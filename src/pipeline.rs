@@ -107,7 +107,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
             ui.status("Tagging", format!("{reference}{was}"));
-            upload::tag(&built.layout, &reference, &registry)?;
+            upload::tag(&built.layout, &reference, from.as_deref(), &registry)?;
             moved.push(Moved { reference, from, to: built.verified.digest.clone() });
         }
         report.note_moved(&image.name, moved);
@@ -240,6 +240,8 @@ impl Made {
 /// What was found out before the first request and the first child that works.
 struct Ready {
     engine: Engine,
+    /// As they are without the bases' digests.
+    dockerfiles: Vec<Dockerfile>,
     loader: Option<Loader>,
     source: Source,
 }
@@ -256,11 +258,14 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
 
 /// The same, said, with all made that the engine needs.
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
-    let engine = ui.timed(Phase::Prepare, "engine", || engine::start(inspect(plan, ui)?.1, plan, ui))?;
+    let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
+        let (dockerfiles, chosen) = inspect(plan, ui)?;
+        anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
+    })?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let loader = load::find(plan, ui)?;
     let source = ui.timed(Phase::Prepare, "toolchain", || Source::find(plan, ui))?;
-    Ok(Ready { engine, loader, source })
+    Ok(Ready { engine, dockerfiles, loader, source })
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
@@ -272,11 +277,15 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
-    let Ready { engine, loader, source } = ready;
+    let Ready { engine, dockerfiles, loader, source } = ready;
     let (bases, indexes) = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
-    let render = |image| image::render(&plan, image, &bases);
-    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
+    // A digest is in what a template is told, and only now known.
+    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
+        true => image::render(&plan, image, &bases),
+        false => Ok(dockerfile),
+    };
+    let dockerfiles = plan.images.iter().zip(dockerfiles).map(pinned).collect::<Result<Vec<_>>>()?;
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
