@@ -42,6 +42,22 @@ fn an_unchanged_publish_sends_nothing() {
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
+fn a_run_is_told_in_its_order() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    let args = ["publish", "--platform", "linux/amd64,linux/arm64,linux/riscv64", "--registry", &registry.host];
+    // cargo has next to nothing to do but for the first, and tells of all its binaries at once.
+    for _ in 0..10 {
+        let finished = embedded(&project, &args).finish();
+        let mut told: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        told.dedup();
+        let order = ["Using", "Checked", "Compiling", "Compiled", "Finished", "Pushing", "Tagging", "Published"];
+        assert_eq!(told, order, "{finished}");
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn a_registry_is_asked_once_where_a_tag_leads() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
