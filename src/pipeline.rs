@@ -34,6 +34,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::verify::smoke::{self, Machine};
 use crate::verify::{self, Verified};
+use crate::wrap;
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
@@ -171,8 +172,8 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let data = match (args.graph.graph, args.output.message_format) {
         (Some(GraphFormat::Svg), _) => drawn().svg()?,
         (Some(GraphFormat::Dot), _) => drawn().dot(),
-        (None, MessageFormat::Human) => report::plan_table(&plan, &toolchain, &chosen, ui.data_width()),
-        (None, MessageFormat::Json) => report::plan_json(&plan, &toolchain, &chosen)?,
+        (None, MessageFormat::Human) => report::plan::table(&plan, &toolchain, &chosen, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan::json(&plan, &toolchain, &chosen)?,
     };
     Ok(ui.data(&data)?)
 }
@@ -180,11 +181,14 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
+        let meant = |meaning, start| wrap::hanging(meaning, start, ui.data_width());
         for (name, kind, meaning) in VARIABLES {
-            ui.data(&format!("{name:12} {kind:34} {meaning}"))?;
+            ui.data(&format!("{name:12} {kind:34} {}", meant(meaning, 48)))?;
         }
         ui.data("")?;
-        return HELPERS.iter().try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {meaning}"))?));
+        return HELPERS
+            .iter()
+            .try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {}", meant(meaning, 29)))?));
     }
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
