@@ -89,7 +89,10 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         verify::registry(image, &image.repositories[0], verified, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
-        image.references().for_each(|reference| upload::tag(layout, &reference, &registry).unwrap());
+        for reference in image.references() {
+            let from = registry.digest(&reference).unwrap();
+            upload::tag(layout, &reference, from.as_deref(), &registry).unwrap();
+        }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
         verify::tags(image, &image.repositories[0], verified, &registry).unwrap();

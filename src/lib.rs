@@ -13,7 +13,7 @@
 //! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here, [`generated`] is what
 //! shells, `man` and editors know of it. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files,
 //! [`process`] the one place that starts programs, [`ui`] the one that writes to the terminal, [`timings`] where a run's time
-//! went, [`threads`] what waits side by side, [`error`] what a failure is made of.
+//! went, [`threads`] what waits side by side, [`size`] how bytes are told, [`wrap`] how long lines are broken, [`error`] what a failure is made of.
 
 pub mod cli;
 pub mod compile;
@@ -32,10 +32,12 @@ pub mod platform;
 pub mod process;
 pub mod publish;
 pub mod report;
+pub mod size;
 pub mod threads;
 pub mod timings;
 pub mod ui;
 pub mod verify;
+pub mod wrap;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The story, on one screen: plan → artifacts → layouts → verified → published → report.
 
+mod results;
 mod timed;
 mod verification;
 
@@ -8,9 +9,10 @@ pub use verification::verify;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use self::results::{files, show};
 use self::timed::timed;
 use crate::cli::{
-    BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, ReportArgs, SettingsArgs,
+    BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, SettingsArgs,
 };
 use crate::compile::{self, Artifacts, Source, Toolchain, bundle, tools};
 use crate::environment;
@@ -34,10 +36,11 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::verify::smoke::{self, Machine};
 use crate::verify::{self, Verified};
+use crate::wrap;
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let written = written(&args.reports, &[&args.refs_file, &args.digests_file])?;
+    let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
@@ -47,7 +50,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
-    let written = written(&args.reports, &[])?;
+    let written = files(&args.reports, &[])?;
     let request = args.destinations.add_to(Request { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
@@ -104,7 +107,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
             ui.status("Tagging", format!("{reference}{was}"));
-            upload::tag(&built.layout, &reference, &registry)?;
+            upload::tag(&built.layout, &reference, from.as_deref(), &registry)?;
             moved.push(Moved { reference, from, to: built.verified.digest.clone() });
         }
         report.note_moved(&image.name, moved);
@@ -169,8 +172,8 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let data = match (args.graph.graph, args.output.message_format) {
         (Some(GraphFormat::Svg), _) => drawn().svg()?,
         (Some(GraphFormat::Dot), _) => drawn().dot(),
-        (None, MessageFormat::Human) => report::plan_table(&plan, &toolchain, &chosen, ui.data_width()),
-        (None, MessageFormat::Json) => report::plan_json(&plan, &toolchain, &chosen)?,
+        (None, MessageFormat::Human) => report::plan::table(&plan, &toolchain, &chosen, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan::json(&plan, &toolchain, &chosen)?,
     };
     Ok(ui.data(&data)?)
 }
@@ -178,11 +181,14 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
+        let meant = |meaning, start| wrap::hanging(meaning, start, ui.data_width());
         for (name, kind, meaning) in VARIABLES {
-            ui.data(&format!("{name:12} {kind:34} {meaning}"))?;
+            ui.data(&format!("{name:12} {kind:34} {}", meant(meaning, 48)))?;
         }
         ui.data("")?;
-        return HELPERS.iter().try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {meaning}"))?));
+        return HELPERS
+            .iter()
+            .try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {}", meant(meaning, 29)))?));
     }
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));
@@ -194,20 +200,6 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
     }
     Ok(())
-}
-
-/// The files that a run writes at its end, each of which is known to be one that can be written.
-fn written(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
-    let both = [&reports.report, &reports.checklist];
-    if both.iter().all(|path| path.as_deref().is_some_and(|path| path == "-")) {
-        return Err(Failure::new(Class::Config, "--report and --checklist would both be on stdout")
-            .hint("name a file for one: `--checklist checklist.md`"));
-    }
-    let is_file = |path: &&Utf8PathBuf| *path != "-";
-    let reports = both.into_iter().flatten().filter(is_file);
-    let files: Vec<Utf8PathBuf> = others.iter().copied().flatten().chain(reports).cloned().collect();
-    report::check_files(&files)?;
-    Ok(files)
 }
 
 /// `1 error`, `2 errors`.
@@ -252,6 +244,8 @@ impl Made {
 /// What was found out before the first request and the first child that works.
 struct Ready {
     engine: Engine,
+    /// As they are without the bases' digests.
+    dockerfiles: Vec<Dockerfile>,
     loader: Option<Loader>,
     source: Source,
 }
@@ -269,11 +263,14 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
 /// The same, said, with all made that the engine needs.
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     Cache::new(&plan.cache_dir).check()?;
-    let engine = ui.timed(Phase::Prepare, "engine", || engine::start(inspect(plan, ui)?.1, plan, ui))?;
+    let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
+        let (dockerfiles, chosen) = inspect(plan, ui)?;
+        anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
+    })?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let loader = load::find(plan, ui)?;
     let source = ui.timed(Phase::Prepare, "toolchain", || Source::find(plan, ui))?;
-    Ok(Ready { engine, loader, source })
+    Ok(Ready { engine, dockerfiles, loader, source })
 }
 
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
@@ -285,11 +282,15 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
-    let Ready { engine, loader, source } = ready;
+    let Ready { engine, dockerfiles, loader, source } = ready;
     let (bases, indexes) = publish::bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
-    let render = |image| image::render(&plan, image, &bases);
-    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
+    // A digest is in what a template is told, and only now known.
+    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
+        true => image::render(&plan, image, &bases),
+        false => Ok(dockerfile),
+    };
+    let dockerfiles = plan.images.iter().zip(dockerfiles).map(pinned).collect::<Result<Vec<_>>>()?;
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
@@ -368,25 +369,4 @@ pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
     plan::known::check(&plan, &workspace)?;
     Ok(plan)
-}
-
-fn show(report: &Report, format: MessageFormat, reports: &ReportArgs, ui: &Ui) -> Result<()> {
-    let json = || serde_json::to_string_pretty(report);
-    let written = [(&reports.report, json()?), (&reports.checklist, report.checklist().trim_end().to_owned())];
-    let mut is_shown = false;
-    for (path, text) in &written {
-        match path.as_deref() {
-            Some(path) if path == "-" => {
-                ui.data(text)?;
-                is_shown = true;
-            }
-            Some(path) => fs_err::write(path, format!("{text}\n"))?,
-            None => {}
-        }
-    }
-    match format {
-        _ if is_shown => Ok(()),
-        MessageFormat::Human => report.lines().try_for_each(|line| Ok(ui.data(&line)?)),
-        MessageFormat::Json => Ok(ui.data(&json()?)?),
-    }
 }

@@ -1,9 +1,11 @@
 //! The only place that starts programs (over `duct`). A command prints as a line to paste into a shell;
 //! its status is checked here, and its own words are in the error. Ctrl-C stops whatever runs.
 
+mod lines;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -23,8 +25,6 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often a program with a time limit is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// Longer lines of a program come in parts.
-const LONGEST_LINE: u64 = 16 << 20;
 
 /// A program to run, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,12 +143,10 @@ impl Cmd {
             return Err(interrupted.into());
         }
 
-        let (sender, lines) = mpsc::channel();
-        let other = sender.clone();
-        std::thread::spawn(move || read_lines(stdout, |line| sender.send(Line::Stdout(line)).is_ok()));
-        std::thread::spawn(move || read_lines(stderr, |line| other.send(Line::Stderr(line)).is_ok()));
+        let (sender, received) = mpsc::channel();
+        std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
         let Some(limit) = limit else {
-            lines.iter().for_each(on_line);
+            received.iter().for_each(on_line);
             let status = handle.into_output()?.status;
             check_interrupt()?;
             return Ok((status, false));
@@ -156,7 +154,7 @@ impl Cmd {
         let deadline = Instant::now() + limit;
         let mut killed = false;
         loop {
-            match lines.recv_timeout(LOOK) {
+            match received.recv_timeout(LOOK) {
                 Ok(line) => on_line(line),
                 Err(RecvTimeoutError::Disconnected) if handle.try_wait()?.is_some() => break,
                 // It goes on without its output.
@@ -249,22 +247,6 @@ pub fn quote(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-fn read_lines(from: impl io::Read, mut send: impl FnMut(String) -> bool) {
-    let mut reader = BufReader::new(from);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A read error means that the program is gone; its status tells the story.
-        if (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let text = String::from_utf8_lossy(&line);
-        if !send(text.trim_end_matches(['\n', '\r']).to_owned()) {
-            return;
-        }
-    }
 }
 
 /// Keeps a process group on the list while its leader runs.

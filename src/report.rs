@@ -1,29 +1,27 @@
-//! What came of a run, and what would: the versioned JSON report, the pinned references, the plan's table. Pure.
+//! What came of a run, and what would: the versioned JSON report, the pinned references, tables for people. Pure.
 
 pub mod chart;
 mod checklist;
 pub mod graph;
 mod markup;
+pub mod plan;
 #[cfg(test)]
 mod schema;
 mod table;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use serde::Serialize;
 
 pub use checklist::short;
 
-use crate::compile::{Artifact, Artifacts, Source, Toolchain};
+use crate::compile::{Artifact, Artifacts, Source};
 use crate::error::{Class, Failure};
 use crate::finding::{Code, Finding};
 use crate::image::Bases;
-use crate::image::builder::Builder;
-use crate::image::engine::{Chosen, Engine};
 use crate::plan::tags::is_version;
-use crate::plan::{Commit, Image, ImagePlatform, Plan};
-use crate::platform::Platform;
+use crate::plan::{Commit, ImagePlatform, Plan};
 use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
 
 /// Of the schemas in docs/. Bumped when a field changes its meaning or goes; new fields may come at any time.
@@ -298,102 +296,4 @@ struct Verification<'a> {
     version: u32,
     images: &'a [Inspected],
     failed: &'a [Unverified],
-}
-
-/// The plan as a table: a block per image, a row per platform.
-pub fn plan_table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen, width: Option<usize>) -> String {
-    let mut blocks = Vec::new();
-    for image in &plan.images {
-        let mut lines = vec![format!("{} {}", image.name, image.version)];
-        lines.extend(references(image).into_iter().map(|reference| format!("  → {reference}")));
-        let mut rows = vec![["PLATFORM", "TARGET", "LINKER", "BASE", "TEMPLATE", "BINARIES"].map(str::to_owned)];
-        rows.extend(image.platforms.iter().map(|platform| row(platform, toolchain, plan)));
-        lines.extend(table::rows(&rows, width));
-        blocks.push(lines.join("\n"));
-    }
-    let mut table = blocks.join("\n\n");
-    table.push_str(&format!("\n\nEngine: {} ({})", chosen.name(), chosen.why));
-    if let Engine::Buildx(Builder { name: Some(name), missing, .. }) = &chosen.engine {
-        let made = missing.as_ref().map(|missing| format!(", made first: {}", missing.why)).unwrap_or_default();
-        table.push_str(&format!("\nBuilder: {name}{made}"));
-    }
-    let linkers = linkers(plan, toolchain);
-    let widest = linkers.iter().map(|(names, _)| names.chars().count()).filter(|width| *width <= WIDEST).max();
-    table.push_str("\n\nLinkers:");
-    for (names, choice) in linkers {
-        table.push_str(&format!("\n  {names:width$}  {choice}", width = widest.unwrap_or(0)));
-    }
-    let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
-    if !with_sysroot.is_empty() {
-        table.push_str("\n\nSysroots, of Debian's packages:");
-        for build in with_sysroot {
-            table.push_str(&format!("\n  {}  {}", build.triple, build.sysroot_packages.join(", ")));
-        }
-    }
-    let missing = toolchain.missing_std(plan);
-    if !missing.is_empty() {
-        table.push_str(&format!("\n\nTo install first, which `publish` does: rustup target add {}", missing.join(" ")));
-    }
-    table
-}
-
-/// The lines under each other begin in the same column where names take no more than this.
-const WIDEST: usize = 40;
-
-/// Platforms, in the plan's order, and the linker that they share with the reason for it.
-fn linkers(plan: &Plan, toolchain: &Toolchain) -> Vec<(String, String)> {
-    let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
-    for platform in plan.platforms() {
-        if let Some(choice) = toolchain.choices.get(&platform.build) {
-            by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
-        }
-    }
-    let names =
-        |platforms: IndexSet<Platform>| platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ");
-    by_choice.into_iter().map(|(choice, platforms)| (names(platforms), choice)).collect()
-}
-
-fn references(image: &Image) -> Vec<String> {
-    match image.repositories.is_empty() {
-        true => image.tags.iter().map(|tag| format!("{}:{tag} (no registry)", image.name)).collect(),
-        false => image.references().collect(),
-    }
-}
-
-fn template(platform: &ImagePlatform, plan: &Plan) -> String {
-    match &platform.template {
-        crate::plan::Template::BuiltIn(name) => (*name).to_owned(),
-        crate::plan::Template::File(path) => path.strip_prefix(&plan.root).unwrap_or(path).to_string(),
-    }
-}
-
-fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String; 6] {
-    let binaries: Vec<&str> = platform.binaries.iter().map(|binary| binary.name.as_str()).collect();
-    [
-        platform.platform.to_string(),
-        platform.build.triple.clone(),
-        toolchain.linker(&platform.build),
-        platform.base.clone(),
-        template(platform, plan),
-        binaries.join(", "),
-    ]
-}
-
-/// The plan with the choice of linkers and of the engine, as JSON.
-pub fn plan_json(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Result<String> {
-    let mut json = serde_json::to_value(plan)?;
-    for (image, in_plan) in plan.images.iter().enumerate() {
-        for (platform, in_image) in in_plan.platforms.iter().enumerate() {
-            let choice = toolchain.choices.get(&in_image.build);
-            json["images"][image]["platforms"][platform]["linker"] = serde_json::to_value(choice)?;
-        }
-    }
-    json["version"] = VERSION.into();
-    json["auditable"] = toolchain.auditable.into();
-    json["engine"] = chosen.name().into();
-    json["engine_why"] = chosen.why.as_str().into();
-    if let Engine::Buildx(builder) = &chosen.engine {
-        json["builder"] = builder.name.as_deref().into();
-    }
-    Ok(serde_json::to_string_pretty(&json)?)
 }

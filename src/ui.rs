@@ -208,6 +208,7 @@ impl Ui {
         painted(self.color, style, text)
     }
 
+    /// As long as it is, as cargo's and rustc's are: what is copied has no line feeds of ours in it.
     fn line(&self, line: &str) {
         // With nowhere left to write there is nothing better to do than to go on.
         self.bars.above(|| drop(writeln!(io::stderr().lock(), "{line}")));

@@ -45,6 +45,7 @@ use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::size;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
@@ -71,8 +72,9 @@ pub enum Part {
     Auditable,
 }
 
-/// Is told what is in the way of a build; where it returns that, nothing more is looked at.
-pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Failure) -> Result<(), Failure>;
+/// Is told what is in the way, and of which target triple where it is not of all; where it returns that, nothing more is
+/// looked at.
+pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Option<&str>, Failure) -> Result<(), Failure>;
 
 impl Toolchain {
     /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
@@ -95,29 +97,33 @@ impl Toolchain {
 
     /// Chooses a linker for every build of the plan.
     pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        Ok(Toolchain::choose_with(plan, tools, &mut |_, failure| Err(failure))?)
+        Ok(Toolchain::choose_with(plan, tools, &mut |_, _, failure| Err(failure))?)
     }
 
     /// The same; whoever is told of what is in the way decides whether to go on without.
     pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
         let builds: IndexSet<&BuildSettings> = plan.builds().collect();
         for build in &builds {
-            upstream::check(plan, build, &tools).or_else(|failure| in_the_way(Part::Crates, failure))?;
+            upstream::check(plan, build, &tools)
+                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
         }
         for build in &builds {
-            stdlib::check(build, &tools).or_else(|failure| in_the_way(Part::Std, failure))?;
+            stdlib::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
         }
         let mut choices = BTreeMap::new();
         for build in builds {
             match toolchain::choose(build, &tools) {
                 Ok(choice) => drop(choices.insert(build.clone(), choice)),
-                Err(failure) => in_the_way(Part::Linker, failure)?,
+                Err(failure) => in_the_way(Part::Linker, Some(&build.triple), failure)?,
             }
         }
-        upstream::check_zig(plan, &choices, &tools).or_else(|failure| in_the_way(Part::Crates, failure))?;
+        for (build, choice) in &choices {
+            upstream::check_zig(plan, build, choice, &tools)
+                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
+        }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
-            in_the_way(Part::Auditable, failure)?;
+            in_the_way(Part::Auditable, None, failure)?;
             Ok(auditable::Decision::default())
         })?;
         let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
@@ -187,7 +193,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         let process = ui.timings().span(Phase::Cargo, format_args!("{binaries} for {platforms}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
-            let (size, linkage) = (indicatif::HumanBytes(artifact.size), artifact.elf.linkage());
+            let (size, linkage) = (size::of(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
             let mut span = process.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
             span.bytes(artifact.size);

@@ -87,22 +87,24 @@ fn is_missing(triples: &[String]) -> Failure {
 /// The program that installs standard libraries, where some are missing; fails where it cannot.
 pub fn installer(plan: &Plan, tools: &Tools) -> Result<Option<PathBuf>, Failure> {
     let missing = missing(plan, tools);
-    if missing.is_empty() {
-        return Ok(None);
-    }
+    (!missing.is_empty()).then(|| rustup(&missing, plan.offline)).transpose()
+}
+
+/// The program that installs the standard libraries of some triples; fails where it cannot.
+pub fn rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
     let wanted = missing.join(" ");
     let Some(rustup) = find_program("rustup") else {
-        return Err(is_missing(&missing)
+        return Err(is_missing(missing)
             .hint(format!("with rustup: `rustup target add {wanted}`"))
             .hint(
                 "without it, install your distribution's package of the target's standard library for this very rustc",
             )
             .hint(BUILD_IT));
     };
-    if plan.offline {
-        return Err(is_missing(&missing).hint(format!("run `rustup target add {wanted}` while online")));
+    if offline {
+        return Err(is_missing(missing).hint(format!("run `rustup target add {wanted}` while online")));
     }
-    Ok(Some(rustup))
+    Ok(rustup)
 }
 
 /// Installs the standard library of every target that lacks it, by rustup. Was there any to install?

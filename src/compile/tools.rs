@@ -112,7 +112,7 @@ pub struct TargetFacts {
 
 /// Looks at the machine for all triples of a plan.
 pub fn probe(plan: &Plan) -> Result<Tools> {
-    probe_with(plan, &mut |_, failure| Err(failure))
+    probe_with(plan, &mut |_, _, failure| Err(failure))
 }
 
 /// The same; whoever is told of what is in the way decides whether to go on without.
@@ -158,7 +158,7 @@ pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
             Err(error) => {
                 check_interrupt()?;
                 let what = format!("rustc does not know the target '{triple}': {}", sentence(&error));
-                in_the_way(Part::Target, Failure::new(Class::Toolchain, what))?;
+                in_the_way(Part::Target, Some(triple), Failure::new(Class::Toolchain, what))?;
                 continue;
             }
         };
@@ -193,7 +193,7 @@ pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
         cfgs.insert(triple, cfg);
     }
     tools.graphs = dependencies::graphs(plan, &tools.cargo, &cfgs).or_else(|failure| {
-        in_the_way(Part::LockFile, failure)?;
+        in_the_way(Part::LockFile, None, failure)?;
         Ok::<_, Failure>(BTreeMap::new())
     })?;
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.

@@ -1,8 +1,6 @@
 //! Crates that are known not to compile for some targets, whoever compiles and links: said before anything is compiled.
 //! Every entry was read in the crate's build script, or tried. Pure.
 
-use std::collections::BTreeMap;
-
 use cargo_metadata::{Node, Package};
 
 use super::native;
@@ -105,12 +103,13 @@ pub fn check(plan: &Plan, build: &BuildSettings, tools: &Tools) -> Result<(), Fa
     refuse(plan, build, tools, false)
 }
 
-/// Fails for the first build whose C code zig is known not to compile.
-pub fn check_zig(plan: &Plan, choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<(), Failure> {
-    let compiles =
-        |build: &BuildSettings| ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !native::is_own(build, name, tools));
-    let by_zig = choices.iter().filter(|(build, choice)| choice.linker == Linker::Zig && compiles(build));
-    by_zig.map(|(build, _)| build).try_for_each(|build| refuse(plan, build, tools, true))
+/// Fails for a build whose C code zig is to compile, and is known not to.
+pub fn check_zig(plan: &Plan, build: &BuildSettings, choice: &Choice, tools: &Tools) -> Result<(), Failure> {
+    let is_ours = ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !native::is_own(build, name, tools));
+    match choice.linker == Linker::Zig && is_ours {
+        true => refuse(plan, build, tools, true),
+        false => Ok(()),
+    }
 }
 
 fn refuse(plan: &Plan, build: &BuildSettings, tools: &Tools, by_zig: bool) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Rust, and for every build of the plan its standard library and its linker.
+//! Rust, and for every target triple of the plan its standard library and then what links for it.
 
 use anyhow::Result;
 use indexmap::IndexSet;
@@ -8,14 +8,21 @@ use super::check::Check;
 use super::repair::Repair;
 use crate::compile::{Part, Toolchain, stdlib, tools};
 use crate::error::Failure;
-use crate::plan::Plan;
+use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::find_program;
 
+/// What is in the way of a triple; none is of all.
+struct Obstacle {
+    part: Part,
+    triple: Option<String>,
+    failure: Failure,
+}
+
 pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
-    let mut in_the_way = Vec::new();
-    let mut note = |part, failure: Failure| {
-        in_the_way.push((part, failure));
+    let mut obstacles = Vec::new();
+    let mut note = |part, triple: Option<&str>, failure| {
+        obstacles.push(Obstacle { part, triple: triple.map(str::to_owned), failure });
         Ok(())
     };
     let toolchain = match tools::probe_with(plan, &mut note) {
@@ -30,38 +37,55 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
                 .fix("install a C compiler: `apt-get install gcc`"),
         );
     }
-    let missing = toolchain.missing_std(plan);
-    for (triple, facts) in &tools.targets {
-        let compiled = plan.builds().filter(|build| build.triple == *triple).all(|build| build.build_std);
-        match (compiled, facts.std) {
-            (true, _) => findings.add(Check::ok("std", format!("{}: compiled along", Platform::and_triple(triple)))),
-            (false, true) => findings.add(Check::ok("std", format!("{}: installed", Platform::and_triple(triple)))),
-            // Told below, of all at once, or by what is in the way.
-            (false, false) => {}
-        }
-    }
-    match stdlib::installer(plan, tools) {
-        Ok(None) => {}
-        Ok(Some(_)) => {
-            let names = missing.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ");
-            let found = format!("missing for {names}; a publish installs it first");
-            let repair = Repair::Std(Box::new(plan.clone()), Box::new(tools.clone()));
-            findings.add(Check::warning("std", found).fix(format!("`{}`", repair.command())));
-            findings.repairs.push(repair);
-        }
-        Err(failure) => findings.fail("std", failure)?,
-    }
-    for build in plan.builds().collect::<IndexSet<_>>() {
-        if let Some(choice) = toolchain.choices.get(build) {
-            findings.add(Check::ok("linker", format!("{}: {}: {}", plan.name_of(build), choice.linker, choice.why)));
-        }
-    }
-    for (part, failure) in in_the_way {
-        findings.fail(subject(part), failure)?;
-    }
+    tell(&mut obstacles, None, &[Part::LockFile, Part::Auditable], findings)?;
     let notes = toolchain.notes.iter().cloned().chain(toolchain.advice());
     notes.for_each(|note| findings.add(Check::note("rust", note)));
+    let missing = toolchain.missing_std(plan);
+    let mut is_installable = false;
+    for triple in plan.builds().map(|build| build.triple.as_str()).collect::<IndexSet<_>>() {
+        let builds: IndexSet<&BuildSettings> = plan.builds().filter(|build| build.triple == triple).collect();
+        let name = Platform::and_triple(triple);
+        if missing.iter().any(|missing| missing == triple) {
+            match stdlib::rustup(&[triple.to_owned()], plan.offline) {
+                Ok(_) => {
+                    let found = format!("{name}: missing; a publish installs it first");
+                    findings.add(Check::warning("std", found).fix(format!("`rustup target add {triple}`")));
+                    is_installable = true;
+                }
+                Err(failure) => findings.fail("std", failure)?,
+            }
+        } else if !tell(&mut obstacles, Some(triple), &[Part::Target, Part::Std], findings)? {
+            let is_compiled = builds.iter().all(|build| build.build_std);
+            let found = if is_compiled { "compiled along" } else { "installed" };
+            findings.add(Check::ok("std", format!("{name}: {found}")));
+        }
+        tell(&mut obstacles, Some(triple), &[Part::Crates], findings)?;
+        for build in builds {
+            if let Some(choice) = toolchain.choices.get(build) {
+                let found = format!("{}: {}: {}", plan.name_of(build), choice.linker, choice.why);
+                findings.add(Check::ok("linker", found));
+            }
+        }
+        tell(&mut obstacles, Some(triple), &[Part::Linker], findings)?;
+    }
+    if is_installable {
+        findings.repairs.push(Repair::Std(Box::new(plan.clone()), Box::new(tools.clone())));
+    }
     Ok(())
+}
+
+/// Tells what is in the way of some parts, if anything is.
+fn tell(
+    obstacles: &mut Vec<Obstacle>,
+    triple: Option<&str>,
+    parts: &[Part],
+    findings: &mut Findings,
+) -> Result<bool, Failure> {
+    let is_of = |obstacle: &mut Obstacle| obstacle.triple.as_deref() == triple && parts.contains(&obstacle.part);
+    let told: Vec<Obstacle> = obstacles.extract_if(.., is_of).collect();
+    let is_any = !told.is_empty();
+    told.into_iter().try_for_each(|Obstacle { part, failure, .. }| findings.fail(subject(part), failure))?;
+    Ok(is_any)
 }
 
 fn subject(part: Part) -> &'static str {

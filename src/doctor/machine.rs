@@ -1,6 +1,5 @@
 //! Room on the disk, and the clock.
 
-use bytesize::ByteSize;
 use camino::Utf8Path;
 use chrono::TimeDelta;
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -8,6 +7,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use super::check::Check;
 use crate::error::{Class, Failure};
 use crate::files;
+use crate::size;
 
 /// A release build of a middling workspace for two platforms takes more.
 const LITTLE: u64 = 2 << 30;
@@ -27,7 +27,7 @@ pub fn disk(what: &str, folder: &Utf8Path) -> Check {
         Err(error) => return failed(format!("cannot be looked at: {error}"), "see whose it is with `ls -ld`"),
     };
     let free = room.f_bavail.saturating_mul(room.f_frsize);
-    let (said, make_room) = (ByteSize(free), "make room: `df -h` says where there is none");
+    let (said, make_room) = (size::of(free), "make room: `df -h` says where there is none");
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
         failed("is on a read-only file system".to_owned(), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
     } else if free < NEXT_TO_NOTHING {

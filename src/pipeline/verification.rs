@@ -15,11 +15,12 @@ use crate::report::{self, Unverified};
 use crate::ui::Ui;
 use crate::verify;
 use crate::verify::location::Location;
+use crate::wrap;
 
 /// `cargo multiarch verify`
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
-        return Ok(ui.data(code.0.explanation())?);
+        return Ok(ui.data(&wrap::paragraphs(code.0.explanation(), ui.data_width()))?);
     }
     environment::check()?;
     let registry = Registry::new(&args.insecure_registries, ui.bars())?;

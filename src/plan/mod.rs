@@ -172,6 +172,11 @@ impl Image {
     pub fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
     }
+
+    /// Is any of its platforms made from one of these bases?
+    pub fn is_on(&self, bases: &BTreeMap<(String, Platform), String>) -> bool {
+        self.platforms.iter().any(|of| bases.contains_key(&(of.base.clone(), of.platform)))
+    }
 }
 
 /// One platform of an image.

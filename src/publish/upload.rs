@@ -197,9 +197,9 @@ pub fn lost(image: &Image, reference: &str, digest: &str, registry: &Registry) -
     Ok(had.filter(|name| !has(name)).collect())
 }
 
-/// Moves a tag to a layout's index, unless it is there.
-pub fn tag(layout: &Layout, reference: &str, registry: &Registry) -> Result<()> {
-    if registry.digest(reference)?.as_deref() == Some(layout.descriptor.digest().to_string().as_str()) {
+/// Moves a tag to a layout's index, unless that is where it leads now, which is `from`.
+pub fn tag(layout: &Layout, reference: &str, from: Option<&str>, registry: &Registry) -> Result<()> {
+    if from == Some(layout.descriptor.digest().as_ref()) {
         return Ok(());
     }
     registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)

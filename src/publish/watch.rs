@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::{RequestBuilder, Response};
 
 use super::answers::Trouble;
+use crate::size;
 use crate::threads::lock;
 
 /// For an answer, and for every piece of it.
@@ -70,7 +71,10 @@ pub async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, Troubl
     let mut bytes = Vec::new();
     while let Some(piece) = piece(answer).await? {
         if bytes.len() + piece.len() > limit {
-            return Err(Trouble::Unexpected(format!("sends more than {} MiB where JSON is wanted", limit >> 20)));
+            return Err(Trouble::Unexpected(format!(
+                "sends more than {} where JSON is wanted",
+                size::of(limit as u64)
+            )));
         }
         bytes.extend_from_slice(&piece);
     }

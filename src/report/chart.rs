@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bytesize::ByteSize;
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::checklist::short;
 use super::markup::render;
 use crate::finding::printable;
+use crate::size;
 use crate::timings::{Phase, Span};
 
 /// Ticks of the axis at most.
@@ -137,7 +137,7 @@ pub fn page(title: &str, total: Duration, spans: &[Span]) -> Result<String> {
             took: seconds(took),
             share: format!("{:.0} %", percent(took, whole)),
             sum: seconds(spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()),
-            bytes: (sent > 0).then(|| size(sent)),
+            bytes: (sent > 0).then(|| size::of(sent)),
             rows: spans.iter().map(|span| bar(span, whole, name(span, &names), next())).collect(),
         });
     }
@@ -180,7 +180,7 @@ fn bar(span: &Span, whole: Duration, name: String, row: usize) -> Row {
         start: seconds(span.start),
         end: seconds(span.end),
         took: seconds(span.end.saturating_sub(span.start)),
-        bytes: span.bytes.map(size),
+        bytes: span.bytes.map(size::of),
         note: span.note,
     }
 }
@@ -238,10 +238,6 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-fn size(bytes: u64) -> String {
-    ByteSize(bytes).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,8 +293,8 @@ mod tests {
         let sent =
             |digit| Span { digest: digest(digit), bytes: Some(2048), ..span(Phase::Upload, "r.example/app", 1, 2) };
         let found = bars(&render(2, &[layer, sent("a"), sent("b")]));
-        assert_eq!(found[1].0, "linux/amd64 app: app → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 KiB");
-        assert_eq!(found[2].0, "sha256:bbbbbbbbbbbb → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 KiB");
+        assert_eq!(found[1].0, "linux/amd64 app: app → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
+        assert_eq!(found[2].0, "sha256:bbbbbbbbbbbb → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
     }
 
     #[test]

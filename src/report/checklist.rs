@@ -1,8 +1,7 @@
 //! The report as Markdown that a person pastes into a release or a pull request. Pure.
 
-use bytesize::ByteSize;
-
 use super::{ImageReport, Moved, PlatformReport, Report};
+use crate::size;
 use crate::verify::Smoke;
 use crate::verify::smoke::How;
 
@@ -104,7 +103,7 @@ fn row(of: &PlatformReport) -> String {
     if let Some(floor) = &of.glibc_floor {
         libc.push_str(&format!(" (floor {floor})"));
     }
-    let size = of.size.map_or("-".to_owned(), |size| ByteSize(size).to_string());
+    let size = of.size.map_or("-".to_owned(), size::of);
     let base = match of.base.split_once('@') {
         Some((name, digest)) => format!("{name} `{}`", short(digest)),
         None => of.base.clone(),
@@ -223,8 +222,8 @@ mod tests {
 
 | platform | digest | size | linker | libc | base |
 |---|---|---|---|---|---|
-| linux/amd64 | `sha256:abababababab` | 5.0 MiB | zig | glibc 2.41, wants 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
-| linux/arm64 | `sha256:abababababab` | 5.0 MiB | zig | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| linux/amd64 | `sha256:abababababab` | 5.2 MB | zig | glibc 2.41, wants 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| linux/arm64 | `sha256:abababababab` | 5.2 MB | zig | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
 ";
         assert_eq!(report.checklist(), expected);
     }

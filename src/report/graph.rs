@@ -99,7 +99,7 @@ enum Key<'a> {
 pub fn of(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Graph {
     let runs = runs::group(plan, &toolchain.tools, &toolchain.choices);
     let missing = toolchain.missing_std(plan);
-    let references: Vec<Vec<String>> = plan.images.iter().map(super::references).collect();
+    let references: Vec<Vec<String>> = plan.images.iter().map(super::plan::references).collect();
     let mut nodes: IndexMap<Key<'_>, Node> = IndexMap::new();
     let mut edges = IndexSet::new();
     for (number, image) in plan.images.iter().enumerate() {
@@ -186,7 +186,7 @@ fn binary_node(binary: &Binary, build: &BuildSettings, plan: &Plan) -> Node {
 }
 
 fn platform_node(of: &ImagePlatform, plan: &Plan) -> Node {
-    let mut facts = vec![format!("template {}", super::template(of, plan))];
+    let mut facts = vec![format!("template {}", super::plan::template(of, plan))];
     facts.extend((!of.files.is_empty()).then(|| format!("files {}", of.files.len())));
     node(Kind::Platform, of.platform.name(), facts)
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
-use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+
+use crate::size;
 
 /// Times a second that bars are drawn at most.
 const REDRAWS: u8 = 20;
@@ -140,12 +142,12 @@ fn so_far(fraction: f32, amounts: &[String], columns: usize) -> String {
     format!("[{}{head}{}] {amount}", "=".repeat(full), " ".repeat(width - full - head.len()))
 }
 
-/// `12.00 MiB/48.00 MiB 3.10 MiB/s `, or shorter, `25% `.
+/// `12.0 MB/48.0 MB 3.1 MB/s `, or shorter, `25% `.
 fn amounts(position: u64, length: u64, per_second: f64) -> [String; 2] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
     let rate = per_second as u64;
     [
-        format!("{}/{} {}/s ", BinaryBytes(position), BinaryBytes(length), BinaryBytes(rate)),
+        format!("{}/{} {}/s ", size::of(position), size::of(length), size::of(rate)),
         format!("{}% ", position.saturating_mul(100).checked_div(length).unwrap_or(0).min(100)),
     ]
 }
@@ -288,14 +290,16 @@ mod tests {
 
     #[test]
     fn what_is_said_fits_the_terminal() {
-        let amounts = amounts(3 << 19, 4 << 20, 1_048_576.0);
-        assert_eq!(amounts, ["1.50 MiB/4.00 MiB 1.00 MiB/s ", "37% "]);
+        let amounts = amounts(1_500_000, 4_000_000, 1e6);
+        assert_eq!(amounts, ["1.5 MB/4.0 MB 1.0 MB/s ", "37% "]);
+        let longer = super::amounts(151_500_000, 404_000_000, 100e6);
         let steps = ["5/10 ".to_owned()];
         for (fraction, amounts, columns, expected) in [
             (0.5, &amounts[..], 20, "37% "),
-            (0.5, &amounts, 53, "[=====>    ] 37% "),
-            (0.5, &amounts, 54, "1.50 MiB/4.00 MiB 1.00 MiB/s "),
-            (0.5, &amounts, 75, "[=====>    ] 1.50 MiB/4.00 MiB 1.00 MiB/s "),
+            (0.5, &amounts, 47, "37% "),
+            (0.5, &longer, 53, "[=====>    ] 37% "),
+            (0.5, &amounts, 48, "1.5 MB/4.0 MB 1.0 MB/s "),
+            (0.5, &amounts, 75, "[=====>    ] 1.5 MB/4.0 MB 1.0 MB/s "),
             (0.5, &steps, 17, ""),
             (0.5, &steps, 48, "5/10 "),
             (0.5, &steps, 49, "[=====>    ] 5/10 "),
@@ -307,7 +311,7 @@ mod tests {
         ] {
             assert_eq!(so_far(fraction, amounts, columns), expected, "{fraction} {columns}");
         }
-        let longest = super::amounts(1_023 << 50, u64::MAX, 1e18);
+        let longest = super::amounts(999_960_000_000_000, u64::MAX, 1e18);
         for columns in usize::from(NARROWEST)..200 {
             for amounts in [&longest[..], &steps] {
                 assert!(BEFORE + so_far(0.5, amounts, columns).len() <= columns, "{columns}");

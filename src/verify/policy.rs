@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use bytesize::ByteSize;
-
 use super::programs::Loaded;
 use super::root::Root;
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::plan::policy::{Policy, Required};
+use crate::size;
 
 /// Checks one platform. `programs` are those that it starts, with what became of each.
 pub fn check(policy: &Policy, root: &Root<'_>, programs: &[(&str, &Loaded)]) -> Vec<Finding> {
@@ -47,8 +46,13 @@ pub fn check(policy: &Policy, root: &Root<'_>, programs: &[(&str, &Loaded)]) -> 
 
 /// Checks the size of a platform's config and layers.
 pub fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
-    let most = policy.max_size.filter(|most| bytes > most.as_u64())?;
-    let reason = format!("its layers have {}, and max-size allows {most}", ByteSize(bytes));
+    let most = policy.max_size.map(|most| most.as_u64()).filter(|most| bytes > *most)?;
+    let reason = format!(
+        "its layers have {}, {} more than the {} that max-size allows",
+        size::of(bytes),
+        size::of(bytes - most),
+        size::of(most)
+    );
     Some(
         TOO_LARGE.finds(
             reason,

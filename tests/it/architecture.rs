@@ -7,28 +7,33 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("threads", &[]),
+    ("size", &[]),
+    ("wrap", &[]),
     ("timings", &["threads"]),
     ("files", &["error", "process"]),
     ("platform", &["error"]),
     ("elf", &["platform"]),
     ("finding", &["error"]),
     ("process", &["error", "threads"]),
-    ("ui", &["error", "finding", "process", "threads", "timings"]),
+    ("ui", &["error", "finding", "process", "size", "threads", "timings"]),
     ("plan", &["error", "finding", "platform", "process"]),
-    ("compile", &["elf", "error", "files", "platform", "plan", "process", "timings", "ui"]),
+    ("compile", &["elf", "error", "files", "plan", "platform", "process", "size", "timings", "ui"]),
     ("image", &["compile", "elf", "error", "files", "plan", "platform", "process", "threads", "timings", "ui"]),
     (
         "publish",
-        &["compile", "elf", "error", "files", "image", "plan", "platform", "process", "threads", "timings", "ui"],
+        &[
+            "compile", "elf", "error", "files", "image", "plan", "platform", "process", "size", "threads", "timings",
+            "ui",
+        ],
     ),
     (
         "verify",
         &[
-            "compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "threads",
+            "compile", "elf", "error", "finding", "image", "plan", "platform", "process", "publish", "size", "threads",
             "timings", "ui",
         ],
     ),
-    ("report", &["compile", "error", "finding", "image", "plan", "platform", "timings", "verify"]),
+    ("report", &["compile", "error", "finding", "image", "plan", "platform", "size", "timings", "verify", "wrap"]),
     ("cli", &["finding", "plan", "platform", "ui", "verify"]),
     ("environment", &["cli", "error"]),
     (
@@ -48,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "timings",
             "ui",
             "verify",
+            "wrap",
         ],
     ),
     ("init", &["cli", "compile", "error", "files", "image", "plan", "platform", "ui"]),
@@ -65,8 +71,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "platform",
             "process",
             "publish",
+            "size",
             "ui",
             "verify",
+            "wrap",
         ],
     ),
     ("generated", &["cli", "error", "finding", "platform", "ui"]),
@@ -121,5 +129,14 @@ fn files_stay_readable() {
             text.lines().count()
         );
         assert!(text.starts_with("//! "), "src/{file} does not say what it is for");
+    }
+}
+
+#[test]
+fn bytes_are_told_in_one_place() {
+    for (file, text) in sources().into_iter().filter(|(file, _)| file != "size.rs") {
+        for other in ["HumanBytes", "BinaryBytes", "DecimalBytes", "ByteSize("] {
+            assert!(!text.contains(other), "src/{file} has {other}: crate::size::of tells sizes");
+        }
     }
 }

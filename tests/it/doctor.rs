@@ -234,7 +234,7 @@ fn a_standard_library_that_is_missing() {
         run.env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "cc")
     };
     let works = rustup("mkdir -p \"DIR\" && touch \"DIR/libstd-1.rlib\"");
-    let missing = format!("missing for linux/386, {TRIPLE}; a publish installs it first");
+    let missing = format!("linux/386, {TRIPLE}: missing; a publish installs it first");
     let add = format!("rustup target add {TRIPLE}");
     told(run(&works, &[]), 0).mended("warning", "std", &missing, &format!("`{add}`"));
     assert_eq!(works.log("rustup"), "", "nothing is changed unasked");
@@ -265,6 +265,34 @@ fn every_platform_without_a_linker_is_named() {
         let fix = format!("`apt-get install {package}`");
         told.mended("error", "linker", &format!("{name}: there is no linker for this target"), &fix);
     }
+}
+
+#[test]
+fn a_platform_is_told_of_in_one_place() {
+    let project = Project::with_config("platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64', 'linux/amd64/v3']");
+    let told = told(project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 0);
+    let of = |line: &str| {
+        let subject = line.split_whitespace().nth(1).filter(|subject| ["std", "linker"].contains(subject))?;
+        let platform = line.split_whitespace().nth(2)?;
+        Some(format!("{subject} {}", platform.trim_end_matches([',', ':'])))
+    };
+    let order = [
+        "std linux/amd64",
+        "linker linux/amd64",
+        "linker linux/amd64/v3",
+        "std linux/arm64",
+        "linker linux/arm64",
+        "std linux/riscv64",
+        "linker linux/riscv64",
+    ];
+    assert_eq!(told.stdout.lines().filter_map(of).collect::<Vec<_>>(), order, "{}", told.stdout);
+
+    let missing = Project::with_config("platforms = ['linux/arm/v5', 'linux/386', 'linux/s390x']");
+    let told = self::told(missing.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 4);
+    let lines: Vec<&str> =
+        told.stdout.lines().filter(|line| line.contains(" std ") || line.contains(" linker ")).collect();
+    let names = ["linux/386", "linux/386", "linux/arm/v5", "linux/arm/v5", "linux/s390x", "linux/s390x"];
+    assert!(lines.iter().zip(names).all(|(line, name)| line.contains(name)), "{}", told.stdout);
 }
 
 #[test]

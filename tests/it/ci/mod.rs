@@ -1,7 +1,9 @@
 //! Beyond one machine: the matrix of jobs, what runners show of a run, and the jobs themselves.
 
 mod action;
+mod expressions;
 mod jobs;
+mod machine;
 pub mod runner;
 
 pub use action::workflow as workflow_with_action;
@@ -110,6 +112,6 @@ fn an_expression_of_the_runner_is_the_forges() {
         ("${{ a.b == 'x' }} ${{ a.b == 'y' }}", "true false"),
         ("${{ a.n }}", "1"),
     ] {
-        assert_eq!(runner::expand(text, &scope), expected);
+        assert_eq!(expressions::expand(text, &scope), expected);
     }
 }

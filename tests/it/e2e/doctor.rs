@@ -178,7 +178,7 @@ fn disks() {
     let project = Project::app();
     std::fs::create_dir(project.path().join("target")).unwrap();
     for (options, state, text) in [
-        ("size=50m", "error", "MiB left"),
+        ("size=50m", "error", "MB left"),
         ("size=1g", "warning", "left"),
         ("ro", "error", "is on a read-only file system"),
     ] {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::failures::proxy;
@@ -18,8 +19,10 @@ struct Terminal {
 impl Terminal {
     /// `environment` is `NAME=VALUE …`.
     fn run(project: &Project, columns: u16, environment: &str, args: &str) -> Terminal {
-        let name = project.path().file_name().unwrap().to_str().unwrap().to_owned();
-        let terminal = Terminal { name };
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let folder = project.path().file_name().unwrap().to_str().unwrap();
+        // A server that is still about to end takes no other session.
+        let terminal = Terminal { name: format!("{folder}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) };
         let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR";
         let command =
             format!("cd {}; {clean} {environment} {PROGRAM} {args}; echo ended $?; cat", project.path().display());
@@ -36,7 +39,11 @@ impl Terminal {
 
     /// The screen's lines that have something, lines that were too long for it joined again.
     fn lines(&self) -> Vec<String> {
-        let screen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+        self.captured(&["-J"])
+    }
+
+    fn captured(&self, how: &[&str]) -> Vec<String> {
+        let screen = self.tmux(&[&["capture-pane", "-p", "-S", "-"], how].concat());
         screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
@@ -177,7 +184,7 @@ fn uploads_are_seen_with_their_bytes() {
         },
         |answer| answer,
     );
-    for (columns, sign) in [(40, "% "), (60, "iB/s"), (80, "iB/s"), (120, "] ")] {
+    for (columns, sign) in [(40, "% "), (60, "B/s"), (80, "B/s"), (120, "] ")] {
         let config = |platform: &str| {
             format!("[platform.\"{platform}\"]\nfiles = [{{ from = \"{platform}\", to = \"/noise\" }}]\n")
         };
@@ -209,6 +216,35 @@ fn uploads_are_seen_with_their_bytes() {
             "   Published",
         ];
         assert_eq!(parts.map(count), [1, 1, 2, 2, 1, 1, 2, 1], "{columns}: {lines:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs tmux: scripts/test runs it"]
+fn what_is_read_is_broken_between_words() {
+    let platforms = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64', 'linux/386', 'linux/arm/v7']\n";
+    let project = Project::with_config(platforms);
+    for args in [
+        "doctor --engine embedded",
+        "plan --engine embedded",
+        "plan --engine embedded --libc gnu --base debian:trixie-slim --linker zig",
+        "verify --explain MA010",
+        "dockerfile --variables",
+    ] {
+        let (mut command, _dirs) = project.run(&args.split(' ').collect::<Vec<_>>()).into_command();
+        let piped = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        // Room on the disk changes, and rows of a table may have become blocks.
+        let words = |text: &str| {
+            let text = &text[text.find("Engine:").unwrap_or(0)..text.find(" disk ").unwrap_or(text.len())];
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for columns in [60, 80, 120] {
+            let terminal = Terminal::run(&project, columns, "", &format!("{args} 2>/dev/null"));
+            terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line.starts_with("ended ")));
+            let (whole, broken) = (terminal.lines(), terminal.captured(&[]));
+            assert_eq!(whole, broken, "the terminal has broken a line: {args}, {columns}");
+            assert_eq!(words(&broken[..broken.len() - 1].join("\n")), words(&piped), "{args}, {columns}");
+        }
     }
 }
 

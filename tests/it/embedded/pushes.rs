@@ -42,6 +42,54 @@ fn an_unchanged_publish_sends_nothing() {
 
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
+fn a_run_is_told_in_its_order() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    let args = ["publish", "--platform", "linux/amd64,linux/arm64,linux/riscv64", "--registry", &registry.host];
+    // cargo has next to nothing to do but for the first, and tells of all its binaries at once.
+    for _ in 0..10 {
+        let finished = embedded(&project, &args).finish();
+        let mut told: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        told.dedup();
+        let order = ["Using", "Checked", "Compiling", "Compiled", "Finished", "Pushing", "Tagging", "Published"];
+        assert_eq!(told, order, "{finished}");
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_registry_is_asked_once_where_a_tag_leads() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    for tagged in [2, 0] {
+        let before = registry.requests().len();
+        publish(&project, &registry).finish();
+        let requests = registry.requests().split_off(before);
+        let count = |method: &str| {
+            let of = |tag: &str| format!("/v2/app/manifests/{tag}");
+            let tags = [of("1.2.3"), of("latest")];
+            requests.iter().filter(|request| request.method == method && tags.contains(&request.path)).count()
+        };
+        // Once for each before it moves, and it is read once when it has.
+        assert_eq!([count("HEAD"), count("PUT"), count("GET")], [2, tagged, 2], "{requests:#?}");
+    }
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
+fn a_template_is_rendered_once_where_no_base_is_pinned() {
+    let project = Project::with_config("template = 'my.j2'\n");
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let project = project.file("my.j2", template);
+    // Docker is looked at when the template has been read.
+    let spoils = "echo '{{ nobody }}' > my.j2; echo 'Cannot connect to the Docker daemon' >&2; exit 1";
+    let fakes = Fakes::new().program("docker", spoils);
+    project.run(&["build", "--platform", "linux/amd64"]).path_first(&fakes).finish().says(&["Built"]);
+    assert_eq!(std::fs::read_to_string(project.path().join("my.j2")).unwrap(), "{{ nobody }}\n");
+}
+
+#[test]
+#[ignore = "compiles for real: scripts/test runs it"]
 fn layers_are_sent_while_cargo_still_compiles() {
     // `slow` compiles only when a layer of `fast` has arrived; without overlap both wait for ever, so it gives up.
     let mark = Project::empty();

@@ -1,0 +1,114 @@
+//! The lines of a program's two streams, each no later than what the program wrote after it on the other: cargo tells of
+//! a binary on stdout before it says on stderr that it has finished.
+
+use std::io::{ErrorKind, PipeReader, Read};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::Line;
+
+/// All that a pipe holds, so that one read takes what is there.
+const AT_ONCE: usize = 64 << 10;
+/// Longer lines of a program come in parts.
+const LONGEST: usize = 16 << 20;
+
+/// Reads to the end, or until nobody wants any more.
+pub fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(Line) -> bool) {
+    let mut out = Stream { pipe: Some(stdout), begun: Vec::new(), line: Line::Stdout };
+    let mut err = Stream { pipe: Some(stderr), begun: Vec::new(), line: Line::Stderr };
+    let mut piece = vec![0; AT_ONCE];
+    while out.pipe.is_some() || err.pipe.is_some() {
+        is_ready(out.pipe.iter().chain(&err.pipe), None);
+        // What was written to stdout before this is there by now.
+        let said = err.lines(&mut piece);
+        if !out.lines(&mut piece).into_iter().chain(said).all(&mut send) {
+            return;
+        }
+    }
+}
+
+struct Stream {
+    /// None at its end.
+    pipe: Option<PipeReader>,
+    begun: Vec<u8>,
+    line: fn(String) -> Line,
+}
+
+impl Stream {
+    /// What is there now, without waiting for more.
+    fn lines(&mut self, piece: &mut [u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let Some(pipe) = self.pipe.as_mut().filter(|pipe| is_ready([&**pipe], Some(&Timespec::default()))) else {
+            return lines;
+        };
+        let read = match pipe.read(piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return lines,
+            // An error means that the program is gone; its status tells the story.
+            read => read.unwrap_or(0),
+        };
+        for part in piece[..read].split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.begun.len() >= LONGEST {
+                lines.push(self.line());
+            }
+        }
+        if read == 0 {
+            self.pipe = None;
+            lines.extend((!self.begun.is_empty()).then(|| self.line()));
+        }
+        lines
+    }
+
+    fn line(&mut self) -> Line {
+        let bytes = std::mem::take(&mut self.begun);
+        (self.line)(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned())
+    }
+}
+
+/// Is there anything to read, or an end? Waits for it without a limit, or for no longer than that.
+fn is_ready<'a>(pipes: impl IntoIterator<Item = &'a PipeReader>, limit: Option<&Timespec>) -> bool {
+    let mut wanted: Vec<PollFd<'_>> = pipes.into_iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    poll(&mut wanted, limit).map_or_else(|error| error != Errno::INTR, |ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Cmd;
+
+    fn lines(script: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let word = |line| match line {
+            Line::Stdout(line) => format!("out {line}"),
+            Line::Stderr(line) => format!("err {line}"),
+        };
+        Cmd::new("sh").args(["-c", script]).stream(|line| lines.push(word(line))).unwrap();
+        lines
+    }
+
+    #[test]
+    fn what_was_written_before_comes_before() {
+        let told = lines("i=0; while [ $i -lt 2000 ]; do echo $i; echo $i >&2; i=$((i + 1)); done");
+        assert_eq!(told.len(), 4000);
+        let place = |line: String| told.iter().position(|other| *other == line).unwrap();
+        for number in 0..2000 {
+            assert!(place(format!("out {number}")) < place(format!("err {number}")), "{number}");
+        }
+    }
+
+    #[test]
+    fn streams_end_as_they_like() {
+        for (script, expected) in [
+            ("", &[][..]),
+            ("printf 'a\\r\\nb'", &["out a", "out b"]),
+            ("echo a >&2; exec 2>&-; sleep 0.1; printf '\\nb\\n'", &["err a", "out ", "out b"]),
+            ("echo a; exec >&-; sleep 0.1; printf b >&2", &["out a", "err b"]),
+            ("printf '\\377\\n'", &["out \u{fffd}"]),
+        ] {
+            assert_eq!(lines(script), expected, "{script}");
+        }
+        let longest = lines(&format!("head -c {} /dev/zero | tr '\\0' x; echo; echo y >&2", LONGEST + 2 * AT_ONCE));
+        assert_eq!((longest.len(), longest[2].as_str()), (3, "err y"));
+    }
+}

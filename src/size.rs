@@ -1,0 +1,27 @@
+//! How many bytes there are, for people: one spelling, `1.2 MB`, wherever it is said. Pure.
+
+use bytesize::ByteSize;
+
+/// In powers of ten, as disks, registries and release pages have it.
+pub fn of(bytes: u64) -> String {
+    ByteSize(bytes).display().si().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (534_671, "534.7 kB"),
+            (1_384_120, "1.4 MB"),
+            (53_043_000_000, "53.0 GB"),
+        ] {
+            assert_eq!(of(bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The part of workflows' expression language that is written here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The entries of a list; none of what is none.
+pub fn list(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
+}
+
+/// The values of a map, with what their expressions come to.
+pub fn expanded(map: &Value, scope: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let entries = map.as_object().into_iter().flatten();
+    // A key of a cache is made by a function, and no job here has one.
+    let entries = entries.filter(|(_, value)| !text(value).contains("hashFiles("));
+    entries.map(|(name, value)| (name.clone(), expand(&text(value), scope))).collect()
+}
+
+/// A text with what its `${{ … }}` come to.
+pub fn expand(text: &str, scope: &Value) -> String {
+    let mut parts = text.split("${{");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let (expression, rest) = part.split_once("}}").unwrap();
+        text + &evaluate(expression, scope) + rest
+    })
+}
+
+/// `a.b`, `'word'`, `x || y`, `x == y`: all that is written in what is tested.
+pub fn evaluate(expression: &str, scope: &Value) -> String {
+    if let Some((left, right)) = expression.split_once("==") {
+        return (evaluate(left, scope) == evaluate(right, scope)).to_string();
+    }
+    if let Some((left, right)) = expression.split_once("||") {
+        let left = evaluate(left, scope);
+        return if left.is_empty() { evaluate(right, scope) } else { left };
+    }
+    let expression = expression.trim();
+    if let Some(word) = expression.strip_prefix('\'') {
+        return word.strip_suffix('\'').unwrap().to_owned();
+    }
+    let root = expression.split('.').next().unwrap();
+    assert!(scope.get(root).is_some(), "there is no '{root}' here: {expression}");
+    let value = expression.split('.').fold(scope, |value, name| &value[name]);
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
