@@ -215,19 +215,23 @@ fn a_builder_that_cannot_be_made() {
     }
 }
 
-#[test]
-fn a_standard_library_that_is_missing() {
-    const TRIPLE: &str = "i686-unknown-linux-musl";
-    // What rustc says of this target leads to a folder where rustup may install it.
+/// With a rustc whose standard library for a target is missing: what it says leads to a folder where rustup may install it.
+pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
     let rustc = format!(
-        "case \"$*\" in\n  *target-libdir*{TRIPLE}*) {rustc} \"$@\" | sed \"s#^/.*#$(dirname \"$0\")/rustlib/{TRIPLE}/lib#\" ;;\n  \
+        "case \"$*\" in\n  *target-libdir*{triple}*) {rustc} \"$@\" | sed \"s#^/.*#$(dirname \"$0\")/rustlib/{triple}/lib#\" ;;\n  \
          *) exec {rustc} \"$@\" ;;\nesac",
         rustc = find("rustc").unwrap().display()
     );
+    fakes.program("rustc", &rustc)
+}
+
+#[test]
+fn a_standard_library_that_is_missing() {
+    const TRIPLE: &str = "i686-unknown-linux-musl";
     let rustup = |install: &str| {
         let dir = format!("$(dirname \"$0\")/rustlib/{TRIPLE}/lib");
         let script = format!("echo \"$@\" >> \"$0.log\"\n{}", install.replace("DIR", &dir));
-        healthy().program("rustc", &rustc).program("rustup", &script)
+        without_std(TRIPLE, healthy()).program("rustup", &script)
     };
     let run = |tools: &Fakes, args: &[&str]| {
         let run = Project::app().run(&[&["doctor", "--platform", "linux/386"], args].concat()).path_first(tools);

@@ -10,7 +10,8 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::corpus::history;
-use crate::support::{FakeRegistry, Fakes, Project};
+use crate::doctor::{told, without_std};
+use crate::support::{FakeRegistry, Fakes, Project, service};
 
 fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
@@ -152,16 +153,21 @@ fn without_numbers(text: &str) -> String {
     words.join(" ")
 }
 
-#[test]
-#[ignore = "needs QEMU: scripts/test runs it"]
-fn publish_writes_the_checklist_that_is_shown() {
+/// examples/hello, in a repository of its own.
+fn hello() -> Project {
     let hello = root().join("examples/hello");
     let file = |path: &str| std::fs::read_to_string(hello.join(path)).unwrap();
-    let project = ["Cargo.toml", "Cargo.lock", "src/main.rs"]
+    ["Cargo.toml", "Cargo.lock", "src/main.rs"]
         .into_iter()
         .fold(Project::empty(), |project, path| project.file(path, &file(path)))
         .file(".gitignore", "/target\n")
-        .committed();
+        .committed()
+}
+
+#[test]
+#[ignore = "needs QEMU: scripts/test runs it"]
+fn publish_writes_the_checklist_that_is_shown() {
+    let project = hello();
     project.git(&["tag", "v0.1.0"]);
     let registry = FakeRegistry::storing();
     let args = "publish -q --registry localhost:5000 --smoke=--version --checklist -";
@@ -169,6 +175,24 @@ fn publish_writes_the_checklist_that_is_shown() {
     let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
     let said = said.replace(&registry.host, "localhost:5000");
     assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
+}
+
+#[test]
+#[ignore = "needs a registry: scripts/test runs it"]
+fn doctor_finds_what_is_shown() {
+    const INFO: &str = r#"{"ServerErrors":["permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"],"ClientInfo":{"Version":"28.2.2","Plugins":[{"Name":"buildx","Version":"0.13.1"}]}}"#;
+    let fakes = Fakes::new().program("docker", &format!("case $1 in info) echo '{INFO}' ;; *) exit 1 ;; esac"));
+    let fakes = without_std("aarch64-unknown-linux-musl", fakes).program("rustup", "exit 1");
+    let registry = service("MULTIARCH_TEST_REGISTRY");
+    let args = "doctor --engine buildx --registry localhost:5000";
+    let project = hello();
+    let run = project.run(&args.replace("localhost:5000", &registry).split(' ').collect::<Vec<_>>()).path_first(&fakes);
+    let told = told(run, 6);
+    let said = format!("{}{}", told.stderr.split("error: ").next().unwrap(), told.stdout)
+        + told.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
+    let folder = std::fs::canonicalize(project.path()).unwrap();
+    let said = said.replace(&registry, "localhost:5000").replace(folder.to_str().unwrap(), "…/examples/hello");
+    assert_eq!(without_numbers(&said), without_numbers(&shown(args)), "this is what it says:\n{said}");
 }
 
 #[test]
