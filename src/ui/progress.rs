@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
@@ -56,7 +56,12 @@ impl Bars {
     /// Bars on stderr, where the screen wants some; `width` in columns, where it is not the terminal's.
     pub fn new(screen: &Screen<'_>, color: bool, width: Option<u16>) -> Bars {
         let drawn = || {
-            let terminal = Box::new(Narrow { terminal: Term::stderr(), width, column: AtomicUsize::new(0) });
+            let terminal = Box::new(Narrow {
+                terminal: Term::stderr(),
+                width,
+                told: AtomicU16::new(0),
+                columns: AtomicUsize::new(0),
+            });
             let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAWS);
             Drawn { all: MultiProgress::with_draw_target(target), color, width }
         };
@@ -199,17 +204,26 @@ impl Drop for Bar {
     }
 }
 
-/// A terminal that ends some columns early. A bar leaves the cursor at its right end, where a terminal writes `^C`: in
-/// the next line, and it is that line that would be cleared, if there were no room for it.
+/// A terminal that ends some columns early. A bar leaves the cursor at its end, where a terminal writes `^C`: in the next
+/// line, and it is that line that would be cleared, if there were no room for it.
+///
+/// Bars end with their text, and not with the blanks that fill their lines: a window that becomes narrower breaks what is
+/// longer than it, blanks as well, and its upper parts stay there. One that becomes narrower than the text of bars, and at
+/// once, still keeps those. To clear them one has to know that the terminal breaks such lines and does not cut them off;
+/// where it cuts, what is above the bars would be cleared.
 #[derive(Debug)]
 struct Narrow {
     terminal: Term,
     /// Where it is not the terminal's own.
     width: Option<u16>,
-    /// Where the cursor is: bars are written one after the other, as if each filled its line to the terminal's end.
-    column: AtomicUsize,
+    /// What was told last, by which indicatif counts lines.
+    told: AtomicU16,
+    /// Of the bar in the cursor's line: the next is for the line below, as if this one had filled its own.
+    columns: AtomicUsize,
 }
 
+/// EL of ECMA-48: to the end of the line.
+const CLEAR_REST: &str = "\x1b[K";
 /// For `^C^C`.
 const FOR_INTERRUPT: u16 = 5;
 /// Enough for the verb; in less, lines break.
@@ -217,7 +231,9 @@ const NARROWEST: u16 = 14;
 
 impl TermLike for Narrow {
     fn width(&self) -> u16 {
-        columns(&self.terminal, self.width)
+        let width = columns(&self.terminal, self.width);
+        self.told.store(width, Ordering::Relaxed);
+        width
     }
 
     fn height(&self) -> u16 {
@@ -241,23 +257,25 @@ impl TermLike for Narrow {
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {
-        self.column.store(0, Ordering::Relaxed);
+        self.columns.store(0, Ordering::Relaxed);
         self.terminal.write_line(line)
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        let width = usize::from(self.width());
-        let mut column = if text.starts_with('\r') { 0 } else { self.column.load(Ordering::Relaxed) };
-        if column >= width && !text.is_empty() {
-            self.terminal.write_str("\n")?;
-            column = 0;
+        let bar = text.trim_end();
+        let before = self.columns.load(Ordering::Relaxed);
+        if bar.is_empty() {
+            // A bar of when the terminal was wider takes all the lines that are counted for it.
+            let is_longer = before > self.told.load(Ordering::Relaxed).into();
+            return if is_longer { self.terminal.write_str(text) } else { Ok(()) };
         }
-        self.column.store(column + measure_text_width(text), Ordering::Relaxed);
-        self.terminal.write_str(text)
+        self.columns.store(measure_text_width(bar), Ordering::Relaxed);
+        let above = if before > 0 { "\n" } else { "" };
+        self.terminal.write_str(&format!("{above}{bar}{CLEAR_REST}"))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.column.store(0, Ordering::Relaxed);
+        self.columns.store(0, Ordering::Relaxed);
         self.terminal.clear_line()
     }
 

@@ -153,6 +153,30 @@ fn a_terminal_may_become_another() {
 
 #[test]
 #[ignore = "needs tmux: scripts/test runs it"]
+fn a_narrower_terminal_keeps_no_dead_bars() {
+    let project = waiting();
+    let terminal = Terminal::run(&project, 120, "", BUILD);
+    let is_there =
+        |lines: &[String]| bars(lines) == 3 && lines.iter().filter(|line| line.contains("1/2 ")).count() == 3;
+    let before = terminal.wait_for("bars", is_there).len();
+    // At once to what bars have room in, and from there as a hand does it.
+    for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
+        terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
+        // tmux takes a quarter of a second to say so.
+        std::thread::sleep(Duration::from_millis(500));
+        let lines = terminal.lines();
+        assert_eq!(lines.len(), before, "{columns}: {lines:#?}");
+        assert!(
+            bars(&lines) == 3 && lines.iter().filter(|line| is_bar(line, "")).count() == 3,
+            "{columns}: {lines:#?}"
+        );
+    }
+    go(&project);
+    terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
+}
+
+#[test]
+#[ignore = "needs tmux: scripts/test runs it"]
 fn bars_are_drawn_where_they_are_wanted() {
     for (environment, expected) in [
         ("CI=true", 0),
