@@ -1,6 +1,7 @@
 //! What was typed, a type for each command. No logic.
 
 mod doctor;
+pub mod examples;
 mod generated;
 mod init;
 mod output;
@@ -29,18 +30,9 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-const EXAMPLES: &str = "\
-Examples:
-  cargo multiarch publish --registry ghcr.io/you
-  cargo multiarch publish --registry localhost:5000 --platform linux/amd64,linux/riscv64
-  docker run --rm $(cargo multiarch publish -q --registry localhost:5000 -p app)
-
-Exit codes: 1 other, 2 usage, 3 configuration, 4 toolchain, 5 compile, 6 Docker, 7 registry,
-8 verification, 130 interrupted.";
-
 /// Compile a Rust workspace for many platforms and publish it as one container image tag.
 #[derive(Debug, Parser)]
-#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::help_of_program())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -76,28 +68,37 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compile, build, verify, push one tag, and check what the registry serves
-    #[command(visible_alias = "p")]
+    #[command(visible_alias = "p", after_help = examples::help("publish"))]
     Publish(PublishArgs),
     /// The same without pushing: an OCI layout per image in target/multiarch
-    #[command(visible_alias = "b")]
+    #[command(visible_alias = "b", after_help = examples::help("build"))]
     Build(BuildArgs),
     /// Compile only, into a bundle that a publish on another machine takes
+    #[command(after_help = examples::help("compile"))]
     Compile(CompileArgs),
     /// Show what would happen, without compiling
+    #[command(after_help = examples::help("plan"))]
     Plan(PlanArgs),
     /// Check any image: is every platform what it says, and can it start there?
+    #[command(after_help = examples::help("verify"))]
     Verify(VerifyArgs),
     /// Write a configuration from what is found, a template to edit, a CI workflow
+    #[command(after_help = examples::help("init"))]
     Init(InitArgs),
     /// Find all that is missing here for a publish, each with the command that mends it
+    #[command(after_help = examples::help("doctor"))]
     Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
+    #[command(after_help = examples::help("dockerfile"))]
     Dockerfile(DockerfileArgs),
     /// Print what completes commands and flags in a shell
+    #[command(after_help = examples::help("completions"))]
     Completions(CompletionsArgs),
-    /// Print the manual page, or write those of all commands
+    /// Print the manual page of the program or of a command, or write all of them
+    #[command(after_help = examples::help("man"))]
     Man(ManArgs),
     /// Print the JSON schema of multiarch.toml, for editors
+    #[command(after_help = examples::help("schema"))]
     Schema,
 }
 

@@ -3,30 +3,22 @@
 
 use std::fmt;
 
-/// The kind of a failure. The exit codes are documented in README.md and do not change.
+/// The kind of a failure; [`EXIT_CODES`] says when it is which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Anything that the other classes do not cover, such as a full disk.
     Other,
-    /// The manifest, the configuration or a flag's value asks for what cannot be.
     Config,
-    /// A compiler, a linker or the standard library of a target is missing.
     Toolchain,
-    /// cargo or a program it ran failed.
     Compile,
-    /// Docker, its daemon, buildx or a builder is missing or failed.
     Engine,
-    /// A registry cannot be reached, refuses, or answers nonsense.
     Registry,
-    /// The bytes are not what they claim to be.
     Verify,
-    /// Ctrl-C, or SIGTERM.
     Interrupted,
 }
 
 impl Class {
-    /// The process's exit code. 2 is clap's, for arguments that do not parse.
-    pub fn exit_code(self) -> u8 {
+    /// The process's exit code.
+    pub const fn exit_code(self) -> u8 {
         match self {
             Class::Other => 1,
             Class::Config => 3,
@@ -39,6 +31,26 @@ impl Class {
         }
     }
 }
+
+/// What the process can end with, a word for it, and when it is. The codes do not change; the help, the manual pages and
+/// README.md tell of them.
+pub const EXIT_CODES: [(u8, &str, &str); 10] = [
+    (0, "done", "All was done; warnings do not count."),
+    (Class::Other.exit_code(), "other", "What no other code covers, such as a full disk."),
+    // clap's.
+    (2, "usage", "The arguments do not parse."),
+    (
+        Class::Config.exit_code(),
+        "configuration",
+        "The manifest, the configuration or a flag's value asks for what cannot be.",
+    ),
+    (Class::Toolchain.exit_code(), "toolchain", "A compiler, a linker or the standard library of a target is missing."),
+    (Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
+    (Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
+    (Class::Registry.exit_code(), "registry", "A registry cannot be reached, refuses, or answers nonsense."),
+    (Class::Verify.exit_code(), "verification", "An image is not what it claims to be, or cannot start."),
+    (Class::Interrupted.exit_code(), "interrupted", "Ctrl-C, or SIGTERM."),
+];
 
 /// What went wrong (lower case, no full stop) and what to do about it.
 #[derive(Debug)]

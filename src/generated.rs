@@ -1,15 +1,17 @@
 //! What is made of the command line and the configuration for others to read: completions for shells, pages for `man`, a
 //! schema for editors.
 
+mod man;
+
+pub use man::man;
+
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, CommandFactory, ValueHint};
 use clap_complete::Shell;
-use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
 
-use crate::cli::{Cli, CompletionsArgs, ManArgs};
-use crate::error::{Class, Failure};
+use crate::cli::examples::COMMANDS;
+use crate::cli::{Cli, CompletionsArgs};
 use crate::finding::CHECKS;
 use crate::platform::Platform;
 use crate::ui::Ui;
@@ -23,23 +25,6 @@ const SCHEMA: &str = include_str!("../docs/config.schema.json");
 /// `completions SHELL`: what the shell reads.
 pub fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
-}
-
-/// `man`: the page of the program, or a file for it and each of its commands.
-pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
-    let command = for_man();
-    let Some(dir) = &args.out else { return Ok(ui.data(page(command)?.trim_end())?) };
-    fs_err::create_dir_all(dir).map_err(|error| {
-        Failure::new(Class::Config, format!("--out {dir}: {error}"))
-            .hint("name a folder of yours, such as `--out ~/.local/share/man/man1`")
-    })?;
-    let commands: Vec<Command> = command.get_subcommands().cloned().collect();
-    for command in std::iter::once(command).chain(commands) {
-        let name = format!("{}.1", command.get_display_name().unwrap_or(NAME));
-        fs_err::write(dir.join(&name), page(command)?)?;
-    }
-    ui.status("Wrote", format!("the pages in {dir}: `man {dir}/{NAME}.1`"));
-    Ok(())
 }
 
 /// `schema`: that of multiarch.toml.
@@ -72,6 +57,7 @@ fn with_candidates(command: Command) -> Command {
     let with = |arg: Arg| match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
         _ if !arg.get_action().takes_values() => arg,
         Some("PLATFORM") => known(arg, Platform::all().map(Platform::name).collect()),
+        Some("COMMAND") => known(arg, COMMANDS.iter().map(|(name, _)| *name).collect()),
         Some("CODE") => known(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
@@ -81,37 +67,6 @@ fn with_candidates(command: Command) -> Command {
         _ => arg,
     };
     command.mut_args(with).mut_subcommands(with_candidates)
-}
-
-/// The command line with what pages are called by.
-fn for_man() -> Command {
-    let mut command = Cli::command().name(NAME).disable_help_subcommand(true);
-    command.build();
-    command
-}
-
-/// A page, with the text after the help in parts of its own, `Title: …`.
-fn page(command: Command) -> Result<String> {
-    let mut parts = Roff::new();
-    for part in command.get_after_help().map(ToString::to_string).unwrap_or_default().split("\n\n") {
-        let Some((title, text)) = part.split_once(':') else { continue };
-        parts.control("SH", [title.to_uppercase().as_str()]).control("nf", []);
-        for line in text.trim().lines() {
-            parts.text([roman(line.trim_start())]);
-        }
-        parts.control("fi", []);
-    }
-    let title = command.get_display_name().unwrap_or(NAME).to_uppercase();
-    // The version stands where others have a date, without which roff's writer mistakes one for the other.
-    let man = Man::new(command.after_help(None::<&'static str>))
-        .title(title)
-        .date(env!("CARGO_PKG_VERSION"))
-        .source(NAME)
-        .manual("Cargo Multiarch");
-    let mut page = Vec::new();
-    man.render(&mut page)?;
-    parts.to_writer(&mut page)?;
-    Ok(String::from_utf8(page)?)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["compile", "error", "finding", "image", "plan", "platform", "size", "timings", "verify", "wrap"]),
-    ("cli", &["finding", "plan", "platform", "ui", "verify"]),
+    ("cli", &["error", "finding", "plan", "platform", "ui", "verify"]),
     ("environment", &["cli", "error"]),
     (
         "pipeline",

@@ -29,15 +29,28 @@ fn every_command_has_a_page() {
     let read = |name: &str| std::fs::read_to_string(project.path().join("share/man1").join(name)).unwrap();
     let main = project.run(&["man"]).finish().stdout;
     assert_eq!(main, read("cargo-multiarch.1"));
-    for part in
-        ["\n.TH CARGO-MULTIARCH 1", "cargo\\-multiarch\\-publish(1)", "\n.SH EXAMPLES\n", "\n.SH \"EXIT CODES\"\n"]
-    {
+    for part in ["\n.TH CARGO-MULTIARCH 1", "cargo\\-multiarch\\-publish(1)"] {
         assert!(main.contains(part), "'{part}' is missing in\n{main}");
     }
     let publish = read("cargo-multiarch-publish.1");
     for part in ["\n.TH CARGO-MULTIARCH-PUBLISH 1", "\\fBcargo multiarch publish\\fR", "MULTIARCH_REGISTRY"] {
         assert!(publish.contains(part), "'{part}' is missing in\n{publish}");
     }
+    for name in expected {
+        let page = read(&name);
+        for part in ["\n.SH \"EXIT STATUS\"\n", "\n.SH EXAMPLES\n", "\n.SH \"SEE ALSO\"\n"] {
+            assert_eq!(page.matches(part).count(), 1, "{part} in {name}:\n{page}");
+        }
+    }
+    for name in ["publish", "p"] {
+        assert_eq!(project.run(&["man", name]).finish().stdout, publish, "{name}");
+    }
+    project.run(&["man", "pubish"]).fails(2).finish().says(&["there is no such command: did you mean publish?"]);
+    project
+        .run(&["man", "everything"])
+        .fails(2)
+        .finish()
+        .says(&["there is no such command: they are publish, build, "]);
 }
 
 #[test]

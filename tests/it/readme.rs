@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cargo_multiarch::cli::Cli;
+use cargo_multiarch::error::EXIT_CODES;
 use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 use serde_json::Value;
@@ -46,6 +47,14 @@ fn every_command_is_one_that_the_program_takes() {
         count += 1;
     }
     assert!(count >= 8, "only {count} commands found");
+}
+
+#[test]
+fn every_exit_code_is_told_of() {
+    let told = readme().split_whitespace().collect::<Vec<_>>().join(" ");
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, word, _)| format!("{code} {word}")).collect();
+    let line = format!("Exit codes: {}.", codes.join(", "));
+    assert!(told.contains(&line), "README lacks: {line}");
 }
 
 #[test]
