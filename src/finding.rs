@@ -77,12 +77,27 @@ checks! {
 /// What each check is about, for people.
 const PAGE: &str = include_str!("../docs/checks.md");
 
+/// How the part of a warning begins.
+const WARNING: &str = "A warning.";
+
 impl Check {
-    /// Its part of the page, as it is written there.
-    pub fn explanation(&self) -> &'static str {
+    /// Its part of the page, below its title.
+    fn part(&self) -> &'static str {
         let title = format!("## {} {}\n", self.code, self.name);
-        let part = PAGE.find(&title).and_then(|start| PAGE[start..].split("\n## ").next());
-        part.unwrap_or_default().trim_end()
+        let part = PAGE.split_once(&title).and_then(|(_, rest)| rest.split("\n## ").next());
+        part.unwrap_or_default().trim()
+    }
+
+    /// What it means, how it comes about and how to mend it: a title and paragraphs.
+    pub fn explanation(&self) -> String {
+        format!("{} {}\n\n{}", self.code, self.name, self.part())
+    }
+
+    /// The first sentence of that.
+    pub fn summary(&self) -> String {
+        let paragraph = self.part().split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        let said = paragraph.strip_prefix(WARNING).unwrap_or(&paragraph).trim_start();
+        said.split_once(". ").map_or(said, |(sentence, _)| sentence).trim_end_matches('.').to_owned()
     }
 
     /// What the check found, and what to do about it. No platform and no file yet.
@@ -120,7 +135,7 @@ impl FromStr for Code {
             let known = CHECKS.iter().flat_map(|check| [check.code, check.name]);
             match nearest(text, known) {
                 Some(near) => format!("there is no check '{text}': did you mean {near}?"),
-                None => format!("there is no check '{text}': they are MA001 to MA085, in docs/checks.md"),
+                None => format!("there is no check '{text}': `cargo multiarch verify --explain` lists them"),
             }
         })
     }
@@ -209,10 +224,11 @@ mod tests {
         let expected: Vec<String> = CHECKS.iter().map(|check| format!("{} {}", check.code, check.name)).collect();
         assert_eq!(titles, expected);
         for check in CHECKS {
-            let lines: Vec<&str> = check.explanation().lines().collect();
-            assert_eq!((lines[0], lines[1]), (format!("## {} {}", check.code, check.name).as_str(), ""));
-            assert!(lines.len() >= 6, "{} has nothing to say", check.code);
-            assert_eq!(lines[2].starts_with("A warning."), check.severity == Severity::Warning, "{}", check.code);
+            let lines = check.part().lines().count();
+            assert!(lines >= 4, "{} has nothing to say", check.code);
+            assert_eq!(check.part().starts_with(WARNING), check.severity == Severity::Warning, "{}", check.code);
+            let summary = check.summary();
+            assert!((20..300).contains(&summary.len()) && !summary.contains('\n'), "{}: {summary}", check.code);
         }
         let introduction = PAGE.split("\n## MA").next().unwrap();
         for check in CHECKS.iter().filter(|check| check.severity == Severity::Warning) {

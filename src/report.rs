@@ -18,11 +18,12 @@ pub use checklist::short;
 
 use crate::compile::{Artifact, Artifacts, Source};
 use crate::error::{Class, Failure};
-use crate::finding::{Code, Finding};
+use crate::finding::{CHECKS, Check, Code, Finding, Severity};
 use crate::image::Bases;
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, ImagePlatform, Plan};
 use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
+use crate::wrap;
 
 /// Of the schemas in docs/. Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -262,6 +263,17 @@ pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
         lines.join("\n")
     };
     images.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+/// All checks, a line each.
+pub fn checks(width: Option<usize>) -> String {
+    let widest = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let line = |check: &&Check| {
+        let severity = if check.severity == Severity::Warning { "warning" } else { "error" };
+        let head = format!("{}  {:widest$}  {severity:7}  ", check.code, check.name);
+        format!("{head}{}", wrap::hanging(&check.summary(), head.len(), width))
+    };
+    CHECKS.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `ok`, or the codes of what was found, also of what the index has of this platform; and of what is allowed.

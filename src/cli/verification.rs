@@ -16,9 +16,9 @@ pub struct VerifyArgs {
     /// A reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
     pub images: Vec<Location>,
-    /// Say what a finding means and how to mend it, by its code or name, and verify nothing
-    #[arg(long, value_name = "CODE", conflicts_with = "images")]
-    pub explain: Option<Code>,
+    /// Say what a finding means and how to mend it, by its code or name, or list them all; and verify nothing
+    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]
+    pub explain: Option<Option<Code>>,
     /// Look at these platforms only
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub platforms: Vec<Platform>,

@@ -20,7 +20,9 @@ use crate::wrap;
 /// `cargo multiarch verify`
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
-        return Ok(ui.data(&wrap::paragraphs(code.0.explanation(), ui.data_width()))?);
+        let width = ui.data_width();
+        let text = code.map_or_else(|| report::checks(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        return Ok(ui.data(&text)?);
     }
     environment::check()?;
     let registry = Registry::new(&args.insecure_registries, ui.bars())?;
