@@ -52,9 +52,21 @@ impl Phase {
     }
 }
 
+/// What stands above the chart.
+#[derive(Debug, Default)]
+pub struct Head {
+    pub title: String,
+    /// Of what it is: when it began, of which commit, by which version.
+    pub facts: Vec<String>,
+    /// What it ended with, where that was an error.
+    pub failure: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Page {
     title: String,
+    facts: Vec<String>,
+    failure: Option<String>,
     total: String,
     ticks: Vec<Tick>,
     phases: Vec<Group>,
@@ -111,7 +123,7 @@ struct Label {
 }
 
 /// The page of a run that took `total`; the spans are in the order of their phases.
-pub fn page(title: &str, total: Duration, spans: &[Span]) -> Result<String> {
+pub fn page(head: &Head, total: Duration, spans: &[Span]) -> Result<String> {
     let mut by_phase: IndexMap<Phase, Vec<&Span>> = IndexMap::new();
     for span in spans {
         by_phase.entry(span.phase).or_default().push(span);
@@ -141,9 +153,17 @@ pub fn page(title: &str, total: Duration, spans: &[Span]) -> Result<String> {
             rows: spans.iter().map(|span| bar(span, whole, name(span, &names), next())).collect(),
         });
     }
-    let (title, total) = (printable(title), seconds(total));
-    let ticks = ticks(whole);
-    render(include_str!("../../templates/timings.html.j2"), &Page { title, total, ticks, height: next(), phases })
+    let page = Page {
+        title: printable(&head.title),
+        facts: head.facts.iter().map(|fact| printable(fact)).collect(),
+        // Of several lines.
+        failure: head.failure.as_ref().map(|failure| failure.lines().map(printable).collect::<Vec<_>>().join(" ")),
+        total: seconds(total),
+        ticks: ticks(whole),
+        height: next(),
+        phases,
+    };
+    render(include_str!("../../templates/timings.html.j2"), &page)
 }
 
 /// What was made, by its digest.
@@ -248,7 +268,12 @@ mod tests {
     }
 
     fn render(total: u64, spans: &[Span]) -> String {
-        page("a <run>", Duration::from_millis(total), spans).unwrap()
+        let head = Head {
+            title: "a <run>".to_owned(),
+            facts: vec!["on a <day>".to_owned()],
+            failure: Some("it is <full>\nof \u{1b}[31mred".to_owned()),
+        };
+        page(&head, Duration::from_millis(total), spans).unwrap()
     }
 
     /// The bars: where each begins and how wide it is, in percent.
@@ -279,9 +304,14 @@ mod tests {
             ("linux/arm64 app: app: 5.00 s, from 5.00 s to 10.00 s", 50.0, 50.0),
         ];
         assert_eq!(found, expected, "{page}");
-        assert!(page.contains("a &lt;run&gt;"), "{page}");
+        for said in ["a &lt;run&gt;", "on a &lt;day&gt;", "it is &lt;full&gt; of \u{fffd}[31mred"] {
+            assert!(page.contains(said), "{said} in {page}");
+        }
         assert!(!page.contains("class=\"idle\""), "{page}");
-        for total in ["<td>6.00 s</td><td>60 %</td><td>7.00 s</td>", "<td>8.00 s</td><td>80 %</td><td>8.00 s</td>"] {
+        for total in [
+            "<td>6.00 s</td><td>60 %</td><td class=\"wide\">7.00 s</td>",
+            "<td>8.00 s</td><td>80 %</td><td class=\"wide\">8.00 s</td>",
+        ] {
             assert!(page.contains(total), "{total} in {page}");
         }
     }

@@ -53,6 +53,17 @@ fn page_of(svg: &str) -> String {
     format!("<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"margin:0\">{svg}</body></html>")
 }
 
+/// Of a run that failed, with more words than fit a line.
+fn head(name: &str) -> chart::Head {
+    chart::Head {
+        title: format!("cargo multiarch publish: {name} 1.2.3, which failed"),
+        facts: ["2026-01-02 03:04:05 UTC", "commit 27f166ea3373, with changes", "linux/amd64, linux/arm64"]
+            .map(str::to_owned)
+            .to_vec(),
+        failure: Some("registry r.example refuses the push: ".to_owned() + &"denied/by/somebody/".repeat(12)),
+    }
+}
+
 #[test]
 #[ignore = "needs a browser: scripts/test runs it"]
 fn everything_is_in_its_place() {
@@ -69,8 +80,8 @@ fn everything_is_in_its_place() {
         }
         for (platforms, name) in [(1, "app"), (3, "app"), (12, long)] {
             let (total, spans) = samples::spans(&all[..platforms], name);
-            let page = chart::page(&format!("cargo multiarch publish: {name} 1.2.3"), total, &spans).unwrap();
-            for width in [600, 1900] {
+            let page = chart::page(&head(name), total, &spans).unwrap();
+            for width in [500, 600, 1900] {
                 let found = faults(&format!("timings-{platforms}"), &page, width, dark);
                 assert_eq!(found, "", "{platforms} platforms, {width} pixels");
             }
@@ -92,7 +103,7 @@ fn what_is_wrong_is_seen() {
         assert!(found.contains(fault), "{fault} in {found}");
     }
     let (total, spans) = samples::spans(&Platform::all().collect::<Vec<_>>()[..3], "app");
-    let page = chart::page("cargo multiarch publish: app 1.2.3", total, &spans).unwrap();
+    let page = chart::page(&head("app"), total, &spans).unwrap();
     let found = faults("wrong", &page.replace("text-anchor=\"end\">", ">"), 600, false);
     assert!(found.contains("is not in the chart"), "{found}");
 }

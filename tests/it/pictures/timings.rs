@@ -40,7 +40,7 @@ fn embedded(project: &Project, args: &[&str]) -> Run {
 
 #[test]
 fn a_run_that_fails_has_a_page() {
-    let project = Project::app();
+    let project = Project::app().committed();
     let registry = FakeRegistry::refusing(403);
     let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(7);
     let bars = bars(&project, run.finish());
@@ -49,6 +49,11 @@ fn a_run_that_fails_has_a_page() {
     }
     let page = std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
     assert!(page.contains("<h1>cargo multiarch publish: app 1.2.3, which failed</h1>"), "{page}");
+    let said = format!("<p class=\"failure\">registry {} refuses", registry.host);
+    assert!(page.contains(&said), "{said} in {page}");
+    for fact in [" UTC · commit ", " · linux&#x2f;amd64, linux&#x2f;arm64 · cargo-multiarch 0.1.0 · "] {
+        assert!(page.contains(fact), "{fact} in {page}");
+    }
 }
 
 #[test]
