@@ -15,9 +15,12 @@ use crate::report::markup::{width, wrap};
 const ADVANCE: f64 = 7.5;
 const LINE: f64 = 16.0;
 const PADDING: f64 = 9.0;
-/// Between boxes and between columns; around all.
+/// Between boxes and between columns, where many edges want more; around all.
 const GAP: f64 = 12.0;
 const AISLE: f64 = 40.0;
+const WIDEST_AISLE: f64 = 200.0;
+/// Of an aisle's width for an edge.
+const LANE: f64 = 2.5;
 const MARGIN: f64 = 16.0;
 /// The room of the headings.
 const TOP: f64 = 40.0;
@@ -124,8 +127,9 @@ fn columns(graph: &Graph, lines: &[Vec<(String, bool)>]) -> Vec<Column> {
         let longest = texts.chain([width(&heading)]).max().unwrap_or(0);
         let width = longest as f64 * ADVANCE + 2.0 * PADDING;
         if !nodes.is_empty() {
+            let edges = graph.edges.iter().filter(|(from, _)| nodes.contains(from)).count();
             columns.push(Column { heading, nodes, x, width });
-            x += width + AISLE;
+            x += width + (edges as f64 * LANE).clamp(AISLE, WIDEST_AISLE);
         }
     }
     columns
