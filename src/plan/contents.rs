@@ -45,8 +45,8 @@ pub fn built_in(name: &str) -> Result<BuiltIn, Failure> {
         match nearest(name, known) {
             Some(near) => failure.hint(format!("did you mean '{near}'?")),
             None => failure.hint(format!(
-                "built in are {}; a file of your own has a '.' or '/' in its name, and stands in the configuration: \
-                 template = \"docker/app.j2\"",
+                "built in are {}; a file of your own has a '.' or '/' in its name: template = \"docker/app.j2\", \
+                 `cargo multiarch publish --template docker/app.j2`",
                 built_ins().map(|template| template.name).collect::<Vec<_>>().join(", ")
             )),
         }

@@ -36,8 +36,14 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
     if registry.is_empty() {
         return Err(wrong("is empty"));
     }
-    if registry.contains("://") {
-        return Err(wrong("has a scheme"));
+    if let Some((scheme, bare)) = registry.split_once("://") {
+        let failure = Failure::new(Class::Config, format!("registry '{registry}' has a scheme"))
+            .hint(format!("leave it out: registry = \"{bare}\", `--registry {bare}`"));
+        let host = bare.split('/').next().unwrap_or(bare);
+        return Err(match scheme == "http" && !is_loopback(host) {
+            true => failure.hint(format!("and for plain HTTP: `--insecure-registry {host}`")),
+            false => failure,
+        });
     }
     let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
     if is_host(host) {
@@ -235,6 +241,20 @@ mod tests {
         ] {
             let failure = repository(registry, "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("registry '{registry}' {what}"));
+        }
+    }
+
+    #[test]
+    fn a_registry_with_a_scheme_is_told_without() {
+        for (registry, hints) in [
+            ("https://ghcr.io/you", &["registry = \"ghcr.io/you\", `--registry ghcr.io/you`"][..]),
+            ("http://r.example:5000/a", &["`--registry r.example:5000/a`", "`--insecure-registry r.example:5000`"]),
+            ("http://localhost:5000/", &["`--registry localhost:5000`"]),
+        ] {
+            let failure = repository(registry, "app").unwrap_err();
+            assert!(failure.to_string().ends_with(" has a scheme"), "{failure}");
+            assert_eq!(failure.hints().len(), hints.len(), "{registry}: {:?}", failure.hints());
+            assert!(failure.hints().iter().zip(hints).all(|(said, hint)| said.contains(hint)), "{:?}", failure.hints());
         }
     }
 
