@@ -18,7 +18,42 @@ pub fn render(template: &str, variables: &impl Serialize) -> Result<String> {
     environment.add_filter("toml", |value: Value| {
         toml::Value::try_from(value).map_or_else(|_| String::new(), |toml| toml.to_string())
     });
+    environment.add_filter("yaml", |text: String| scalar(&text));
+    environment.add_filter("shell", |text: String| shell_words::quote(&text).into_owned());
     environment.add_filter("key", |name: String| toml_edit::Key::new(name).to_string());
     environment.add_template("template", template)?;
     Ok(environment.get_template("template")?.render(Value::from(Serde(variables)))?)
+}
+
+/// A string of YAML, in quotes where it would be something else without (JSON's strings are YAML's).
+fn scalar(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    let words = ["true", "false", "null", "yes", "no", "on", "off"];
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(is_plain)
+        && !words.contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_yaml() {
+        for plain in ["server", "a/b-c.d", "ghcr.io"] {
+            assert_eq!(scalar(plain), plain);
+        }
+        for (text, quoted) in [
+            ("my server", r#""my server""#),
+            ("[fd00::1]:5000", r#""[fd00::1]:5000""#),
+            ("localhost:5000", r#""localhost:5000""#),
+            ("Yes", r#""Yes""#),
+            ("2024", r#""2024""#),
+            ("a\"b", r#""a\"b""#),
+            ("", r#""""#),
+        ] {
+            assert_eq!(scalar(text), quoted);
+        }
+    }
 }

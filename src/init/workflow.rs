@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
+use indexmap::IndexSet;
 use serde::Serialize;
 
 use super::rendered::render;
@@ -17,8 +18,8 @@ struct Kind {
     registry: &'static str,
     username: &'static str,
     password: &'static str,
-    /// The same for any other registry.
-    other: [&'static str; 2],
+    /// How a job names a secret of the repository's, or a variable: what stands before and behind its name.
+    secret: [&'static str; 2],
     /// Jobs run in a container in any case.
     in_container: bool,
 }
@@ -30,7 +31,7 @@ const GITHUB: Kind = Kind {
     registry: "\"ghcr.io/${GITHUB_REPOSITORY_OWNER,,}\"",
     username: "${{ github.actor }}",
     password: "${{ secrets.GITHUB_TOKEN }}",
-    other: ["${{ secrets.REGISTRY_USERNAME }}", "${{ secrets.REGISTRY_PASSWORD }}"],
+    secret: ["${{ secrets.", " }}"],
     in_container: false,
 };
 
@@ -41,7 +42,7 @@ const GITLAB: Kind = Kind {
     registry: "\"$CI_REGISTRY_IMAGE\"",
     username: "$CI_REGISTRY_USER",
     password: "$CI_REGISTRY_PASSWORD",
-    other: ["$REGISTRY_USERNAME", "$REGISTRY_PASSWORD"],
+    secret: ["$", ""],
     in_container: true,
 };
 
@@ -52,7 +53,7 @@ const FORGEJO: Kind = Kind {
     registry: "\"${GITHUB_SERVER_URL#*://}/${GITHUB_REPOSITORY_OWNER,,}\"",
     username: "${{ github.actor }}",
     password: "${{ secrets.REGISTRY_PASSWORD || secrets.GITHUB_TOKEN }}",
-    other: ["${{ secrets.REGISTRY_USERNAME }}", "${{ secrets.REGISTRY_PASSWORD }}"],
+    secret: ["${{ secrets.", " }}"],
     in_container: true,
 };
 
@@ -81,22 +82,58 @@ struct Variables<'a> {
     folder: &'a str,
     /// The same before a path.
     prefix: String,
-    host: &'a str,
-    /// It is the forge's own.
-    is_own: bool,
-    username: &'static str,
-    password: &'static str,
+    logins: Vec<Login>,
     /// The flag, where the configuration has no registry.
     registry: String,
+}
+
+/// What a job needs to push to a registry.
+#[derive(Debug, PartialEq, Serialize)]
+struct Login {
+    host: String,
+    username: String,
+    password: String,
+    /// What the secrets' names begin with; the forge's own registry wants none.
+    secrets: Option<String>,
+    /// Which of several it is.
+    number: String,
+}
+
+/// One for every registry of the plan's images; for the forge's own where they name none.
+fn logins(kind: &Kind, plan: &Plan) -> Vec<Login> {
+    let repositories = plan.images.iter().flat_map(|image| &image.repositories);
+    let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
+    if hosts.is_empty() {
+        hosts.insert(kind.host);
+    }
+    let others = hosts.iter().filter(|host| **host != kind.host).count();
+    let login = |(index, host): (usize, &&str)| {
+        let number = if hosts.len() == 1 { String::new() } else { (index + 1).to_string() };
+        let host = (*host).to_owned();
+        if host == kind.host {
+            let [username, password] = [kind.username, kind.password].map(str::to_owned);
+            return Login { host, username, password, secrets: None, number };
+        }
+        let secrets = if others == 1 { "REGISTRY".to_owned() } else { format!("REGISTRY_{}", in_a_name(&host)) };
+        let [before, behind] = kind.secret;
+        let [username, password] = ["USERNAME", "PASSWORD"].map(|what| format!("{before}{secrets}_{what}{behind}"));
+        Login { host, username, password, secrets: Some(secrets), number }
+    };
+    hosts.iter().enumerate().map(login).collect()
+}
+
+/// `ghcr.io` → `GHCR_IO`; of Docker Hub's address `DOCKER_HUB`.
+fn in_a_name(host: &str) -> String {
+    match host {
+        DOCKER_HUB => "DOCKER_HUB".to_owned(),
+        _ => host.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+    }
 }
 
 /// The text of a workflow; `folder` is the workspace's in the repository.
 pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compiles_c: bool) -> Result<String> {
     let kind = kind(forge);
-    let repository = plan.images.iter().find_map(|image| image.repositories.first());
-    let configured = repository.map(|repository| login_host(repository));
-    let is_own = configured.is_none_or(|host| host == kind.host);
-    let [username, password] = if is_own { [kind.username, kind.password] } else { kind.other };
+    let is_configured = plan.images.iter().any(|image| !image.repositories.is_empty());
     let variables = Variables {
         images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
         native: is_native,
@@ -108,23 +145,22 @@ pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compi
             .any(|platform| wants_zig(platform.platform, &platform.build.triple, is_native, compiles_c)),
         folder: folder.as_str(),
         prefix: if folder.as_str().is_empty() { String::new() } else { format!("{folder}/") },
-        host: configured.unwrap_or(kind.host),
-        is_own,
-        username,
-        password,
-        registry: match configured {
-            Some(_) => String::new(),
-            None => format!(" --registry {}", kind.registry),
+        logins: logins(kind, plan),
+        registry: match is_configured {
+            true => String::new(),
+            false => format!(" --registry {}", kind.registry),
         },
     };
     render(kind.template, &variables)
 }
 
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
 /// What a repository's registry is called in Docker's config.json.
 fn login_host(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) && host != "docker.io" => host,
-        _ => "https://index.docker.io/v1/",
+        _ => DOCKER_HUB,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `init`: what it writes is what `plan` reads, and nothing of the user's is lost.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::support::Project;
@@ -424,4 +426,68 @@ fn workflows_pass_the_linter() {
     let found = String::from_utf8(output.stdout).unwrap();
     assert!(found.contains("\"steps\" section is missing"), "it says nothing of a job without steps: {found}");
     assert_eq!(found.lines().count(), 1, "{found}");
+}
+
+/// Docker's config.json as the shell lines of a job write it, by host: what stands for a name and a password.
+fn logged_in(project: &Project, script: &str, env: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", script]).env("HOME", project.path()).envs(env.iter().copied());
+    assert!(bash.status().unwrap().success(), "{script}");
+    let config: Value = serde_json::from_str(&project.read(".docker/config.json")).unwrap();
+    let decoded = |login: &Value| {
+        let mut base64 = Command::new("bash");
+        let output = base64.args(["-c", "base64 -d <<< \"$0\"", login["auth"].as_str().unwrap()]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let auths = config["auths"].as_object().unwrap();
+    auths.iter().map(|(host, login)| (host.clone(), decoded(login))).collect()
+}
+
+#[test]
+fn a_workflow_logs_in_to_every_registry() {
+    const HUB: &str = "https://index.docker.io/v1/";
+    let project = Project::with_config("registry = ['ghcr.io/you', 'docker.io/you', 'r.example:5000/x']");
+    let workflow = |forge: &str, path: &str| -> (String, Value) {
+        project.run(&["init", "--ci", forge]).finish();
+        let text = project.read(path);
+        let parsed = serde_saphyr::from_str(&text).unwrap();
+        (text, parsed)
+    };
+    let (text, github) = workflow("github", ".github/workflows/multiarch.yml");
+    let steps = github["jobs"]["publish"]["steps"].as_array().unwrap();
+    let logins = steps.iter().filter(|step| step["uses"] == "docker/login-action@v3").map(|step| &step["with"]);
+    let logins: Vec<[&str; 2]> =
+        logins.map(|with| ["registry", "username"].map(|name| with[name].as_str().unwrap())).collect();
+    let expected = [
+        ["ghcr.io", "${{ github.actor }}"],
+        [HUB, "${{ secrets.REGISTRY_DOCKER_HUB_USERNAME }}"],
+        ["r.example:5000", "${{ secrets.REGISTRY_R_EXAMPLE_5000_USERNAME }}"],
+    ];
+    assert_eq!(logins, expected, "{text}");
+    assert!(
+        text.contains("# The secrets REGISTRY_DOCKER_HUB_USERNAME and REGISTRY_DOCKER_HUB_PASSWORD are what"),
+        "{text}"
+    );
+    assert!(!text.contains("REGISTRY_GHCR_IO"), "{text}");
+
+    let (text, forgejo) = workflow("forgejo", ".forgejo/workflows/multiarch.yml");
+    let steps = forgejo["jobs"]["publish"]["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["name"] == "Log in").unwrap();
+    let secret = |value: &Value| value.as_str().unwrap().replace("${{ secrets.", "").replace(" }}", "");
+    let env: Vec<(String, String)> =
+        step["env"].as_object().unwrap().iter().map(|(name, value)| (name.clone(), secret(value))).collect();
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [("ghcr.io", "GHCR_IO"), (HUB, "DOCKER_HUB"), ("r.example:5000", "R_EXAMPLE_5000")]
+        .map(|(host, name)| (host.to_owned(), format!("REGISTRY_{name}_USERNAME:REGISTRY_{name}_PASSWORD")));
+    assert_eq!(logged_in(&project, step["run"].as_str().unwrap(), &env), expected, "{text}");
+
+    let (text, gitlab) = workflow("gitlab", ".gitlab-ci.yml");
+    let lines = gitlab["publish"]["script"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("cargo ")).collect();
+    let names = ["GHCR_IO", "DOCKER_HUB", "R_EXAMPLE_5000"]
+        .into_iter()
+        .flat_map(|name| ["USERNAME", "PASSWORD"].map(|what| format!("REGISTRY_{name}_{what}")));
+    let names: Vec<String> = names.collect();
+    let env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    assert_eq!(logged_in(&project, &lines.join("\n"), &env), expected, "{text}");
 }

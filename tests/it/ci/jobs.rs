@@ -17,6 +17,9 @@ fn registry() -> FakeRegistry {
     })
 }
 
+/// The folder of a workspace that is not the repository's root.
+const BELOW: &str = "my server";
+
 /// Runs the jobs of a workflow that `init` writes for a repository, without a change of its commit.
 pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {
     let path = match forge {
@@ -26,7 +29,7 @@ pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {
     };
     let repository = known.repository;
     let registry = known.registry.to_owned();
-    let folder = if repository.path().join("Cargo.toml").exists() { "." } else { "server" };
+    let folder = if repository.path().join("Cargo.toml").exists() { "." } else { BELOW };
     let native: &[&str] = if native { &["--ci-native"] } else { &[] };
     repository.run(&[&["init", "--ci", forge, "--force"], native].concat()).in_folder(folder).finish();
     let text = std::fs::read_to_string(repository.path().join(path)).unwrap();
@@ -103,11 +106,11 @@ fn jobs_of_images_with_platforms_of_their_own() {
     let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
     let repository = Project::empty()
         .file(".gitignore", "target\n")
-        .file("server/Cargo.toml", manifest)
-        .file("server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
-        .file("server/src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
-        .file("server/src/bin/other.rs", "fn main() {}\n")
-        .file("server/multiarch.toml", &config)
+        .file("my server/Cargo.toml", manifest)
+        .file("my server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
+        .file("my server/src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
+        .file("my server/src/bin/other.rs", "fn main() {}\n")
+        .file("my server/multiarch.toml", &config)
         .committed();
     let mut lines = Vec::new();
     for (forge, native) in [("github", false), ("github", true), ("gitlab", true), ("forgejo", true)] {

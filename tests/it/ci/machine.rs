@@ -122,7 +122,10 @@ impl<'a> Machine<'a> {
 
     pub fn check_out(&self) {
         let mut git = Command::new("git");
-        git.args(["clone", "-q", "--no-hardlinks"]).arg(self.forge.repository.path()).arg(&self.workspace);
+        // Of GitLab's template, which makes no `.git/info`.
+        git.args(["clone", "-q", "--no-hardlinks", "--template="])
+            .arg(self.forge.repository.path())
+            .arg(&self.workspace);
         assert!(git.status().unwrap().success());
     }
 
