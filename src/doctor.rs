@@ -66,11 +66,11 @@ pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
         MessageFormat::Human => list::lines(&findings.checks, ui).iter().try_for_each(|line| ui.data(line))?,
         MessageFormat::Json => ui.data(&list::json(workspace.as_deref(), &findings.checks, &done)?)?,
     }
-    conclude(&findings, &done)
+    conclude(&findings, &done, args.output.message_format)
 }
 
 /// Fails with the class of what `publish` would fail with first.
-fn conclude(findings: &Findings, done: &[Done]) -> Result<()> {
+fn conclude(findings: &Findings, done: &[Done], format: MessageFormat) -> Result<()> {
     let Some(class) = check::worst(&findings.checks) else { return Ok(()) };
     let mut found = pipeline::count(findings.number(State::Error), "error", "errors");
     if findings.number(State::Warning) > 0 {
@@ -78,7 +78,10 @@ fn conclude(findings: &Findings, done: &[Done]) -> Result<()> {
     }
     let failure = Failure::new(class, format!("doctor found {found}"));
     let commands: Vec<String> = findings.repairs.iter().map(|repair| format!("`{}`", repair.command())).collect();
-    let failure = failure.hint("what mends each is below it in the list");
+    let failure = match format {
+        MessageFormat::Human => failure.hint("what mends each is below it in the list"),
+        MessageFormat::Json => failure.hint("what mends each is in its `fixes`"),
+    };
     Err(match commands.is_empty() || !done.is_empty() {
         true => failure,
         false => failure.hint(format!("of these, `cargo multiarch doctor --fix` runs {}", commands.join(", "))),
@@ -103,12 +106,12 @@ fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)
     if workspace.is_some() {
         ui.status("Checking", "registries");
         registries::examine(&plan, &mut findings, ui)?;
-        findings.add(machine::disk("the target folder", &plan.target_dir));
+        findings.add(machine::disk("the target folder", &plan.target_dir, "CARGO_TARGET_DIR"));
     } else if is_named {
         ui.status("Checking", "registries");
         registries::meet_all(&plan, &mut findings, ui)?;
     }
-    findings.add(machine::disk("the cache folder", &plan.cache_dir));
+    findings.add(machine::disk("the cache folder", &plan.cache_dir, "XDG_CACHE_HOME"));
     Ok((workspace, findings))
 }
 
@@ -117,6 +120,7 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
     let request = args.smoke.add_to(args.settings.request());
     let current_dir = plan::current_dir()?;
     let manifest = |dir: &camino::Utf8Path| dir.join("Cargo.toml").is_file();
+    let mut is_told = false;
     if args.settings.selection().manifest_path.is_some() || current_dir.ancestors().any(manifest) {
         match pipeline::load(&args.settings, request.clone()) {
             Ok(plan) => {
@@ -125,7 +129,10 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
                 plan.notes.iter().for_each(|note| findings.add(Check::note("workspace", note)));
                 return Ok(Ok(plan));
             }
-            Err(error) => findings.fail("workspace", error)?,
+            Err(error) => {
+                findings.fail("workspace", error)?;
+                is_told = true;
+            }
         }
     } else {
         if !args.settings.selection().packages.is_empty() {
@@ -158,7 +165,7 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
     Ok(match plan::resolve(&Workspace::stand_in(&current_dir), &sources, &Checkout::None, &request) {
         Ok(plan) => Err(Some(plan)),
         Err(failure) => {
-            if findings.number(State::Error) == 0 {
+            if !is_told {
                 findings.fail("workspace", failure)?;
             }
             Err(None)

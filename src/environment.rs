@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
+use indexmap::IndexSet;
 
 use crate::cli::Cli;
 use crate::error::{Class, Failure, nearest};
@@ -35,30 +36,18 @@ pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
 fn with_whole_names(mut error: Error) -> Error {
     if let Some(ContextValue::Strings(words)) = error.get(ContextKind::SuggestedSubcommand) {
         let cli = Cli::command();
-        let whole = words.iter().filter_map(|word| Some(cli.find_subcommand(word)?.get_name().to_owned()));
-        let mut names: Vec<String> = Vec::new();
-        for name in whole {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+        let names: IndexSet<String> =
+            words.iter().filter_map(|word| Some(cli.find_subcommand(word)?.get_name().to_owned())).collect();
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(Vec::from_iter(names)));
     }
     error
 }
 
 /// The variables of all flags.
-fn variables() -> Vec<OsString> {
+fn variables() -> IndexSet<OsString> {
     let cli = Cli::command();
-    let mut names: Vec<OsString> = Vec::new();
-    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
-        for name in command.get_arguments().filter_map(Arg::get_env) {
-            if !names.iter().any(|other| other == name) {
-                names.push(name.to_owned());
-            }
-        }
-    }
-    names
+    let flags = std::iter::once(&cli).chain(cli.get_subcommands()).flat_map(Command::get_arguments);
+    flags.filter_map(Arg::get_env).map(OsStr::to_owned).collect()
 }
 
 /// Parses as if some variables were not set.

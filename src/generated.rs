@@ -10,7 +10,6 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, CommandFactory, ValueHint};
 use clap_complete::Shell;
 
-use crate::cli::examples::COMMANDS;
 use crate::cli::{Cli, CompletionsArgs};
 use crate::finding::CHECKS;
 use crate::platform::Platform;
@@ -57,7 +56,6 @@ fn with_candidates(command: Command) -> Command {
     let with = |arg: Arg| match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
         _ if !arg.get_action().takes_values() => arg,
         Some("PLATFORM") => known(arg, Platform::all().map(Platform::name).collect()),
-        Some("COMMAND") => known(arg, COMMANDS.iter().map(|(name, _)| *name).collect()),
         Some("CODE") => known(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),

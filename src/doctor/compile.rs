@@ -45,6 +45,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
     for triple in plan.builds().map(|build| build.triple.as_str()).collect::<IndexSet<_>>() {
         let builds: IndexSet<&BuildSettings> = plan.builds().filter(|build| build.triple == triple).collect();
         let name = Platform::and_triple(triple);
+        let is_told = tell(&mut obstacles, Some(triple), &[Part::Target, Part::Std], findings)?;
         if missing.iter().any(|missing| missing == triple) {
             match stdlib::rustup(&[triple.to_owned()], plan.offline) {
                 Ok(_) => {
@@ -54,7 +55,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
                 }
                 Err(failure) => findings.fail("std", failure)?,
             }
-        } else if !tell(&mut obstacles, Some(triple), &[Part::Target, Part::Std], findings)? {
+        } else if !is_told {
             let is_compiled = builds.iter().all(|build| build.build_std);
             let found = if is_compiled { "compiled along" } else { "installed" };
             findings.add(Check::ok("std", format!("{name}: {found}")));

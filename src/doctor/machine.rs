@@ -17,8 +17,10 @@ const NEXT_TO_NOTHING: u64 = 100 << 20;
 const TOLERATED: TimeDelta = TimeDelta::seconds(60);
 
 /// The room for a folder, which need not be there yet.
-pub fn disk(what: &str, folder: &Utf8Path) -> Check {
+/// `variable` names another.
+pub fn disk(what: &str, folder: &Utf8Path, variable: &str) -> Check {
     let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
+    let another = format!("take another: `{variable}=/some/folder`");
     let failed = |found: String, hint: &str| {
         Check::failed("disk", &Failure::new(Class::Other, format!("{what}, {folder}, {found}")).hint(hint).into())
     };
@@ -29,11 +31,11 @@ pub fn disk(what: &str, folder: &Utf8Path) -> Check {
     let free = room.f_bavail.saturating_mul(room.f_frsize);
     let (said, make_room) = (size::of(free), "make room: `df -h` says where there is none");
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        failed("is on a read-only file system".to_owned(), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
+        failed("is on a read-only file system".to_owned(), &another)
     } else if free < NEXT_TO_NOTHING {
         failed(format!("has {said} left"), make_room)
     } else if let Err(error) = files::check_writable(folder) {
-        failed(format!("cannot be written: {error}"), "take another: CARGO_TARGET_DIR, XDG_CACHE_HOME")
+        failed(format!("cannot be written: {error}"), &another)
     } else if free < LITTLE {
         Check::warning("disk", format!("{what}, {folder}, has {said} left")).fix(make_room)
     } else {

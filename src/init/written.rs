@@ -44,6 +44,11 @@ impl Write {
         self.before.as_ref() == Some(&self.text)
     }
 
+    /// The file that is written: a link stays one.
+    fn file(&self) -> Utf8PathBuf {
+        self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone())
+    }
+
     /// Writes it, in one step, and says so.
     pub fn perform(&self, root: &Utf8Path, ui: &Ui) -> Result<()> {
         let name = shown(&self.path, root);
@@ -60,9 +65,7 @@ impl Write {
         if let Some(folder) = self.path.parent() {
             fs_err::create_dir_all(folder)?;
         }
-        // A link stays one.
-        let file = self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone());
-        files::replace(&file, self.text.as_bytes())?;
+        files::replace(&self.file(), self.text.as_bytes())?;
         let verb = match (&self.before, &self.kind) {
             (None, _) => "Created",
             (Some(_), Kind::Part(_, true)) => "Added",
@@ -78,8 +81,9 @@ pub fn check(writes: &[Write], root: &Utf8Path, args: &InitArgs) -> Result<()> {
     let is_theirs = |write: &&Write| matches!(write.kind, Kind::Whole) && write.before.is_some() && !write.is_there();
     match writes.iter().find(is_theirs).filter(|_| !args.force) {
         None => writes.iter().filter(|write| !write.is_there()).try_for_each(|write| {
-            let folder = write.path.parent().unwrap_or(root);
-            files::check_writable(folder).with_context(|| format!("cannot write {}", shown(&write.path, root)))
+            let file = write.file();
+            files::check_writable(file.parent().unwrap_or(root))
+                .with_context(|| format!("cannot write {}", shown(&write.path, root)))
         }),
         Some(write) => {
             let path = shown(&write.path, root);

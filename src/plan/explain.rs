@@ -46,9 +46,8 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
             }
             // An enum's: a word.
             None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
-            None if message.starts_with("wanted a port") => {
-                failure(format!("{key}: {message}")).hint("65535 is the last port: expose = [8080, \"53/udp\"]")
-            }
+            None if message.starts_with("wanted a port") => failure(format!("{key}: {message}"))
+                .hint("a port is a number up to 65535, and perhaps a protocol: expose = [8080, \"53/udp\"]"),
             None if message.starts_with("wanted") => failure(format!("{key}: {message}"))
                 .hint("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
             None => failure(message.to_owned()),
@@ -120,6 +119,14 @@ fn wanted(expected: &str) -> &str {
     }
 }
 
+/// What a text would be as a list: the words of a command, or names between commas.
+fn items(name: &str, value: &str) -> Vec<String> {
+    // Rust's escapes are JSON's, but for characters that no command has.
+    let text = serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned());
+    let words = ["entrypoint", "cmd", "smoke"].contains(&name).then(|| shell_words::split(&text).ok());
+    words.flatten().unwrap_or_else(|| text.split(',').map(|item| item.trim().to_owned()).collect())
+}
+
 /// How what is wanted is written, with the value that is there where it fits.
 fn how(key: &str, expected: &str, value: &str) -> String {
     let name = key.rsplit('.').next().unwrap_or(key);
@@ -127,14 +134,8 @@ fn how(key: &str, expected: &str, value: &str) -> String {
     let example = match wanted(expected) {
         "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
         "a list" => {
-            // A command's words, or names.
-            let between = if matches!(name, "entrypoint" | "cmd" | "smoke") { ' ' } else { ',' };
-            let items = value
-                .split(between)
-                .filter(|item| !item.is_empty())
-                .map(|item| format!("\"{}\"", item.trim()))
-                .collect::<Vec<_>>();
-            format!("[{}]", items.join(", "))
+            let items = items(name, value).into_iter().map(|item| toml::Value::from(item).to_string());
+            format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
         "a table" if name == "platform" => {
             return "did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys".to_owned();
@@ -207,6 +208,12 @@ mod tests {
             ("[images]\na = 'x'", "2: images.a is the string \"x\", wanted a table", "a = { "),
             ("[images.'a/b']\nbins = true", "2: images.\"a/b\".bins is true, wanted a list", "bins = [\"true\"]"),
             ("cmd = 'a --b'", "1: cmd is the string \"a --b\", wanted a list", "cmd = [\"a\", \"--b\"]"),
+            (
+                "cmd = 'sh -c \"a b\"'",
+                "1: cmd is the string \"sh -c \\\"a b\\\"\", wanted a list",
+                "cmd = [\"sh\", \"-c\", \"a b\"]",
+            ),
+            ("cmd = \"it's\"", "1: cmd is the string \"it's\", wanted a list", "cmd = [\"it's\"]"),
             ("files = 'x'", "1: files is the string \"x\", wanted a list", "files = [{ from = \"…\", to = \"/…\" }]"),
             ("files = ['x']", "1: files[0] is the string \"x\", wanted a table with from and to", "files = [{ from"),
             ("files = [{ from = 'x' }]", "1: files[0] has no 'to'", "add to = \"…\" to it"),
@@ -218,11 +225,7 @@ mod tests {
             ),
             ("healthcheck = { interval = '1s' }", "1: healthcheck has no 'cmd'", "add cmd = [\"…\"] to it"),
             ("registry = 5", "1: registry: wanted a string or a list of strings", "strings are in quotes"),
-            (
-                "[images.a]\nexpose = [99999]",
-                "2: images.a.expose: wanted a port: 8080 or \"53/udp\"",
-                "65535 is the last port",
-            ),
+            ("[images.a]\nexpose = [99999]", "2: images.a.expose: wanted a port: 8080 or \"53/udp\"", "up to 65535"),
             ("platform = ['linux/arm64']", "1: platform is a list, wanted a table", "did you mean 'platforms'?"),
             ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
             ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),

@@ -207,10 +207,10 @@ impl Drop for Bar {
 /// A terminal that ends some columns early. A bar leaves the cursor at its end, where a terminal writes `^C`: in the next
 /// line, and it is that line that would be cleared, if there were no room for it.
 ///
-/// Bars end with their text, and not with the blanks that fill their lines: a window that becomes narrower breaks what is
-/// longer than it, blanks as well, and its upper parts stay there. One that becomes narrower than the text of bars, and at
-/// once, still keeps those. To clear them one has to know that the terminal breaks such lines and does not cut them off;
-/// where it cuts, what is above the bars would be cleared.
+/// Bars end with their text, and not with the blanks that fill their lines: where a window becomes narrower, the terminal
+/// breaks lines that are longer than it, blanks as well, and what is broken off above stays there. That still happens to
+/// the text of bars, where the window becomes narrower than it in one step. To clear it one would have to know whether
+/// this terminal breaks such lines or cuts them: where it cuts, what stands above the bars would be cleared.
 #[derive(Debug)]
 struct Narrow {
     terminal: Term,

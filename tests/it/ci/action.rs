@@ -81,19 +81,22 @@ fn what_the_action_refers_to_is_there() {
 
 #[test]
 fn what_installs_it() {
-    const OWN: &str = "install cargo-multiarch --locked";
+    const OWN: &str = "install cargo-multiarch --locked --force";
     for (there, install, version, has_binstall, expected) in [
         (None, "cargo", "", true, OWN),
-        (None, "cargo", "1.2.3", true, "install cargo-multiarch@1.2.3 --locked"),
-        (None, "prebuilt", "", true, "binstall --no-confirm cargo-multiarch"),
-        (None, "prebuilt", "1.2.3", true, "binstall --no-confirm cargo-multiarch@1.2.3"),
+        (None, "cargo", "1.2.3", true, "install cargo-multiarch@1.2.3 --locked --force"),
+        (None, "prebuilt", "", true, "binstall --no-confirm --force cargo-multiarch"),
+        (None, "prebuilt", "1.2.3", true, "binstall --no-confirm --force cargo-multiarch@1.2.3"),
         (None, "prebuilt", "", false, OWN),
         (Some("1.2.3"), "cargo", "", false, ""),
         (Some("1.2.3"), "cargo", "1.2.3", false, ""),
-        (Some("1.2.2"), "cargo", "1.2.3", false, "install cargo-multiarch@1.2.3 --locked"),
+        (Some("1.2.2"), "cargo", "1.2.3", false, "install cargo-multiarch@1.2.3 --locked --force"),
     ] {
         let probe = if has_binstall { "exit 0" } else { "exit 101" };
-        let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"");
+        // What it installs says which version it is.
+        let made = "made=$(dirname \"$0\")/cargo-multiarch\n\
+            printf '#!/bin/sh\\necho cargo multiarch %s\\n' \"${VERSION:-9.9.9}\" > \"$made\" && chmod +x \"$made\"";
+        let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"\n{made}");
         let mut programs = Fakes::new().program("cargo", &cargo);
         if let Some(version) = there {
             programs = programs.program("cargo-multiarch", &format!("echo cargo multiarch {version}"));
@@ -145,16 +148,17 @@ fn a_run_that_fails_says_so_on_its_page() {
 #[test]
 fn what_a_run_prints_is_on_its_page() {
     let repository = Project::app().committed();
-    let (ran, calls) = run(
-        &repository,
-        "r.example",
-        "          command: plan\n          args: --engine embedded\n          version: 99.0.0\n",
-    );
+    let (ran, _) = run(&repository, "r.example", "          command: plan\n          args: --engine embedded\n");
     assert_eq!(ran.code, 0, "{ran:#?}");
     assert!(ran.summary.starts_with("## `cargo multiarch plan`\n\n~~~"), "{}", ran.summary);
     assert!(ran.summary.contains("linux/arm64  aarch64-unknown-linux-musl"), "{}", ran.summary);
     assert!(ran.stdout.contains("linux/arm64  aarch64-unknown-linux-musl"), "{ran:#?}");
-    assert!(calls.contains("install cargo-multiarch@99.0.0 --locked\n"), "another version is there: {calls}");
+    // That of PATH is not the one that was installed.
+    let (ran, calls) = run(&repository, "r.example", "          command: plan\n          version: 99.0.0\n");
+    assert!(calls.contains("install cargo-multiarch@99.0.0 --locked --force\n"), "another version is there: {calls}");
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    let said = "::error title=cargo multiarch::version 99.0.0 is installed, and PATH has version 0.1.0 before it: /";
+    assert!(ran.stderr.contains(said), "{ran:#?}");
     let (ran, _) = run(&repository, "r.example", "          version: 99.0.0\n          install: by-magic\n");
     assert_eq!(ran.code, 2, "{ran:#?}");
     assert!(ran.stderr.contains("::error title=cargo multiarch::install must be cargo or prebuilt"), "{ran:#?}");

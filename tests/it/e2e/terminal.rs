@@ -162,14 +162,13 @@ fn a_narrower_terminal_keeps_no_dead_bars() {
     // At once to what bars have room in, and from there as a hand does it.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
-        // tmux takes a quarter of a second to say so.
-        std::thread::sleep(Duration::from_millis(500));
-        let lines = terminal.lines();
-        assert_eq!(lines.len(), before, "{columns}: {lines:#?}");
-        assert!(
-            bars(&lines) == 3 && lines.iter().filter(|line| is_bar(line, "")).count() == 3,
-            "{columns}: {lines:#?}"
-        );
+        // Dead lines would stay.
+        terminal.wait_for(&format!("{columns} columns"), |lines| {
+            lines.len() == before
+                && bars(lines) == 3
+                && lines.iter().filter(|line| is_bar(line, "")).count() == 3
+                && lines.iter().all(|line| line.chars().count() <= columns)
+        });
     }
     go(&project);
     terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
