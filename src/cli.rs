@@ -41,7 +41,7 @@ pub struct Cli {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
-    /// Say nothing but errors; stdout still has the result
+    /// Say nothing but errors, and what rustc warns of; stdout still has the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 

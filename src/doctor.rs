@@ -69,9 +69,10 @@ pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
     conclude(&findings, &done, args.output.message_format)
 }
 
-/// Fails with the class of what `publish` would fail with first.
+/// Fails with the class of what `publish` would fail with first, or with that of a repair which did.
 fn conclude(findings: &Findings, done: &[Done], format: MessageFormat) -> Result<()> {
-    let Some(class) = check::worst(&findings.checks) else { return Ok(()) };
+    let unmended = done.iter().find_map(|done| done.failed);
+    let Some(class) = check::worst(&findings.checks).or(unmended) else { return Ok(()) };
     let mut found = pipeline::count(findings.number(State::Error), "error", "errors");
     if findings.number(State::Warning) > 0 {
         found.push_str(&format!(" and {}", pipeline::count(findings.number(State::Warning), "warning", "warnings")));

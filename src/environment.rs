@@ -84,7 +84,7 @@ fn check_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
         let what = if empty == values.len() { "is empty" } else { "has an empty value" };
         let without = match flag.is_required_set() {
             true => String::new(),
-            false => format!(" without --{name} the default is taken"),
+            false => format!(" without --{name} it is what is configured, or the default"),
         };
         let message = format!("--{name} {what}\n hint: is it a shell variable that is not set?{without}\n");
         return Err(Error::raw(ErrorKind::ValueValidation, message));

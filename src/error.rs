@@ -156,7 +156,7 @@ pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
         StorageFull => Some("make room: `df -h` says where there is none"),
         PermissionDenied => Some("see whose it is with `ls -ld`, and who you are with `id`"),
-        ReadOnlyFilesystem => Some("`findmnt -T FOLDER` says what is mounted there, read-only"),
+        ReadOnlyFilesystem => Some("it is on a file system that is mounted read-only: `findmnt` lists them"),
         NotADirectory => Some("a file is where a folder is wanted: move it away"),
         _ => None,
     }

@@ -154,6 +154,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
+    embedded::check_starts_of(&plan, &dockerfiles)?;
     let tools = tools::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
@@ -262,9 +263,9 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
 
 /// The same, said, with all made that the engine needs.
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
-    Cache::new(&plan.cache_dir).check()?;
     let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
         let (dockerfiles, chosen) = inspect(plan, ui)?;
+        Cache::new(&plan.cache_dir).check()?;
         anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
     })?;
     plan.notes.iter().for_each(|note| ui.note(note));

@@ -67,7 +67,7 @@ pub struct DestinationArgs {
     /// Load the image into the local Docker or Podman, for its own platform
     #[arg(long, help_heading = "Output")]
     load: bool,
-    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders that hold some, and compile nothing
+    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders with bundles in them, and compile nothing
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
     artifacts: Vec<Utf8PathBuf>,
 }

@@ -72,6 +72,10 @@ pub fn check_folder(dir: &Utf8Path) -> Result<(), Failure> {
     let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
     let earlier = Replaces { name: "an earlier bundle", is_there: is_bundle || is_ours() };
     files::check_folder(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
+    files::check_writable(dir).map_err(|error| {
+        Failure::new(Class::Config, format!("--out {dir} cannot be written: {error}"))
+            .hint("name a folder of yours: `--out dist`")
+    })?;
     let replaceable = if is_bundle { read(dir).map(drop) } else { Ok(()) };
     replaceable.map_err(|error| {
         Failure::new(Class::Config, format!("--out {dir} is no bundle that can be replaced: {error:#}"))

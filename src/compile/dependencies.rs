@@ -74,7 +74,7 @@ fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>, Fail
             };
             Err(Failure::new(Class::Config, format!("Cargo.lock {what}: {said}"))
                 .hint(format!("`{command}`"))
-                .hint("or publish without insisting on it: `--no-locked`, locked = false"))
+                .hint("or have `publish` and the like not insist on it: locked = false, `cargo multiarch publish --no-locked`"))
         }
         Err(_) => Ok(None),
     }

@@ -261,6 +261,11 @@ fn cargo(
     let mut unkept = None;
     let mut said = Blocks::default();
     let mut underway = Underway::new(run, plan, toolchain, ui);
+    // Its output is read by us: bars in it are not what "always" is about, and want a width.
+    let cmd = match std::env::var("CARGO_TERM_PROGRESS_WHEN").as_deref() {
+        Ok("always") => cmd.clone().env("CARGO_TERM_PROGRESS_WHEN", "never"),
+        _ => cmd.clone(),
+    };
     let status = cmd.stream(|line| match line {
         Line::Stderr(line) => {
             said.push(&line);

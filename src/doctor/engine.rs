@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::image::builder::{self, Builder};
 use crate::image::docker::Docker;
 use crate::image::dockerfile::Dockerfile;
+use crate::image::embedded;
 use crate::image::engine::{self, Chosen, Engine};
 use crate::image::{self, Bases, context, export, qemu};
 use crate::plan::{EngineChoice, Plan};
@@ -20,6 +21,9 @@ use crate::verify::smoke::Machine;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
     let dockerfiles = dockerfiles(plan, findings)?;
+    if let Err(error) = embedded::check_starts_of(plan, &dockerfiles) {
+        findings.fail("image", error)?;
+    }
     let needs = match engine::needs_buildx(plan, &dockerfiles) {
         Ok(needs) => needs,
         Err(failure) => {

@@ -26,6 +26,9 @@ pub enum Repair {
 pub struct Done {
     command: String,
     error: Option<String>,
+    /// The kind of failure that it was.
+    #[serde(skip)]
+    pub failed: Option<Class>,
 }
 
 impl Repair {
@@ -52,14 +55,14 @@ impl Repair {
         match result {
             Ok(()) => {
                 ui.status("Fixed", format!("by `{command}`"));
-                Ok(Done { command, error: None })
+                Ok(Done { command, error: None, failed: None })
             }
             Err(error) if class_of(&error) == Class::Interrupted => Err(error),
             Err(error) => {
                 let said = std::iter::once(sentence(&error)).chain(hints_of(&error).into_iter().map(str::to_owned));
                 let said = said.collect::<Vec<_>>().join("; ");
                 ui.warning(&said);
-                Ok(Done { command, error: Some(said) })
+                Ok(Done { command, error: Some(said), failed: Some(class_of(&error)) })
             }
         }
     }

@@ -176,6 +176,12 @@ fn no_daemon(errors: &str) -> Failure {
     if errors.contains("permission denied") {
         failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else {
+        let failure = match std::env::var_os("DOCKER_HOST") {
+            Some(_) => {
+                failure.hint("DOCKER_HOST says where it is asked for: `unset DOCKER_HOST`, if that is another's")
+            }
+            None => failure,
+        };
         failure
             .hint("start it: `sudo systemctl start docker`")
             .hint("or point DOCKER_HOST or `docker context use` at one that runs")

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::assemble::{self, Blob};
 use super::base::{Base, Pulled};
-use super::context::Staged;
-use super::dockerfile;
+use super::context::{self, Staged};
+use super::dockerfile::{self, Dockerfile};
 use super::layer::{Entries, File, Layer, Store};
 use super::layout::{self, Layout};
 use super::recipe::{LayerRecipe, layers};
@@ -79,6 +79,20 @@ pub fn check_starts(plan: &Plan, staged: &[Staged]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same without a build context, where nothing is to be written.
+pub fn check_starts_of(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<()> {
+    let begins_with_nothing = |image: &Image| image.platforms.iter().any(|of| of.base == "scratch");
+    if !plan.images.iter().any(begins_with_nothing) {
+        return Ok(());
+    }
+    let elsewhere = tempfile::tempdir()?;
+    let target_dir = Utf8PathBuf::try_from(elsewhere.path().to_owned())?;
+    let elsewhere = Plan { target_dir, ..plan.clone() };
+    let staged = plan.images.iter().zip(dockerfiles);
+    let staged = staged.map(|(image, dockerfile)| context::stage(&elsewhere, image, dockerfile.clone()));
+    check_starts(&elsewhere, &staged.collect::<Result<Vec<_>>>()?)
 }
 
 fn describe(image: &Image, of: &ImagePlatform) -> String {

@@ -106,6 +106,8 @@ fn value(found: &str) -> String {
     quoted('"').or_else(|| quoted('`')).unwrap_or_else(|| "…".to_owned())
 }
 
+const SIZE: &str = "a number and a unit";
+
 /// serde's name for what is expected.
 fn wanted(expected: &str) -> &str {
     match expected {
@@ -115,6 +117,7 @@ fn wanted(expected: &str) -> &str {
         "struct Healthcheck" => "a table with cmd",
         "a boolean" => "true or false",
         "u16" | "u32" | "u64" | "i64" => "a whole number",
+        "parsable string" => SIZE,
         other => other,
     }
 }
@@ -144,6 +147,7 @@ fn how(key: &str, expected: &str, value: &str) -> String {
         "a table with from and to" => "{ from = \"…\", to = \"/…\" }".to_owned(),
         "a table with cmd" => "{ cmd = [\"…\"] }".to_owned(),
         "true or false" => if matches!(value, "true" | "false") { value } else { "true" }.to_owned(),
+        SIZE => "\"50MB\"".to_owned(),
         "a whole number" => if value.parse::<u32>().is_ok() { value } else { "3" }.to_owned(),
         _ if name == "mode" && value.len() == 3 && value.chars().all(|c| c.is_digit(8)) => format!("\"0{value}\""),
         _ => format!("\"{value}\""),
@@ -201,6 +205,11 @@ mod tests {
                 "compression-level = -1",
                 "1: compression-level is the number -1, wanted a whole number",
                 "compression-level = 3",
+            ),
+            (
+                "max-size = '50 megs'",
+                "1: max-size is the string \"50 megs\", wanted a number and a unit",
+                "max-size = \"50MB\"",
             ),
             ("env = ['A=1']", "1: env is a list, wanted a table", "env = { NAME = \"…\" }"),
             ("[images.web.env]\nA = 1", "2: images.web.env.A is the number 1, wanted a string", "A = \"1\""),

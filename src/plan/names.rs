@@ -61,6 +61,9 @@ pub fn repository(registry: &str, name: &str) -> Result<String, Failure> {
     if host.contains('@') {
         return Err(wrong("has more than a host and a path"));
     }
+    if is_host(host) && !is_host_and_port(host) {
+        return Err(wrong("is on a host that is none, or has a port that is none"));
+    }
     let repository = format!("{registry}/{name}");
     match repository.parse::<oci_spec::distribution::Reference>() {
         Ok(_) => Ok(repository),
@@ -157,6 +160,12 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
             return wrong("expose", &text, "write it as 8080 or \"53/udp\"");
         }
     }
+    let folders = settings.volumes.iter().flatten().map(|folder| ("volumes", folder));
+    for (key, folder) in folders.chain(settings.workdir.iter().map(|folder| ("workdir", folder))) {
+        if !folder.is_empty() && !folder.starts_with('/') {
+            return wrong(key, folder, "write a full path in the image, such as \"/data\"");
+        }
+    }
     for name in settings.build_env.keys() {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
             return wrong("build-env", name, "a variable's name has letters, digits and '_'");
@@ -238,6 +247,8 @@ mod tests {
             ("ghcr.io/you:1", "has a tag or digest (a tag: `--tag NAME`)"),
             ("ghcr.io/you@sha256:12", "has a tag or digest (a tag: `--tag NAME`)"),
             ("ghcr.io/_", "has a path that no registry takes"),
+            ("localhost:99999", "is on a host that is none, or has a port that is none"),
+            ("r.example:port/you", "is on a host that is none, or has a port that is none"),
         ] {
             let failure = repository(registry, "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("registry '{registry}' {what}"));

@@ -192,6 +192,9 @@ fn registry_notes(images: &[Image], insecure: &[String]) -> IndexSet<String> {
     let mut notes = IndexSet::new();
     for (image, repository) in images.iter().flat_map(|image| image.repositories.iter().map(move |it| (image, it))) {
         let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
+        if registry.rsplit('/').next() == Some(image.name.as_str()) {
+            notes.insert(format!("registry '{registry}' ends in the image's name, which is added to it: {repository}"));
+        }
         if !is_host(&first(repository)) {
             notes.insert(format!(
                 "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"

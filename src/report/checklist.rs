@@ -43,7 +43,9 @@ impl Report {
         }
         lines.push(item(findings == 0, &all));
         lines.push(started(&image.platforms));
-        lines.extend(image.moved.iter().map(|moved| item(true, &moved.words())));
+        lines.extend(
+            image.moved.iter().map(|moved| item(!moved.is_of_a_version(&image.package_version), &moved.words())),
+        );
         lines.push(item(true, &format!("compiled by rustc {}, by {}", self.rust_version, self.tool)));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | libc | base |".to_owned());
@@ -77,6 +79,12 @@ fn started(platforms: &[PlatformReport]) -> String {
 }
 
 impl Moved {
+    /// Did the tag of a whole version lead elsewhere before? Whoever has pulled that has something else now.
+    pub fn is_of_a_version(&self, version: &str) -> bool {
+        let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
+        tag.trim_start_matches('v') == version && self.from.as_ref().is_some_and(|from| *from != self.to)
+    }
+
     fn words(&self) -> String {
         let Moved { reference, from, to } = self;
         match from {
@@ -157,6 +165,25 @@ mod tests {
             started([Some(smoke(How::Docker, None)), Some(smoke(How::NotRun, Some(why)))]),
             format!("- [ ] started on every platform: linux/amd64 in Docker, linux/arm64 not at all ({why})")
         );
+    }
+
+    #[test]
+    fn the_tag_of_a_version_is_not_for_another_image() {
+        let moved = |tag: &str, from: Option<&str>| Moved {
+            reference: format!("r.example:5000/app:{tag}"),
+            from: from.map(str::to_owned),
+            to: "sha256:b".to_owned(),
+        };
+        for (tag, from, expected) in [
+            ("1.2.3", Some("sha256:a"), true),
+            ("v1.2.3", Some("sha256:a"), true),
+            ("1.2.3", Some("sha256:b"), false),
+            ("1.2.3", None, false),
+            ("1.2", Some("sha256:a"), false),
+            ("latest", Some("sha256:a"), false),
+        ] {
+            assert_eq!(moved(tag, from).is_of_a_version("1.2.3"), expected, "{tag} {from:?}");
+        }
     }
 
     #[test]

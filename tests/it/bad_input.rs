@@ -112,6 +112,8 @@ fn values_that_mean_nothing() {
         ("expose = [99999]", "multiarch.toml:1: expose: wanted a port: 8080 or \"53/udp\""),
         ("base = 'a b'", "image 'app': base 'a b' is not valid"),
         ("base = ''", "image 'app': base '' is not valid"),
+        ("volumes = ['/a', 'data']", "image 'app': volumes 'data' is not valid"),
+        ("workdir = 'data'", "image 'app': workdir 'data' is not valid"),
         ("profile = ''", "image 'app': profile '' is not valid"),
         ("platforms = 'linux/arm64'", "multiarch.toml:1: platforms is the string \"linux/arm64\", wanted a list"),
         ("platforms = []", "image 'app' has no platform"),
@@ -207,6 +209,38 @@ fn an_output_that_cannot_be_written_is_refused_before_anything_is_compiled() {
         let says = ["the output ", "cannot be written: ", "hint: name one in a folder of yours: `--output oci"];
         project.run(&["build", "--output", output]).fails(3).finish().says(&says).keeps_quiet_about("Compiling");
     }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_written_is_refused_before_anything_is_compiled() {
+    let finished = Project::app().run(&["compile", "--out", "/proc/nobody/dist"]).fails(3).finish();
+    finished
+        .says(&["--out /proc/nobody/dist cannot be written: ", "hint: name a folder of yours"])
+        .keeps_quiet_about("Compiling");
+}
+
+#[test]
+fn what_cannot_start_on_scratch_is_known_without_compiling() {
+    for (config, says, hint) in [
+        ("entrypoint = ['nope']", "it would start 'nope'", "hint: "),
+        ("user = 'nobody'", "'nobody' is not in its /etc/passwd", "hint: write it in numbers"),
+    ] {
+        let project = Project::with_config(config);
+        for engine in ["auto", "embedded"] {
+            project.run(&["plan", "--engine", engine]).fails(3).finish().says(&[says, hint]);
+            let doctor = project.run(&["doctor", "--engine", engine]);
+            crate::doctor::told(doctor, 3).found("error", "image", says);
+        }
+        assert!(!project.path().join("target").exists(), "it writes nothing");
+    }
+}
+
+#[test]
+fn a_registry_that_ends_in_the_images_name() {
+    let finished = Project::app().run(&["plan", "--registry", "r.example/app"]).finish();
+    finished
+        .says(&["note: registry 'r.example/app' ends in the image's name, which is added to it: r.example/app/app"]);
+    Project::app().run(&["plan", "--registry", "r.example/apps"]).finish().keeps_quiet_about("ends in");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn what_a_template_leaves_out_or_makes_up() {
     Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
     // What has a default is the template's to leave out; what is said there may be said in its own words.
     with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
-    with("user = '1'\nenv = { A = '1' }", "USER root\nENV A=2").run(&["plan"]).finish();
+    with("user = '1'\nenv = { A = '1' }", "USER 0\nENV A=2").run(&["plan"]).finish();
     let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";
     with("files = [{ from = 'src', to = '/s' }]\nplatforms = ['linux/amd64']", copies).run(&["plan"]).finish();
     with("user = '1'\nlabels = { a = 'b' }", "{% include \"config\" %}").run(&["plan"]).finish();

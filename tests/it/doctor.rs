@@ -206,7 +206,7 @@ fn a_builder_that_cannot_be_made() {
     ] {
         let docker = classic(&format!("echo '{words}' >&2; exit 1"));
         let args = ["doctor", "--engine", "buildx", "--fix", "--message-format", "json"];
-        let told = told(Project::app().run(&args).path_first(&docker), 0);
+        let told = told(Project::app().run(&args).path_first(&docker), 6);
         let warning = format!("warning: cannot create builder 'multiarch': {why}: ");
         assert!(told.stderr.contains(&warning), "{}", told.stderr);
         let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
@@ -247,7 +247,7 @@ fn a_standard_library_that_is_missing() {
     assert!(fixed.stderr.contains(&format!("Fixed by `{add}`")), "{}", fixed.stderr);
     assert_eq!(works.log("rustup"), format!("target add {TRIPLE}\n"));
 
-    let fails = told(run(&rustup("echo 'error: could not download' >&2; exit 1"), &["--fix"]), 0);
+    let fails = told(run(&rustup("echo 'error: could not download' >&2; exit 1"), &["--fix"]), 4);
     assert!(fails.stderr.contains("says: error: could not download"), "{}", fails.stderr);
     fails.found("warning", "std", &missing);
 

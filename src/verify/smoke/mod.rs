@@ -98,7 +98,13 @@ pub fn run(
         Ok((*platform, one(image, layout, *platform, words, machine, &dir, cache, ui)?))
     };
     let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
-    let ran = parallel(&platforms, run);
+    let ran = {
+        let line = std::iter::once(image.name.as_str()).chain(words.iter().map(String::as_str));
+        let bar = ui.bars().clock("Running");
+        let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
+        bar.message(&format!("{} for {}", shell_words::join(line), names.join(", ")));
+        parallel(&platforms, run)
+    };
     fs_err::remove_dir_all(&dir)?;
     let mut smoke = BTreeMap::new();
     for (platform, outcome) in ran? {

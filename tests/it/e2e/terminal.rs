@@ -23,7 +23,7 @@ impl Terminal {
         let folder = project.path().file_name().unwrap().to_str().unwrap();
         // A server that is still about to end takes no other session.
         let terminal = Terminal { name: format!("{folder}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) };
-        let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR";
+        let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR SOURCE_DATE_EPOCH=1";
         let command =
             format!("cd {}; {clean} {environment} {PROGRAM} {args}; echo ended $?; cat", project.path().display());
         let size = [columns.to_string(), "24".to_owned()];
@@ -182,6 +182,8 @@ fn bars_are_drawn_where_they_are_wanted() {
         ("TERM=dumb", 0),
         ("CARGO_TERM_PROGRESS_WHEN=never", 0),
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=70", 3),
+        // cargo itself wants a width for that.
+        ("CI=true CARGO_TERM_PROGRESS_WHEN=always", 3),
     ] {
         let project = waiting();
         let terminal = Terminal::run(&project, 80, environment, BUILD);

@@ -48,7 +48,7 @@ fn a_run_is_told_in_its_order() {
     let args = ["publish", "--platform", "linux/amd64,linux/arm64,linux/riscv64", "--registry", &registry.host];
     // cargo has next to nothing to do but for the first, and tells of all its binaries at once.
     for _ in 0..10 {
-        let finished = embedded(&project, &args).finish();
+        let finished = embedded(&project, &args).env("SOURCE_DATE_EPOCH", "1").finish();
         let mut told: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
         told.dedup();
         let order = ["Using", "Checked", "Compiling", "Compiled", "Finished", "Pushing", "Tagging", "Published"];

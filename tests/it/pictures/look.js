@@ -76,8 +76,7 @@
     document.querySelectorAll("h1, p, th, td, .names div").forEach((text) => {
       if (text.textContent.trim()) readable(text, getComputedStyle(text).color, ground);
     });
-    const wide = Math.max(innerWidth, 34 * 16 + 48);
-    if (document.documentElement.scrollWidth > wide) faults.push(`the page is ${document.documentElement.scrollWidth} wide, and its window ${innerWidth}`);
+    if (document.documentElement.scrollWidth > innerWidth) faults.push(`the page is ${document.documentElement.scrollWidth} wide, and its window ${innerWidth}`);
   }
 
   const found = document.createElement("pre");
