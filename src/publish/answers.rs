@@ -141,13 +141,14 @@ pub fn unconnected(error: &(dyn Error + 'static)) -> Failure {
         .hint("install the CA certificates: `apt-get install ca-certificates`")
 }
 
-/// What a trouble with a reference means, and what to do. `root` is where its registry was asked.
-pub fn explain(trouble: Trouble, reference: &str, access: Access<'_>, root: &str) -> anyhow::Error {
+/// What a trouble with a reference means, and what to do. `root` is where its registry was asked, which was `shown`
+/// credentials or not.
+pub fn explain(trouble: Trouble, reference: &str, access: Access<'_>, root: &str, shown: bool) -> anyhow::Error {
     let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
     let failure = |what: String| Failure::new(Class::Registry, what);
     match trouble {
         Trouble::Here(error) => return error,
-        Trouble::Answer(answer) => explain_answer(&answer, &host, reference, access, root),
+        Trouble::Answer(answer) => explain_answer(&answer, &host, reference, access, (root, shown)),
         Trouble::Connection(error) if error.is_connect() && !error.is_timeout() => unreachable(&error, &host, root),
         Trouble::Connection(error) if !error.is_timeout() => {
             failure(format!("registry {host} broke the connection off: {}", innermost(&error)))
@@ -189,7 +190,13 @@ fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
     }
 }
 
-fn explain_answer(answer: &Answer, host: &str, reference: &str, access: Access<'_>, root: &str) -> Failure {
+fn explain_answer(
+    answer: &Answer,
+    host: &str,
+    reference: &str,
+    access: Access<'_>,
+    (root, shown): (&str, bool),
+) -> Failure {
     let is_pull = matches!(access, Access::Pull);
     let code = answer.status;
     let words = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
@@ -206,7 +213,8 @@ fn explain_answer(answer: &Answer, host: &str, reference: &str, access: Access<'
                 .hint("try again later")
         }
         (_, 401) | (Some(_), _) => {
-            let failure = failure(format!("registry {host} wants valid credentials for {reference} ({said})"))
+            let yours = if shown { ", and yours are not" } else { "" };
+            let failure = failure(format!("registry {host} wants valid credentials for {reference}{yours} ({said})"))
                 .hint(format!("log in: `docker login {host}`"));
             match is_pull {
                 true => failure.hint("or is the name wrong? some registries say no other of what does not exist"),
@@ -266,7 +274,8 @@ mod tests {
             (429, Some("t.example"), "fewer requests", "wait a while", true),
         ] {
             assert_eq!(of(status, token_server).is_transient(), transient, "{status}");
-            let error = explain(of(status, token_server), "r.example/a/b", Access::Push, "https://r.example/v2/");
+            let error =
+                explain(of(status, token_server), "r.example/a/b", Access::Push, "https://r.example/v2/", false);
             let failure = error.downcast_ref::<Failure>().unwrap();
             assert!(failure.to_string().contains(words), "{status}: {failure}");
             assert!(failure.hints().join("\n").contains(hint), "{status}: {:?}", failure.hints());
@@ -279,11 +288,11 @@ mod tests {
             [(404, "check the name and the tag"), (403, "may not read there"), (401, "is the name wrong?")]
         {
             let trouble = Trouble::Answer(Answer { status, ..Answer::default() });
-            let error = explain(trouble, "r.example/a:1", Access::Pull, "http://r.example/v2/");
+            let error = explain(trouble, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
             let hints = error.downcast_ref::<Failure>().unwrap().hints().join("\n");
             assert!(hints.contains(hint) && !hints.contains("push") && !hints.contains("created"), "{status}: {hints}");
         }
-        let error = explain(Trouble::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/");
+        let error = explain(Trouble::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
         assert!(error.downcast_ref::<Failure>().unwrap().hints()[0].contains("`curl -i http://r.example/v2/`"));
     }
 

@@ -146,7 +146,7 @@ impl Registry {
         F: Future<Output = Result<T, Trouble>>,
     {
         let explain = |trouble| match parse(reference).and_then(|target| self.root(&target)) {
-            Ok(root) => explain(trouble, reference, access, root.as_str()),
+            Ok(root) => explain(trouble, reference, access, root.as_str(), self.is_logged_in(reference)),
             Err(failure) => failure.into(),
         };
         let mut waits = BACK_OFF.iter();
