@@ -162,7 +162,8 @@ fn a_narrower_terminal_keeps_no_dead_bars() {
     // At once to what bars have room in, and from there as a hand does it.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
-        // Dead lines would stay.
+        // tmux takes a quarter of a second to say so, and a hand is no faster. Dead lines would stay.
+        std::thread::sleep(Duration::from_millis(500));
         terminal.wait_for(&format!("{columns} columns"), |lines| {
             lines.len() == before
                 && bars(lines) == 3
