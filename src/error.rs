@@ -167,7 +167,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        // With no letter in common they are two words.
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -182,6 +183,7 @@ mod tests {
         assert_eq!(nearest("bsae", known), Some("base"));
         assert_eq!(nearest("platform", known), Some("platforms"));
         assert_eq!(nearest("entrypoint", known), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 
     #[test]
