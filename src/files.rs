@@ -35,8 +35,7 @@ pub fn check_folder(asked: &str, dir: &Utf8Path, replaces: &Replaces, for_a_file
 
 /// Fails where nothing can be written in a folder, which need not be there yet. Nothing is left behind.
 pub fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
-    let there = dir.ancestors().find(|dir| dir.as_str().is_empty() || dir.exists()).unwrap_or(dir);
-    let there = if there.as_str().is_empty() { Utf8Path::new(".") } else { there };
+    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Utf8Path::new("."));
     tempfile::tempfile_in(there).map(drop)
 }
 

@@ -182,14 +182,12 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
-        let meant = |meaning, start| wrap::hanging(meaning, start, ui.data_width());
+        let line = |head: String, meaning| ui.data(&wrap::beside(&head, meaning, ui.data_width()));
         for (name, kind, meaning) in VARIABLES {
-            ui.data(&format!("{name:12} {kind:34} {}", meant(meaning, 48)))?;
+            line(format!("{name:12} {kind:34} "), meaning)?;
         }
         ui.data("")?;
-        return HELPERS
-            .iter()
-            .try_for_each(|(text, meaning)| Ok(ui.data(&format!("{text:28} {}", meant(meaning, 29)))?));
+        return HELPERS.iter().try_for_each(|(text, meaning)| Ok(line(format!("{text:28} "), meaning)?));
     }
     let plan = load(&args.settings, args.settings.request())?;
     plan.notes.iter().for_each(|note| ui.note(note));

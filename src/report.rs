@@ -270,8 +270,7 @@ pub fn checks(width: Option<usize>) -> String {
     let widest = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let line = |check: &&Check| {
         let severity = if check.severity == Severity::Warning { "warning" } else { "error" };
-        let head = format!("{}  {:widest$}  {severity:7}  ", check.code, check.name);
-        format!("{head}{}", wrap::hanging(&check.summary(), head.len(), width))
+        wrap::beside(&format!("{}  {:widest$}  {severity:7}  ", check.code, check.name), &check.summary(), width)
     };
     CHECKS.iter().map(line).collect::<Vec<_>>().join("\n")
 }

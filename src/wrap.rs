@@ -36,6 +36,11 @@ pub fn hanging(text: &str, start: usize, width: Option<usize>) -> String {
     wrapped
 }
 
+/// A text behind its head, which goes on below itself.
+pub fn beside(head: &str, text: &str, width: Option<usize>) -> String {
+    format!("{head}{}", hanging(text, head.width(), width))
+}
+
 fn below(indent: usize) -> String {
     format!("\n{}", " ".repeat(indent))
 }
@@ -93,6 +98,7 @@ mod tests {
         let below = format!("run\n    {command}\n        there");
         assert_eq!(hanging(&format!("run {command} there"), 8, Some(33)), below);
         assert_eq!(hanging(&format!("a {command}"), 2, Some(27)), format!("a\n  {command}"), "there is no room for it");
+        assert_eq!(beside("ab  ", "one two", Some(9)), format!("ab  {}", hanging("one two", 4, Some(9))));
         assert_eq!(hanging("a\n\nb  c", 2, Some(40)), "a\n  \n  b  c");
         assert_eq!(hanging("全角 全角 全角", 0, Some(9)), "全角 全角\n全角");
     }

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use super::examples::COMMANDS;
@@ -25,5 +25,5 @@ pub struct ManArgs {
 
 /// The names of all commands.
 fn commands() -> PossibleValuesParser {
-    PossibleValuesParser::new(COMMANDS.iter().map(|(name, _)| PossibleValue::new(*name)))
+    PossibleValuesParser::new(COMMANDS.iter().map(|(name, _)| *name))
 }

@@ -83,14 +83,16 @@ pub fn check_starts(plan: &Plan, staged: &[Staged]) -> Result<()> {
 
 /// The same without a build context, where nothing is to be written.
 pub fn check_starts_of(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<()> {
-    let begins_with_nothing = |image: &Image| image.platforms.iter().any(|of| of.base == "scratch");
-    if !plan.images.iter().any(begins_with_nothing) {
+    let on_scratch = |(image, _): &(&Image, _)| image.platforms.iter().any(|of| of.base == "scratch");
+    let (images, dockerfiles): (Vec<&Image>, Vec<&Dockerfile>) =
+        plan.images.iter().zip(dockerfiles).filter(on_scratch).unzip();
+    if images.is_empty() {
         return Ok(());
     }
-    let elsewhere = tempfile::tempdir()?;
-    let target_dir = Utf8PathBuf::try_from(elsewhere.path().to_owned())?;
-    let elsewhere = Plan { target_dir, ..plan.clone() };
-    let staged = plan.images.iter().zip(dockerfiles);
+    let dir = tempfile::tempdir()?;
+    let target_dir = Utf8PathBuf::try_from(dir.path().to_owned())?;
+    let elsewhere = Plan { target_dir, images: images.into_iter().cloned().collect(), ..plan.clone() };
+    let staged = elsewhere.images.iter().zip(dockerfiles);
     let staged = staged.map(|(image, dockerfile)| context::stage(&elsewhere, image, dockerfile.clone()));
     check_starts(&elsewhere, &staged.collect::<Result<Vec<_>>>()?)
 }

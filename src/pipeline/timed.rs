@@ -47,7 +47,7 @@ fn facts(plan: &Plan) -> Vec<String> {
     let platforms: IndexSet<&str> = plan.platforms().map(|platform| platform.platform.name()).collect();
     let commit = plan.commit.as_ref().map(|commit| {
         let dirty = if commit.is_dirty() { ", with changes" } else { "" };
-        format!("commit {}{dirty}", commit.sha.get(..12).unwrap_or(&commit.sha))
+        format!("commit {}{dirty}", report::short(&commit.sha))
     });
     let rest =
         [Vec::from_iter(platforms).join(", "), concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned()];

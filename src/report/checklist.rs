@@ -1,6 +1,9 @@
 //! The report as Markdown that a person pastes into a release or a pull request. Pure.
 
+use semver::Version;
+
 use super::{ImageReport, Moved, PlatformReport, Report};
+use crate::plan::tags::is_version;
 use crate::size;
 use crate::verify::Smoke;
 use crate::verify::smoke::How;
@@ -82,7 +85,8 @@ impl Moved {
     /// Did the tag of a whole version lead elsewhere before? Whoever has pulled that has something else now.
     pub fn is_of_a_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
-        tag.trim_start_matches('v') == version && self.from.as_ref().is_some_and(|from| *from != self.to)
+        let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));
+        is_version && self.from.as_ref().is_some_and(|from| *from != self.to)
     }
 
     fn words(&self) -> String {
@@ -128,7 +132,6 @@ pub fn short(digest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tags::is_version;
     use crate::verify::Facts;
 
     fn platform(name: &str, facts: Facts) -> PlatformReport {

@@ -22,9 +22,9 @@ pub fn listed(items: &[(String, String)], width: Option<usize>) -> Vec<String> {
         let start = names.chars().count().max(widest) + 4;
         match width {
             Some(columns) if start + said.chars().count().min(wrap::LEAST) > columns => {
-                format!("  {}\n    {}", wrap::hanging(names, 2, width), wrap::hanging(said, 4, width))
+                format!("{}\n{}", wrap::beside("  ", names, width), wrap::beside("    ", said, width))
             }
-            _ => format!("  {names:widest$}  {}", wrap::hanging(said, start, width)),
+            _ => wrap::beside(&format!("  {names:widest$}  "), said, width),
         }
     };
     items.iter().map(line).collect()
@@ -47,8 +47,8 @@ fn blocks<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
     let widest = titles.iter().skip(1).map(|title| title.chars().count()).max().unwrap_or(0);
     let block = |row: &[String; N]| {
         let first = row.first().map(|cell| format!("  {cell}"));
-        let cell = |cell| wrap::hanging(cell, widest + 6, Some(width));
-        let others = titles.iter().zip(row).skip(1).map(|(title, of)| format!("    {title:widest$}  {}", cell(of)));
+        let cell = |title, cell| wrap::beside(&format!("    {title:widest$}  "), cell, Some(width));
+        let others = titles.iter().zip(row).skip(1).map(|(title, of)| cell(title, of));
         first.into_iter().chain(others).collect::<Vec<_>>()
     };
     rows.iter().flat_map(block).collect()

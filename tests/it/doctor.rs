@@ -1,7 +1,7 @@
 //! What `doctor` finds, with the condition made for each: programs on PATH, registries on loopback. Real Docker daemons,
 //! users and QEMU are the second tier's (`e2e::doctor`).
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project, Run, find};
 
@@ -16,12 +16,19 @@ pub struct Told {
 pub fn told(run: Run, code: i32) -> Told {
     let (mut command, _dirs) = run.into_command();
     let output = command.output().unwrap();
-    let told =
-        Told { stdout: String::from_utf8(output.stdout).unwrap(), stderr: String::from_utf8(output.stderr).unwrap() };
-    assert_eq!(output.status.code(), Some(code), "{}\n{}", told.stdout, told.stderr);
+    let status = output.status.code();
+    let told = Told::from(output);
+    assert_eq!(status, Some(code), "{}\n{}", told.stdout, told.stderr);
     assert!(!told.stderr.contains("panicked at"), "{}", told.stderr);
     assert_eq!(told.stderr.contains("error: doctor found "), code != 0, "{}", told.stderr);
     told
+}
+
+impl From<Output> for Told {
+    fn from(output: Output) -> Told {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Told { stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
 }
 
 impl Told {

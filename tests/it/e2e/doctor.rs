@@ -38,9 +38,9 @@ fn a_stopped_daemon() {
 #[ignore = "needs Docker: scripts/test runs it"]
 fn no_permission_on_the_socket() {
     let output = as_another_user("doctor --engine buildx");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let told = Told { stdout: text(output.stdout), stderr: text(output.stderr) };
-    assert_eq!(output.status.code(), Some(6), "{}\n{}", told.stdout, told.stderr);
+    let status = output.status.code();
+    let told = Told::from(output);
+    assert_eq!(status, Some(6), "{}\n{}", told.stdout, told.stderr);
     told.mended("error", "daemon", "permission denied", "sudo usermod -aG docker $USER");
     told.found("ok", "docker", "the client ");
 }
@@ -79,12 +79,12 @@ fn the_classic_image_store() {
     // Where the builder's image can be pulled this works; where there is no network it says so.
     let (mut command, _folders) = run(&["--fix"]).into_command();
     let output = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let fixed = Told { stdout: text(output.stdout), stderr: text(output.stderr) };
-    if output.status.success() {
+    let status = output.status;
+    let fixed = Told::from(output);
+    if status.success() {
         fixed.found("ok", "builder", "driver docker-container, is there for it");
     } else {
-        assert_eq!(output.status.code(), Some(6), "{}", fixed.stderr);
+        assert_eq!(status.code(), Some(6), "{}", fixed.stderr);
         assert!(fixed.stderr.contains("cannot create builder 'multiarch': no network"), "{}", fixed.stderr);
     }
 }
