@@ -20,7 +20,7 @@ use cargo_multiarch::image::base::Pulled;
 use cargo_multiarch::image::{self, Bases, context, embedded};
 use cargo_multiarch::plan::{Checkout, Package, Plan, Request, Sources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::publish::{self, upload};
+use cargo_multiarch::publish::upload;
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -62,19 +62,19 @@ fn child(args: &[String]) {
 /// What `publish` does between cargo's last word and its own.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
-    let registry = publish::registry::Registry::new(&plan.insecure_registries, ui.bars()).unwrap();
+    let registry = cargo_multiarch::registry::Registry::new(&plan.insecure_registries, ui.bars()).unwrap();
     let render = |image| image::render(plan, image, &Bases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
     let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
     let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let on_layer = |image: &_, layer: &image::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
+        let on_layer = |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
         let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
             artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
             let mut images = plan.images.iter().zip(&staged);
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
-        let cache = publish::cache::Cache::new(&plan.cache_dir);
+        let cache = cargo_multiarch::oci::cache::Cache::new(&plan.cache_dir);
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;

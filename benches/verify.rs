@@ -16,8 +16,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use camino::Utf8Path;
-use cargo_multiarch::publish::cache::Cache;
-use cargo_multiarch::publish::registry::Registry;
+use cargo_multiarch::oci::cache::Cache;
+use cargo_multiarch::registry::Registry;
 use cargo_multiarch::ui::Bars;
 use cargo_multiarch::verify::{self, Wanted};
 use flate2::write::GzEncoder;

@@ -5,8 +5,9 @@ use clap::Args;
 use indexmap::IndexMap;
 
 use super::PolicyArgs;
-use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{EngineChoice, LinkerChoice, Request, Selection};
+use crate::config::choices::{EngineChoice, LinkerChoice};
+use crate::config::{Config, OneOrMany};
+use crate::plan::{Request, Selection};
 use crate::platform::{Libc, Platform};
 
 /// Everything that can also stand in the configuration, and what selects packages as in cargo.

@@ -4,12 +4,12 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::{MessageFormat, given, parse_platform};
+use crate::config::Config;
+use crate::config::policy::{Glob, Required};
 use crate::finding::Code;
+use crate::oci::transport::Location;
 use crate::plan::Request;
-use crate::plan::config::Config;
-use crate::plan::policy::{Glob, Required};
 use crate::platform::Platform;
-use crate::verify::location::Location;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {

@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::artifact::{hash, hex};
 use super::{Artifacts, Toolchain};
+use crate::config::choices::Auditable;
 use crate::elf::Asks;
 use crate::error::{Class, Failure};
-use crate::files::{self, Replaces};
-use crate::plan::{Auditable, Binary, BuildSettings, Plan};
+use crate::fs::{self, Replaces};
+use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 
 /// The manifest's name in the bundle's folder.
@@ -71,8 +72,8 @@ pub fn check_folder(dir: &Utf8Path) -> Result<(), Failure> {
     // What an interrupted run left behind has no manifest, and this file.
     let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
     let earlier = Replaces { name: "an earlier bundle", is_there: is_bundle || is_ours() };
-    files::check_folder(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
-    files::check_writable(dir).map_err(|error| {
+    fs::check_folder(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
+    fs::check_writable(dir).map_err(|error| {
         Failure::new(Class::Config, format!("--out {dir} cannot be written: {error}"))
             .hint("name a folder of yours: `--out dist`")
     })?;
@@ -132,7 +133,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         builds: builds.into_values().collect(),
     };
     // The last: what an interrupted run leaves is no bundle.
-    files::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    fs::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(paths)
 }
 

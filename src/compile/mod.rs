@@ -1,29 +1,23 @@
 //! Binaries: one cargo run for all target triples, its JSON stream ticked off against the plan.
 //! Knows `plan`; knows nothing of images.
 
-pub mod apt;
 pub mod artifact;
-mod asked;
-mod auditable;
+pub mod artifact_source;
+pub mod auditable;
 pub mod bundle;
-pub mod cross;
-mod dependencies;
-mod explain;
-mod failure;
-mod graph;
-mod lacking;
-mod native;
-pub mod runs;
-pub mod source;
-pub mod stdlib;
-mod sysroot;
-pub mod system;
-pub mod toolchain;
-pub mod tools;
-mod underway;
-mod unpacked;
-mod upstream;
-mod wrappers;
+pub mod c_env;
+pub mod c_env_files;
+pub mod cargo_command;
+pub mod cargo_tree;
+pub mod dependency_summary;
+pub mod diagnose;
+pub mod known_issues;
+pub mod linker;
+pub mod probe;
+pub mod progress;
+pub mod std_library;
+pub mod sysroot;
+pub mod system_libraries;
 
 use std::collections::BTreeMap;
 
@@ -33,21 +27,21 @@ use cargo_metadata::Message;
 use indexmap::IndexSet;
 
 pub use artifact::{Artifact, Artifacts};
-use explain::Blocks;
-use native::Native;
-use runs::Run;
-pub use source::Source;
-use toolchain::{Choice, Linker};
-use tools::Tools;
-use underway::Underway;
+pub use artifact_source::Source;
 
+use self::c_env::Native;
+use self::cargo_command::Run;
+use self::diagnose::{Blocks, missing_binaries};
+use self::linker::{Choice, Linker, cross};
+use self::probe::Tools;
+use self::progress::Underway;
+use self::sysroot::apt;
 use crate::error::Failure;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
-use crate::size;
 use crate::timings::Phase;
-use crate::ui::Ui;
+use crate::ui::{Ui, size};
 
 /// How everything in a plan will be compiled.
 pub struct Toolchain {
@@ -79,14 +73,14 @@ pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Option<&str>, Failure) -> Result
 impl Toolchain {
     /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
     pub fn find(plan: &Plan) -> Result<Toolchain> {
-        let toolchain = Toolchain::choose(plan, tools::probe(plan)?)?;
-        stdlib::installer(plan, &toolchain.tools)?;
+        let toolchain = Toolchain::choose(plan, probe::probe(plan)?)?;
+        std_library::installer(plan, &toolchain.tools)?;
         Ok(toolchain)
     }
 
     /// Brings what is missing: standard libraries, sysroots.
     pub fn complete(mut self, plan: &Plan, ui: &Ui) -> Result<Toolchain> {
-        let toolchain = match stdlib::install(plan, &mut self.tools, ui)? {
+        let toolchain = match std_library::install(plan, &mut self.tools, ui)? {
             true => Toolchain::choose(plan, self.tools)?,
             false => self,
         };
@@ -104,21 +98,21 @@ impl Toolchain {
     pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
         let builds: IndexSet<&BuildSettings> = plan.builds().collect();
         for build in &builds {
-            upstream::check(plan, build, &tools)
+            known_issues::check(plan, build, &tools)
                 .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
         }
         for build in &builds {
-            stdlib::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
+            std_library::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
         }
         let mut choices = BTreeMap::new();
         for build in builds {
-            match toolchain::choose(build, &tools) {
+            match linker::choose(build, &tools) {
                 Ok(choice) => drop(choices.insert(build.clone(), choice)),
                 Err(failure) => in_the_way(Part::Linker, Some(&build.triple), failure)?,
             }
         }
         for (build, choice) in &choices {
-            upstream::check_zig(plan, build, choice, &tools)
+            known_issues::check_zig(plan, build, choice, &tools)
                 .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
         }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
@@ -126,8 +120,8 @@ impl Toolchain {
             in_the_way(Part::Auditable, None, failure)?;
             Ok(auditable::Decision::default())
         })?;
-        let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
-        let natives = choices.keys().filter_map(|build| native::note(build, &tools));
+        let linkers = choices.iter().filter_map(|(build, choice)| linker::note(build, choice, &plan.name_of(build)));
+        let natives = choices.keys().filter_map(|build| c_env::note(build, &tools));
         let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
         notes.dedup();
         Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
@@ -135,12 +129,12 @@ impl Toolchain {
 
     /// The triples whose standard library `complete` would install.
     pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
-        stdlib::missing(plan, &self.tools)
+        std_library::missing(plan, &self.tools)
     }
 
     /// What the user may want to change.
     pub fn advice(&self) -> Option<String> {
-        native::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
+        c_env::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
     }
 
     /// What links a build, as people know it.
@@ -150,7 +144,7 @@ impl Toolchain {
 
     /// The cargo commands of a plan, without what is written before they run.
     pub fn preview(&self, plan: &Plan) -> Vec<Cmd> {
-        let commands = self.commands(plan, &native::unwritten(&self.choices, &self.tools));
+        let commands = self.commands(plan, &c_env::unwritten(&self.choices, &self.tools));
         commands.into_iter().map(|(_, cmd)| cmd).collect()
     }
 
@@ -160,13 +154,13 @@ impl Toolchain {
         if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
             cross.write_programs(plan)?;
         }
-        wrappers::write(&self.choices, &self.tools)
+        c_env_files::write(&self.choices, &self.tools)
     }
 
     fn commands(&self, plan: &Plan, native: &Native) -> Vec<(Run, Cmd)> {
-        let runs = runs::group(plan, &self.tools, &self.choices);
+        let runs = cargo_command::group(plan, &self.tools, &self.choices);
         let command = |run: Run| {
-            let cmd = runs::command(&run, plan, self, native);
+            let cmd = cargo_command::command(&run, plan, self, native);
             (run, cmd)
         };
         runs.into_iter().map(command).collect()
@@ -306,7 +300,7 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, status, run, &missing, plan, toolchain).into())
+    Err(missing_binaries::of(&said, status, run, &missing, plan, toolchain).into())
 }
 
 /// The triple that a file was built for: the first folder under the target directory.

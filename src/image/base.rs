@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::layer::Layer;
-use super::tree::Tree;
+use crate::oci::layer::Layer;
+use crate::oci::rootfs::Tree;
 use crate::platform::Platform;
 
 /// What one platform of a base holds.

@@ -8,10 +8,10 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::dockerfile::{self, Dockerfile};
-use super::layout::link;
 use crate::compile::{Artifacts, artifact};
+use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
+use crate::oci::layout::link;
 use crate::plan::{Image, ImagePlatform, Plan};
 
 /// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
@@ -92,9 +92,9 @@ const ITS_OWN: [&str; 7] = [
 pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
     let leads_to = |there: &str| Utf8Path::new(there).starts_with(path);
     let of_platform = |platform: &ImagePlatform| {
-        let files = dockerfile::files(platform, &|_| None);
+        let files = render::files(platform, &|_| None);
         let mut files = files.iter().zip(&platform.files);
-        let binaries = dockerfile::binaries(platform);
+        let binaries = render::binaries(platform);
         binaries.iter().any(|binary| leads_to(&binary.source))
             || files.any(|(copied, file)| {
                 let below = Utf8Path::new(path).strip_prefix(&copied.source);
@@ -112,8 +112,7 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
     }
     for platform in &image.platforms {
         fs_err::create_dir_all(dir.join(platform.platform.name()))?;
-        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
-        {
+        for (file, copied) in platform.files.iter().zip(render::files(platform, &|from| mode_of(&plan.root, from))) {
             copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
         }
     }
@@ -127,7 +126,7 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
 /// Adds the binaries, each checked against its platform.
 pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
-        for (binary, copied) in platform.binaries.iter().zip(dockerfile::binaries(platform)) {
+        for (binary, copied) in platform.binaries.iter().zip(render::binaries(platform)) {
             let artifact = artifacts
                 .get(&(platform.build.clone(), binary.clone()))
                 .with_context(|| format!("{} was not compiled for {}", binary.name, platform.platform))?;

@@ -2,15 +2,16 @@
 
 use anyhow::{Context, Result};
 
-use super::builder::{self, Builder};
+use super::buildx::builder::{self, Builder};
+use super::buildx::buildkitd_config::{self, PlainHosts};
 use super::context;
-use super::dockerfile::{self, Dockerfile};
-use super::limits::{self, Refusal};
-use super::plain_http::{self, PlainHosts};
-use super::script::Source;
-use super::variables::given;
+use crate::config::choices::EngineChoice;
+use crate::dockerfile::build_args::given;
+use crate::dockerfile::embedded_support::{self, Refusal};
+use crate::dockerfile::render::{self, Dockerfile};
+use crate::dockerfile::stage::Source;
 use crate::error::{Class, Failure, sentence};
-use crate::plan::{EngineChoice, Image, Plan};
+use crate::plan::{Image, Plan};
 use crate::ui::Ui;
 
 /// What makes the images. Both make the same from one Dockerfile.
@@ -56,7 +57,7 @@ pub fn needs_buildx(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<Option<Fa
 
 /// The registries to which a builder must speak plain HTTP.
 pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
-    plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries)
+    buildkitd_config::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries)
 }
 
 /// Decides; `builder` finds one, and is not asked where none is needed.
@@ -133,10 +134,10 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     });
     let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
     let given = given(image, rendered, plan.source_date_epoch);
-    let binaries = dockerfile::staged_binaries(image);
+    let binaries = render::staged_binaries(image);
     let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
     let in_context = |path: &str| context::will_have(plan, image, path);
-    match (limits::check(source, &bases, &in_context), set) {
+    match (embedded_support::check(source, &bases, &in_context), set) {
         (Err(wrong), _) if wrong.by_all => Err(wrong),
         (_, Some(set)) => Err(set),
         (result, None) => result,

@@ -6,8 +6,8 @@ use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
 use super::export::{REF_NAME, archive};
-use super::layout::{Layout, blob_path};
 use crate::error::{Class, Failure};
+use crate::oci::layout::{Layout, blob_path};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};

@@ -1,26 +1,18 @@
 //! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
 //! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
 
-mod choices;
-pub mod config;
-mod contents;
-mod explain;
-mod forge;
+pub mod check_container;
+pub mod check_features;
+pub mod check_names;
+pub mod ci_matrix;
 pub mod git;
-pub mod known;
-mod levels;
-mod misspelt;
-mod names;
-mod outputs;
-pub mod policy;
-mod resolve;
-#[cfg(test)]
-pub mod schema;
-mod settings;
+pub mod image_platform;
+pub mod images;
+pub mod outputs;
+pub mod precedence;
+pub mod resolve;
 pub mod tags;
-mod values;
-mod wanted;
-mod workspace;
+pub mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,20 +20,20 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use choices::{Auditable, Compression, EngineChoice, LinkerChoice};
-pub use config::{FileEntry, Healthcheck};
-pub use contents::{BuiltIn, built_in, built_ins};
-pub use forge::{Forge, Job};
+pub use check_container::{SHORTEST_INTERVAL, is_signal, nanoseconds};
+pub use check_names::is_loopback;
+pub use ci_matrix::{Forge, Job};
 pub use git::{Checkout, Commit};
-pub use names::is_loopback;
+pub use image_platform::{BuiltIn, built_in, built_ins};
+pub use images::select;
 pub use outputs::Output;
-pub use policy::Policy;
+pub use precedence::Sources;
 pub use resolve::{DEFAULT_TAGS, Request, resolve};
-pub use settings::Sources;
-pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
-pub use wanted::select;
 pub use workspace::{Package, Selection, Workspace, current_dir};
 
+use crate::config::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
+use crate::config::policy::Policy;
+use crate::config::{FileEntry, Healthcheck};
 use crate::platform::Platform;
 
 /// Everything that a run will do.

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
-use super::config::{Config, OneOrMany};
-use super::contents::image_platform;
-use super::names::{check_host, check_name, is_host, repository};
-use super::settings::Sources;
-use super::wanted::{check_collisions, wanted_images};
-use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, Template, tags};
+use super::check_names::{check_host, check_name, is_host, repository};
+use super::image_platform::image_platform;
+use super::images::{check_collisions, wanted_images};
+use super::{
+    Binary, BuildxOptions, Checkout, Commit, Image, Output, Package, Plan, Sources, Template, Workspace, tags,
+};
+use crate::config::choices::Compression;
+use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 

@@ -1,24 +1,15 @@
 //! One tag: what must hold before anything is built, and the way of an image to its registries.
 //! Knows plans; never flags, and never Docker.
 
-mod answers;
-mod auth;
-pub mod bases;
-pub mod cache;
-mod pull;
-mod push;
-pub mod registry;
-pub mod token;
 pub mod upload;
-mod watch;
 
 use anyhow::Result;
 
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
+use crate::registry::Registry;
 use crate::timings::Phase;
 use crate::ui::Ui;
-use registry::Registry;
 
 /// Every repository must take a push: a refusal is better in the first second than after the build.
 pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {

@@ -10,10 +10,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
-use super::registry::Registry;
-use super::token::Access;
-use crate::image::layout::{Layout, blob_path, platform_name};
+use crate::oci::layout::{Layout, blob_path, platform_name};
 use crate::plan::Image;
+use crate::registry::Registry;
+use crate::registry::token::Access;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 

@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::{ImageReport, Moved, PlatformReport, Report};
 use crate::plan::tags::is_version;
-use crate::size;
+use crate::ui::size;
 use crate::verify::Smoke;
 use crate::verify::smoke::How;
 

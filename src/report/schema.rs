@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use super::{Report, Verification};
-use crate::plan::schema::check_file;
+use crate::config::schema::check_file;
 
 fn check<T: JsonSchema>(file: &str) {
     let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();

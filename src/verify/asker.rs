@@ -1,7 +1,7 @@
 //! Who asks for a program, and what is said where it is not there. Pure.
 
 use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
-use crate::image::tree::{Node, Tree};
+use crate::oci::rootfs::{Node, Tree};
 
 /// Who asks for a program: what is wrong where it is not there, and whether that is sure.
 #[derive(Debug, Clone)]

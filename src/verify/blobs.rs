@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use crate::compile::artifact::{hash, hex};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
-use crate::image::layout::{blob_path, sha256};
-use crate::image::scan::{self, Scanned};
+use crate::oci::cache::Cache;
+use crate::oci::layer_scan::{self, Scanned};
+use crate::oci::layout::{blob_path, sha256};
 use crate::process::check_interrupt;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
-use crate::publish::token::Access;
+use crate::registry::Registry;
+use crate::registry::token::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -95,7 +95,7 @@ impl Blobs<'_> {
             LayerBlob::File(path) => {
                 let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
                 let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                let result = scan::blob(stream, media_type_of(archive, path)?, cache.dir()?);
+                let result = layer_scan::blob(stream, media_type_of(archive, path)?, cache.dir()?);
                 check_interrupt()?;
                 scanned(result, path)
             }
@@ -120,7 +120,7 @@ impl Blobs<'_> {
             return Ok((Some(known), wrong.into_iter().collect()));
         }
         let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
-        let result = scan::blob(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
+        let result = layer_scan::blob(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
@@ -201,7 +201,7 @@ impl Archive {
             match entry.link_name_bytes() {
                 Some(target) if !entry.header().entry_type().is_file() => {
                     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    let target = crate::image::tree::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
+                    let target = crate::oci::rootfs::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
                     links.insert(name, target);
                 }
                 _ => drop(members.insert(name, (entry.raw_file_position(), entry.size()))),
@@ -280,7 +280,7 @@ fn media_type_of(archive: &Archive, path: &str) -> Result<&'static str> {
 fn scanned(result: io::Result<Scanned>, name: &str) -> Result<(Option<Scanned>, Vec<Finding>)> {
     match result {
         Ok(scanned) => Ok((Some(scanned), Vec::new())),
-        Err(error) if scan::is_local(&error) => Err(error.into()),
+        Err(error) if layer_scan::is_local(&error) => Err(error.into()),
         Err(error) => {
             let reason = format!("layer {name} cannot be read: {error}");
             Ok((None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")]))

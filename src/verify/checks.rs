@@ -3,13 +3,13 @@
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
+use super::dynamic_link::{self, Loaded};
+use super::exec_chain::{self, Running};
+use super::exec_context::Root;
 use super::policy;
-use super::programs::{self, Loaded};
-use super::root::Root;
-use super::start::{self, Running};
+use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
-use crate::image::tree::{Content, File, Tree};
-use crate::plan::policy::Policy;
+use crate::oci::rootfs::{Content, File, Tree};
 use crate::platform::Platform;
 
 /// What an image is, beside what is wrong with it.
@@ -30,9 +30,9 @@ pub struct Facts {
 pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> (Facts, Vec<Finding>) {
     let (root, mut findings) = Root::new(tree, platform, config);
     findings.extend(base(&root));
-    let way = start::follow(&root);
+    let way = exec_chain::follow(&root);
     findings.extend(way.findings);
-    let load = |running: &Running| programs::check(&root.seen_by(running.user.clone()), &running.path);
+    let load = |running: &Running| dynamic_link::check(&root.seen_by(running.user.clone()), &running.path);
     let loaded: Vec<Loaded> = way.programs.iter().map(load).collect();
     let programs: Vec<(&str, &Loaded)> =
         way.programs.iter().map(|running| running.path.as_str()).zip(&loaded).collect();

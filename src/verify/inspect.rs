@@ -8,21 +8,21 @@ use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::blobs::{Blobs, LayerBlob};
-use super::checks::{self, Facts};
-use super::documents::{self, Documents, Entry, Parts, platform_of};
-use super::location::Location;
+use super::manifests::{self, Documents, Entry, Parts, platform_of};
 use super::policy::{check_annotations, check_size};
+use super::{Facts, checks};
+use crate::config::policy::Policy;
 use crate::finding::{
     DUPLICATE_PLATFORM, Finding, LAYER_COUNT, MISSING_PLATFORM, PLATFORM_MISMATCH, UNCHECKED_PLATFORM, UNREADABLE,
     WRONG_DIFF_ID, printable,
 };
-use crate::image::layout::Layout;
-use crate::image::scan::Scanned;
-use crate::image::tree::Tree;
-use crate::plan::Policy;
+use crate::oci::cache::Cache;
+use crate::oci::layer_scan::Scanned;
+use crate::oci::layout::Layout;
+use crate::oci::rootfs::Tree;
+use crate::oci::transport::Location;
 use crate::platform::Platform;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
+use crate::registry::Registry;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 
@@ -80,7 +80,7 @@ pub type Timed<'a> = (&'a Timings, &'a str);
 
 /// Inspects what is at a location.
 pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: &Cache) -> Result<Vec<Inspected>> {
-    let documents = documents::read(location, registry, cache)?;
+    let documents = manifests::read(location, registry, cache)?;
     // Of an image that is not made here nobody asks for the time.
     let untimed = (&Timings::default(), "");
     documents.into_iter().map(|documents| inspect(documents, wanted, cache, untimed, &|_, _, _| Ok(()))).collect()
@@ -88,7 +88,7 @@ pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: 
 
 /// Inspects a layout that was just made.
 pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, timed: Timed<'_>, also: &Also<'_>) -> Result<Inspected> {
-    inspect(documents::of_layout(layout)?, wanted, cache, timed, also)
+    inspect(manifests::of_layout(layout)?, wanted, cache, timed, also)
 }
 
 /// What a layer's blob turned out to be, by its key; shared by all platforms that have it.

@@ -2,20 +2,18 @@
 //! any image at all, of whoever made it. Reads bytes, and runs nothing but what `smoke` is asked to; knows plans and
 //! layouts, never flags.
 
-mod asker;
-mod blobs;
-mod checks;
-mod documents;
-mod inspect;
-mod loader;
-pub mod location;
-mod policy;
-mod programs;
-mod root;
+pub mod asker;
+pub mod blobs;
+pub mod checks;
+pub mod dynamic_link;
+pub mod dynamic_loader;
+pub mod exec_chain;
+pub mod exec_context;
+pub mod exec_wrappers;
+pub mod inspect;
+pub mod manifests;
+pub mod policy;
 pub mod smoke;
-mod start;
-mod unpack;
-mod wrappers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,13 +26,13 @@ pub use smoke::Smoke;
 
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
-use crate::image::layout::{Layout, is_attestation, name, platform_name};
-use crate::image::tree::{Content, File, Node, Tree};
+use crate::oci::cache::Cache;
+use crate::oci::layout::{Layout, is_attestation, name, platform_name};
+use crate::oci::rootfs::{Content, File, Node, Tree};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
-use crate::publish::token::Access;
+use crate::registry::Registry;
+use crate::registry::token::Access;
 use crate::threads::parallel;
 use crate::timings::Timings;
 

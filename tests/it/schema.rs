@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use cargo_multiarch::plan::config::{self, Table};
+use cargo_multiarch::config::{self, Table};
 use serde_json::Value;
 
 use crate::init::workspace;

@@ -6,10 +6,10 @@
 
 use serde::Serialize;
 
-use super::dot::tooltip;
+use super::formats::tooltip;
 use super::{Graph, Kind, Node};
 use crate::finding::printable;
-use crate::report::markup::{width, wrap};
+use crate::report::html::{width, wrap};
 
 /// Of a character of the font, with some room for wider ones than usual, and of a line.
 const ADVANCE: f64 = 7.5;

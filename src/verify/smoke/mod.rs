@@ -1,11 +1,11 @@
 //! A smoke run: every platform's image is started once, before a tag moves, with words of its owner's. It says which way
 //! it ran, and what cannot be run here is said not to have run. It proves no bytes: a kernel starts whatever it can.
 
-mod docker;
-mod machine;
-mod root;
-mod start;
-mod way;
+pub mod chroot;
+pub mod command;
+pub mod docker;
+pub mod method;
+pub mod probe;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitStatus;
@@ -17,21 +17,22 @@ use oci_spec::image::Descriptor;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use self::start::Start;
-pub use self::way::Machine;
-use self::way::{Reason, Way, choose};
-use super::{unpack, wrong};
+use self::command::Start;
+use self::method::{Reason, Way, choose};
+use super::wrong;
 use crate::error::Failure;
-use crate::image::layout::Layout;
-use crate::image::scan::{self, Scanned};
-use crate::image::tree::Tree;
+use crate::oci::cache::Cache;
+use crate::oci::layer_scan::{self, Scanned};
+use crate::oci::layout::Layout;
+use crate::oci::rootfs::Tree;
+use crate::oci::unpack;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
-use crate::publish::cache::Cache;
 use crate::threads::parallel;
 use crate::timings::Phase;
 use crate::ui::Ui;
+pub use method::Machine;
 
 /// Longer is no smoke run.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -135,7 +136,7 @@ fn one(
         let root = dir.join("root");
         fs_err::create_dir(&root)?;
         unpack::unpack(layout, &layers, &root)?;
-        root::furnish(&root, &tree, &start)?;
+        chroot::furnish(&root, &tree, &start)?;
         anyhow::Ok(root)
     };
     let ran = match &way {
@@ -143,13 +144,13 @@ fn one(
             let unknown = *foreign && !machine.handled.contains(&platform);
             docker::run(image, layout, platform, words, unknown, dir, ui)?
         }
-        Way::Root { entry, .. } => Ok(follow(&root::command(&unpacked()?, &start, *entry, false), ui)?),
+        Way::Root { entry, .. } => Ok(follow(&chroot::command(&unpacked()?, &start, *entry, false), ui)?),
         Way::RootWithQemu { entry, qemu } => {
             let root = unpacked()?;
-            root::bring(qemu, &root)?;
-            Ok(follow(&root::command(&root, &start, *entry, true), ui)?)
+            chroot::bring(qemu, &root)?;
+            Ok(follow(&chroot::command(&root, &start, *entry, true), ui)?)
         }
-        Way::Qemu(qemu) => Ok(follow(&root::beside(&unpacked()?, &start, qemu), ui)?),
+        Way::Qemu(qemu) => Ok(follow(&chroot::beside(&unpacked()?, &start, qemu), ui)?),
         Way::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
     };
     let line = start.line();
@@ -175,7 +176,7 @@ fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<
     let mut tree = Tree::default();
     let mut read = Vec::new();
     for layer in layers {
-        let scan = || Ok(scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
+        let scan = || Ok(layer_scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
         let scanned = cache.layer(layer, scan)?;
         tree.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
         read.push((layer.clone(), scanned));

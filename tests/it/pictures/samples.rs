@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cargo_multiarch::compile::Toolchain;
-use cargo_multiarch::compile::toolchain::{Choice, Linker};
-use cargo_multiarch::compile::tools::Tools;
+use cargo_multiarch::compile::linker::{Choice, Linker};
+use cargo_multiarch::compile::probe::Tools;
 use cargo_multiarch::image::engine::{Chosen, Engine};
 use cargo_multiarch::plan::{BuildSettings, Checkout, Package, Plan, Request, Sources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;

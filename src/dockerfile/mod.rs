@@ -1,0 +1,12 @@
+//! Dockerfiles: templates, rendering, parsing, and evaluating a stage. Knows no engine.
+
+pub mod build_args;
+pub mod container_config;
+pub mod embedded_support;
+pub mod error;
+pub mod evaluate;
+pub mod expand;
+pub mod ports;
+pub mod render;
+pub mod stage;
+pub mod template_check;
