@@ -16,11 +16,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cargo_multiarch::compile::{Artifact, Artifacts};
-use cargo_multiarch::image::base::Pulled;
-use cargo_multiarch::image::{self, Bases, context, embedded};
+use cargo_multiarch::image::bases::{Bases, Pulled};
+use cargo_multiarch::image::{self, context, embedded};
 use cargo_multiarch::plan::{Checkout, Package, Plan, Request, Sources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::publish::upload;
+use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -68,7 +68,8 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
     let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
     let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let on_layer = |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
+        let on_layer =
+            |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
         let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
             artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
             let mut images = plan.images.iter().zip(&staged);
@@ -86,16 +87,16 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         upload::manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::registry(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for reference in image.references() {
             let from = registry.digest(&reference).unwrap();
-            upload::tag(layout, &reference, from.as_deref(), &registry).unwrap();
+            tags::tag(layout, &reference, from.as_deref(), &registry).unwrap();
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::tags(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::tags(image, &image.repositories[0], verified, &registry).unwrap();
     }
 }
 

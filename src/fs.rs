@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Class, Failure};
@@ -84,6 +84,42 @@ pub fn lock(path: &Utf8Path, waits: impl FnOnce()) -> Result<File> {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     Ok(file)
+}
+
+/// Links a file, or copies it where links do not go; what is there already is the same.
+pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    match fs_err::hard_link(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => Ok(fs_err::copy(from, to).map(drop)?),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Files for what a run writes, each of its own.
+pub fn check_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+    for (index, path) in paths.iter().enumerate() {
+        if path == "-" {
+            return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
+                .hint("name a file: `--refs-file refs.txt`"));
+        }
+        if paths[..index].contains(path) {
+            return Err(
+                Failure::new(Class::Config, format!("{path} would be written twice")).hint("name a file for each")
+            );
+        }
+        check_file(path)?;
+    }
+    Ok(())
+}
+
+/// A file that cannot be written is better known before a tag moves than after.
+pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
+    let existed = path.exists();
+    let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
+    let tried = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
+    tried.map_err(|error| {
+        Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
+    })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cli::{Command, environment};
-use crate::commands::{build_images, completions, doctor, init, man};
+use crate::commands::{build_images, completions, doctor, init, man, schema};
 use crate::timings::Timings;
 use crate::ui::Ui;
 
@@ -87,7 +87,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Dockerfile(args) => build_images::dockerfile(args, &ui),
         Command::Completions(args) => completions::completions(args, &ui),
         Command::Man(args) => man::man(args, &ui),
-        Command::Schema => completions::schema(&ui),
+        Command::Schema => schema::schema(&ui),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

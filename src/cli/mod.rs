@@ -9,17 +9,17 @@ pub mod output;
 pub mod settings;
 pub mod verification;
 
-use camino::Utf8PathBuf;
-use clap::builder::styling::{AnsiColor, Styles};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
 pub use completions::{CompletionsArgs, ManArgs};
 pub use doctor::DoctorArgs;
 pub use init::InitArgs;
 pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
 pub use settings::SettingsArgs;
 pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
+
+use camino::Utf8PathBuf;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::settings::{given, parse_platform};
 use crate::plan::Forge;

@@ -10,29 +10,31 @@ use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, SettingsArgs,
     environment,
 };
-use crate::compile::{self, Artifacts, Source, Toolchain, bundle, probe};
+use crate::compile::toolchain::Toolchain;
+use crate::compile::{self, Artifacts, Source, bundle, probe};
 use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
 use crate::error::{Class, Failure};
 use crate::finding::Finding;
 use crate::fs;
+use crate::image::bases::{self, Bases};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::{self, qemu};
 use crate::image::context::{self, Staged};
 use crate::image::embedded::{self, OnLayer};
 use crate::image::engine::{self, Chosen, Engine};
 use crate::image::load::{self, Loader};
-use crate::image::{self, Bases, export};
+use crate::image::{self, export};
 use crate::oci::cache::Cache;
 use crate::oci::layout::Layout;
 use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
 use crate::platform::Platform;
-use crate::publish::{self, upload};
+use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, Moved, Report};
 use crate::timings::Phase;
 use crate::ui::{Ui, wrap};
 use crate::verify::smoke::{self, Machine};
-use crate::verify::{self, Verified};
+use crate::verify::{self, Verified, readback};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
@@ -70,7 +72,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
-    publish::preflight(&plan, &registry, ui)?;
+    preflight::preflight(&plan, &registry, ui)?;
     let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
         let made =
             make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
@@ -86,7 +88,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 upload::manifests(&built.layout, repository, &registry)
             })?;
             ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
-                verify::registry(image, repository, &built.verified, &registry)
+                readback::registry(image, repository, &built.verified, &registry)
             })?;
         }
     }
@@ -98,12 +100,12 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             let from = registry.digest(&reference)?;
             let before = from.as_deref().filter(|from| *from != built.verified.digest);
             let was = before.map(|from| format!(" (was {})", report::short(from))).unwrap_or_default();
-            let lost = before.map_or(Ok(Vec::new()), |before| upload::lost(image, &reference, before, &registry))?;
+            let lost = before.map_or(Ok(Vec::new()), |before| tags::lost(image, &reference, before, &registry))?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
             ui.status("Tagging", format!("{reference}{was}"));
-            upload::tag(&built.layout, &reference, from.as_deref(), &registry)?;
+            tags::tag(&built.layout, &reference, from.as_deref(), &registry)?;
             moved.push(Moved { reference, from, to: built.verified.digest.clone() });
         }
         report.note_moved(&image.name, moved);
@@ -111,7 +113,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| {
             let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
-            verify::tags(image, name, &built.verified, &registry)
+            readback::tags(image, name, &built.verified, &registry)
         })?;
         ui.status(
             "Published",
@@ -278,7 +280,7 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
-    let (bases, indexes) = crate::image::bases::resolve(&plan, registry, ui)?;
+    let (bases, indexes) = bases::resolve(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     // A digest is in what a template is told, and only now known.
     let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
@@ -297,7 +299,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
 
     let (artifacts, layouts) = match &engine {
         Engine::Embedded => {
-            let pulled = crate::image::bases::pull(&plan, &bases, &indexes, registry, ui)?;
+            let pulled = bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
             embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
                 let artifacts = source.binaries(&plan, ui, on_artifact)?;

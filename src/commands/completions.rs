@@ -14,17 +14,9 @@ use crate::ui::Ui;
 /// The program, and the name of its page.
 pub const NAME: &str = "cargo-multiarch";
 
-/// Of the types in `plan`, which a test holds it against.
-const SCHEMA: &str = include_str!("../../docs/config.schema.json");
-
 /// `completions SHELL`: what the shell reads.
 pub fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
-}
-
-/// `schema`: that of multiarch.toml.
-pub fn schema(ui: &Ui) -> Result<()> {
-    Ok(ui.data(SCHEMA.trim_end())?)
 }
 
 /// In zsh cargo's own completions find ours for `cargo multiarch`; in bash and fish that is for us to do.

@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod init;
 pub mod man;
 pub mod results;
+pub mod schema;
 pub mod timings_page;
 pub mod verify;

@@ -5,7 +5,8 @@ use camino::Utf8PathBuf;
 
 use crate::cli::{MessageFormat, ReportArgs};
 use crate::error::{Class, Failure};
-use crate::report::{self, Report};
+use crate::fs;
+use crate::report::Report;
 use crate::ui::Ui;
 
 /// The files that a run writes at its end, each of which is known to be one that can be written.
@@ -18,7 +19,7 @@ pub fn files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Ve
     let is_file = |path: &&Utf8PathBuf| *path != "-";
     let reports = both.into_iter().flatten().filter(is_file);
     let files: Vec<Utf8PathBuf> = others.iter().copied().flatten().chain(reports).cloned().collect();
-    report::check_files(&files)?;
+    fs::check_files(&files)?;
     Ok(files)
 }
 

@@ -20,7 +20,7 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
     if ui.timings().recorded().is_some() {
         fs_err::create_dir_all(&dir)?;
         // The file has its name from nobody.
-        report::check_file(&path).map_err(|failure| {
+        fs::check_file(&path).map_err(|failure| {
             Failure::new(Class::Config, failure.to_string())
                 .hint("have another target folder: `CARGO_TARGET_DIR=/some/folder`, or leave out `--timings`")
         })?;

@@ -1,16 +1,15 @@
 //! A compiled binary, and whether it is what was wanted.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use object::ReadCache;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::elf::{Elf, numbers};
 use crate::error::{Class, Failure};
+use crate::oci::digest::hash;
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
@@ -59,27 +58,6 @@ impl Artifact {
             _ => Ok(()),
         }
     }
-}
-
-/// Hashes a stream: hexadecimal, and how many bytes it was.
-pub fn hash(mut from: impl Read) -> io::Result<(String, u64)> {
-    let mut sha256 = Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok((hex(&sha256.finalize()), size)),
-            read => {
-                sha256.update(&buffer[..read]);
-                size += read as u64;
-            }
-        }
-    }
-}
-
-/// Lower-case hexadecimal, as digests are written.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks that a binary is an executable for a platform.

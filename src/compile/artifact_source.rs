@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::bundle::Bundles;
-use super::{Artifacts, OnArtifact, Toolchain};
-use crate::plan::{BuildSettings, Plan};
+use super::toolchain::Toolchain;
+use super::{Artifacts, OnArtifact};
+use crate::plan::{BuildSettings, Commit, Plan};
 use crate::ui::Ui;
 
 pub enum Source {
@@ -16,7 +17,7 @@ impl Source {
     /// Finds out what will be used; nothing is changed.
     pub fn find(plan: &Plan, ui: &Ui) -> Result<Source> {
         if !plan.artifacts.is_empty() {
-            if plan.commit.as_ref().is_none_or(crate::plan::Commit::is_dirty) {
+            if plan.commit.as_ref().is_none_or(Commit::is_dirty) {
                 ui.note("nothing says that the bundles are of these very sources: not all is committed");
             }
             return Ok(Source::Bundles(Bundles::open(plan)?));

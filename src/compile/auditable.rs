@@ -1,6 +1,6 @@
 //! Whether cargo runs by way of cargo-auditable, which puts the list of dependencies into binaries. Pure.
 
-use super::probe::Tools;
+use super::facts::Tools;
 use crate::config::choices::Auditable;
 use crate::error::{Class, Failure};
 

@@ -7,12 +7,13 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::artifact::{hash, hex};
-use super::{Artifacts, Toolchain};
+use super::Artifacts;
+use super::toolchain::Toolchain;
 use crate::config::choices::Auditable;
 use crate::elf::Asks;
 use crate::error::{Class, Failure};
 use crate::fs::{self, Replaces};
+use crate::oci::digest::{hash, hex};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 

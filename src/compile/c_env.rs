@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::linker::{Choice, Linker};
-use super::probe::Tools;
+use super::facts::Tools;
+use super::linker::choice::{Choice, Linker};
 use super::sysroot;
+use super::target_env::{is_own, is_set_for};
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 use crate::process::quote;
@@ -34,24 +35,6 @@ pub fn unwritten(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Na
         all.insert(build.clone(), variables);
     }
     all
-}
-
-/// The names under which `cc`, `cmake` and `bindgen` look for a tool of a target.
-pub fn spellings(tool: &str, triple: &str) -> [String; 3] {
-    [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")]
-}
-
-/// Has the user set a variable for a build's target, in any of the forms that `cc` and `pkg-config` look for?
-pub fn is_set_for(build: &BuildSettings, name: &str, tools: &Tools) -> bool {
-    let [dashed, plain, for_targets] = spellings(name, &build.triple);
-    let by_kind = if build.triple == tools.host { format!("HOST_{name}") } else { for_targets };
-    [dashed, plain, by_kind].iter().any(|name| tools.is_set(build, name))
-}
-
-/// Has the user set a tool of a build, in the environment or in `build-env`?
-pub fn is_own(build: &BuildSettings, tool: &str, tools: &Tools) -> bool {
-    let in_environment = tools.targets.get(&build.triple).is_some_and(|facts| facts.env_tools.contains(tool));
-    in_environment || spellings(tool, &build.triple).iter().any(|name| build.env.contains_key(name))
 }
 
 /// The file that tells cmake of a target, for compilers that it cannot guess.
@@ -213,7 +196,7 @@ pub fn advice(builds: &[&BuildSettings], tools: &Tools) -> Option<String> {
 mod tests {
     use super::*;
     use crate::compile::dependency_summary::{Jemalloc, Summary};
-    use crate::compile::probe::TargetFacts;
+    use crate::compile::facts::TargetFacts;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
     const AMD64: &str = "x86_64-unknown-linux-musl";

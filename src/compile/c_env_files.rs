@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use super::c_env::{self, BINDGEN, Native};
 use super::cargo_command;
-use super::linker::{Choice, Linker};
-use super::probe::Tools;
+use super::facts::Tools;
+use super::linker::choice::{Choice, Linker};
 use crate::fs;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::c_env::{self, Native};
-use super::linker::{Choice, Linker};
-use super::probe::Tools;
-use super::{Toolchain, sysroot};
+use super::facts::Tools;
+use super::linker::choice::{Choice, Linker};
+use super::sysroot;
+use super::toolchain::Toolchain;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::process::Cmd;
 
@@ -175,8 +176,8 @@ fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::facts::TargetFacts;
     use crate::compile::linker::cross::Cross;
-    use crate::compile::probe::TargetFacts;
     use crate::plan::{Checkout, Package, Request, Sources, Workspace, resolve};
 
     const AMD64: &str = "x86_64-unknown-linux-musl";

@@ -3,12 +3,6 @@
 
 use cargo_metadata::{Node, Package};
 
-use super::c_env;
-use super::linker::{Choice, Linker};
-use super::probe::Tools;
-use crate::error::{Class, Failure};
-use crate::plan::{BuildSettings, Plan};
-
 /// A crate in a build's graph that its target is known to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported {
@@ -96,30 +90,6 @@ pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsup
     })?;
     let package = format!("{} {}", package.name, package.version);
     Some(Unsupported { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
-}
-
-/// Fails for a build that is known to, whatever links.
-pub fn check(plan: &Plan, build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
-    refuse(plan, build, tools, false)
-}
-
-/// Fails for a build whose C code zig is to compile, and is known not to.
-pub fn check_zig(plan: &Plan, build: &BuildSettings, choice: &Choice, tools: &Tools) -> Result<(), Failure> {
-    let is_ours = ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !c_env::is_own(build, name, tools));
-    match choice.linker == Linker::Zig && is_ours {
-        true => refuse(plan, build, tools, true),
-        false => Ok(()),
-    }
-}
-
-fn refuse(plan: &Plan, build: &BuildSettings, tools: &Tools, by_zig: bool) -> Result<(), Failure> {
-    let graph = tools.graph(build);
-    let Some(known) = graph.unsupported.iter().find(|known| known.by_zig == by_zig) else { return Ok(()) };
-    let platform = plan.name_of(build);
-    let what = format!("{platform}: {} does not compile there: it {}", known.package, known.why);
-    Err(Failure::new(Class::Compile, what)
-        .hint(known.fix)
-        .hint(format!("or leave {platform} out: `platforms`, `--platform`")))
 }
 
 #[cfg(test)]

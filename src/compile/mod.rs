@@ -11,161 +11,38 @@ pub mod cargo_command;
 pub mod cargo_tree;
 pub mod dependency_summary;
 pub mod diagnose;
+pub mod facts;
 pub mod known_issues;
+pub mod library_packages;
 pub mod linker;
 pub mod probe;
 pub mod progress;
+pub mod requirement;
 pub mod std_library;
 pub mod sysroot;
 pub mod system_libraries;
+pub mod target_env;
+pub mod toolchain;
+
+pub use artifact::{Artifact, Artifacts};
+pub use artifact_source::Source;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
-use indexmap::IndexSet;
 
-pub use artifact::{Artifact, Artifacts};
-pub use artifact_source::Source;
-
-use self::c_env::Native;
 use self::cargo_command::Run;
 use self::diagnose::{Blocks, missing_binaries};
-use self::linker::{Choice, Linker, cross};
-use self::probe::Tools;
+use self::linker::cross;
 use self::progress::Underway;
-use self::sysroot::apt;
-use crate::error::Failure;
+use self::toolchain::Toolchain;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
 use crate::timings::Phase;
 use crate::ui::{Ui, size};
-
-/// How everything in a plan will be compiled.
-pub struct Toolchain {
-    pub tools: Tools,
-    pub choices: BTreeMap<BuildSettings, Choice>,
-    /// cargo runs by way of cargo-auditable.
-    pub auditable: bool,
-    /// What is done that nobody asked for in so many words.
-    pub notes: Vec<String>,
-}
-
-/// What a build needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// A target that rustc knows.
-    Target,
-    LockFile,
-    /// Crates that compile for the target at all.
-    Crates,
-    Std,
-    Linker,
-    Auditable,
-}
-
-/// Is told what is in the way, and of which target triple where it is not of all; where it returns that, nothing more is
-/// looked at.
-pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Option<&str>, Failure) -> Result<(), Failure>;
-
-impl Toolchain {
-    /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
-    pub fn find(plan: &Plan) -> Result<Toolchain> {
-        let toolchain = Toolchain::choose(plan, probe::probe(plan)?)?;
-        std_library::installer(plan, &toolchain.tools)?;
-        Ok(toolchain)
-    }
-
-    /// Brings what is missing: standard libraries, sysroots.
-    pub fn complete(mut self, plan: &Plan, ui: &Ui) -> Result<Toolchain> {
-        let toolchain = match std_library::install(plan, &mut self.tools, ui)? {
-            true => Toolchain::choose(plan, self.tools)?,
-            false => self,
-        };
-        toolchain.notes.iter().for_each(|note| ui.note(note));
-        apt::fetch(plan, &toolchain.tools.sysroots, ui)?;
-        Ok(toolchain)
-    }
-
-    /// Chooses a linker for every build of the plan.
-    pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        Ok(Toolchain::choose_with(plan, tools, &mut |_, _, failure| Err(failure))?)
-    }
-
-    /// The same; whoever is told of what is in the way decides whether to go on without.
-    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
-        let builds: IndexSet<&BuildSettings> = plan.builds().collect();
-        for build in &builds {
-            known_issues::check(plan, build, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
-        }
-        for build in &builds {
-            std_library::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
-        }
-        let mut choices = BTreeMap::new();
-        for build in builds {
-            match linker::choose(build, &tools) {
-                Ok(choice) => drop(choices.insert(build.clone(), choice)),
-                Err(failure) => in_the_way(Part::Linker, Some(&build.triple), failure)?,
-            }
-        }
-        for (build, choice) in &choices {
-            known_issues::check_zig(plan, build, choice, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
-        }
-        let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
-        let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
-            in_the_way(Part::Auditable, None, failure)?;
-            Ok(auditable::Decision::default())
-        })?;
-        let linkers = choices.iter().filter_map(|(build, choice)| linker::note(build, choice, &plan.name_of(build)));
-        let natives = choices.keys().filter_map(|build| c_env::note(build, &tools));
-        let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
-        notes.dedup();
-        Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
-    }
-
-    /// The triples whose standard library `complete` would install.
-    pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
-        std_library::missing(plan, &self.tools)
-    }
-
-    /// What the user may want to change.
-    pub fn advice(&self) -> Option<String> {
-        c_env::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
-    }
-
-    /// What links a build, as people know it.
-    pub fn linker(&self, build: &BuildSettings) -> String {
-        self.choices.get(build).map(|choice| choice.linker.to_string()).unwrap_or_default()
-    }
-
-    /// The cargo commands of a plan, without what is written before they run.
-    pub fn preview(&self, plan: &Plan) -> Vec<Cmd> {
-        let commands = self.commands(plan, &c_env::unwritten(&self.choices, &self.tools));
-        commands.into_iter().map(|(_, cmd)| cmd).collect()
-    }
-
-    /// Writes the programs that the cargo commands of a plan name.
-    fn write_programs(&self, plan: &Plan) -> Result<Native> {
-        let by_cross = self.choices.values().any(|choice| choice.linker == Linker::Cross);
-        if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
-            cross.write_programs(plan)?;
-        }
-        c_env_files::write(&self.choices, &self.tools)
-    }
-
-    fn commands(&self, plan: &Plan, native: &Native) -> Vec<(Run, Cmd)> {
-        let runs = cargo_command::group(plan, &self.tools, &self.choices);
-        let command = |run: Run| {
-            let cmd = cargo_command::command(&run, plan, self, native);
-            (run, cmd)
-        };
-        runs.into_iter().map(command).collect()
-    }
-}
 
 /// Is told of a binary the moment that it is there, while others are still compiled.
 pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);

@@ -1,7 +1,6 @@
 //! What the machine has for compiling, looked at once: rustc, the standard libraries of the targets, linkers.
 //! Decides nothing; `toolchain` does.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,102 +9,25 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use cargo_metadata::cargo_platform::Cfg;
 
-use super::dependency_summary::Summary;
-use super::linker::cross::{self, Cross};
-use super::sysroot::{self, Sysroot, apt};
-use super::{InTheWay, Part, c_env, cargo_tree};
+use super::facts::{TargetFacts, Tools};
+use super::linker::cross::{self};
+use super::requirement::{InTheWay, Part};
+use super::sysroot::{self, apt};
+use super::{c_env, cargo_tree, target_env};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, sentence};
 use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
-/// The machine's tools.
-#[derive(Debug, Clone, Default)]
-pub struct Tools {
-    pub cargo: PathBuf,
-    pub rustc: PathBuf,
-    /// rustc's own target triple.
-    pub host: String,
-    pub rust_version: String,
-    /// The toolchain ships rust-lld.
-    pub rust_lld: bool,
-    /// zig's command line, from PATH or the Python package `ziglang`.
-    pub zig: Option<String>,
-    pub cross: Option<Cross>,
-    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration; none where neither is set.
-    pub env_rustflags: Option<Vec<String>>,
-    /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
-    /// no image tells whose machine it came from.
-    pub remap: Vec<(String, String)>,
-    /// The toolchain takes `-Z` flags by itself.
-    pub nightly: bool,
-    /// The folder in the toolchain that has the source of the standard library.
-    pub rust_src: Option<String>,
-    /// cargo-auditable is installed.
-    pub auditable: bool,
-    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
-    pub workspace_wrapper: Option<String>,
-    /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
-    pub variables: BTreeSet<String>,
-    pub targets: BTreeMap<String, TargetFacts>,
-    /// What each build compiles; nothing is known where cargo cannot say yet.
-    pub graphs: BTreeMap<BuildSettings, Summary>,
-    /// Folders with Debian's headers and libraries, by target triple.
-    pub sysroots: BTreeMap<String, Sysroot>,
-    /// A program that is missing and that sysroots need.
-    pub missing_apt: Option<&'static str>,
-}
-
-impl Tools {
-    /// What a build compiles, as far as it is known.
-    pub fn graph(&self, build: &BuildSettings) -> Cow<'_, Summary> {
-        self.graphs.get(build).map_or_else(Cow::default, Cow::Borrowed)
-    }
-
-    /// Has the user set a variable, in the environment, cargo's `[env]` or the build's `build-env`?
-    pub fn is_set(&self, build: &BuildSettings, name: &str) -> bool {
-        self.variables.contains(name) || build.env.contains_key(name)
-    }
-
-    /// Is a build told to link the C library statically?
-    pub fn links_statically(&self, build: &BuildSettings) -> bool {
-        let hidden = self.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
-        let mut flags = build.rustflags.iter().chain(self.env_rustflags.iter().flatten()).chain(hidden);
-        flags.any(|flag| flag.contains("+crt-static"))
-    }
-}
-
 fn cargo_home() -> Option<PathBuf> {
     let home = || Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".cargo"));
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
 }
 
-fn remap(plan: &Plan) -> Vec<(String, String)> {
+pub fn remap(plan: &Plan) -> Vec<(String, String)> {
     let cargo_home = cargo_home().map(|home| (home.display().to_string(), "/cargo".to_owned()));
     [(plan.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
-}
-
-/// What there is for one target triple.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TargetFacts {
-    /// The standard library is installed.
-    pub std: bool,
-    /// The toolchain ships the C runtime of this musl target.
-    pub self_contained: bool,
-    /// `crt-static` is on by default.
-    pub crt_static: bool,
-    /// The linker in the user's cargo configuration or environment.
-    pub configured_linker: Option<String>,
-    /// rustflags that the user's cargo configuration has for every target, but not for this one:
-    /// `target.*.rustflags` would hide them.
-    pub build_rustflags: Vec<String>,
-    /// `<gnu-triple>-gcc`, when it is on PATH.
-    pub gcc: Option<String>,
-    /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
-    pub other_gcc: Option<String>,
-    /// Those of `c_env::NAMES` that the user has set for this target.
-    pub env_tools: BTreeSet<&'static str>,
 }
 
 /// Looks at the machine for all triples of a plan.
@@ -208,7 +130,7 @@ fn has_auditable() -> bool {
     find_program(NAME).is_some() || home()
 }
 
-fn env_rustflags() -> Option<Vec<String>> {
+pub fn env_rustflags() -> Option<Vec<String>> {
     let split = |text: String, by: char| text.split(by).filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
     let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").map(|text| split(text, '\x1f'));
     encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
@@ -219,15 +141,15 @@ fn is_compiled_here(plan: &Plan, triple: &str) -> bool {
 }
 
 /// The cross gcc of a triple, when it is on PATH.
-fn gcc(triple: &str) -> Option<String> {
+pub fn gcc(triple: &str) -> Option<String> {
     let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
     find_program(&name).map(|_| name)
 }
 
 /// As the crates `cc`, `cmake` and `bindgen` look for them.
-fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
+pub fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |tool: &&str| {
-        let names = c_env::spellings(tool, triple);
+        let names = target_env::spellings(tool, triple);
         // A compiler for all targets is the host's; a toolchain file or bindgen's arguments are somebody's decision.
         let for_all = tool.contains('_') && variables.contains(*tool);
         for_all || names.iter().any(|name| variables.contains(name))

@@ -1,7 +1,8 @@
 //! What cargo is at, for people who wait: a bar for each platform of one of its processes.
 
 use super::cargo_command::Run;
-use super::{Toolchain, in_order};
+use super::in_order;
+use super::toolchain::Toolchain;
 use crate::plan::{BuildSettings, Plan};
 use crate::ui::{Bar, Ui};
 

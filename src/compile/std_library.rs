@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::probe::{self, Tools};
+use super::facts::Tools;
+use super::probe;
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, Plan};
 use crate::platform::{Libc, Platform};
@@ -142,7 +143,7 @@ pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::probe::TargetFacts;
+    use crate::compile::facts::TargetFacts;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
 

@@ -4,7 +4,7 @@
 use cargo_metadata::{Node, Package};
 
 use super::dependency_summary::C_BUILDERS;
-use super::diagnose::libraries;
+use super::library_packages;
 
 /// A C library that must be on the machine, or in the target's sysroot, for a package to link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ const MAKES_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic
 pub fn wanted(package: &Package, node: &Node, build: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();
-    let library = libraries::named(links);
+    let library = library_packages::named(links);
     let compiles = name != READS_HEADERS && build.iter().any(|name| C_BUILDERS.contains(name));
     let has_source = build.iter().any(|name| name.ends_with("-src"));
     let is_asked = |name: &str| node.features.iter().any(|feature| feature.as_str() == name);

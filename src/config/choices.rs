@@ -75,13 +75,3 @@ pub enum EngineChoice {
     Buildx,
     Embedded,
 }
-
-/// How layers are compressed (image-spec, layer.md, "+gzip" and "+zstd Media Types").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Compression {
-    #[default]
-    Gzip,
-    Zstd,
-}

@@ -3,7 +3,7 @@
 
 use camino::Utf8Path;
 
-use super::Table;
+use super::read::Table;
 use crate::error::nearest;
 
 const NAME: &str = "multiarch";

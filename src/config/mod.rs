@@ -5,22 +5,22 @@ pub mod choices;
 pub mod metadata_typo;
 pub mod parse_errors;
 pub mod policy;
+pub mod read;
 #[cfg(test)]
 pub mod schema;
+#[cfg(test)]
+pub mod schema_fragments;
 pub mod scope;
+pub mod value_syntax;
 
-use anyhow::{Context, Result};
 use bytesize::ByteSize;
-use camino::Utf8Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use self::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
-use self::parse_errors::explain;
+use self::choices::{Auditable, EngineChoice, LinkerChoice};
 use self::policy::{Glob, Policy, Required};
-use self::scope::{Level, misplaced};
-use crate::error::{Class, Failure};
 use crate::finding::Code;
+use crate::oci::compression::Compression;
 use crate::platform::{Libc, Platform};
 
 /// The keys, all of them optional, in `multiarch.toml`, `[workspace.metadata.multiarch]`,
@@ -76,7 +76,7 @@ pub struct Config {
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub workdir: Option<String>,
     /// The signal that ends it, by name or number: `"SIGINT"`.
-    #[cfg_attr(test, schemars(regex(pattern = &self::schema::signals())))]
+    #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signals())))]
     pub stop_signal: Option<String>,
     /// The command by which Docker sees whether it is well.
     pub healthcheck: Option<Healthcheck>,
@@ -147,7 +147,7 @@ pub struct Config {
     /// The user must not be root.
     pub non_root_only: Option<bool>,
     /// The most that a platform's config and layers may have, such as `"50MB"`.
-    #[cfg_attr(test, schemars(with = "Option<self::schema::Size>"))]
+    #[cfg_attr(test, schemars(with = "Option<crate::config::schema_fragments::Size>"))]
     pub max_size: Option<ByteSize>,
     /// Labels that must be there (`"NAME"`), or match (`"NAME=PATTERN"`).
     pub require_labels: Option<Vec<Required>>,
@@ -163,8 +163,8 @@ pub struct Config {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a string or a list of strings")]
 pub enum OneOrMany {
-    One(#[cfg_attr(test, schemars(regex(pattern = self::schema::REGISTRY)))] String),
-    Many(#[cfg_attr(test, schemars(inner(regex(pattern = self::schema::REGISTRY))))] Vec<String>),
+    One(#[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::REGISTRY)))] String),
+    Many(#[cfg_attr(test, schemars(inner(regex(pattern = crate::config::schema_fragments::REGISTRY))))] Vec<String>),
 }
 
 impl OneOrMany {
@@ -219,15 +219,15 @@ pub struct Healthcheck {
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
     /// From one check to the next.
-    #[cfg_attr(test, schemars(regex(pattern = self::schema::DURATION)))]
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
     /// A check that takes longer has failed.
-    #[cfg_attr(test, schemars(regex(pattern = self::schema::DURATION)))]
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// For so long after the start failures do not count.
-    #[cfg_attr(test, schemars(regex(pattern = self::schema::DURATION)))]
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<String>,
     /// So many failures in a row are one too many.
@@ -268,127 +268,5 @@ impl Config {
             merge: env labels annotations build_env build_args;
             nest: images platform
         }
-    }
-}
-
-/// Which table of a manifest holds the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// The file's own top level: `multiarch.toml`.
-    Root,
-    /// `[workspace.metadata.multiarch]`
-    Workspace,
-    /// `[package.metadata.multiarch]`
-    Package,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Manifest {
-    workspace: Holder,
-    package: Holder,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Holder {
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    multiarch: Option<Config>,
-}
-
-/// Reads the configuration in a table of a file; none where the table or the file is missing. What may be meant for one
-/// is noted.
-pub fn read(path: &Utf8Path, table: Table, notes: &mut Vec<String>) -> Result<Option<Config>> {
-    let text = match fs_err::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("cannot read the configuration"),
-    };
-    notes.extend(metadata_typo::note(&text, path, table));
-    Ok(parse(&text, path, table)?)
-}
-
-/// The configuration in a table of a text; none where it has no such table.
-pub fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Failure> {
-    let parsed = match table {
-        Table::Root => toml::from_str(text).map(Some),
-        Table::Workspace => toml::from_str::<Manifest>(text).map(|manifest| manifest.workspace.metadata.multiarch),
-        Table::Package => toml::from_str::<Manifest>(text).map(|manifest| manifest.package.metadata.multiarch),
-    };
-    let config = parsed.map_err(|error| explain(&error, text, path))?;
-    let top = if table == Table::Package { Level::Package } else { Level::Top };
-    match config.as_ref().and_then(|config| misplaced(config, top)) {
-        None => Ok(config),
-        Some(key) => {
-            let level = match key.split_once('.') {
-                None => "package",
-                Some(_) if key.contains("platform.") => "platform",
-                Some(_) => "image",
-            };
-            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}")).hint(
-                match level {
-                    "package" => "move it to [workspace.metadata.multiarch] or multiarch.toml",
-                    _ => "move it one level up",
-                },
-            ))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn root(text: &str) -> Result<Config, Failure> {
-        parse(text, "multiarch.toml".into(), Table::Root).map(Option::unwrap_or_default)
-    }
-
-    #[test]
-    fn the_documented_example_parses() {
-        let config = root(include_str!("../../templates/multiarch.toml")).unwrap();
-        assert_eq!(config.images.keys().collect::<Vec<_>>(), ["komodo-core"]);
-        let image = &config.images["komodo-core"];
-        assert_eq!(image.bins.as_deref(), Some(&["core".to_owned(), "km".to_owned()][..]));
-        assert_eq!(image.platform.keys().map(|p| p.name()).collect::<Vec<_>>(), ["linux/riscv64"]);
-    }
-
-    #[test]
-    fn an_unknown_key_names_file_line_and_neighbour() {
-        let failure = root("registry = 'x'\n\n[images.a]\nbsae = 'scratch'\n").unwrap_err();
-        assert_eq!(failure.to_string(), "multiarch.toml:4: unknown key 'bsae'");
-        assert_eq!(failure.hints(), ["did you mean 'base'?"]);
-
-        let manifest = "[package]\nname = 'a'\n[package.metadata.multiarch]\nplatform = {}\nenv = {}\ntag = ['a']\n";
-        let failure = parse(manifest, "Cargo.toml".into(), Table::Package).unwrap_err();
-        assert_eq!(failure.to_string(), "Cargo.toml:6: unknown key 'tag'");
-        assert_eq!(failure.hints(), ["did you mean 'tags'?"]);
-    }
-
-    #[test]
-    fn hints_can_be_pasted() {
-        let config = root(
-            "platform.\"linux/arm/v7\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }\n\
-             platform.\"linux/arm64\" = { build-env = { A = \"1\" } }\nimages.web = { bins = [\"app\"] }",
-        )
-        .unwrap();
-        assert_eq!((config.platform.len(), config.images.len()), (2, 1));
-    }
-
-    #[test]
-    fn update_replaces_values_and_merges_maps() {
-        let mut config = root("base = 'a'\nexpose = [1]\nenv = { A = '1', B = '1' }\n[images.x]\nuser = 'u'").unwrap();
-        config.update(root("base = 'b'\nenv = { B = '2' }\n[images.x]\nworkdir = '/w'").unwrap());
-        assert_eq!(config.base.as_deref(), Some("b"));
-        assert_eq!(config.expose, Some(vec![Port::Number(1)]));
-        assert_eq!(config.env.iter().map(|(k, v)| format!("{k}{v}")).collect::<Vec<_>>(), ["A1", "B2"]);
-        assert_eq!(
-            (config.images["x"].user.as_deref(), config.images["x"].workdir.as_deref()),
-            (Some("u"), Some("/w"))
-        );
     }
 }

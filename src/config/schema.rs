@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::Config;
+use super::schema_fragments::without_null;
 use super::scope::Level;
-use crate::plan::check_container::SIGNALS;
 
 /// Set to have the files written anew.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -26,49 +26,6 @@ pub fn check_file(file: &str, schema: &Schema) {
     assert!(found == expected, "docs/{file} is not the schema of its type: {UPDATE}=1 cargo test --lib schema");
 }
 
-/// Durations that `values::nanoseconds` reads.
-pub const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
-
-/// A host and perhaps a path.
-pub const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
-
-/// Signals that `values::is_signal` knows.
-pub fn signals() -> String {
-    let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
-    let in_any_case = |name: &str| {
-        name.chars().map(|c| if c.is_ascii_uppercase() { either(c) } else { c.to_string() }).collect::<String>()
-    };
-    let names = SIGNALS.iter().map(|name| in_any_case(name)).collect::<Vec<_>>().join("|");
-    let real_time = format!(r"{}\+(1[0-5]|[1-9])|{}-(1[0-4]|[1-9])", in_any_case("RTMIN"), in_any_case("RTMAX"));
-    format!("^([1-9][0-9]*|({})?({names}|{real_time}))$", in_any_case("SIG"))
-}
-
-/// Bytes, as a number or with a unit. How a `ByteSize` is written.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-pub enum Size {
-    Bytes(u64),
-    Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?$"))] String),
-}
-
-/// TOML has no null, and what is meant without a key its description says.
-fn without_null(schema: &mut Schema) {
-    let Some(schema) = schema.as_object_mut() else { return };
-    schema.remove("default");
-    if let Some(Value::Array(types)) = schema.get("type") {
-        let only = types.iter().find(|name| *name != "null").cloned();
-        schema.insert("type".to_owned(), only.unwrap());
-    }
-    let null = json!({ "type": "null" });
-    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else { return };
-    choices.retain(|choice| *choice != null);
-    if let [Value::Object(only)] = choices.as_slice() {
-        let only = only.clone();
-        schema.remove("anyOf");
-        schema.extend(only);
-    }
-}
-
 /// A table with those of the keys that make sense at a level, as they are at the top.
 fn table(keys: &Map<String, Value>, level: Level, description: &str) -> Value {
     let keys = keys.keys().filter(|key| level.has(key));
@@ -76,7 +33,7 @@ fn table(keys: &Map<String, Value>, level: Level, description: &str) -> Value {
     json!({ "description": description, "type": "object", "properties": keys, "additionalProperties": false })
 }
 
-fn schema() -> Value {
+pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.transforms.insert(0, Box::new(RecursiveTransform(without_null)));
     let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();

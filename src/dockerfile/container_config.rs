@@ -5,7 +5,7 @@ use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
 use super::error::Fault;
-use crate::plan::{SHORTEST_INTERVAL, nanoseconds};
+use crate::config::value_syntax::{SHORTEST_INTERVAL, nanoseconds};
 
 /// Docker's PATH for images that begin with nothing.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

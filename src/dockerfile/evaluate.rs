@@ -15,8 +15,8 @@ use super::error::Fault;
 use super::expand::{expand, pairs};
 use super::ports::ports;
 use super::stage::{Copy, Script, Source};
+use crate::config::value_syntax::is_signal;
 use crate::oci::rootfs::{clean, parent};
-use crate::plan::is_signal;
 use crate::platform::Platform;
 
 pub struct Interpreter<'a> {

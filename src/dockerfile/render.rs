@@ -9,9 +9,12 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::template_check::{self, instructions};
+use super::instructions::instructions;
+use super::template::{TemplateText, json, quote};
+use super::template_check;
+use crate::config::{FileEntry, Healthcheck};
 use crate::error::{Class, Failure};
-use crate::plan::{Image, ImagePlatform, Template};
+use crate::plan::{Binary, Image, ImagePlatform, Template};
 use crate::platform::Platform;
 
 /// A Dockerfile, and the values that can only come in as build arguments.
@@ -25,36 +28,11 @@ pub struct Dockerfile {
     pub templates: Vec<TemplateText>,
 }
 
-/// A template, and the stage that it was rendered for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateText {
-    pub stage: String,
-    /// A path, or `template NAME`.
-    pub name: String,
-    pub text: String,
-}
-
 impl Dockerfile {
     /// Where in which template a line comes from, as far as that can be told.
     pub fn place(&self, stage: &str, line: &str) -> String {
         let template = self.templates.iter().find(|template| template.stage == stage).or(self.templates.first());
         template.map(|template| template.place(line)).unwrap_or_default()
-    }
-}
-
-impl TemplateText {
-    /// `path:line`; the path alone where the line is not there as it stands, or not only once.
-    pub fn place(&self, line: &str) -> String {
-        let keyword = line.split_whitespace().next();
-        let numbers = |is_it: &dyn Fn(&str) -> bool| -> Vec<usize> {
-            self.text.lines().enumerate().filter(|(_, other)| is_it(other)).map(|(number, _)| number + 1).collect()
-        };
-        let same = numbers(&|other| other.trim() == line);
-        let alike = numbers(&|other| keyword.is_some() && other.split_whitespace().next() == keyword);
-        match (&same[..], &alike[..]) {
-            ([number, ..], _) | ([], [number]) if keyword.is_some() => format!("{}:{number}", self.name),
-            _ => self.name.clone(),
-        }
     }
 }
 
@@ -165,7 +143,7 @@ pub fn stage(platform: Platform) -> String {
 /// The binaries of a platform, as they are staged and copied.
 pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
-    let copied = |binary: &crate::plan::Binary| Copied {
+    let copied = |binary: &Binary| Copied {
         name: binary.name.clone(),
         source: staged(&binary.name),
         target: binary.path(),
@@ -181,7 +159,7 @@ pub fn staged_binaries(image: &Image) -> Vec<String> {
 
 /// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
 pub fn files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<Copied> {
-    let copied = |(index, file): (usize, &crate::config::FileEntry)| {
+    let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let name: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
@@ -289,7 +267,7 @@ fn variables<'a>(
     }
 }
 
-fn health_options(check: &crate::config::Healthcheck) -> Vec<String> {
+fn health_options(check: &Healthcheck) -> Vec<String> {
     let retries = check.retries.map(|retries| retries.to_string());
     [
         ("interval", &check.interval),
@@ -332,18 +310,6 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     Failure::new(Class::Config, format!("{place}{line}: unknown variable '{code}'"))
         .suggest(code, VARIABLES.iter().map(|(name, _, _)| *name))
         .hint("see them all with `cargo multiarch dockerfile --variables`")
-}
-
-/// A word in double quotes, where `\`, `"` and `$` are special (Dockerfile reference, "Environment replacement").
-pub fn quote(text: &str) -> String {
-    let escaped: String =
-        text.chars().flat_map(|c| ['\\', '"', '$'].contains(&c).then_some('\\').into_iter().chain([c])).collect();
-    format!("\"{escaped}\"")
-}
-
-fn json(list: &Value, change: impl Fn(&str) -> String) -> Result<String, minijinja::Error> {
-    let words: Vec<String> = list.try_iter()?.map(|word| change(&word.to_string())).collect();
-    Ok(serde_json::Value::from(words).to_string())
 }
 
 #[cfg(test)]

@@ -7,14 +7,12 @@ use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::Value;
 
-use super::Bases;
-use super::base::{Base, Pulled};
 use crate::error::{Class, Failure};
 use crate::oci::cache::Cache;
+use crate::oci::descriptor::descriptor;
 use crate::oci::layer::Layer;
 use crate::oci::layer_scan;
 use crate::oci::layout::{name, platform_name};
-use crate::oci::manifest::descriptor;
 use crate::oci::rootfs::Tree;
 use crate::plan::Plan;
 use crate::platform::Platform;
@@ -199,3 +197,19 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
     }
     Ok(tree)
 }
+
+/// What one platform of a base holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Base {
+    /// The whole image config (image-spec, config.md).
+    pub config: Value,
+    /// From the bottom up, with OCI media types.
+    pub layers: Vec<Layer>,
+    pub tree: Tree,
+}
+
+/// By what was written and the platform.
+pub type Pulled = BTreeMap<(String, Platform), Arc<Base>>;
+
+/// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
+pub type Bases = BTreeMap<(String, Platform), String>;

@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::compile::{Artifacts, artifact};
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
-use crate::oci::layout::link;
+use crate::fs::link;
 use crate::plan::{Image, ImagePlatform, Plan};
 
 /// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.

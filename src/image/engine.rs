@@ -10,7 +10,7 @@ use crate::dockerfile::build_args::given;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::dockerfile::stage::Source;
-use crate::error::{Class, Failure, sentence};
+use crate::error::{self, Class, Failure, sentence};
 use crate::plan::{Image, Plan};
 use crate::ui::Ui;
 
@@ -89,7 +89,7 @@ pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce()
                     chosen(Engine::Buildx(builder), &why)
                 }
             },
-            Err(error) if crate::error::class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) if error::class_of(&error) == Class::Interrupted => Err(error),
             // What most machines without Docker's daemon say, in fewer words: nothing is wrong there.
             Err(error) => match sentence(&error) {
                 said if said.contains("Cannot connect to the Docker daemon") => {

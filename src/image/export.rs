@@ -8,9 +8,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 use crate::fs::{self, Replaces};
+use crate::oci::digest::hash;
 use crate::oci::layout::{self, Layout};
 use crate::plan::{Image, Output, Plan};
 use crate::process::check_interrupt;

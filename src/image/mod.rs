@@ -1,7 +1,6 @@
 //! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
 //! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
 
-pub mod base;
 pub mod bases;
 pub mod buildx;
 pub mod context;
@@ -11,17 +10,12 @@ pub mod export;
 pub mod load;
 pub mod scratch_check;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 
+use self::bases::Bases;
 use crate::dockerfile::render;
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
-use crate::platform::Platform;
-
-/// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
-pub type Bases = BTreeMap<(String, Platform), String>;
 
 /// Renders the Dockerfile of an image of the plan.
 pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<render::Dockerfile> {

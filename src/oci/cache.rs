@@ -7,10 +7,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
+use super::digest::hash;
 use super::layer::compression_of;
 use super::layer_scan::Scanned;
 use super::rootfs::FORM;
-use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
 use crate::fs::{self, replace};
 

@@ -10,9 +10,9 @@ use object::ReadCache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::digest::hex;
 use super::layer::decompress;
 use super::rootfs::{Attributes, Change, Changes, Content, File, Node, Program, Script, join, normal, parent};
-use crate::compile::artifact::hex;
 use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;

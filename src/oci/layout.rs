@@ -5,13 +5,12 @@ use std::io::Read;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
-use sha2::{Digest, Sha256};
 
+use super::descriptor::{Blob, descriptor};
+use super::digest::sha256;
 use super::layer::Layer;
-use super::manifest::{Blob, descriptor};
-use crate::compile::artifact::hex;
 use crate::error::{Class, Failure};
-use crate::fs::replace;
+use crate::fs::{link, replace};
 use crate::platform::Platform;
 
 /// `oci-layout`.
@@ -127,15 +126,6 @@ pub fn top(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     }))?)
 }
 
-/// Links a file, or copies it where links do not go; what is there already is the same.
-pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    match fs_err::hard_link(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => Ok(fs_err::copy(from, to).map(drop)?),
-        Ok(()) => Ok(()),
-    }
-}
-
 /// An entry that is an attestation and not an image (BuildKit, attestation-storage.md).
 pub fn is_attestation(entry: &Descriptor) -> bool {
     let annotations = entry.annotations().as_ref();
@@ -172,11 +162,6 @@ fn read_blob(dir: &Utf8Path, descriptor: &Descriptor) -> Result<Vec<u8>> {
         return Err(broken(dir, &format!("blob {} has other bytes", descriptor.digest())).into());
     }
     Ok(bytes)
-}
-
-/// `sha256:<hex>` of some bytes.
-pub fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 fn broken(dir: &Utf8Path, what: &str) -> Failure {

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 
 use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
+use crate::oci::reference::is_loopback;
 
 /// The grammar of a repository's last component (distribution-spec, "Pulling manifests").
 pub fn check_name(name: &str) -> Result<(), Failure> {
@@ -190,17 +191,6 @@ pub fn check_values(settings: &Config, image: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Is the registry of a reference `localhost`, in `127.0.0.0/8` or `[::1]`? Docker speaks plain HTTP to those.
-pub fn is_loopback(reference: &str) -> bool {
-    let host = reference.split('/').next().unwrap_or(reference);
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -14,14 +14,6 @@ pub mod resolve;
 pub mod tags;
 pub mod workspace;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use camino::Utf8PathBuf;
-use indexmap::IndexMap;
-use serde::Serialize;
-
-pub use check_container::{SHORTEST_INTERVAL, is_signal, nanoseconds};
-pub use check_names::is_loopback;
 pub use ci_matrix::{Forge, Job};
 pub use git::{Checkout, Commit};
 pub use image_platform::{BuiltIn, built_in, built_ins};
@@ -31,10 +23,18 @@ pub use precedence::Sources;
 pub use resolve::{DEFAULT_TAGS, Request, resolve};
 pub use workspace::{Package, Selection, Workspace, current_dir};
 
-use crate::config::choices::{Auditable, Compression, EngineChoice, LinkerChoice};
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8PathBuf;
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
+use crate::oci::compression::Compression;
 use crate::platform::Platform;
+use crate::process;
 
 /// Everything that a run will do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -271,12 +271,12 @@ where
     for<'a> &'a T: IntoIterator<Item = (&'a String, &'a String)>,
 {
     let masked = |(name, value): (&String, &String)| {
-        (name.clone(), if crate::process::is_secret(name) { "…".to_owned() } else { value.clone() })
+        (name.clone(), if process::is_secret(name) { "…".to_owned() } else { value.clone() })
     };
     serializer.collect_map(map.into_iter().map(masked))
 }
 
 /// The same for command-line words.
 fn list_without_secrets<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|word| crate::process::without_secrets(word)))
+    serializer.collect_seq(list.iter().map(|word| process::without_secrets(word)))
 }

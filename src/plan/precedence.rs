@@ -4,7 +4,8 @@ use anyhow::Result;
 use indexmap::IndexMap;
 
 use super::Workspace;
-use crate::config::{self, Config, Table};
+use crate::config::Config;
+use crate::config::read::{self, Table};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -26,8 +27,8 @@ impl Sources {
     pub fn load(workspace: &Workspace, command_line: Config) -> Result<Sources> {
         let file = workspace.root.join("multiarch.toml");
         let mut notes = Vec::new();
-        let in_file = config::read(&file, Table::Root, &mut notes)?;
-        let in_manifest = config::read(&workspace.manifest_path, Table::Workspace, &mut notes)?;
+        let in_file = read::read(&file, Table::Root, &mut notes)?;
+        let in_manifest = read::read(&workspace.manifest_path, Table::Workspace, &mut notes)?;
         let workspace_config = match (in_file, in_manifest) {
             (Some(_), Some(_)) => {
                 return Err(Failure::new(
@@ -54,7 +55,7 @@ impl Sources {
                 ))
                 .into());
             }
-            if let Some(config) = config::read(&package.manifest_path, Table::Package, &mut notes)? {
+            if let Some(config) = read::read(&package.manifest_path, Table::Package, &mut notes)? {
                 packages.insert(package.name.clone(), config);
             }
         }

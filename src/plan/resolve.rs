@@ -11,9 +11,9 @@ use super::images::{check_collisions, wanted_images};
 use super::{
     Binary, BuildxOptions, Checkout, Commit, Image, Output, Package, Plan, Sources, Template, Workspace, tags,
 };
-use crate::config::choices::Compression;
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
+use crate::oci::compression::Compression;
 use crate::platform::Platform;
 
 /// The tags where none are named, as templates.

@@ -3,13 +3,13 @@
 
 pub mod elf_header;
 
+pub use elf_header::{ElfIdentity, FloatAbi};
+
 use std::fmt;
 use std::str::FromStr;
 
 use object::elf;
 use serde::{Deserialize, Serialize};
-
-pub use elf_header::{ElfIdentity, FloatAbi};
 
 use crate::error::{Class, Failure};
 

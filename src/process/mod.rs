@@ -4,8 +4,6 @@
 pub mod lines;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -13,11 +11,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Class, Failure};
+use crate::threads;
 
 /// The process groups of the children that run now, so that Ctrl-C reaches them and what they started.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -266,7 +266,7 @@ impl Drop for Running {
 }
 
 fn running<T>(change: impl FnOnce(&mut Vec<Pid>) -> T) -> T {
-    change(&mut crate::threads::lock(&RUNNING))
+    change(&mut threads::lock(&RUNNING))
 }
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.

@@ -10,10 +10,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
-use crate::oci::layout::{Layout, blob_path, platform_name};
+use crate::oci::layout::{Layout, blob_path};
 use crate::plan::Image;
 use crate::registry::Registry;
-use crate::registry::token::Access;
+use crate::registry::scope::Access;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
@@ -161,7 +161,7 @@ impl Uploads<'_> {
 }
 
 /// A base's name without tag and digest.
-fn repository_of(base: &str) -> String {
+pub fn repository_of(base: &str) -> String {
     let name = base.split('@').next().unwrap_or(base);
     let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
     tagged.map_or(name, |(name, _)| name).to_owned()
@@ -186,23 +186,6 @@ pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Resu
     let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&entries, |entry| put(entry))?;
     put(&layout.descriptor)
-}
-
-/// The platforms of what a tag leads to that an image has not; none where that is no index.
-pub fn lost(image: &Image, reference: &str, digest: &str, registry: &Registry) -> Result<Vec<String>> {
-    let Some(served) = registry.find(&format!("{}@{digest}", repository_of(reference)))? else { return Ok(Vec::new()) };
-    let Some(index) = served.index().ok().filter(|_| served.is_index()) else { return Ok(Vec::new()) };
-    let had = index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?));
-    let has = |name: &String| image.platforms.iter().any(|of| of.platform.name() == name);
-    Ok(had.filter(|name| !has(name)).collect())
-}
-
-/// Moves a tag to a layout's index, unless that is where it leads now, which is `from`.
-pub fn tag(layout: &Layout, reference: &str, from: Option<&str>, registry: &Registry) -> Result<()> {
-    if from == Some(layout.descriptor.digest().as_ref()) {
-        return Ok(());
-    }
-    registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use crate::error::{Class, Failure};
+use crate::process;
 
 /// Docker Hub's key in config.json.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -31,7 +32,7 @@ pub fn credentials(host: &str) -> Result<Credentials, Failure> {
     std::thread::spawn(move || sender.send(docker_credential::get_credential(&server)));
     let deadline = Instant::now() + HELPER_TIMEOUT;
     let answer = loop {
-        crate::process::check_interrupt()?;
+        process::check_interrupt()?;
         match answer.recv_timeout(Duration::from_millis(100)) {
             Ok(answer) => break answer,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}

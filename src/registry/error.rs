@@ -11,7 +11,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use super::idle_timeout;
-use super::token::Access;
+use super::scope::Access;
 use crate::error::{Class, Failure};
 
 /// What became of a request that did not succeed.

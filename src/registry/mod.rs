@@ -6,9 +6,11 @@
 
 pub mod credentials;
 pub mod error;
+pub mod http;
 pub mod idle_timeout;
 pub mod pull;
 pub mod push;
+pub mod scope;
 pub mod token;
 
 use std::collections::BTreeSet;
@@ -20,18 +22,19 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
-use oci_spec::image::Descriptor;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
-use self::error::{Trouble, explain, unconnected};
+use self::error::{Trouble, explain};
+use self::http::http_client;
 use self::idle_timeout::Watch;
-use self::token::{Access, Tokens, showing};
+use self::scope::Access;
+use self::token::{Tokens, showing};
 use crate::error::{Class, Failure};
-use crate::plan::is_loopback;
+use crate::oci::reference::{is_loopback, parse};
+use crate::process;
 use crate::threads::lock;
 use crate::ui::Bars;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Waits before the second, third and fourth try of a request that may be repeated.
 const BACK_OFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
 /// A registry that wants to be left alone for longer is down.
@@ -180,7 +183,7 @@ impl Registry {
         self.runtime.block_on(async {
             let mut request = std::pin::pin!(request);
             loop {
-                crate::process::check_interrupt()?;
+                process::check_interrupt()?;
                 if self.given_up.load(Ordering::Relaxed) {
                     return Err(Failure::new(Class::Registry, "given up").hint("see what failed before"));
                 }
@@ -190,53 +193,4 @@ impl Registry {
             }
         })
     }
-}
-
-/// A client that goes through the user's proxies, and has no deadline of its own: `Watch` has.
-pub(super) fn http_client(redirects: reqwest::redirect::Policy) -> Result<Client, Failure> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(redirects)
-        .no_proxy();
-    // Loopback is behind no proxy, as in Go's net/http and so in Docker.
-    let not_for = format!("{},localhost,127.0.0.0/8,::1", variable("NO_PROXY").unwrap_or_default());
-    for (name, proxy) in [
-        ("HTTP_PROXY", reqwest::Proxy::http as fn(String) -> reqwest::Result<reqwest::Proxy>),
-        ("HTTPS_PROXY", reqwest::Proxy::https),
-    ] {
-        if let Some(url) = variable(name) {
-            // Not shown: it may hold a password.
-            let proxy = proxy(url).map_err(|_| {
-                Failure::new(Class::Config, format!("{name} is not the address of a proxy"))
-                    .hint(format!("`export {name}=http://host:port`"))
-            })?;
-            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&not_for)));
-        }
-    }
-    builder.build().map_err(|error| unconnected(&error))
-}
-
-/// A proxy variable, in either spelling.
-fn variable(name: &str) -> Option<String> {
-    [name.to_owned(), name.to_lowercase()].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-}
-
-/// `host/name`, without the tag and the digest of a reference.
-pub fn repository_of(reference: &str) -> Result<String, Failure> {
-    let target = parse(reference)?;
-    Ok(format!("{}/{}", target.registry(), target.repository()))
-}
-
-/// A blob, for people.
-pub(super) fn name_of(target: &Reference, blob: &Descriptor) -> String {
-    let digest: String = blob.digest().digest().chars().take(12).collect();
-    format!("{}/{} {digest}", target.registry(), target.repository())
-}
-
-pub(super) fn parse(reference: &str) -> Result<Reference, Failure> {
-    reference.parse().map_err(|error| {
-        Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
-            .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
-    })
 }

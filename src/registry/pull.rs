@@ -7,12 +7,13 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest}
 use reqwest::Response;
 use reqwest::header::ACCEPT;
 
+use super::Registry;
 use super::error::{Trouble, is_it_one};
 use super::idle_timeout::{self, Watch};
-use super::token::Access;
-use super::{Registry, name_of, parse};
-use crate::compile::artifact::hash;
+use super::scope::Access;
 use crate::error::{Class, Failure};
+use crate::oci::digest::hash;
+use crate::oci::reference::{name_of, parse};
 
 const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];

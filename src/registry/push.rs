@@ -11,10 +11,12 @@ use oci_spec::image::Descriptor;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 
+use super::Registry;
 use super::error::Trouble;
 use super::idle_timeout::Watch;
-use super::token::{Access, is_same_server};
-use super::{Registry, name_of, parse};
+use super::scope::Access;
+use super::token::is_same_server;
+use crate::oci::reference::{name_of, parse};
 use crate::threads::lock;
 use crate::ui::Bar;
 

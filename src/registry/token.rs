@@ -15,28 +15,10 @@ use serde::Deserialize;
 
 use super::credentials::{self, Credentials};
 use super::error::Trouble;
+use super::http;
 use super::idle_timeout::{self, Watch};
+use super::scope::Access;
 use crate::threads::lock;
-
-/// What a request wants to do with its repository.
-#[derive(Clone, Copy)]
-pub enum Access<'a> {
-    Pull,
-    Push,
-    /// Push, and take a blob over from this repository.
-    Mount(&'a Reference),
-}
-
-impl Access<'_> {
-    fn scopes(self, repository: &str) -> Vec<String> {
-        let scope = |repository: &str, actions| format!("repository:{repository}:{actions}");
-        match self {
-            Access::Pull => vec![scope(repository, "pull")],
-            Access::Push => vec![scope(repository, "pull,push")],
-            Access::Mount(from) => vec![scope(repository, "pull,push"), scope(from.repository(), "pull")],
-        }
-    }
-}
 
 /// What a request shows to a registry.
 #[derive(Clone)]
@@ -231,7 +213,7 @@ async fn fetch(
                 .append_pair("scope", &scopes.join(" "))
                 .finish();
             // A redirect would take the identity along, to wherever it leads.
-            let client = super::http_client(Policy::none())?;
+            let client = http::http_client(Policy::none())?;
             client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form)
         }
         Credentials::Anonymous | Credentials::Basic(..) => {

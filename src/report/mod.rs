@@ -9,19 +9,19 @@ pub mod schema;
 pub mod table;
 pub mod timings_page;
 
+pub use checklist::short;
+
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-pub use checklist::short;
-
 use crate::compile::{Artifact, Artifacts, Source};
-use crate::error::{Class, Failure};
-use crate::finding::{CHECKS, Check, Code, Finding, Severity};
-use crate::image::Bases;
+use crate::finding::catalogue::{Check, Severity};
+use crate::finding::{CHECKS, Code, Finding};
+use crate::image::bases::Bases;
 use crate::plan::tags::is_version;
-use crate::plan::{Commit, ImagePlatform, Plan};
+use crate::plan::{Binary, Commit, ImagePlatform, Plan};
 use crate::ui::wrap;
 use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
 
@@ -182,33 +182,6 @@ impl Report {
     }
 }
 
-/// Files for what a run writes, each of its own.
-pub fn check_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
-    for (index, path) in paths.iter().enumerate() {
-        if path == "-" {
-            return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
-                .hint("name a file: `--refs-file refs.txt`"));
-        }
-        if paths[..index].contains(path) {
-            return Err(
-                Failure::new(Class::Config, format!("{path} would be written twice")).hint("name a file for each")
-            );
-        }
-        check_file(path)?;
-    }
-    Ok(())
-}
-
-/// A file that cannot be written is better known before a tag moves than after.
-pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
-    let existed = path.exists();
-    let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
-    let tried = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
-    tried.map_err(|error| {
-        Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
-    })
-}
-
 fn platform_report(
     platform: &ImagePlatform,
     artifacts: &Artifacts,
@@ -216,7 +189,7 @@ fn platform_report(
     bases: &Bases,
     verified: &Verified,
 ) -> PlatformReport {
-    let binary = |binary: &crate::plan::Binary| {
+    let binary = |binary: &Binary| {
         let artifact = artifacts.get(&(platform.build.clone(), binary.clone()))?.clone();
         Some(BinaryReport { name: binary.name.clone(), path: binary.path(), artifact })
     };

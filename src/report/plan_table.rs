@@ -4,7 +4,7 @@ use anyhow::Result;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{VERSION, table};
-use crate::compile::Toolchain;
+use crate::compile::toolchain::Toolchain;
 use crate::image::buildx::builder::Builder;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Image, ImagePlatform, Plan, Template};

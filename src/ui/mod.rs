@@ -5,12 +5,12 @@ pub mod progress;
 pub mod size;
 pub mod wrap;
 
+pub use progress::{Bar, Bars};
+
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use console::Term;
-
-pub use progress::{Bar, Bars};
 
 use self::progress::Screen;
 use crate::error::{Class, class_of, hints_of, sentence, system_hint};

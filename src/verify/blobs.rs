@@ -8,15 +8,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, DigestAlgorithm};
 use sha2::{Digest, Sha256};
 
-use crate::compile::artifact::{hash, hex};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
 use crate::oci::cache::Cache;
+use crate::oci::digest::{hash, hex, sha256};
 use crate::oci::layer_scan::{self, Scanned};
-use crate::oci::layout::{blob_path, sha256};
+use crate::oci::layout::blob_path;
+use crate::oci::rootfs;
 use crate::process::check_interrupt;
 use crate::registry::Registry;
-use crate::registry::token::Access;
+use crate::registry::scope::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -201,7 +202,7 @@ impl Archive {
             match entry.link_name_bytes() {
                 Some(target) if !entry.header().entry_type().is_file() => {
                     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    let target = crate::oci::rootfs::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
+                    let target = rootfs::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
                     links.insert(name, target);
                 }
                 _ => drop(members.insert(name, (entry.raw_file_position(), entry.size()))),

@@ -11,7 +11,7 @@ use crate::finding::{
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
 };
 use crate::oci::rootfs::{Content, File, parent};
-use crate::platform::FloatAbi;
+use crate::platform::{FloatAbi, Libc};
 
 /// What a program is and needs.
 #[derive(Debug, Default)]
@@ -69,10 +69,7 @@ fn level(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
         let reason = format!("needs {family}{needs}, and {platform} promises {family}{has} only");
         let fix = match platform.architecture() {
             "amd64" => format!("compile it without `-C target-cpu`, or publish it as linux/amd64/v{needs}"),
-            _ => format!(
-                "compile it for {}, and link nothing that is for ARMv{needs}",
-                platform.triple(crate::platform::Libc::Musl)
-            ),
+            _ => format!("compile it for {}, and link nothing that is for ARMv{needs}", platform.triple(Libc::Musl)),
         };
         return Some(CPU_LEVEL.finds(reason, fix).at(shown));
     }
@@ -87,7 +84,7 @@ fn float_abi(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
         WRONG_FLOAT_ABI
             .finds(
                 format!("has the hard float ABI, and {platform} the soft one"),
-                format!("compile it for {}", platform.triple(crate::platform::Libc::Musl)),
+                format!("compile it for {}", platform.triple(Libc::Musl)),
             )
             .at(shown)
     })

@@ -4,6 +4,7 @@
 use super::exec_context::{READ, Root};
 use crate::elf::Elf;
 use crate::oci::rootfs::{Content, File, Node, Program, Tree, clean, parent};
+use crate::platform::ElfIdentity;
 
 /// Whose loader starts a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,12 +186,7 @@ pub struct Interpreter<'a> {
     pub secure: bool,
 }
 
-fn fits<'a>(
-    root: &Root<'a>,
-    path: &str,
-    file: &'a File,
-    wanted: &crate::platform::ElfIdentity,
-) -> Result<&'a Program, (String, bool)> {
+fn fits<'a>(root: &Root<'a>, path: &str, file: &'a File, wanted: &ElfIdentity) -> Result<&'a Program, (String, bool)> {
     if root.closed_folder(path).is_some() || !root.may(&file.attributes, READ) {
         return Err((format!("{} may not read it", root.who()), false));
     }

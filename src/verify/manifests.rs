@@ -12,7 +12,8 @@ use super::blobs::{Archive, Blobs, LayerBlob};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
-use crate::oci::layout::{is_attestation, name, platform_name};
+use crate::oci::layout::{Layout, is_attestation, name, platform_name};
+use crate::oci::reference;
 use crate::oci::transport::Location;
 use crate::registry::Registry;
 
@@ -54,7 +55,7 @@ pub fn read<'a>(location: &Location, registry: &'a Registry, cache: &'a Cache) -
     match location {
         Location::Registry(reference) => {
             let served = registry.pull(reference)?;
-            let repository = crate::registry::repository_of(reference)?;
+            let repository = reference::repository_of(reference)?;
             let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
             Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
@@ -317,7 +318,7 @@ fn docker_archive<'a>(
 }
 
 /// Reads a layout with one image that was just made.
-pub fn of_layout(layout: &crate::oci::layout::Layout) -> Result<Documents<'static>> {
+pub fn of_layout(layout: &Layout) -> Result<Documents<'static>> {
     let blobs = std::sync::Arc::new(Blobs::Layout(layout.dir.clone()));
     let bytes = layout.read(&layout.descriptor)?;
     let digest = Some(layout.descriptor.digest().to_string());

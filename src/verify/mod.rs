@@ -2,7 +2,6 @@
 //! any image at all, of whoever made it. Reads bytes, and runs nothing but what `smoke` is asked to; knows plans and
 //! layouts, never flags.
 
-pub mod asker;
 pub mod blobs;
 pub mod checks;
 pub mod dynamic_link;
@@ -13,16 +12,17 @@ pub mod exec_wrappers;
 pub mod inspect;
 pub mod manifests;
 pub mod policy;
+pub mod readback;
 pub mod smoke;
-
-use std::collections::{BTreeMap, BTreeSet};
-
-use anyhow::Result;
-use oci_spec::image::{Descriptor, ImageConfiguration};
 
 pub use checks::Facts;
 pub use inspect::{Inspected, InspectedPlatform, Wanted, images};
 pub use smoke::Smoke;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use oci_spec::image::{Descriptor, ImageConfiguration};
 
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
@@ -31,9 +31,6 @@ use crate::oci::layout::{Layout, is_attestation, name, platform_name};
 use crate::oci::rootfs::{Content, File, Node, Tree};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
-use crate::registry::Registry;
-use crate::registry::token::Access;
-use crate::threads::parallel;
 use crate::timings::Timings;
 
 /// An image whose bytes were checked.
@@ -49,8 +46,8 @@ pub struct Verified {
     pub smoke: BTreeMap<Platform, Smoke>,
 }
 
-const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
-const OTHER_INDEX: &str =
+pub const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
+pub const OTHER_INDEX: &str =
     "see what is there: `docker buildx imagetools inspect --raw REFERENCE`, and with -vv what built it";
 
 /// Checks a layout against the plan: every platform once, the config's platform, each binary's very bytes, and that every
@@ -74,56 +71,8 @@ pub fn layout(
     Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
 }
 
-/// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
-pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
-    let index = registry.pull(&format!("{repository}@{pushed}"))?;
-    if !index.is_index() {
-        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type))
-            .hint(OTHER_INDEX)
-            .into());
-    }
-    let index = index.index()?;
-    let entries = entries(image, index.manifests())?;
-    let platforms: Vec<(Platform, &Descriptor)> =
-        image.platforms.iter().map(|platform| platform.platform).zip(entries).collect();
-    let layers = parallel(&platforms, |(platform, entry)| {
-        let digest = entry.digest().to_string();
-        let expected = built.platforms.get(platform);
-        if expected != Some(&digest) {
-            let expected = expected.map_or("nothing", String::as_str);
-            let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
-            return Err(wrong(image, what).hint(ANOTHER).into());
-        }
-        let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
-        check_config(image, *platform, &registry.config(repository, &manifest)?)?;
-        Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
-    })?;
-    let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    parallel(&layers, |layer| match registry.has_blob(repository, layer, Access::Push)? {
-        true => Ok(()),
-        false => Err(wrong(image, format!("{repository} does not have layer {layer}"))
-            .hint("the registry took it and did not keep it: tell whoever runs it")
-            .into()),
-    })?;
-    Ok(())
-}
-
-/// Checks that every tag leads to what was pushed.
-pub fn tags(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
-    for tag in &image.tags {
-        let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
-        if served != *pushed {
-            let what = format!("{repository}:{tag} leads to {served}, and {pushed} was pushed");
-            return Err(wrong(image, what).hint(ANOTHER).into());
-        }
-    }
-    Ok(())
-}
-
 /// The entry of each planned platform, in the plan's order; any other set is an error.
-fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
+pub fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
     let images: Vec<(String, &Descriptor)> = manifests
         .iter()
         .filter(|entry| !is_attestation(entry))
@@ -151,7 +100,7 @@ fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Des
         .collect()
 }
 
-fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
+pub fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
     let found = name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
     match found == platform.name() {
         true => Ok(()),
@@ -193,6 +142,6 @@ fn check_binaries(image: &Image, platform: &ImagePlatform, tree: &Tree, artifact
     Ok(())
 }
 
-fn wrong(image: &Image, what: String) -> Failure {
+pub fn wrong(image: &Image, what: String) -> Failure {
     Failure::new(Class::Verify, format!("image '{}': {what}", image.name))
 }

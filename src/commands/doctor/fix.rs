@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::compile::probe::Tools;
+use crate::compile::facts::Tools;
 use crate::compile::std_library;
 use crate::error::{Class, class_of, hints_of, sentence};
 use crate::image::buildx::builder::{self, Builder};

@@ -7,9 +7,10 @@ use anyhow::Result;
 use super::check::{Check, State};
 use super::{Findings, machine};
 use crate::image::bases;
+use crate::oci::reference::repository_of;
 use crate::plan::Plan;
-use crate::publish::repositories;
-use crate::registry::{Registry, repository_of};
+use crate::publish::preflight::repositories;
+use crate::registry::Registry;
 use crate::ui::Ui;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {

@@ -4,7 +4,8 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::table_name;
-use crate::config::{self, Config, Table};
+use crate::config::Config;
+use crate::config::read::Table;
 use crate::error::{Class, Failure};
 use crate::plan::{Sources, Workspace};
 
@@ -28,7 +29,7 @@ impl Place {
         let path = workspace.root.join("multiarch.toml");
         let manifest = read(&workspace.manifest_path)?;
         let in_manifest = [Table::Workspace, Table::Package].into_iter().find(|table| {
-            config::parse(&manifest, &workspace.manifest_path, *table).is_ok_and(|config| config.is_some())
+            crate::config::read::parse(&manifest, &workspace.manifest_path, *table).is_ok_and(|config| config.is_some())
         });
         let is_file = path.is_file();
         if let Some(name) = in_manifest.and_then(table_name).filter(|_| file && !is_file) {

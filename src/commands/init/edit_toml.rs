@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
-use crate::config::Table;
+use crate::config::read::Table;
 use crate::error::{Class, Failure};
 
 const NAME: &str = "multiarch";
@@ -168,7 +168,7 @@ mod tests {
         ] {
             let written = with_table(manifest, Table::Package, OURS).unwrap();
             assert!(written.starts_with(manifest), "{written}");
-            let table = |text: &str| crate::config::parse(text, "Cargo.toml".into(), Table::Package).unwrap();
+            let table = |text: &str| crate::config::read::parse(text, "Cargo.toml".into(), Table::Package).unwrap();
             assert_eq!(table(&written).unwrap().tags, Some(vec!["a".to_owned()]), "{written}");
             assert_eq!(with_table(&written, Table::Package, OURS).unwrap(), written, "again");
         }

@@ -17,7 +17,8 @@ use self::detect::Found;
 use self::guess_registry::Origin;
 use self::write::{Kind, Write};
 use crate::cli::InitArgs;
-use crate::config::{self, Config, Table};
+use crate::config::Config;
+use crate::config::read::{self, Table};
 use crate::dockerfile::render::built_in;
 use crate::plan::{self, BuiltIn, Checkout, Forge, Plan, Request, Selection, Sources, Workspace};
 use crate::ui::Ui;
@@ -54,7 +55,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         (false, None) => Ok(place.text.clone()),
     };
     let config = config.with_context(|| format!("cannot write {}", place.path))?;
-    place.put(&mut sources, config::parse(&config, &place.path, place.table)?.unwrap_or_default());
+    place.put(&mut sources, read::parse(&config, &place.path, place.table)?.unwrap_or_default());
     // As the next command will read it.
     let plan = resolve(&workspace, &sources, &request)?;
 

@@ -1,8 +1,9 @@
 //! Why a build script failed: the program, the header or the library that it did not find. Pure.
 
 use super::cargo_errors::Block;
-use super::libraries::{folders, hints, named, with_header};
+use super::libraries::{folders, hints};
 use super::{About, Explanation, because};
+use crate::compile::library_packages::{named, with_header};
 
 /// What stands in a build script's output where a program is missing, the program, and Debian's package of it.
 #[rustfmt::skip]

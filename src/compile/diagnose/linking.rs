@@ -1,8 +1,9 @@
 //! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
 
 use super::cargo_errors::Block;
-use super::libraries::{folders, hints, named};
+use super::libraries::{folders, hints};
 use super::{About, Explanation, because};
+use crate::compile::library_packages::named;
 
 /// Functions of glibc that came late, and the version that has them.
 #[rustfmt::skip]

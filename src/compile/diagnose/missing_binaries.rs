@@ -5,7 +5,8 @@ use std::process::ExitStatus;
 
 use super::{About, Blocks, Reason};
 use crate::compile::cargo_command::Run;
-use crate::compile::{Toolchain, diagnose};
+use crate::compile::diagnose;
+use crate::compile::toolchain::Toolchain;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::process::{ended, was_killed};

@@ -14,7 +14,7 @@ pub use cargo_errors::Blocks;
 use std::collections::BTreeMap;
 
 use self::cargo_errors::Block;
-use super::linker::Linker;
+use super::linker::choice::Linker;
 use super::std_library::BUILD_IT;
 
 /// One reason for a failure.

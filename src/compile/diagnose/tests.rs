@@ -123,7 +123,7 @@ fn a_compilers_error_has_a_place() {
 fn this_machines_own_libraries() {
     let hints = |host| {
         let about = About { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
-        libraries::hints(libraries::named("alsa"), "alsa", &about).join("\n")
+        libraries::hints(crate::compile::library_packages::named("alsa"), "alsa", &about).join("\n")
     };
     assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
     assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");

@@ -1,6 +1,6 @@
 //! What is said where there is no linker, or not the one that is asked for. Pure.
 
-use crate::compile::probe::TargetFacts;
+use crate::compile::facts::TargetFacts;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
@@ -41,4 +41,14 @@ pub fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
         Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
         None => format!("{package} compiles C, and there is no C compiler for this target"),
     }
+}
+
+/// What a user without apt's packages can do.
+pub fn sysroot_by_hand(triple: &str) -> String {
+    let under = triple.replace('-', "_");
+    format!(
+        "or bring the files yourself, without sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \
+         PKG_CONFIG_SYSROOT_DIR_{under} = \"…\" }}; or take the crate's `vendored` feature, or rustls in place of OpenSSL",
+        under.to_uppercase()
+    )
 }

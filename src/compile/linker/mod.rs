@@ -1,57 +1,19 @@
 //! Which linker serves a target triple, and why: data in, a choice or a hint out.
 
+pub mod choice;
 pub mod cross;
 pub mod errors;
+pub mod known_issue_check;
 pub mod requested;
 
-use serde::Serialize;
-
-use self::errors::{missing, no_c_compiler};
+use self::choice::{Choice, Linker};
+use self::errors::{missing, no_c_compiler, sysroot_by_hand};
 use self::requested::asked_for;
-use super::c_env;
-use super::probe::{TargetFacts, Tools};
-use super::sysroot::apt::sysroot_by_hand;
+use super::facts::{TargetFacts, Tools};
+use super::target_env;
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::plan::BuildSettings;
-
-/// What links a target's binaries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Linker {
-    /// What the user's cargo configuration says; nothing is added.
-    Configured(String),
-    /// The compiler that rustc calls by itself.
-    Host,
-    /// rustc's own lld, with the C runtime that the toolchain ships for musl targets.
-    RustLld,
-    /// `zig cc`, by the wrappers of cargo-zigbuild.
-    Zig,
-    /// A cross gcc on PATH.
-    Gcc(String),
-    /// The program `cross`, in place of cargo.
-    Cross,
-}
-
-/// A linker, and why it was chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Choice {
-    pub linker: Linker,
-    pub why: String,
-}
-
-impl std::fmt::Display for Linker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Linker::Configured(path) => write!(f, "{path} (cargo config)"),
-            Linker::Host => f.write_str("host"),
-            Linker::RustLld => f.write_str("rust-lld"),
-            Linker::Zig => f.write_str("zig"),
-            Linker::Gcc(program) => f.write_str(program),
-            Linker::Cross => f.write_str("cross"),
-        }
-    }
-}
 
 /// Chooses the linker of a build, first that serves.
 pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
@@ -108,7 +70,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     if triple == tools.host {
         return chosen(Linker::Host, "it is the host's own target");
     }
-    let has_cc = c_env::is_own(build, "CC", tools);
+    let has_cc = target_env::is_own(build, "CC", tools);
     let graph = tools.graph(build);
     let c = graph.needs_c.as_deref().filter(|_| !has_cc);
     if musl && facts.self_contained && tools.rust_lld && c.is_none() {

@@ -1,9 +1,9 @@
 //! The linker that the settings ask for, or why it cannot serve. Pure.
 
+use super::choice::{Choice, Linker};
 use super::cross::Cross;
 use super::errors::{missing, no_gcc};
-use super::{Choice, Linker};
-use crate::compile::probe::{TargetFacts, Tools};
+use crate::compile::facts::{TargetFacts, Tools};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;

@@ -7,11 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Package, Sysroot, relocate};
-use crate::compile::{artifact, sysroot};
+use super::packages::{self, Package};
+use super::relocate;
+use crate::compile::facts::Sysroot;
+use crate::compile::linker::errors::sysroot_by_hand;
 use crate::error::{Class, Failure, class_of, sentence};
 use crate::fs;
+use crate::oci::digest;
 use crate::plan::Plan;
+use crate::platform::Libc;
 use crate::process::Cmd;
 use crate::ui::Ui;
 
@@ -31,7 +35,7 @@ pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Resu
         if before.is_some() && (plan.offline || is_fresh(sysroot)) {
             continue;
         }
-        let names = sysroot::asked_line(&sysroot.packages);
+        let names = packages::asked_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
         match make(sysroot, before.as_deref(), plan, ui) {
             Err(error) if before.is_some() && class_of(&error) != Class::Interrupted => {
@@ -46,7 +50,7 @@ pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Resu
 /// The record of a sysroot for the same packages, if there is one.
 fn read_record(sysroot: &Sysroot) -> Option<String> {
     let record = fs_err::read_to_string(sysroot.dir.join(RECORD)).ok()?;
-    (record.lines().next() == Some(sysroot::asked_line(&sysroot.packages).as_str())).then_some(record)
+    (record.lines().next() == Some(packages::asked_line(&sysroot.packages).as_str())).then_some(record)
 }
 
 fn is_fresh(sysroot: &Sysroot) -> bool {
@@ -61,11 +65,11 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().clock("Fetching");
     let said = if plan.offline { String::new() } else { apt.update()? };
-    let made_of = match sysroot::closure(&sysroot.packages, &mut |names| apt.show(names))? {
+    let made_of = match packages::closure(&sysroot.packages, &mut |names| apt.show(names))? {
         Ok(packages) => packages,
         Err(name) => return Err(apt.unknown(&name, &said).into()),
     };
-    let record = sysroot::record(&sysroot.packages, &made_of);
+    let record = packages::record(&sysroot.packages, &made_of);
     if before == Some(record.as_str()) {
         return fs::replace(&sysroot.dir.join(RECORD), record.as_bytes());
     }
@@ -148,7 +152,7 @@ impl<'a> Apt<'a> {
     fn show(&self, names: &BTreeSet<String>) -> Result<Vec<Package>> {
         // It fails where it knows none of them.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);
-        Ok(sysroot::parse(&cmd.output()?.stdout))
+        Ok(packages::parse(&cmd.output()?.stdout))
     }
 
     fn archive(&self, package: &Package) -> Utf8PathBuf {
@@ -159,7 +163,7 @@ impl<'a> Apt<'a> {
     fn download(&self, packages: &BTreeSet<Package>) -> Result<()> {
         let has = |package: &Package| -> Result<bool> {
             let path = self.archive(package);
-            Ok(path.is_file() && artifact::hash(fs_err::File::open(&path)?)?.0 == package.sha256)
+            Ok(path.is_file() && digest::hash(fs_err::File::open(&path)?)?.0 == package.sha256)
         };
         let mut missing = Vec::new();
         for package in packages {
@@ -192,7 +196,7 @@ impl<'a> Apt<'a> {
         }
         for entry in fs_err::read_dir(folder.path())? {
             let path = entry?.path();
-            let (sha256, _) = artifact::hash(fs_err::File::open(&path)?)?;
+            let (sha256, _) = digest::hash(fs_err::File::open(&path)?)?;
             fs_err::rename(path, self.archives.join(format!("{sha256}.deb")))?;
         }
         for package in missing {
@@ -238,18 +242,8 @@ impl<'a> Apt<'a> {
                 "and that they have it: Debian has riscv64 from version 13, Ubuntu has all but amd64 and i386 in its \
                  archive of ports: add a source with [arch={architecture}]"
             ))
-            .hint(sysroot_by_hand(platform.triple(crate::platform::Libc::Gnu)))
+            .hint(sysroot_by_hand(platform.triple(Libc::Gnu)))
     }
-}
-
-/// What a user without apt's packages can do.
-pub fn sysroot_by_hand(triple: &str) -> String {
-    let under = triple.replace('-', "_");
-    format!(
-        "or bring the files yourself, without sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \
-         PKG_CONFIG_SYSROOT_DIR_{under} = \"…\" }}; or take the crate's `vendored` feature, or rustls in place of OpenSSL",
-        under.to_uppercase()
-    )
 }
 
 /// The first error in apt's words, or else the first warning, or else whatever it said.

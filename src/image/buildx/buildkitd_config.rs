@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::compile::artifact::hex;
-use crate::dockerfile::template_check::{Line, instructions};
-use crate::plan::is_loopback;
+use crate::dockerfile::instructions::{Line, instructions};
+use crate::oci::digest::hex;
+use crate::oci::reference::is_loopback;
 
 /// Hosts that a builder must speak plain HTTP to, and for each an image that it pulls from there.
 pub type PlainHosts = BTreeMap<String, String>;

@@ -10,8 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::builder::Builder;
 use super::context::Staged;
-use crate::config::choices::Compression;
 use crate::error::{Class, Failure};
+use crate::oci::compression::Compression;
 use crate::oci::layout::{self, Layout};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;

@@ -7,10 +7,10 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::chown::numbers;
-use crate::compile::artifact::hash;
 use crate::dockerfile::error::Fault;
 use crate::dockerfile::stage::Copy;
 use crate::error::{Class, Failure};
+use crate::oci::digest::hash;
 use crate::oci::layer::{Entries, Entry, File};
 use crate::oci::layer_scan;
 use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, Tree, normal, parent};

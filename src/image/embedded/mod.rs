@@ -3,6 +3,7 @@
 
 pub mod chown;
 pub mod copy;
+pub mod layer_store;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -15,17 +16,20 @@ use oci_spec::image::Descriptor;
 use serde_json::Value;
 
 use self::copy::{LayerRecipe, layers};
-use super::base::{Base, Pulled};
+use self::layer_store::Store;
+use super::bases::{Base, Pulled};
 use super::context::{self, Staged};
 use super::scratch_check;
 use crate::compile::Artifact;
 use crate::dockerfile::build_args::given;
+use crate::dockerfile::read_stage;
 use crate::dockerfile::render::{self, Dockerfile};
-use crate::dockerfile::stage::{self, Script, Source};
+use crate::dockerfile::stage::{Script, Source};
 use crate::error::{Class, Failure};
-use crate::oci::layer::{Entries, File, Layer, Store};
+use crate::oci::descriptor::Blob;
+use crate::oci::layer::{Entries, File, Layer};
 use crate::oci::layout::{self, Layout};
-use crate::oci::manifest::{self, Blob};
+use crate::oci::manifest;
 use crate::oci::rootfs::Tree;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
@@ -124,7 +128,7 @@ fn interpret(
     let binaries = render::staged_binaries(image);
     let source = Source { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
     let config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
-    let script = stage::read(source, of.platform, config.as_ref())?;
+    let script = read_stage::read(source, of.platform, config.as_ref())?;
     let mut tree = base.map_or_else(Tree::default, |base| base.tree.clone());
     let is_binary = |source: &str| binaries.iter().any(|binary| binary == source);
     let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)

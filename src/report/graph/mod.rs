@@ -6,8 +6,8 @@ pub mod svg;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::compile::Toolchain;
 use crate::compile::cargo_command::{self, Run};
+use crate::compile::toolchain::Toolchain;
 use crate::image::engine::{Chosen, Engine};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;

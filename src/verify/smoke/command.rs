@@ -6,6 +6,7 @@ use oci_spec::image::ImageConfiguration;
 use crate::error::{Class, Failure};
 use crate::oci::rootfs::Tree;
 use crate::platform::Platform;
+use crate::process;
 use crate::verify::exec_chain::follow;
 use crate::verify::exec_context::{self, Root, User};
 
@@ -61,6 +62,6 @@ impl Start {
     pub fn line(&self) -> String {
         let name = self.command.first().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
         let words = [name].into_iter().chain(self.command.iter().skip(1).map(String::as_str));
-        words.map(crate::process::quote).collect::<Vec<_>>().join(" ")
+        words.map(process::quote).collect::<Vec<_>>().join(" ")
     }
 }

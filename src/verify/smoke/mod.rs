@@ -7,6 +7,8 @@ pub mod docker;
 pub mod method;
 pub mod probe;
 
+pub use method::Machine;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -28,11 +30,10 @@ use crate::oci::rootfs::Tree;
 use crate::oci::unpack;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line};
+use crate::process::{self, Cmd, Line};
 use crate::threads::parallel;
 use crate::timings::Phase;
 use crate::ui::Ui;
-pub use method::Machine;
 
 /// Longer is no smoke run.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -229,7 +230,7 @@ fn failed(line: &str, ran: &Ran) -> Option<Failed> {
         Some(status) if status.success() => return None,
         Some(status) => match status.code() {
             Some(code) => format!("ended with {code}"),
-            None => format!("was ended by {}", crate::process::ended(status)),
+            None => format!("was ended by {}", process::ended(status)),
         },
         None => format!("was not over after {} s", LIMIT.as_secs()),
     };

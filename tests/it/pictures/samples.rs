@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cargo_multiarch::compile::Toolchain;
-use cargo_multiarch::compile::linker::{Choice, Linker};
-use cargo_multiarch::compile::probe::Tools;
+use cargo_multiarch::compile::facts::Tools;
+use cargo_multiarch::compile::linker::choice::{Choice, Linker};
+use cargo_multiarch::compile::toolchain::Toolchain;
 use cargo_multiarch::image::engine::{Chosen, Engine};
 use cargo_multiarch::plan::{BuildSettings, Checkout, Package, Plan, Request, Sources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
