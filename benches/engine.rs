@@ -16,9 +16,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cargo_multiarch::compile::{Artifact, Artifacts};
-use cargo_multiarch::image::bases::{Bases, Pulled};
+use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
 use cargo_multiarch::image::{self, context, embedded};
-use cargo_multiarch::plan::{Checkout, Package, Plan, Request, Sources, Workspace, resolve};
+use cargo_multiarch::plan::{Checkout, Package, Plan, PlanRequest, ConfigSources, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::ui::{Color, Ui};
@@ -63,10 +63,10 @@ fn child(args: &[String]) {
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
     let registry = cargo_multiarch::registry::Registry::new(&plan.insecure_registries, ui.bars()).unwrap();
-    let render = |image| image::render(plan, image, &Bases::new()).unwrap();
+    let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
-    let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
+    let prepared = embedded::prepare(plan, &staged, &PulledBases::new()).unwrap();
     let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
         let on_layer =
             |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
@@ -84,7 +84,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     })
     .unwrap();
     for (image, layout) in plan.images.iter().zip(&layouts) {
-        upload::manifests(layout, &image.repositories[0], &registry).unwrap();
+        upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
         verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
@@ -92,7 +92,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for reference in image.references() {
             let from = registry.digest(&reference).unwrap();
-            tags::tag(layout, &reference, from.as_deref(), &registry).unwrap();
+            tags::move_tag(layout, &reference, from.as_deref(), &registry).unwrap();
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
@@ -129,8 +129,8 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
         list.join(",")
     );
-    let sources = Sources { workspace: toml::from_str(&config).unwrap(), ..Sources::default() };
-    resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()
+    let sources = ConfigSources { workspace: toml::from_str(&config).unwrap(), ..ConfigSources::default() };
+    resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
 }
 
 /// The binaries that `binaries` wrote.

@@ -11,7 +11,7 @@ use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
 /// What may stand in a folder that is to be written: nothing, or what is replaced.
-pub struct Replaces {
+pub struct Replaceable {
     /// As it is called in a hint, `an OCI layout`.
     pub name: &'static str,
     /// It is what stands there.
@@ -20,7 +20,7 @@ pub struct Replaces {
 
 /// Fails where a file or something else is in a folder's place. `asked` is how the folder was asked for, `for_a_file` the
 /// hint where a file is there.
-pub fn check_folder(asked: &str, dir: &Utf8Path, replaces: &Replaces, for_a_file: &str) -> Result<(), Failure> {
+pub fn check_output_dir(asked: &str, dir: &Utf8Path, replaces: &Replaceable, for_a_file: &str) -> Result<(), Failure> {
     let wrong = |what: &str| Failure::new(Class::Config, format!("{asked} {what}"));
     if dir.is_file() {
         return Err(wrong("is a file, and a folder is wanted").hint(for_a_file));
@@ -40,7 +40,7 @@ pub fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
 }
 
 /// A file without a place yet, beside the one that it will get; with the permissions of any other new file.
-pub fn temporary(beside: &Utf8Path) -> Result<NamedTempFile> {
+pub fn temporary_file(beside: &Utf8Path) -> Result<NamedTempFile> {
     let dir = beside.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
     let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
@@ -48,22 +48,22 @@ pub fn temporary(beside: &Utf8Path) -> Result<NamedTempFile> {
 }
 
 /// Gives a file its place, over whatever was there.
-pub fn place(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
+pub fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
     file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
 }
 
 /// Writes a file in one step.
 pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    let file = temporary(path)?;
+    let file = temporary_file(path)?;
     fs_err::write(file.path(), bytes)?;
-    place(file, path)
+    persist(file, path)
 }
 
 /// Copies a file in one step.
 pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    let mut file = temporary(to)?;
+    let mut file = temporary_file(to)?;
     std::io::copy(&mut fs_err::File::open(from)?, file.as_file_mut()).with_context(|| format!("cannot write {to}"))?;
-    place(file, to)
+    persist(file, to)
 }
 
 /// Waits until no other run has a file, and has it until what comes back is dropped. `waits` is called if it must wait.
@@ -96,7 +96,7 @@ pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 }
 
 /// Files for what a run writes, each of its own.
-pub fn check_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+pub fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     for (index, path) in paths.iter().enumerate() {
         if path == "-" {
             return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
@@ -107,13 +107,13 @@ pub fn check_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
                 Failure::new(Class::Config, format!("{path} would be written twice")).hint("name a file for each")
             );
         }
-        check_file(path)?;
+        check_output_file(path)?;
     }
     Ok(())
 }
 
 /// A file that cannot be written is better known before a tag moves than after.
-pub fn check_file(path: &Utf8Path) -> Result<(), Failure> {
+pub fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
     let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
     let tried = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });

@@ -22,7 +22,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::settings::{given, parse_platform};
-use crate::plan::Forge;
+use crate::plan::CiService;
 use crate::ui::{Color, Verbosity};
 
 const STYLES: Styles = Styles::styled()
@@ -171,7 +171,7 @@ pub struct PlanArgs {
 
     /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow
     #[arg(long, value_name = "FORGE", value_parser = with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
-    pub matrix: Option<Forge>,
+    pub matrix: Option<CiService>,
     #[command(flatten)]
     pub graph: GraphArgs,
 }
@@ -187,10 +187,10 @@ pub struct DockerfileArgs {
 }
 
 /// Forges, of which those alone are shown that take a matrix; what to do with the others is said when they are asked for.
-fn with_matrix() -> impl TypedValueParser<Value = Forge> {
-    let shown = |forge: &Forge| Some(forge.to_possible_value()?.hide(!forge.takes_matrix()));
-    PossibleValuesParser::new(Forge::value_variants().iter().filter_map(shown))
-        .try_map(|name| Forge::from_str(&name, false))
+fn with_matrix() -> impl TypedValueParser<Value = CiService> {
+    let shown = |forge: &CiService| Some(forge.to_possible_value()?.hide(!forge.takes_matrix()));
+    PossibleValuesParser::new(CiService::value_variants().iter().filter_map(shown))
+        .try_map(|name| CiService::from_str(&name, false))
 }
 
 #[cfg(test)]

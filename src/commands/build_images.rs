@@ -11,35 +11,35 @@ use crate::cli::{
     environment,
 };
 use crate::compile::toolchain::Toolchain;
-use crate::compile::{self, Artifacts, Source, bundle, probe};
+use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
 use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
 use crate::error::{Class, Failure};
 use crate::finding::Finding;
 use crate::fs;
-use crate::image::bases::{self, Bases};
+use crate::image::bases::{self, PinnedBases};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::{self, qemu};
-use crate::image::context::{self, Staged};
+use crate::image::context::{self, StagedContext};
 use crate::image::embedded::{self, OnLayer};
-use crate::image::engine::{self, Chosen, Engine};
-use crate::image::load::{self, Loader};
+use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::load::{self, ImageLoader};
 use crate::image::{self, export};
 use crate::oci::cache::Cache;
 use crate::oci::layout::Layout;
-use crate::plan::{self, Image, Output, Plan, Request, Sources, Workspace};
+use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
 use crate::platform::Platform;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
-use crate::report::{self, Moved, Report};
+use crate::report::{self, MovedTag, Report};
 use crate::timings::Phase;
 use crate::ui::{Ui, wrap};
-use crate::verify::smoke::{self, Machine};
-use crate::verify::{self, Verified, readback};
+use crate::verify::smoke::{self, SmokeHost};
+use crate::verify::{self, VerifiedImage, readback};
 
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
-    let request = args.destinations.add_to(Request { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
@@ -49,15 +49,15 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[])?;
-    let request = args.destinations.add_to(Request { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
 }
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, Request { is_part: true, ..args.settings.request() })?;
-    bundle::check_folder(&args.out)?;
+    let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
+    bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = have_to_ourselves(&plan, ui)?;
     let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
@@ -85,7 +85,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in made.each() {
         for repository in &image.repositories {
             ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
-                upload::manifests(&built.layout, repository, &registry)
+                upload::push_manifests(&built.layout, repository, &registry)
             })?;
             ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
                 readback::registry(image, repository, &built.verified, &registry)
@@ -99,14 +99,15 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
             let from = registry.digest(&reference)?;
             let before = from.as_deref().filter(|from| *from != built.verified.digest);
-            let was = before.map(|from| format!(" (was {})", report::short(from))).unwrap_or_default();
-            let lost = before.map_or(Ok(Vec::new()), |before| tags::lost(image, &reference, before, &registry))?;
+            let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
+            let lost =
+                before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
             ui.status("Tagging", format!("{reference}{was}"));
-            tags::tag(&built.layout, &reference, from.as_deref(), &registry)?;
-            moved.push(Moved { reference, from, to: built.verified.digest.clone() });
+            tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
+            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
         }
         report.note_moved(&image.name, moved);
     }
@@ -152,7 +153,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
-    embedded::check_starts_of(&plan, &dockerfiles)?;
+    embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
     let tools = probe::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
@@ -163,11 +164,11 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     if let Engine::Buildx(builder) = &chosen.engine {
         builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
         for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
-            let staged = Staged { dir: context::dir(&plan, image), dockerfile };
+            let staged = StagedContext { dir: context::dir(&plan, image), dockerfile };
             buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
         }
     }
-    let drawn = || report::graph::of(&plan, &toolchain, &chosen);
+    let drawn = || report::graph::draw(&plan, &toolchain, &chosen);
     let data = match (args.graph.graph, args.output.message_format) {
         (Some(GraphFormat::Svg), _) => drawn().svg()?,
         (Some(GraphFormat::Dot), _) => drawn().dot(),
@@ -194,7 +195,7 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
             ui.data("")?;
         }
         ui.data(&format!("# {}", image.name))?;
-        ui.data(image::render(&plan, image, &Bases::new())?.text.trim_end())?;
+        ui.data(image::render(&plan, image, &PinnedBases::new())?.text.trim_end())?;
     }
     Ok(())
 }
@@ -215,8 +216,8 @@ fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
 /// What is there before any tag moves.
 struct Made {
     plan: Plan,
-    source: Source,
-    bases: Bases,
+    source: ArtifactSource,
+    bases: PinnedBases,
     artifacts: Artifacts,
     /// In the plan's order.
     images: Vec<Built>,
@@ -224,7 +225,7 @@ struct Made {
 
 struct Built {
     layout: Layout,
-    verified: Verified,
+    verified: VerifiedImage,
 }
 
 impl Made {
@@ -233,7 +234,7 @@ impl Made {
     }
 
     fn report(&self) -> Report {
-        let verified: Vec<&Verified> = self.images.iter().map(|built| &built.verified).collect();
+        let verified: Vec<&VerifiedImage> = self.images.iter().map(|built| &built.verified).collect();
         Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified)
     }
 }
@@ -243,15 +244,15 @@ struct Ready {
     engine: Engine,
     /// As they are without the bases' digests.
     dockerfiles: Vec<Dockerfile>,
-    loader: Option<Loader>,
-    source: Source,
+    loader: Option<ImageLoader>,
+    source: ArtifactSource,
 }
 
 /// What the workspace and the machine must have: the files that images want, templates that render, an engine.
-fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, Chosen)> {
+fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
     context::check_files(plan)?;
     export::check(plan)?;
-    let render = |image| image::render(plan, image, &Bases::new());
+    let render = |image| image::render(plan, image, &PinnedBases::new());
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
     let chosen = engine::choose(plan, &dockerfiles, ui)?;
     Ok((dockerfiles, chosen))
@@ -266,7 +267,7 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     })?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let loader = load::find(plan, ui)?;
-    let source = ui.timed(Phase::Prepare, "toolchain", || Source::find(plan, ui))?;
+    let source = ui.timed(Phase::Prepare, "toolchain", || ArtifactSource::find(plan, ui))?;
     Ok(Ready { engine, dockerfiles, loader, source })
 }
 
@@ -280,7 +281,7 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
-    let (bases, indexes) = bases::resolve(&plan, registry, ui)?;
+    let (bases, indexes) = bases::pin(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     // A digest is in what a template is told, and only now known.
     let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
@@ -308,7 +309,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             })?
         }
         Engine::Buildx(builder) => {
-            embedded::check_starts(&plan, &staged)?;
+            embedded::check_scratch_images(&plan, &staged)?;
             let artifacts = source.binaries(&plan, ui, &mut |_, _, _| {})?;
             stage_binaries(&plan, &artifacts, &staged)?;
             let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
@@ -317,7 +318,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         }
     };
     let cache = Cache::new(&plan.cache_dir);
-    let machine = Machine::find(&plan, ui)?;
+    let machine = SmokeHost::find(&plan, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
         let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
@@ -334,19 +335,19 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     Ok(Made { plan, source, bases, artifacts, images })
 }
 
-fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[Staged]) -> Result<()> {
+fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) -> Result<()> {
     let mut images = plan.images.iter().zip(staged);
     images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
 }
 
 /// Flags, environment and files become the plan; nothing reads them after this.
-pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
+pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     environment::check()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;
-    let sources = Sources::load(&workspace, args.config())?;
-    let workspace = plan::select(workspace, &selection.packages, &sources)?;
+    let sources = ConfigSources::load(&workspace, args.config())?;
+    let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
     let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if text.is_empty() => None,
         Ok(text) => Some(text.parse().map_err(|_| {
@@ -361,7 +362,7 @@ pub fn load(args: &SettingsArgs, request: Request) -> Result<Plan> {
     let ignored: Vec<Utf8PathBuf> =
         ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
-    let request = Request { source_date_epoch: epoch, cache_dir, ..request };
+    let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
     let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
     plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
     plan::check_features::check(&plan, &workspace)?;

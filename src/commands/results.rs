@@ -19,7 +19,7 @@ pub fn files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Ve
     let is_file = |path: &&Utf8PathBuf| *path != "-";
     let reports = both.into_iter().flatten().filter(is_file);
     let files: Vec<Utf8PathBuf> = others.iter().copied().flatten().chain(reports).cloned().collect();
-    fs::check_files(&files)?;
+    fs::check_output_files(&files)?;
     Ok(files)
 }
 

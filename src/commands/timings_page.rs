@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use crate::error::{Class, Failure, sentence};
 use crate::fs;
 use crate::plan::Plan;
-use crate::report::timings_page::Head;
+use crate::report::timings_page::PageHeader;
 use crate::report::{self, Report};
 use crate::ui::Ui;
 
@@ -20,7 +20,7 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
     if ui.timings().recorded().is_some() {
         fs_err::create_dir_all(&dir)?;
         // The file has its name from nobody.
-        fs::check_file(&path).map_err(|failure| {
+        fs::check_output_file(&path).map_err(|failure| {
             Failure::new(Class::Config, failure.to_string())
                 .hint("have another target folder: `CARGO_TARGET_DIR=/some/folder`, or leave out `--timings`")
         })?;
@@ -32,7 +32,7 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
         let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
         let began = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
         facts.insert(0, began.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-        let page = report::timings_page::page(&Head { title, facts, failure }, total, &spans);
+        let page = report::timings_page::page(&PageHeader { title, facts, failure }, total, &spans);
         match page.and_then(|page| fs::replace(&path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {path}")),
             // What the run has come to is worth more.
@@ -47,7 +47,7 @@ fn facts(plan: &Plan) -> Vec<String> {
     let platforms: IndexSet<&str> = plan.platforms().map(|platform| platform.platform.name()).collect();
     let commit = plan.commit.as_ref().map(|commit| {
         let dirty = if commit.is_dirty() { ", with changes" } else { "" };
-        format!("commit {}{dirty}", report::short(&commit.sha))
+        format!("commit {}{dirty}", report::shorten_digest(&commit.sha))
     });
     let rest =
         [Vec::from_iter(platforms).join(", "), concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned()];

@@ -9,9 +9,9 @@ use crate::cli::{MessageFormat, VerifyArgs, environment};
 use crate::error::{self, Class, Failure, sentence};
 use crate::finding::Finding;
 use crate::oci::cache::Cache;
-use crate::oci::transport::Location;
+use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
-use crate::report::{self, Unverified};
+use crate::report::{self, FailedVerification};
 use crate::ui::{Ui, wrap};
 use crate::verify;
 
@@ -19,7 +19,8 @@ use crate::verify;
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
-        let text = code.map_or_else(|| report::checks(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        let text =
+            code.map_or_else(|| report::checks_table(width), |code| wrap::paragraphs(&code.0.explanation(), width));
         return Ok(ui.data(&text)?);
     }
     environment::check()?;
@@ -29,7 +30,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
     let cache = Cache::new(own.as_deref().or(temporary).context("there is no folder for a cache")?);
-    let wanted = verify::Wanted {
+    let wanted = verify::VerifyOptions {
         platforms: args.platforms.clone(),
         required: args.require.clone(),
         policy: args.policy.config().policy(),
@@ -43,7 +44,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
             Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.
             Err(error) => {
-                failed.push(Unverified { reference: location.to_string(), error: sentence(&error) });
+                failed.push(FailedVerification { reference: location.to_string(), error: sentence(&error) });
                 failures.push(error);
             }
         }
@@ -53,7 +54,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         MessageFormat::Human => ui.data(&report::verified_table(&images, ui.data_width()))?,
         MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
     }
-    let findings: Vec<Finding> = images.iter().flat_map(verify::Inspected::all).cloned().collect();
+    let findings: Vec<Finding> = images.iter().flat_map(verify::InspectedImage::all).cloned().collect();
     let names: Vec<&str> = images
         .iter()
         .filter(|image| image.all().any(Finding::is_error))
@@ -66,8 +67,8 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
 }
 
 /// A layout's folder or an archive, as a shell completes its name, is no reference to ask a registry for.
-fn check_place(location: &Location) -> Result<(), Failure> {
-    let Location::Registry(text) = location else { return Ok(()) };
+fn check_place(location: &ImageLocation) -> Result<(), Failure> {
+    let ImageLocation::Registry(text) = location else { return Ok(()) };
     let path = Utf8Path::new(text);
     let transports = match (path.join("oci-layout").is_file(), path.is_file() && text.contains(['/', '.'])) {
         (true, _) => vec!["oci"],

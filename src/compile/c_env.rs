@@ -20,11 +20,11 @@ const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
 /// Values of [`NAMES`], by build: one triple may be compiled for several processors.
-pub type Native = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
+pub type CEnv = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
 
 /// The same before anything is written: zig's scripts by what they run, what compilers are asked for as `…`.
-pub fn unwritten(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Native {
-    let mut all = Native::new();
+pub fn unwritten(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> CEnv {
+    let mut all = CEnv::new();
     for (build, choice) in choices {
         let mut variables = match &choice.linker {
             Linker::Zig => ZIG.into_iter().map(|(name, runs)| (name, runs.to_owned())).collect(),
@@ -117,7 +117,7 @@ pub fn of_gcc(triple: &str, gcc: &str) -> BTreeMap<&'static str, String> {
 }
 
 /// The variables of a build for C code, by their full names: none that the user has set.
-pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: &Native) -> Vec<(String, String)> {
+pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: &CEnv) -> Vec<(String, String)> {
     let target = build.triple.replace('-', "_");
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
@@ -195,7 +195,7 @@ pub fn advice(builds: &[&BuildSettings], tools: &Tools) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::dependency_summary::{Jemalloc, Summary};
+    use crate::compile::dependency_summary::{DependencySummary, Jemalloc};
     use crate::compile::facts::TargetFacts;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
@@ -207,7 +207,7 @@ mod tests {
 
     fn tools(jemalloc: Option<bool>) -> Tools {
         let jemalloc = jemalloc.map(|per_target| Jemalloc { package: "jemalloc-sys".to_owned(), per_target });
-        let graph = Summary { jemalloc, ..Summary::default() };
+        let graph = DependencySummary { jemalloc, ..DependencySummary::default() };
         let targets = [ARM64, AMD64].map(|triple| (triple.to_owned(), TargetFacts::default())).into();
         let graphs = [ARM64, AMD64].map(|triple| (build(triple), graph.clone())).into();
         Tools { targets, graphs, ..Tools::default() }
@@ -232,7 +232,7 @@ mod tests {
         let mut known = tools(Some(true));
         known.graphs.insert(set.clone(), known.graphs[&build(ARM64)].clone());
         assert_eq!(lg_page(&set, &known), None, "build-env");
-        let all = variables(&build(ARM64), &Linker::RustLld, &tools(Some(true)), &Native::new());
+        let all = variables(&build(ARM64), &Linker::RustLld, &tools(Some(true)), &CEnv::new());
         assert_eq!(all, [(OWN.to_owned(), "16".to_owned())]);
         let note = note(&build(ARM64), &tools(Some(false))).unwrap();
         assert!(note.starts_with("linux/arm64: jemalloc-sys is compiled with JEMALLOC_SYS_WITH_LG_PAGE=16,"), "{note}");
@@ -246,7 +246,8 @@ mod tests {
             (ARM64, 2, Some("mimalloc"), false),
             ("aarch64-unknown-linux-gnu", 2, None, false),
         ] {
-            let graph = Summary { packages, allocator: allocator.map(str::to_owned), ..Summary::default() };
+            let graph =
+                DependencySummary { packages, allocator: allocator.map(str::to_owned), ..DependencySummary::default() };
             let tools = Tools { graphs: [(build(triple), graph)].into(), ..Tools::default() };
             assert_eq!(advice(&[&build(triple)], &tools).is_some(), expected, "{triple} {packages} {allocator:?}");
         }
@@ -269,7 +270,7 @@ mod tests {
         tools.targets.get_mut(ARM64).unwrap().env_tools.extend(["CC", BINDGEN]);
         let set =
             BuildSettings { env: [(format!("AR_{}", ARM64.replace('-', "_")), String::new())].into(), ..build(ARM64) };
-        let native = Native::from([(set.clone(), values.clone()), (build(ARM64), values)]);
+        let native = CEnv::from([(set.clone(), values.clone()), (build(ARM64), values)]);
         let names = |build: &BuildSettings, linker| -> Vec<String> {
             variables(build, &linker, &tools, &native).into_iter().map(|(name, _)| name).collect()
         };
@@ -294,12 +295,12 @@ mod tests {
             (2, &own, Linker::Zig, None),
         ] {
             let mut tools = tools(None);
-            tools.graphs.insert(build(ARM64), Summary { packages, ..Summary::default() });
+            tools.graphs.insert(build(ARM64), DependencySummary { packages, ..DependencySummary::default() });
             tools.remap = [("/w", "/workspace"), ("/home/me/.cargo", "/cargo"), ("/with a space", "/x")]
                 .map(|(from, to)| (from.to_owned(), to.to_owned()))
                 .into();
             tools.variables.insert(set.to_owned());
-            let found = variables(&build(ARM64), &linker, &tools, &Native::new());
+            let found = variables(&build(ARM64), &linker, &tools, &CEnv::new());
             let value = |name: &str| {
                 let full = format!("{name}_aarch64_unknown_linux_musl");
                 found.iter().find(|(name, _)| *name == full).map(|(_, value)| value.as_str())

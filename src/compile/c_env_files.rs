@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use super::c_env::{self, BINDGEN, Native};
+use super::c_env::{self, BINDGEN, CEnv};
 use super::cargo_command;
 use super::facts::Tools;
 use super::linker::choice::{Choice, Linker};
@@ -15,8 +15,8 @@ use crate::process::Cmd;
 type Variables = BTreeMap<&'static str, String>;
 
 /// The variables of every build that zig or a cross gcc links; what they name is there afterwards.
-pub fn write(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<Native> {
-    let mut all = Native::new();
+pub fn write(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> Result<CEnv> {
+    let mut all = CEnv::new();
     for (build, choice) in choices {
         let variables = match &choice.linker {
             Linker::Zig => zig(build, tools)?,

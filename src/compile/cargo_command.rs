@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::c_env::{self, Native};
+use super::c_env::{self, CEnv};
 use super::facts::Tools;
 use super::linker::choice::{Choice, Linker};
 use super::sysroot;
@@ -12,7 +12,7 @@ use crate::process::Cmd;
 
 /// One cargo process: the same binaries for one or several target triples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct CargoRun {
     pub binaries: BTreeSet<Binary>,
     /// One for each triple.
     pub builds: Vec<BuildSettings>,
@@ -23,15 +23,15 @@ pub struct Run {
 /// Groups what is to be compiled into as few cargo processes as possible: one, unless images differ in features,
 /// profile or variables, a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross`
 /// takes one target at a time.
-pub fn group(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>) -> Vec<Run> {
+pub fn group_runs(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>) -> Vec<CargoRun> {
     let mut wanted: BTreeMap<&BuildSettings, BTreeSet<Binary>> = BTreeMap::new();
     for platform in plan.platforms() {
         wanted.entry(&platform.build).or_default().extend(platform.binaries.iter().cloned());
     }
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<CargoRun> = Vec::new();
     for (build, binaries) in wanted {
         let by_cross = choices.get(build).is_some_and(|choice| choice.linker == Linker::Cross);
-        let fits = |run: &&mut Run| {
+        let fits = |run: &&mut CargoRun| {
             !by_cross
                 && !run.by_cross
                 && run.binaries == binaries
@@ -45,7 +45,7 @@ pub fn group(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choic
         };
         match runs.iter_mut().find(fits) {
             Some(run) => run.builds.push(build.clone()),
-            None => runs.push(Run { binaries, builds: vec![build.clone()], by_cross }),
+            None => runs.push(CargoRun { binaries, builds: vec![build.clone()], by_cross }),
         }
     }
     runs
@@ -111,7 +111,7 @@ pub fn resolver_flags(build: &BuildSettings, plan: &Plan) -> Vec<String> {
 }
 
 /// The command line of a run.
-pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -> Cmd {
+pub fn command(run: &CargoRun, plan: &Plan, toolchain: &Toolchain, native: &CEnv) -> Cmd {
     let Toolchain { tools, choices, .. } = toolchain;
     let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
     let cross = tools.cross.as_ref().filter(|_| run.by_cross);
@@ -157,7 +157,7 @@ pub fn command(run: &Run, plan: &Plan, toolchain: &Toolchain, native: &Native) -
     first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
 }
 
-fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, native: &Native) -> Cmd {
+fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, native: &CEnv) -> Cmd {
     let Some(linker) = linker else { return cmd };
     let program = match linker {
         Linker::Configured(_) | Linker::Host | Linker::Cross => None,
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::compile::facts::TargetFacts;
     use crate::compile::linker::cross::Cross;
-    use crate::plan::{Checkout, Package, Request, Sources, Workspace, resolve};
+    use crate::plan::{Checkout, ConfigSources, Package, PlanRequest, Workspace, resolve};
 
     const AMD64: &str = "x86_64-unknown-linux-musl";
     const RISCV64: &str = "riscv64gc-unknown-linux-musl";
@@ -195,8 +195,8 @@ mod tests {
             narrowed: false,
             profiles: BTreeSet::new(),
         };
-        let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()
+        let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
+        resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
     }
 
     /// x86-64 links musl statically by default, riscv64 does not.
@@ -249,13 +249,13 @@ mod tests {
             ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
             ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
         ] {
-            let line = |run: &Run| {
+            let line = |run: &CargoRun| {
                 let names: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();
                 let triples: Vec<&str> = run.builds.iter().filter_map(|build| build.triple.split('-').next()).collect();
                 format!("{}: {}", names.join(" "), triples.join(" "))
             };
             let mut runs: Vec<String> =
-                group(&plan(config), &tools(in_env, &[]), &BTreeMap::new()).iter().map(line).collect();
+                group_runs(&plan(config), &tools(in_env, &[]), &BTreeMap::new()).iter().map(line).collect();
             runs.sort_unstable();
             assert_eq!(runs, expected, "{why}");
         }
@@ -275,16 +275,16 @@ mod tests {
         let linker = |triple: &str| if triple == AMD64 { Linker::Host } else { Linker::Cross };
         let choices: BTreeMap<BuildSettings, Choice> =
             builds.map(|build| (build.clone(), Choice { linker: linker(&build.triple), why: String::new() })).collect();
-        let runs = group(&plan, &tools, &choices);
+        let runs = group_runs(&plan, &tools, &choices);
         assert_eq!(
             runs.iter().map(|run| (run.by_cross, run.builds.len())).collect::<Vec<_>>(),
             [(true, 1), (true, 1), (false, 1)]
         );
-        let line = command(&runs[0], &plan, &toolchain(&tools, choices.clone()), &Native::new()).to_string();
+        let line = command(&runs[0], &plan, &toolchain(&tools, choices.clone()), &CEnv::new()).to_string();
         assert!(line.starts_with("cd /w && PATH=/w/target/multiarch/+cross/bin:/bin "), "{line}");
         assert!(line.contains(" CROSS_CONTAINER_OPTS='--init --env X' X=secret cross build --package a"), "{line}");
         assert!(line.contains(" --target-dir /w/target/multiarch/+cross/target"), "{line}");
-        let own = command(&runs[2], &plan, &toolchain(&tools, choices), &Native::new()).to_string();
+        let own = command(&runs[2], &plan, &toolchain(&tools, choices), &CEnv::new()).to_string();
         assert!(own.contains(" cargo build") && !own.contains("CROSS"), "{own}");
     }
 
@@ -330,8 +330,8 @@ mod tests {
         let tools = tools(true, &[]);
         let line = |platform: &str| {
             let plan = plan(&format!("platforms = ['{platform}']"));
-            let run = group(&plan, &tools, &BTreeMap::new()).remove(0);
-            command(&run, &plan, &toolchain(&tools, BTreeMap::new()), &Native::new()).to_string()
+            let run = group_runs(&plan, &tools, &BTreeMap::new()).remove(0);
+            command(&run, &plan, &toolchain(&tools, BTreeMap::new()), &CEnv::new()).to_string()
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
@@ -345,14 +345,14 @@ mod tests {
              locked = false\nprofile = 'dist'\nbuild-env = { X = '1' }",
         );
         let tools = tools(false, &[]);
-        let run = group(&plan, &tools, &BTreeMap::new()).remove(0);
+        let run = group_runs(&plan, &tools, &BTreeMap::new()).remove(0);
         let choose = |linker: Linker| -> BTreeMap<BuildSettings, Choice> {
             run.builds
                 .iter()
                 .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
                 .collect()
         };
-        let line = |linker| command(&run, &plan, &toolchain(&tools, choose(linker)), &Native::new()).to_string();
+        let line = |linker| command(&run, &plan, &toolchain(&tools, choose(linker)), &CEnv::new()).to_string();
         let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
             --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
             --no-default-features --keep-going --message-format=json-render-diagnostics \
@@ -361,7 +361,7 @@ mod tests {
         let auditable = Toolchain { auditable: true, ..toolchain(&tools, BTreeMap::new()) };
         let mut own_std = run.clone();
         own_std.builds.iter_mut().for_each(|build| build.build_std = true);
-        let line_of = |run: &Run, toolchain: &Toolchain| command(run, &plan, toolchain, &Native::new()).to_string();
+        let line_of = |run: &CargoRun, toolchain: &Toolchain| command(run, &plan, toolchain, &CEnv::new()).to_string();
         assert!(line_of(&run, &auditable).starts_with("X=1 cargo auditable build --manifest-path "));
         assert!(line_of(&own_std, &auditable).contains(" -Zbuild-std=std,panic_abort "));
         assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");

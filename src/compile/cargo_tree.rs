@@ -8,7 +8,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
 use super::cargo_command;
-use super::dependency_summary::{Summary, summarize};
+use super::dependency_summary::{DependencySummary, summarize};
 use crate::error::{Class, Failure};
 use crate::plan::{BuildSettings, Plan};
 use crate::process::Cmd;
@@ -18,7 +18,7 @@ pub fn graphs(
     plan: &Plan,
     cargo: &Path,
     cfgs: &BTreeMap<&str, Vec<Cfg>>,
-) -> Result<BTreeMap<BuildSettings, Summary>, Failure> {
+) -> Result<BTreeMap<BuildSettings, DependencySummary>, Failure> {
     let mut by_features = BTreeMap::new();
     let mut graphs = BTreeMap::new();
     for build in plan.builds().collect::<BTreeSet<_>>() {

@@ -6,12 +6,12 @@ use std::collections::{BTreeSet, HashMap};
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{DependencyKind, Metadata, Node, Package, PackageId};
 
-use super::known_issues::{Unsupported, unsupported};
+use super::known_issues::{UnsupportedCrate, unsupported};
 use super::system_libraries::{self, SystemLibrary};
 
 /// The part of the dependency graph that one target triple builds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct DependencySummary {
     /// Packages compiled for the target or, as build dependencies, for the host.
     pub packages: usize,
     /// A package whose build script compiles C or C++.
@@ -25,7 +25,7 @@ pub struct Summary {
     /// C libraries that must be there already, each as a package wants it.
     pub system: BTreeSet<SystemLibrary>,
     /// Packages that are known not to compile for the target.
-    pub unsupported: Vec<Unsupported>,
+    pub unsupported: Vec<UnsupportedCrate>,
 }
 
 /// A package that compiles jemalloc.
@@ -53,8 +53,8 @@ const ALLOCATORS: [&str; 9] = [
 ];
 
 /// Walks the resolved graph from `roots`, as `triple` with its `cfg` values sees it.
-pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> Summary {
-    let Some(resolve) = &metadata.resolve else { return Summary::default() };
+pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> DependencySummary {
+    let Some(resolve) = &metadata.resolve else { return DependencySummary::default() };
     let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let packages: HashMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
     let name = |id: &PackageId| packages.get(id).map(|package| package.name.as_str()).unwrap_or_default();
@@ -72,7 +72,7 @@ pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg:
     let mut queue: Vec<(&PackageId, bool)> =
         metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
     let mut seen: BTreeSet<(&PackageId, bool)> = queue.iter().copied().collect();
-    let mut summary = Summary::default();
+    let mut summary = DependencySummary::default();
     // `for_host`: a build script, a procedural macro or what they depend on, which the host's own compiler serves.
     while let Some((id, for_host)) = queue.pop() {
         for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
@@ -208,12 +208,13 @@ mod tests {
             ),
         ] {
             let summary = summarize(&metadata(edges), &["app"].into(), "x86_64-unknown-linux-musl", &cfg);
-            let expected = Summary { packages, needs_c: needs_c.map(str::to_owned), ..Summary::default() };
+            let expected =
+                DependencySummary { packages, needs_c: needs_c.map(str::to_owned), ..DependencySummary::default() };
             assert_eq!(summary, expected, "{why}");
         }
         let other =
             summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"].into(), "x86_64-unknown-linux-musl", &cfg);
-        assert_eq!(other, Summary::default(), "of the packages that are asked for");
+        assert_eq!(other, DependencySummary::default(), "of the packages that are asked for");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use camino::Utf8PathBuf;
 
-use super::dependency_summary::Summary;
+use super::dependency_summary::DependencySummary;
 use super::linker::cross::Cross;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
@@ -41,7 +41,7 @@ pub struct Tools {
     pub variables: BTreeSet<String>,
     pub targets: BTreeMap<String, TargetFacts>,
     /// What each build compiles; nothing is known where cargo cannot say yet.
-    pub graphs: BTreeMap<BuildSettings, Summary>,
+    pub graphs: BTreeMap<BuildSettings, DependencySummary>,
     /// Folders with Debian's headers and libraries, by target triple.
     pub sysroots: BTreeMap<String, Sysroot>,
     /// A program that is missing and that sysroots need.
@@ -50,7 +50,7 @@ pub struct Tools {
 
 impl Tools {
     /// What a build compiles, as far as it is known.
-    pub fn graph(&self, build: &BuildSettings) -> Cow<'_, Summary> {
+    pub fn graph(&self, build: &BuildSettings) -> Cow<'_, DependencySummary> {
         self.graphs.get(build).map_or_else(Cow::default, Cow::Borrowed)
     }
 

@@ -5,7 +5,7 @@ use cargo_metadata::{Node, Package};
 
 /// A crate in a build's graph that its target is known to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsupported {
+pub struct UnsupportedCrate {
     /// The package's name and version.
     pub package: String,
     /// What is wrong: the rest of a sentence that begins with the package.
@@ -15,7 +15,7 @@ pub struct Unsupported {
     pub by_zig: bool,
 }
 
-struct Known {
+struct KnownIssue {
     package: &'static str,
     /// cargo's requirement.
     versions: &'static str,
@@ -33,8 +33,8 @@ const BUT_ARMV7: &[&str] =
 const NEON: &str = "compiles NEON code with -mfpu=neon, which zig does not take";
 const NO_NEON: &str = "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng";
 
-const KNOWN: [Known; 4] = [
-    Known {
+const KNOWN: [KnownIssue; 4] = [
+    KnownIssue {
         package: "ring",
         versions: "<0.17",
         works: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
@@ -43,7 +43,7 @@ const KNOWN: [Known; 4] = [
         why: "has code for x86 and Arm alone",
         fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --target all --invert ring@0.16` says",
     },
-    Known {
+    KnownIssue {
         package: "cranelift-codegen",
         versions: "<0.117",
         works: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
@@ -57,7 +57,7 @@ const KNOWN: [Known; 4] = [
         why: "has no code generator for this architecture",
         fix: "take a newer version, which interprets there (wasmtime 30 and later, with its feature \"pulley\")",
     },
-    Known {
+    KnownIssue {
         package: "libz-ng-sys",
         versions: "*",
         works: BUT_ARMV7,
@@ -66,7 +66,7 @@ const KNOWN: [Known; 4] = [
         why: NEON,
         fix: NO_NEON,
     },
-    Known {
+    KnownIssue {
         package: "libz-sys",
         versions: "*",
         works: BUT_ARMV7,
@@ -79,7 +79,7 @@ const KNOWN: [Known; 4] = [
 
 /// What is known of a package, as the graph resolved it, for a target. A package that is not from crates.io may have been
 /// mended.
-pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsupported> {
+pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
     package.source.as_ref().filter(|source| source.is_crates_io())?;
     let architecture = triple.split('-').next().unwrap_or_default();
     let features: Vec<&str> = node.features.iter().map(|feature| feature.as_str()).collect();
@@ -89,7 +89,7 @@ pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<Unsup
         concerned && !known.works.contains(&architecture)
     })?;
     let package = format!("{} {}", package.name, package.version);
-    Some(Unsupported { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
+    Some(UnsupportedCrate { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
 }
 
 #[cfg(test)]
@@ -100,7 +100,13 @@ mod tests {
 
     const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-    fn found(name: &str, version: &str, features: &[&str], source: Option<&str>, triple: &str) -> Option<Unsupported> {
+    fn found(
+        name: &str,
+        version: &str,
+        features: &[&str],
+        source: Option<&str>,
+        triple: &str,
+    ) -> Option<UnsupportedCrate> {
         let package = json!({ "name": name, "version": version, "id": name, "dependencies": [], "targets": [],
             "features": {}, "manifest_path": "/Cargo.toml", "source": source });
         let node = json!({ "id": name, "deps": [], "dependencies": [], "features": features });

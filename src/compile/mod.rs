@@ -25,7 +25,7 @@ pub mod target_env;
 pub mod toolchain;
 
 pub use artifact::{Artifact, Artifacts};
-pub use artifact_source::Source;
+pub use artifact_source::ArtifactSource;
 
 use std::collections::BTreeMap;
 
@@ -33,10 +33,10 @@ use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
 
-use self::cargo_command::Run;
-use self::diagnose::{Blocks, missing_binaries};
+use self::cargo_command::CargoRun;
+use self::diagnose::{CargoErrors, missing_binaries};
 use self::linker::cross;
-use self::progress::Underway;
+use self::progress::CompileProgress;
 use self::toolchain::Toolchain;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
@@ -81,18 +81,18 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
     Ok(artifacts)
 }
 
-fn binaries(run: &Run) -> String {
+fn binaries(run: &CargoRun) -> String {
     run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The builds of a run as the plan has them, which is how images name theirs.
-fn in_order<'a>(run: &'a Run, plan: &Plan) -> Vec<&'a BuildSettings> {
+fn in_order<'a>(run: &'a CargoRun, plan: &Plan) -> Vec<&'a BuildSettings> {
     let mut builds: Vec<&BuildSettings> = run.builds.iter().collect();
     builds.sort_by_key(|build| plan.builds().position(|other| other == *build));
     builds
 }
 
-fn platforms(run: &Run, plan: &Plan) -> String {
+fn platforms(run: &CargoRun, plan: &Plan) -> String {
     in_order(run, plan).into_iter().map(|build| plan.name_of(build)).collect::<Vec<_>>().join(", ")
 }
 
@@ -118,7 +118,7 @@ type Screen<'a> = (&'a Ui, &'a dyn Fn(&str));
 
 /// Runs cargo and returns every binary that was asked for, or fails naming those that are missing.
 fn cargo(
-    run: &Run,
+    run: &CargoRun,
     cmd: &Cmd,
     plan: &Plan,
     toolchain: &Toolchain,
@@ -130,8 +130,8 @@ fn cargo(
     let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.target_dir.clone() };
     let mut found = Artifacts::new();
     let mut unkept = None;
-    let mut said = Blocks::default();
-    let mut underway = Underway::new(run, plan, toolchain, ui);
+    let mut said = CargoErrors::default();
+    let mut underway = CompileProgress::new(run, plan, toolchain, ui);
     // Its output is read by us: bars in it are not what "always" is about, and want a width.
     let cmd = match std::env::var("CARGO_TERM_PROGRESS_WHEN").as_deref() {
         Ok("always") => cmd.clone().env("CARGO_TERM_PROGRESS_WHEN", "never"),

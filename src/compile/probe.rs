@@ -11,7 +11,7 @@ use cargo_metadata::cargo_platform::Cfg;
 
 use super::facts::{TargetFacts, Tools};
 use super::linker::cross::{self};
-use super::requirement::{InTheWay, Part};
+use super::requirement::{OnProblem, Requirement};
 use super::sysroot::{self, apt};
 use super::{c_env, cargo_tree, target_env};
 use crate::config::choices::LinkerChoice;
@@ -36,7 +36,7 @@ pub fn probe(plan: &Plan) -> Result<Tools> {
 }
 
 /// The same; whoever is told of what is in the way decides whether to go on without.
-pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
+pub fn probe_with(plan: &Plan, in_the_way: OnProblem<'_>) -> Result<Tools> {
     let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
     // Without the user's wrapper, which is for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
@@ -78,7 +78,7 @@ pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
             Err(error) => {
                 check_interrupt()?;
                 let what = format!("rustc does not know the target '{triple}': {}", sentence(&error));
-                in_the_way(Part::Target, Some(triple), Failure::new(Class::Toolchain, what))?;
+                in_the_way(Requirement::Target, Some(triple), Failure::new(Class::Toolchain, what))?;
                 continue;
             }
         };
@@ -113,7 +113,7 @@ pub fn probe_with(plan: &Plan, in_the_way: InTheWay<'_>) -> Result<Tools> {
         cfgs.insert(triple, cfg);
     }
     tools.graphs = cargo_tree::graphs(plan, &tools.cargo, &cfgs).or_else(|failure| {
-        in_the_way(Part::LockFile, None, failure)?;
+        in_the_way(Requirement::LockFile, None, failure)?;
         Ok::<_, Failure>(BTreeMap::new())
     })?;
     // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.

@@ -1,20 +1,20 @@
 //! What cargo is at, for people who wait: a bar for each platform of one of its processes.
 
-use super::cargo_command::Run;
+use super::cargo_command::CargoRun;
 use super::in_order;
 use super::toolchain::Toolchain;
 use crate::plan::{BuildSettings, Plan};
 use crate::ui::{Bar, Ui};
 
-pub struct Underway<'a>(Vec<(&'a BuildSettings, Bar)>);
+pub struct CompileProgress<'a>(Vec<(&'a BuildSettings, Bar)>);
 
-impl<'a> Underway<'a> {
-    pub fn new(run: &'a Run, plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> Underway<'a> {
+impl<'a> CompileProgress<'a> {
+    pub fn new(run: &'a CargoRun, plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> CompileProgress<'a> {
         let bar = |build| {
             let packages = toolchain.tools.graph(build).packages;
             (build, ui.bars().steps("Compiling", &plan.name_of(build), packages))
         };
-        Underway(in_order(run, plan).into_iter().map(bar).collect())
+        CompileProgress(in_order(run, plan).into_iter().map(bar).collect())
     }
 
     /// A crate is compiled, for a platform; or for this machine, which all of them have waited for.

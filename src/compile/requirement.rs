@@ -6,7 +6,7 @@ use crate::error::Failure;
 
 /// What a build needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Requirement {
     /// A target that rustc knows.
     Target,
     LockFile,
@@ -19,4 +19,4 @@ pub enum Part {
 
 /// Is told what is in the way, and of which target triple where it is not of all; where it returns that, nothing more is
 /// looked at.
-pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Option<&str>, Failure) -> Result<(), Failure>;
+pub type OnProblem<'a> = &'a mut dyn FnMut(Requirement, Option<&str>, Failure) -> Result<(), Failure>;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use indexmap::IndexSet;
 
-use super::c_env::{self, Native};
-use super::cargo_command::{self, Run};
+use super::c_env::{self, CEnv};
+use super::cargo_command::{self, CargoRun};
 use super::facts::Tools;
 use super::linker::choice::{Choice, Linker};
 use super::linker::{self, known_issue_check};
-use super::requirement::{InTheWay, Part};
+use super::requirement::{OnProblem, Requirement};
 use super::sysroot::apt;
 use super::{auditable, c_env_files, probe, std_library};
 use crate::error::Failure;
@@ -53,29 +53,30 @@ impl Toolchain {
     }
 
     /// The same; whoever is told of what is in the way decides whether to go on without.
-    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
+    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: OnProblem<'_>) -> Result<Toolchain, Failure> {
         let builds: IndexSet<&BuildSettings> = plan.builds().collect();
         for build in &builds {
             known_issue_check::check(plan, build, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
+                .or_else(|failure| in_the_way(Requirement::Crates, Some(&build.triple), failure))?;
         }
         for build in &builds {
-            std_library::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
+            std_library::check(build, &tools)
+                .or_else(|failure| in_the_way(Requirement::Std, Some(&build.triple), failure))?;
         }
         let mut choices = BTreeMap::new();
         for build in builds {
             match linker::choose(build, &tools) {
                 Ok(choice) => drop(choices.insert(build.clone(), choice)),
-                Err(failure) => in_the_way(Part::Linker, Some(&build.triple), failure)?,
+                Err(failure) => in_the_way(Requirement::Linker, Some(&build.triple), failure)?,
             }
         }
         for (build, choice) in &choices {
             known_issue_check::check_zig(plan, build, choice, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
+                .or_else(|failure| in_the_way(Requirement::Crates, Some(&build.triple), failure))?;
         }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
         let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
-            in_the_way(Part::Auditable, None, failure)?;
+            in_the_way(Requirement::Auditable, None, failure)?;
             Ok(auditable::Decision::default())
         })?;
         let linkers = choices.iter().filter_map(|(build, choice)| linker::note(build, choice, &plan.name_of(build)));
@@ -107,7 +108,7 @@ impl Toolchain {
     }
 
     /// Writes the programs that the cargo commands of a plan name.
-    pub fn write_programs(&self, plan: &Plan) -> Result<Native> {
+    pub fn write_programs(&self, plan: &Plan) -> Result<CEnv> {
         let by_cross = self.choices.values().any(|choice| choice.linker == Linker::Cross);
         if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
             cross.write_programs(plan)?;
@@ -115,9 +116,9 @@ impl Toolchain {
         c_env_files::write(&self.choices, &self.tools)
     }
 
-    pub fn commands(&self, plan: &Plan, native: &Native) -> Vec<(Run, Cmd)> {
-        let runs = cargo_command::group(plan, &self.tools, &self.choices);
-        let command = |run: Run| {
+    pub fn commands(&self, plan: &Plan, native: &CEnv) -> Vec<(CargoRun, Cmd)> {
+        let runs = cargo_command::group_runs(plan, &self.tools, &self.choices);
+        let command = |run: CargoRun| {
             let cmd = cargo_command::command(&run, plan, self, native);
             (run, cmd)
         };

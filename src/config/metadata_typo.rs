@@ -3,17 +3,17 @@
 
 use camino::Utf8Path;
 
-use super::read::Table;
+use super::read::ConfigTable;
 use crate::error::nearest;
 
 const NAME: &str = "multiarch";
 
 /// What is said of a section beside which there is none of ours.
-pub fn note(text: &str, path: &Utf8Path, table: Table) -> Option<String> {
+pub fn note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
     let holder = match table {
-        Table::Root => return None,
-        Table::Workspace => "workspace",
-        Table::Package => "package",
+        ConfigTable::Root => return None,
+        ConfigTable::Workspace => "workspace",
+        ConfigTable::Package => "package",
     };
     let manifest: toml::Table = text.parse().ok()?;
     let sections = manifest.get(holder)?.get("metadata")?.as_table()?;
@@ -33,17 +33,17 @@ mod tests {
     #[test]
     fn names_that_are_nearly_ours() {
         for (section, table, expected) in [
-            ("workspace.metadata.multi-arch", Table::Workspace, Some("workspace.metadata.multi-arch")),
-            ("workspace.metadata.multi_arch.images.a", Table::Workspace, Some("workspace.metadata.multi_arch")),
-            ("package.metadata.multiarhc", Table::Package, Some("package.metadata.multiarhc")),
-            ("package.metadata.cargo-multiarch", Table::Package, Some("package.metadata.cargo-multiarch")),
-            ("package.metadata.MultiArch", Table::Package, Some("package.metadata.MultiArch")),
-            ("package.metadata.multi-arch", Table::Workspace, None),
-            ("workspace.metadata.multi-arch", Table::Root, None),
-            ("workspace.metadata.multiarch", Table::Workspace, None),
-            ("package.metadata.deb", Table::Package, None),
-            ("package.metadata.docs.rs", Table::Package, None),
-            ("package.metadata.bundle", Table::Package, None),
+            ("workspace.metadata.multi-arch", ConfigTable::Workspace, Some("workspace.metadata.multi-arch")),
+            ("workspace.metadata.multi_arch.images.a", ConfigTable::Workspace, Some("workspace.metadata.multi_arch")),
+            ("package.metadata.multiarhc", ConfigTable::Package, Some("package.metadata.multiarhc")),
+            ("package.metadata.cargo-multiarch", ConfigTable::Package, Some("package.metadata.cargo-multiarch")),
+            ("package.metadata.MultiArch", ConfigTable::Package, Some("package.metadata.MultiArch")),
+            ("package.metadata.multi-arch", ConfigTable::Workspace, None),
+            ("workspace.metadata.multi-arch", ConfigTable::Root, None),
+            ("workspace.metadata.multiarch", ConfigTable::Workspace, None),
+            ("package.metadata.deb", ConfigTable::Package, None),
+            ("package.metadata.docs.rs", ConfigTable::Package, None),
+            ("package.metadata.bundle", ConfigTable::Package, None),
         ] {
             let found = note(&format!("[{section}]\nkey = 1\n"), "Cargo.toml".into(), table);
             let start = expected.map(|name| format!("Cargo.toml: [{name}] is not read: the section's name is "));
@@ -51,6 +51,6 @@ mod tests {
             assert!(found.unwrap_or_default().starts_with(&start.unwrap_or_default()), "{section}");
         }
         let both = "[package.metadata.multi-arch]\n[package.metadata.multiarch]\n";
-        assert_eq!(note(both, "Cargo.toml".into(), Table::Package), None, "it is somebody else's");
+        assert_eq!(note(both, "Cargo.toml".into(), ConfigTable::Package), None, "it is somebody else's");
     }
 }

@@ -5,13 +5,13 @@ use camino::Utf8Path;
 use serde::Deserialize;
 
 use super::parse_errors::explain;
-use super::scope::{Level, misplaced};
+use super::scope::{Scope, misplaced_key};
 use super::{Config, metadata_typo};
 use crate::error::{Class, Failure};
 
 /// Which table of a manifest holds the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
+pub enum ConfigTable {
     /// The file's own top level: `multiarch.toml`.
     Root,
     /// `[workspace.metadata.multiarch]`
@@ -22,7 +22,7 @@ pub enum Table {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Manifest {
+pub struct CargoManifest {
     workspace: Holder,
     package: Holder,
 }
@@ -41,7 +41,7 @@ pub struct Metadata {
 
 /// Reads the configuration in a table of a file; none where the table or the file is missing. What may be meant for one
 /// is noted.
-pub fn read(path: &Utf8Path, table: Table, notes: &mut Vec<String>) -> Result<Option<Config>> {
+pub fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -52,15 +52,19 @@ pub fn read(path: &Utf8Path, table: Table, notes: &mut Vec<String>) -> Result<Op
 }
 
 /// The configuration in a table of a text; none where it has no such table.
-pub fn parse(text: &str, path: &Utf8Path, table: Table) -> Result<Option<Config>, Failure> {
+pub fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
     let parsed = match table {
-        Table::Root => toml::from_str(text).map(Some),
-        Table::Workspace => toml::from_str::<Manifest>(text).map(|manifest| manifest.workspace.metadata.multiarch),
-        Table::Package => toml::from_str::<Manifest>(text).map(|manifest| manifest.package.metadata.multiarch),
+        ConfigTable::Root => toml::from_str(text).map(Some),
+        ConfigTable::Workspace => {
+            toml::from_str::<CargoManifest>(text).map(|manifest| manifest.workspace.metadata.multiarch)
+        }
+        ConfigTable::Package => {
+            toml::from_str::<CargoManifest>(text).map(|manifest| manifest.package.metadata.multiarch)
+        }
     };
     let config = parsed.map_err(|error| explain(&error, text, path))?;
-    let top = if table == Table::Package { Level::Package } else { Level::Top };
-    match config.as_ref().and_then(|config| misplaced(config, top)) {
+    let top = if table == ConfigTable::Package { Scope::Package } else { Scope::Top };
+    match config.as_ref().and_then(|config| misplaced_key(config, top)) {
         None => Ok(config),
         Some(key) => {
             let level = match key.split_once('.') {
@@ -84,7 +88,7 @@ mod tests {
     use crate::config::Port;
 
     fn root(text: &str) -> Result<Config, Failure> {
-        parse(text, "multiarch.toml".into(), Table::Root).map(Option::unwrap_or_default)
+        parse(text, "multiarch.toml".into(), ConfigTable::Root).map(Option::unwrap_or_default)
     }
 
     #[test]
@@ -103,7 +107,7 @@ mod tests {
         assert_eq!(failure.hints(), ["did you mean 'base'?"]);
 
         let manifest = "[package]\nname = 'a'\n[package.metadata.multiarch]\nplatform = {}\nenv = {}\ntag = ['a']\n";
-        let failure = parse(manifest, "Cargo.toml".into(), Table::Package).unwrap_err();
+        let failure = parse(manifest, "Cargo.toml".into(), ConfigTable::Package).unwrap_err();
         assert_eq!(failure.to_string(), "Cargo.toml:6: unknown key 'tag'");
         assert_eq!(failure.hints(), ["did you mean 'tags'?"]);
     }

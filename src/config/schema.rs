@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::schema_fragments::without_null;
-use super::scope::Level;
+use super::scope::Scope;
 
 /// Set to have the files written anew.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -27,7 +27,7 @@ pub fn check_file(file: &str, schema: &Schema) {
 }
 
 /// A table with those of the keys that make sense at a level, as they are at the top.
-fn table(keys: &Map<String, Value>, level: Level, description: &str) -> Value {
+fn table(keys: &Map<String, Value>, level: Scope, description: &str) -> Value {
     let keys = keys.keys().filter(|key| level.has(key));
     let keys: Map<_, _> = keys.map(|key| (key.clone(), json!({ "$ref": format!("#/properties/{key}") }))).collect();
     json!({ "description": description, "type": "object", "properties": keys, "additionalProperties": false })
@@ -47,8 +47,8 @@ pub fn schema() -> Value {
     for (_, platform) in keys["platform"]["properties"].as_object_mut().unwrap() {
         platform["$ref"] = "#/definitions/ForPlatform".into();
     }
-    let image = table(keys, Level::Image, "An image.");
-    let platform = table(keys, Level::Platform, "What differs for one platform.");
+    let image = table(keys, Scope::Image, "An image.");
+    let platform = table(keys, Scope::Platform, "What differs for one platform.");
     let definitions = schema["definitions"].as_object_mut().unwrap();
     definitions.insert("Image".to_owned(), image);
     definitions.insert("ForPlatform".to_owned(), platform);

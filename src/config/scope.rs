@@ -7,7 +7,7 @@ use super::Config;
 
 /// Where a configuration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub enum Scope {
     Top,
     Package,
     Image,
@@ -42,33 +42,33 @@ const OF_AN_IMAGE: [&str; 23] = [
     "buildx-args",
 ];
 
-impl Level {
+impl Scope {
     /// Does a key make sense here?
     pub fn has(self, key: &str) -> bool {
         let below_the_top = key != "images" && !OF_THE_WORKSPACE.contains(&key);
         match self {
-            Level::Top => true,
-            Level::Package => !OF_THE_WORKSPACE.contains(&key),
-            Level::Image => below_the_top,
-            Level::Platform => below_the_top && !OF_AN_IMAGE.contains(&key),
+            Scope::Top => true,
+            Scope::Package => !OF_THE_WORKSPACE.contains(&key),
+            Scope::Image => below_the_top,
+            Scope::Platform => below_the_top && !OF_AN_IMAGE.contains(&key),
         }
     }
 }
 
 /// The first key that makes no sense at its level, as a path.
-pub fn misplaced(config: &Config, level: Level) -> Option<String> {
+pub fn misplaced_key(config: &Config, level: Scope) -> Option<String> {
     first(serde_json::to_value(config).ok()?.as_object()?, level)
 }
 
-fn first(keys: &Map<String, Value>, level: Level) -> Option<String> {
+fn first(keys: &Map<String, Value>, level: Scope) -> Option<String> {
     // What is not set is there as null, or as a table with nothing in it.
     let is_set = |value: &Value| !value.is_null() && value.as_object().is_none_or(|table| !table.is_empty());
     let own = keys.iter().find(|(key, value)| is_set(value) && !level.has(key)).map(|(key, _)| key.clone());
     let tables = |name: &str| keys.get(name).and_then(Value::as_object).into_iter().flatten();
     let mut images = tables("images")
-        .filter_map(|(name, image)| first(image.as_object()?, Level::Image).map(|key| format!("images.{name}.{key}")));
+        .filter_map(|(name, image)| first(image.as_object()?, Scope::Image).map(|key| format!("images.{name}.{key}")));
     let mut platforms = tables("platform").filter_map(|(platform, keys)| {
-        first(keys.as_object()?, Level::Platform).map(|key| format!("platform.\"{platform}\".{key}"))
+        first(keys.as_object()?, Scope::Platform).map(|key| format!("platform.\"{platform}\".{key}"))
     });
     own.or_else(|| images.next()).or_else(|| platforms.next())
 }
@@ -80,20 +80,20 @@ mod tests {
     #[test]
     fn keys_at_the_wrong_level() {
         for (text, level, key) in [
-            ("[platform.'linux/arm64']\ntags = ['a']", Level::Top, Some("platform.\"linux/arm64\".tags")),
-            ("[images.a]\nbuilder = 'b'", Level::Top, Some("images.a.builder")),
-            ("[images.a.images.b]\nuser = '1'", Level::Top, Some("images.a.images")),
+            ("[platform.'linux/arm64']\ntags = ['a']", Scope::Top, Some("platform.\"linux/arm64\".tags")),
+            ("[images.a]\nbuilder = 'b'", Scope::Top, Some("images.a.builder")),
+            ("[images.a.images.b]\nuser = '1'", Scope::Top, Some("images.a.images")),
             (
                 "[images.a.platform.'linux/arm64']\nbins = []",
-                Level::Top,
+                Scope::Top,
                 Some("images.a.platform.\"linux/arm64\".bins"),
             ),
-            ("[images.a.platform.'linux/arm64']\nbase = 'b'\n[images.b]\ntags = ['b']", Level::Package, None),
-            ("locked = false", Level::Package, Some("locked")),
-            ("locked = false\nengine = 'auto'\n[images.a]\nsmoke = []", Level::Top, None),
+            ("[images.a.platform.'linux/arm64']\nbase = 'b'\n[images.b]\ntags = ['b']", Scope::Package, None),
+            ("locked = false", Scope::Package, Some("locked")),
+            ("locked = false\nengine = 'auto'\n[images.a]\nsmoke = []", Scope::Top, None),
         ] {
             let config = toml::from_str(text).unwrap();
-            assert_eq!(misplaced(&config, level).as_deref(), key, "{text}");
+            assert_eq!(misplaced_key(&config, level).as_deref(), key, "{text}");
         }
     }
 

@@ -4,17 +4,17 @@
 use indexmap::IndexMap;
 use parse_dockerfile::ArgInstruction;
 
-use super::error::Fault;
+use super::error::StageError;
 use super::expand::{Lookup, expand, split};
 use super::render::Dockerfile;
 use crate::plan::Image;
 use crate::platform::Platform;
 
 /// By name; none was declared without a value.
-pub type Arguments = IndexMap<String, Option<String>>;
+pub type BuildArgs = IndexMap<String, Option<String>>;
 
 /// What a build is given from outside: by the configuration, the template's own values, and buildx itself.
-pub fn given(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
+pub fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
     let mut given = dockerfile.build_args.clone();
     given.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
     given.extend(image.buildx.build_args.clone());
@@ -27,10 +27,10 @@ pub fn given(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> 
 pub fn declare(
     text: &str,
     given: &IndexMap<String, String>,
-    outer: &Arguments,
+    outer: &BuildArgs,
     platform: Platform,
     lookup: Lookup<'_>,
-) -> Result<Vec<(String, Option<String>)>, Fault> {
+) -> Result<Vec<(String, Option<String>)>, StageError> {
     let declared = split(text).into_iter().map(|word| {
         let (name, default) = word.split_once('=').map_or((word.as_str(), None), |(name, word)| (name, Some(word)));
         let value = match (given.get(name), default) {
@@ -51,16 +51,16 @@ pub fn outer<'a, 'b: 'a>(
     instructions: impl IntoIterator<Item = &'a ArgInstruction<'b>>,
     given: &IndexMap<String, String>,
     platform: Platform,
-) -> Result<Arguments, Fault> {
-    let mut outer = Arguments::new();
+) -> Result<BuildArgs, StageError> {
+    let mut outer = BuildArgs::new();
     for word in instructions.into_iter().flat_map(|arg| split(&arg.arguments.value)) {
         let lookup = |name: &str| match outer.get(name) {
             Some(value) => value.clone(),
             None => automatic(name, platform).ok().flatten().map(str::to_owned),
         };
-        let declared = declare(&word, given, &Arguments::new(), platform, &lookup)?;
+        let declared = declare(&word, given, &BuildArgs::new(), platform, &lookup)?;
         if let Some((name, _)) = declared.iter().find(|(name, _)| is_automatic(name)) {
-            return Fault::beyond(format!("ARG {name} before FROM"));
+            return StageError::beyond(format!("ARG {name} before FROM"));
         }
         outer.extend(declared);
     }
@@ -73,13 +73,13 @@ fn is_automatic(name: &str) -> bool {
 }
 
 /// What a platform says of itself. What the machine that builds would say is for that to say.
-fn automatic(name: &str, platform: Platform) -> Result<Option<&'static str>, Fault> {
+fn automatic(name: &str, platform: Platform) -> Result<Option<&'static str>, StageError> {
     Ok(match name {
         "TARGETPLATFORM" => Some(platform.name()),
         "TARGETOS" => Some(platform.os()),
         "TARGETARCH" => Some(platform.architecture()),
         "TARGETVARIANT" => Some(platform.variant().unwrap_or_default()),
-        name if is_automatic(name) => return Fault::beyond(format!("ARG {name}, which is the builder's own,")),
+        name if is_automatic(name) => return StageError::beyond(format!("ARG {name}, which is the builder's own,")),
         _ => None,
     })
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     /// The arguments that a stage has after a line, below others.
-    fn after(above: &str, line: &str) -> Result<String, Fault> {
+    fn after(above: &str, line: &str) -> Result<String, StageError> {
         let text = format!("{above}\nFROM x\n");
         let dockerfile = parse_dockerfile::parse(&text).unwrap();
         let given = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
@@ -120,7 +120,7 @@ mod tests {
             ("", "TARGETSTAGE", "ARG TARGETSTAGE, which is the builder's own,"),
             ("ARG TARGETARCH=x", "A", "ARG TARGETARCH before FROM"),
         ] {
-            assert_eq!(after(above, line), Fault::beyond(what), "{above} {line}");
+            assert_eq!(after(above, line), StageError::beyond(what), "{above} {line}");
         }
     }
 }

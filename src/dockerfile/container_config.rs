@@ -4,7 +4,7 @@
 use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
-use super::error::Fault;
+use super::error::StageError;
 use crate::config::value_syntax::{SHORTEST_INTERVAL, nanoseconds};
 
 /// Docker's PATH for images that begin with nothing.
@@ -118,7 +118,11 @@ impl Container {
     }
 
     /// `options` are the instruction's, without their dashes.
-    pub fn healthcheck(&mut self, check: &HealthcheckArguments<'_>, options: &[(String, String)]) -> Result<(), Fault> {
+    pub fn healthcheck(
+        &mut self,
+        check: &HealthcheckArguments<'_>,
+        options: &[(String, String)],
+    ) -> Result<(), StageError> {
         let test = match check {
             HealthcheckArguments::Cmd { arguments: Command::Exec(words), .. } => {
                 ["CMD"].into_iter().chain(words.value.iter().map(|word| word.value.as_ref())).collect()
@@ -139,7 +143,7 @@ impl Container {
                 "start-period" => ("StartPeriod", interval(given)?),
                 "start-interval" => ("StartInterval", interval(given)?),
                 "retries" => ("Retries", retries(given)?),
-                other => return Fault::beyond(format!("HEALTHCHECK --{other}")),
+                other => return StageError::beyond(format!("HEALTHCHECK --{other}")),
             };
             // Nothing is what is not said.
             if number > 0 {
@@ -151,20 +155,20 @@ impl Container {
     }
 }
 
-fn interval(given: &str) -> Result<u64, Fault> {
+fn interval(given: &str) -> Result<u64, StageError> {
     match nanoseconds(given) {
         _ if given.is_empty() => Ok(0),
         Some(number) if number == 0 || number >= SHORTEST_INTERVAL => Ok(number),
-        Some(_) => Fault::wrong(format!("'{given}' is shorter than 1ms")),
-        None => Fault::wrong(format!("'{given}' is not a duration")),
+        Some(_) => StageError::wrong(format!("'{given}' is shorter than 1ms")),
+        None => StageError::wrong(format!("'{given}' is not a duration")),
     }
 }
 
-fn retries(given: &str) -> Result<u64, Fault> {
+fn retries(given: &str) -> Result<u64, StageError> {
     match given.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
         _ if given.is_empty() => Ok(0),
         Some(number) => Ok(number),
-        None => Fault::wrong(format!("'{given}' is not a number of retries")),
+        None => StageError::wrong(format!("'{given}' is not a number of retries")),
     }
 }
 

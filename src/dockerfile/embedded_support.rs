@@ -4,11 +4,11 @@
 use parse_dockerfile::{Dockerfile, Stage};
 use serde_json::Value;
 
-use super::error::Fault;
-use super::evaluate::Interpreter;
+use super::error::StageError;
+use super::evaluate::Evaluator;
 use super::expand::expand;
 use super::render;
-use super::stage::Source;
+use super::stage::StageSource;
 use crate::error::Failure;
 use crate::platform::Platform;
 
@@ -21,7 +21,7 @@ pub struct Refusal {
 }
 
 /// A fault, with the name of its stage and the line.
-type Place<'a> = (Fault, String, &'a str);
+type Place<'a> = (StageError, String, &'a str);
 
 /// What is found in a Dockerfile.
 #[derive(Default)]
@@ -36,7 +36,7 @@ type Copied<'a> = (String, String, &'a str);
 
 /// `platforms` has each platform's base, as the plan has it; `in_context` says what the build context will have.
 pub fn check(
-    source: Source<'_>,
+    source: StageSource<'_>,
     platforms: &[(Platform, &str)],
     in_context: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
@@ -44,7 +44,7 @@ pub fn check(
     let Found { faults, copied } = read(source, &parsed, platforms);
     // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
     let other_rules = parsed.parser_directives.syntax.is_some() || parsed.parser_directives.escape.is_some();
-    let by_all = |fault: &Fault| matches!(fault, Fault::Wrong(_)) && !other_rules;
+    let by_all = |fault: &StageError| matches!(fault, StageError::Wrong(_)) && !other_rules;
     let docker_rules = parsed.parser_directives.escape.is_none()
         && parsed
             .parser_directives
@@ -54,7 +54,7 @@ pub fn check(
     let missing = copied.iter().find(|(path, ..)| docker_rules && !in_context(path));
     let wrong = faults.iter().find(|(fault, ..)| by_all(fault));
     if let (None, Some((path, stage, line))) = (wrong, missing) {
-        let fault = Fault::Wrong(format!("'{path}' is not in the build context"));
+        let fault = StageError::Wrong(format!("'{path}' is not in the build context"));
         let failure = source.failure(&fault, stage, line).hint(format!(
             "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
         ));
@@ -66,11 +66,11 @@ pub fn check(
     })
 }
 
-fn read<'a>(source: Source<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Found<'a> {
+fn read<'a>(source: StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Found<'a> {
     let mut found = Found::default();
     let faults = &mut found.faults;
     if parsed.parser_directives.escape.is_some() {
-        faults.push((Fault::Beyond("the escape directive".to_owned()), String::new(), ""));
+        faults.push((StageError::Beyond("the escape directive".to_owned()), String::new(), ""));
     }
     for stage in parsed.stages() {
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
@@ -82,14 +82,14 @@ fn read<'a>(source: Source<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform,
             }
             // The last line picks a platform's.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
-            None => faults.push((Fault::Beyond(format!("the stage '{name}'")), name, "")),
+            None => faults.push((StageError::Beyond(format!("the stage '{name}'")), name, "")),
         }
     }
     found
 }
 
 fn of_stage<'a>(
-    source: Source<'a>,
+    source: StageSource<'a>,
     parsed: &Dockerfile<'a>,
     stage: &Stage<'a, '_>,
     platform: Platform,
@@ -104,16 +104,16 @@ fn of_stage<'a>(
     let from = expand(&stage.from.image.value, &|name| outer.get(name).cloned().flatten());
     let nothing_else = from.as_deref() == Ok("scratch");
     let fault = match from {
-        _ if !stage.from.options.is_empty() => Some(Fault::Beyond("FROM with an option".to_owned())),
+        _ if !stage.from.options.is_empty() => Some(StageError::Beyond("FROM with an option".to_owned())),
         Err(fault) => Some(fault),
-        Ok(from) if from != base => Some(Fault::Beyond(format!("FROM {from}, which is not its base {base},"))),
+        Ok(from) if from != base => Some(StageError::Beyond(format!("FROM {from}, which is not its base {base},"))),
         Ok(_) => None,
     };
     faults.extend(fault.map(|fault| (fault, name.clone(), "")));
 
     let unknown = Value::Object(serde_json::Map::new());
     let begins_with = (!nothing_else).then_some(&unknown);
-    let mut interpreter = Interpreter::new(source, platform, outer, begins_with);
+    let mut interpreter = Evaluator::new(source, platform, outer, begins_with);
     for instruction in stage.instructions {
         let line = source.line(instruction);
         let result = interpreter.apply(instruction, line);
@@ -137,7 +137,7 @@ mod tests {
         let dockerfile = render::tests::of_text(&text, "platform-linux-amd64");
         let given = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
         let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned);
-        let source = Source { image: "app", dockerfile: &dockerfile, given: &given, binaries: &binaries };
+        let source = StageSource { image: "app", dockerfile: &dockerfile, given: &given, binaries: &binaries };
         let platforms = [("linux/amd64".parse().unwrap(), "x")];
         let refusal = check(source, &platforms, &|path| !path.contains("none")).err()?;
         assert!(!refusal.failure.hints().is_empty(), "{}", refusal.failure);

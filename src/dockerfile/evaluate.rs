@@ -9,22 +9,22 @@ use parse_dockerfile::{
 };
 use serde_json::Value;
 
-use super::build_args::{Arguments, declare};
+use super::build_args::{BuildArgs, declare};
 use super::container_config::Container;
-use super::error::Fault;
+use super::error::StageError;
 use super::expand::{expand, pairs};
 use super::ports::ports;
-use super::stage::{Copy, Script, Source};
+use super::stage::{Stage, StageCopy, StageSource};
 use crate::config::value_syntax::is_signal;
 use crate::oci::rootfs::{clean, parent};
 use crate::platform::Platform;
 
-pub struct Interpreter<'a> {
-    source: Source<'a>,
+pub struct Evaluator<'a> {
+    source: StageSource<'a>,
     platform: Platform,
-    outer: Arguments,
+    outer: BuildArgs,
     arguments: IndexMap<String, String>,
-    copies: Vec<Copy>,
+    copies: Vec<StageCopy>,
     container: Container,
     /// A variable was asked for.
     asked: Cell<bool>,
@@ -34,10 +34,10 @@ pub struct Interpreter<'a> {
     doubtful: bool,
 }
 
-impl<'a> Interpreter<'a> {
+impl<'a> Evaluator<'a> {
     /// `base` is the `config` of the base.
-    pub fn new(source: Source<'a>, platform: Platform, outer: Arguments, base: Option<&Value>) -> Self {
-        Interpreter {
+    pub fn new(source: StageSource<'a>, platform: Platform, outer: BuildArgs, base: Option<&Value>) -> Self {
+        Evaluator {
             source,
             platform,
             outer,
@@ -51,12 +51,12 @@ impl<'a> Interpreter<'a> {
     }
 
     /// The copies since it was last asked.
-    pub fn take_copies(&mut self) -> Vec<Copy> {
+    pub fn take_copies(&mut self) -> Vec<StageCopy> {
         std::mem::take(&mut self.copies)
     }
 
-    pub fn finish(self, from: &str) -> Script {
-        Script { from: from.to_owned(), copies: self.copies, config: self.container.into_value() }
+    pub fn finish(self, from: &str) -> Stage {
+        Stage { from: from.to_owned(), copies: self.copies, config: self.container.into_value() }
     }
 
     /// Did the last instruction ask for a variable that the base may have set, or for one made of such?
@@ -75,28 +75,28 @@ impl<'a> Interpreter<'a> {
         found
     }
 
-    fn word(&self, word: &str) -> Result<String, Fault> {
+    fn word(&self, word: &str) -> Result<String, StageError> {
         expand(word, &|name| self.lookup(name))
     }
 
     fn words<'w, 's: 'w>(
         &self,
         words: impl IntoIterator<Item = &'w UnescapedString<'s>>,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Vec<String>, StageError> {
         words.into_iter().map(|word| self.word(&word.value)).collect()
     }
 
-    fn pairs(&self, text: &str) -> Result<Vec<(String, String)>, Fault> {
+    fn pairs(&self, text: &str) -> Result<Vec<(String, String)>, StageError> {
         pairs(text, &|name| self.lookup(name))
     }
 
     /// `line` is what the history says of it.
-    pub fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), Fault> {
+    pub fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
         match instruction {
-            Instruction::Run(_) => Fault::beyond("RUN"),
-            Instruction::Add(_) => Fault::beyond("ADD"),
-            Instruction::Onbuild(_) => Fault::beyond("ONBUILD"),
-            Instruction::Maintainer(_) => Fault::beyond("MAINTAINER"),
+            Instruction::Run(_) => StageError::beyond("RUN"),
+            Instruction::Add(_) => StageError::beyond("ADD"),
+            Instruction::Onbuild(_) => StageError::beyond("ONBUILD"),
+            Instruction::Maintainer(_) => StageError::beyond("MAINTAINER"),
             Instruction::Arg(arg) => self.argument(&arg.arguments.value),
             Instruction::Copy(copy) => self.copy(copy, line),
             Instruction::Healthcheck(check) => self.healthcheck(check),
@@ -106,7 +106,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// What only changes the config.
-    fn set(&mut self, instruction: &Instruction<'_>) -> Result<(), Fault> {
+    fn set(&mut self, instruction: &Instruction<'_>) -> Result<(), StageError> {
         match instruction {
             Instruction::Env(env) => {
                 self.pairs(&env.arguments.value)?.iter().for_each(|(name, value)| self.container.set_env(name, value));
@@ -132,7 +132,7 @@ impl<'a> Interpreter<'a> {
             Instruction::Stopsignal(signal) => {
                 let signal = self.word(&signal.arguments.value)?;
                 if !is_signal(&signal) {
-                    return Fault::wrong(format!("'{signal}' is not a signal"));
+                    return StageError::wrong(format!("'{signal}' is not a signal"));
                 }
                 self.container.set("StopSignal", signal.into());
             }
@@ -142,28 +142,28 @@ impl<'a> Interpreter<'a> {
             }
             Instruction::Entrypoint(entrypoint) => self.container.entrypoint(&entrypoint.arguments),
             Instruction::Cmd(cmd) => self.container.cmd(&cmd.arguments),
-            _ => return Fault::beyond("an instruction that it does not know"),
+            _ => return StageError::beyond("an instruction that it does not know"),
         }
         Ok(())
     }
 
-    fn argument(&mut self, text: &str) -> Result<(), Fault> {
+    fn argument(&mut self, text: &str) -> Result<(), StageError> {
         let lookup = |name: &str| self.lookup(name);
         let declared = declare(text, self.source.given, &self.outer, self.platform, &lookup)?;
         self.arguments.extend(declared.into_iter().filter_map(|(name, value)| Some((name, value?))));
         Ok(())
     }
 
-    fn workdir(&mut self, path: &str, line: &str) -> Result<(), Fault> {
+    fn workdir(&mut self, path: &str, line: &str) -> Result<(), StageError> {
         let path = self.absolute(&self.word(path)?);
         let target = format!("{}/", path.trim_end_matches('/'));
         let owner = self.container.user();
-        self.copies.push(Copy { sources: Vec::new(), target, mode: None, owner, text: line.to_owned() });
+        self.copies.push(StageCopy { sources: Vec::new(), target, mode: None, owner, text: line.to_owned() });
         self.container.set("WorkingDir", path.into());
         Ok(())
     }
 
-    fn healthcheck(&mut self, check: &HealthcheckInstruction<'_>) -> Result<(), Fault> {
+    fn healthcheck(&mut self, check: &HealthcheckInstruction<'_>) -> Result<(), StageError> {
         once(&check.options)?;
         let options = check.options.iter().map(|flag| {
             let given = flag.value.as_ref().map(|value| value.value.as_ref()).unwrap_or_default();
@@ -171,11 +171,11 @@ impl<'a> Interpreter<'a> {
             let value = if given.contains('$') { given.to_owned() } else { self.word(given)? };
             Ok((flag.name.value.to_string(), value))
         });
-        let options = options.collect::<Result<Vec<_>, Fault>>()?;
+        let options = options.collect::<Result<Vec<_>, StageError>>()?;
         self.container.healthcheck(&check.arguments, &options)
     }
 
-    fn copy(&mut self, copy: &CopyInstruction<'_>, line: &str) -> Result<(), Fault> {
+    fn copy(&mut self, copy: &CopyInstruction<'_>, line: &str) -> Result<(), StageError> {
         once(&copy.options)?;
         let (mut mode, mut owner) = (None, None);
         for flag in &copy.options {
@@ -184,14 +184,14 @@ impl<'a> Interpreter<'a> {
                 ("chmod", Some(value)) => mode = Some(octal(&self.word(value)?)?),
                 ("chown", Some(value)) => owner = Some(self.word(value)?),
                 ("link", Some("false")) => {}
-                (name, _) => return Fault::beyond(format!("COPY --{name}")),
+                (name, _) => return StageError::beyond(format!("COPY --{name}")),
             }
         }
         let mut sources = Vec::new();
         for source in &copy.src {
             match source {
                 parse_dockerfile::Source::Path(path) => sources.push(clean(&self.word(&path.value)?)),
-                _ => return Fault::beyond("the heredoc"),
+                _ => return StageError::beyond("the heredoc"),
             }
         }
         self.check_sources(&sources)?;
@@ -200,29 +200,29 @@ impl<'a> Interpreter<'a> {
         if !target.ends_with('/') && (given.ends_with('/') || given == ".") {
             target.push('/');
         }
-        self.copies.push(Copy { sources, target, mode, owner, text: line.to_owned() });
+        self.copies.push(StageCopy { sources, target, mode, owner, text: line.to_owned() });
         Ok(())
     }
 
     /// A binary may still be missing, and so comes alone and by its own name.
-    fn check_sources(&self, sources: &[String]) -> Result<(), Fault> {
+    fn check_sources(&self, sources: &[String]) -> Result<(), StageError> {
         for source in sources {
             if source.contains(['*', '?', '[']) {
-                return Fault::beyond("the wildcard");
+                return StageError::beyond("the wildcard");
             }
             let holds = |binary: &&String| {
                 source.is_empty() || binary.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             if self.source.binaries.contains(source) {
                 if parent(source) != self.platform.name() {
-                    return Fault::beyond(format!("COPY of {source}, a binary of another platform,"));
+                    return StageError::beyond(format!("COPY of {source}, a binary of another platform,"));
                 }
                 if sources.len() > 1 {
-                    return Fault::beyond(format!("COPY of {source} together with others"));
+                    return StageError::beyond(format!("COPY of {source} together with others"));
                 }
             } else if let Some(binary) = self.source.binaries.iter().find(holds) {
                 let folder = if source.is_empty() { "." } else { source };
-                return Fault::beyond(format!("COPY of the folder {folder}, which holds the binary {binary},"));
+                return StageError::beyond(format!("COPY of the folder {folder}, which holds the binary {binary},"));
             }
         }
         Ok(())
@@ -236,17 +236,17 @@ impl<'a> Interpreter<'a> {
 }
 
 /// A flag that comes twice is an error.
-fn once(flags: &[Flag<'_>]) -> Result<(), Fault> {
+fn once(flags: &[Flag<'_>]) -> Result<(), StageError> {
     let twice = flags
         .iter()
         .enumerate()
         .find(|(index, flag)| flags[..*index].iter().any(|other| other.name.value == flag.name.value));
-    twice.map_or(Ok(()), |(_, flag)| Fault::wrong(format!("--{} is there twice", flag.name.value)))
+    twice.map_or(Ok(()), |(_, flag)| StageError::wrong(format!("--{} is there twice", flag.name.value)))
 }
 
-fn octal(mode: &str) -> Result<u32, Fault> {
+fn octal(mode: &str) -> Result<u32, StageError> {
     match u32::from_str_radix(mode, 8) {
         Ok(number) if number <= 0o7777 && !mode.starts_with('+') => Ok(number),
-        _ => Fault::beyond(format!("COPY --chmod={mode}, which is no octal mode,")),
+        _ => StageError::beyond(format!("COPY --chmod={mode}, which is no octal mode,")),
     }
 }

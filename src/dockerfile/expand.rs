@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::error::Fault;
+use super::error::StageError;
 
 /// A value by variable name; none where it is not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -12,7 +12,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 const DEEPEST: usize = 50;
 
 /// A word as its instruction sees it: without quotes and backslashes, variables replaced.
-pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
+pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let mut chars = word.chars().peekable();
     let mut result = String::new();
     let mut double = false;
@@ -21,7 +21,7 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
             '"' => double = !double,
             '\'' if !double => loop {
                 match chars.next() {
-                    None => return Fault::wrong("a quote is not closed"),
+                    None => return StageError::wrong("a quote is not closed"),
                     Some('\'') => break,
                     Some(c) => result.push(c),
                 }
@@ -40,11 +40,11 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
             c => result.push(c),
         }
     }
-    if double { Fault::wrong("a quote is not closed") } else { Ok(result) }
+    if double { StageError::wrong("a quote is not closed") } else { Ok(result) }
 }
 
 /// What stands after a `$`.
-fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, Fault> {
+fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, StageError> {
     if chars.peek() != Some(&'{') {
         let name = name(chars);
         return Ok(if name.is_empty() { "$".to_owned() } else { lookup(&name).unwrap_or_default() });
@@ -71,18 +71,18 @@ fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<Strin
             return substitute(&name, &rest, lookup);
         }
         if depth > DEEPEST {
-            return Fault::wrong("its variables are nested too deeply");
+            return StageError::wrong("its variables are nested too deeply");
         }
         rest.push(c);
     }
-    Fault::wrong("'${' is not closed")
+    StageError::wrong("'${' is not closed")
 }
 
 /// `${name rest}`, where the rest is nothing or an operator and its word.
-fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Fault> {
+fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let wrong = |what: &str| format!("'${{{name}{rest}}}' {what}");
     if name.is_empty() {
-        return Fault::wrong(wrong("has no variable's name"));
+        return StageError::wrong(wrong("has no variable's name"));
     }
     let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
     let mut operation = operation.chars();
@@ -92,8 +92,8 @@ fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Faul
         None if !colon => Ok(value().unwrap_or_default()),
         Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
         Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
-        Some('?' | '#' | '%' | '/') => Fault::beyond(wrong("in a word")),
-        _ => Fault::wrong(wrong("is not understood")),
+        Some('?' | '#' | '%' | '/') => StageError::beyond(wrong("in a word")),
+        _ => StageError::wrong(wrong("is not understood")),
     }
 }
 
@@ -129,18 +129,20 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 /// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
-pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, Fault> {
+pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
     let words = split(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
-        let (name, value) =
-            text.trim().split_once(char::is_whitespace).ok_or_else(|| Fault::Wrong("a value is missing".to_owned()))?;
+        let (name, value) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| StageError::Wrong("a value is missing".to_owned()))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words
         .iter()
         .map(|word| {
             let (name, value) =
-                word.split_once('=').ok_or_else(|| Fault::Wrong(format!("'{word}' is not NAME=VALUE")))?;
+                word.split_once('=').ok_or_else(|| StageError::Wrong(format!("'{word}' is not NAME=VALUE")))?;
             Ok((expand(name, lookup)?, expand(value, lookup)?))
         })
         .collect()
@@ -179,10 +181,10 @@ mod tests {
         }
         for wrong in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
         {
-            assert!(matches!(expand(wrong, &lookup), Err(Fault::Wrong(_))), "{wrong}");
+            assert!(matches!(expand(wrong, &lookup), Err(StageError::Wrong(_))), "{wrong}");
         }
         for beyond in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
-            assert!(matches!(expand(beyond, &lookup), Err(Fault::Beyond(_))), "{beyond}");
+            assert!(matches!(expand(beyond, &lookup), Err(StageError::Beyond(_))), "{beyond}");
         }
         let deep = format!("{}x{}", "${NONE:-".repeat(100_000), "}".repeat(100_000));
         assert!(expand(&deep, &lookup).is_err());

@@ -24,14 +24,14 @@ pub const INSTRUCTIONS: &[&str] = &[
 
 /// An instruction with all its lines.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct InstructionLine<'a> {
     pub keyword: &'a str,
     pub text: String,
 }
 
 /// The instructions of a text; what a heredoc holds is none.
-pub fn instructions(text: &str) -> Vec<Line<'_>> {
-    let mut found: Vec<Line<'_>> = Vec::new();
+pub fn instructions(text: &str) -> Vec<InstructionLine<'_>> {
+    let mut found: Vec<InstructionLine<'_>> = Vec::new();
     let mut continued = false;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -47,7 +47,7 @@ pub fn instructions(text: &str) -> Vec<Line<'_>> {
             }
             _ => {
                 let keyword = trimmed.split_whitespace().next().unwrap_or_default();
-                found.push(Line { keyword, text: trimmed.to_owned() });
+                found.push(InstructionLine { keyword, text: trimmed.to_owned() });
             }
         }
         let takes = found.last().is_some_and(|last| is_one_of(last.keyword, &["RUN", "COPY", "ADD"]));

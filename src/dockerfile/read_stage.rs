@@ -4,18 +4,18 @@ use anyhow::{Context, Result};
 use parse_dockerfile::Instruction;
 use serde_json::Value;
 
-use super::evaluate::Interpreter;
+use super::evaluate::Evaluator;
 use super::render;
-use super::stage::{Script, Source};
+use super::stage::{Stage, StageSource};
 use crate::platform::Platform;
 
 /// Reads the stage of a platform. `base` is the base's `config`; none begins with nothing.
-pub fn read(source: Source<'_>, platform: Platform, base: Option<&Value>) -> Result<Script> {
+pub fn read(source: StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
     let parsed = source.parse()?;
     let name = render::stage(platform);
     let stage = parsed.stage(&name).with_context(|| format!("the Dockerfile has no stage '{name}'"))?;
     let outer = source.outer(&parsed, platform).map_err(|fault| source.failure(&fault, &name, ""))?;
-    let mut interpreter = Interpreter::new(source, platform, outer, base);
+    let mut interpreter = Evaluator::new(source, platform, outer, base);
     for instruction in stage.instructions {
         let line = source.line(instruction);
         interpreter.apply(instruction, line).map_err(|fault| source.failure(&fault, &name, line))?;
@@ -55,11 +55,11 @@ mod tests {
     use indexmap::IndexMap;
     use serde_json::json;
 
-    fn stage(lines: &str, base: Option<&Value>) -> Result<Script> {
+    fn stage(lines: &str, base: Option<&Value>) -> Result<Stage> {
         let text = format!("FROM x AS platform-linux-arm64\n{lines}\nFROM platform-${{TARGETOS}}-${{TARGETARCH}}\n");
         let dockerfile = render::tests::of_text(&text, "platform-linux-arm64");
         let given = IndexMap::from([("GIVEN".to_owned(), "g\nh".to_owned())]);
-        let source = Source { image: "app", dockerfile: &dockerfile, given: &given, binaries: &[] };
+        let source = StageSource { image: "app", dockerfile: &dockerfile, given: &given, binaries: &[] };
         read(source, "linux/arm64".parse().unwrap(), base)
     }
 

@@ -97,8 +97,8 @@ struct Variables<'a> {
     architecture: &'static str,
     variant: Option<&'static str>,
     triple: &'a str,
-    binaries: Vec<Copied>,
-    files: Vec<Copied>,
+    binaries: Vec<CopiedFile>,
+    files: Vec<CopiedFile>,
     args: Vec<String>,
     env: Vec<Item<'a>>,
     labels: Vec<Item<'a>>,
@@ -114,7 +114,7 @@ struct Variables<'a> {
 
 /// Something that is copied into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Copied {
+pub struct CopiedFile {
     name: String,
     /// Relative to the build context.
     pub source: String,
@@ -141,9 +141,9 @@ pub fn stage(platform: Platform) -> String {
 }
 
 /// The binaries of a platform, as they are staged and copied.
-pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
+pub fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
-    let copied = |binary: &Binary| Copied {
+    let copied = |binary: &Binary| CopiedFile {
         name: binary.name.clone(),
         source: staged(&binary.name),
         target: binary.path(),
@@ -154,16 +154,16 @@ pub fn binaries(platform: &ImagePlatform) -> Vec<Copied> {
 
 /// Where the binaries of all platforms are staged.
 pub fn staged_binaries(image: &Image) -> Vec<String> {
-    image.platforms.iter().flat_map(binaries).map(|copied| copied.source).collect()
+    image.platforms.iter().flat_map(copied_binaries).map(|copied| copied.source).collect()
 }
 
 /// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
-pub fn files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<Copied> {
+pub fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
     let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let name: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-        Copied {
+        CopiedFile {
             source: format!("{}/files/{index}/{name}", platform.platform),
             name,
             target: file.to.clone(),
@@ -251,8 +251,8 @@ fn variables<'a>(
         architecture: platform.platform.architecture(),
         variant: platform.platform.variant(),
         triple: &platform.build.triple,
-        binaries: binaries(platform),
-        files: files(platform, mode_of),
+        binaries: copied_binaries(platform),
+        files: copied_files(platform, mode_of),
         args,
         env,
         labels,

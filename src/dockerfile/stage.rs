@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use parse_dockerfile::{Dockerfile, Instruction};
 use serde_json::Value;
 
-use super::build_args::{Arguments, outer};
-use super::error::Fault;
+use super::build_args::{BuildArgs, outer};
+use super::error::StageError;
 use super::read_stage::keyword;
 use super::render;
 use crate::error::{Class, Failure};
@@ -15,7 +15,7 @@ use crate::platform::Platform;
 
 /// A rendered Dockerfile, and what it is read with.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
+pub struct StageSource<'a> {
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
     /// What the build is given from outside.
@@ -26,7 +26,7 @@ pub struct Source<'a> {
 
 /// Bytes of the build context that go into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct StageCopy {
     /// Relative to the build context, normal; none for a WORKDIR, which makes its folder.
     pub sources: Vec<String>,
     /// Absolute. With a `/` at its end it is a folder.
@@ -41,15 +41,15 @@ pub struct Copy {
 
 /// What the instructions of a stage come to on top of a base's config.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Script {
+pub struct Stage {
     /// As FROM says it.
     pub from: String,
-    pub copies: Vec<Copy>,
+    pub copies: Vec<StageCopy>,
     /// The `config` of an image config (image-spec, config.md, and Docker's additions to it).
     pub config: Value,
 }
 
-impl<'a> Source<'a> {
+impl<'a> StageSource<'a> {
     pub fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
         parse_dockerfile::parse(&self.dockerfile.text).map_err(|error| {
             Failure::new(
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
     }
 
     /// What is above the first FROM.
-    pub fn outer(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<Arguments, Fault> {
+    pub fn outer(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<BuildArgs, StageError> {
         outer(parsed.global_args(), self.given, platform)
     }
 
@@ -73,16 +73,16 @@ impl<'a> Source<'a> {
     }
 
     /// Says where in which template a fault is, and what to do about it.
-    pub fn failure(&self, fault: &Fault, stage: &str, line: &str) -> Failure {
+    pub fn failure(&self, fault: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
         let place = self.dockerfile.place(stage, line);
         match fault {
-            Fault::Beyond(what) => Failure::new(
+            StageError::Beyond(what) => Failure::new(
                 Class::Config,
                 format!("image '{image}': the embedded engine cannot do {what} of its template {place}"),
             )
             .hint("take the other engine: `--engine buildx`"),
-            Fault::Wrong(what) => Failure::new(Class::Config, format!("image '{image}': {place}: {what}: {line}"))
+            StageError::Wrong(what) => Failure::new(Class::Config, format!("image '{image}': {place}: {what}: {line}"))
                 .hint("see what the template comes to with `cargo multiarch dockerfile`"),
         }
     }

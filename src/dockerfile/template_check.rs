@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::instructions::{INSTRUCTIONS, Line, instructions, is_one_of};
+use super::instructions::{INSTRUCTIONS, InstructionLine, instructions, is_one_of};
 use super::template::{TemplateText, quote};
 use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
@@ -55,7 +55,7 @@ fn instruction(key: &str) -> (&'static str, &str) {
     (instruction, name)
 }
 
-fn says(lines: &[Line<'_>], key: &str) -> bool {
+fn says(lines: &[InstructionLine<'_>], key: &str) -> bool {
     let (instruction, name) = instruction(key);
     let mut lines = lines.iter().filter(|line| line.keyword.eq_ignore_ascii_case(instruction));
     let names = |word: &str| {
@@ -63,7 +63,8 @@ fn says(lines: &[Line<'_>], key: &str) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
     };
     // A variable may hold the name.
-    let says = |line: &Line<'_>| line.text.split_whitespace().any(|word| names(word) || word.starts_with('$'));
+    let says =
+        |line: &InstructionLine<'_>| line.text.split_whitespace().any(|word| names(word) || word.starts_with('$'));
     lines.any(|line| name.is_empty() || says(line) || line.text.contains(&quote(name)))
 }
 

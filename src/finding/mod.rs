@@ -101,8 +101,8 @@ impl fmt::Display for Code {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Written"))]
-#[serde(into = "Written")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "FindingJson"))]
+#[serde(into = "FindingJson")]
 pub struct Finding {
     pub code: Code,
     /// As the index or the config writes it; none for what is about the index.
@@ -145,7 +145,8 @@ impl fmt::Display for Finding {
 /// A finding as JSON has it.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Written {
+#[cfg_attr(test, schemars(rename = "Written"))]
+struct FindingJson {
     /// `MA010`; docs/checks.md has a part for each.
     code: &'static str,
     name: &'static str,
@@ -158,11 +159,11 @@ struct Written {
     fix: String,
 }
 
-impl From<Finding> for Written {
-    fn from(finding: Finding) -> Written {
+impl From<Finding> for FindingJson {
+    fn from(finding: Finding) -> FindingJson {
         let Finding { code: Code(check), platform, file, reason, fix } = finding;
         let Check { code, name, severity } = check;
-        Written { code, name, severity: *severity, platform, file, reason, fix }
+        FindingJson { code, name, severity: *severity, platform, file, reason, fix }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bases: pinned to a digest before anything is built, and pulled where this program builds on them itself.
+//! PinnedBases: pinned to a digest before anything is built, and pulled where this program builds on them itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,37 +12,41 @@ use crate::oci::cache::Cache;
 use crate::oci::descriptor::descriptor;
 use crate::oci::layer::Layer;
 use crate::oci::layer_scan;
-use crate::oci::layout::{name, platform_name};
-use crate::oci::rootfs::Tree;
+use crate::oci::layout::{descriptor_platform, format_platform};
+use crate::oci::rootfs::RootFs;
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::registry::Registry;
-use crate::registry::pull::Served;
+use crate::registry::pull::FetchedManifest;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
 /// What pinned references lead to.
-pub type Indexes = BTreeMap<String, Served>;
+pub type BaseManifests = BTreeMap<String, FetchedManifest>;
 
 /// Pins every base to the digest that its tag has now, and checks that it has the platforms that are asked for.
-pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Indexes)> {
+pub fn pin(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(PinnedBases, BaseManifests)> {
     let mut wanted: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
     for platform in plan.platforms() {
         if platform.base != "scratch" {
             wanted.entry(&platform.base).or_default().insert(platform.platform);
         }
     }
-    let (mut bases, mut indexes) = (Bases::new(), Indexes::new());
+    let (mut bases, mut indexes) = (PinnedBases::new(), BaseManifests::new());
     for (base, platforms) in wanted {
         let served = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.pull(base));
         let served = served.with_context(|| format!("base {base}"))?;
         let available = if served.is_index() {
             let index = served.index()?;
-            index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?)).collect()
+            index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?)).collect()
         } else {
             let config = registry.config(base, &served.manifest()?)?;
-            vec![name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())]
+            vec![format_platform(
+                &config.os().to_string(),
+                &config.architecture().to_string(),
+                config.variant().as_deref(),
+            )]
         };
         let available: BTreeSet<String> = available.into_iter().collect();
         for platform in &platforms {
@@ -66,10 +70,16 @@ pub fn resolve(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(Bases, Inde
 }
 
 /// Pulls what the embedded engine builds on into the cache: for every platform its own image of the base.
-pub fn pull(plan: &Plan, bases: &Bases, indexes: &Indexes, registry: &Registry, ui: &Ui) -> Result<Pulled> {
+pub fn pull(
+    plan: &Plan,
+    bases: &PinnedBases,
+    indexes: &BaseManifests,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<PulledBases> {
     let cache = Cache::new(&plan.cache_dir);
     indexes.keys().for_each(|pinned| ui.status("Pulling", pinned));
-    let mut pulled = Pulled::new();
+    let mut pulled = PulledBases::new();
     for ((base, platform), pinned) in bases {
         let Some(served) = indexes.get(pinned) else { continue };
         let pull = || pull_platform(pinned, *platform, served, registry, &cache, ui.timings());
@@ -83,11 +93,11 @@ pub fn pull(plan: &Plan, bases: &Bases, indexes: &Indexes, registry: &Registry, 
 fn pull_platform(
     pinned: &str,
     platform: Platform,
-    served: &Served,
+    served: &FetchedManifest,
     registry: &Registry,
     cache: &Cache,
     timings: &Timings,
-) -> Result<Base> {
+) -> Result<BaseImage> {
     let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
     let manifest = if served.is_index() {
         let index = served.index()?;
@@ -115,13 +125,15 @@ fn pull_platform(
     })?;
     let layers = layers(repository, &manifest, &config, registry, cache, timings)?;
     let tree = read_tree(&layers, cache)?;
-    Ok(Base { config, layers, tree })
+    Ok(BaseImage { config, layers, tree })
 }
 
 /// The entry for a platform: its own, else an older variant that it runs.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
     platform.runs().find_map(|runs| {
-        entries.iter().find(|entry| entry.platform().as_ref().and_then(platform_name).as_deref() == Some(runs.name()))
+        entries
+            .iter()
+            .find(|entry| entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(runs.name()))
     })
 }
 
@@ -177,8 +189,8 @@ fn oci_type(media_type: &str) -> Result<&'static str, Failure> {
     })
 }
 
-fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
-    let mut tree = Tree::default();
+fn read_tree(layers: &[Layer], cache: &Cache) -> Result<RootFs> {
+    let mut tree = RootFs::default();
     for layer in layers {
         let media_type = layer.descriptor.media_type().to_string();
         let digest = layer.descriptor.digest();
@@ -188,9 +200,11 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
-            layer_scan::blob(blob, &media_type, cache.dir()?).map_err(|error| match layer_scan::is_local(&error) {
-                true => error.into(),
-                false => unreadable(error.to_string()).into(),
+            layer_scan::scan(blob, &media_type, cache.dir()?).map_err(|error| {
+                match layer_scan::is_local_error(&error) {
+                    true => error.into(),
+                    false => unreadable(error.to_string()).into(),
+                }
             })
         })?;
         tree.apply(&scanned.changes).map_err(unreadable)?;
@@ -200,16 +214,16 @@ fn read_tree(layers: &[Layer], cache: &Cache) -> Result<Tree> {
 
 /// What one platform of a base holds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Base {
+pub struct BaseImage {
     /// The whole image config (image-spec, config.md).
     pub config: Value,
     /// From the bottom up, with OCI media types.
     pub layers: Vec<Layer>,
-    pub tree: Tree,
+    pub tree: RootFs,
 }
 
 /// By what was written and the platform.
-pub type Pulled = BTreeMap<(String, Platform), Arc<Base>>;
+pub type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
 
 /// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
-pub type Bases = BTreeMap<(String, Platform), String>;
+pub type PinnedBases = BTreeMap<(String, Platform), String>;

@@ -24,7 +24,7 @@ const CA_BUNDLES: [&str; 4] = [
 
 /// A staged context, ready to be built.
 #[derive(Debug, Clone)]
-pub struct Staged {
+pub struct StagedContext {
     pub dir: Utf8PathBuf,
     pub dockerfile: Dockerfile,
 }
@@ -92,9 +92,9 @@ const ITS_OWN: [&str; 7] = [
 pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
     let leads_to = |there: &str| Utf8Path::new(there).starts_with(path);
     let of_platform = |platform: &ImagePlatform| {
-        let files = render::files(platform, &|_| None);
+        let files = render::copied_files(platform, &|_| None);
         let mut files = files.iter().zip(&platform.files);
-        let binaries = render::binaries(platform);
+        let binaries = render::copied_binaries(platform);
         binaries.iter().any(|binary| leads_to(&binary.source))
             || files.any(|(copied, file)| {
                 let below = Utf8Path::new(path).strip_prefix(&copied.source);
@@ -105,14 +105,16 @@ pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
 }
 
 /// Lays out an image's context, but for the binaries.
-pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Staged> {
+pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<StagedContext> {
     let dir = dir(plan, image);
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
     for platform in &image.platforms {
         fs_err::create_dir_all(dir.join(platform.platform.name()))?;
-        for (file, copied) in platform.files.iter().zip(render::files(platform, &|from| mode_of(&plan.root, from))) {
+        for (file, copied) in
+            platform.files.iter().zip(render::copied_files(platform, &|from| mode_of(&plan.root, from)))
+        {
             copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
         }
     }
@@ -120,17 +122,17 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
     write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;
-    Ok(Staged { dir, dockerfile })
+    Ok(StagedContext { dir, dockerfile })
 }
 
 /// Adds the binaries, each checked against its platform.
 pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
-        for (binary, copied) in platform.binaries.iter().zip(render::binaries(platform)) {
+        for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
             let artifact = artifacts
                 .get(&(platform.build.clone(), binary.clone()))
                 .with_context(|| format!("{} was not compiled for {}", binary.name, platform.platform))?;
-            artifact::check(&artifact.elf, platform.platform, &binary.name)?;
+            artifact::check_platform(&artifact.elf, platform.platform, &binary.name)?;
             check_scratch(&platform.base, artifact.elf.interpreter.as_deref(), &binary.name)?;
             let staged = dir.join(&copied.source);
             if staged.exists() {

@@ -6,10 +6,10 @@ use super::buildx::builder::{self, Builder};
 use super::buildx::buildkitd_config::{self, PlainHosts};
 use super::context;
 use crate::config::choices::EngineChoice;
-use crate::dockerfile::build_args::given;
+use crate::dockerfile::build_args::passed_args;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::{self, Dockerfile};
-use crate::dockerfile::stage::Source;
+use crate::dockerfile::stage::StageSource;
 use crate::error::{self, Class, Failure, sentence};
 use crate::plan::{Image, Plan};
 use crate::ui::Ui;
@@ -23,12 +23,12 @@ pub enum Engine {
 
 /// An engine, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct EngineSelection {
     pub engine: Engine,
     pub why: String,
 }
 
-impl Chosen {
+impl EngineSelection {
     /// As `--engine` takes it.
     pub fn name(&self) -> &'static str {
         match self.engine {
@@ -39,7 +39,7 @@ impl Chosen {
 }
 
 /// Decides, or refuses what no engine can do here. Nothing is changed, and nothing said.
-pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen> {
+pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<EngineSelection> {
     let plain = plain_hosts(plan, dockerfiles);
     decide(plan, needs_buildx(plan, dockerfiles)?, || builder::find(plan, &plain, ui))
 }
@@ -61,8 +61,12 @@ pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
 }
 
 /// Decides; `builder` finds one, and is not asked where none is needed.
-pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce() -> Result<Builder>) -> Result<Chosen> {
-    let chosen = |engine, why: &str| Ok(Chosen { engine, why: why.to_owned() });
+pub fn decide(
+    plan: &Plan,
+    needs_buildx: Option<Failure>,
+    builder: impl FnOnce() -> Result<Builder>,
+) -> Result<EngineSelection> {
+    let chosen = |engine, why: &str| Ok(EngineSelection { engine, why: why.to_owned() });
     match (plan.engine, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
@@ -102,7 +106,7 @@ pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce()
 }
 
 /// Says which engine it is, before anything else is said, and makes the builder that is missing.
-pub fn start(chosen: Chosen, plan: &Plan, ui: &Ui) -> Result<Engine> {
+pub fn start(chosen: EngineSelection, plan: &Plan, ui: &Ui) -> Result<Engine> {
     let name = match &chosen.engine {
         Engine::Buildx(_) => "docker buildx",
         Engine::Embedded => "the embedded engine",
@@ -133,9 +137,9 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
         Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_all: false }
     });
     let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
-    let given = given(image, rendered, plan.source_date_epoch);
+    let given = passed_args(image, rendered, plan.source_date_epoch);
     let binaries = render::staged_binaries(image);
-    let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
+    let source = StageSource { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
     let in_context = |path: &str| context::will_have(plan, image, path);
     match (embedded_support::check(source, &bases, &in_context), set) {
         (Err(wrong), _) if wrong.by_all => Err(wrong),

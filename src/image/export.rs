@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Class, Failure};
-use crate::fs::{self, Replaces};
-use crate::oci::digest::hash;
+use crate::fs::{self, Replaceable};
+use crate::oci::digest::hash_reader;
 use crate::oci::layout::{self, Layout};
 use crate::plan::{Image, Output, Plan};
 use crate::process::check_interrupt;
@@ -31,9 +31,9 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         };
         match output {
             Output::Oci(dir) => {
-                let layout = Replaces { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
+                let layout = Replaceable { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
                 let archive = format!("for an archive: `--output oci-archive:{dir}`");
-                fs::check_folder(&format!("the output {dir}"), dir, &layout, &archive)?;
+                fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
                 writable(dir, "oci:image")?;
             }
             Output::OciArchive(file) if file.is_dir() => {
@@ -119,7 +119,7 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         for blob in blobs(layout)? {
             let name = blob.file_name().unwrap_or_default();
             let to = dir.join("blobs/sha256").join(name);
-            let same = fs_err::File::open(&to).and_then(hash).is_ok_and(|(sha256, _)| sha256 == name);
+            let same = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
             if !same {
                 // No link: what is done to the output must not reach what later builds use.
                 fs::copy(&blob, &to)?;
@@ -129,7 +129,7 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         entries.retain(|old| old["annotations"][REF_NAME] != new["annotations"][REF_NAME]);
         entries.push(new);
     }
-    layout::write_top(dir, &entries)
+    layout::write_index(dir, &entries)
 }
 
 /// A layout's blobs, sorted.
@@ -145,7 +145,7 @@ pub fn archive(
     entries: &[Value],
     docker: Option<&Value>,
 ) -> Result<()> {
-    let mut tar = tar::Builder::new(io::BufWriter::new(fs::temporary(file)?));
+    let mut tar = tar::Builder::new(io::BufWriter::new(fs::temporary_file(file)?));
     let by_name = blobs.into_iter().map(|blob| (blob.file_name().unwrap_or_default().to_owned(), blob));
     for (name, blob) in by_name.collect::<BTreeMap<_, _>>() {
         check_interrupt()?;
@@ -154,7 +154,7 @@ pub fn archive(
         append(&mut tar, &format!("blobs/sha256/{name}"), size, blob)?;
     }
     let documents = [
-        ("index.json", Some(layout::top(entries)?)),
+        ("index.json", Some(layout::index_json(entries)?)),
         ("manifest.json", docker.map(serde_json::to_vec).transpose()?),
         ("oci-layout", Some(layout::VERSION.into())),
     ];
@@ -165,7 +165,7 @@ pub fn archive(
     }
     let mut out = tar.into_inner()?;
     out.flush()?;
-    fs::place(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
+    fs::persist(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
 /// The time of an archive's members is no part of an image: always the epoch.

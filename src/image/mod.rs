@@ -12,13 +12,13 @@ pub mod scratch_check;
 
 use anyhow::{Context, Result};
 
-use self::bases::Bases;
+use self::bases::PinnedBases;
 use crate::dockerfile::render;
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
 
 /// Renders the Dockerfile of an image of the plan.
-pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<render::Dockerfile> {
+pub fn render(plan: &Plan, image: &Image, bases: &PinnedBases) -> Result<render::Dockerfile> {
     let read = |path: &camino::Utf8Path| {
         let text = match path.exists() && !path.is_file() {
             // A pipe would be waited for.

@@ -4,10 +4,10 @@
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
-use crate::oci::rootfs::{Content, File, Node, Tree, clean};
+use crate::oci::rootfs::{Content, File, Node, RootFs, clean};
 
 /// Looks for the program and the user that an image's `config` names among all that was copied.
-pub fn check(config: &Value, tree: &Tree) -> Result<(), Failure> {
+pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !is_there(program, config, tree)) {
         let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));
@@ -30,7 +30,7 @@ pub fn check(config: &Value, tree: &Tree) -> Result<(), Failure> {
     Ok(())
 }
 
-fn has_name(tree: &Tree, file: &str, name: &str) -> bool {
+fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
     match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
         Some(Node::File(File { content: Content::Text(text), .. })) => {
             text.lines().any(|line| line.split(':').next() == Some(name))
@@ -41,7 +41,7 @@ fn has_name(tree: &Tree, file: &str, name: &str) -> bool {
 }
 
 /// A name without a slash is looked for in PATH, any other from the working directory.
-fn is_there(program: &str, config: &Value, tree: &Tree) -> bool {
+fn is_there(program: &str, config: &Value, tree: &RootFs) -> bool {
     let is_file = |path: &str| {
         let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
         matches!(node, Some(Node::Other | Node::File(_)))
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn programs_and_users() {
-        let mut tree = Tree::default();
+        let mut tree = RootFs::default();
         for (path, node) in [
             ("usr/local/bin/app", Node::File(File::default())),
             ("bin", Node::Link("usr/local/bin".to_owned())),

@@ -7,9 +7,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
-use super::digest::hash;
+use super::digest::hash_reader;
 use super::layer::compression_of;
-use super::layer_scan::Scanned;
+use super::layer_scan::ScannedLayer;
 use super::rootfs::FORM;
 use crate::error::{Class, Failure};
 use crate::fs::{self, replace};
@@ -35,15 +35,15 @@ impl Cache {
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
             // What is damaged is replaced in one step: another run may have done so by now.
-            if hash(file)? == (digest.digest().to_owned(), blob.size()) {
+            if hash_reader(file)? == (digest.digest().to_owned(), blob.size()) {
                 return Ok(path);
             }
         }
         self.make(&dir)?;
-        let mut file = fs::temporary(&path)?;
+        let mut file = fs::temporary_file(&path)?;
         fetch(file.as_file_mut())?;
         file.rewind()?;
-        let (found, size) = hash(file.as_file())?;
+        let (found, size) = hash_reader(file.as_file())?;
         if (found.as_str(), size) != (digest.digest(), blob.size()) {
             return Err(Failure::new(
                 Class::Verify,
@@ -52,7 +52,7 @@ impl Cache {
             .hint("what is stored there is damaged, or a proxy changes it: tell whoever runs it")
             .into());
         }
-        fs::place(file, &path)?;
+        fs::persist(file, &path)?;
         Ok(path)
     }
 
@@ -68,7 +68,7 @@ impl Cache {
     }
 
     /// What a layer holds; `read` finds it out where it is not known.
-    pub fn layer(&self, layer: &Descriptor, read: impl FnOnce() -> Result<Scanned>) -> Result<Scanned> {
+    pub fn layer(&self, layer: &Descriptor, read: impl FnOnce() -> Result<ScannedLayer>) -> Result<ScannedLayer> {
         if let Some(known) = self.known_layer(layer) {
             return Ok(known);
         }
@@ -81,7 +81,7 @@ impl Cache {
     }
 
     /// What a layer holds, where it was read before.
-    pub fn known_layer(&self, layer: &Descriptor) -> Option<Scanned> {
+    pub fn known_layer(&self, layer: &Descriptor) -> Option<ScannedLayer> {
         serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
     }
 
@@ -117,9 +117,9 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn scanned() -> Scanned {
+    fn scanned() -> ScannedLayer {
         let changes = vec![("etc".to_owned(), Change::Put(Node::Link("/private/etc".to_owned())))];
-        Scanned { diff_id: "sha256:y".to_owned(), changes }
+        ScannedLayer { diff_id: "sha256:y".to_owned(), changes }
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::io::{self, Read, Write};
 use sha2::{Digest, Sha256};
 
 /// Counts and hashes what goes through.
-pub struct Hashed<W> {
+pub struct HashingWriter<W> {
     pub to: W,
     hash: Sha256,
     pub size: u64,
 }
 
-impl<W> Hashed<W> {
+impl<W> HashingWriter<W> {
     pub fn new(to: W) -> Self {
-        Hashed { to, hash: Sha256::new(), size: 0 }
+        HashingWriter { to, hash: Sha256::new(), size: 0 }
     }
 
     pub fn digest(&self) -> String {
@@ -21,7 +21,7 @@ impl<W> Hashed<W> {
     }
 }
 
-impl<W: Write> Write for Hashed<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.to.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -40,7 +40,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Hashes a stream: hexadecimal, and how many bytes it was.
-pub fn hash(mut from: impl Read) -> io::Result<(String, u64)> {
+pub fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
     let mut sha256 = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 64 * 1024];

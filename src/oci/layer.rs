@@ -18,20 +18,20 @@ use crate::process::check_interrupt;
 use crate::ui::Bar;
 
 /// By path from the root, without a leading slash: folders come before what they hold.
-pub type Entries = BTreeMap<String, Entry>;
+pub type LayerEntries = BTreeMap<String, LayerEntry>;
 
 /// A folder or a regular file of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct LayerEntry {
     #[serde(flatten)]
     pub attributes: Attributes,
     /// None for a folder.
-    pub file: Option<File>,
+    pub file: Option<LayerFile>,
 }
 
 /// The content of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct File {
+pub struct LayerFile {
     #[serde(skip)]
     pub path: Utf8PathBuf,
     /// Bytes.
@@ -51,13 +51,13 @@ pub struct Layer {
 }
 
 /// Hashes what is read of a file, and ends when the user has asked to stop.
-struct Watched<'a, R> {
+struct ProgressReader<'a, R> {
     from: R,
     hash: Sha256,
     bar: &'a Bar,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for ProgressReader<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = if check_interrupt().is_ok() { self.from.read(into)? } else { 0 };
         self.hash.update(&into[..read]);
@@ -66,9 +66,9 @@ impl<R: Read> Read for Watched<'_, R> {
     }
 }
 
-pub fn write_tar<W: Write>(entries: &Entries, bar: &Bar, to: W) -> Result<W> {
+pub fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
-    for (path, Entry { attributes, file }) in entries {
+    for (path, LayerEntry { attributes, file }) in entries {
         let mut header = tar::Header::new_gnu();
         header.set_mode(attributes.mode);
         header.set_uid(attributes.uid);
@@ -83,7 +83,7 @@ pub fn write_tar<W: Write>(entries: &Entries, bar: &Bar, to: W) -> Result<W> {
             Some(file) => {
                 header.set_entry_type(tar::EntryType::Regular);
                 let mut content =
-                    Watched { from: fs_err::File::open(&file.path)?.take(file.size), hash: Sha256::new(), bar };
+                    ProgressReader { from: fs_err::File::open(&file.path)?.take(file.size), hash: Sha256::new(), bar };
                 tar.append_data(&mut header, path, &mut content)?;
                 check_interrupt()?;
                 if hex(&content.hash.finalize()) != file.sha256 {

@@ -34,30 +34,30 @@ const CACHE: &[u8] = b"glibc-ld.so.cache1.1";
 
 /// What a layer's blob holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scanned {
+pub struct ScannedLayer {
     /// The digest of the uncompressed tar.
     pub diff_id: String,
     pub changes: Changes,
 }
 
 /// Reads a blob of a media type to its end; `dir` takes what is too large for memory.
-pub fn blob(blob: impl Read, media_type: &str, dir: &Utf8Path) -> io::Result<Scanned> {
+pub fn scan(blob: impl Read, media_type: &str, dir: &Utf8Path) -> io::Result<ScannedLayer> {
     let stream = decompress(blob, media_type)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("its media type is {media_type}")))?;
-    let mut stream = Hashing { from: stream, sha256: Sha256::new() };
+    let mut stream = HashingReader { from: stream, sha256: Sha256::new() };
     let changes = layer(&mut stream, dir)?;
     // Nothing of the tar is left then, and the rest of it is part of its digest.
     io::copy(&mut stream, &mut io::sink())?;
-    Ok(Scanned { diff_id: format!("sha256:{}", hex(&stream.sha256.finalize())), changes })
+    Ok(ScannedLayer { diff_id: format!("sha256:{}", hex(&stream.sha256.finalize())), changes })
 }
 
 /// Hashes what goes through it.
-struct Hashing<R> {
+struct HashingReader<R> {
     from: R,
     sha256: Sha256,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
         self.sha256.update(&buffer[..read]);
@@ -72,14 +72,14 @@ fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
         let change = match entry_of(&entry) {
-            Entry::None => continue,
+            TarEntry::None => continue,
             // No file system has it (limits.h, PATH_MAX).
-            Entry::Whiteout(path, _) | Entry::File(path) if path.len() > LONGEST_PATH => {
+            TarEntry::Whiteout(path, _) | TarEntry::File(path) if path.len() > LONGEST_PATH => {
                 let reason = format!("it has a path of {} bytes", path.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
-            Entry::Whiteout(path, change) => (path, change),
-            Entry::File(path) => {
+            TarEntry::Whiteout(path, change) => (path, change),
+            TarEntry::File(path) => {
                 let change = change(&path, &mut entry, dir)?;
                 (path, change)
             }
@@ -90,7 +90,7 @@ fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
 }
 
 /// What an entry of a layer's tar is.
-pub enum Entry {
+pub enum TarEntry {
     Whiteout(String, Change),
     /// A file of any kind, at its path.
     File(String),
@@ -99,16 +99,16 @@ pub enum Entry {
 }
 
 /// Reads an entry's name: there is a [`Change`] for each that is not `None`, in the same order.
-pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> Entry {
+pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
     let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
     let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
     match name.strip_prefix(".wh.") {
-        Some(".wh..opq") => Entry::Whiteout(folder.to_owned(), Change::Empty),
+        Some(".wh..opq") => TarEntry::Whiteout(folder.to_owned(), Change::Empty),
         // What AUFS kept for itself.
-        Some(hidden) if hidden.starts_with(".wh.") => Entry::None,
-        Some(hidden) => Entry::Whiteout(join(folder, hidden), Change::Hide),
-        None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => Entry::None,
-        None => Entry::File(path),
+        Some(hidden) if hidden.starts_with(".wh.") => TarEntry::None,
+        Some(hidden) => TarEntry::Whiteout(join(folder, hidden), Change::Hide),
+        None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::None,
+        None => TarEntry::File(path),
     }
 }
 
@@ -185,7 +185,7 @@ fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
             break;
         }
         sha256.update(&buffer[..read]);
-        io::Write::write_all(&mut kept, &buffer[..read]).map_err(|error| io::Error::other(Local(error)))?;
+        io::Write::write_all(&mut kept, &buffer[..read]).map_err(|error| io::Error::other(LocalError(error)))?;
     }
     kept.rewind()?;
     Ok(Program { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(kept)).ok() })
@@ -193,23 +193,23 @@ fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
 
 /// Nothing of the layer's: a disk that is full, a folder that may not be written.
 #[derive(Debug)]
-struct Local(io::Error);
+struct LocalError(io::Error);
 
-impl std::error::Error for Local {
+impl std::error::Error for LocalError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
     }
 }
 
-impl fmt::Display for Local {
+impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a program of a layer cannot be kept while it is read")
     }
 }
 
-/// Is an error of [`blob`] this machine's, and not the layer's?
-pub fn is_local(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<Local>())
+/// Is an error of [`scan`] this machine's, and not the layer's?
+pub fn is_local_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<LocalError>())
 }
 
 fn script(file: impl Read) -> io::Result<Script> {
@@ -283,8 +283,8 @@ mod tests {
     fn a_folder_that_is_not_there_is_no_fault_of_the_layer() {
         let program = [ELF, &vec![0; LARGEST_IN_MEMORY]].concat();
         let error = content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
-        assert!(is_local(&error), "{error}");
-        let cut = blob(&b"\x1f\x8b"[..], "application/vnd.oci.image.layer.v1.tar+gzip", Utf8Path::new("/none"));
-        assert!(!is_local(&cut.unwrap_err()));
+        assert!(is_local_error(&error), "{error}");
+        let cut = scan(&b"\x1f\x8b"[..], "application/vnd.oci.image.layer.v1.tar+gzip", Utf8Path::new("/none"));
+        assert!(!is_local_error(&cut.unwrap_err()));
     }
 }

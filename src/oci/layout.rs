@@ -44,8 +44,9 @@ impl Layout {
 
     /// The entry of a platform's image.
     pub fn entry(&self, platform: Platform) -> Option<&Descriptor> {
-        let is_it =
-            |entry: &&Descriptor| entry.platform().as_ref().and_then(platform_name).as_deref() == Some(platform.name());
+        let is_it = |entry: &&Descriptor| {
+            entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(platform.name())
+        };
         self.index.manifests().iter().filter(|entry| !is_attestation(entry)).find(is_it)
     }
 
@@ -79,7 +80,7 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
     for blob in blobs {
         fs_err::write(blob_path(dir, &blob.descriptor), &blob.bytes)?;
     }
-    write_top(dir, &[serde_json::to_value(index)?])
+    write_index(dir, &[serde_json::to_value(index)?])
 }
 
 /// Puts layouts together that have one image for other platforms each: their blobs, and an index over all of theirs.
@@ -104,21 +105,21 @@ pub fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(&index)?;
     let descriptor = descriptor(MediaType::ImageIndex.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
     fs_err::write(blob_path(dir, &descriptor), &bytes)?;
-    write_top(dir, &[serde_json::to_value(&descriptor)?])
+    write_index(dir, &[serde_json::to_value(&descriptor)?])
 }
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
-pub fn write_top(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
+pub fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
     let version = dir.join("oci-layout");
     if fs_err::read(&version).ok().as_deref() != Some(VERSION.as_bytes()) {
         // In its place: the file may be locked.
         fs_err::write(version, VERSION)?;
     }
-    replace(&dir.join("index.json"), &top(images)?)
+    replace(&dir.join("index.json"), &index_json(images)?)
 }
 
 /// `index.json` over some images.
-pub fn top(images: &[serde_json::Value]) -> Result<Vec<u8>> {
+pub fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageIndex.as_ref(),
@@ -133,13 +134,13 @@ pub fn is_attestation(entry: &Descriptor) -> bool {
 }
 
 /// `os/architecture[/variant]` in the platform table's spelling; none for an attestation's `unknown/unknown`.
-pub fn platform_name(platform: &oci_spec::image::Platform) -> Option<String> {
+pub fn descriptor_platform(platform: &oci_spec::image::Platform) -> Option<String> {
     let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
-    (os != "unknown").then(|| name(&os, &architecture, platform.variant().as_deref()))
+    (os != "unknown").then(|| format_platform(&os, &architecture, platform.variant().as_deref()))
 }
 
 /// The same from an image's config.
-pub fn name(os: &str, architecture: &str, variant: Option<&str>) -> String {
+pub fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> String {
     let written = match variant.filter(|variant| !variant.is_empty()) {
         Some(variant) => format!("{os}/{architecture}/{variant}"),
         None => format!("{os}/{architecture}"),

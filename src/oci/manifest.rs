@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::descriptor::Blob;
 use super::layer::Layer;
-use crate::image::bases::Base;
+use crate::image::bases::BaseImage;
 use crate::platform::Platform;
 
 /// The config and the manifest of a platform, from a base, a `config`, and our layers with the instructions that made
 /// them.
 pub fn manifest(
     platform: Platform,
-    base: Option<&Base>,
+    base: Option<&BaseImage>,
     config: &Value,
     added: &[(Layer, &str)],
     epoch: u64,

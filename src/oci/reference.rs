@@ -19,7 +19,7 @@ pub fn is_loopback(reference: &str) -> bool {
 
 /// `host/name`, without the tag and the digest of a reference.
 pub fn repository_of(reference: &str) -> Result<String, Failure> {
-    let target = parse(reference)?;
+    let target = parse_reference(reference)?;
     Ok(format!("{}/{}", target.registry(), target.repository()))
 }
 
@@ -29,7 +29,7 @@ pub fn name_of(target: &Reference, blob: &Descriptor) -> String {
     format!("{}/{} {digest}", target.registry(), target.repository())
 }
 
-pub fn parse(reference: &str) -> Result<Reference, Failure> {
+pub fn parse_reference(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| {
         Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
             .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")

@@ -92,7 +92,7 @@ pub const FORM: u32 = 5;
 
 /// By path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tree(BTreeMap<String, Node>);
+pub struct RootFs(BTreeMap<String, Node>);
 
 /// BuildKit's limit (containerd's continuity, `fs.RootPath`).
 const MOST_LINKS: usize = 255;
@@ -104,7 +104,7 @@ impl Default for File {
     }
 }
 
-impl Tree {
+impl RootFs {
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.0.get(path)
     }
@@ -158,14 +158,14 @@ impl Tree {
                 Change::Put(_) | Change::HardLink(_) => {}
             }
         }
-        let mut own = Tree::default();
+        let mut own = RootFs::default();
         layer.iter().try_for_each(|(path, change)| own.put(path, change, self).map(drop))?;
         own.0.into_iter().for_each(|(path, node)| self.insert(&path, node));
         Ok(())
     }
 
     /// Lays an entry of a layer on the others of the same layer, and nothing for a whiteout; where it went.
-    pub fn put(&mut self, path: &str, change: &Change, below: &Tree) -> Result<Option<String>, String> {
+    pub fn put(&mut self, path: &str, change: &Change, below: &RootFs) -> Result<Option<String>, String> {
         let node = match change {
             Change::Put(node) => node.clone(),
             Change::HardLink(target) => match self.get(&self.place(target)) {
@@ -192,7 +192,7 @@ impl Tree {
     }
 
     /// The folders that a layer leaves unsaid: those below it, or new ones.
-    fn folders_above(&mut self, path: &str, below: &Tree) {
+    fn folders_above(&mut self, path: &str, below: &RootFs) {
         let above = parent(path).to_owned();
         if !above.is_empty() && self.get(&above).is_none() {
             self.folders_above(&above, below);
@@ -287,8 +287,8 @@ mod tests {
         entries.iter().map(|(path, change)| ((*path).to_owned(), change.clone())).collect()
     }
 
-    fn tree(layers: &[&[(&str, Change)]]) -> Tree {
-        let mut tree = Tree::default();
+    fn tree(layers: &[&[(&str, Change)]]) -> RootFs {
+        let mut tree = RootFs::default();
         layers.iter().for_each(|entries| tree.apply(&changes(entries)).unwrap());
         tree
     }

@@ -9,15 +9,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
 use super::layer::decompress;
-use super::layer_scan::{Entry, Scanned, entry_of};
+use super::layer_scan::{ScannedLayer, TarEntry, entry_of};
 use super::layout::Layout;
-use super::rootfs::{Attributes, Change, Changes, File, Node, Tree, join};
+use super::rootfs::{Attributes, Change, Changes, File, Node, RootFs, join};
 use crate::process::check_interrupt;
 
 /// Unpacks layers, each with what is known to be in it, on top of each other. `root` is empty, and beside it one layer at
 /// a time is unpacked by itself.
-pub fn unpack(layout: &Layout, layers: &[(Descriptor, Scanned)], root: &Utf8Path) -> Result<()> {
-    let mut below = Tree::default();
+pub fn unpack(layout: &Layout, layers: &[(Descriptor, ScannedLayer)], root: &Utf8Path) -> Result<()> {
+    let mut below = RootFs::default();
     for (layer, scanned) in layers {
         let tar = decompress(layout.open_blob(layer)?, layer.media_type().as_ref())?.context("it is no layer")?;
         add(tar, &scanned.changes, &mut below, root)
@@ -27,7 +27,7 @@ pub fn unpack(layout: &Layout, layers: &[(Descriptor, Scanned)], root: &Utf8Path
 }
 
 /// Adds a layer to what is below it.
-fn add(tar: impl io::Read, changes: &Changes, below: &mut Tree, root: &Utf8Path) -> Result<()> {
+fn add(tar: impl io::Read, changes: &Changes, below: &mut RootFs, root: &Utf8Path) -> Result<()> {
     let root = Folder::new(root)?;
     for (path, change) in changes {
         match change {
@@ -66,18 +66,18 @@ fn add(tar: impl io::Read, changes: &Changes, below: &mut Tree, root: &Utf8Path)
 }
 
 /// Unpacks a layer by itself, into an empty folder; what is then there.
-fn alone(tar: impl io::Read, changes: &Changes, below: &Tree, folder: &Folder) -> Result<Tree> {
-    let mut own = Tree::default();
+fn alone(tar: impl io::Read, changes: &Changes, below: &RootFs, folder: &Folder) -> Result<RootFs> {
+    let mut own = RootFs::default();
     let mut changes = changes.iter();
     for entry in tar::Archive::new(tar).entries()? {
         check_interrupt()?;
         let mut entry = entry?;
         let named = entry_of(&entry);
-        if matches!(named, Entry::None) {
+        if matches!(named, TarEntry::None) {
             continue;
         }
         let (path, change) = changes.next().context("it has more entries than it had")?;
-        if let Entry::File(name) = named {
+        if let TarEntry::File(name) = named {
             ensure!(name == *path, "it has /{name} where /{path} was");
             put(path, change, below, &mut own, folder, &mut entry).with_context(|| format!("/{path}"))?;
         }
@@ -89,8 +89,8 @@ fn alone(tar: impl io::Read, changes: &Changes, below: &Tree, folder: &Folder) -
 fn put(
     path: &str,
     change: &Change,
-    below: &Tree,
-    own: &mut Tree,
+    below: &RootFs,
+    own: &mut RootFs,
     folder: &Folder,
     content: &mut impl io::Read,
 ) -> Result<()> {
@@ -228,13 +228,13 @@ mod tests {
         let root = dir.join("root");
         fs_err::create_dir(&root).unwrap();
         fs_err::create_dir(dir.join("outside")).unwrap();
-        let mut below = Tree::default();
+        let mut below = RootFs::default();
         let mut error = None;
         for entries in layers {
             let entries: Vec<String> = entries.iter().map(|entry| entry.replace("DIR", dir.as_str())).collect();
             let tar = layer(&entries);
             let scanned =
-                layer_scan::blob(&tar[..], "application/vnd.oci.image.layer.v1.tar", Utf8Path::new("/none")).unwrap();
+                layer_scan::scan(&tar[..], "application/vnd.oci.image.layer.v1.tar", Utf8Path::new("/none")).unwrap();
             if let Err(wrong) = add(&tar[..], &scanned.changes, &mut below, &root) {
                 error = Some(format!("{wrong:#}"));
                 fs_err::remove_dir_all(dir.join("layer")).unwrap_or_default();

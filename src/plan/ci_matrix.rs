@@ -9,7 +9,7 @@ use crate::platform::Platform;
 
 /// Where a repository and its CI live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Forge {
+pub enum CiService {
     #[value(name = "github")]
     GitHub,
     #[value(name = "gitlab")]
@@ -19,7 +19,7 @@ pub enum Forge {
 
 /// The job that compiles a platform.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Job {
+pub struct CiJob {
     pub platform: &'static str,
     /// Fit for the name of its bundle.
     pub bundle: String,
@@ -29,33 +29,33 @@ pub struct Job {
 /// The jobs as `strategy: matrix:` takes them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Matrix {
-    include: Vec<Job>,
+    include: Vec<CiJob>,
 }
 
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
-impl Forge {
+impl CiService {
     /// The runners for programs of x86-64 and arm64; those for other platforms compile on the first.
     pub fn runners(self) -> [&'static str; 2] {
         match self {
-            Forge::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
-            Forge::GitLab => ["saas-linux-small-amd64", "saas-linux-small-arm64"],
-            Forge::Forgejo => ["docker", "docker-arm64"],
+            CiService::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
+            CiService::GitLab => ["saas-linux-small-amd64", "saas-linux-small-arm64"],
+            CiService::Forgejo => ["docker", "docker-arm64"],
         }
     }
 
     /// A job for each platform of the plan's images, also where two have one runner.
-    pub fn jobs(self, plan: &Plan) -> Vec<Job> {
+    pub fn jobs(self, plan: &Plan) -> Vec<CiJob> {
         let mut platforms: Vec<Platform> = plan.platforms().map(|platform| platform.platform).collect();
         platforms.sort_unstable();
         platforms.dedup();
         platforms.into_iter().map(|platform| self.job(platform)).collect()
     }
 
-    fn job(self, platform: Platform) -> Job {
+    fn job(self, platform: Platform) -> CiJob {
         let [first, arm64] = self.runners();
         let runner = if platform.is_native_to(ARM64) { arm64 } else { first };
-        Job { platform: platform.name(), bundle: platform.stage_suffix(), runner }
+        CiJob { platform: platform.name(), bundle: platform.stage_suffix(), runner }
     }
 
     /// The jobs for a workflow that reads them from a job before.
@@ -71,7 +71,7 @@ impl Forge {
 
     /// Does it know a workflow's jobs only when it runs?
     pub fn takes_matrix(self) -> bool {
-        self != Forge::GitLab
+        self != CiService::GitLab
     }
 }
 
@@ -90,9 +90,9 @@ mod tests {
             ("linux/riscv64", "linux-riscv64", 0),
             ("linux/s390x", "linux-s390x", 0),
         ] {
-            for forge in [Forge::GitHub, Forge::GitLab, Forge::Forgejo] {
+            for forge in [CiService::GitHub, CiService::GitLab, CiService::Forgejo] {
                 let job = forge.job(platform.parse().unwrap());
-                let expected = Job { platform, bundle: bundle.to_owned(), runner: forge.runners()[native] };
+                let expected = CiJob { platform, bundle: bundle.to_owned(), runner: forge.runners()[native] };
                 assert_eq!(job, expected, "{forge:?}");
             }
         }

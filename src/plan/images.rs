@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexSet;
 
-use super::{Binary, Image, Package, Sources, Workspace};
+use super::{Binary, ConfigSources, Image, Package, Workspace};
 use crate::error::{Class, Failure};
 
 /// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
@@ -48,7 +48,11 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
 }
 
 /// The workspace with the packages of `-p` selected, where there are any.
-pub fn select(mut workspace: Workspace, names: &[String], sources: &Sources) -> Result<Workspace, Failure> {
+pub fn select_packages(
+    mut workspace: Workspace,
+    names: &[String],
+    sources: &ConfigSources,
+) -> Result<Workspace, Failure> {
     if let Some(unknown) = names.iter().find(|name| workspace.package(name).is_none()) {
         let failure = Failure::new(Class::Config, format!("the workspace has no package '{unknown}'"));
         let images = wanted_images(&workspace, sources).unwrap_or_default();
@@ -72,7 +76,7 @@ pub fn select(mut workspace: Workspace, names: &[String], sources: &Sources) -> 
 pub type Wanted<'a> = (String, &'a Package, Vec<Binary>);
 
 /// The images that a run is about.
-pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &Sources) -> Result<Vec<Wanted<'a>>, Failure> {
+pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<Wanted<'a>>, Failure> {
     let configured = sources.configured_images();
     let flags = &sources.command_line;
     let mut images = Vec::new();
@@ -173,7 +177,7 @@ fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Checkout, Request, resolve};
+    use crate::plan::{Checkout, PlanRequest, resolve};
 
     /// A workspace of packages with binaries; the first is the selected one.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
@@ -194,15 +198,15 @@ mod tests {
 
     /// `image: package/binary …; …` of a plan.
     fn images(packages: &[(&str, &[&str])], config: &str, flags: &str, request: &[&str]) -> Result<String, Failure> {
-        let sources = Sources {
+        let sources = ConfigSources {
             workspace: toml::from_str(config).unwrap(),
             command_line: toml::from_str(flags).unwrap(),
-            ..Sources::default()
+            ..ConfigSources::default()
         };
         let workspace = workspace(packages);
         let request: Vec<String> = request.iter().map(|name| (*name).to_owned()).collect();
-        let workspace = select(workspace, &request, &sources)?;
-        let plan = resolve(&workspace, &sources, &Checkout::None, &Request::default())?;
+        let workspace = select_packages(workspace, &request, &sources)?;
+        let plan = resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default())?;
         let line = |image: &Image| {
             let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
             format!("{}: {}", image.name, binaries.collect::<Vec<_>>().join(" "))

@@ -14,13 +14,13 @@ pub mod resolve;
 pub mod tags;
 pub mod workspace;
 
-pub use ci_matrix::{Forge, Job};
+pub use ci_matrix::{CiJob, CiService};
 pub use git::{Checkout, Commit};
 pub use image_platform::{BuiltIn, built_in, built_ins};
-pub use images::select;
+pub use images::select_packages;
 pub use outputs::Output;
-pub use precedence::Sources;
-pub use resolve::{DEFAULT_TAGS, Request, resolve};
+pub use precedence::ConfigSources;
+pub use resolve::{DEFAULT_TAGS, PlanRequest, resolve};
 pub use workspace::{Package, Selection, Workspace, current_dir};
 
 use std::collections::{BTreeMap, BTreeSet};

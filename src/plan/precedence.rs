@@ -5,13 +5,13 @@ use indexmap::IndexMap;
 
 use super::Workspace;
 use crate::config::Config;
-use crate::config::read::{self, Table};
+use crate::config::read::{self, ConfigTable};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
 /// Every source of settings, read and parsed.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// `multiarch.toml` or `[workspace.metadata.multiarch]`.
     pub workspace: Config,
     /// `[package.metadata.multiarch]` by package name.
@@ -22,13 +22,13 @@ pub struct Sources {
     pub notes: Vec<String>,
 }
 
-impl Sources {
+impl ConfigSources {
     /// Reads the configuration of a workspace.
-    pub fn load(workspace: &Workspace, command_line: Config) -> Result<Sources> {
+    pub fn load(workspace: &Workspace, command_line: Config) -> Result<ConfigSources> {
         let file = workspace.root.join("multiarch.toml");
         let mut notes = Vec::new();
-        let in_file = read::read(&file, Table::Root, &mut notes)?;
-        let in_manifest = read::read(&workspace.manifest_path, Table::Workspace, &mut notes)?;
+        let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
+        let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
         let workspace_config = match (in_file, in_manifest) {
             (Some(_), Some(_)) => {
                 return Err(Failure::new(
@@ -55,11 +55,11 @@ impl Sources {
                 ))
                 .into());
             }
-            if let Some(config) = read::read(&package.manifest_path, Table::Package, &mut notes)? {
+            if let Some(config) = read::read(&package.manifest_path, ConfigTable::Package, &mut notes)? {
                 packages.insert(package.name.clone(), config);
             }
         }
-        Ok(Sources { workspace: workspace_config, packages, command_line, notes })
+        Ok(ConfigSources { workspace: workspace_config, packages, command_line, notes })
     }
 
     /// The images that are configured, and for each the package whose metadata names it, if any does.
@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn layers() {
-        let sources = Sources {
+        let sources = ConfigSources {
             workspace: config(
                 "base = 'w'\nuser = 'w'\nworkdir = '/w'\nprofile = 'w'\ntags = ['w']\n\
                  [images.i]\nuser = 'wi'\nprofile = 'wi'\n[images.i.platform.'linux/arm64']\nprofile = 'wip'",
             ),
             packages: IndexMap::from([("p".to_owned(), config("workdir = '/p'\n[images.i]\ntags = ['pi']"))]),
             command_line: config("libc = 'gnu'"),
-            ..Sources::default()
+            ..ConfigSources::default()
         };
         let image = sources.image("i", Some("p"));
         let all = sources.all_platforms(&image);
@@ -136,10 +136,10 @@ mod tests {
 
     #[test]
     fn flags_win_over_a_platforms_own_keys() {
-        let sources = Sources {
+        let sources = ConfigSources {
             workspace: config("[platform.'linux/arm64']\nbase = 'p'"),
             command_line: config("base = 'flag'"),
-            ..Sources::default()
+            ..ConfigSources::default()
         };
         let image = sources.image("i", None);
         assert_eq!(sources.platform(&image, "linux/arm64".parse().unwrap()).base.as_deref(), Some("flag"));

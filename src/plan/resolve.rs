@@ -9,7 +9,7 @@ use super::check_names::{check_host, check_name, is_host, repository};
 use super::image_platform::image_platform;
 use super::images::{check_collisions, wanted_images};
 use super::{
-    Binary, BuildxOptions, Checkout, Commit, Image, Output, Package, Plan, Sources, Template, Workspace, tags,
+    Binary, BuildxOptions, Checkout, Commit, ConfigSources, Image, Output, Package, Plan, Template, Workspace, tags,
 };
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
@@ -21,7 +21,7 @@ pub const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
 /// What a run asks for, beside its settings.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct PlanRequest {
     pub offline: bool,
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
@@ -40,9 +40,9 @@ pub struct Request {
 /// Decides everything that can be decided without looking at the machine.
 pub fn resolve(
     workspace: &Workspace,
-    sources: &Sources,
+    sources: &ConfigSources,
     checkout: &Checkout,
-    request: &Request,
+    request: &PlanRequest,
 ) -> Result<Plan, Failure> {
     let mut notes = sources.notes.clone();
     notes.extend(tags::uncommitted_note(checkout).filter(|_| sources.command_line.tags.is_none()));
@@ -106,7 +106,7 @@ fn image(
     settings: &Config,
     wanted: &[Platform],
     workspace: &Workspace,
-    sources: &Sources,
+    sources: &ConfigSources,
     checkout: &Checkout,
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
@@ -266,8 +266,8 @@ mod tests {
     }
 
     fn plan(config: &str, checkout: &Checkout) -> Plan {
-        let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace(), &sources, checkout, &Request::default()).unwrap()
+        let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
+        resolve(&workspace(), &sources, checkout, &PlanRequest::default()).unwrap()
     }
 
     #[test]
@@ -325,12 +325,12 @@ mod tests {
             ("", &["linux/riscv64"], true, "a: linux/riscv64", None),
         ] {
             let platforms: Vec<Platform> = flags.iter().map(|name| name.parse().unwrap()).collect();
-            let sources = Sources {
+            let sources = ConfigSources {
                 workspace: toml::from_str(config).unwrap(),
                 command_line: Config { platforms: (!flags.is_empty()).then_some(platforms), ..Config::default() },
-                ..Sources::default()
+                ..ConfigSources::default()
             };
-            let request = Request { is_part, ..Request::default() };
+            let request = PlanRequest { is_part, ..PlanRequest::default() };
             let plan = resolve(&workspace(), &sources, &Checkout::None, &request).unwrap();
             let line = |image: &Image| {
                 let names: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();

@@ -18,7 +18,7 @@ use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
 /// A blob on its way to some repositories.
-struct Job {
+struct UploadJob {
     blob: Descriptor,
     path: Utf8PathBuf,
     repositories: Vec<String>,
@@ -33,7 +33,7 @@ type Repositories = Arc<Mutex<Vec<String>>>;
 pub struct Uploads<'a> {
     registry: &'a Registry,
     timings: &'a Timings,
-    jobs: Mutex<mpsc::Sender<Job>>,
+    jobs: Mutex<mpsc::Sender<UploadJob>>,
     queued: Mutex<BTreeSet<(String, String)>>,
     /// By host and digest.
     at: Mutex<BTreeMap<(String, String), Repositories>>,
@@ -72,7 +72,7 @@ pub fn with_uploads<T>(
                 }
             });
         }
-        let _ends = Ends(&uploads);
+        let _ends = CloseOnDrop(&uploads);
         let worked = work(&uploads);
         if let Err(error) = worked {
             // Work that was given up for an upload has no reason of its own, and uploads that are given up neither.
@@ -88,10 +88,10 @@ pub fn with_uploads<T>(
     }
 }
 
-/// Ends the queue, and with it the threads; also after a panic, which would wait for them.
-struct Ends<'a>(&'a Uploads<'a>);
+/// CloseOnDrop the queue, and with it the threads; also after a panic, which would wait for them.
+struct CloseOnDrop<'a>(&'a Uploads<'a>);
 
-impl Drop for Ends<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         *lock(&self.0.jobs) = mpsc::channel().0;
     }
@@ -120,7 +120,7 @@ impl Uploads<'_> {
         let bases = image.platforms.iter().map(|platform| platform.base.as_str()).filter(|base| *base != "scratch");
         let sources = bases.map(repository_of).collect::<BTreeSet<_>>().into_iter().collect();
         // Without its threads the queue is of no use to anybody.
-        let _ = lock(&self.jobs).send(Job { blob: blob.clone(), path: path.to_owned(), repositories, sources });
+        let _ = lock(&self.jobs).send(UploadJob { blob: blob.clone(), path: path.to_owned(), repositories, sources });
         goes_on
     }
 
@@ -135,7 +135,7 @@ impl Uploads<'_> {
         Ok(())
     }
 
-    fn send(&self, job: &Job) -> Result<()> {
+    fn send(&self, job: &UploadJob) -> Result<()> {
         let digest = job.blob.digest().to_string();
         for repository in &job.repositories {
             let host = host_of(repository);
@@ -174,7 +174,7 @@ fn host_of(repository: &str) -> String {
 }
 
 /// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
-pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
+pub fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let put = |entry: &Descriptor| {
         let reference = format!("{repository}@{}", entry.digest());
         match registry.digest(&reference)? {

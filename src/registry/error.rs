@@ -16,8 +16,8 @@ use crate::error::{Class, Failure};
 
 /// What became of a request that did not succeed.
 #[derive(Debug)]
-pub enum Trouble {
-    Answer(Answer),
+pub enum RegistryError {
+    ErrorResponse(ErrorResponse),
     /// No answer, or one that broke off.
     Connection(reqwest::Error),
     /// Nothing moved for too long.
@@ -31,7 +31,7 @@ pub enum Trouble {
 }
 
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct ErrorResponse {
     pub status: u16,
     /// The host of the token server, if it is that one's answer.
     pub token_server: Option<String>,
@@ -40,24 +40,24 @@ pub struct Answer {
     pub message: Option<String>,
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
-        Trouble::Here(failure.into())
+impl From<Failure> for RegistryError {
+    fn from(failure: Failure) -> RegistryError {
+        RegistryError::Here(failure.into())
     }
 }
 
 /// An error body is not worth more.
 const LONGEST_BODY: usize = 64 * 1024;
 
-impl Trouble {
-    pub async fn unless_success(mut answer: Response) -> Result<Response, Trouble> {
+impl RegistryError {
+    pub async fn unless_success(mut answer: Response) -> Result<Response, RegistryError> {
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
         }
         let retry_after = retry_after(answer.headers(), Utc::now());
         let body = idle_timeout::body(&mut answer, LONGEST_BODY).await.unwrap_or_default();
-        Err(Trouble::Answer(Answer {
+        Err(RegistryError::ErrorResponse(ErrorResponse {
             status: status.as_u16(),
             token_server: None,
             retry_after,
@@ -66,13 +66,15 @@ impl Trouble {
     }
 
     /// A success that is not the one that was asked for.
-    pub fn other_status(status: StatusCode) -> Trouble {
-        Trouble::Answer(Answer { status: status.as_u16(), ..Answer::default() })
+    pub fn other_status(status: StatusCode) -> RegistryError {
+        RegistryError::ErrorResponse(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }
 
-    pub fn of_token_server(self, server: &str) -> Trouble {
+    pub fn of_token_server(self, server: &str) -> RegistryError {
         match self {
-            Trouble::Answer(answer) => Trouble::Answer(Answer { token_server: Some(server.to_owned()), ..answer }),
+            RegistryError::ErrorResponse(answer) => {
+                RegistryError::ErrorResponse(ErrorResponse { token_server: Some(server.to_owned()), ..answer })
+            }
             other => other,
         }
     }
@@ -80,19 +82,20 @@ impl Trouble {
     /// The status of the registry itself.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Trouble::Answer(answer) if answer.token_server.is_none() => Some(answer.status),
+            RegistryError::ErrorResponse(answer) if answer.token_server.is_none() => Some(answer.status),
             _ => None,
         }
     }
 
     /// Does it say no, and will it say so again?
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Trouble::Answer(answer) if (400..500).contains(&answer.status)) && !self.is_transient()
+        matches!(self, RegistryError::ErrorResponse(answer) if (400..500).contains(&answer.status))
+            && !self.is_transient()
     }
 
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Trouble::Answer(answer) => answer.retry_after,
+            RegistryError::ErrorResponse(answer) => answer.retry_after,
             _ => None,
         }
     }
@@ -100,11 +103,11 @@ impl Trouble {
     /// May it go well the next time?
     pub fn is_transient(&self) -> bool {
         match self {
-            Trouble::Answer(answer) => matches!(answer.status, 408 | 429 | 500 | 502..=504),
-            Trouble::Connection(error) if error.is_connect() => error.is_timeout() || broken_off(error),
-            Trouble::Connection(error) => !error.is_builder() && !error.is_redirect(),
-            Trouble::Silence => true,
-            Trouble::OtherBytes(_) | Trouble::Unexpected(_) | Trouble::Here(_) => false,
+            RegistryError::ErrorResponse(answer) => matches!(answer.status, 408 | 429 | 500 | 502..=504),
+            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || broken_off(error),
+            RegistryError::Connection(error) => !error.is_builder() && !error.is_redirect(),
+            RegistryError::Silence => true,
+            RegistryError::OtherBytes(_) | RegistryError::Unexpected(_) | RegistryError::Here(_) => false,
         }
     }
 }
@@ -136,32 +139,34 @@ fn message(body: &[u8]) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-pub fn unconnected(error: &(dyn Error + 'static)) -> Failure {
+pub fn connection_error(error: &(dyn Error + 'static)) -> Failure {
     Failure::new(Class::Registry, format!("no registry can be asked from here: {}", innermost(error)))
         .hint("install the CA certificates: `apt-get install ca-certificates`")
 }
 
 /// What a trouble with a reference means, and what to do. `root` is where its registry was asked, which was `shown`
 /// credentials or not.
-pub fn explain(trouble: Trouble, reference: &str, access: Access<'_>, root: &str, shown: bool) -> anyhow::Error {
+pub fn explain(trouble: RegistryError, reference: &str, access: Access<'_>, root: &str, shown: bool) -> anyhow::Error {
     let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
     let failure = |what: String| Failure::new(Class::Registry, what);
     match trouble {
-        Trouble::Here(error) => return error,
-        Trouble::Answer(answer) => explain_answer(&answer, &host, reference, access, (root, shown)),
-        Trouble::Connection(error) if error.is_connect() && !error.is_timeout() => unreachable(&error, &host, root),
-        Trouble::Connection(error) if !error.is_timeout() => {
+        RegistryError::Here(error) => return error,
+        RegistryError::ErrorResponse(answer) => explain_answer(&answer, &host, reference, access, (root, shown)),
+        RegistryError::Connection(error) if error.is_connect() && !error.is_timeout() => {
+            unreachable(&error, &host, root)
+        }
+        RegistryError::Connection(error) if !error.is_timeout() => {
             failure(format!("registry {host} broke the connection off: {}", innermost(&error)))
                 .hint("check the network, or try again")
         }
-        Trouble::Connection(_) | Trouble::Silence => failure(format!("registry {host} does not answer"))
+        RegistryError::Connection(_) | RegistryError::Silence => failure(format!("registry {host} does not answer"))
             .hint(format!("check the network, or try again later: `curl -i {root}`")),
-        Trouble::OtherBytes(found) => Failure::new(
+        RegistryError::OtherBytes(found) => Failure::new(
             Class::Verify,
             format!("registry {host} serves other bytes than those of {reference}: {found}"),
         )
         .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it"),
-        Trouble::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host, root)),
+        RegistryError::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host, root)),
     }
     .into()
 }
@@ -191,7 +196,7 @@ fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
 }
 
 fn explain_answer(
-    answer: &Answer,
+    answer: &ErrorResponse,
     host: &str,
     reference: &str,
     access: Access<'_>,
@@ -259,7 +264,7 @@ mod tests {
     fn answers_are_explained() {
         let of = |status, token_server: Option<&str>| {
             let token_server = token_server.map(str::to_owned);
-            Trouble::Answer(Answer { status, token_server, ..Answer::default() })
+            RegistryError::ErrorResponse(ErrorResponse { status, token_server, ..ErrorResponse::default() })
         };
         for (status, token_server, words, hint, transient) in [
             (401, None, "wants valid credentials", "log in: `docker login r.example`", false),
@@ -287,12 +292,12 @@ mod tests {
         for (status, hint) in
             [(404, "check the name and the tag"), (403, "may not read there"), (401, "is the name wrong?")]
         {
-            let trouble = Trouble::Answer(Answer { status, ..Answer::default() });
+            let trouble = RegistryError::ErrorResponse(ErrorResponse { status, ..ErrorResponse::default() });
             let error = explain(trouble, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
             let hints = error.downcast_ref::<Failure>().unwrap().hints().join("\n");
             assert!(hints.contains(hint) && !hints.contains("push") && !hints.contains("created"), "{status}: {hints}");
         }
-        let error = explain(Trouble::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
+        let error = explain(RegistryError::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
         assert!(error.downcast_ref::<Failure>().unwrap().hints()[0].contains("`curl -i http://r.example/v2/`"));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use reqwest::Client;
 
-use super::error::unconnected;
+use super::error::connection_error;
 use crate::error::{Class, Failure};
 
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub fn http_client(redirects: reqwest::redirect::Policy) -> Result<Client, Failu
             builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&not_for)));
         }
     }
-    builder.build().map_err(|error| unconnected(&error))
+    builder.build().map_err(|error| connection_error(&error))
 }
 
 /// A proxy variable, in either spelling.

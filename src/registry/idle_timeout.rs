@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{RequestBuilder, Response};
 
-use super::error::Trouble;
+use super::error::RegistryError;
 use crate::threads::lock;
 use crate::ui::size;
 
@@ -17,23 +17,23 @@ const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
 const AFTER_UPLOAD: Duration = Duration::from_secs(300);
 
 /// When something last moved, and for how long nothing may.
-pub struct Watch {
+pub struct IdleTimeout {
     usual: Duration,
     /// The last movement, and the patience since.
     since: Mutex<(Instant, Duration)>,
 }
 
-impl Watch {
-    pub fn new() -> Watch {
-        Watch::with(SILENCE)
+impl IdleTimeout {
+    pub fn new() -> IdleTimeout {
+        IdleTimeout::with(SILENCE)
     }
 
-    pub fn of_upload() -> Watch {
-        Watch::with(UPLOAD_SILENCE)
+    pub fn of_upload() -> IdleTimeout {
+        IdleTimeout::with(UPLOAD_SILENCE)
     }
 
-    fn with(usual: Duration) -> Watch {
-        Watch { usual, since: Mutex::new((Instant::now(), usual)) }
+    fn with(usual: Duration) -> IdleTimeout {
+        IdleTimeout { usual, since: Mutex::new((Instant::now(), usual)) }
     }
 
     /// A piece of an upload went out.
@@ -47,14 +47,14 @@ impl Watch {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub async fn answer(&self, request: RequestBuilder) -> Result<Response, Trouble> {
+    pub async fn answer(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
         self.moved();
         let mut answer = std::pin::pin!(request.send());
         loop {
             let (last, patience) = *lock(&self.since);
             match tokio::time::timeout_at((last + patience).into(), answer.as_mut()).await {
-                Ok(answer) => return answer.map_err(Trouble::Connection),
-                Err(_) if lock(&self.since).0 == last => return Err(Trouble::Silence),
+                Ok(answer) => return answer.map_err(RegistryError::Connection),
+                Err(_) if lock(&self.since).0 == last => return Err(RegistryError::Silence),
                 Err(_) => {}
             }
         }
@@ -62,16 +62,19 @@ impl Watch {
 }
 
 /// The next piece of a body; none at its end.
-pub async fn piece(answer: &mut Response) -> Result<Option<bytes::Bytes>, Trouble> {
-    tokio::time::timeout(SILENCE, answer.chunk()).await.map_err(|_| Trouble::Silence)?.map_err(Trouble::Connection)
+pub async fn piece(answer: &mut Response) -> Result<Option<bytes::Bytes>, RegistryError> {
+    tokio::time::timeout(SILENCE, answer.chunk())
+        .await
+        .map_err(|_| RegistryError::Silence)?
+        .map_err(RegistryError::Connection)
 }
 
 /// A whole body, of which no more than `limit` bytes are read.
-pub async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, Trouble> {
+pub async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
     let mut bytes = Vec::new();
     while let Some(piece) = piece(answer).await? {
         if bytes.len() + piece.len() > limit {
-            return Err(Trouble::Unexpected(format!(
+            return Err(RegistryError::Unexpected(format!(
                 "sends more than {} where JSON is wanted",
                 size::of(limit as u64)
             )));
@@ -91,7 +94,7 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let watch = Watch::with(Duration::from_millis(200));
+        let watch = IdleTimeout::with(Duration::from_millis(200));
         let begun = Instant::now();
         let answer = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -102,7 +105,7 @@ mod tests {
             });
             runtime.block_on(watch.answer(client.get(url)))
         });
-        assert!(matches!(answer, Err(Trouble::Silence)));
+        assert!(matches!(answer, Err(RegistryError::Silence)));
         assert!(begun.elapsed() >= Duration::from_millis(700));
     }
 }

@@ -24,13 +24,13 @@ use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
-use self::error::{Trouble, explain};
+use self::error::{RegistryError, explain};
 use self::http::http_client;
-use self::idle_timeout::Watch;
+use self::idle_timeout::IdleTimeout;
 use self::scope::Access;
 use self::token::{Tokens, showing};
 use crate::error::{Class, Failure};
-use crate::oci::reference::{is_loopback, parse};
+use crate::oci::reference::{is_loopback, parse_reference};
 use crate::process;
 use crate::threads::lock;
 use crate::ui::Bars;
@@ -88,18 +88,18 @@ impl Registry {
 
     /// Asks the registry of a repository what it wants to see: whoever answers is there, and trusted. How far this
     /// machine's clock is ahead of the registry's, where that tells the time.
-    pub fn meet(&self, repository: &str) -> Result<Option<TimeDelta>> {
-        let target = parse(repository)?;
+    pub fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
+        let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
             let (client, root) = (self.client()?, self.root(&target)?);
-            self.tokens.introduce(&client, &target, &root).await
+            self.tokens.discover_auth(&client, &target, &root).await
         })?;
         Ok(self.tokens.ahead(target.resolve_registry()))
     }
 
     /// Were credentials shown to the registry of a repository?
     pub fn is_logged_in(&self, repository: &str) -> bool {
-        parse(repository).is_ok_and(|target| self.tokens.is_logged_in(target.resolve_registry()))
+        parse_reference(repository).is_ok_and(|target| self.tokens.is_logged_in(target.resolve_registry()))
     }
 
     /// Ends all requests that are under way: nobody waits for them any more.
@@ -121,41 +121,41 @@ impl Registry {
         &self,
         target: &Reference,
         access: Access<'_>,
-        watch: &Watch,
+        watch: &IdleTimeout,
         request: impl Fn(&Client) -> RequestBuilder,
-    ) -> Result<Response, Trouble> {
+    ) -> Result<Response, RegistryError> {
         let (client, root) = (self.client()?, self.root(target)?);
-        self.tokens.introduce(&client, target, &root).await?;
+        self.tokens.discover_auth(&client, target, &root).await?;
         let shown = self.tokens.known(&client, target, access).await?;
         let answer = watch.answer(showing(request(&client), shown.as_ref())).await?;
         if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
-            return Trouble::unless_success(answer).await;
+            return RegistryError::unless_success(answer).await;
         }
         // A token that has ended early, or a registry that guards only some of it.
-        if !self.tokens.learn(target, &answer, &root, shown.is_some()).await {
-            return Trouble::unless_success(answer).await;
+        if !self.tokens.update_auth(target, &answer, &root, shown.is_some()).await {
+            return RegistryError::unless_success(answer).await;
         }
         let shown = self.tokens.known(&client, target, access).await?;
         if shown.is_none() {
-            return Trouble::unless_success(answer).await;
+            return RegistryError::unless_success(answer).await;
         }
-        Trouble::unless_success(watch.answer(showing(request(&client), shown.as_ref())).await?).await
+        RegistryError::unless_success(watch.answer(showing(request(&client), shown.as_ref())).await?).await
     }
 
     /// Sends a request once, with what is known of the registry, whatever becomes of it.
     pub(super) async fn tell(&self, target: &Reference, request: impl Fn(&Client) -> RequestBuilder) {
         let Ok(client) = self.client() else { return };
         if let Ok(shown) = self.tokens.known(&client, target, Access::Push).await {
-            let _ = Watch::new().answer(showing(request(&client), shown.as_ref())).await;
+            let _ = IdleTimeout::new().answer(showing(request(&client), shown.as_ref())).await;
         }
     }
 
     /// Runs an idempotent request, again after a back-off where the registry is only busy.
     pub(super) fn retry<T, F>(&self, reference: &str, access: Access<'_>, request: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Trouble>>,
+        F: Future<Output = Result<T, RegistryError>>,
     {
-        let explain = |trouble| match parse(reference).and_then(|target| self.root(&target)) {
+        let explain = |trouble| match parse_reference(reference).and_then(|target| self.root(&target)) {
             Ok(root) => explain(trouble, reference, access, root.as_str(), self.is_logged_in(reference)),
             Err(failure) => failure.into(),
         };
@@ -164,8 +164,8 @@ impl Registry {
             match self.wait(request())? {
                 Ok(result) => return Ok(result),
                 // Once more is enough for one that takes half a minute to say nothing.
-                Err(Trouble::Silence) if waits.len() < BACK_OFF.len() => {
-                    return Err(explain(Trouble::Silence));
+                Err(RegistryError::Silence) if waits.len() < BACK_OFF.len() => {
+                    return Err(explain(RegistryError::Silence));
                 }
                 Err(trouble) => match waits.next() {
                     Some(wait) if trouble.is_transient() && trouble.retry_after() <= Some(LONGEST_WAIT) => {

@@ -8,12 +8,12 @@ use reqwest::Response;
 use reqwest::header::ACCEPT;
 
 use super::Registry;
-use super::error::{Trouble, is_it_one};
-use super::idle_timeout::{self, Watch};
+use super::error::{RegistryError, is_it_one};
+use super::idle_timeout::{self, IdleTimeout};
 use super::scope::Access;
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash;
-use crate::oci::reference::{name_of, parse};
+use crate::oci::digest::hash_reader;
+use crate::oci::reference::{name_of, parse_reference};
 
 const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
@@ -28,13 +28,13 @@ const JSON_LIMIT: usize = 16 << 20;
 
 /// What a reference leads to.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub struct FetchedManifest {
     pub digest: String,
     pub media_type: String,
     pub bytes: Vec<u8>,
 }
 
-impl Served {
+impl FetchedManifest {
     pub fn is_index(&self) -> bool {
         INDEX_TYPES.contains(&self.media_type.as_str())
     }
@@ -50,22 +50,22 @@ impl Served {
 
 impl Registry {
     /// The manifest or index of a reference.
-    pub fn pull(&self, reference: &str) -> Result<Served> {
+    pub fn pull(&self, reference: &str) -> Result<FetchedManifest> {
         let served = self.get(reference, |_| false)?;
         served.ok_or_else(|| anyhow::anyhow!("{reference} is not there"))
     }
 
     /// The same; none where there is nothing.
-    pub fn find(&self, reference: &str) -> Result<Option<Served>> {
+    pub fn find(&self, reference: &str) -> Result<Option<FetchedManifest>> {
         self.get(reference, |trouble| trouble.status() == Some(404))
     }
 
     /// What is served; none where the trouble is no more than that there is nothing.
-    fn get(&self, reference: &str, is_nothing: impl Fn(&Trouble) -> bool) -> Result<Option<Served>> {
-        let target = parse(reference)?;
+    fn get(&self, reference: &str, is_nothing: impl Fn(&RegistryError) -> bool) -> Result<Option<FetchedManifest>> {
+        let target = parse_reference(reference)?;
         let (root, url) = (self.root(&target)?, self.manifest_url(&target)?);
         let got = self.retry(reference, Access::Pull, || async {
-            let watch = Watch::new();
+            let watch = IdleTimeout::new();
             let sent = self
                 .send(&target, Access::Pull, &watch, |http| http.get(url.clone()).header(ACCEPT, ALL_TYPES.join(", ")))
                 .await;
@@ -78,7 +78,7 @@ impl Registry {
             let bytes = idle_timeout::body(&mut answer, JSON_LIMIT).await?;
             let digest = digest_of(&bytes)?;
             match wanted.iter().find(|wanted| **wanted != digest) {
-                Some(_) => Err(Trouble::OtherBytes(digest)),
+                Some(_) => Err(RegistryError::OtherBytes(digest)),
                 None => Ok(Some((bytes, digest))),
             }
         })?;
@@ -98,17 +98,17 @@ impl Registry {
         // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
         let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
         let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
-        Ok(Some(Served { digest, media_type, bytes }))
+        Ok(Some(FetchedManifest { digest, media_type, bytes }))
     }
 
     /// The digest that a reference to something of ours leads to; none where there is nothing.
     pub fn digest(&self, reference: &str) -> Result<Option<String>> {
-        let target = parse(reference)?;
+        let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
         self.retry(reference, Access::Push, || async {
             let accept = ALL_TYPES.join(", ");
             let request = self
-                .send(&target, Access::Push, &Watch::new(), |http| http.head(url.clone()).header(ACCEPT, &accept))
+                .send(&target, Access::Push, &IdleTimeout::new(), |http| http.head(url.clone()).header(ACCEPT, &accept))
                 .await;
             let answer = match request {
                 Ok(answer) => answer,
@@ -121,7 +121,7 @@ impl Registry {
                 return Ok(Some(digest.to_owned()));
             }
             let mut answer = self
-                .send(&target, Access::Push, &Watch::new(), |http| http.get(url.clone()).header(ACCEPT, &accept))
+                .send(&target, Access::Push, &IdleTimeout::new(), |http| http.get(url.clone()).header(ACCEPT, &accept))
                 .await?;
             Ok(Some(digest_of(&idle_timeout::body(&mut answer, JSON_LIMIT).await?)?))
         })
@@ -129,14 +129,15 @@ impl Registry {
 
     /// The config of a manifest in the same repository.
     pub fn config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
-        let target = parse(repository)?;
+        let target = parse_reference(repository)?;
         let digest = manifest.config().digest();
         let url = self.blob_url(&target, digest.as_ref())?;
         let bytes = self.retry(&format!("{repository}@{digest}"), Access::Pull, || async {
-            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
+            let mut answer =
+                self.send(&target, Access::Pull, &IdleTimeout::new(), |http| http.get(url.clone())).await?;
             let bytes = idle_timeout::body(&mut answer, JSON_LIMIT).await?;
             let found = digest_of(&bytes)?;
-            if found == digest.to_string() { Ok(bytes) } else { Err(Trouble::OtherBytes(found)) }
+            if found == digest.to_string() { Ok(bytes) } else { Err(RegistryError::OtherBytes(found)) }
         })?;
         Ok(parse_json(&bytes, || format!("{repository}@{digest} is not the config of a container image"))?)
     }
@@ -144,7 +145,7 @@ impl Registry {
     /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest,
     /// and of more than the blob should have there is only the beginning.
     pub fn download(&self, repository: &str, blob: &Descriptor, file: &mut std::fs::File) -> Result<()> {
-        let target = parse(repository)?;
+        let target = parse_reference(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
         let file = std::cell::RefCell::new(file);
         let unwritten = |error: io::Error| {
@@ -154,7 +155,8 @@ impl Registry {
         self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
             let emptied = file.borrow_mut().rewind();
             emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
-            let mut answer = self.send(&target, Access::Pull, &Watch::new(), |http| http.get(url.clone())).await?;
+            let mut answer =
+                self.send(&target, Access::Pull, &IdleTimeout::new(), |http| http.get(url.clone())).await?;
             let bar = self.bars.bytes("Pulling", &name_of(&target, blob), blob.size());
             let mut size = 0;
             while let Some(piece) = idle_timeout::piece(&mut answer).await? {
@@ -172,10 +174,10 @@ impl Registry {
 
     /// Has a repository this blob? Asked with a token for what else is done there.
     pub fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
-        let target = parse(repository)?;
+        let target = parse_reference(repository)?;
         let url = self.blob_url(&target, digest)?;
         self.retry(repository, access, || async {
-            match self.send(&target, access, &Watch::new(), |http| http.head(url.clone())).await {
+            match self.send(&target, access, &IdleTimeout::new(), |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
                 Err(trouble) if trouble.status() == Some(404) => Ok(false),
                 // Some registries have no other answer for a repository that is not there yet.
@@ -198,7 +200,7 @@ fn said_digest(answer: &Response) -> Option<&str> {
     answer.headers().get("docker-content-digest")?.to_str().ok()
 }
 
-fn digest_of(bytes: &[u8]) -> Result<String, Trouble> {
-    let (hex, _) = hash(bytes).map_err(|error| Trouble::Here(error.into()))?;
+fn digest_of(bytes: &[u8]) -> Result<String, RegistryError> {
+    let (hex, _) = hash_reader(bytes).map_err(|error| RegistryError::Here(error.into()))?;
     Ok(format!("sha256:{hex}"))
 }

@@ -14,24 +14,24 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 
 use super::credentials::{self, Credentials};
-use super::error::Trouble;
+use super::error::RegistryError;
 use super::http;
-use super::idle_timeout::{self, Watch};
+use super::idle_timeout::{self, IdleTimeout};
 use super::scope::Access;
 use crate::threads::lock;
 
 /// What a request shows to a registry.
 #[derive(Clone)]
-pub enum Shown {
+pub enum Authorization {
     Basic(String, String),
     Bearer(String),
 }
 
 /// A request with what it shows, if that is anything.
-pub fn showing(request: RequestBuilder, shown: Option<&Shown>) -> RequestBuilder {
+pub fn showing(request: RequestBuilder, shown: Option<&Authorization>) -> RequestBuilder {
     match shown {
-        Some(Shown::Basic(user, password)) => request.basic_auth(user, Some(password)),
-        Some(Shown::Bearer(token)) => request.bearer_auth(token),
+        Some(Authorization::Basic(user, password)) => request.basic_auth(user, Some(password)),
+        Some(Authorization::Bearer(token)) => request.bearer_auth(token),
         None => request,
     }
 }
@@ -73,7 +73,7 @@ impl Tokens {
         client: &Client,
         target: &Reference,
         access: Access<'_>,
-    ) -> Result<Option<Shown>, Trouble> {
+    ) -> Result<Option<Authorization>, RegistryError> {
         let host = target.resolve_registry();
         let Some(challenge) = lock(&self.challenges).get(host).cloned().flatten() else { return Ok(None) };
         let credentials = self.credentials(host)?;
@@ -81,29 +81,29 @@ impl Tokens {
         let key = (host.to_owned(), access.scopes(target.repository()));
         let mut tokens = self.tokens.lock().await;
         if let Some(token) = tokens.get(&key).filter(|token| Instant::now() < token.renew) {
-            return Ok(Some(Shown::Bearer(token.token.clone())));
+            return Ok(Some(Authorization::Bearer(token.token.clone())));
         }
         let realm = Url::parse(&realm)
-            .map_err(|error| Trouble::Unexpected(format!("names '{realm}' for its tokens: {error}")))?;
+            .map_err(|error| RegistryError::Unexpected(format!("names '{realm}' for its tokens: {error}")))?;
         if secure && realm.scheme() != "https" {
-            return Err(Trouble::Unexpected(format!("wants credentials sent in the clear, to {realm}")));
+            return Err(RegistryError::Unexpected(format!("wants credentials sent in the clear, to {realm}")));
         }
         let token = fetch(client, realm, &service, &key.1, &credentials).await?;
-        let shown = Shown::Bearer(token.token.clone());
+        let shown = Authorization::Bearer(token.token.clone());
         tokens.insert(key, token);
         Ok(Some(shown))
     }
 
     /// Asks a registry what it wants to see, once; some hide what is there from those who show nothing.
-    pub async fn introduce(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), Trouble> {
+    pub async fn discover_auth(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
         if !lock(&self.challenges).contains_key(host) {
-            let answer = Watch::new().answer(client.get(root.clone())).await?;
+            let answer = IdleTimeout::new().answer(client.get(root.clone())).await?;
             if let Some(date) = date(answer.headers()) {
                 lock(&self.ahead).insert(host.to_owned(), Utc::now() - date);
             }
             if matches!(answer.status().as_u16(), 429 | 502..=504) {
-                return Trouble::unless_success(answer).await.map(drop);
+                return RegistryError::unless_success(answer).await.map(drop);
             }
             lock(&self.challenges).insert(host.to_owned(), challenge(&answer, root));
         }
@@ -121,7 +121,7 @@ impl Tokens {
     }
 
     /// Takes note of what an answer of 401 asks for. Is it worth another try, if something was `shown` to it?
-    pub async fn learn(&self, target: &Reference, answer: &Response, root: &Url, shown: bool) -> bool {
+    pub async fn update_auth(&self, target: &Reference, answer: &Response, root: &Url, shown: bool) -> bool {
         let Some(challenge) = challenge(answer, root) else { return false };
         let host = target.resolve_registry();
         // Credentials are what they are; a token may have ended early.
@@ -132,7 +132,7 @@ impl Tokens {
     }
 
     /// Docker's credentials for a host, asked for once: a helper is a program, and may ask the user.
-    fn credentials(&self, host: &str) -> Result<Credentials, Trouble> {
+    fn credentials(&self, host: &str) -> Result<Credentials, RegistryError> {
         let mut credentials = lock(&self.credentials);
         if let Some(known) = credentials.get(host) {
             return Ok(known.clone());
@@ -155,9 +155,9 @@ pub fn is_same_server(url: &Url, root: &Url) -> bool {
 }
 
 impl Credentials {
-    fn basic(&self) -> Option<Shown> {
+    fn basic(&self) -> Option<Authorization> {
         match self {
-            Credentials::Basic(user, password) => Some(Shown::Basic(user.clone(), password.clone())),
+            Credentials::Basic(user, password) => Some(Authorization::Basic(user.clone(), password.clone())),
             Credentials::Anonymous | Credentials::Identity(_) => None,
         }
     }
@@ -201,7 +201,7 @@ async fn fetch(
     service: &str,
     scopes: &[String],
     credentials: &Credentials,
-) -> Result<Token, Trouble> {
+) -> Result<Token, RegistryError> {
     let server = realm.authority().to_owned();
     let request = match credentials {
         Credentials::Identity(identity) => {
@@ -221,9 +221,10 @@ async fn fetch(
             showing(client.get(realm), credentials.basic().as_ref())
         }
     };
-    let answer = Watch::new().answer(request).await?;
-    let mut answer = Trouble::unless_success(answer).await.map_err(|trouble| trouble.of_token_server(&server))?;
-    let useless = |why: &str| Trouble::Unexpected(format!("has a token server, {server}, that gives no token: {why}"));
+    let answer = IdleTimeout::new().answer(request).await?;
+    let mut answer = RegistryError::unless_success(answer).await.map_err(|trouble| trouble.of_token_server(&server))?;
+    let useless =
+        |why: &str| RegistryError::Unexpected(format!("has a token server, {server}, that gives no token: {why}"));
     let granted: Granted = serde_json::from_slice(&idle_timeout::body(&mut answer, TOKEN_LIMIT).await?)
         .map_err(|error| useless(&error.to_string()))?;
     let token = [granted.token, granted.access_token].into_iter().flatten().find(|token| !token.is_empty());

@@ -9,21 +9,21 @@ pub mod schema;
 pub mod table;
 pub mod timings_page;
 
-pub use checklist::short;
+pub use checklist::shorten_digest;
 
 use anyhow::Result;
 use camino::Utf8Path;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::compile::{Artifact, Artifacts, Source};
+use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::finding::catalogue::{Check, Severity};
 use crate::finding::{CHECKS, Code, Finding};
-use crate::image::bases::Bases;
+use crate::image::bases::PinnedBases;
 use crate::plan::tags::is_version;
 use crate::plan::{Binary, Commit, ImagePlatform, Plan};
 use crate::ui::wrap;
-use crate::verify::{Facts, Inspected, InspectedPlatform, Smoke, Verified};
+use crate::verify::{InspectedImage, InspectedPlatform, PlatformFacts, SmokeResult, VerifiedImage};
 
 /// Of the schemas in docs/. Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -62,7 +62,7 @@ struct ImageReport {
     /// The tag of the commit is the package's version, with a `v` before it or none; none where the commit has no tag.
     version_is_tag: Option<bool>,
     /// Where each reference led before, and now.
-    moved: Vec<Moved>,
+    moved: Vec<MovedTag>,
     /// The checks that did not count, by their codes.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     allow: Vec<Code>,
@@ -72,7 +72,8 @@ struct ImageReport {
 /// A tag of an image in a registry, and what it led to before this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Moved {
+#[cfg_attr(test, schemars(rename = "Moved"))]
+pub struct MovedTag {
     pub reference: String,
     /// None for a tag that is new.
     pub from: Option<String>,
@@ -95,11 +96,11 @@ struct PlatformReport {
     /// The highest glibc that binaries might ask for, as configured.
     glibc_floor: Option<String>,
     #[serde(flatten)]
-    facts: Facts,
+    facts: PlatformFacts,
     /// What the checks found that counts: warnings, as an error ends a run.
     findings: Vec<Finding>,
     /// None where no smoke run was asked for.
-    smoke: Option<Smoke>,
+    smoke: Option<SmokeResult>,
     binaries: Vec<BinaryReport>,
 }
 
@@ -116,7 +117,13 @@ struct BinaryReport {
 
 impl Report {
     /// `verified` is in the plan's order.
-    pub fn new(plan: &Plan, artifacts: &Artifacts, source: &Source, bases: &Bases, verified: &[&Verified]) -> Report {
+    pub fn new(
+        plan: &Plan,
+        artifacts: &Artifacts,
+        source: &ArtifactSource,
+        bases: &PinnedBases,
+        verified: &[&VerifiedImage],
+    ) -> Report {
         let images = plan.images.iter().zip(verified).map(|(image, verified)| ImageReport {
             name: image.name.clone(),
             package: image.package.clone(),
@@ -145,7 +152,7 @@ impl Report {
     }
 
     /// Notes where the tags of an image led before, and now.
-    pub fn note_moved(&mut self, name: &str, moved: Vec<Moved>) {
+    pub fn note_moved(&mut self, name: &str, moved: Vec<MovedTag>) {
         if let Some(image) = self.images.iter_mut().find(|image| image.name == name) {
             image.moved = moved;
         }
@@ -185,9 +192,9 @@ impl Report {
 fn platform_report(
     platform: &ImagePlatform,
     artifacts: &Artifacts,
-    source: &Source,
-    bases: &Bases,
-    verified: &Verified,
+    source: &ArtifactSource,
+    bases: &PinnedBases,
+    verified: &VerifiedImage,
 ) -> PlatformReport {
     let binary = |binary: &Binary| {
         let artifact = artifacts.get(&(platform.build.clone(), binary.clone()))?.clone();
@@ -210,8 +217,8 @@ fn platform_report(
 }
 
 /// What was verified, as a table: a block per image, a row per platform.
-pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
-    let block = |image: &Inspected| {
+pub fn verified_table(images: &[InspectedImage], width: Option<usize>) -> String {
+    let block = |image: &InspectedImage| {
         let digest = image.digest.as_ref().filter(|digest| !image.reference.contains(*digest));
         // Of a layout's image this is no name.
         let joint = if ["oci:", "oci-archive:"].iter().any(|transport| image.reference.starts_with(transport)) {
@@ -239,7 +246,7 @@ pub fn verified_table(images: &[Inspected], width: Option<usize>) -> String {
 }
 
 /// All checks, a line each.
-pub fn checks(width: Option<usize>) -> String {
+pub fn checks_table(width: Option<usize>) -> String {
     let widest = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let line = |check: &&Check| {
         let severity = if check.severity == Severity::Warning { "warning" } else { "error" };
@@ -249,7 +256,7 @@ pub fn checks(width: Option<usize>) -> String {
 }
 
 /// `ok`, or the codes of what was found, also of what the index has of this platform; and of what is allowed.
-fn result(image: &Inspected, platform: &InspectedPlatform) -> String {
+fn result(image: &InspectedImage, platform: &InspectedPlatform) -> String {
     let of_index = image.findings.iter().filter(|finding| finding.platform.as_ref() == Some(&platform.platform));
     let codes: IndexSet<&str> = of_index.chain(&platform.findings).map(|finding| finding.code.0.code).collect();
     let found = if codes.is_empty() { "ok".to_owned() } else { codes.into_iter().collect::<Vec<_>>().join(" ") };
@@ -258,14 +265,15 @@ fn result(image: &Inspected, platform: &InspectedPlatform) -> String {
 }
 
 /// The same as JSON, versioned like the report.
-pub fn verified_json(images: &[Inspected], failed: &[Unverified]) -> Result<String> {
-    Ok(serde_json::to_string_pretty(&Verification { version: VERSION, images, failed })?)
+pub fn verified_json(images: &[InspectedImage], failed: &[FailedVerification]) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&VerifyReport { version: VERSION, images, failed })?)
 }
 
 /// An image that cannot be had.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Unverified {
+#[cfg_attr(test, schemars(rename = "Unverified"))]
+pub struct FailedVerification {
     /// As it was typed.
     pub reference: String,
     pub error: String,
@@ -274,10 +282,11 @@ pub struct Unverified {
 /// What was found in images of anybody. `verify --message-format json` prints it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Verification<'a> {
+#[cfg_attr(test, schemars(rename = "Verification"))]
+struct VerifyReport<'a> {
     /// Of this schema.
     #[cfg_attr(test, schemars(extend("const" = VERSION)))]
     version: u32,
-    images: &'a [Inspected],
-    failed: &'a [Unverified],
+    images: &'a [InspectedImage],
+    failed: &'a [FailedVerification],
 }

@@ -6,13 +6,13 @@ use indexmap::{IndexMap, IndexSet};
 use super::{VERSION, table};
 use crate::compile::toolchain::Toolchain;
 use crate::image::buildx::builder::Builder;
-use crate::image::engine::{Chosen, Engine};
+use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Image, ImagePlatform, Plan, Template};
 use crate::platform::Platform;
 use crate::ui::wrap;
 
 /// The plan as a table: a block per image, a row per platform.
-pub fn table(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen, width: Option<usize>) -> String {
+pub fn table(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection, width: Option<usize>) -> String {
     let mut blocks = Vec::new();
     for image in &plan.images {
         let mut lines = vec![format!("{} {}", image.name, image.version)];
@@ -95,7 +95,7 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
 }
 
 /// The same with the choice of linkers and of the engine, as JSON.
-pub fn json(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Result<String> {
+pub fn json(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection) -> Result<String> {
     let mut json = serde_json::to_value(plan)?;
     for (image, in_plan) in plan.images.iter().enumerate() {
         for (platform, in_image) in in_plan.platforms.iter().enumerate() {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use super::{Report, Verification};
+use super::{Report, VerifyReport};
 use crate::config::schema::check_file;
 
 fn check<T: JsonSchema>(file: &str) {
@@ -18,5 +18,5 @@ fn of_the_report() {
 
 #[test]
 fn of_verify() {
-    check::<Verification>("verify.schema.json");
+    check::<VerifyReport>("verify.schema.json");
 }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::html::render;
-use super::short;
+use super::shorten_digest;
 use crate::finding::printable;
 use crate::timings::{Phase, Span};
 use crate::ui::size;
@@ -54,7 +54,7 @@ impl Phase {
 
 /// What stands above the chart.
 #[derive(Debug, Default)]
-pub struct Head {
+pub struct PageHeader {
     pub title: String,
     /// Of what it is: when it began, of which commit, by which version.
     pub facts: Vec<String>,
@@ -123,7 +123,7 @@ struct Label {
 }
 
 /// The page of a run that took `total`; the spans are in the order of their phases.
-pub fn page(head: &Head, total: Duration, spans: &[Span]) -> Result<String> {
+pub fn page(head: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
     let mut by_phase: IndexMap<Phase, Vec<&Span>> = IndexMap::new();
     for span in spans {
         by_phase.entry(span.phase).or_default().push(span);
@@ -180,7 +180,7 @@ fn names(spans: &[Span]) -> IndexMap<&str, &str> {
 
 /// A blob that is sent or read is known by what was packed into it.
 fn name(span: &Span, names: &IndexMap<&str, &str>) -> String {
-    let of = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(short(digest)));
+    let of = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(shorten_digest(digest)));
     printable(&match (span.phase, of) {
         (Phase::Upload, Some(of)) => format!("{of} → {}", span.name),
         (Phase::Verify, Some(of)) => format!("{of}, {}", span.name),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn render(total: u64, spans: &[Span]) -> String {
-        let head = Head {
+        let head = PageHeader {
             title: "a <run>".to_owned(),
             facts: vec!["on a <day>".to_owned()],
             failure: Some("it is <full>\nof \u{1b}[31mred".to_owned()),

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
 use crate::oci::cache::Cache;
-use crate::oci::digest::{hash, hex, sha256};
-use crate::oci::layer_scan::{self, Scanned};
+use crate::oci::digest::{hash_reader, hex, sha256};
+use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
@@ -91,12 +91,12 @@ impl Blobs<'_> {
     }
 
     /// What a layer holds, none where it cannot be read; and what is wrong with its blob.
-    pub fn layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
+    pub fn layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
         match layer {
             LayerBlob::File(path) => {
                 let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
                 let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                let result = layer_scan::blob(stream, media_type_of(archive, path)?, cache.dir()?);
+                let result = layer_scan::scan(stream, media_type_of(archive, path)?, cache.dir()?);
                 check_interrupt()?;
                 scanned(result, path)
             }
@@ -104,7 +104,7 @@ impl Blobs<'_> {
         }
     }
 
-    fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
+    fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
         let digest = descriptor.digest().to_string();
         let known = cache.known_layer(descriptor);
         if let (Some(known), Blobs::Registry { registry, repository, .. }) = (&known, self) {
@@ -116,12 +116,12 @@ impl Blobs<'_> {
         }
         let Some(stream) = self.open(descriptor)? else { return Ok((None, vec![missing(&digest)])) };
         if let Some(known) = known {
-            let (hex, size) = hash(stream)?;
+            let (hex, size) = hash_reader(stream)?;
             let wrong = differs(descriptor, size, &format!("sha256:{hex}"));
             return Ok((Some(known), wrong.into_iter().collect()));
         }
         let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
-        let result = layer_scan::blob(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
+        let result = layer_scan::scan(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
@@ -278,10 +278,10 @@ fn media_type_of(archive: &Archive, path: &str) -> Result<&'static str> {
     })
 }
 
-fn scanned(result: io::Result<Scanned>, name: &str) -> Result<(Option<Scanned>, Vec<Finding>)> {
+fn scanned(result: io::Result<ScannedLayer>, name: &str) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
     match result {
         Ok(scanned) => Ok((Some(scanned), Vec::new())),
-        Err(error) if layer_scan::is_local(&error) => Err(error.into()),
+        Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
         Err(error) => {
             let reason = format!("layer {name} cannot be read: {error}");
             Ok((None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")]))

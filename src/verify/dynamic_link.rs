@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dynamic_loader::{Found, Interpreter, Loader, Misfit, Object};
-use super::exec_context::{EXECUTE, Root, describe};
+use super::exec_context::{EXECUTE, ExecContext, describe};
 use crate::elf::{Elf, numbers};
 use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
@@ -29,7 +29,7 @@ pub struct Loaded {
 const MOST_LIBRARIES: usize = 2000;
 
 /// Checks the program at a real path.
-pub fn check(root: &Root<'_>, path: &str) -> Loaded {
+pub fn check(root: &ExecContext<'_>, path: &str) -> Loaded {
     let mut loaded = Loaded::default();
     let Some((_, File { content: Content::Program(program), attributes, .. })) = root.file(path) else { return loaded };
     let Some(elf) = &program.elf else { return loaded };
@@ -61,7 +61,7 @@ pub fn check(root: &Root<'_>, path: &str) -> Loaded {
 }
 
 /// What its processor must have and the platform's need not.
-fn level(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
+fn level(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
     let (platform, family) = (root.platform, if root.platform.architecture() == "amd64" { "x86-64-v" } else { "ARMv" });
     if let (Some(needs), Some(has)) = (elf.level, platform.level())
         && needs > has
@@ -77,7 +77,7 @@ fn level(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
 }
 
 /// A platform without floating-point registers passes nothing in them.
-fn float_abi(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
+fn float_abi(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
     let platform = root.platform;
     let hard = elf.identity.float_abi == Some(FloatAbi::Hard) && platform.elf().float_abi == Some(FloatAbi::Soft);
     hard.then(|| {
@@ -90,7 +90,12 @@ fn float_abi(root: &Root<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
     })
 }
 
-fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Result<Interpreter<'a>, Box<Finding>> {
+fn interpreter<'a>(
+    root: &ExecContext<'a>,
+    asked: &str,
+    elf: &Elf,
+    shown: &str,
+) -> Result<Interpreter<'a>, Box<Finding>> {
     let asked_from_root = root.absolute(asked);
     let Some((path, file)) = root.file(&asked_from_root) else {
         let musl = asked.contains("ld-musl");
@@ -131,7 +136,7 @@ fn interpreter<'a>(root: &Root<'a>, asked: &str, elf: &Elf, shown: &str) -> Resu
 }
 
 /// Loads all libraries as the loader would, and compares what is wanted of them with what they offer.
-fn libraries<'a>(root: &Root<'a>, path: &str, elf: &'a Elf, interpreter: &Interpreter<'a>, loaded: &mut Loaded) {
+fn libraries<'a>(root: &ExecContext<'a>, path: &str, elf: &'a Elf, interpreter: &Interpreter<'a>, loaded: &mut Loaded) {
     let loader = Loader::of(&interpreter.path, interpreter.elf);
     if loader == Loader::Other {
         return;
@@ -198,7 +203,13 @@ fn other_float_abi(program: &str, elf: &Elf, path: &str, other: &Elf) -> Option<
     (of_program != of_other).then(|| WRONG_FLOAT_ABI.finds(reason, fix).at(format!("/{path}")))
 }
 
-fn not_found(root: &Root<'_>, object: &Object<'_>, name: &str, misfit: Option<Misfit>, loader: Loader) -> Finding {
+fn not_found(
+    root: &ExecContext<'_>,
+    object: &Object<'_>,
+    name: &str,
+    misfit: Option<Misfit>,
+    loader: Loader,
+) -> Finding {
     let by = format!("/{}", object.path);
     let elsewhere =
         root.tree.below("").find(|(path, _)| path.rsplit('/').next() == Some(name)).map(|(path, _)| path.to_owned());

@@ -1,9 +1,9 @@
 //! Where a dynamic loader looks for libraries: glibc's (ld.so(8); glibc, elf/dl-load.c) and musl's (musl,
 //! ldso/dynlink.c). Pure.
 
-use super::exec_context::{READ, Root};
+use super::exec_context::{ExecContext, READ};
 use crate::elf::Elf;
-use crate::oci::rootfs::{Content, File, Node, Program, Tree, clean, parent};
+use crate::oci::rootfs::{Content, File, Node, Program, RootFs, clean, parent};
 use crate::platform::ElfIdentity;
 
 /// Whose loader starts a program.
@@ -75,7 +75,7 @@ impl Loader {
     /// Looks for a library as the object at `of` among the loaded asks for it.
     pub fn find<'a>(
         self,
-        root: &Root<'a>,
+        root: &ExecContext<'a>,
         loaded: &[Object<'a>],
         of: usize,
         name: &str,
@@ -108,7 +108,13 @@ impl Loader {
     }
 
     /// The folders that somebody names, in their order, from the root.
-    fn folders(self, root: &Root<'_>, loaded: &[Object<'_>], of: usize, interpreter: &Interpreter<'_>) -> Vec<String> {
+    fn folders(
+        self,
+        root: &ExecContext<'_>,
+        loaded: &[Object<'_>],
+        of: usize,
+        interpreter: &Interpreter<'_>,
+    ) -> Vec<String> {
         let mut folders = Vec::new();
         let chain = || std::iter::successors(loaded.get(of), |object| loaded.get(object.by?));
         let environment = root
@@ -143,7 +149,7 @@ impl Loader {
     }
 
     /// Where it looks when nothing names a folder.
-    fn own_folders(self, tree: &Tree, interpreter: &Interpreter<'_>) -> Vec<String> {
+    fn own_folders(self, tree: &RootFs, interpreter: &Interpreter<'_>) -> Vec<String> {
         let owned = |folders: &[&str]| folders.iter().map(|folder| (*folder).to_owned()).collect();
         match self {
             Loader::Musl => {
@@ -163,7 +169,7 @@ impl Loader {
     }
 
     /// Libraries of that name in glibc's cache.
-    fn cached(self, tree: &Tree, name: &str) -> Vec<String> {
+    fn cached(self, tree: &RootFs, name: &str) -> Vec<String> {
         let cache = match tree.get("etc/ld.so.cache") {
             Some(Node::File(File { content: Content::LoaderCache(paths), .. })) if self == Loader::Glibc => {
                 paths.as_slice()
@@ -186,7 +192,12 @@ pub struct Interpreter<'a> {
     pub secure: bool,
 }
 
-fn fits<'a>(root: &Root<'a>, path: &str, file: &'a File, wanted: &ElfIdentity) -> Result<&'a Program, (String, bool)> {
+fn fits<'a>(
+    root: &ExecContext<'a>,
+    path: &str,
+    file: &'a File,
+    wanted: &ElfIdentity,
+) -> Result<&'a Program, (String, bool)> {
     if root.closed_folder(path).is_some() || !root.may(&file.attributes, READ) {
         return Err((format!("{} may not read it", root.who()), false));
     }
@@ -199,7 +210,7 @@ fn fits<'a>(root: &Root<'a>, path: &str, file: &'a File, wanted: &ElfIdentity) -
 }
 
 /// A list of folders with what `$ORIGIN` and `$LIB` stand for (ld.so(8), "Dynamic string tokens").
-fn expand(list: &str, object: &Object<'_>, root: &Root<'_>) -> Vec<String> {
+fn expand(list: &str, object: &Object<'_>, root: &ExecContext<'_>) -> Vec<String> {
     let debian = root.platform.debian().map(|(_, gnu)| format!("lib/{gnu}"));
     let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();
     let mut folders = Vec::new();

@@ -4,15 +4,15 @@
 use oci_spec::image::ImageConfiguration;
 
 use crate::finding::{CLOSED_FOLDER, Finding, MISSING_WORKDIR, UNKNOWN_USER, WORKDIR_NOT_A_FOLDER};
-use crate::oci::rootfs::{Attributes, File, Node, Tree, clean};
+use crate::oci::rootfs::{Attributes, File, Node, RootFs, clean};
 use crate::platform::Platform;
 
 /// Runtimes' own, for an image whose environment has none (moby, `DefaultPathEnvUnix`).
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A merged file system with the config that starts in it.
-pub struct Root<'a> {
-    pub tree: &'a Tree,
+pub struct ExecContext<'a> {
+    pub tree: &'a RootFs,
     pub platform: Platform,
     pub config: &'a ImageConfiguration,
     /// None where nobody can say who it is.
@@ -33,10 +33,14 @@ pub struct User {
 pub const READ: u32 = 0o400;
 pub const EXECUTE: u32 = 0o100;
 
-impl<'a> Root<'a> {
+impl<'a> ExecContext<'a> {
     /// And what is wrong with its user and its working directory.
-    pub fn new(tree: &'a Tree, platform: Platform, config: &'a ImageConfiguration) -> (Root<'a>, Vec<Finding>) {
-        let mut root = Root { tree, platform, config, user: None };
+    pub fn new(
+        tree: &'a RootFs,
+        platform: Platform,
+        config: &'a ImageConfiguration,
+    ) -> (ExecContext<'a>, Vec<Finding>) {
+        let mut root = ExecContext { tree, platform, config, user: None };
         let mut findings = Vec::new();
         let user = config.config().as_ref().and_then(|config| config.user().clone()).unwrap_or_default();
         match user_of(tree, &user) {
@@ -52,8 +56,8 @@ impl<'a> Root<'a> {
     }
 
     /// The same, as somebody else sees it.
-    pub fn seen_by(&self, user: Option<User>) -> Root<'a> {
-        Root { user, ..*self }
+    pub fn seen_by(&self, user: Option<User>) -> ExecContext<'a> {
+        ExecContext { user, ..*self }
     }
 
     /// Who is meant by `user[:group]`, where the image's files say.
@@ -194,7 +198,7 @@ pub fn describe(attributes: &Attributes) -> String {
     format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 
-fn user_of(tree: &Tree, written: &str) -> Result<User, String> {
+fn user_of(tree: &RootFs, written: &str) -> Result<User, String> {
     let (name, group) = written.split_once(':').unwrap_or((written, ""));
     let lines = |file: &str| -> Vec<Vec<String>> {
         let text = tree.text(file).unwrap_or_default();

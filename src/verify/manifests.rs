@@ -12,25 +12,25 @@ use super::blobs::{Archive, Blobs, LayerBlob};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
-use crate::oci::layout::{Layout, is_attestation, name, platform_name};
+use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
 use crate::oci::reference;
-use crate::oci::transport::Location;
+use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
 /// An image at a location, before anything of it is judged.
-pub struct Documents<'a> {
+pub struct ImageManifests<'a> {
     /// With what tells it from others of the same place.
     pub reference: String,
     /// Of the index, or of the manifest where there is no index.
     pub digest: Option<String>,
     pub annotations: HashMap<String, String>,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PlatformEntry>,
     pub findings: Vec<Finding>,
     pub blobs: std::sync::Arc<Blobs<'a>>,
 }
 
 /// One platform of it.
-pub struct Entry {
+pub struct PlatformEntry {
     /// What the index says, in the platform table's spelling; none without an index, and where it says nothing.
     pub claimed: Option<String>,
     pub digest: Option<String>,
@@ -51,26 +51,26 @@ const INDEXES: [&str; 2] =
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Reads what is at a location; several images of a layout each by themselves.
-pub fn read<'a>(location: &Location, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<Documents<'a>>> {
+pub fn read<'a>(location: &ImageLocation, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<ImageManifests<'a>>> {
     match location {
-        Location::Registry(reference) => {
+        ImageLocation::Registry(reference) => {
             let served = registry.pull(reference)?;
             let repository = reference::repository_of(reference)?;
             let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
             Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
         }
-        Location::Oci(dir, wanted) => {
+        ImageLocation::Oci(dir, wanted) => {
             let top =
                 fs_err::read(dir.join("index.json")).map_err(|error| no_layout(dir.as_str(), &error.to_string()))?;
             layout(location, dir, wanted.as_deref(), &top, Blobs::Layout(dir.clone()))
         }
-        Location::OciArchive(file, wanted) => {
+        ImageLocation::OciArchive(file, wanted) => {
             let archive = Archive::open_file(file, cache)?;
             let top = archive.read("index.json")?.ok_or_else(|| no_layout(file.as_str(), "it has no index.json"))?;
             layout(location, file, wanted.as_deref(), &top, Blobs::Archive(archive))
         }
-        Location::DockerArchive(file, wanted) => docker_archive(location, file, wanted.as_deref(), cache),
+        ImageLocation::DockerArchive(file, wanted) => docker_archive(location, file, wanted.as_deref(), cache),
     }
 }
 
@@ -80,12 +80,12 @@ fn no_layout(place: &str, why: &str) -> Failure {
 }
 
 fn layout<'a>(
-    location: &Location,
+    location: &ImageLocation,
     place: &Utf8Path,
     wanted: Option<&str>,
     top: &[u8],
     blobs: Blobs<'a>,
-) -> Result<Vec<Documents<'a>>> {
+) -> Result<Vec<ImageManifests<'a>>> {
     let blobs = std::sync::Arc::new(blobs);
     let index: ImageIndex = serde_json::from_slice(top)
         .map_err(|error| no_layout(place.as_str(), &format!("its index.json is no index: {error}")))?;
@@ -117,7 +117,7 @@ fn layout<'a>(
                 let digest = Some(entry.digest().to_string());
                 image(reference, digest, claimed(entry), &bytes, is_index(entry), blobs.clone())?
             }
-            Err(finding) => Documents {
+            Err(finding) => ImageManifests {
                 reference,
                 digest: Some(entry.digest().to_string()),
                 annotations: HashMap::new(),
@@ -150,15 +150,21 @@ fn image<'a>(
     bytes: &[u8],
     is_index: bool,
     blobs: std::sync::Arc<Blobs<'a>>,
-) -> Result<Documents<'a>> {
+) -> Result<ImageManifests<'a>> {
     let reference = printable(&reference);
-    let mut read =
-        Documents { reference, digest, annotations: HashMap::new(), entries: Vec::new(), findings: Vec::new(), blobs };
+    let mut read = ImageManifests {
+        reference,
+        digest,
+        annotations: HashMap::new(),
+        entries: Vec::new(),
+        findings: Vec::new(),
+        blobs,
+    };
     if !is_index {
         let parts = parts(bytes, &read.blobs)?;
         read.annotations = parts.as_ref().map(|parts| parts.annotations.clone()).unwrap_or_default();
         let digest = read.digest.clone();
-        read.entries.push(Entry { claimed: claimed_above, digest, parts });
+        read.entries.push(PlatformEntry { claimed: claimed_above, digest, parts });
         return Ok(read);
     }
     let index: ImageIndex = match serde_json::from_slice(bytes) {
@@ -192,7 +198,7 @@ fn image<'a>(
             Ok(bytes) => parts(&bytes, &read.blobs)?,
             Err(finding) => Err(vec![*finding]),
         };
-        read.entries.push(Entry { claimed, digest, parts });
+        read.entries.push(PlatformEntry { claimed, digest, parts });
     }
     if read.entries.is_empty() && read.findings.is_empty() {
         let only = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
@@ -204,7 +210,7 @@ fn image<'a>(
 /// The platform that an entry of an index says.
 fn claimed(entry: &Descriptor) -> Option<String> {
     let platform = entry.platform().as_ref()?;
-    Some(platform_name(platform).unwrap_or_else(|| "unknown/unknown".to_owned()))
+    Some(descriptor_platform(platform).unwrap_or_else(|| "unknown/unknown".to_owned()))
 }
 
 fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding>>> {
@@ -233,7 +239,7 @@ fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding
 
 /// The platform that a config is for, in the platform table's spelling.
 pub fn platform_of(config: &ImageConfiguration) -> String {
-    name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
+    format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
 
 /// `manifest.json` of `docker save` (moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format").
@@ -246,11 +252,11 @@ struct Saved {
 }
 
 fn docker_archive<'a>(
-    location: &Location,
+    location: &ImageLocation,
     file: &Utf8Path,
     wanted: Option<&str>,
     cache: &Cache,
-) -> Result<Vec<Documents<'a>>> {
+) -> Result<Vec<ImageManifests<'a>>> {
     let archive = Archive::open_file(file, cache)?;
     let no_archive = |why: &str| {
         Failure::new(Class::Config, format!("{file} is no archive of `docker save`: {why}"))
@@ -260,7 +266,7 @@ fn docker_archive<'a>(
     let saved: Vec<Saved> =
         serde_json::from_slice(&top).map_err(|error| no_archive(&format!("its manifest.json is none: {error}")))?;
     let several = saved.len() > 1;
-    let mut images: Vec<Documents<'a>> = Vec::new();
+    let mut images: Vec<ImageManifests<'a>> = Vec::new();
     let (mut parts_of, mut known) = (Vec::new(), Vec::new());
     for saved in saved {
         let tags = saved.repo_tags.unwrap_or_default();
@@ -306,11 +312,11 @@ fn docker_archive<'a>(
         .into());
     }
     let blobs = std::sync::Arc::new(Blobs::Archive(archive));
-    images.extend(parts_of.into_iter().map(|(reference, parts)| Documents {
+    images.extend(parts_of.into_iter().map(|(reference, parts)| ImageManifests {
         reference,
         digest: None,
         annotations: HashMap::new(),
-        entries: vec![Entry { claimed: None, digest: None, parts }],
+        entries: vec![PlatformEntry { claimed: None, digest: None, parts }],
         findings: Vec::new(),
         blobs: blobs.clone(),
     }));
@@ -318,7 +324,7 @@ fn docker_archive<'a>(
 }
 
 /// Reads a layout with one image that was just made.
-pub fn of_layout(layout: &Layout) -> Result<Documents<'static>> {
+pub fn of_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = std::sync::Arc::new(Blobs::Layout(layout.dir.clone()));
     let bytes = layout.read(&layout.descriptor)?;
     let digest = Some(layout.descriptor.digest().to_string());

@@ -15,9 +15,9 @@ pub mod policy;
 pub mod readback;
 pub mod smoke;
 
-pub use checks::Facts;
-pub use inspect::{Inspected, InspectedPlatform, Wanted, images};
-pub use smoke::Smoke;
+pub use checks::PlatformFacts;
+pub use inspect::{InspectedImage, InspectedPlatform, VerifyOptions, images};
+pub use smoke::SmokeResult;
 
 use std::collections::BTreeMap;
 
@@ -27,23 +27,23 @@ use oci_spec::image::{Descriptor, ImageConfiguration};
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
 use crate::oci::cache::Cache;
-use crate::oci::layout::{Layout, is_attestation, name, platform_name};
-use crate::oci::rootfs::{Content, File, Node, Tree};
+use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
+use crate::oci::rootfs::{Content, File, Node, RootFs};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::timings::Timings;
 
 /// An image whose bytes were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedImage {
     /// Of the index.
     pub digest: String,
     /// The digest of each platform's manifest.
     pub platforms: BTreeMap<Platform, String>,
     /// What was found, errors among it: it is for the caller to stop there.
-    pub inspected: Inspected,
+    pub inspected: InspectedImage,
     /// What came of running each platform, where that was asked for.
-    pub smoke: BTreeMap<Platform, Smoke>,
+    pub smoke: BTreeMap<Platform, SmokeResult>,
 }
 
 pub const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
@@ -58,17 +58,17 @@ pub fn layout(
     artifacts: &Artifacts,
     cache: &Cache,
     timings: &Timings,
-) -> Result<Verified> {
+) -> Result<VerifiedImage> {
     let entries = entries(image, layout.index.manifests())?;
     let platforms: BTreeMap<Platform, String> =
         image.platforms.iter().zip(entries).map(|(of, entry)| (of.platform, entry.digest().to_string())).collect();
-    let wanted = Wanted { policy: image.policy.clone(), ..Wanted::default() };
+    let wanted = VerifyOptions { policy: image.policy.clone(), ..VerifyOptions::default() };
     let inspected = inspect::layout(layout, &wanted, cache, (timings, &image.name), &|platform, tree, config| {
         let Some(of) = image.platforms.iter().find(|of| of.platform == platform) else { return Ok(()) };
         check_config(image, platform, config)?;
         Ok(check_binaries(image, of, tree, artifacts)?)
     })?;
-    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
+    Ok(VerifiedImage { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
 }
 
 /// The entry of each planned platform, in the plan's order; any other set is an error.
@@ -77,7 +77,7 @@ pub fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a
         .iter()
         .filter(|entry| !is_attestation(entry))
         .map(|entry| {
-            (entry.platform().as_ref().and_then(platform_name).unwrap_or_else(|| "no platform".to_owned()), entry)
+            (entry.platform().as_ref().and_then(descriptor_platform).unwrap_or_else(|| "no platform".to_owned()), entry)
         })
         .collect();
     if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name))
@@ -101,7 +101,8 @@ pub fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a
 }
 
 pub fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
-    let found = name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
+    let found =
+        format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
     match found == platform.name() {
         true => Ok(()),
         false => Err(wrong(image, format!("wanted {platform}, and its config says {found}")).hint(
@@ -110,7 +111,12 @@ pub fn check_config(image: &Image, platform: Platform, config: &ImageConfigurati
     }
 }
 
-fn check_binaries(image: &Image, platform: &ImagePlatform, tree: &Tree, artifacts: &Artifacts) -> Result<(), Failure> {
+fn check_binaries(
+    image: &Image,
+    platform: &ImagePlatform,
+    tree: &RootFs,
+    artifacts: &Artifacts,
+) -> Result<(), Failure> {
     for binary in &platform.binaries {
         let path = binary.path();
         let place = format!("{path} in {}", platform.platform);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use oci_spec::image::Descriptor;
 
-use super::{ANOTHER, OTHER_INDEX, Verified, check_config, entries, wrong};
+use super::{ANOTHER, OTHER_INDEX, VerifiedImage, check_config, entries, wrong};
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::registry::Registry;
@@ -13,7 +13,7 @@ use crate::registry::scope::Access;
 use crate::threads::parallel;
 
 /// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
-pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
+pub fn registry(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
     let pushed = &built.digest;
     let index = registry.pull(&format!("{repository}@{pushed}"))?;
     if !index.is_index() {
@@ -48,7 +48,7 @@ pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Re
 }
 
 /// Checks that every tag leads to what was pushed.
-pub fn tags(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
+pub fn tags(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
     let pushed = &built.digest;
     for tag in &image.tags {
         let served = registry.pull(&format!("{repository}:{tag}"))?.digest;

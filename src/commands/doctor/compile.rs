@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 use super::Findings;
 use super::check::Check;
 use super::fix::Repair;
-use crate::compile::requirement::Part;
+use crate::compile::requirement::Requirement;
 use crate::compile::toolchain::Toolchain;
 use crate::compile::{probe, std_library};
 use crate::error::Failure;
@@ -16,7 +16,7 @@ use crate::process::find_program;
 
 /// What is in the way of a triple; none is of all.
 struct Obstacle {
-    part: Part,
+    part: Requirement,
     triple: Option<String>,
     failure: Failure,
 }
@@ -39,7 +39,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
                 .fix("install a C compiler: `apt-get install gcc`"),
         );
     }
-    tell(&mut obstacles, None, &[Part::LockFile, Part::Auditable], findings)?;
+    tell(&mut obstacles, None, &[Requirement::LockFile, Requirement::Auditable], findings)?;
     let notes = toolchain.notes.iter().cloned().chain(toolchain.advice());
     notes.for_each(|note| findings.add(Check::note("rust", note)));
     let missing = toolchain.missing_std(plan);
@@ -47,7 +47,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
     for triple in plan.builds().map(|build| build.triple.as_str()).collect::<IndexSet<_>>() {
         let builds: IndexSet<&BuildSettings> = plan.builds().filter(|build| build.triple == triple).collect();
         let name = Platform::and_triple(triple);
-        let is_told = tell(&mut obstacles, Some(triple), &[Part::Target, Part::Std], findings)?;
+        let is_told = tell(&mut obstacles, Some(triple), &[Requirement::Target, Requirement::Std], findings)?;
         if missing.iter().any(|missing| missing == triple) {
             match std_library::rustup(&[triple.to_owned()], plan.offline) {
                 Ok(_) => {
@@ -62,14 +62,14 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
             let found = if is_compiled { "compiled along" } else { "installed" };
             findings.add(Check::ok("std", format!("{name}: {found}")));
         }
-        tell(&mut obstacles, Some(triple), &[Part::Crates], findings)?;
+        tell(&mut obstacles, Some(triple), &[Requirement::Crates], findings)?;
         for build in builds {
             if let Some(choice) = toolchain.choices.get(build) {
                 let found = format!("{}: {}: {}", plan.name_of(build), choice.linker, choice.why);
                 findings.add(Check::ok("linker", found));
             }
         }
-        tell(&mut obstacles, Some(triple), &[Part::Linker], findings)?;
+        tell(&mut obstacles, Some(triple), &[Requirement::Linker], findings)?;
     }
     if is_installable {
         findings.repairs.push(Repair::Std(Box::new(plan.clone()), Box::new(tools.clone())));
@@ -81,7 +81,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
 fn tell(
     obstacles: &mut Vec<Obstacle>,
     triple: Option<&str>,
-    parts: &[Part],
+    parts: &[Requirement],
     findings: &mut Findings,
 ) -> Result<bool, Failure> {
     let is_of = |obstacle: &mut Obstacle| obstacle.triple.as_deref() == triple && parts.contains(&obstacle.part);
@@ -91,12 +91,12 @@ fn tell(
     Ok(is_any)
 }
 
-fn subject(part: Part) -> &'static str {
+fn subject(part: Requirement) -> &'static str {
     match part {
-        Part::Target | Part::Std => "std",
-        Part::LockFile => "workspace",
-        Part::Crates => "crates",
-        Part::Linker => "linker",
-        Part::Auditable => "rust",
+        Requirement::Target | Requirement::Std => "std",
+        Requirement::LockFile => "workspace",
+        Requirement::Crates => "crates",
+        Requirement::Linker => "linker",
+        Requirement::Auditable => "rust",
     }
 }

@@ -10,20 +10,20 @@ use super::fix::Repair;
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::render::Dockerfile;
 use crate::error::Failure;
-use crate::image::bases::Bases;
+use crate::image::bases::PinnedBases;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::Docker;
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Chosen, Engine};
+use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::{self, context, embedded, export};
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::ui::Ui;
-use crate::verify::smoke::Machine;
+use crate::verify::smoke::SmokeHost;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
     let dockerfiles = dockerfiles(plan, findings)?;
-    if let Err(error) = embedded::check_starts_of(plan, &dockerfiles) {
+    if let Err(error) = embedded::check_unstaged_scratch_images(plan, &dockerfiles) {
         findings.fail("image", error)?;
     }
     let needs = match engine::needs_buildx(plan, &dockerfiles) {
@@ -62,7 +62,7 @@ fn dockerfiles(plan: &Plan, findings: &mut Findings) -> Result<Vec<Dockerfile>> 
     }
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
-        match image::render(plan, image, &Bases::new()) {
+        match image::render(plan, image, &PinnedBases::new()) {
             Ok(dockerfile) => dockerfiles.push(dockerfile),
             Err(error) => findings.fail("template", error)?,
         }
@@ -74,7 +74,7 @@ fn dockerfiles(plan: &Plan, findings: &mut Findings) -> Result<Vec<Dockerfile>> 
 }
 
 /// Docker's parts one by one. What is wrong with them is as bad as what comes of it.
-fn tell_docker(docker: &Docker, chosen: &Result<Chosen>, findings: &mut Findings) -> Result<()> {
+fn tell_docker(docker: &Docker, chosen: &Result<EngineSelection>, findings: &mut Findings) -> Result<()> {
     let state = match chosen {
         Err(_) => State::Error,
         // What nothing waits for is not missed.
@@ -121,7 +121,7 @@ fn tell_docker(docker: &Docker, chosen: &Result<Chosen>, findings: &mut Findings
 /// The engine, or why there is none; the builder, where it is buildx.
 fn tell_engine(
     plan: &Plan,
-    chosen: Result<Chosen>,
+    chosen: Result<EngineSelection>,
     reason: Option<String>,
     findings: &mut Findings,
 ) -> Result<Option<Builder>> {
@@ -197,7 +197,7 @@ fn emulation(
 
 /// Can the images that want a smoke run be run here? The platforms that cannot.
 fn smoke(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<Vec<Platform>> {
-    let machine = Machine::find(plan, ui)?;
+    let machine = SmokeHost::find(plan, ui)?;
     let wanted = plan.images.iter().filter(|image| image.smoke.is_some()).flat_map(|image| &image.platforms);
     let platforms: BTreeSet<Platform> = wanted.map(|platform| platform.platform).collect();
     let mut missing = Vec::new();

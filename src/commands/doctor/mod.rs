@@ -18,7 +18,7 @@ use super::build_images;
 use crate::cli::{DoctorArgs, MessageFormat, environment};
 use crate::config::Config;
 use crate::error::{Class, Failure, class_of};
-use crate::plan::{self, Checkout, Plan, Request, Sources, Workspace};
+use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 use crate::ui::Ui;
 
@@ -110,7 +110,7 @@ fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)
         findings.add(machine::disk("the target folder", &plan.target_dir, "CARGO_TARGET_DIR"));
     } else if is_named {
         ui.status("Checking", "registries");
-        registries::meet_all(&plan, &mut findings, ui)?;
+        registries::ping_all(&plan, &mut findings, ui)?;
     }
     findings.add(machine::disk("the cache folder", &plan.cache_dir, "XDG_CACHE_HOME"));
     Ok((workspace, findings))
@@ -161,8 +161,8 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
         ..Config::default()
     };
     let cache_dir = environment::cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
-    let sources = Sources { command_line, ..Sources::default() };
-    let request = Request { cache_dir, ..request };
+    let sources = ConfigSources { command_line, ..ConfigSources::default() };
+    let request = PlanRequest { cache_dir, ..request };
     Ok(match plan::resolve(&Workspace::stand_in(&current_dir), &sources, &Checkout::None, &request) {
         Ok(plan) => Err(Some(plan)),
         Err(failure) => {

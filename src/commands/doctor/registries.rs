@@ -35,20 +35,20 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
 }
 
 /// The registries alone, where it is not known what is pushed to them.
-pub fn meet_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
+pub fn ping_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
     let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
     let mut hosts = BTreeMap::new();
     plan.images
         .iter()
         .flat_map(|image| &image.repositories)
-        .try_for_each(|repository| meet(repository, &registry, &mut hosts, findings).map(drop))
+        .try_for_each(|repository| ping(repository, &registry, &mut hosts, findings).map(drop))
 }
 
 /// The hosts that were asked: does it answer?
 type Hosts = BTreeMap<String, bool>;
 
 fn push(repository: &str, registry: &Registry, hosts: &mut Hosts, findings: &mut Findings) -> Result<()> {
-    if !meet(repository, registry, hosts, findings)? {
+    if !ping(repository, registry, hosts, findings)? {
         return Ok(());
     }
     match registry.check_push(repository) {
@@ -73,12 +73,12 @@ fn pull(
         Ok(repository) => repository,
         Err(failure) => return Ok(findings.fail("base", failure)?),
     };
-    if !meet(&repository, registry, hosts, findings)? {
+    if !ping(&repository, registry, hosts, findings)? {
         return Ok(());
     }
     let mut only = plan.clone();
     only.images.iter_mut().for_each(|image| image.platforms.retain(|platform| platform.base == base));
-    match bases::resolve(&only, registry, ui) {
+    match bases::pin(&only, registry, ui) {
         Ok(_) => findings.add(Check::ok("base", format!("{base} has every platform"))),
         Err(error) => findings.fail("base", error)?,
     }
@@ -86,12 +86,12 @@ fn pull(
 }
 
 /// Does the host of a repository answer? It is asked once, and what came of it told once.
-fn meet(repository: &str, registry: &Registry, hosts: &mut Hosts, findings: &mut Findings) -> Result<bool> {
+fn ping(repository: &str, registry: &Registry, hosts: &mut Hosts, findings: &mut Findings) -> Result<bool> {
     let host = repository.split_once('/').map_or(repository, |(host, _)| host);
     if let Some(answers) = hosts.get(host) {
         return Ok(*answers);
     }
-    let met = registry.meet(repository);
+    let met = registry.ping(repository);
     hosts.insert(host.to_owned(), met.is_ok());
     match met {
         Ok(ahead) => {

@@ -5,14 +5,14 @@ use camino::Utf8PathBuf;
 
 use super::table_name;
 use crate::config::Config;
-use crate::config::read::Table;
+use crate::config::read::ConfigTable;
 use crate::error::{Class, Failure};
-use crate::plan::{Sources, Workspace};
+use crate::plan::{ConfigSources, Workspace};
 
 /// A table of a file.
 pub struct Place {
     pub path: Utf8PathBuf,
-    pub table: Table,
+    pub table: ConfigTable,
     /// The file as it is; empty where there is none.
     pub text: String,
     /// The package whose table it is.
@@ -25,10 +25,10 @@ pub struct Place {
 
 impl Place {
     /// Where the configuration is; else multiarch.toml if `file` is wanted, else the root manifest.
-    pub fn find(workspace: &Workspace, sources: &Sources, file: bool) -> Result<Place> {
+    pub fn find(workspace: &Workspace, sources: &ConfigSources, file: bool) -> Result<Place> {
         let path = workspace.root.join("multiarch.toml");
         let manifest = read(&workspace.manifest_path)?;
-        let in_manifest = [Table::Workspace, Table::Package].into_iter().find(|table| {
+        let in_manifest = [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| {
             crate::config::read::parse(&manifest, &workspace.manifest_path, *table).is_ok_and(|config| config.is_some())
         });
         let is_file = path.is_file();
@@ -45,7 +45,7 @@ impl Place {
             let text = if is_file { read(&path)? } else { String::new() };
             return Ok(Place {
                 path,
-                table: Table::Root,
+                table: ConfigTable::Root,
                 text,
                 package: None,
                 is_there: is_file,
@@ -54,12 +54,12 @@ impl Place {
         }
         let root = || workspace.packages.iter().find(|package| package.manifest_path == workspace.manifest_path);
         let is_workspace = manifest.parse::<toml::Table>().is_ok_and(|manifest| manifest.contains_key("workspace"));
-        let table = in_manifest.unwrap_or(if is_workspace { Table::Workspace } else { Table::Package });
+        let table = in_manifest.unwrap_or(if is_workspace { ConfigTable::Workspace } else { ConfigTable::Package });
         Ok(Place {
             path: workspace.manifest_path.clone(),
             table,
             text: manifest,
-            package: root().filter(|_| table == Table::Package).map(|package| package.name.clone()),
+            package: root().filter(|_| table == ConfigTable::Package).map(|package| package.name.clone()),
             is_there: in_manifest.is_some(),
             is_configured: in_manifest.is_some() || is_member,
         })
@@ -79,7 +79,7 @@ impl Place {
     }
 
     /// Puts a configuration in the place of what was read here.
-    pub fn put(&self, sources: &mut Sources, config: Config) {
+    pub fn put(&self, sources: &mut ConfigSources, config: Config) {
         match &self.package {
             Some(package) => drop(sources.packages.insert(package.clone(), config)),
             None => sources.workspace = config,
@@ -87,7 +87,7 @@ impl Place {
     }
 
     /// What was read here.
-    pub fn table_in(&self, sources: &Sources) -> Config {
+    pub fn table_in(&self, sources: &ConfigSources) -> Config {
         match &self.package {
             Some(package) => sources.packages.get(package).cloned().unwrap_or_default(),
             None => sources.workspace.clone(),

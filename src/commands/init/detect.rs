@@ -11,7 +11,7 @@ use super::render::render;
 use super::{table_name, template_path};
 use crate::compile::probe;
 use crate::compile::system_libraries::SystemLibrary;
-use crate::config::read::Table;
+use crate::config::read::ConfigTable;
 use crate::plan::{self, BuiltIn, DEFAULT_TAGS, Image, Plan};
 use crate::platform::{Libc, Platform};
 use crate::ui::Ui;
@@ -79,7 +79,10 @@ impl Found {
         let registry = origin.registry();
         let variables = Variables {
             table,
-            prefix: table.filter(|_| place.table != Table::Root).map(|table| format!("{table}.")).unwrap_or_default(),
+            prefix: table
+                .filter(|_| place.table != ConfigTable::Root)
+                .map(|table| format!("{table}."))
+                .unwrap_or_default(),
             registry: Registry { is_guess: registry.is_some(), value: registry.unwrap_or("ghcr.io/you".to_owned()) },
             platforms: names(true),
             others: names(false),

@@ -5,23 +5,23 @@ use std::ops::Range;
 use anyhow::Result;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
-use crate::config::read::Table;
+use crate::config::read::ConfigTable;
 use crate::error::{Class, Failure};
 
 const NAME: &str = "multiarch";
 
 /// The tables that lead to ours.
-fn parents(table: Table) -> &'static [&'static str] {
+fn parents(table: ConfigTable) -> &'static [&'static str] {
     match table {
-        Table::Root => &[],
-        Table::Workspace => &["workspace", "metadata"],
-        Table::Package => &["package", "metadata"],
+        ConfigTable::Root => &[],
+        ConfigTable::Workspace => &["workspace", "metadata"],
+        ConfigTable::Package => &["package", "metadata"],
     }
 }
 
 /// The text with a table at its end, instead of one that was there; a file of our own is the table alone.
-pub fn with_table(text: &str, table: Table, new: &str) -> Result<String> {
-    if table == Table::Root {
+pub fn with_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
+    if table == ConfigTable::Root {
         return Ok(new.to_owned());
     }
     let mut text = without_table(text, table)?;
@@ -35,7 +35,7 @@ pub fn with_table(text: &str, table: Table, new: &str) -> Result<String> {
 }
 
 /// The text without a table, those below it, and the empty line before it.
-fn without_table(text: &str, table: Table) -> Result<String> {
+fn without_table(text: &str, table: ConfigTable) -> Result<String> {
     let document = toml_edit::Document::parse(text)?;
     let mut at: &dyn TableLike = document.as_table();
     for (depth, name) in parents(table).iter().enumerate() {
@@ -100,9 +100,10 @@ fn collect_spans(item: &Item, spans: &mut Vec<Range<usize>>) {
 
 /// The text with keys in a table, which is made where there is none. A key with another value is replaced by `force`
 /// alone.
-pub fn with_keys(text: &str, table: Table, keys: &[(&str, String)], force: bool) -> Result<String> {
+pub fn with_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
     edit(text, |document| {
-        let path: Vec<&str> = parents(table).iter().copied().chain((table != Table::Root).then_some(NAME)).collect();
+        let path: Vec<&str> =
+            parents(table).iter().copied().chain((table != ConfigTable::Root).then_some(NAME)).collect();
         let mut at: &mut dyn TableLike = document.as_table_mut();
         for name in &path {
             let item = at.entry(name).or_insert_with(|| {
@@ -166,11 +167,12 @@ mod tests {
             "[package]\nname = \"a\"",
             "[package]\r\nname = \"a\"\r\n",
         ] {
-            let written = with_table(manifest, Table::Package, OURS).unwrap();
+            let written = with_table(manifest, ConfigTable::Package, OURS).unwrap();
             assert!(written.starts_with(manifest), "{written}");
-            let table = |text: &str| crate::config::read::parse(text, "Cargo.toml".into(), Table::Package).unwrap();
+            let table =
+                |text: &str| crate::config::read::parse(text, "Cargo.toml".into(), ConfigTable::Package).unwrap();
             assert_eq!(table(&written).unwrap().tags, Some(vec!["a".to_owned()]), "{written}");
-            assert_eq!(with_table(&written, Table::Package, OURS).unwrap(), written, "again");
+            assert_eq!(with_table(&written, ConfigTable::Package, OURS).unwrap(), written, "again");
         }
     }
 
@@ -187,12 +189,12 @@ mod tests {
         ] {
             for newline in ["\n", "\r\n"] {
                 let lines = |text: &str| text.replace('\n', newline);
-                let after = with_table(&lines(&format!("{head}{old}{tail}")), Table::Package, OURS).unwrap();
+                let after = with_table(&lines(&format!("{head}{old}{tail}")), ConfigTable::Package, OURS).unwrap();
                 assert_eq!(after, lines(&format!("{head}{tail}\n{OURS}")), "{old}");
             }
         }
         let apart = "[package.metadata.multiarch]\nbase = 'x'\n[a]\nb = 1\n[package.metadata.multiarch.env]\nA = 'x'\n# c\n[d]\n";
-        assert_eq!(with_table(apart, Table::Package, OURS).unwrap(), format!("[a]\nb = 1\n# c\n[d]\n\n{OURS}"));
+        assert_eq!(with_table(apart, ConfigTable::Package, OURS).unwrap(), format!("[a]\nb = 1\n# c\n[d]\n\n{OURS}"));
     }
 
     #[test]
@@ -200,33 +202,33 @@ mod tests {
         let keys = [("template", "docker/x.j2".to_owned())];
         for (table, before, after) in [
             (
-                Table::Root,
+                ConfigTable::Root,
                 "# mine\ntags = [ \"a\" ]\n[images.b]\n",
                 "# mine\ntags = [ \"a\" ]\ntemplate = \"docker/x.j2\"\n[images.b]\n",
             ),
             (
-                Table::Workspace,
+                ConfigTable::Workspace,
                 "[workspace]\n",
                 "[workspace]\n\n[workspace.metadata.multiarch]\ntemplate = \"docker/x.j2\"\n",
             ),
             (
-                Table::Package,
+                ConfigTable::Package,
                 "[package.metadata]\nmultiarch = {tags = []}\r\n",
                 "[package.metadata]\r\nmultiarch = {tags = [], template = \"docker/x.j2\" }\r\n",
             ),
-            (Table::Root, "template = \"docker/x.j2\" # so\n", "template = \"docker/x.j2\" # so\n"),
+            (ConfigTable::Root, "template = \"docker/x.j2\" # so\n", "template = \"docker/x.j2\" # so\n"),
         ] {
             assert_eq!(with_keys(before, table, &keys, false).unwrap(), after);
         }
         let other = "template = \"debian\" # why\n";
-        let error = with_keys(other, Table::Root, &keys, false).unwrap_err();
+        let error = with_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
         assert_eq!(error.to_string(), "template is 'debian', and not 'docker/x.j2'");
-        assert_eq!(with_keys(other, Table::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
+        assert_eq!(with_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
     }
 
     #[test]
     fn a_table_on_one_line_is_named() {
-        let error = with_table("[package]\nmetadata = { a = 1 }\n", Table::Package, OURS).unwrap_err();
+        let error = with_table("[package]\nmetadata = { a = 1 }\n", ConfigTable::Package, OURS).unwrap_err();
         assert!(error.to_string().starts_with("'package.metadata' is a table on one line"), "{error}");
     }
 }

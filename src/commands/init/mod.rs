@@ -18,20 +18,20 @@ use self::guess_registry::Origin;
 use self::write::{Kind, Write};
 use crate::cli::InitArgs;
 use crate::config::Config;
-use crate::config::read::{self, Table};
+use crate::config::read::{self, ConfigTable};
 use crate::dockerfile::render::built_in;
-use crate::plan::{self, BuiltIn, Checkout, Forge, Plan, Request, Selection, Sources, Workspace};
+use crate::plan::{self, BuiltIn, Checkout, CiService, ConfigSources, Plan, PlanRequest, Selection, Workspace};
 use crate::ui::Ui;
 
 /// `cargo multiarch init`
 pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let workspace = whole_workspace(args)?;
-    let mut sources = Sources::load(&workspace, Config::default())?;
+    let mut sources = ConfigSources::load(&workspace, Config::default())?;
     sources.notes.iter().for_each(|note| ui.note(note));
     let template = args.template.as_deref().map(plan::built_in).transpose()?;
     let place = Place::find(&workspace, &sources, args.file)?;
     let is_new = !place.is_configured() || (args.force && template.is_none() && args.ci.is_none());
-    let request = Request { offline: args.offline, ..Request::default() };
+    let request = PlanRequest { offline: args.offline, ..PlanRequest::default() };
     let origin = Origin::find(&workspace);
 
     if is_new {
@@ -103,7 +103,7 @@ fn whole_workspace(args: &InitArgs) -> Result<Workspace> {
     Workspace::load(&Selection { offline: args.offline, ..Selection::default() }, &root)
 }
 
-fn resolve(workspace: &Workspace, sources: &Sources, request: &Request) -> Result<Plan> {
+fn resolve(workspace: &Workspace, sources: &ConfigSources, request: &PlanRequest) -> Result<Plan> {
     Ok(plan::resolve(workspace, sources, &Checkout::None, request)?)
 }
 
@@ -128,7 +128,7 @@ fn template_keys(template: BuiltIn, set: &Config) -> Vec<(&'static str, String)>
     keys
 }
 
-fn workflow_of(forge: Forge, is_native: bool, plan: &Plan, found: &Found) -> Result<Write> {
+fn workflow_of(forge: CiService, is_native: bool, plan: &Plan, found: &Found) -> Result<Write> {
     let root = guess_registry::repository_root(&plan.root);
     let folder = plan.root.strip_prefix(&root).unwrap_or(Utf8Path::new(""));
     let text = workflow::text(forge, is_native, plan, folder, found.compiles_c())?;
@@ -136,10 +136,10 @@ fn workflow_of(forge: Forge, is_native: bool, plan: &Plan, found: &Found) -> Res
 }
 
 /// The table's name, as it stands in a manifest; none in multiarch.toml.
-fn table_name(table: Table) -> Option<&'static str> {
+fn table_name(table: ConfigTable) -> Option<&'static str> {
     match table {
-        Table::Root => None,
-        Table::Workspace => Some("workspace.metadata.multiarch"),
-        Table::Package => Some("package.metadata.multiarch"),
+        ConfigTable::Root => None,
+        ConfigTable::Workspace => Some("workspace.metadata.multiarch"),
+        ConfigTable::Package => Some("package.metadata.multiarch"),
     }
 }

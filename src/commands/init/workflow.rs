@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use super::render::render;
-use crate::plan::{Forge, Job, Plan};
+use crate::plan::{CiJob, CiService, Plan};
 use crate::platform::{Libc, Platform};
 
 /// What differs from forge to forge.
@@ -57,16 +57,16 @@ const FORGEJO: Kind = Kind {
     in_container: true,
 };
 
-fn kind(forge: Forge) -> &'static Kind {
+fn kind(forge: CiService) -> &'static Kind {
     match forge {
-        Forge::GitHub => &GITHUB,
-        Forge::GitLab => &GITLAB,
-        Forge::Forgejo => &FORGEJO,
+        CiService::GitHub => &GITHUB,
+        CiService::GitLab => &GITLAB,
+        CiService::Forgejo => &FORGEJO,
     }
 }
 
 /// Where the forge looks for it, below the repository's root.
-pub fn path(forge: Forge) -> &'static str {
+pub fn path(forge: CiService) -> &'static str {
     kind(forge).path
 }
 
@@ -74,7 +74,7 @@ pub fn path(forge: Forge) -> &'static str {
 struct Variables<'a> {
     images: String,
     native: bool,
-    jobs: Vec<Job>,
+    jobs: Vec<CiJob>,
     runner: &'static str,
     container: Option<String>,
     zig: bool,
@@ -131,7 +131,7 @@ fn in_a_name(host: &str) -> String {
 }
 
 /// The text of a workflow; `folder` is the workspace's in the repository.
-pub fn text(forge: Forge, is_native: bool, plan: &Plan, folder: &Utf8Path, compiles_c: bool) -> Result<String> {
+pub fn text(forge: CiService, is_native: bool, plan: &Plan, folder: &Utf8Path, compiles_c: bool) -> Result<String> {
     let kind = kind(forge);
     let is_configured = plan.images.iter().any(|image| !image.repositories.is_empty());
     let variables = Variables {

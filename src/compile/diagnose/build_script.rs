@@ -1,6 +1,6 @@
 //! Why a build script failed: the program, the header or the library that it did not find. Pure.
 
-use super::cargo_errors::Block;
+use super::cargo_errors::CargoError;
 use super::libraries::{folders, hints};
 use super::{About, Explanation, because};
 use crate::compile::library_packages::{named, with_header};
@@ -22,7 +22,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 ];
 
 /// What is known of a build script's failure.
-pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
+pub fn explain(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     program(block)
         .or_else(|| libclang(block))
         .or_else(|| pkg_config(block, about))
@@ -32,7 +32,7 @@ pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
         .or_else(|| code(block, about))
 }
 
-fn program(block: &Block) -> Option<Explanation> {
+fn program(block: &CargoError) -> Option<Explanation> {
     let (_, program, package) = PROGRAMS.iter().find(|(sign, ..)| block.has(sign))?;
     Some(because(
         format!("runs {program}, which is not installed"),
@@ -40,13 +40,13 @@ fn program(block: &Block) -> Option<Explanation> {
     ))
 }
 
-fn libclang(block: &Block) -> Option<Explanation> {
+fn libclang(block: &CargoError) -> Option<Explanation> {
     let hint = "install it: `apt-get install libclang-dev`, or name its folder in LIBCLANG_PATH";
     block.has("Unable to find libclang").then(|| because("runs bindgen, which finds no libclang", [hint]))
 }
 
 /// pkg-config is there, and answers that the library is not, or nothing at all for another target than the host.
-fn pkg_config(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn pkg_config(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     if block.has("pkg-config has not been configured to support cross-compilation") {
         let openssl = || block.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
         let wanted = block.between("Could not find ", " via pkg-config").or_else(openssl);
@@ -67,7 +67,7 @@ fn pkg_config(block: &Block, about: &About<'_>) -> Option<Explanation> {
     Some(because(format!("finds no {library} for the target"), hints(named(library), library, about)))
 }
 
-fn openssl(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn openssl(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let missing = ["Could not find directory of OpenSSL", "Failed to find OpenSSL development headers"];
     missing
         .iter()
@@ -75,7 +75,7 @@ fn openssl(block: &Block, about: &About<'_>) -> Option<Explanation> {
         .then(|| because("finds no OpenSSL for the target", hints(named("openssl"), "openssl", about)))
 }
 
-fn compiler(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn compiler(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let tool = block.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
     let zig = about.by_zig("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
@@ -88,7 +88,7 @@ fn compiler(block: &Block, about: &About<'_>) -> Option<Explanation> {
 }
 
 /// gcc says `fatal error: zlib.h: No such file or directory`, clang `fatal error: 'zlib.h' file not found`.
-fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn header(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let gcc = || block.between("fatal error: ", ": No such file or directory");
     let header = block.between("fatal error: '", "' file not found").or_else(gcc)?;
     if let Some(library) = with_header(header) {
@@ -110,7 +110,7 @@ fn header(block: &Block, about: &About<'_>) -> Option<Explanation> {
 }
 
 /// A C compiler's own error: `src/a.c:12:5: error: what`.
-fn code(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn code(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     // The compiler's driver and make have errors too, of no place.
     let (file, what) = block.text.lines().find_map(|line| {
         let (place, what) = line.split_once(": error: ")?;

@@ -2,13 +2,13 @@
 
 /// One error of cargo's or rustc's, with everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Block {
+pub struct CargoError {
     /// The crate, once it is known.
     pub name: Option<String>,
     pub text: String,
 }
 
-impl Block {
+impl CargoError {
     pub fn has(&self, sign: &str) -> bool {
         self.text.contains(sign)
     }
@@ -57,13 +57,13 @@ const CRATE: &str = "error: could not compile `";
 
 /// The errors of a stream, line by line.
 #[derive(Debug, Default)]
-pub struct Blocks {
-    blocks: Vec<Block>,
+pub struct CargoErrors {
+    blocks: Vec<CargoError>,
     /// The last line belongs to an error.
     open: bool,
 }
 
-impl Blocks {
+impl CargoErrors {
     /// Takes a line as cargo wrote it.
     pub fn push(&mut self, line: &str) {
         let line = anstream::adapter::strip_str(line).to_string();
@@ -77,7 +77,7 @@ impl Blocks {
                 let nameless = self.blocks.iter_mut().rev().take_while(|block| block.name.is_none());
                 nameless.for_each(|block| block.name.clone_from(&name));
             }
-            self.blocks.push(Block { name, text: String::new() });
+            self.blocks.push(CargoError { name, text: String::new() });
         } else if starts(&["warning", "   Compiling ", "    Finished "]) {
             self.open = false;
         }
@@ -98,7 +98,7 @@ impl Blocks {
         crates
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Block> {
+    pub fn iter(&self) -> impl Iterator<Item = &CargoError> {
         self.blocks.iter()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn errors_and_their_crates() {
-        let mut blocks = Blocks::default();
+        let mut blocks = CargoErrors::default();
         let lines = "   Compiling a v1\n\u{1b}[1m\u{1b}[91merror\u{1b}[0m: linking with `cc` failed\n  = note: x\n\n\
             error: could not compile `a` (bin \"a\") due to 1 previous error\n\
             warning: build failed, waiting for other jobs to finish...\n  ignored\n\
@@ -135,7 +135,7 @@ mod tests {
             ("out of /target/arm-unknown-linux-gnueabihf/release", &[ARMV6HF]),
             ("nothing", &[]),
         ] {
-            let block = Block { name: None, text: text.to_owned() };
+            let block = CargoError { name: None, text: text.to_owned() };
             assert_eq!(block.triples(&[ARM64, ARMV6, ARMV6HF, HOST]), expected, "{text}");
         }
     }

@@ -1,6 +1,6 @@
 //! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
 
-use super::cargo_errors::Block;
+use super::cargo_errors::CargoError;
 use super::libraries::{folders, hints};
 use super::{About, Explanation, because};
 use crate::compile::library_packages::named;
@@ -19,14 +19,14 @@ const GLIBC: &[(&str, &str)] = &[
 ];
 
 /// What is known of a linker's failure.
-pub fn explain(block: &Block, about: &About<'_>) -> Option<Explanation> {
+pub fn explain(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     no_linker(block, about)
         .or_else(|| architecture(block))
         .or_else(|| library(block, about))
         .or_else(|| symbol(block, about))
 }
 
-fn no_linker(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn no_linker(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
     let mut all: Vec<String> =
         about.by_zig("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
@@ -37,7 +37,7 @@ fn no_linker(block: &Block, about: &About<'_>) -> Option<Explanation> {
 }
 
 /// `skipping incompatible X when searching`, `X is incompatible with Y`, `X: file in wrong format`.
-fn architecture(block: &Block) -> Option<Explanation> {
+fn architecture(block: &CargoError) -> Option<Explanation> {
     let ld = || block.between("architecture of input file `", "' is incompatible with");
     let lld = || block.between("error: ", " is incompatible with");
     let bfd = || Some(block.between("", ": file in wrong format")?.rsplit(' ').next()?.trim());
@@ -50,7 +50,7 @@ fn architecture(block: &Block) -> Option<Explanation> {
 }
 
 /// `cannot find -lx` (ld), `unable to find library -lx` (lld), `unable to find dynamic system library "x"` (zig).
-fn library(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn library(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
     let after = |sign: &str| block.text.split_once(sign).map(|(_, rest)| first(rest));
     let zig = || {
@@ -68,7 +68,7 @@ fn library(block: &Block, about: &About<'_>) -> Option<Explanation> {
 }
 
 /// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).
-fn symbol(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn symbol(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     let ld = || block.between("undefined reference to `", "'");
     let lld = || block.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
     let symbol = ld().or_else(lld)?.trim();

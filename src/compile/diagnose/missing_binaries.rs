@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitStatus;
 
-use super::{About, Blocks, Reason};
-use crate::compile::cargo_command::Run;
+use super::{About, CargoErrors, Reason};
+use crate::compile::cargo_command::CargoRun;
 use crate::compile::diagnose;
 use crate::compile::toolchain::Toolchain;
 use crate::error::{Class, Failure};
@@ -13,9 +13,9 @@ use crate::process::{ended, was_killed};
 
 /// The failure of a run that lacks `missing`; `said` are cargo's errors, `status` is how it ended.
 pub fn of(
-    said: &Blocks,
+    said: &CargoErrors,
     status: ExitStatus,
-    run: &Run,
+    run: &CargoRun,
     missing: &[(&BuildSettings, &Binary)],
     plan: &Plan,
     toolchain: &Toolchain,
@@ -65,7 +65,7 @@ pub fn of(
 
 /// The reasons that are known, each with its crate and, where not all that failed have it, its platform; else the
 /// crates; else how cargo ended. `failed` are the platforms by their triples.
-fn because(said: &Blocks, ended: &str, reasons: &[Reason], failed: &BTreeMap<&str, String>) -> String {
+fn because(said: &CargoErrors, ended: &str, reasons: &[Reason], failed: &BTreeMap<&str, String>) -> String {
     let known = |reason: &Reason| {
         let on = match reason.triples.is_empty() || reason.triples.len() == failed.len() {
             true => String::new(),
@@ -118,7 +118,7 @@ mod tests {
             (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` runs perl, which is not installed"),
             (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; and in `b`"),
         ] {
-            let mut said = Blocks::default();
+            let mut said = CargoErrors::default();
             lines.lines().for_each(|line| said.push(line));
             let reasons = diagnose::explain(
                 &said,

@@ -9,11 +9,11 @@ pub mod missing_binaries;
 #[cfg(test)]
 mod tests;
 
-pub use cargo_errors::Blocks;
+pub use cargo_errors::CargoErrors;
 
 use std::collections::BTreeMap;
 
-use self::cargo_errors::Block;
+use self::cargo_errors::CargoError;
 use super::linker::choice::Linker;
 use super::std_library::BUILD_IT;
 
@@ -70,7 +70,7 @@ pub struct Reason {
 }
 
 /// The reasons that are recognised, each once.
-pub fn explain(blocks: &Blocks, run: About<'_>) -> Vec<Reason> {
+pub fn explain(blocks: &CargoErrors, run: About<'_>) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for block in blocks.iter() {
         let said = block.triples(run.triples);
@@ -99,7 +99,7 @@ pub const FEWER_JOBS: &str =
     "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
 
 /// rustc's words where a module of atomics lacks one: in `use`, as a type, in a path.
-fn has_atomics_of_64_bits(block: &Block) -> bool {
+fn has_atomics_of_64_bits(block: &CargoError) -> bool {
     ["AtomicU64", "AtomicI64"].iter().any(|name| {
         let lacks = [
             "no `NAME` in `sync::atomic`",
@@ -111,7 +111,7 @@ fn has_atomics_of_64_bits(block: &Block) -> bool {
 }
 
 /// What no linker and no build script is to blame for: memory, disk, a standard library, a target's instructions.
-fn elsewhere(block: &Block, about: &About<'_>) -> Option<Explanation> {
+fn elsewhere(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     // A linker writes to a mapped file, and gets a signal where the disk is full.
     let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
     if full.iter().any(|sign| block.has(sign)) {

@@ -11,7 +11,7 @@ const AMD64: &str = "x86_64-unknown-linux-gnu";
 /// The reasons that are found in a kept failure of a run for `triples`.
 fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    let mut blocks = Blocks::default();
+    let mut blocks = CargoErrors::default();
     fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
     explain(&blocks, About { triples, host: AMD64, glibc, linkers: &BTreeMap::new() })
 }
@@ -110,7 +110,7 @@ fn a_compilers_error_has_a_place() {
         ("  clang: error: no such option\n  src/a.c:3:4: error: no type\n", Some("a.c: no type")),
         ("  make: error: no rule\n", None),
     ] {
-        let mut blocks = Blocks::default();
+        let mut blocks = CargoErrors::default();
         let text = format!("error: failed to run custom build command for `a v1`\n{lines}");
         text.lines().for_each(|line| blocks.push(line));
         let found = explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
@@ -131,7 +131,7 @@ fn this_machines_own_libraries() {
 
 #[test]
 fn one_reason_on_several_platforms() {
-    let mut blocks = Blocks::default();
+    let mut blocks = CargoErrors::default();
     for triple in [ARM64, AMD64] {
         blocks.push("error: failed to run custom build command for `alsa-sys v0.3.1`");
         blocks.push(&format!(
@@ -151,7 +151,7 @@ fn one_reason_on_several_platforms() {
 
 #[test]
 fn what_is_not_known_is_not_guessed() {
-    let mut blocks = Blocks::default();
+    let mut blocks = CargoErrors::default();
     for line in [
         "error[E0433]: failed to resolve",
         "error: could not compile `a` (bin \"a\")",

@@ -78,10 +78,10 @@ impl Cross {
         let program = programs_dir(plan).join("rustup");
         fs_err::create_dir_all(programs_dir(plan))?;
         // It must not be there before it can run: rustup itself would be found instead.
-        let file = fs::temporary(&program)?;
+        let file = fs::temporary_file(&program)?;
         fs_err::write(file.path(), script)?;
         fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        fs::place(file, &program)
+        fs::persist(file, &program)
     }
 }
 

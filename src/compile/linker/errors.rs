@@ -5,7 +5,7 @@ use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
 /// A failure with the commands that bring a linker.
-pub fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
+pub fn no_linker(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
     let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(triple)));
     if only != Some("gcc") {
         failure = failure.hint("install zig: `pip install ziglang`");
@@ -25,7 +25,7 @@ pub fn missing(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts
 /// No gcc, which is asked for.
 pub fn no_gcc(triple: &str, facts: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
-        return missing(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts);
+        return no_linker(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts);
     }
     let wanted = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
     let other = facts.other_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();

@@ -7,8 +7,8 @@ pub mod known_issue_check;
 pub mod requested;
 
 use self::choice::{Choice, Linker};
-use self::errors::{missing, no_c_compiler, sysroot_by_hand};
-use self::requested::asked_for;
+use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
+use self::requested::requested;
 use super::facts::{TargetFacts, Tools};
 use super::target_env;
 use crate::config::choices::LinkerChoice;
@@ -41,7 +41,7 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
     let static_glibc = !musl && tools.links_statically(build);
     let zig_is_asked_for = build.linker == Some(LinkerChoice::Zig) || (build.linker.is_none() && build.glibc.is_some());
     if static_glibc && zig_is_asked_for && facts.configured_linker.is_none() {
-        let failure = missing(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
+        let failure = no_linker(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
         return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
     }
     let another = facts.configured_linker.is_some() || build.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
@@ -59,12 +59,12 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Configured(linker.clone()), &why);
     }
     if let Some(wanted) = build.linker {
-        return asked_for(wanted, triple, facts, tools);
+        return requested(wanted, triple, facts, tools);
     }
     if build.glibc.is_some() {
         return match tools.zig {
             Some(_) => chosen(Linker::Zig, "a glibc floor is asked for"),
-            None => Err(missing(triple, "a glibc floor needs zig", Some("zig"), facts)),
+            None => Err(no_linker(triple, "a glibc floor needs zig", Some("zig"), facts)),
         };
     }
     if triple == tools.host {
@@ -89,9 +89,9 @@ pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
         return chosen(Linker::Cross, "nothing else here links for it");
     }
     Err(match c {
-        _ if static_glibc => missing(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
-        Some(package) => missing(triple, &no_c_compiler(package, musl, facts), None, facts),
-        None => missing(triple, "there is no linker for this target", None, facts),
+        _ if static_glibc => no_linker(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
+        Some(package) => no_linker(triple, &no_c_compiler(package, musl, facts), None, facts),
+        None => no_linker(triple, "there is no linker for this target", None, facts),
     })
 }
 
@@ -111,7 +111,7 @@ mod tests {
 
     use super::cross::Cross;
     use super::*;
-    use crate::compile::dependency_summary::Summary;
+    use crate::compile::dependency_summary::DependencySummary;
 
     const MUSL: &str = "aarch64-unknown-linux-musl";
     const GNU: &str = "aarch64-unknown-linux-gnu";
@@ -122,7 +122,8 @@ mod tests {
 
     /// The builds of `build` compile C.
     fn c(tools: &mut Tools) {
-        let summary = || Summary { packages: 1, needs_c: Some("ring".into()), ..Summary::default() };
+        let summary =
+            || DependencySummary { packages: 1, needs_c: Some("ring".into()), ..DependencySummary::default() };
         tools.graphs = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
     }
 

@@ -2,14 +2,14 @@
 
 use super::choice::{Choice, Linker};
 use super::cross::Cross;
-use super::errors::{missing, no_gcc};
+use super::errors::{no_gcc, no_linker};
 use crate::compile::facts::{TargetFacts, Tools};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
 /// The choice of a linker by name.
-pub fn asked_for(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
+pub fn requested(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools: &Tools) -> Result<Choice, Failure> {
     let chosen = |linker| Ok(Choice { linker, why: "the settings ask for it".to_owned() });
     match wanted {
         LinkerChoice::Host if links_for(&tools.host, triple) => chosen(Linker::Host),
@@ -29,7 +29,7 @@ pub fn asked_for(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools:
                 .hint("take linker = \"zig\""))
         }
         LinkerChoice::Zig if tools.zig.is_some() => chosen(Linker::Zig),
-        LinkerChoice::Zig => Err(missing(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
+        LinkerChoice::Zig => Err(no_linker(triple, "linker = \"zig\", and zig is missing", Some("zig"), facts)),
         LinkerChoice::Gcc => match &facts.gcc {
             Some(gcc) => chosen(Linker::Gcc(gcc.clone())),
             None => Err(no_gcc(triple, facts)),
@@ -73,7 +73,7 @@ mod tests {
             assert_eq!(links_for(host, triple), expected, "{host} {triple}");
         }
         let tools = Tools { host: AMD64.to_owned(), ..Tools::default() };
-        let failure = asked_for(LinkerChoice::Host, ARM64, &TargetFacts::default(), &tools).unwrap_err();
+        let failure = requested(LinkerChoice::Host, ARM64, &TargetFacts::default(), &tools).unwrap_err();
         let what = "linker = \"host\", and the compiler of x86_64-unknown-linux-gnu does not link for it";
         assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {what}"));
     }

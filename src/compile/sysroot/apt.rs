@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::packages::{self, Package};
+use super::packages::{self, DebianPackage};
 use super::relocate;
 use crate::compile::facts::Sysroot;
 use crate::compile::linker::errors::sysroot_by_hand;
@@ -87,7 +87,7 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
             return Err(Failure::new(Class::Toolchain, what).hint("is there room? `df -h` says so").into());
         }
     }
-    relocate::mend(dir, &sysroot.folder)?;
+    relocate::relocate(dir, &sysroot.folder)?;
     fs::replace(&dir.join(RECORD), record.as_bytes())?;
     if sysroot.dir.exists() {
         fs_err::remove_dir_all(&sysroot.dir)?;
@@ -149,21 +149,21 @@ impl<'a> Apt<'a> {
     }
 
     /// The packages that the lists have among `names`.
-    fn show(&self, names: &BTreeSet<String>) -> Result<Vec<Package>> {
+    fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
         // It fails where it knows none of them.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);
         Ok(packages::parse(&cmd.output()?.stdout))
     }
 
-    fn archive(&self, package: &Package) -> Utf8PathBuf {
+    fn archive(&self, package: &DebianPackage) -> Utf8PathBuf {
         self.archives.join(format!("{}.deb", package.sha256))
     }
 
     /// Downloads what the cache lacks. apt checks it against the signed lists; what is in the cache is checked here.
-    fn download(&self, packages: &BTreeSet<Package>) -> Result<()> {
-        let has = |package: &Package| -> Result<bool> {
+    fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
+        let has = |package: &DebianPackage| -> Result<bool> {
             let path = self.archive(package);
-            Ok(path.is_file() && digest::hash(fs_err::File::open(&path)?)?.0 == package.sha256)
+            Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.0 == package.sha256)
         };
         let mut missing = Vec::new();
         for package in packages {
@@ -196,7 +196,7 @@ impl<'a> Apt<'a> {
         }
         for entry in fs_err::read_dir(folder.path())? {
             let path = entry?.path();
-            let (sha256, _) = digest::hash(fs_err::File::open(&path)?)?;
+            let (sha256, _) = digest::hash_reader(fs_err::File::open(&path)?)?;
             fs_err::rename(path, self.archives.join(format!("{sha256}.deb")))?;
         }
         for package in missing {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 /// A package as apt's lists have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Package {
+pub struct DebianPackage {
     pub name: String,
     pub version: String,
     pub sha256: String,
@@ -15,7 +15,7 @@ pub struct Package {
     depends: Vec<Vec<String>>,
 }
 
-impl Package {
+impl DebianPackage {
     /// As apt is asked for exactly this one.
     pub fn exactly(&self) -> String {
         format!("{}={}", self.name, self.version)
@@ -35,10 +35,10 @@ impl Package {
 }
 
 /// The packages in what `apt-cache show` prints (Debian Policy, 5.1 and 7.1).
-pub fn parse(printed: &str) -> Vec<Package> {
+pub fn parse(printed: &str) -> Vec<DebianPackage> {
     let mut packages = Vec::new();
     for paragraph in printed.split("\n\n").filter(|paragraph| paragraph.contains("Package:")) {
-        let mut package = Package::default();
+        let mut package = DebianPackage::default();
         for (name, value) in paragraph.lines().filter_map(|line| line.split_once(": ")) {
             match name {
                 "Package" => package.name = value.to_owned(),
@@ -75,9 +75,9 @@ pub fn comes_with_the_linker(name: &str) -> bool {
 /// `look_up` gives the packages that apt knows among names; what is asked for and not known is the error.
 pub fn closure(
     packages: &BTreeSet<String>,
-    look_up: &mut dyn FnMut(&BTreeSet<String>) -> Result<Vec<Package>>,
-) -> Result<Result<BTreeSet<Package>, String>> {
-    let mut found: BTreeSet<Package> = BTreeSet::new();
+    look_up: &mut dyn FnMut(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
+) -> Result<Result<BTreeSet<DebianPackage>, String>> {
+    let mut found: BTreeSet<DebianPackage> = BTreeSet::new();
     let mut groups: Vec<Vec<String>> = packages.iter().map(|package| vec![package.clone()]).collect();
     let mut first = true;
     while !groups.is_empty() {
@@ -111,7 +111,7 @@ pub fn closure(
 }
 
 /// What a finished sysroot was made of, and on its first line what was asked for.
-pub fn record(packages: &BTreeSet<String>, made_of: &BTreeSet<Package>) -> String {
+pub fn record(packages: &BTreeSet<String>, made_of: &BTreeSet<DebianPackage>) -> String {
     let lines = made_of.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
     format!("{}\n{}", asked_line(packages), lines.collect::<String>())
 }
@@ -155,7 +155,11 @@ mod tests {
             (&["libodd-dev"], "libodd-dev=1 libssl3=3.0"),
         ] {
             let found = closure(&names(packages), &mut look_up).unwrap().unwrap();
-            assert_eq!(found.iter().map(Package::exactly).collect::<Vec<_>>().join(" "), expected, "{packages:?}");
+            assert_eq!(
+                found.iter().map(DebianPackage::exactly).collect::<Vec<_>>().join(" "),
+                expected,
+                "{packages:?}"
+            );
         }
         for missing in ["libssh-dev", "libssl-dev=4"] {
             assert_eq!(closure(&names(&["libssl-dev", missing]), &mut look_up).unwrap(), Err(missing.to_owned()));

@@ -9,7 +9,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::builder::Builder;
-use super::context::Staged;
+use super::context::StagedContext;
 use crate::error::{Class, Failure};
 use crate::oci::compression::Compression;
 use crate::oci::layout::{self, Layout};
@@ -21,7 +21,7 @@ use crate::ui::Ui;
 
 /// The calls that build an image, each with the layout that it writes: one for all platforms or, as buildx writes no
 /// layout of what several nodes build, one for each.
-pub fn calls(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> Vec<(Utf8PathBuf, Cmd)> {
+pub fn calls(plan: &Plan, image: &Image, staged: &StagedContext, builder: &Builder) -> Vec<(Utf8PathBuf, Cmd)> {
     let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
     let call = |platforms: &[Platform], dir: Utf8PathBuf| {
         let cmd = build_command(plan, image, staged, builder, platforms, &dir);
@@ -40,7 +40,7 @@ pub fn calls(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder) -> 
 fn build_command(
     plan: &Plan,
     image: &Image,
-    staged: &Staged,
+    staged: &StagedContext,
     builder: &Builder,
     platforms: &[Platform],
     layout: &Utf8Path,
@@ -97,7 +97,7 @@ fn csv_field(name: &str, value: &str) -> String {
 }
 
 /// Builds an image into `oci/` of its context.
-pub fn build(plan: &Plan, image: &Image, staged: &Staged, builder: &Builder, ui: &Ui) -> Result<Layout> {
+pub fn build(plan: &Plan, image: &Image, staged: &StagedContext, builder: &Builder, ui: &Ui) -> Result<Layout> {
     let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
     ui.status("Building", format!("{} for {platforms}", image.name));
     let calls = calls(plan, image, staged, builder);

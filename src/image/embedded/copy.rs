@@ -7,18 +7,18 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::chown::numbers;
-use crate::dockerfile::error::Fault;
-use crate::dockerfile::stage::Copy;
+use crate::dockerfile::error::StageError;
+use crate::dockerfile::stage::StageCopy;
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash;
-use crate::oci::layer::{Entries, Entry, File};
+use crate::oci::digest::hash_reader;
+use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
-use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, Tree, normal, parent};
+use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, RootFs, normal, parent};
 
 /// One layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerRecipe {
-    pub entries: Entries,
+pub struct PlannedLayer {
+    pub entries: LayerEntries,
     /// The source in the context, and the path in the image, of the binary that is still to come.
     pub binary: Option<(String, String)>,
     /// The instructions, for the image's history.
@@ -28,17 +28,17 @@ pub struct LayerRecipe {
 /// Works the copies into layers: one for each binary, one for what stands between them.
 /// `is_binary` says which sources are compiled and not staged yet; `time` is what everything new carries.
 pub fn layers(
-    copies: &[Copy],
+    copies: &[StageCopy],
     context: &Utf8Path,
     is_binary: &dyn Fn(&str) -> bool,
-    tree: &mut Tree,
+    tree: &mut RootFs,
     time: u64,
-) -> Result<Vec<LayerRecipe>> {
-    let mut layers: Vec<LayerRecipe> = Vec::new();
+) -> Result<Vec<PlannedLayer>> {
+    let mut layers: Vec<PlannedLayer> = Vec::new();
     for copy in copies {
         let binary = copy.sources.iter().find(|source| is_binary(source.as_str()));
         if binary.is_some() || layers.last().is_none_or(|last| last.binary.is_some()) {
-            layers.push(LayerRecipe { entries: Entries::new(), binary: None, created_by: String::new() });
+            layers.push(PlannedLayer { entries: LayerEntries::new(), binary: None, created_by: String::new() });
         }
         let Some(layer) = layers.last_mut() else { continue };
         let mut placer = Placer { copy, owner: (0, 0), tree, entries: &mut layer.entries, time };
@@ -61,15 +61,15 @@ pub fn layers(
     Ok(layers)
 }
 
-fn wrong(copy: &Copy, what: &str) -> Failure {
+fn wrong(copy: &StageCopy, what: &str) -> Failure {
     Failure::new(Class::Config, format!("'{}' {what}", copy.text))
 }
 
 struct Placer<'a> {
-    copy: &'a Copy,
+    copy: &'a StageCopy,
     owner: (u64, u64),
-    tree: &'a mut Tree,
-    entries: &'a mut Entries,
+    tree: &'a mut RootFs,
+    entries: &'a mut LayerEntries,
     time: u64,
 }
 
@@ -78,11 +78,13 @@ impl Placer<'_> {
     fn owned(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = numbers(owner, self.tree).map_err(|fault| match fault {
-            Fault::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
+            StageError::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
                 "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
             ),
-            Fault::Beyond(what) => wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
-                .hint("write the owner in numbers, or take the other engine: `--engine buildx`"),
+            StageError::Beyond(what) => {
+                wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+                    .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
+            }
         })?;
         Ok(())
     }
@@ -156,7 +158,7 @@ impl Placer<'_> {
 
     fn folder(&mut self, path: &str, attributes: Attributes) {
         self.tree.insert(path, Node::Dir(attributes));
-        self.entries.insert(path.to_owned(), Entry { attributes, file: None });
+        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
     fn binary(&mut self, source: &str) -> Result<String> {
@@ -165,8 +167,8 @@ impl Placer<'_> {
         self.folders_above(&target);
         self.tree.insert(&target, Node::File(TreeFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
-        let file = Some(File { path: source.into(), size: 0, sha256: String::new() });
-        self.entries.insert(target.clone(), Entry { attributes, file });
+        let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
+        self.entries.insert(target.clone(), LayerEntry { attributes, file });
         Ok(target)
     }
 
@@ -221,9 +223,9 @@ impl Placer<'_> {
         let content = text.map_or(Content::Other, Content::Text);
         self.tree.insert(to, Node::File(TreeFile { size: metadata.len(), content, ..TreeFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
-        let (sha256, size) = hash(fs_err::File::open(from)?)?;
-        let file = Some(File { path: from.to_owned(), size, sha256 });
-        self.entries.insert(to.to_owned(), Entry { attributes: self.attributes(mode), file });
+        let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
+        let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
+        self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
         Ok(())
     }
 }
@@ -238,14 +240,14 @@ mod tests {
         Node::Dir(Attributes { mode, uid: 1, gid: 1, mtime: 1 })
     }
 
-    fn copy(sources: &[&str], target: &str) -> Copy {
+    fn copy(sources: &[&str], target: &str) -> StageCopy {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
-        Copy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
+        StageCopy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
     }
 
     /// The layers of some copies from a context with `one.txt`, `data/sub/two.txt` and `over/bin/x`, on a base with
     /// `/usr/bin`, a link `/bin` to it, `/root` for root alone, a file `/file` and users. Binaries begin with `bin-`.
-    fn made(copies: &[Copy]) -> Result<Vec<Vec<String>>> {
+    fn made(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
         let context = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(context.path()).unwrap();
         fs_err::create_dir_all(root.join("data/sub")).unwrap();
@@ -258,7 +260,7 @@ mod tests {
             fs_err::write(root.join(file), "new:x:70:80::/:/\n").unwrap();
             fs_err::set_permissions(root.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let mut tree = Tree::default();
+        let mut tree = RootFs::default();
         for (path, node) in [
             ("usr", dir(0o755)),
             ("usr/bin", dir(0o755)),
@@ -277,7 +279,7 @@ mod tests {
             tree.insert(path, node);
         }
         let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
-        let line = |(path, entry): (&String, &Entry)| {
+        let line = |(path, entry): (&String, &LayerEntry)| {
             let Attributes { mode, uid, gid, mtime } = entry.attributes;
             format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
         };
@@ -324,7 +326,7 @@ mod tests {
 
     #[test]
     fn what_is_made_belongs_to_the_owner() {
-        let of = |copy: Copy, owner: &str| Copy { owner: Some(owner.to_owned()), ..copy };
+        let of = |copy: StageCopy, owner: &str| StageCopy { owner: Some(owner.to_owned()), ..copy };
         for (copies, last, entries) in [
             (vec![of(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
             (vec![of(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
@@ -356,10 +358,10 @@ mod tests {
             (copy(&["one.txt"], "/loop"), "/loop is a link without an end"),
             (copy(&["bin-x"], "/loop/x"), "/loop/x is a link without an end"),
             (
-                Copy { owner: Some("nosuch".to_owned()), ..copy(&[], "/new/") },
+                StageCopy { owner: Some("nosuch".to_owned()), ..copy(&[], "/new/") },
                 "'nosuch' is not in the image's /etc/passwd",
             ),
-            (Copy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
+            (StageCopy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
         ] {
             let error = made(&[copy]).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");

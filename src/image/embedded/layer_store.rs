@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::fs::{self, replace};
 use crate::oci::compression::Compression;
 use crate::oci::descriptor;
-use crate::oci::digest::{Hashed, hash, hex};
-use crate::oci::layer::{Entries, Layer, write_tar};
+use crate::oci::digest::{HashingWriter, hash_reader, hex};
+use crate::oci::layer::{Layer, LayerEntries, write_tar};
 use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
@@ -33,7 +33,7 @@ pub const KEPT: u64 = 4 << 30;
 
 /// What the store remembers of a layer.
 #[derive(Serialize, Deserialize)]
-pub struct Known {
+pub struct CachedLayer {
     digest: String,
     size: u64,
     diff_id: String,
@@ -41,20 +41,20 @@ pub struct Known {
 }
 
 /// Layers that were made here, by what they are made of.
-pub struct Store {
+pub struct LayerStore {
     dir: Utf8PathBuf,
     /// The keys that are being made: two images may want one layer at the same time.
     making: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     bars: Bars,
 }
 
-impl Store {
-    pub fn new(dir: Utf8PathBuf, bars: &Bars) -> Store {
-        Store { dir, making: Mutex::default(), bars: bars.clone() }
+impl LayerStore {
+    pub fn new(dir: Utf8PathBuf, bars: &Bars) -> LayerStore {
+        LayerStore { dir, making: Mutex::default(), bars: bars.clone() }
     }
 
     /// The layer of some entries: the one that is there, or a new one. Is it new?
-    pub fn layer(&self, entries: &Entries, compression: Compression, level: Option<u32>) -> Result<(Layer, bool)> {
+    pub fn layer(&self, entries: &LayerEntries, compression: Compression, level: Option<u32>) -> Result<(Layer, bool)> {
         let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
         let made_of = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(made_of.to_string()));
@@ -63,9 +63,9 @@ impl Store {
 
         let note = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
-        let known = fs_err::read(&note).ok().and_then(|text| serde_json::from_slice::<Known>(&text).ok());
-        let intact = |known: &Known| {
-            let found = fs_err::File::open(&blob).and_then(hash);
+        let known = fs_err::read(&note).ok().and_then(|text| serde_json::from_slice::<CachedLayer>(&text).ok());
+        let intact = |known: &CachedLayer| {
+            let found = fs_err::File::open(&blob).and_then(hash_reader);
             found.is_ok_and(|(sha256, _)| known.digest == format!("sha256:{sha256}"))
         };
         let (known, is_new) = match known.filter(intact) {
@@ -114,52 +114,58 @@ pub fn default_level(compression: Compression) -> i32 {
 }
 
 /// For people: the file that takes longest.
-pub fn name_of(entries: &Entries) -> &str {
+pub fn name_of(entries: &LayerEntries) -> &str {
     let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
     largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()
 }
 
-pub fn size_of(entries: &Entries) -> u64 {
+pub fn size_of(entries: &LayerEntries) -> u64 {
     entries.values().filter_map(|entry| entry.file.as_ref()).map(|file| file.size).sum()
 }
 
-pub fn write(entries: &Entries, compression: Compression, level: i32, blob: &Utf8Path, bar: &Bar) -> Result<Known> {
-    let out = Hashed::new(BufWriter::new(fs::temporary(blob)?));
+pub fn write(
+    entries: &LayerEntries,
+    compression: Compression,
+    level: i32,
+    blob: &Utf8Path,
+    bar: &Bar,
+) -> Result<CachedLayer> {
+    let out = HashingWriter::new(BufWriter::new(fs::temporary_file(blob)?));
     let (out, diff_id, media_type) = match compression {
         Compression::Gzip => {
             let level = flate2::Compression::new(level.unsigned_abs());
-            let tar = write_tar(entries, bar, Hashed::new(flate2::write::GzEncoder::new(out, level)))?;
+            let tar = write_tar(entries, bar, HashingWriter::new(flate2::write::GzEncoder::new(out, level)))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerGzip)
         }
         Compression::Zstd => {
-            let tar = write_tar(entries, bar, Hashed::new(zstd::Encoder::new(out, level)?))?;
+            let tar = write_tar(entries, bar, HashingWriter::new(zstd::Encoder::new(out, level)?))?;
             let diff_id = tar.digest();
             (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
         }
     };
-    let known = Known { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
+    let known = CachedLayer { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
     let file = out.to.into_inner().map_err(io::IntoInnerError::into_error)?;
-    fs::place(file, blob)?;
+    fs::persist(file, blob)?;
     Ok(known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::digest::hash;
-    use crate::oci::layer::{Entry, File, decompress};
+    use crate::oci::digest::hash_reader;
+    use crate::oci::layer::{LayerEntry, LayerFile, decompress};
     use crate::oci::rootfs::Attributes;
 
-    fn entries(dir: &Utf8Path) -> Entries {
+    fn entries(dir: &Utf8Path) -> LayerEntries {
         let path = dir.join("file");
         fs_err::write(&path, "content").unwrap();
         let attributes = Attributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
-        let (sha256, size) = hash("content".as_bytes()).unwrap();
+        let (sha256, size) = hash_reader("content".as_bytes()).unwrap();
         let long = format!("tmp/{}", "long".repeat(60));
         BTreeMap::from([
-            ("tmp".to_owned(), Entry { attributes, file: None }),
-            (long, Entry { attributes, file: Some(File { path, size, sha256 }) }),
+            ("tmp".to_owned(), LayerEntry { attributes, file: None }),
+            (long, LayerEntry { attributes, file: Some(LayerFile { path, size, sha256 }) }),
         ])
     }
 
@@ -169,7 +175,7 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
-            let store = Store::new(dir.join("a"), &Bars::default());
+            let store = LayerStore::new(dir.join("a"), &Bars::default());
             let (made, is_new) = store.layer(&entries, compression, None).unwrap();
             assert!(is_new);
             assert_eq!(store.layer(&entries, compression, None).unwrap(), (made.clone(), false));
@@ -177,13 +183,13 @@ mod tests {
                 made,
                 Layer {
                     path: made.path.clone(),
-                    ..Store::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().0
+                    ..LayerStore::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().0
                 }
             );
             let media_type = made.descriptor.media_type().to_string();
             assert!(media_type.ends_with(suffix), "{media_type}");
             let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
-            let (diff_id, _) = hash(stream).unwrap();
+            let (diff_id, _) = hash_reader(stream).unwrap();
             assert_eq!(made.diff_id, format!("sha256:{diff_id}"));
             let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
             let mut archive = tar::Archive::new(stream);
@@ -204,8 +210,9 @@ mod tests {
         let entries = entries(dir);
         for other in ["CONTENT", "short"] {
             fs_err::write(dir.join("file"), other).unwrap();
-            let error =
-                Store::new(dir.join("store"), &Bars::default()).layer(&entries, Compression::Gzip, None).unwrap_err();
+            let error = LayerStore::new(dir.join("store"), &Bars::default())
+                .layer(&entries, Compression::Gzip, None)
+                .unwrap_err();
             assert!(error.to_string().contains("changed while it was packed"), "{error}");
             assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
         }
@@ -215,7 +222,7 @@ mod tests {
     fn the_usual_level_is_a_level() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let (store, entries) = (Store::new(dir.join("store"), &Bars::default()), entries(dir));
+        let (store, entries) = (LayerStore::new(dir.join("store"), &Bars::default()), entries(dir));
         let (usual, _) = store.layer(&entries, Compression::Gzip, None).unwrap();
         assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().0, usual);
         assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().0.path, usual.path);
@@ -225,7 +232,7 @@ mod tests {
     fn old_layers_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let store = Store::new(dir.join("store"), &Bars::default());
+        let store = LayerStore::new(dir.join("store"), &Bars::default());
         let (layer, _) = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
         store.prune().unwrap();
         assert!(layer.path.exists());
@@ -234,7 +241,7 @@ mod tests {
         fs_err::write(dir.join("store/.tmpX"), "a killed run's").unwrap();
         store.prune().unwrap();
         assert!(layer.path.exists(), "this run has used it");
-        Store::new(dir.join("store"), &Bars::default()).prune().unwrap();
+        LayerStore::new(dir.join("store"), &Bars::default()).prune().unwrap();
         assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
     }
 }

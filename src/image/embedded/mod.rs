@@ -15,22 +15,22 @@ use camino::Utf8PathBuf;
 use oci_spec::image::Descriptor;
 use serde_json::Value;
 
-use self::copy::{LayerRecipe, layers};
-use self::layer_store::Store;
-use super::bases::{Base, Pulled};
-use super::context::{self, Staged};
+use self::copy::{PlannedLayer, layers};
+use self::layer_store::LayerStore;
+use super::bases::{BaseImage, PulledBases};
+use super::context::{self, StagedContext};
 use super::scratch_check;
 use crate::compile::Artifact;
-use crate::dockerfile::build_args::given;
+use crate::dockerfile::build_args::passed_args;
 use crate::dockerfile::read_stage;
 use crate::dockerfile::render::{self, Dockerfile};
-use crate::dockerfile::stage::{Script, Source};
+use crate::dockerfile::stage::{Stage, StageSource};
 use crate::error::{Class, Failure};
 use crate::oci::descriptor::Blob;
-use crate::oci::layer::{Entries, File, Layer};
+use crate::oci::layer::{Layer, LayerEntries, LayerFile};
 use crate::oci::layout::{self, Layout};
 use crate::oci::manifest;
-use crate::oci::rootfs::Tree;
+use crate::oci::rootfs::RootFs;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::threads::{lock, next};
@@ -49,10 +49,10 @@ pub struct Prepared<'a> {
 
 struct PreparedPlatform {
     platform: Platform,
-    base: Option<Arc<Base>>,
+    base: Option<Arc<BaseImage>>,
     /// The `config` of the image config.
     config: Value,
-    layers: Vec<LayerRecipe>,
+    layers: Vec<PlannedLayer>,
     /// The layers that wait for a binary.
     waiting: Vec<(BuildSettings, Binary, usize)>,
 }
@@ -61,10 +61,10 @@ struct PreparedPlatform {
 pub type OnLayer<'a> = dyn Fn(&Image, &Layer) -> bool + Sync + 'a;
 
 /// Image, platform and layer, counted in the plan's order.
-type Place = (usize, usize, usize);
+type LayerPosition = (usize, usize, usize);
 
 /// Reads the Dockerfiles and the staged files.
-pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<Prepared<'a>> {
+pub fn prepare<'a>(plan: &'a Plan, staged: &[StagedContext], bases: &PulledBases) -> Result<Prepared<'a>> {
     let mut images = Vec::new();
     for (image, staged) in plan.images.iter().zip(staged) {
         let platform = |platform| prepare_platform(plan, image, platform, staged, bases);
@@ -76,11 +76,11 @@ pub fn prepare<'a>(plan: &'a Plan, staged: &[Staged], bases: &Pulled) -> Result<
 
 /// What the other engine would find out last, or nobody before the first start: whether an image that begins with nothing
 /// has its program and its user. Of a Dockerfile that cannot be read here nothing is said.
-pub fn check_starts(plan: &Plan, staged: &[Staged]) -> Result<()> {
+pub fn check_scratch_images(plan: &Plan, staged: &[StagedContext]) -> Result<()> {
     for (image, staged) in plan.images.iter().zip(staged) {
         for of in image.platforms.iter().filter(|of| of.base == "scratch") {
             let known = interpret(plan, image, of, staged, None);
-            if let Ok(Interpreted { script, tree, begins_with_nothing: true, .. }) = known {
+            if let Ok(EvaluatedStage { script, tree, begins_with_nothing: true, .. }) = known {
                 scratch_check::check(&script.config, &tree).with_context(|| describe(image, of))?;
             }
         }
@@ -89,7 +89,7 @@ pub fn check_starts(plan: &Plan, staged: &[Staged]) -> Result<()> {
 }
 
 /// The same without a build context, where nothing is to be written.
-pub fn check_starts_of(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<()> {
+pub fn check_unstaged_scratch_images(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<()> {
     let on_scratch = |(image, _): &(&Image, _)| image.platforms.iter().any(|of| of.base == "scratch");
     let (images, dockerfiles): (Vec<&Image>, Vec<&Dockerfile>) =
         plan.images.iter().zip(dockerfiles).filter(on_scratch).unzip();
@@ -101,7 +101,7 @@ pub fn check_starts_of(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<()> {
     let elsewhere = Plan { target_dir, images: images.into_iter().cloned().collect(), ..plan.clone() };
     let staged = elsewhere.images.iter().zip(dockerfiles);
     let staged = staged.map(|(image, dockerfile)| context::stage(&elsewhere, image, dockerfile.clone()));
-    check_starts(&elsewhere, &staged.collect::<Result<Vec<_>>>()?)
+    check_scratch_images(&elsewhere, &staged.collect::<Result<Vec<_>>>()?)
 }
 
 fn describe(image: &Image, of: &ImagePlatform) -> String {
@@ -109,11 +109,11 @@ fn describe(image: &Image, of: &ImagePlatform) -> String {
 }
 
 /// What a stage comes to.
-struct Interpreted {
-    script: Script,
-    layers: Vec<LayerRecipe>,
+struct EvaluatedStage {
+    script: Stage,
+    layers: Vec<PlannedLayer>,
     /// All that the image holds then.
-    tree: Tree,
+    tree: RootFs,
     begins_with_nothing: bool,
 }
 
@@ -121,38 +121,38 @@ fn interpret(
     plan: &Plan,
     image: &Image,
     of: &ImagePlatform,
-    staged: &Staged,
-    base: Option<&Base>,
-) -> Result<Interpreted> {
-    let given = given(image, &staged.dockerfile, plan.source_date_epoch);
+    staged: &StagedContext,
+    base: Option<&BaseImage>,
+) -> Result<EvaluatedStage> {
+    let given = passed_args(image, &staged.dockerfile, plan.source_date_epoch);
     let binaries = render::staged_binaries(image);
-    let source = Source { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
+    let source = StageSource { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
     let config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
     let script = read_stage::read(source, of.platform, config.as_ref())?;
-    let mut tree = base.map_or_else(Tree::default, |base| base.tree.clone());
+    let mut tree = base.map_or_else(RootFs::default, |base| base.tree.clone());
     let is_binary = |source: &str| binaries.iter().any(|binary| binary == source);
     let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)
         .with_context(|| format!("image '{}'", image.name))?;
     let begins_with_nothing = base.is_none() && script.from == "scratch";
-    Ok(Interpreted { script, layers, tree, begins_with_nothing })
+    Ok(EvaluatedStage { script, layers, tree, begins_with_nothing })
 }
 
 fn prepare_platform(
     plan: &Plan,
     image: &Image,
     of: &ImagePlatform,
-    staged: &Staged,
-    bases: &Pulled,
+    staged: &StagedContext,
+    bases: &PulledBases,
 ) -> Result<PreparedPlatform> {
     let platform = of.platform;
     let base = bases.get(&(of.base.clone(), platform)).cloned();
     check_onbuild(image, &of.base, base.as_ref().and_then(|base| base.config.get("config")))?;
-    let Interpreted { script, layers, tree, begins_with_nothing } =
+    let EvaluatedStage { script, layers, tree, begins_with_nothing } =
         interpret(plan, image, of, staged, base.as_deref())?;
     if begins_with_nothing {
         scratch_check::check(&script.config, &tree).with_context(|| describe(image, of))?;
     }
-    let sources = render::binaries(of).into_iter().map(|copied| copied.source);
+    let sources = render::copied_binaries(of).into_iter().map(|copied| copied.source);
     let sources: BTreeMap<String, &Binary> = sources.zip(&of.binaries).collect();
     let waiting = layers.iter().enumerate().filter_map(|(index, layer)| {
         let binary = sources.get(&layer.binary.as_ref()?.0)?;
@@ -181,9 +181,9 @@ pub fn assemble<T>(
     ui: &Ui,
     compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
 ) -> Result<(T, Vec<Layout>)> {
-    let store = Store::new(prepared.plan.work_dir().join("+layers"), ui.bars());
-    let made: Mutex<BTreeMap<Place, Result<Layer>>> = Mutex::default();
-    let (sender, receiver) = mpsc::channel::<(Place, Entries)>();
+    let store = LayerStore::new(prepared.plan.work_dir().join("+layers"), ui.bars());
+    let made: Mutex<BTreeMap<LayerPosition, Result<Layer>>> = Mutex::default();
+    let (sender, receiver) = mpsc::channel::<(LayerPosition, LayerEntries)>();
     let receiver = Mutex::new(receiver);
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
     let given_up = AtomicBool::new(false);
@@ -225,7 +225,13 @@ pub fn assemble<T>(
 
 impl Prepared<'_> {
     /// Makes a layer.
-    fn layer(&self, (i, p, l): Place, entries: &Entries, store: &Store, timings: &Timings) -> Result<Layer> {
+    fn layer(
+        &self,
+        (i, p, l): LayerPosition,
+        entries: &LayerEntries,
+        store: &LayerStore,
+        timings: &Timings,
+    ) -> Result<Layer> {
         let (image, _, platforms) = &self.images[i];
         let of = &platforms[p];
         let target = of.layers[l].binary.as_ref().map(|(_, target)| target.rsplit('/').next().unwrap_or(target));
@@ -241,7 +247,7 @@ impl Prepared<'_> {
     }
 
     /// Sends off what waits for no binary.
-    fn ready(&self, on_layer: &OnLayer<'_>, jobs: &mpsc::Sender<(Place, Entries)>) {
+    fn ready(&self, on_layer: &OnLayer<'_>, jobs: &mpsc::Sender<(LayerPosition, LayerEntries)>) {
         for (i, (image, _, platforms)) in self.images.iter().enumerate() {
             for (p, platform) in platforms.iter().enumerate() {
                 for layer in platform.base.iter().flat_map(|base| &base.layers) {
@@ -261,7 +267,7 @@ impl Prepared<'_> {
         build: &BuildSettings,
         binary: &Binary,
         artifact: &Artifact,
-        jobs: &mpsc::Sender<(Place, Entries)>,
+        jobs: &mpsc::Sender<(LayerPosition, LayerEntries)>,
     ) {
         for (i, (_, _, platforms)) in self.images.iter().enumerate() {
             for (p, platform) in platforms.iter().enumerate() {
@@ -270,7 +276,7 @@ impl Prepared<'_> {
                     let mut entries = layer.entries.clone();
                     let target = layer.binary.as_ref().map(|(_, target)| target.as_str()).unwrap_or_default();
                     if let Some(entry) = entries.get_mut(target) {
-                        entry.file = Some(File {
+                        entry.file = Some(LayerFile {
                             path: artifact.path.clone(),
                             size: artifact.size,
                             sha256: artifact.sha256.clone(),
@@ -287,7 +293,7 @@ impl Prepared<'_> {
 fn layout(
     number: usize,
     (image, dir, platforms): &(&Image, Utf8PathBuf, Vec<PreparedPlatform>),
-    made: &mut BTreeMap<Place, Result<Layer>>,
+    made: &mut BTreeMap<LayerPosition, Result<Layer>>,
     plan: &Plan,
 ) -> Result<Layout> {
     let mut blobs: Vec<Blob> = Vec::new();

@@ -1,6 +1,6 @@
 //! A graph in Graphviz' language. Pure.
 
-use super::{Graph, Node};
+use super::{Graph, GraphNode};
 
 impl Graph {
     /// DOT, for `dot -Tsvg` and whatever else reads it.
@@ -23,7 +23,7 @@ impl Graph {
 }
 
 /// All that is known of a node, whatever of it a picture has room for.
-pub fn tooltip(node: &Node) -> String {
+pub fn tooltip(node: &GraphNode) -> String {
     [&node.name].into_iter().chain(&node.facts).chain(&node.why).cloned().collect::<Vec<_>>().join("\n")
 }
 

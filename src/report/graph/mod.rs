@@ -6,9 +6,9 @@ pub mod svg;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::compile::cargo_command::{self, Run};
+use crate::compile::cargo_command::{self, CargoRun};
 use crate::compile::toolchain::Toolchain;
-use crate::image::engine::{Chosen, Engine};
+use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 
@@ -63,7 +63,7 @@ impl Kind {
 
 /// Something that is there, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct GraphNode {
     pub kind: Kind,
     pub name: String,
     /// What else is worth knowing, a line each.
@@ -78,7 +78,7 @@ pub struct Graph {
     /// Of all of it.
     pub title: String,
     /// In the plan's order.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<GraphNode>,
     /// From and to, as places among the nodes.
     pub edges: IndexSet<(usize, usize)>,
 }
@@ -96,11 +96,11 @@ enum Key<'a> {
 }
 
 /// The graph of a plan.
-pub fn of(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Graph {
-    let runs = cargo_command::group(plan, &toolchain.tools, &toolchain.choices);
+pub fn draw(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection) -> Graph {
+    let runs = cargo_command::group_runs(plan, &toolchain.tools, &toolchain.choices);
     let missing = toolchain.missing_std(plan);
     let references: Vec<Vec<String>> = plan.images.iter().map(super::plan_table::references).collect();
-    let mut nodes: IndexMap<Key<'_>, Node> = IndexMap::new();
+    let mut nodes: IndexMap<Key<'_>, GraphNode> = IndexMap::new();
     let mut edges = IndexSet::new();
     for (number, image) in plan.images.iter().enumerate() {
         for of in &image.platforms {
@@ -133,18 +133,18 @@ pub fn of(plan: &Plan, toolchain: &Toolchain, chosen: &Chosen) -> Graph {
 }
 
 /// The place of a node, which is made where it is not there yet.
-fn place<'a>(nodes: &mut IndexMap<Key<'a>, Node>, key: Key<'a>, make: impl FnOnce() -> Node) -> usize {
+fn place<'a>(nodes: &mut IndexMap<Key<'a>, GraphNode>, key: Key<'a>, make: impl FnOnce() -> GraphNode) -> usize {
     let entry = nodes.entry(key);
     let index = entry.index();
     entry.or_insert_with(make);
     index
 }
 
-fn node(kind: Kind, name: &str, facts: Vec<String>) -> Node {
-    Node { kind, name: name.to_owned(), facts, why: None }
+fn node(kind: Kind, name: &str, facts: Vec<String>) -> GraphNode {
+    GraphNode { kind, name: name.to_owned(), facts, why: None }
 }
 
-fn process_node(run: &Run, toolchain: &Toolchain) -> Node {
+fn process_node(run: &CargoRun, toolchain: &Toolchain) -> GraphNode {
     let name = match (run.by_cross, toolchain.auditable) {
         (true, _) => "cross build",
         (false, true) => "cargo auditable build",
@@ -168,7 +168,7 @@ fn process_node(run: &Run, toolchain: &Toolchain) -> Node {
     node(Kind::Process, name, facts)
 }
 
-fn target_node(build: &BuildSettings, plan: &Plan, toolchain: &Toolchain, missing: &[String]) -> Node {
+fn target_node(build: &BuildSettings, plan: &Plan, toolchain: &Toolchain, missing: &[String]) -> GraphNode {
     let mut facts = vec![plan.name_of(build)];
     let choice = toolchain.choices.get(build);
     facts.extend(choice.map(|choice| choice.linker.to_string()));
@@ -176,22 +176,22 @@ fn target_node(build: &BuildSettings, plan: &Plan, toolchain: &Toolchain, missin
     let packages = &build.sysroot_packages;
     facts.extend((!packages.is_empty()).then(|| format!("with {}", packages.join(", "))));
     facts.extend(missing.contains(&build.triple).then(|| "its std is installed first".to_owned()));
-    Node { why: choice.map(|choice| choice.why.clone()), ..node(Kind::Target, &build.triple, facts) }
+    GraphNode { why: choice.map(|choice| choice.why.clone()), ..node(Kind::Target, &build.triple, facts) }
 }
 
-fn binary_node(binary: &Binary, build: &BuildSettings, plan: &Plan) -> Node {
+fn binary_node(binary: &Binary, build: &BuildSettings, plan: &Plan) -> GraphNode {
     let mut facts = vec![plan.name_of(build)];
     facts.extend((binary.package != binary.name).then(|| format!("package {}", binary.package)));
     node(Kind::Binary, &binary.name, facts)
 }
 
-fn platform_node(of: &ImagePlatform, plan: &Plan) -> Node {
+fn platform_node(of: &ImagePlatform, plan: &Plan) -> GraphNode {
     let mut facts = vec![format!("template {}", super::plan_table::template(of, plan))];
     facts.extend((!of.files.is_empty()).then(|| format!("files {}", of.files.len())));
     node(Kind::Platform, of.platform.name(), facts)
 }
 
-fn image_node(image: &Image, chosen: &Chosen) -> Node {
+fn image_node(image: &Image, chosen: &EngineSelection) -> GraphNode {
     let engine = match &chosen.engine {
         Engine::Embedded => "embedded engine",
         Engine::Buildx(_) => "docker buildx",
@@ -199,5 +199,8 @@ fn image_node(image: &Image, chosen: &Chosen) -> Node {
     let smoke =
         image.smoke.as_ref().map(|words| format!("smoke run {}", shell_words::join(words)).trim_end().to_owned());
     let facts = [engine.to_owned()].into_iter().chain(smoke).collect();
-    Node { why: Some(chosen.why.clone()), ..node(Kind::Image, &format!("{} {}", image.name, image.version), facts) }
+    GraphNode {
+        why: Some(chosen.why.clone()),
+        ..node(Kind::Image, &format!("{} {}", image.name, image.version), facts)
+    }
 }

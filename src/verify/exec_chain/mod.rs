@@ -4,15 +4,15 @@
 #[cfg(test)]
 mod tests;
 
-use super::exec_context::{EXECUTE, READ, Root, User, describe};
+use super::exec_context::{EXECUTE, ExecContext, READ, User, describe};
 use super::exec_wrappers::{self, Started};
 use crate::finding::{Finding, INTERPRETER_MISSING, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE, PROGRAM_NOT_FOUND};
-use crate::oci::rootfs::{Content, File, Node, Script, Tree};
+use crate::oci::rootfs::{Content, File, Node, RootFs, Script};
 use crate::shell;
 
 /// Who asks for a program: what is wrong where it is not there, and whether that is sure.
 #[derive(Debug, Clone)]
-pub enum Asker {
+pub enum Requester {
     /// The image's config.
     Config,
     /// A program that starts another, or a script that becomes one.
@@ -23,34 +23,34 @@ pub enum Asker {
     Perhaps,
 }
 
-impl Asker {
+impl Requester {
     /// The same, of what the file at a real path starts.
-    pub fn through(&self, path: &str) -> Asker {
+    pub fn through(&self, path: &str) -> Requester {
         match self {
-            Asker::Perhaps => Asker::Perhaps,
-            _ => Asker::File(format!("/{path}")),
+            Requester::Perhaps => Requester::Perhaps,
+            _ => Requester::File(format!("/{path}")),
         }
     }
 
     /// What a search came to that found no program at a path; nothing where nobody insists on it.
     pub fn misses(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
-            Asker::Perhaps => return None,
-            Asker::Config => PROGRAM_NOT_FOUND.finds(
+            Requester::Perhaps => return None,
+            Requester::Config => PROGRAM_NOT_FOUND.finds(
                 format!("{reason}, and is what the image would start"),
                 "copy it there, or name what is there: entrypoint = [\"…\"]",
             ),
-            Asker::File(by) => PROGRAM_NOT_FOUND.finds(
+            Requester::File(by) => PROGRAM_NOT_FOUND.finds(
                 format!("{reason}, and is what {by} would start"),
                 "copy it there, or let it start what is there",
             ),
-            Asker::Line(by) if path.ends_with('\r') => INTERPRETER_MISSING.finds(
+            Requester::Line(by) if path.ends_with('\r') => INTERPRETER_MISSING.finds(
                 format!(
                     "is not in the image: the first line of {by} ends in a carriage return, which is part of the name"
                 ),
                 "end its lines as Unix does: `sed -i 's/\\r$//' FILE`",
             ),
-            Asker::Line(by) => INTERPRETER_MISSING.finds(
+            Requester::Line(by) => INTERPRETER_MISSING.finds(
                 format!("{reason}, and is what the first line of {by} names"),
                 "take a base that has it, or write the script for one that is there",
             ),
@@ -60,7 +60,7 @@ impl Asker {
 }
 
 /// Why there is no file at a path.
-pub fn why_not(tree: &Tree, path: &str) -> String {
+pub fn why_not(tree: &RootFs, path: &str) -> String {
     let target = match tree.at(path) {
         Some(Node::Link(target)) => Some(target),
         _ => None,
@@ -76,17 +76,17 @@ pub fn why_not(tree: &Tree, path: &str) -> String {
 
 /// What was found on the way.
 #[derive(Debug, Default)]
-pub struct Way {
+pub struct ExecChain {
     /// What ENTRYPOINT, or CMD without one, begins with; as it is found.
     pub program: Option<String>,
     /// The ELF files that run, each once.
-    pub programs: Vec<Running>,
+    pub programs: Vec<StartedProgram>,
     pub findings: Vec<Finding>,
 }
 
 /// A program that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
+pub struct StartedProgram {
     /// Its real path, from the root without a leading slash.
     pub path: String,
     /// As whom; none where nobody can say.
@@ -99,7 +99,7 @@ const DEEPEST: usize = 16;
 const MOST_STEPS: usize = 500;
 
 /// Follows the config's command.
-pub fn follow(root: &Root<'_>) -> Way {
+pub fn follow(root: &ExecContext<'_>) -> ExecChain {
     let config = root.config.config().as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
     let cmd = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
@@ -108,25 +108,25 @@ pub fn follow(root: &Root<'_>) -> Way {
         root: root.seen_by(root.user.clone()),
         under_way: Vec::new(),
         over: Vec::new(),
-        way: Way::default(),
+        way: ExecChain::default(),
     };
     match words.is_empty() {
         true => follower.way.findings.push(NO_ENTRYPOINT.finds(
             "its config names no program: it has neither ENTRYPOINT nor CMD",
             "say what it starts: entrypoint = [\"/usr/local/bin/app\"]",
         )),
-        false => follower.step(&words, &Asker::Config, 0, 0),
+        false => follower.step(&words, &Requester::Config, 0, 0),
     }
     follower.way
 }
 
 struct Follower<'a> {
     /// As whoever runs now sees it.
-    root: Root<'a>,
+    root: ExecContext<'a>,
     /// The steps that are not over, from the first.
     under_way: Vec<Step>,
     over: Vec<Step>,
-    way: Way,
+    way: ExecChain,
 }
 
 /// Words that are run: whether that is sure, and as whom.
@@ -141,8 +141,8 @@ struct Step {
 const UNKNOWN: &str = "$";
 
 impl<'a> Follower<'a> {
-    fn step(&mut self, words: &[String], asker: &Asker, depth: usize, lines: usize) {
-        let sure = !matches!(asker, Asker::Perhaps);
+    fn step(&mut self, words: &[String], asker: &Requester, depth: usize, lines: usize) {
+        let sure = !matches!(asker, Requester::Perhaps);
         let step = Step { words: words.to_vec(), sure, user: self.root.user.clone() };
         let (Some(name), false) = (words.first(), self.over.contains(&step)) else { return };
         // What is sure has no branches.
@@ -160,7 +160,7 @@ impl<'a> Follower<'a> {
         self.over.extend(self.under_way.pop());
     }
 
-    fn run(&mut self, name: &str, arguments: &[String], asker: &Asker, depth: usize, lines: usize) {
+    fn run(&mut self, name: &str, arguments: &[String], asker: &Requester, depth: usize, lines: usize) {
         let Some(Place { asked, path, file }) = self.look_up(name, asker) else { return };
         if depth == 0 {
             self.way.program = Some(format!("/{path}"));
@@ -171,7 +171,7 @@ impl<'a> Follower<'a> {
         match &file.content {
             Content::Program(program) => match &program.elf {
                 Some(elf) if elf.whole && elf.executable => {
-                    let running = Running { path: path.clone(), user: self.root.user.clone() };
+                    let running = StartedProgram { path: path.clone(), user: self.root.user.clone() };
                     if !self.way.programs.contains(&running) {
                         self.way.programs.push(running);
                     }
@@ -183,13 +183,13 @@ impl<'a> Follower<'a> {
             Content::Script(script) => self.script(&path, script, arguments, asker, depth, lines),
             _ if file.size == 0 => self.not_a_program(&path, "is empty", asker),
             // A shell that cannot execute a file reads it as a script.
-            _ if matches!(asker, Asker::File(_) | Asker::Perhaps) => {}
+            _ if matches!(asker, Requester::File(_) | Requester::Perhaps) => {}
             _ => self.not_a_program(&path, "is neither an ELF file nor a script with `#!` on its first line", asker),
         }
     }
 
     /// The file behind a word of a command.
-    fn look_up(&mut self, name: &str, asker: &Asker) -> Option<Place<'a>> {
+    fn look_up(&mut self, name: &str, asker: &Requester) -> Option<Place<'a>> {
         let root = &self.root;
         if name.contains('/') {
             let path = root.absolute(name);
@@ -222,7 +222,7 @@ impl<'a> Follower<'a> {
     }
 
     /// May the user run the file? With a finding where not.
-    fn is_allowed(&mut self, asked: &str, path: &str, file: &File, asker: &Asker) -> bool {
+    fn is_allowed(&mut self, asked: &str, path: &str, file: &File, asker: &Requester) -> bool {
         // A script's interpreter opens it.
         let bits: &[u32] = if matches!(file.content, Content::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
         let lacking = self.lacking_rights(asked, path, file, bits);
@@ -247,19 +247,19 @@ impl<'a> Follower<'a> {
         Some(NOT_EXECUTABLE.finds(reason, fix).at(shown))
     }
 
-    fn not_a_program(&mut self, path: &str, reason: &str, asker: &Asker) {
+    fn not_a_program(&mut self, path: &str, reason: &str, asker: &Requester) {
         let fix = "see what it is where the image is made: `file PATH`; was it copied whole?";
         self.find(asker, NOT_A_PROGRAM.finds(reason, fix).at(format!("/{path}")));
     }
 
-    fn find(&mut self, asker: &Asker, finding: Finding) {
-        if !matches!(asker, Asker::Perhaps) {
+    fn find(&mut self, asker: &Requester, finding: Finding) {
+        if !matches!(asker, Requester::Perhaps) {
             self.way.findings.push(finding);
         }
     }
 
     /// What a program does with its arguments, where it is known to start another.
-    fn started(&mut self, path: &str, name: &str, arguments: &[String], asker: &Asker, depth: usize) {
+    fn started(&mut self, path: &str, name: &str, arguments: &[String], asker: &Requester, depth: usize) {
         let by = asker.through(path);
         match exec_wrappers::started(name, arguments) {
             Started::Nothing => {}
@@ -271,7 +271,7 @@ impl<'a> Follower<'a> {
                 self.root.user = before;
             }
             // Where it is then looked for, nobody can say.
-            Started::Elsewhere(words) => self.step(&words, &Asker::Perhaps, depth + 1, 0),
+            Started::Elsewhere(words) => self.step(&words, &Requester::Perhaps, depth + 1, 0),
             Started::CommandLine(text) => {
                 shell::runs(&text).iter().for_each(|exec| self.exec(exec, &[], path, &by, depth));
             }
@@ -280,7 +280,7 @@ impl<'a> Follower<'a> {
     }
 
     /// A file that a shell was given: it is read, whatever its first line says.
-    fn read_by_shell(&mut self, shell: &str, name: &str, arguments: &[String], by: &Asker, depth: usize) {
+    fn read_by_shell(&mut self, shell: &str, name: &str, arguments: &[String], by: &Requester, depth: usize) {
         if name == UNKNOWN {
             return;
         }
@@ -307,7 +307,15 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn script(&mut self, path: &str, script: &Script, arguments: &[String], asker: &Asker, depth: usize, lines: usize) {
+    fn script(
+        &mut self,
+        path: &str,
+        script: &Script,
+        arguments: &[String],
+        asker: &Requester,
+        depth: usize,
+        lines: usize,
+    ) {
         let line = script.line.trim_matches([' ', '\t']);
         let (interpreter, argument) = match line.split_once([' ', '\t']) {
             Some((interpreter, argument)) => (interpreter, Some(argument.trim_start_matches([' ', '\t']))),
@@ -321,8 +329,8 @@ impl<'a> Follower<'a> {
         let words: Vec<String> =
             [interpreter.to_owned()].into_iter().chain(argument).chain([format!("/{path}")]).collect();
         let by = match asker {
-            Asker::Perhaps => Asker::Perhaps,
-            _ => Asker::Line(format!("/{path}")),
+            Requester::Perhaps => Requester::Perhaps,
+            _ => Requester::Line(format!("/{path}")),
         };
         let before = self.way.findings.len();
         self.interpreter(&words, &by, depth, lines);
@@ -332,7 +340,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The program of a `#!` line; that of `env`'s arguments is what the line means.
-    fn interpreter(&mut self, words: &[String], by: &Asker, depth: usize, lines: usize) {
+    fn interpreter(&mut self, words: &[String], by: &Requester, depth: usize, lines: usize) {
         let name = words.first().map(|name| name.rsplit('/').next().unwrap_or_default().to_owned());
         if name.as_deref() != Some("env") {
             // A shell is not followed into the script again.
@@ -351,7 +359,7 @@ impl<'a> Follower<'a> {
     }
 
     /// What a script becomes: `"$@"` stands for its own arguments.
-    fn exec(&mut self, exec: &shell::Exec, arguments: &[String], script: &str, asker: &Asker, depth: usize) {
+    fn exec(&mut self, exec: &shell::Exec, arguments: &[String], script: &str, asker: &Requester, depth: usize) {
         let mut words = Vec::new();
         for word in &exec.words {
             match word.as_str() {
@@ -360,7 +368,7 @@ impl<'a> Follower<'a> {
                 word => words.push(word.to_owned()),
             }
         }
-        let by = if exec.always { asker.through(script) } else { Asker::Perhaps };
+        let by = if exec.always { asker.through(script) } else { Requester::Perhaps };
         self.step(&words, &by, depth + 1, 0);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::elf::Elf;
-use crate::oci::rootfs::{Attributes, Program, Tree};
+use crate::oci::rootfs::{Attributes, Program, RootFs};
 use crate::platform::Platform;
 
 fn file(mode: u32, content: Content) -> Node {
@@ -22,8 +22,8 @@ fn script(line: &str, text: &str) -> Content {
 }
 
 /// A small root: programs in /bin, a script of each kind in /run.
-fn tree() -> Tree {
-    let mut tree = Tree::default();
+fn tree() -> RootFs {
+    let mut tree = RootFs::default();
     for name in ["sh", "env", "app", "tini", "python3", "su-exec"] {
         tree.insert(&format!("usr/bin/{name}"), file(0o755, program()));
     }
@@ -49,13 +49,13 @@ fn tree() -> Tree {
     tree
 }
 
-fn way(entrypoint: &[&str], user: &str) -> Way {
+fn way(entrypoint: &[&str], user: &str) -> ExecChain {
     let config = serde_json::json!({
         "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
         "config": { "Entrypoint": entrypoint, "User": user, "WorkingDir": "/run" },
     });
     let (tree, config) = (tree(), serde_json::from_value(config).unwrap());
-    let (root, _) = Root::new(&tree, "linux/arm64".parse().unwrap(), &config);
+    let (root, _) = ExecContext::new(&tree, "linux/arm64".parse().unwrap(), &config);
     follow(&root)
 }
 

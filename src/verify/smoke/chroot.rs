@@ -9,8 +9,8 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::command::Start;
-use super::method::Entry;
-use crate::oci::rootfs::{Node, Tree};
+use super::method::Isolation;
+use crate::oci::rootfs::{Node, RootFs};
 use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
@@ -22,12 +22,12 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const NOBODY: u64 = 65534;
 
 /// Tries an entry on the machine's own root.
-pub fn is_possible(entry: Entry, ui: &Ui) -> Result<bool> {
+pub fn is_possible(entry: Isolation, ui: &Ui) -> Result<bool> {
     let is_root = rustix::process::geteuid().is_root();
-    if find_program("unshare").is_none() || is_root != (entry != Entry::UserNamespace) {
+    if find_program("unshare").is_none() || is_root != (entry != Isolation::UserNamespace) {
         return Ok(false);
     }
-    let options = options("/", "/", (entry != Entry::UserNamespace).then_some((NOBODY, NOBODY)));
+    let options = options("/", "/", (entry != Isolation::UserNamespace).then_some((NOBODY, NOBODY)));
     let inner = ["unshare".to_owned()].into_iter().chain(options).chain(["true".to_owned()]);
     let cmd = Cmd::new("env").args(namespaces(entry)).args(inner);
     ui.command(&cmd);
@@ -46,12 +46,14 @@ fn mount() -> String {
 }
 
 /// The command that starts a program in a root.
-pub fn command(root: &Utf8Path, start: &Start, entry: Entry, qemu: bool) -> Cmd {
-    let user = start.user.as_ref().filter(|_| entry != Entry::UserNamespace).map(|user| (user.uid, user.gid));
+pub fn command(root: &Utf8Path, start: &Start, entry: Isolation, qemu: bool) -> Cmd {
+    let user = start.user.as_ref().filter(|_| entry != Isolation::UserNamespace).map(|user| (user.uid, user.gid));
     let cmd = Cmd::new("env").args(namespaces(entry));
     let cmd = match entry {
-        Entry::ChangeRoot => cmd.arg("env"),
-        Entry::Namespaces | Entry::UserNamespace => cmd.args(["sh", "-c", &mount(), "sh", root.as_str(), "env"]),
+        Isolation::ChangeRoot => cmd.arg("env"),
+        Isolation::Namespaces | Isolation::UserNamespace => {
+            cmd.args(["sh", "-c", &mount(), "sh", root.as_str(), "env"])
+        }
     };
     // By its path: from here on PATH is the image's.
     let unshare = find_program("unshare").unwrap_or_else(|| "unshare".into());
@@ -74,12 +76,12 @@ fn emulated(qemu: &Path, start: &Start) -> [std::ffi::OsString; 3] {
     [qemu.into(), "-0".into(), start.command[0].clone().into()]
 }
 
-fn namespaces(entry: Entry) -> Vec<&'static str> {
+fn namespaces(entry: Isolation) -> Vec<&'static str> {
     let own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net"];
     match entry {
-        Entry::Namespaces => own.to_vec(),
-        Entry::UserNamespace => own.into_iter().chain(["--map-root-user"]).collect(),
-        Entry::ChangeRoot => Vec::new(),
+        Isolation::Namespaces => own.to_vec(),
+        Isolation::UserNamespace => own.into_iter().chain(["--map-root-user"]).collect(),
+        Isolation::ChangeRoot => Vec::new(),
     }
 }
 
@@ -91,7 +93,7 @@ fn options(root: &str, workdir: &str, user: Option<(u64, u64)>) -> Vec<String> {
 }
 
 /// Copies a QEMU into a root, over whatever has its name there.
-pub fn bring(qemu: &Path, root: &Utf8Path) -> Result<()> {
+pub fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
     let to = root.join(QEMU.trim_start_matches('/'));
     if to.symlink_metadata().is_ok() {
         fs_err::remove_file(&to)?;
@@ -100,7 +102,7 @@ pub fn bring(qemu: &Path, root: &Utf8Path) -> Result<()> {
 }
 
 /// Makes what a runtime makes in a root: the working directory, and the places of what the kernel has to say.
-pub fn furnish(root: &Utf8Path, tree: &Tree, start: &Start) -> Result<()> {
+pub fn prepare_root(root: &Utf8Path, tree: &RootFs, start: &Start) -> Result<()> {
     if let Ok(workdir) = tree.resolve(&start.workdir) {
         fs_err::create_dir_all(root.join(workdir))?;
     }

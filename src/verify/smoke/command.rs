@@ -4,11 +4,11 @@ use anyhow::Result;
 use oci_spec::image::ImageConfiguration;
 
 use crate::error::{Class, Failure};
-use crate::oci::rootfs::Tree;
+use crate::oci::rootfs::RootFs;
 use crate::platform::Platform;
 use crate::process;
 use crate::verify::exec_chain::follow;
-use crate::verify::exec_context::{self, Root, User};
+use crate::verify::exec_context::{self, ExecContext, User};
 
 /// A program in an image, with what it is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Start {
 
 impl Start {
     /// Without words it is what the image starts by itself.
-    pub fn new(words: &[String], tree: &Tree, platform: Platform, config: &ImageConfiguration) -> Result<Start> {
+    pub fn new(words: &[String], tree: &RootFs, platform: Platform, config: &ImageConfiguration) -> Result<Start> {
         let mut config = config.clone();
         let mut container = config.config().clone().unwrap_or_default();
         if !words.is_empty() {
@@ -38,7 +38,7 @@ impl Start {
         let command = [entrypoint, container.cmd().clone().unwrap_or_default()].concat();
         let mut env = container.env().clone().unwrap_or_default();
         config.set_config(Some(container));
-        let (root, _) = Root::new(tree, platform, &config);
+        let (root, _) = ExecContext::new(tree, platform, &config);
         let way = follow(&root);
         let Some(program) = way.program else {
             let what = way.findings.first().map(|finding| (finding.to_string(), finding.fix.clone()));

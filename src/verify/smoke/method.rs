@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::How;
+use super::SmokeMethod;
 use crate::platform::Platform;
 
 /// What is there to run images with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Machine {
+pub struct SmokeHost {
     /// What its processor runs; none where that is not Linux.
     pub host: Option<Platform>,
     pub docker: Option<Docker>,
@@ -16,7 +16,7 @@ pub struct Machine {
     pub handled: Vec<Platform>,
     /// QEMU for a single program, by the name of its architecture: a static one, which runs in any root.
     pub qemu: BTreeMap<&'static str, PathBuf>,
-    pub entry: Option<Entry>,
+    pub entry: Option<Isolation>,
 }
 
 /// A Docker that answers.
@@ -29,7 +29,7 @@ pub struct Docker {
 
 /// What lets a folder be a program's root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub enum Isolation {
     /// Root, with namespaces: processes and network of its own.
     Namespaces,
     /// Anybody, as the root of such namespaces.
@@ -38,21 +38,21 @@ pub enum Entry {
     ChangeRoot,
 }
 
-/// How a platform's image is run.
+/// SmokeMethod a platform's image is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum Runner {
     /// `docker run`; foreign where it takes QEMU.
     Docker {
         foreign: bool,
     },
     /// In a folder that becomes its root, by the kernel; foreign where that hands it to QEMU.
     Root {
-        entry: Entry,
+        entry: Isolation,
         foreign: bool,
     },
     /// In a folder that becomes its root, by a QEMU that is copied there.
     RootWithQemu {
-        entry: Entry,
+        entry: Isolation,
         qemu: PathBuf,
     },
     /// By a QEMU that looks into a folder before it looks anywhere else.
@@ -67,48 +67,48 @@ pub struct Reason {
     pub mend: String,
 }
 
-impl Way {
-    pub fn how(&self) -> How {
+impl Runner {
+    pub fn how(&self) -> SmokeMethod {
         match self {
-            Way::Docker { foreign: false } => How::Docker,
-            Way::Docker { foreign: true } => How::DockerQemu,
-            Way::Root { foreign: false, .. } => How::Native,
-            Way::Root { foreign: true, .. } | Way::RootWithQemu { .. } | Way::Qemu(_) => How::Qemu,
-            Way::NotRun(_) => How::NotRun,
+            Runner::Docker { foreign: false } => SmokeMethod::Docker,
+            Runner::Docker { foreign: true } => SmokeMethod::DockerQemu,
+            Runner::Root { foreign: false, .. } => SmokeMethod::Native,
+            Runner::Root { foreign: true, .. } | Runner::RootWithQemu { .. } | Runner::Qemu(_) => SmokeMethod::Qemu,
+            Runner::NotRun(_) => SmokeMethod::NotRun,
         }
     }
 }
 
-impl Machine {
+impl SmokeHost {
     /// The way in which an image of one program would be run; else why it would not.
     pub fn would_run(&self, platform: Platform) -> Result<&'static str, Reason> {
         match choose(platform, true, self) {
-            Way::NotRun(reason) => Err(reason),
+            Runner::NotRun(reason) => Err(reason),
             way => Ok(way.how().words()),
         }
     }
 }
 
 /// Chooses for a platform; `alone` where what starts is one program, which is no script and starts no other.
-pub fn choose(platform: Platform, alone: bool, machine: &Machine) -> Way {
+pub fn choose(platform: Platform, alone: bool, machine: &SmokeHost) -> Runner {
     let runs = |of: Platform| of.runs().any(|other| other == platform);
     let native = machine.host.is_some_and(runs);
     let handled = machine.handled.contains(&platform);
     if let Some(docker) = &machine.docker {
         if runs(docker.platform) || (docker.is_here && native) {
-            return Way::Docker { foreign: false };
+            return Runner::Docker { foreign: false };
         }
         // Elsewhere, or in a virtual machine, its kernel cannot be looked at from here.
         if handled || !docker.is_here {
-            return Way::Docker { foreign: true };
+            return Runner::Docker { foreign: true };
         }
     }
     let qemu = machine.qemu.get(platform.qemu_name());
     match (machine.entry, qemu.filter(|_| alone)) {
-        (Some(entry), _) if native || handled => Way::Root { entry, foreign: !native },
-        (Some(entry), Some(qemu)) => Way::RootWithQemu { entry, qemu: qemu.clone() },
-        (None, Some(qemu)) => Way::Qemu(qemu.clone()),
-        (_, None) => Way::NotRun(why_not(platform, native || handled, qemu.is_some())),
+        (Some(entry), _) if native || handled => Runner::Root { entry, foreign: !native },
+        (Some(entry), Some(qemu)) => Runner::RootWithQemu { entry, qemu: qemu.clone() },
+        (None, Some(qemu)) => Runner::Qemu(qemu.clone()),
+        (_, None) => Runner::NotRun(why_not(platform, native || handled, qemu.is_some())),
     }
 }
 
@@ -141,8 +141,8 @@ mod tests {
 
     /// A machine by some words: its processor, `docker` here or `remote` with its own, platforms that are `handled:`,
     /// `qemu:` of an architecture, and `root`, `user` or `chroot`.
-    fn machine(words: &str) -> Machine {
-        let mut machine = Machine::default();
+    fn machine(words: &str) -> SmokeHost {
+        let mut machine = SmokeHost::default();
         for word in words.split_whitespace() {
             match word.split_once(':') {
                 Some(("handled", name)) => machine.handled.push(platform(name)),
@@ -150,9 +150,9 @@ mod tests {
                 Some(("docker", name)) => machine.docker = Some(Docker { platform: platform(name), is_here: true }),
                 Some(("remote", name)) => machine.docker = Some(Docker { platform: platform(name), is_here: false }),
                 _ => match word {
-                    "root" => machine.entry = Some(Entry::Namespaces),
-                    "user" => machine.entry = Some(Entry::UserNamespace),
-                    "chroot" => machine.entry = Some(Entry::ChangeRoot),
+                    "root" => machine.entry = Some(Isolation::Namespaces),
+                    "user" => machine.entry = Some(Isolation::UserNamespace),
+                    "chroot" => machine.entry = Some(Isolation::ChangeRoot),
                     name => machine.host = Some(platform(name)),
                 },
             }
@@ -162,10 +162,10 @@ mod tests {
 
     #[test]
     fn ways() {
-        let docker = |foreign| Way::Docker { foreign };
-        let root = |entry, foreign| Way::Root { entry, foreign };
+        let docker = |foreign| Runner::Docker { foreign };
+        let root = |entry, foreign| Runner::Root { entry, foreign };
         let qemu = || PathBuf::from("/usr/bin/qemu");
-        let (namespaces, user, chroot) = (Entry::Namespaces, Entry::UserNamespace, Entry::ChangeRoot);
+        let (namespaces, user, chroot) = (Isolation::Namespaces, Isolation::UserNamespace, Isolation::ChangeRoot);
         for (words, wanted, alone, expected) in [
             ("linux/amd64 docker:linux/amd64", "linux/amd64", true, docker(false)),
             ("linux/amd64 docker:linux/amd64 root", "linux/amd64", false, docker(false)),
@@ -178,7 +178,7 @@ mod tests {
                 "linux/amd64 docker:linux/amd64 qemu:linux/arm64 root",
                 "linux/arm64",
                 true,
-                Way::RootWithQemu { entry: namespaces, qemu: qemu() },
+                Runner::RootWithQemu { entry: namespaces, qemu: qemu() },
             ),
             ("linux/amd64 root", "linux/amd64", false, root(namespaces, false)),
             ("linux/amd64/v3 user", "linux/amd64/v2", true, root(user, false)),
@@ -188,17 +188,17 @@ mod tests {
                 "linux/amd64 user qemu:linux/arm/v7",
                 "linux/arm/v7",
                 true,
-                Way::RootWithQemu { entry: user, qemu: qemu() },
+                Runner::RootWithQemu { entry: user, qemu: qemu() },
             ),
             // A newer variant than the processor's is QEMU's.
             (
                 "linux/amd64 user qemu:linux/amd64",
                 "linux/amd64/v3",
                 true,
-                Way::RootWithQemu { entry: user, qemu: qemu() },
+                Runner::RootWithQemu { entry: user, qemu: qemu() },
             ),
-            ("linux/amd64 qemu:linux/arm64", "linux/arm64", true, Way::Qemu(qemu())),
-            ("linux/amd64 qemu:linux/amd64", "linux/amd64", true, Way::Qemu(qemu())),
+            ("linux/amd64 qemu:linux/arm64", "linux/arm64", true, Runner::Qemu(qemu())),
+            ("linux/amd64 qemu:linux/amd64", "linux/amd64", true, Runner::Qemu(qemu())),
         ] {
             assert_eq!(choose(platform(wanted), alone, &machine(words)), expected, "{words}: {wanted}");
         }
@@ -222,7 +222,7 @@ mod tests {
             ("linux/amd64 qemu:linux/arm64", "linux/arm64", false, "QEMU for arm64 in the kernel", "binfmt-support"),
             ("root", "linux/amd64", true, "there is no QEMU for amd64", "qemu-user-static"),
         ] {
-            let Way::NotRun(reason) = choose(platform(wanted), alone, &machine(words)) else {
+            let Runner::NotRun(reason) = choose(platform(wanted), alone, &machine(words)) else {
                 panic!("{words}: {wanted}")
             };
             assert!(reason.why.contains(why) && reason.mend.contains(mend), "{words}: {wanted}: {reason:?}");

@@ -7,7 +7,7 @@ pub mod docker;
 pub mod method;
 pub mod probe;
 
-pub use method::Machine;
+pub use method::SmokeHost;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitStatus;
@@ -20,13 +20,13 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use self::command::Start;
-use self::method::{Reason, Way, choose};
+use self::method::{Reason, Runner, choose};
 use super::wrong;
 use crate::error::Failure;
 use crate::oci::cache::Cache;
-use crate::oci::layer_scan::{self, Scanned};
+use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::Layout;
-use crate::oci::rootfs::Tree;
+use crate::oci::rootfs::RootFs;
 use crate::oci::unpack;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -43,8 +43,9 @@ const SHOWN: usize = 20;
 /// What came of running a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Smoke {
-    pub how: How,
+#[cfg_attr(test, schemars(rename = "Smoke"))]
+pub struct SmokeResult {
+    pub how: SmokeMethod,
     /// The entrypoint and the words after it.
     pub command: Vec<String>,
     /// The first line of what it printed.
@@ -55,8 +56,9 @@ pub struct Smoke {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "How"))]
 #[serde(rename_all = "kebab-case")]
-pub enum How {
+pub enum SmokeMethod {
     /// By this machine's own kernel and processor, in the unpacked image.
     Native,
     Docker,
@@ -66,15 +68,15 @@ pub enum How {
     NotRun,
 }
 
-impl How {
+impl SmokeMethod {
     /// As in "linux/arm64 under QEMU".
     pub fn words(self) -> &'static str {
         match self {
-            How::Native => "natively",
-            How::Docker => "in Docker",
-            How::DockerQemu => "in Docker, under QEMU",
-            How::Qemu => "under QEMU",
-            How::NotRun => "not at all",
+            SmokeMethod::Native => "natively",
+            SmokeMethod::Docker => "in Docker",
+            SmokeMethod::DockerQemu => "in Docker, under QEMU",
+            SmokeMethod::Qemu => "under QEMU",
+            SmokeMethod::NotRun => "not at all",
         }
     }
 }
@@ -84,10 +86,10 @@ pub fn run(
     plan: &Plan,
     image: &Image,
     layout: &Layout,
-    machine: &Machine,
+    machine: &SmokeHost,
     cache: &Cache,
     ui: &Ui,
-) -> Result<BTreeMap<Platform, Smoke>> {
+) -> Result<BTreeMap<Platform, SmokeResult>> {
     let Some(words) = &image.smoke else { return Ok(BTreeMap::new()) };
     let dir = plan.work_dir().join("+smoke");
     // What a run that was killed has left there: no other is under way.
@@ -121,11 +123,11 @@ fn one(
     layout: &Layout,
     platform: Platform,
     words: &[String],
-    machine: &Machine,
+    machine: &SmokeHost,
     dir: &Utf8Path,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Result<Smoke, Failed>> {
+) -> Result<Result<SmokeResult, Failed>> {
     let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
     let (manifest, config) = layout.manifest(entry)?;
     let (layers, tree) = layers(layout, manifest.layers(), cache)?;
@@ -137,28 +139,28 @@ fn one(
         let root = dir.join("root");
         fs_err::create_dir(&root)?;
         unpack::unpack(layout, &layers, &root)?;
-        chroot::furnish(&root, &tree, &start)?;
+        chroot::prepare_root(&root, &tree, &start)?;
         anyhow::Ok(root)
     };
     let ran = match &way {
-        Way::Docker { foreign } => {
+        Runner::Docker { foreign } => {
             let unknown = *foreign && !machine.handled.contains(&platform);
             docker::run(image, layout, platform, words, unknown, dir, ui)?
         }
-        Way::Root { entry, .. } => Ok(follow(&chroot::command(&unpacked()?, &start, *entry, false), ui)?),
-        Way::RootWithQemu { entry, qemu } => {
+        Runner::Root { entry, .. } => Ok(follow(&chroot::command(&unpacked()?, &start, *entry, false), ui)?),
+        Runner::RootWithQemu { entry, qemu } => {
             let root = unpacked()?;
-            chroot::bring(qemu, &root)?;
+            chroot::install_qemu(qemu, &root)?;
             Ok(follow(&chroot::command(&root, &start, *entry, true), ui)?)
         }
-        Way::Qemu(qemu) => Ok(follow(&chroot::beside(&unpacked()?, &start, qemu), ui)?),
-        Way::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
+        Runner::Qemu(qemu) => Ok(follow(&chroot::beside(&unpacked()?, &start, qemu), ui)?),
+        Runner::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
     };
     let line = start.line();
     let (how, said, reason) = match ran {
         Err(reason) => {
             ui.warning(format!("image '{}': {platform}: the smoke run `{line}` was not run: {reason}", image.name));
-            (How::NotRun, None, Some(reason))
+            (SmokeMethod::NotRun, None, Some(reason))
         }
         Ok(ran) => {
             if let Some(failed) = failed(&line, &ran) {
@@ -169,15 +171,15 @@ fn one(
             (way.how(), ran.first, None)
         }
     };
-    Ok(Ok(Smoke { how, command: start.command, said, reason }))
+    Ok(Ok(SmokeResult { how, command: start.command, said, reason }))
 }
 
 /// What is in layers, and what they make together.
-fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<(Descriptor, Scanned)>, Tree)> {
-    let mut tree = Tree::default();
+fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<(Descriptor, ScannedLayer)>, RootFs)> {
+    let mut tree = RootFs::default();
     let mut read = Vec::new();
     for layer in layers {
-        let scan = || Ok(layer_scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
+        let scan = || Ok(layer_scan::scan(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
         let scanned = cache.layer(layer, scan)?;
         tree.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
         read.push((layer.clone(), scanned));

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::Machine;
+use super::SmokeHost;
 use super::chroot::is_possible;
-use super::method::{Docker, Entry};
+use super::method::{Docker, Isolation};
 use crate::image::buildx::{docker, qemu};
 use crate::image::load;
 use crate::plan::Plan;
@@ -12,22 +12,22 @@ use crate::platform::Platform;
 use crate::process::find_program;
 use crate::ui::Ui;
 
-impl Machine {
+impl SmokeHost {
     /// Nothing is asked where no image is to be run.
-    pub fn find(plan: &Plan, ui: &Ui) -> Result<Machine> {
+    pub fn find(plan: &Plan, ui: &Ui) -> Result<SmokeHost> {
         if plan.images.iter().all(|image| image.smoke.is_none()) {
-            return Ok(Machine::default());
+            return Ok(SmokeHost::default());
         }
         let linux = cfg!(target_os = "linux");
         let docker = load::docker(ui)?.map(|platform| Docker { platform, is_here: linux && docker::is_local(ui) });
         let qemu = Platform::all().map(Platform::qemu_name);
         let mut entry = None;
-        for possible in [Entry::Namespaces, Entry::ChangeRoot, Entry::UserNamespace] {
+        for possible in [Isolation::Namespaces, Isolation::ChangeRoot, Isolation::UserNamespace] {
             if linux && entry.is_none() && is_possible(possible, ui)? {
                 entry = Some(possible);
             }
         }
-        Ok(Machine {
+        Ok(SmokeHost {
             host: host().filter(|_| linux),
             docker,
             handled: Platform::all().filter(|platform| qemu::handled(*platform)).collect(),

@@ -54,8 +54,8 @@ fn page_of(svg: &str) -> String {
 }
 
 /// Of a run that failed, with more words than fit a line.
-fn head(name: &str) -> timings_page::Head {
-    timings_page::Head {
+fn head(name: &str) -> timings_page::PageHeader {
+    timings_page::PageHeader {
         title: format!("cargo multiarch publish: {name} 1.2.3, which failed"),
         facts: ["2026-01-02 03:04:05 UTC", "commit 27f166ea3373, with changes", "linux/amd64, linux/arm64"]
             .map(str::to_owned)
