@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use cargo_multiarch::compile::{Artifact, Artifacts};
 use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
 use cargo_multiarch::image::{self, context, embedded};
-use cargo_multiarch::plan::{Checkout, Package, Plan, PlanRequest, ConfigSources, Workspace, resolve};
+use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::ui::{Color, Ui};
@@ -62,7 +62,7 @@ fn child(args: &[String]) {
 /// What `publish` does between cargo's last word and its own.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
-    let registry = cargo_multiarch::registry::Registry::new(&plan.insecure_registries, ui.bars()).unwrap();
+    let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
     let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
@@ -75,7 +75,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
             let mut images = plan.images.iter().zip(&staged);
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
-        let cache = cargo_multiarch::oci::cache::Cache::new(&plan.cache_dir);
+        let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
@@ -139,7 +139,7 @@ fn artifacts(plan: &Plan) -> Artifacts {
     for platform in plan.images.iter().flat_map(|image| &image.platforms) {
         for binary in &platform.binaries {
             let name = format!("{}-{}", binary.name, platform.platform.name().replace('/', "-"));
-            let path = plan.root.join("binaries").join(name);
+            let path = plan.paths.root.join("binaries").join(name);
             artifacts.insert((platform.build.clone(), binary.clone()), Artifact::read(&path).unwrap());
         }
     }

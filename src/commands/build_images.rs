@@ -69,7 +69,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     preflight::preflight(&plan, &registry, ui)?;
@@ -126,7 +126,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = have_to_ourselves(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;
@@ -207,7 +207,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
 
 /// Another run in this workspace would write the same files.
 fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
-    let dir = plan.work_dir();
+    let dir = plan.paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
     fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
@@ -262,7 +262,7 @@ fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
 fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
         let (dockerfiles, chosen) = inspect(plan, ui)?;
-        Cache::new(&plan.cache_dir).check()?;
+        Cache::new(&plan.paths.cache_dir).check()?;
         anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
     })?;
     plan.notes.iter().for_each(|note| ui.note(note));
@@ -317,7 +317,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             (artifacts, layouts)
         }
     };
-    let cache = Cache::new(&plan.cache_dir);
+    let cache = Cache::new(&plan.paths.cache_dir);
     let machine = SmokeHost::find(&plan, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {

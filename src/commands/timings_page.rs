@@ -15,7 +15,7 @@ use crate::ui::Ui;
 pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) -> Result<Report>) -> Result<Report> {
     let names: Vec<String> = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
     let mut facts = facts(&plan);
-    let dir = plan.work_dir();
+    let dir = plan.paths.work_dir();
     let path = dir.join("timings.html");
     if ui.timings().recorded().is_some() {
         fs_err::create_dir_all(&dir)?;

@@ -148,7 +148,7 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
 }
 
 fn cargo_lock(plan: &Plan) -> Result<Option<String>> {
-    let path = plan.root.join("Cargo.lock");
+    let path = plan.paths.root.join("Cargo.lock");
     if !path.is_file() {
         return Ok(None);
     }
@@ -202,7 +202,7 @@ fn take(plan: &Plan, found: &Found) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     for (number, (key, (dir, entry))) in found.iter().enumerate() {
         let from = dir.join(&entry.file);
-        let folder = plan.work_dir().join("+artifacts/bundles").join(number.to_string());
+        let folder = plan.paths.work_dir().join("+artifacts/bundles").join(number.to_string());
         let changed = || {
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
                 .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", entry.sha256))
@@ -279,7 +279,7 @@ fn check_origin(
 fn select(plan: &Plan, manifests: Vec<(BundleManifest, Utf8PathBuf)>) -> Result<Bundles> {
     let rust_version = manifests.first().map(|(manifest, _)| manifest.rust_version.clone()).unwrap_or_default();
     let auditable = manifests.iter().any(|(manifest, _)| manifest.auditable);
-    let wanted = |listed: bool| match plan.auditable {
+    let wanted = |listed: bool| match plan.cargo.auditable {
         Auditable::Auto => listed == auditable,
         Auditable::Always => listed,
         Auditable::Never => !listed,

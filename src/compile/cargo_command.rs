@@ -103,8 +103,8 @@ pub fn resolver_flags(build: &BuildSettings, plan: &Plan) -> Vec<String> {
     let switches = [
         (build.all_features, "--all-features"),
         (build.no_default_features, "--no-default-features"),
-        (plan.locked, "--locked"),
-        (plan.offline, "--offline"),
+        (plan.cargo.locked, "--locked"),
+        (plan.cargo.offline, "--offline"),
     ];
     let switches = switches.iter().filter(|(on, _)| *on).map(|(_, switch)| (*switch).to_owned());
     features.into_iter().flatten().chain(switches).collect()
@@ -121,7 +121,7 @@ pub fn command(run: &CargoRun, plan: &Plan, toolchain: &Toolchain, native: &CEnv
     }
     cmd = cmd.arg("build");
     if cross.is_none() {
-        cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str()]);
+        cmd = cmd.args(["--manifest-path", plan.paths.manifest_path.as_str()]);
     }
     let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
     cmd = packages.iter().fold(cmd, |cmd, package| cmd.args(["--package", package]));
@@ -129,7 +129,7 @@ pub fn command(run: &CargoRun, plan: &Plan, toolchain: &Toolchain, native: &CEnv
     cmd = run.builds.iter().fold(cmd, |cmd, build| cmd.args(["--target", &build.triple]));
     cmd = cmd.args(["--profile", &first.profile]);
     cmd = cmd.args(resolver_flags(first, plan));
-    let jobs = plan.jobs.map(|jobs| format!("--jobs={jobs}"));
+    let jobs = plan.cargo.jobs.map(|jobs| format!("--jobs={jobs}"));
     let switches = [
         // Both kinds of panic: the profile decides which is linked.
         (first.build_std, "-Zbuild-std=std,panic_abort"),

@@ -41,7 +41,7 @@ pub fn graphs(
 /// and other targets as well; `cargo tree` judges as `cargo build` does.
 fn is_compiled(plan: &Plan, cargo: &Path, build: &BuildSettings, package: &str) -> bool {
     let mut cmd = Cmd::new(cargo).args(["tree", "--quiet", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
-    cmd = cmd.args(["--manifest-path", plan.manifest_path.as_str(), "--target", &build.triple]);
+    cmd = cmd.args(["--manifest-path", plan.paths.manifest_path.as_str(), "--target", &build.triple]);
     cmd = cmd.args(["--invert", &package.replace(' ', "@")]);
     cmd = cmd.args(plan.packages_of(build).into_iter().flat_map(|package| ["--package", package]));
     cmd = cmd.args(cargo_command::resolver_flags(build, plan));
@@ -51,7 +51,7 @@ fn is_compiled(plan: &Plan, cargo: &Path, build: &BuildSettings, package: &str) 
 /// cargo's whole graph; none where it cannot be had yet, since `cargo build` will say why in its own words.
 fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>, Failure> {
     let mut command = MetadataCommand::new();
-    command.manifest_path(&plan.manifest_path);
+    command.manifest_path(&plan.paths.manifest_path);
     if build.all_features {
         command.features(CargoOpt::AllFeatures);
     }
@@ -61,14 +61,14 @@ fn metadata(plan: &Plan, build: &BuildSettings) -> Result<Option<Metadata>, Fail
     if !build.features.is_empty() {
         command.features(CargoOpt::SomeFeatures(build.features.clone()));
     }
-    let flags = [(plan.locked, "--locked"), (plan.offline, "--offline")];
+    let flags = [(plan.cargo.locked, "--locked"), (plan.cargo.offline, "--offline")];
     command.other_options(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| (*flag).to_owned()).collect::<Vec<_>>());
     match command.exec() {
         Ok(metadata) => Ok(Some(metadata)),
         Err(cargo_metadata::Error::CargoMetadata { stderr }) if stderr.contains("--locked") => {
             let said = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
             // Written anew it would have other versions of everything.
-            let (what, command) = match plan.root.join("Cargo.lock").is_file() {
+            let (what, command) = match plan.paths.root.join("Cargo.lock").is_file() {
                 true => ("does not fit the manifests", "cargo update --workspace"),
                 false => ("is missing", "cargo generate-lockfile"),
             };

@@ -53,7 +53,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
     let commands = toolchain.commands(plan, &toolchain.write_programs(plan)?);
     let labels: Vec<Label> = commands.iter().map(|(run, _)| (binaries(run), platforms(run, plan))).collect();
     for (index, (run, cmd)) in commands.into_iter().enumerate() {
-        let folder = plan.work_dir().join("+artifacts").join(index.to_string());
+        let folder = plan.paths.work_dir().join("+artifacts").join(index.to_string());
         let (binaries, platforms) = &labels[index];
         ui.status("Compiling", format!("{binaries} for {platforms}"));
         let cmd =
@@ -127,7 +127,7 @@ fn cargo(
 ) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
-    let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.target_dir.clone() };
+    let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.paths.target_dir.clone() };
     let mut found = Artifacts::new();
     let mut unkept = None;
     let mut said = CargoErrors::default();

@@ -27,7 +27,7 @@ fn cargo_home() -> Option<PathBuf> {
 
 pub fn remap(plan: &Plan) -> Vec<(String, String)> {
     let cargo_home = cargo_home().map(|home| (home.display().to_string(), "/cargo".to_owned()));
-    [(plan.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
+    [(plan.paths.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
 }
 
 /// Looks at the machine for all triples of a plan.

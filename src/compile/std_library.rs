@@ -88,7 +88,7 @@ fn is_missing(triples: &[String]) -> Failure {
 /// The program that installs standard libraries, where some are missing; fails where it cannot.
 pub fn installer(plan: &Plan, tools: &Tools) -> Result<Option<PathBuf>, Failure> {
     let missing = missing(plan, tools);
-    (!missing.is_empty()).then(|| rustup(&missing, plan.offline)).transpose()
+    (!missing.is_empty()).then(|| rustup(&missing, plan.cargo.offline)).transpose()
 }
 
 /// The program that installs the standard libraries of some triples; fails where it cannot.

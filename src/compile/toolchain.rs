@@ -75,7 +75,7 @@ impl Toolchain {
                 .or_else(|failure| in_the_way(Requirement::Crates, Some(&build.triple), failure))?;
         }
         let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
-        let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
+        let auditable = auditable::decide(plan.cargo.auditable, &tools, by_cross).or_else(|failure| {
             in_the_way(Requirement::Auditable, None, failure)?;
             Ok(auditable::Decision::default())
         })?;

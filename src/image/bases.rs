@@ -77,7 +77,7 @@ pub fn pull(
     registry: &Registry,
     ui: &Ui,
 ) -> Result<PulledBases> {
-    let cache = Cache::new(&plan.cache_dir);
+    let cache = Cache::new(&plan.paths.cache_dir);
     indexes.keys().for_each(|pinned| ui.status("Pulling", pinned));
     let mut pulled = PulledBases::new();
     for ((base, platform), pinned) in bases {

@@ -32,7 +32,7 @@ pub struct StagedContext {
 /// The folder of an image.
 pub fn dir(plan: &Plan, image: &Image) -> Utf8PathBuf {
     // `+` is in no name: images `a/b` and `a-b` have folders of their own.
-    plan.work_dir().join(image.name.replace('/', "+"))
+    plan.paths.work_dir().join(image.name.replace('/', "+"))
 }
 
 /// The mode of a single file of the workspace, `0755` or `0644`; none for a folder or what is not there.
@@ -47,19 +47,25 @@ pub fn check_files(plan: &Plan) -> Result<()> {
         let mut checked = BTreeSet::new();
         let files = image.platforms.iter().flat_map(|platform| &platform.files);
         for file in files.filter(|file| checked.insert((&file.from, &file.mode))) {
-            let path = plan.root.join(&file.from);
+            let path = plan.paths.root.join(&file.from);
             let wrong = |what: &str| {
                 Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from))
             };
             let real = path.canonicalize_utf8().map_err(|_| {
                 wrong("does not exist").hint(format!("it is looked for at {path}, relative to the workspace's root"))
             })?;
-            let root = plan.root.canonicalize_utf8().unwrap_or_else(|_| plan.root.clone());
+            let root = plan.paths.root.canonicalize_utf8().unwrap_or_else(|_| plan.paths.root.clone());
             if !real.starts_with(&root) {
-                return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)).into());
+                return Err(wrong("is outside of the workspace")
+                    .hint(format!("copy it below {}", plan.paths.root))
+                    .into());
             }
             // The target folder need not be there yet.
-            let target = plan.target_dir.strip_prefix(&plan.root).map_or(plan.target_dir.clone(), |it| root.join(it));
+            let target = plan
+                .paths
+                .target_dir
+                .strip_prefix(&plan.paths.root)
+                .map_or(plan.paths.target_dir.clone(), |it| root.join(it));
             if target.starts_with(&real) {
                 return Err(wrong("holds the target folder, where images are put together")
                     .hint("name the folders and files that the image needs, one by one")
@@ -98,7 +104,7 @@ pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
         binaries.iter().any(|binary| leads_to(&binary.source))
             || files.any(|(copied, file)| {
                 let below = Utf8Path::new(path).strip_prefix(&copied.source);
-                leads_to(&copied.source) || below.is_ok_and(|rest| plan.root.join(&file.from).join(rest).exists())
+                leads_to(&copied.source) || below.is_ok_and(|rest| plan.paths.root.join(&file.from).join(rest).exists())
             })
     };
     ITS_OWN.into_iter().any(leads_to) || image.platforms.iter().any(of_platform)
@@ -113,9 +119,9 @@ pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Stage
     for platform in &image.platforms {
         fs_err::create_dir_all(dir.join(platform.platform.name()))?;
         for (file, copied) in
-            platform.files.iter().zip(render::copied_files(platform, &|from| mode_of(&plan.root, from)))
+            platform.files.iter().zip(render::copied_files(platform, &|from| mode_of(&plan.paths.root, from)))
         {
-            copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
+            copy_tree(&plan.paths.root.join(&file.from), &dir.join(&copied.source), &plan.paths.root)?;
         }
     }
     root_files(&dir.join("rootfs"))?;

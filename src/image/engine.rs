@@ -57,7 +57,10 @@ pub fn needs_buildx(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<Option<Fa
 
 /// The registries to which a builder must speak plain HTTP.
 pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
-    buildkitd_config::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries)
+    buildkitd_config::hosts(
+        dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()),
+        &plan.engine.insecure_registries,
+    )
 }
 
 /// Decides; `builder` finds one, and is not asked where none is needed.
@@ -67,7 +70,7 @@ pub fn decide(
     builder: impl FnOnce() -> Result<Builder>,
 ) -> Result<EngineSelection> {
     let chosen = |engine, why: &str| Ok(EngineSelection { engine, why: why.to_owned() });
-    match (plan.engine, needs_buildx) {
+    match (plan.engine.choice, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
         (EngineChoice::Buildx, Some(_)) => chosen(Engine::Buildx(builder()?), "as asked for"),
@@ -123,7 +126,7 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     let options = &image.buildx;
     let on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
     let keys = [
-        ("builder", plan.builder.is_some()),
+        ("builder", plan.engine.builder.is_some()),
         ("cache-from", !options.cache_from.is_empty()),
         ("cache-to", !options.cache_to.is_empty()),
         ("provenance", on(&options.provenance)),

@@ -31,6 +31,6 @@ pub fn render(plan: &Plan, image: &Image, bases: &PinnedBases) -> Result<render:
                 .into()
         })
     };
-    render::render(image, bases, &read, &|from| context::mode_of(&plan.root, from))
+    render::render(image, bases, &read, &|from| context::mode_of(&plan.paths.root, from))
         .with_context(|| format!("image '{}'", image.name))
 }

@@ -9,7 +9,8 @@ use super::check_names::{check_host, check_name, is_host, repository};
 use super::image_platform::image_platform;
 use super::images::{check_collisions, wanted_images};
 use super::{
-    Binary, BuildxOptions, Checkout, Commit, ConfigSources, Image, Output, Package, Plan, Template, Workspace, tags,
+    Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
+    Plan, Template, Workspace, tags,
 };
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
@@ -77,22 +78,24 @@ pub fn resolve(
     insecure_registries.iter().try_for_each(|host| check_host("insecure-registries", host))?;
     notes.extend(registry_notes(&images, &insecure_registries));
     Ok(Plan {
-        root: workspace.root.clone(),
-        manifest_path: workspace.manifest_path.clone(),
-        target_dir: workspace.target_dir.clone(),
+        paths: Paths {
+            root: workspace.root.clone(),
+            manifest_path: workspace.manifest_path.clone(),
+            target_dir: workspace.target_dir.clone(),
+            cache_dir: request.cache_dir.clone(),
+        },
         source_date_epoch: request.source_date_epoch.or(checkout.commit().map(|commit| commit.time)).unwrap_or(0),
         commit: checkout.commit().cloned(),
-        locked: top.locked.unwrap_or(true),
-        offline: request.offline,
-        jobs: request.jobs,
-        auditable: top.auditable.unwrap_or_default(),
-        engine: top.engine.unwrap_or_default(),
-        builder: top.builder,
-        insecure_registries,
+        cargo: CargoOptions {
+            locked: top.locked.unwrap_or(true),
+            offline: request.offline,
+            jobs: request.jobs,
+            auditable: top.auditable.unwrap_or_default(),
+        },
+        engine: EngineOptions { choice: top.engine.unwrap_or_default(), builder: top.builder, insecure_registries },
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
-        cache_dir: request.cache_dir.clone(),
         images,
         notes,
     })
@@ -274,7 +277,7 @@ mod tests {
     fn one_repository_is_named_once() {
         let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", &Checkout::None);
         assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
-        assert!(plan.locked && plan.builder.is_none());
+        assert!(plan.cargo.locked && plan.engine.builder.is_none());
     }
 
     #[test]

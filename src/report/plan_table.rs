@@ -78,7 +78,7 @@ pub(super) fn references(image: &Image) -> Vec<String> {
 pub(super) fn template(platform: &ImagePlatform, plan: &Plan) -> String {
     match &platform.template {
         Template::BuiltIn(name) => (*name).to_owned(),
-        Template::File(path) => path.strip_prefix(&plan.root).unwrap_or(path).to_string(),
+        Template::File(path) => path.strip_prefix(&plan.paths.root).unwrap_or(path).to_string(),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
         let name = Platform::and_triple(triple);
         let is_told = tell(&mut obstacles, Some(triple), &[Requirement::Target, Requirement::Std], findings)?;
         if missing.iter().any(|missing| missing == triple) {
-            match std_library::rustup(&[triple.to_owned()], plan.offline) {
+            match std_library::rustup(&[triple.to_owned()], plan.cargo.offline) {
                 Ok(_) => {
                     let found = format!("{name}: missing; a publish installs it first");
                     findings.add(Check::warning("std", found).fix(format!("`rustup target add {triple}`")));

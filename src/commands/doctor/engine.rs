@@ -33,8 +33,8 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
             None
         }
     };
-    let asks = plan.engine != EngineChoice::Embedded;
-    let docker = if asks { Docker::look(plan.builder.as_deref(), ui)? } else { Docker::default() };
+    let asks = plan.engine.choice != EngineChoice::Embedded;
+    let docker = if asks { Docker::look(plan.engine.builder.as_deref(), ui)? } else { Docker::default() };
     let plain = engine::plain_hosts(plan, &dockerfiles);
     let reason = needs.as_ref().map(ToString::to_string);
     let chosen = engine::decide(plan, needs, || builder::choose(plan, &plain, &docker, ui));
@@ -148,7 +148,7 @@ fn tell_engine(
                 let repair = Repair::Builder(Box::new(plan.clone()), builder.clone());
                 findings.add(Check::warning("builder", found).fix(format!("`{}`", repair.command())));
                 findings.repairs.push(repair);
-            } else if let (None, Some(name)) = (&plan.builder, &builder.name) {
+            } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
                 findings.add(Check::ok("builder", format!("'{name}', driver {}, is there for it", builder.driver)));
             }
             findings.add(Check::ok("engine", format!("docker buildx: {}", chosen.why)));

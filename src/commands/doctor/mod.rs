@@ -94,7 +94,7 @@ fn conclude(findings: &Findings, done: &[Done], format: MessageFormat) -> Result
 fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)> {
     let mut findings = Findings::default();
     let loaded = load(args, &mut findings)?;
-    let workspace = loaded.as_ref().ok().map(|plan| plan.root.clone());
+    let workspace = loaded.as_ref().ok().map(|plan| plan.paths.root.clone());
     let plan = match loaded {
         Ok(plan) | Err(Some(plan)) => plan,
         Err(None) => return Ok((None, findings)),
@@ -107,12 +107,12 @@ fn examine(args: &DoctorArgs, ui: &Ui) -> Result<(Option<Utf8PathBuf>, Findings)
     if workspace.is_some() {
         ui.status("Checking", "registries");
         registries::examine(&plan, &mut findings, ui)?;
-        findings.add(machine::disk("the target folder", &plan.target_dir, "CARGO_TARGET_DIR"));
+        findings.add(machine::disk("the target folder", &plan.paths.target_dir, "CARGO_TARGET_DIR"));
     } else if is_named {
         ui.status("Checking", "registries");
         registries::ping_all(&plan, &mut findings, ui)?;
     }
-    findings.add(machine::disk("the cache folder", &plan.cache_dir, "XDG_CACHE_HOME"));
+    findings.add(machine::disk("the cache folder", &plan.paths.cache_dir, "XDG_CACHE_HOME"));
     Ok((workspace, findings))
 }
 
@@ -126,7 +126,7 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
         match build_images::load(&args.settings, request.clone()) {
             Ok(plan) => {
                 let images: Vec<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
-                findings.add(Check::ok("workspace", format!("{}: {}", plan.root, images.join(", "))));
+                findings.add(Check::ok("workspace", format!("{}: {}", plan.paths.root, images.join(", "))));
                 plan.notes.iter().for_each(|note| findings.add(Check::note("workspace", note)));
                 return Ok(Ok(plan));
             }

@@ -14,7 +14,7 @@ use crate::registry::Registry;
 use crate::ui::Ui;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let mut hosts = BTreeMap::new();
     for image in &plan.images {
         match repositories(image) {
@@ -36,7 +36,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
 
 /// The registries alone, where it is not known what is pushed to them.
 pub fn ping_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let mut hosts = BTreeMap::new();
     plan.images
         .iter()

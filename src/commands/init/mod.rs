@@ -129,8 +129,8 @@ fn template_keys(template: BuiltIn, set: &Config) -> Vec<(&'static str, String)>
 }
 
 fn workflow_of(forge: CiService, is_native: bool, plan: &Plan, found: &Found) -> Result<Write> {
-    let root = guess_registry::repository_root(&plan.root);
-    let folder = plan.root.strip_prefix(&root).unwrap_or(Utf8Path::new(""));
+    let root = guess_registry::repository_root(&plan.paths.root);
+    let folder = plan.paths.root.strip_prefix(&root).unwrap_or(Utf8Path::new(""));
     let text = workflow::text(forge, is_native, plan, folder, found.compiles_c())?;
     Write::find(root.join(workflow::path(forge)), text, Kind::Whole)
 }

@@ -53,7 +53,7 @@ impl Cross {
             passed.iter().fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
         let cmd = cmd
             // It mounts the workspace elsewhere, and knows it by the current folder.
-            .dir(plan.root.as_str())
+            .dir(plan.paths.root.as_str())
             .args(["--target-dir", target_dir(plan).as_str()])
             .env("PATH", format!("{}:{}", programs_dir(plan), self.path));
         match options.trim() {
@@ -87,11 +87,11 @@ impl Cross {
 
 /// A target folder of its own: build scripts that were linked here may not run in its container.
 pub fn target_dir(plan: &Plan) -> Utf8PathBuf {
-    plan.work_dir().join("+cross/target")
+    plan.paths.work_dir().join("+cross/target")
 }
 
 fn programs_dir(plan: &Plan) -> Utf8PathBuf {
-    plan.work_dir().join("+cross/bin")
+    plan.paths.work_dir().join("+cross/bin")
 }
 
 /// Where a file in the container is on this machine.

@@ -32,7 +32,7 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Result<()> {
     for sysroot in sysroots.values() {
         let before = read_record(sysroot);
-        if before.is_some() && (plan.offline || is_fresh(sysroot)) {
+        if before.is_some() && (plan.cargo.offline || is_fresh(sysroot)) {
             continue;
         }
         let names = packages::asked_line(&sysroot.packages);
@@ -64,7 +64,7 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
     let _alone = fs::lock(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().clock("Fetching");
-    let said = if plan.offline { String::new() } else { apt.update()? };
+    let said = if plan.cargo.offline { String::new() } else { apt.update()? };
     let made_of = match packages::closure(&sysroot.packages, &mut |names| apt.show(names))? {
         Ok(packages) => packages,
         Err(name) => return Err(apt.unknown(&name, &said).into()),
@@ -110,14 +110,14 @@ struct Apt<'a> {
 
 impl<'a> Apt<'a> {
     fn new(sysroot: &'a Sysroot, plan: &Plan, ui: &'a Ui) -> Result<Apt<'a>> {
-        let home = plan.cache_dir.join("apt");
+        let home = plan.paths.cache_dir.join("apt");
         let root = home.join(sysroot.architecture);
         for folder in ["lists/partial", "cache/archives/partial", "state", "log"] {
             fs_err::create_dir_all(root.join(folder))?;
         }
         let archives = home.join("archives");
         fs_err::create_dir_all(&archives)?;
-        Ok(Apt { sysroot, root, archives, offline: plan.offline, ui })
+        Ok(Apt { sysroot, root, archives, offline: plan.cargo.offline, ui })
     }
 
     /// Laid over the machine's own configuration: its hooks are for its own packages, and its lists of architectures

@@ -20,7 +20,7 @@ pub fn wanted(plan: &Plan) -> BTreeMap<String, Sysroot> {
         else {
             continue;
         };
-        let dir = plan.work_dir().join("+sysroot").join(&build.triple);
+        let dir = plan.paths.work_dir().join("+sysroot").join(&build.triple);
         let packages = BTreeSet::new();
         let new = Sysroot { platform, dir, architecture, folder, packages };
         sysroots.entry(build.triple.clone()).or_insert(new).packages.extend(build.sysroot_packages.iter().cloned());

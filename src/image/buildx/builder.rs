@@ -37,7 +37,7 @@ pub struct Missing {
 
 /// Finds a builder for the plan or, where none will do, says which is to be made. It must speak plain HTTP to some hosts.
 pub fn find(plan: &Plan, plain: &PlainHosts, ui: &Ui) -> Result<Builder> {
-    choose(plan, plain, &Docker::look(plan.builder.as_deref(), ui)?, ui)
+    choose(plan, plain, &Docker::look(plan.engine.builder.as_deref(), ui)?, ui)
 }
 
 /// The same, of a Docker that was looked at.
@@ -48,12 +48,12 @@ pub fn choose(plan: &Plan, plain: &PlainHosts, docker: &Docker, ui: &Ui) -> Resu
     let refuses_http = |host: &&String| match driver.as_str() {
         "docker" => !docker.registries.allows(host),
         // What an older buildx does not show may be there: whoever names a builder knows it.
-        "docker-container" if shows_config || plan.builder.is_none() => !is_configured(&inspected.text, host),
+        "docker-container" if shows_config || plan.engine.builder.is_none() => !is_configured(&inspected.text, host),
         _ => false,
     };
     let https = plain.iter().find(|(host, _)| refuses_http(host));
     let classic = driver == "docker" && !docker.containerd;
-    match (&plan.builder, https) {
+    match (&plan.engine.builder, https) {
         (Some(name), _) if classic => Err(Failure::new(Class::Engine, format!("builder '{name}' cannot build several platforms: Docker's classic image store is in use"))
             .hint("turn the containerd image store on (https://docs.docker.com/engine/storage/containerd/), or leave `builder` out")
             .into()),
@@ -63,7 +63,7 @@ pub fn choose(plan: &Plan, plain: &PlainHosts, docker: &Docker, ui: &Ui) -> Resu
             own_builder(format!("the current builder speaks no plain HTTP to {host}, where {image} is"), plain, ui)
         }
         (_, None) => {
-            Ok(Builder { name: plan.builder.clone(), driver, is_spread: inspected.nodes > 1, missing: None })
+            Ok(Builder { name: plan.engine.builder.clone(), driver, is_spread: inspected.nodes > 1, missing: None })
         }
     }
 }
@@ -103,7 +103,7 @@ pub fn create_command(plan: &Plan, builder: &Builder) -> Option<Cmd> {
 }
 
 fn config_file(plan: &Plan) -> Utf8PathBuf {
-    plan.work_dir().join("+buildkitd.toml")
+    plan.paths.work_dir().join("+buildkitd.toml")
 }
 
 /// Makes a builder that is not there yet.
@@ -114,7 +114,7 @@ pub fn make(plan: &Plan, builder: &Builder, ui: &Ui) -> Result<()> {
     };
     ui.status("Creating", format!("builder '{name}': {}", missing.why));
     if !missing.config.is_empty() {
-        fs_err::create_dir_all(plan.work_dir())?;
+        fs_err::create_dir_all(plan.paths.work_dir())?;
         fs::replace(&config_file(plan), missing.config.as_bytes())?;
     }
     ui.command(&cmd);

@@ -30,7 +30,7 @@ pub fn calls(plan: &Plan, image: &Image, staged: &StagedContext, builder: &Build
     match builder.is_spread {
         false => vec![call(&platforms, staged.dir.join("oci"))],
         true => {
-            let parts = plan.work_dir().join("+nodes").join(&image.name);
+            let parts = plan.paths.work_dir().join("+nodes").join(&image.name);
             platforms.iter().map(|platform| call(&[*platform], parts.join(platform.stage_suffix()))).collect()
         }
     }
@@ -73,7 +73,7 @@ fn build_command(
         .args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
         .env("SOURCE_DATE_EPOCH", plan.source_date_epoch.to_string())
         // What the configuration names is below the workspace, wherever the program was started.
-        .dir(plan.root.as_str())
+        .dir(plan.paths.root.as_str())
 }
 
 /// The layout that is wanted. All that is new carries SOURCE_DATE_EPOCH, also the folders that COPY makes.

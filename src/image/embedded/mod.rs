@@ -31,7 +31,7 @@ use crate::oci::layer::{Layer, LayerEntries, LayerFile};
 use crate::oci::layout::{self, Layout};
 use crate::oci::manifest;
 use crate::oci::rootfs::RootFs;
-use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
+use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Paths, Plan};
 use crate::platform::Platform;
 use crate::threads::{lock, next};
 use crate::timings::{Phase, Timings};
@@ -98,7 +98,8 @@ pub fn check_unstaged_scratch_images(plan: &Plan, dockerfiles: &[Dockerfile]) ->
     }
     let dir = tempfile::tempdir()?;
     let target_dir = Utf8PathBuf::try_from(dir.path().to_owned())?;
-    let elsewhere = Plan { target_dir, images: images.into_iter().cloned().collect(), ..plan.clone() };
+    let paths = Paths { target_dir, ..plan.paths.clone() };
+    let elsewhere = Plan { paths, images: images.into_iter().cloned().collect(), ..plan.clone() };
     let staged = elsewhere.images.iter().zip(dockerfiles);
     let staged = staged.map(|(image, dockerfile)| context::stage(&elsewhere, image, dockerfile.clone()));
     check_scratch_images(&elsewhere, &staged.collect::<Result<Vec<_>>>()?)
@@ -181,7 +182,7 @@ pub fn assemble<T>(
     ui: &Ui,
     compile: impl FnOnce(&mut dyn FnMut(&BuildSettings, &Binary, &Artifact)) -> Result<T>,
 ) -> Result<(T, Vec<Layout>)> {
-    let store = LayerStore::new(prepared.plan.work_dir().join("+layers"), ui.bars());
+    let store = LayerStore::new(prepared.plan.paths.work_dir().join("+layers"), ui.bars());
     let made: Mutex<BTreeMap<LayerPosition, Result<Layer>>> = Mutex::default();
     let (sender, receiver) = mpsc::channel::<(LayerPosition, LayerEntries)>();
     let receiver = Mutex::new(receiver);

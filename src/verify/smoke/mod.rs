@@ -91,7 +91,7 @@ pub fn run(
     ui: &Ui,
 ) -> Result<BTreeMap<Platform, SmokeResult>> {
     let Some(words) = &image.smoke else { return Ok(BTreeMap::new()) };
-    let dir = plan.work_dir().join("+smoke");
+    let dir = plan.paths.work_dir().join("+smoke");
     // What a run that was killed has left there: no other is under way.
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
