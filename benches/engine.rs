@@ -16,11 +16,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cargo_multiarch::compile::{Artifact, Artifacts};
-use cargo_multiarch::image::base::Pulled;
-use cargo_multiarch::image::{self, Bases, context, embedded};
-use cargo_multiarch::plan::{Checkout, Package, Plan, Request, Sources, Workspace, resolve};
+use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
+use cargo_multiarch::image::{self, context, embedded};
+use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::publish::{self, upload};
+use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -81,19 +81,20 @@ fn child(args: &[String]) {
 /// Does what `publish` does once cargo has finished.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
-    let registry = publish::registry::Registry::new(&plan.insecure_registries, ui.bars()).unwrap();
-    let render = |image| image::render(plan, image, &Bases::new()).unwrap();
+    let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
+    let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
-    let prepared = embedded::prepare(plan, &staged, &Pulled::new()).unwrap();
+    let prepared = embedded::prepare(plan, &staged, &PulledBases::new()).unwrap();
     let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let on_layer = |image: &_, layer: &image::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
+        let on_layer =
+            |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
         let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
             artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
             let mut images = plan.images.iter().zip(&staged);
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
-        let cache = publish::cache::Cache::new(&plan.cache_dir);
+        let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
@@ -102,19 +103,19 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     })
     .unwrap();
     for (image, layout) in plan.images.iter().zip(&layouts) {
-        upload::manifests(layout, &image.repositories[0], &registry).unwrap();
+        upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::registry(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for reference in image.references() {
             let from = registry.digest(&reference).unwrap();
-            upload::tag(layout, &reference, from.as_deref(), &registry).unwrap();
+            tags::move_tag(layout, &reference, from.as_deref(), &registry).unwrap();
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::tags(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::tags(image, &image.repositories[0], verified, &registry).unwrap();
     }
 }
 
@@ -147,8 +148,8 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
         list.join(",")
     );
-    let sources = Sources { workspace: toml::from_str(&config).unwrap(), ..Sources::default() };
-    let request = Request { cache_dir: folder.join("cache"), ..Request::default() };
+    let sources = ConfigSources { workspace: toml::from_str(&config).unwrap(), ..ConfigSources::default() };
+    let request = PlanRequest { cache_dir: folder.join("cache"), ..PlanRequest::default() };
     resolve(&workspace, &sources, &Checkout::None, &request).unwrap()
 }
 
@@ -158,7 +159,7 @@ fn artifacts(plan: &Plan) -> Artifacts {
     for platform in plan.images.iter().flat_map(|image| &image.platforms) {
         for binary in &platform.binaries {
             let name = format!("{}-{}", binary.name, platform.platform.name().replace('/', "-"));
-            let path = plan.root.join("binaries").join(name);
+            let path = plan.paths.root.join("binaries").join(name);
             artifacts.insert((platform.build.clone(), binary.clone()), Artifact::read(&path).unwrap());
         }
     }

@@ -16,10 +16,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use camino::Utf8Path;
-use cargo_multiarch::publish::cache::Cache;
-use cargo_multiarch::publish::registry::Registry;
+use cargo_multiarch::oci::cache::Cache;
+use cargo_multiarch::registry::Registry;
 use cargo_multiarch::ui::Bars;
-use cargo_multiarch::verify::{self, Wanted};
+use cargo_multiarch::verify::{self, VerifyOptions};
 use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -39,7 +39,7 @@ fn child(layout: &str, cache: &str) {
     let cache = Cache::new(Utf8Path::new(cache));
     let registry = Registry::new(&[], &Bars::default()).unwrap();
     let start = Instant::now();
-    let images = verify::images(&layout.parse().unwrap(), &Wanted::default(), &registry, &cache).unwrap();
+    let images = verify::images(&layout.parse().unwrap(), &VerifyOptions::default(), &registry, &cache).unwrap();
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     assert_eq!(images[0].all().count(), 0, "{images:?}");
     println!("{milliseconds} {}", shared::peak_memory());

@@ -16,28 +16,27 @@
 //! went, [`threads`] what waits side by side, [`size`] how bytes are told, [`wrap`] how long lines are broken, [`error`] what a failure is made of.
 
 pub mod cli;
+pub mod commands;
 pub mod compile;
-pub mod doctor;
+pub mod config;
+pub mod dockerfile;
 pub mod elf;
-pub mod environment;
 pub mod error;
-pub mod files;
 pub mod finding;
-pub mod generated;
+pub mod fs;
 pub mod image;
-pub mod init;
-pub mod pipeline;
+pub mod oci;
 pub mod plan;
 pub mod platform;
 pub mod process;
 pub mod publish;
+pub mod registry;
 pub mod report;
-pub mod size;
+pub mod shell;
 pub mod threads;
 pub mod timings;
 pub mod ui;
 pub mod verify;
-pub mod wrap;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -46,9 +45,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::Command;
-use timings::Timings;
-use ui::Ui;
+use crate::cli::{Command, environment};
+use crate::commands::{build_images, completions, doctor, init, man, schema};
+use crate::timings::Timings;
+use crate::ui::Ui;
 
 /// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
 pub fn run(mut args: Vec<OsString>) -> ExitCode {
@@ -77,17 +77,17 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     let timings = if cli.timings() { Timings::on() } else { Timings::default() };
     let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default()).with_timings(timings);
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
-        Command::Publish(args) => pipeline::publish(args, &ui),
-        Command::Build(args) => pipeline::build(args, &ui),
-        Command::Compile(args) => pipeline::compile(args, &ui),
-        Command::Plan(args) => pipeline::plan(args, &ui),
-        Command::Verify(args) => pipeline::verify(args, &ui),
+        Command::Publish(args) => build_images::publish(args, &ui),
+        Command::Build(args) => build_images::build(args, &ui),
+        Command::Compile(args) => build_images::compile(args, &ui),
+        Command::Plan(args) => build_images::plan(args, &ui),
+        Command::Verify(args) => crate::commands::verify::verify(args, &ui),
         Command::Init(args) => init::run(args, &ui),
         Command::Doctor(args) => doctor::run(args, &ui),
-        Command::Dockerfile(args) => pipeline::dockerfile(args, &ui),
-        Command::Completions(args) => generated::completions(args, &ui),
-        Command::Man(args) => generated::man(args, &ui),
-        Command::Schema => generated::schema(&ui),
+        Command::Dockerfile(args) => build_images::dockerfile(args, &ui),
+        Command::Completions(args) => completions::completions(args, &ui),
+        Command::Man(args) => man::man(args, &ui),
+        Command::Schema => schema::schema(&ui),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

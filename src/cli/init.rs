@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::plan::Forge;
+use crate::plan::CiService;
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
@@ -15,7 +15,7 @@ pub struct InitArgs {
     pub template: Option<String>,
     /// Write a workflow that publishes on a tag
     #[arg(long, value_name = "FORGE")]
-    pub ci: Option<Forge>,
+    pub ci: Option<CiService>,
     /// The workflow compiles each platform on a machine of its own, and one job publishes
     #[arg(long, requires = "ci")]
     pub ci_native: bool,

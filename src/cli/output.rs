@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
-use crate::plan::{Output, Request};
+use crate::plan::{Output, PlanRequest};
 
 /// How the result is written to stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -74,7 +74,7 @@ pub struct DestinationArgs {
 
 impl DestinationArgs {
     /// Adds the destinations to what a run asks for.
-    pub fn add_to(&self, request: Request) -> Request {
-        Request { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
+    pub fn add_to(&self, request: PlanRequest) -> PlanRequest {
+        PlanRequest { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
     }
 }

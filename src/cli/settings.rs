@@ -5,8 +5,9 @@ use clap::Args;
 use indexmap::IndexMap;
 
 use super::PolicyArgs;
-use crate::plan::config::{Config, OneOrMany};
-use crate::plan::{EngineChoice, LinkerChoice, Request, Selection};
+use crate::config::choices::{EngineChoice, LinkerChoice};
+use crate::config::{Config, OneOrMany};
+use crate::plan::{PlanRequest, Selection};
 use crate::platform::{Libc, Platform};
 
 /// Everything that can also stand in the configuration, and what selects packages as in cargo.
@@ -177,8 +178,8 @@ impl SettingsArgs {
         Selection { manifest_path: self.manifest_path.clone(), packages: self.packages.clone(), offline: self.offline }
     }
 
-    pub fn request(&self) -> Request {
-        Request { offline: self.offline, jobs: self.jobs, ..Request::default() }
+    pub fn request(&self) -> PlanRequest {
+        PlanRequest { offline: self.offline, jobs: self.jobs, ..PlanRequest::default() }
     }
 }
 

@@ -4,18 +4,18 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::{MessageFormat, given, parse_platform};
+use crate::config::Config;
+use crate::config::policy::{Glob, Required};
 use crate::finding::Code;
-use crate::plan::Request;
-use crate::plan::config::Config;
-use crate::plan::policy::{Glob, Required};
+use crate::oci::transport::ImageLocation;
+use crate::plan::PlanRequest;
 use crate::platform::Platform;
-use crate::verify::location::Location;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// A reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
-    pub images: Vec<Location>,
+    pub images: Vec<ImageLocation>,
     /// Say what a finding means and how to mend it, by its code or name, or list them all; and verify nothing
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]
     pub explain: Option<Option<Code>>,
@@ -115,7 +115,7 @@ fn parse_words(text: &str) -> Result<Words, String> {
 
 impl SmokeArgs {
     /// Adds the words to what a run asks for.
-    pub fn add_to(&self, request: Request) -> Request {
-        Request { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
+    pub fn add_to(&self, request: PlanRequest) -> PlanRequest {
+        PlanRequest { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
     }
 }

@@ -1,16 +1,15 @@
 //! A compiled binary, and whether it is what was wanted.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use object::ReadCache;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::elf::{Elf, numbers};
 use crate::error::{Class, Failure};
+use crate::oci::digest::hash_reader;
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
@@ -40,7 +39,7 @@ impl Artifact {
     /// Reads and hashes a binary.
     pub fn read(path: &Utf8Path) -> Result<Artifact> {
         let mut file = fs_err::File::open(path)?;
-        let (sha256, size) = hash(&mut file)?;
+        let (sha256, size) = hash_reader(&mut file)?;
         let elf = Elf::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
         Ok(Artifact { path: path.to_owned(), size, sha256, elf })
     }
@@ -61,29 +60,8 @@ impl Artifact {
     }
 }
 
-/// Hashes a stream: hexadecimal, and how many bytes it was.
-pub fn hash(mut from: impl Read) -> io::Result<(String, u64)> {
-    let mut sha256 = Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok((hex(&sha256.finalize()), size)),
-            read => {
-                sha256.update(&buffer[..read]);
-                size += read as u64;
-            }
-        }
-    }
-}
-
-/// Lower-case hexadecimal, as digests are written.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Checks that a binary is an executable for a platform.
-pub fn check(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
+pub fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
     let wrong = |what: String| {
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {what}"))
             .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))
@@ -119,7 +97,7 @@ mod tests {
         let native = Platform::all()
             .find(|p| p.architecture() == if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" })
             .unwrap();
-        check(&artifact.elf, native, "test").unwrap();
+        check_platform(&artifact.elf, native, "test").unwrap();
         assert!(artifact.elf.interpreter.is_some());
         assert!(artifact.elf.needed.iter().any(|library| library.starts_with("libc.so")), "{:?}", artifact.elf);
         assert!(artifact.elf.linkage().starts_with("glibc 2."), "{}", artifact.elf.linkage());
@@ -163,7 +141,8 @@ mod tests {
 
     #[test]
     fn what_does_not_match_is_said() {
-        let check = |elf: Elf, platform: &str| check(&elf, platform.parse().unwrap(), "app").unwrap_err().to_string();
+        let check =
+            |elf: Elf, platform: &str| check_platform(&elf, platform.parse().unwrap(), "app").unwrap_err().to_string();
         for (facts, platform, message) in [
             (
                 facts(62, 64, false, None),

@@ -1,8 +1,8 @@
 //! Whether cargo runs by way of cargo-auditable, which puts the list of dependencies into binaries. Pure.
 
-use super::tools::Tools;
+use super::facts::Tools;
+use crate::config::choices::Auditable;
 use crate::error::{Class, Failure};
-use crate::plan::Auditable;
 
 /// What was decided, and what is to be said of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,12 +7,14 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::artifact::{hash, hex};
-use super::{Artifacts, Toolchain};
+use super::Artifacts;
+use super::toolchain::Toolchain;
+use crate::config::choices::Auditable;
 use crate::elf::Asks;
 use crate::error::{Class, Failure};
-use crate::files::{self, Replaces};
-use crate::plan::{Auditable, Binary, BuildSettings, Plan};
+use crate::fs::{self, Replaceable};
+use crate::oci::digest::{hash_reader, hex};
+use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 
 /// The manifest's name in the bundle's folder.
@@ -25,7 +27,7 @@ const IGNORE: &str = "# made by cargo multiarch compile\n*\n";
 
 /// What a bundle holds, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct BundleManifest {
     pub version: u32,
     pub tool: String,
     pub rust_version: String,
@@ -35,23 +37,23 @@ pub struct Manifest {
     pub revision: Option<String>,
     /// The sha256 of Cargo.lock; none where there is no such file.
     pub cargo_lock: Option<String>,
-    pub builds: Vec<Build>,
+    pub builds: Vec<BundledBuild>,
 }
 
 /// The binaries that one target triple was compiled to.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Build {
+pub struct BundledBuild {
     /// The platforms of the plan that want these binaries.
     pub platforms: Vec<Platform>,
     pub triple: String,
     pub linker: String,
     /// How they were compiled; compared as a whole with the plan's.
     pub settings: serde_json::Value,
-    pub binaries: Vec<Entry>,
+    pub binaries: Vec<BundledBinary>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub struct BundledBinary {
     pub name: String,
     pub package: String,
     /// From the bundle's folder.
@@ -66,13 +68,13 @@ pub struct Entry {
 }
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
-pub fn check_folder(dir: &Utf8Path) -> Result<(), Failure> {
+pub fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     let is_bundle = dir.join(MANIFEST).is_file();
     // What an interrupted run left behind has no manifest, and this file.
     let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
-    let earlier = Replaces { name: "an earlier bundle", is_there: is_bundle || is_ours() };
-    files::check_folder(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
-    files::check_writable(dir).map_err(|error| {
+    let earlier = Replaceable { name: "an earlier bundle", is_there: is_bundle || is_ours() };
+    fs::check_output_dir(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
+    fs::check_writable(dir).map_err(|error| {
         Failure::new(Class::Config, format!("--out {dir} cannot be written: {error}"))
             .hint("name a folder of yours: `--out dist`")
     })?;
@@ -95,7 +97,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
     }
     fs_err::create_dir_all(dir)?;
     fs_err::write(dir.join(".gitignore"), IGNORE)?;
-    let mut builds: BTreeMap<&BuildSettings, Build> = BTreeMap::new();
+    let mut builds: BTreeMap<&BuildSettings, BundledBuild> = BTreeMap::new();
     let mut paths = Vec::new();
     for ((settings, binary), artifact) in artifacts {
         let described = describe(settings)?;
@@ -106,14 +108,14 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         fs_err::create_dir_all(dir.join(&folder))?;
         fs_err::copy(&artifact.path, dir.join(&file))?;
         paths.push(dir.join(&file));
-        let build = builds.entry(settings).or_insert_with(|| Build {
+        let build = builds.entry(settings).or_insert_with(|| BundledBuild {
             platforms: plan.platforms_of(settings).into_iter().collect(),
             triple: settings.triple.clone(),
             linker: toolchain.linker(settings),
             settings: described,
             binaries: Vec::new(),
         });
-        build.binaries.push(Entry {
+        build.binaries.push(BundledBinary {
             name: binary.name.clone(),
             package: binary.package.clone(),
             file,
@@ -122,7 +124,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
             asks: Some(artifact.elf.asks()),
         });
     }
-    let manifest = Manifest {
+    let manifest = BundleManifest {
         version: VERSION,
         tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned(),
         rust_version: toolchain.tools.rust_version.clone(),
@@ -132,7 +134,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         builds: builds.into_values().collect(),
     };
     // The last: what an interrupted run leaves is no bundle.
-    files::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    fs::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(paths)
 }
 
@@ -146,11 +148,11 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
 }
 
 fn cargo_lock(plan: &Plan) -> Result<Option<String>> {
-    let path = plan.root.join("Cargo.lock");
+    let path = plan.paths.root.join("Cargo.lock");
     if !path.is_file() {
         return Ok(None);
     }
-    Ok(Some(hash(fs_err::File::open(path)?)?.0))
+    Ok(Some(hash_reader(fs_err::File::open(path)?)?.0))
 }
 
 /// The binaries of a plan in bundles that were made from the same commit and lock file, for the same plan.
@@ -164,7 +166,7 @@ pub struct Bundles {
 }
 
 /// The bundle and the entry of every binary.
-type Found = BTreeMap<(BuildSettings, Binary), (Utf8PathBuf, Entry)>;
+type Found = BTreeMap<(BuildSettings, Binary), (Utf8PathBuf, BundledBinary)>;
 
 impl Bundles {
     /// Reads the manifests in some folders, or in the folders right in them, and compares them with the plan.
@@ -200,12 +202,12 @@ fn take(plan: &Plan, found: &Found) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     for (number, (key, (dir, entry))) in found.iter().enumerate() {
         let from = dir.join(&entry.file);
-        let folder = plan.work_dir().join("+artifacts/bundles").join(number.to_string());
+        let folder = plan.paths.work_dir().join("+artifacts/bundles").join(number.to_string());
         let changed = || {
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
                 .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", entry.sha256))
         };
-        let found = fs_err::File::open(&from).and_then(hash).map_err(|_| changed())?;
+        let found = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
         if found.0 != entry.sha256 {
             return Err(changed().into());
         }
@@ -229,7 +231,7 @@ fn bundle_dirs(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     dirs
 }
 
-fn read(dir: &Utf8Path) -> Result<Manifest> {
+fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     let path = dir.join(MANIFEST);
     let unreadable = |what: String| {
         Failure::new(Class::Config, format!("{path} cannot be read: {what}"))
@@ -240,7 +242,7 @@ fn read(dir: &Utf8Path) -> Result<Manifest> {
     if version["version"] != VERSION {
         return Err(unreadable(format!("it has version {}, wanted {VERSION}", version["version"])).into());
     }
-    let manifest: Manifest = serde_json::from_value(version).map_err(|error| unreadable(error.to_string()))?;
+    let manifest: BundleManifest = serde_json::from_value(version).map_err(|error| unreadable(error.to_string()))?;
     let mut files = manifest.builds.iter().flat_map(|build| &build.binaries).map(|entry| &entry.file);
     // What it names is copied from, and removed when the bundle is made anew.
     let inside = |file: &Utf8PathBuf| file.components().all(|part| matches!(part, Utf8Component::Normal(_)));
@@ -250,7 +252,12 @@ fn read(dir: &Utf8Path) -> Result<Manifest> {
     }
 }
 
-fn check_origin(manifest: &Manifest, dir: &Utf8Path, plan: &Plan, cargo_lock: Option<&str>) -> Result<(), Failure> {
+fn check_origin(
+    manifest: &BundleManifest,
+    dir: &Utf8Path,
+    plan: &Plan,
+    cargo_lock: Option<&str>,
+) -> Result<(), Failure> {
     let here = plan.commit.as_ref().map(|commit| commit.revision());
     let differs = |what: &str, theirs: &str, ours: &str| {
         Failure::new(Class::Config, format!("bundle {dir} was compiled from another {what}: {theirs}, here is {ours}"))
@@ -269,10 +276,10 @@ fn check_origin(manifest: &Manifest, dir: &Utf8Path, plan: &Plan, cargo_lock: Op
 }
 
 /// Ticks every binary of the plan off against the bundles.
-fn select(plan: &Plan, manifests: Vec<(Manifest, Utf8PathBuf)>) -> Result<Bundles> {
+fn select(plan: &Plan, manifests: Vec<(BundleManifest, Utf8PathBuf)>) -> Result<Bundles> {
     let rust_version = manifests.first().map(|(manifest, _)| manifest.rust_version.clone()).unwrap_or_default();
     let auditable = manifests.iter().any(|(manifest, _)| manifest.auditable);
-    let wanted = |listed: bool| match plan.auditable {
+    let wanted = |listed: bool| match plan.cargo.auditable {
         Auditable::Auto => listed == auditable,
         Auditable::Always => listed,
         Auditable::Never => !listed,

@@ -1,177 +1,48 @@
 //! Binaries: one cargo run for all target triples, its JSON stream ticked off against the plan.
 //! Knows `plan`; knows nothing of images.
 
-pub mod apt;
 pub mod artifact;
-mod asked;
-mod auditable;
+pub mod artifact_source;
+pub mod auditable;
 pub mod bundle;
-pub mod cross;
-mod dependencies;
-mod explain;
-mod failure;
-mod graph;
-mod lacking;
-mod native;
-pub mod runs;
-pub mod source;
-pub mod stdlib;
-mod sysroot;
-pub mod system;
+pub mod c_env;
+pub mod c_env_files;
+pub mod cargo_command;
+pub mod cargo_tree;
+pub mod dependency_summary;
+pub mod diagnose;
+pub mod facts;
+pub mod known_issues;
+pub mod library_packages;
+pub mod linker;
+pub mod probe;
+pub mod progress;
+pub mod requirement;
+pub mod std_library;
+pub mod sysroot;
+pub mod system_libraries;
+pub mod target_env;
 pub mod toolchain;
-pub mod tools;
-mod underway;
-mod unpacked;
-mod upstream;
-mod wrappers;
+
+pub use artifact::{Artifact, Artifacts};
+pub use artifact_source::ArtifactSource;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use camino::Utf8Path;
 use cargo_metadata::Message;
-use indexmap::IndexSet;
 
-pub use artifact::{Artifact, Artifacts};
-use explain::Blocks;
-use native::Native;
-use runs::Run;
-pub use source::Source;
-use toolchain::{Choice, Linker};
-use tools::Tools;
-use underway::Underway;
-
-use crate::error::Failure;
+use self::cargo_command::CargoRun;
+use self::diagnose::{CargoErrors, missing_binaries};
+use self::linker::cross;
+use self::progress::CompileProgress;
+use self::toolchain::Toolchain;
 use crate::plan::{Binary, BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
-use crate::size;
 use crate::timings::Phase;
-use crate::ui::Ui;
-
-/// How everything in a plan will be compiled.
-pub struct Toolchain {
-    pub tools: Tools,
-    pub choices: BTreeMap<BuildSettings, Choice>,
-    /// cargo runs by way of cargo-auditable.
-    pub auditable: bool,
-    /// What is done that nobody asked for in so many words.
-    pub notes: Vec<String>,
-}
-
-/// What a build needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// A target that rustc knows.
-    Target,
-    LockFile,
-    /// Crates that compile for the target at all.
-    Crates,
-    Std,
-    Linker,
-    Auditable,
-}
-
-/// Is told what is in the way, and of which target triple where it is not of all; where it returns that, nothing more is
-/// looked at.
-pub type InTheWay<'a> = &'a mut dyn FnMut(Part, Option<&str>, Failure) -> Result<(), Failure>;
-
-impl Toolchain {
-    /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
-    pub fn find(plan: &Plan) -> Result<Toolchain> {
-        let toolchain = Toolchain::choose(plan, tools::probe(plan)?)?;
-        stdlib::installer(plan, &toolchain.tools)?;
-        Ok(toolchain)
-    }
-
-    /// Brings what is missing: standard libraries, sysroots.
-    pub fn complete(mut self, plan: &Plan, ui: &Ui) -> Result<Toolchain> {
-        let toolchain = match stdlib::install(plan, &mut self.tools, ui)? {
-            true => Toolchain::choose(plan, self.tools)?,
-            false => self,
-        };
-        toolchain.notes.iter().for_each(|note| ui.note(note));
-        apt::fetch(plan, &toolchain.tools.sysroots, ui)?;
-        Ok(toolchain)
-    }
-
-    /// Chooses a linker for every build of the plan.
-    pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        Ok(Toolchain::choose_with(plan, tools, &mut |_, _, failure| Err(failure))?)
-    }
-
-    /// The same; whoever is told of what is in the way decides whether to go on without.
-    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: InTheWay<'_>) -> Result<Toolchain, Failure> {
-        let builds: IndexSet<&BuildSettings> = plan.builds().collect();
-        for build in &builds {
-            upstream::check(plan, build, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
-        }
-        for build in &builds {
-            stdlib::check(build, &tools).or_else(|failure| in_the_way(Part::Std, Some(&build.triple), failure))?;
-        }
-        let mut choices = BTreeMap::new();
-        for build in builds {
-            match toolchain::choose(build, &tools) {
-                Ok(choice) => drop(choices.insert(build.clone(), choice)),
-                Err(failure) => in_the_way(Part::Linker, Some(&build.triple), failure)?,
-            }
-        }
-        for (build, choice) in &choices {
-            upstream::check_zig(plan, build, choice, &tools)
-                .or_else(|failure| in_the_way(Part::Crates, Some(&build.triple), failure))?;
-        }
-        let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
-        let auditable = auditable::decide(plan.auditable, &tools, by_cross).or_else(|failure| {
-            in_the_way(Part::Auditable, None, failure)?;
-            Ok(auditable::Decision::default())
-        })?;
-        let linkers = choices.iter().filter_map(|(build, choice)| toolchain::note(build, choice, &plan.name_of(build)));
-        let natives = choices.keys().filter_map(|build| native::note(build, &tools));
-        let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
-        notes.dedup();
-        Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
-    }
-
-    /// The triples whose standard library `complete` would install.
-    pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
-        stdlib::missing(plan, &self.tools)
-    }
-
-    /// What the user may want to change.
-    pub fn advice(&self) -> Option<String> {
-        native::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
-    }
-
-    /// What links a build, as people know it.
-    pub fn linker(&self, build: &BuildSettings) -> String {
-        self.choices.get(build).map(|choice| choice.linker.to_string()).unwrap_or_default()
-    }
-
-    /// The cargo commands of a plan, without what is written before they run.
-    pub fn preview(&self, plan: &Plan) -> Vec<Cmd> {
-        let commands = self.commands(plan, &native::unwritten(&self.choices, &self.tools));
-        commands.into_iter().map(|(_, cmd)| cmd).collect()
-    }
-
-    /// Writes the programs that the cargo commands of a plan name.
-    fn write_programs(&self, plan: &Plan) -> Result<Native> {
-        let by_cross = self.choices.values().any(|choice| choice.linker == Linker::Cross);
-        if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
-            cross.write_programs(plan)?;
-        }
-        wrappers::write(&self.choices, &self.tools)
-    }
-
-    fn commands(&self, plan: &Plan, native: &Native) -> Vec<(Run, Cmd)> {
-        let runs = runs::group(plan, &self.tools, &self.choices);
-        let command = |run: Run| {
-            let cmd = runs::command(&run, plan, self, native);
-            (run, cmd)
-        };
-        runs.into_iter().map(command).collect()
-    }
-}
+use crate::ui::{Ui, size};
 
 /// Is told of a binary the moment that it is there, while others are still compiled.
 pub type OnArtifact<'a> = &'a mut dyn FnMut(&BuildSettings, &Binary, &Artifact);
@@ -182,7 +53,7 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
     let commands = toolchain.commands(plan, &toolchain.write_programs(plan)?);
     let labels: Vec<Label> = commands.iter().map(|(run, _)| (binaries(run), platforms(run, plan))).collect();
     for (index, (run, cmd)) in commands.into_iter().enumerate() {
-        let folder = plan.work_dir().join("+artifacts").join(index.to_string());
+        let folder = plan.paths.work_dir().join("+artifacts").join(index.to_string());
         let (binaries, platforms) = &labels[index];
         ui.status("Compiling", format!("{binaries} for {platforms}"));
         let cmd =
@@ -210,18 +81,18 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
     Ok(artifacts)
 }
 
-fn binaries(run: &Run) -> String {
+fn binaries(run: &CargoRun) -> String {
     run.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The builds of a run as the plan has them, which is how images name theirs.
-fn in_order<'a>(run: &'a Run, plan: &Plan) -> Vec<&'a BuildSettings> {
+fn in_order<'a>(run: &'a CargoRun, plan: &Plan) -> Vec<&'a BuildSettings> {
     let mut builds: Vec<&BuildSettings> = run.builds.iter().collect();
     builds.sort_by_key(|build| plan.builds().position(|other| other == *build));
     builds
 }
 
-fn platforms(run: &Run, plan: &Plan) -> String {
+fn platforms(run: &CargoRun, plan: &Plan) -> String {
     in_order(run, plan).into_iter().map(|build| plan.name_of(build)).collect::<Vec<_>>().join(", ")
 }
 
@@ -247,7 +118,7 @@ type Screen<'a> = (&'a Ui, &'a dyn Fn(&str));
 
 /// Runs cargo and returns every binary that was asked for, or fails naming those that are missing.
 fn cargo(
-    run: &Run,
+    run: &CargoRun,
     cmd: &Cmd,
     plan: &Plan,
     toolchain: &Toolchain,
@@ -256,11 +127,11 @@ fn cargo(
 ) -> Result<Artifacts> {
     let by_triple: BTreeMap<&str, &BuildSettings> =
         run.builds.iter().map(|build| (build.triple.as_str(), build)).collect();
-    let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.target_dir.clone() };
+    let target_dir = if run.by_cross { cross::target_dir(plan) } else { plan.paths.target_dir.clone() };
     let mut found = Artifacts::new();
     let mut unkept = None;
-    let mut said = Blocks::default();
-    let mut underway = Underway::new(run, plan, toolchain, ui);
+    let mut said = CargoErrors::default();
+    let mut underway = CompileProgress::new(run, plan, toolchain, ui);
     // Its output is read by us: bars in it are not what "always" is about, and want a width.
     let cmd = match std::env::var("CARGO_TERM_PROGRESS_WHEN").as_deref() {
         Ok("always") => cmd.clone().env("CARGO_TERM_PROGRESS_WHEN", "never"),
@@ -306,7 +177,7 @@ fn cargo(
     if status.success() && missing.is_empty() {
         return Ok(found);
     }
-    Err(failure::of(&said, status, run, &missing, plan, toolchain).into())
+    Err(missing_binaries::of(&said, status, run, &missing, plan, toolchain).into())
 }
 
 /// The triple that a file was built for: the first folder under the target directory.

@@ -1,8 +1,7 @@
 //! What an ELF file asks of the processor beyond its machine.
 
-use object::elf;
 use object::read::elf::{AttributesSection, FileHeader, ProgramHeader, SectionHeader};
-use object::{Endianness, ReadRef};
+use object::{Endianness, ReadRef, elf};
 
 use crate::platform::FloatAbi;
 

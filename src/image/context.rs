@@ -8,10 +8,10 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::dockerfile::{self, Dockerfile};
-use super::layout::link;
 use crate::compile::{Artifacts, artifact};
+use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
+use crate::fs::link;
 use crate::plan::{Image, ImagePlatform, Plan};
 
 /// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
@@ -24,7 +24,7 @@ const CA_BUNDLES: [&str; 4] = [
 
 /// A staged context, ready to be built.
 #[derive(Debug, Clone)]
-pub struct Staged {
+pub struct StagedContext {
     pub dir: Utf8PathBuf,
     pub dockerfile: Dockerfile,
 }
@@ -32,7 +32,7 @@ pub struct Staged {
 /// The folder of an image.
 pub fn dir(plan: &Plan, image: &Image) -> Utf8PathBuf {
     // `+` is in no name: images `a/b` and `a-b` have folders of their own.
-    plan.work_dir().join(image.name.replace('/', "+"))
+    plan.paths.work_dir().join(image.name.replace('/', "+"))
 }
 
 /// The mode of a single file of the workspace, `0755` or `0644`; none for a folder or what is not there.
@@ -47,19 +47,25 @@ pub fn check_files(plan: &Plan) -> Result<()> {
         let mut checked = BTreeSet::new();
         let files = image.platforms.iter().flat_map(|platform| &platform.files);
         for file in files.filter(|file| checked.insert((&file.from, &file.mode))) {
-            let path = plan.root.join(&file.from);
+            let path = plan.paths.root.join(&file.from);
             let wrong = |what: &str| {
                 Failure::new(Class::Config, format!("image '{}': files.from '{}' {what}", image.name, file.from))
             };
             let real = path.canonicalize_utf8().map_err(|_| {
                 wrong("does not exist").hint(format!("it is looked for at {path}, relative to the workspace's root"))
             })?;
-            let root = plan.root.canonicalize_utf8().unwrap_or_else(|_| plan.root.clone());
+            let root = plan.paths.root.canonicalize_utf8().unwrap_or_else(|_| plan.paths.root.clone());
             if !real.starts_with(&root) {
-                return Err(wrong("is outside of the workspace").hint(format!("copy it below {}", plan.root)).into());
+                return Err(wrong("is outside of the workspace")
+                    .hint(format!("copy it below {}", plan.paths.root))
+                    .into());
             }
             // The target folder need not be there yet.
-            let target = plan.target_dir.strip_prefix(&plan.root).map_or(plan.target_dir.clone(), |it| root.join(it));
+            let target = plan
+                .paths
+                .target_dir
+                .strip_prefix(&plan.paths.root)
+                .map_or(plan.paths.target_dir.clone(), |it| root.join(it));
             if target.starts_with(&real) {
                 return Err(wrong("holds the target folder, where images are put together")
                     .hint("name the folders and files that the image needs, one by one")
@@ -92,46 +98,47 @@ const ITS_OWN: [&str; 7] = [
 pub fn will_have(plan: &Plan, image: &Image, path: &str) -> bool {
     let leads_to = |there: &str| Utf8Path::new(there).starts_with(path);
     let of_platform = |platform: &ImagePlatform| {
-        let files = dockerfile::files(platform, &|_| None);
+        let files = render::copied_files(platform, &|_| None);
         let mut files = files.iter().zip(&platform.files);
-        let binaries = dockerfile::binaries(platform);
+        let binaries = render::copied_binaries(platform);
         binaries.iter().any(|binary| leads_to(&binary.source))
             || files.any(|(copied, file)| {
                 let below = Utf8Path::new(path).strip_prefix(&copied.source);
-                leads_to(&copied.source) || below.is_ok_and(|rest| plan.root.join(&file.from).join(rest).exists())
+                leads_to(&copied.source) || below.is_ok_and(|rest| plan.paths.root.join(&file.from).join(rest).exists())
             })
     };
     ITS_OWN.into_iter().any(leads_to) || image.platforms.iter().any(of_platform)
 }
 
 /// Lays out an image's context, but for the binaries.
-pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<Staged> {
+pub fn stage(plan: &Plan, image: &Image, dockerfile: Dockerfile) -> Result<StagedContext> {
     let dir = dir(plan, image);
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
     for platform in &image.platforms {
         fs_err::create_dir_all(dir.join(platform.platform.name()))?;
-        for (file, copied) in platform.files.iter().zip(dockerfile::files(platform, &|from| mode_of(&plan.root, from)))
+        for (file, copied) in
+            platform.files.iter().zip(render::copied_files(platform, &|from| mode_of(&plan.paths.root, from)))
         {
-            copy_tree(&plan.root.join(&file.from), &dir.join(&copied.source), &plan.root)?;
+            copy_tree(&plan.paths.root.join(&file.from), &dir.join(&copied.source), &plan.paths.root)?;
         }
     }
     root_files(&dir.join("rootfs"))?;
     write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;
-    Ok(Staged { dir, dockerfile })
+    Ok(StagedContext { dir, dockerfile })
 }
 
 /// Adds the binaries, each checked against its platform.
 pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
-        for (binary, copied) in platform.binaries.iter().zip(dockerfile::binaries(platform)) {
+        for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
             let artifact = artifacts
                 .get(&(platform.build.clone(), binary.clone()))
                 .with_context(|| format!("{} was not compiled for {}", binary.name, platform.platform))?;
-            artifact::check(&artifact.elf, platform.platform, &binary.name)?;
+            artifact::check_platform(&artifact.elf, platform.platform, &binary.name)?;
             check_scratch(&platform.base, artifact.elf.interpreter.as_deref(), &binary.name)?;
             let staged = dir.join(&copied.source);
             if staged.exists() {

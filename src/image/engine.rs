@@ -2,15 +2,16 @@
 
 use anyhow::{Context, Result};
 
-use super::builder::{self, Builder};
+use super::buildx::builder::{self, Builder};
+use super::buildx::buildkitd_config::{self, PlainHosts};
 use super::context;
-use super::dockerfile::{self, Dockerfile};
-use super::limits::{self, Refusal};
-use super::plain_http::{self, PlainHosts};
-use super::script::Source;
-use super::variables::given;
-use crate::error::{Class, Failure, sentence};
-use crate::plan::{EngineChoice, Image, Plan};
+use crate::config::choices::EngineChoice;
+use crate::dockerfile::build_args::passed_args;
+use crate::dockerfile::embedded_support::{self, Refusal};
+use crate::dockerfile::render::{self, Dockerfile};
+use crate::dockerfile::stage::StageSource;
+use crate::error::{self, Class, Failure, sentence};
+use crate::plan::{Image, Plan};
 use crate::ui::Ui;
 
 /// What makes the images. Both make the same from one Dockerfile.
@@ -22,12 +23,12 @@ pub enum Engine {
 
 /// An engine, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct EngineSelection {
     pub engine: Engine,
     pub why: String,
 }
 
-impl Chosen {
+impl EngineSelection {
     /// As `--engine` takes it.
     pub fn name(&self) -> &'static str {
         match self.engine {
@@ -38,7 +39,7 @@ impl Chosen {
 }
 
 /// Decides, or refuses what no engine can do here. Nothing is changed, and nothing said.
-pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<Chosen> {
+pub fn choose(plan: &Plan, dockerfiles: &[Dockerfile], ui: &Ui) -> Result<EngineSelection> {
     let plain = plain_hosts(plan, dockerfiles);
     decide(plan, needs_buildx(plan, dockerfiles)?, || builder::find(plan, &plain, ui))
 }
@@ -56,13 +57,20 @@ pub fn needs_buildx(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<Option<Fa
 
 /// The registries to which a builder must speak plain HTTP.
 pub fn plain_hosts(plan: &Plan, dockerfiles: &[Dockerfile]) -> PlainHosts {
-    plain_http::hosts(dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()), &plan.insecure_registries)
+    buildkitd_config::hosts(
+        dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str()),
+        &plan.engine.insecure_registries,
+    )
 }
 
 /// Decides; `builder` finds one, and is not asked where none is needed.
-pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce() -> Result<Builder>) -> Result<Chosen> {
-    let chosen = |engine, why: &str| Ok(Chosen { engine, why: why.to_owned() });
-    match (plan.engine, needs_buildx) {
+pub fn decide(
+    plan: &Plan,
+    needs_buildx: Option<Failure>,
+    builder: impl FnOnce() -> Result<Builder>,
+) -> Result<EngineSelection> {
+    let chosen = |engine, why: &str| Ok(EngineSelection { engine, why: why.to_owned() });
+    match (plan.engine.choice, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
         (EngineChoice::Embedded, None) => chosen(Engine::Embedded, "as asked for"),
         (EngineChoice::Buildx, Some(_)) => chosen(Engine::Buildx(builder()?), "as asked for"),
@@ -88,7 +96,7 @@ pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce()
                     chosen(Engine::Buildx(builder), &why)
                 }
             },
-            Err(error) if crate::error::class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) if error::class_of(&error) == Class::Interrupted => Err(error),
             // What most machines without Docker's daemon say, in fewer words: nothing is wrong there.
             Err(error) => match sentence(&error) {
                 said if said.contains("Cannot connect to the Docker daemon") => {
@@ -101,7 +109,7 @@ pub fn decide(plan: &Plan, needs_buildx: Option<Failure>, builder: impl FnOnce()
 }
 
 /// Says which engine it is, before anything else is said, and makes the builder that is missing.
-pub fn start(chosen: Chosen, plan: &Plan, ui: &Ui) -> Result<Engine> {
+pub fn start(chosen: EngineSelection, plan: &Plan, ui: &Ui) -> Result<Engine> {
     let name = match &chosen.engine {
         Engine::Buildx(_) => "docker buildx",
         Engine::Embedded => "the embedded engine",
@@ -118,7 +126,7 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     let options = &image.buildx;
     let on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
     let keys = [
-        ("builder", plan.builder.is_some()),
+        ("builder", plan.engine.builder.is_some()),
         ("cache-from", !options.cache_from.is_empty()),
         ("cache-to", !options.cache_to.is_empty()),
         ("provenance", on(&options.provenance)),
@@ -132,11 +140,11 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
         Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_all: false }
     });
     let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
-    let given = given(image, rendered, plan.source_date_epoch);
-    let binaries = dockerfile::staged_binaries(image);
-    let source = Source { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
+    let given = passed_args(image, rendered, plan.source_date_epoch);
+    let binaries = render::staged_binaries(image);
+    let source = StageSource { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
     let in_context = |path: &str| context::will_have(plan, image, path);
-    match (limits::check(source, &bases, &in_context), set) {
+    match (embedded_support::check(source, &bases, &in_context), set) {
         (Err(wrong), _) if wrong.by_all => Err(wrong),
         (_, Some(set)) => Err(set),
         (result, None) => result,

@@ -8,10 +8,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use super::layout::{self, Layout};
-use crate::compile::artifact::hash;
 use crate::error::{Class, Failure};
-use crate::files::{self, Replaces};
+use crate::fs::{self, Replaceable};
+use crate::oci::digest::hash_reader;
+use crate::oci::layout::{self, Layout};
 use crate::plan::{Image, Output, Plan};
 use crate::process::check_interrupt;
 use crate::timings::Phase;
@@ -24,16 +24,16 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     for output in &plan.outputs {
         let wrong = |path: &Utf8Path, what: &str| Failure::new(Class::Config, format!("the output {path} {what}"));
         let writable = |folder: &Utf8Path, instead: &str| {
-            files::check_writable(folder).map_err(|error| {
+            fs::check_writable(folder).map_err(|error| {
                 wrong(output.path(), &format!("cannot be written: {error}"))
                     .hint(format!("name one in a folder of yours: `--output {instead}`"))
             })
         };
         match output {
             Output::Oci(dir) => {
-                let layout = Replaces { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
+                let layout = Replaceable { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
                 let archive = format!("for an archive: `--output oci-archive:{dir}`");
-                files::check_folder(&format!("the output {dir}"), dir, &layout, &archive)?;
+                fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
                 writable(dir, "oci:image")?;
             }
             Output::OciArchive(file) if file.is_dir() => {
@@ -106,7 +106,7 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
     // Another workspace may add to it at the same time.
-    let _locked = files::lock(&dir.join("oci-layout"), || {})?;
+    let _locked = fs::lock(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
         let top: Value = serde_json::from_slice(&text).map_err(|error| {
@@ -119,17 +119,17 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         for blob in blobs(layout)? {
             let name = blob.file_name().unwrap_or_default();
             let to = dir.join("blobs/sha256").join(name);
-            let same = fs_err::File::open(&to).and_then(hash).is_ok_and(|(sha256, _)| sha256 == name);
+            let same = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
             if !same {
                 // No link: what is done to the output must not reach what later builds use.
-                files::copy(&blob, &to)?;
+                fs::copy(&blob, &to)?;
             }
         }
         let new = entry(image, layout)?;
         entries.retain(|old| old["annotations"][REF_NAME] != new["annotations"][REF_NAME]);
         entries.push(new);
     }
-    layout::write_top(dir, &entries)
+    layout::write_index(dir, &entries)
 }
 
 /// A layout's blobs, sorted.
@@ -145,7 +145,7 @@ pub fn archive(
     entries: &[Value],
     docker: Option<&Value>,
 ) -> Result<()> {
-    let mut tar = tar::Builder::new(io::BufWriter::new(files::temporary(file)?));
+    let mut tar = tar::Builder::new(io::BufWriter::new(fs::temporary_file(file)?));
     let by_name = blobs.into_iter().map(|blob| (blob.file_name().unwrap_or_default().to_owned(), blob));
     for (name, blob) in by_name.collect::<BTreeMap<_, _>>() {
         check_interrupt()?;
@@ -154,7 +154,7 @@ pub fn archive(
         append(&mut tar, &format!("blobs/sha256/{name}"), size, blob)?;
     }
     let documents = [
-        ("index.json", Some(layout::top(entries)?)),
+        ("index.json", Some(layout::index_json(entries)?)),
         ("manifest.json", docker.map(serde_json::to_vec).transpose()?),
         ("oci-layout", Some(layout::VERSION.into())),
     ];
@@ -165,7 +165,7 @@ pub fn archive(
     }
     let mut out = tar.into_inner()?;
     out.flush()?;
-    files::place(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
+    fs::persist(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
 /// The time of an archive's members is no part of an image: always the epoch.

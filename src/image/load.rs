@@ -6,8 +6,8 @@ use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
 use super::export::{REF_NAME, archive};
-use super::layout::{Layout, blob_path};
 use crate::error::{Class, Failure};
+use crate::oci::layout::{Layout, blob_path};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
@@ -16,7 +16,7 @@ use crate::ui::Ui;
 
 /// A program that takes images, and its own platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loader {
+pub struct ImageLoader {
     program: &'static str,
     platform: Platform,
 }
@@ -28,7 +28,7 @@ const PROGRAMS: [(&str, [&str; 3]); 2] = [
 ];
 
 /// Finds the program that images will be loaded into, if the plan wants that; every image must have its platform.
-pub fn find(plan: &Plan, ui: &Ui) -> Result<Option<Loader>> {
+pub fn find(plan: &Plan, ui: &Ui) -> Result<Option<ImageLoader>> {
     if !plan.load {
         return Ok(None);
     }
@@ -61,17 +61,17 @@ pub fn docker(ui: &Ui) -> Result<Option<Platform>> {
 }
 
 /// Asks a program for its platform; else what it says.
-fn ask((program, args): &(&'static str, [&str; 3]), ui: &Ui) -> Result<Result<Loader, String>> {
+fn ask((program, args): &(&'static str, [&str; 3]), ui: &Ui) -> Result<Result<ImageLoader, String>> {
     let cmd = Cmd::new(program).args(args);
     ui.command(&cmd);
     let output = cmd.output()?;
     Ok(match (output.status.success(), output.stdout.trim().parse::<Platform>()) {
-        (true, Ok(platform)) => Ok(Loader { program, platform }),
+        (true, Ok(platform)) => Ok(ImageLoader { program, platform }),
         _ => Err(format!("{program}: {}", output.stderr.trim())),
     })
 }
 
-impl Loader {
+impl ImageLoader {
     /// The platform of an image that will be loaded.
     fn choose(&self, image: &Image) -> Result<Platform, Failure> {
         let mut runs = self.platform.runs();

@@ -1,50 +1,24 @@
 //! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
 //! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
 
-pub mod assemble;
-pub mod base;
-pub mod builder;
+pub mod bases;
 pub mod buildx;
-pub mod container;
 pub mod context;
-pub mod docker;
-pub mod dockerfile;
 pub mod embedded;
 pub mod engine;
 pub mod export;
-pub mod fault;
-pub mod interpreter;
-pub mod layer;
-pub mod layout;
-pub mod limits;
 pub mod load;
-pub mod owners;
-pub mod plain_http;
-pub mod ports;
-pub mod qemu;
-pub mod recipe;
-pub mod rendered;
-pub mod scan;
-pub mod script;
-pub mod shell;
-pub mod start;
-pub mod tree;
-pub mod variables;
-pub mod words;
-
-use std::collections::BTreeMap;
+pub mod scratch_check;
 
 use anyhow::{Context, Result};
 
+use self::bases::PinnedBases;
+use crate::dockerfile::render;
 use crate::error::{Class, Failure};
 use crate::plan::{Image, Plan};
-use crate::platform::Platform;
-
-/// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
-pub type Bases = BTreeMap<(String, Platform), String>;
 
 /// Renders the Dockerfile of an image of the plan.
-pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<dockerfile::Dockerfile> {
+pub fn render(plan: &Plan, image: &Image, bases: &PinnedBases) -> Result<render::Dockerfile> {
     let read = |path: &camino::Utf8Path| {
         let text = match path.exists() && !path.is_file() {
             // A pipe would be waited for.
@@ -57,6 +31,6 @@ pub fn render(plan: &Plan, image: &Image, bases: &Bases) -> Result<dockerfile::D
                 .into()
         })
     };
-    dockerfile::render(image, bases, &read, &|from| context::mode_of(&plan.root, from))
+    render::render(image, bases, &read, &|from| context::mode_of(&plan.paths.root, from))
         .with_context(|| format!("image '{}'", image.name))
 }

@@ -1,26 +1,27 @@
 //! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
 //! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
 
-mod choices;
-pub mod config;
-mod contents;
-mod explain;
-mod forge;
+pub mod check_container;
+pub mod check_features;
+pub mod check_names;
+pub mod ci_matrix;
 pub mod git;
-pub mod known;
-mod levels;
-mod misspelt;
-mod names;
-mod outputs;
-pub mod policy;
-mod resolve;
-#[cfg(test)]
-pub mod schema;
-mod settings;
+pub mod image_platform;
+pub mod images;
+pub mod outputs;
+pub mod precedence;
+pub mod resolve;
 pub mod tags;
-mod values;
-mod wanted;
-mod workspace;
+pub mod workspace;
+
+pub use ci_matrix::{CiJob, CiService};
+pub use git::{Checkout, Commit};
+pub use image_platform::{BuiltIn, built_in, built_ins};
+pub use images::select_packages;
+pub use outputs::Output;
+pub use precedence::ConfigSources;
+pub use resolve::{DEFAULT_TAGS, PlanRequest, resolve};
+pub use workspace::{Package, Selection, Workspace, current_dir};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,63 +29,115 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub use choices::{Auditable, Compression, EngineChoice, LinkerChoice};
-pub use config::{FileEntry, Healthcheck};
-pub use contents::{BuiltIn, built_in, built_ins};
-pub use forge::{Forge, Job};
-pub use git::{Checkout, Commit};
-pub use names::is_loopback;
-pub use outputs::Output;
-pub use policy::Policy;
-pub use resolve::{DEFAULT_TAGS, Request, resolve};
-pub use settings::Sources;
-pub use values::{SHORTEST_INTERVAL, is_signal, nanoseconds};
-pub use wanted::select;
-pub use workspace::{Package, Selection, Workspace, current_dir};
-
+use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
+use crate::config::policy::Policy;
+use crate::config::{FileEntry, Healthcheck};
+use crate::oci::compression::Compression;
 use crate::platform::Platform;
+use crate::process;
 
 /// Everything that a run will do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// The folder of the workspace's manifest; the root of every relative path in the configuration.
-    pub root: Utf8PathBuf,
-    pub manifest_path: Utf8PathBuf,
-    /// cargo's target directory.
-    pub target_dir: Utf8PathBuf,
+    #[serde(flatten)]
+    pub paths: Paths,
     pub commit: Option<Commit>,
     /// Seconds since the epoch: the time that files in images carry.
     pub source_date_epoch: u64,
-    /// cargo's `--locked`.
-    pub locked: bool,
-    /// cargo's `--offline`.
-    pub offline: bool,
-    /// cargo's `--jobs`.
-    pub jobs: Option<u32>,
-    pub auditable: Auditable,
-    pub engine: EngineChoice,
-    pub builder: Option<String>,
-    /// Hosts that are spoken to by plain HTTP although they are not on loopback.
-    pub insecure_registries: Vec<String>,
+    #[serde(flatten)]
+    pub cargo: CargoOptions,
+    #[serde(flatten)]
+    pub engine: EngineOptions,
     /// Where the images go beside their folder and the registry.
     pub outputs: Vec<Output>,
     /// Folders with bundles of compiled binaries; empty where cargo compiles.
     pub artifacts: Vec<Utf8PathBuf>,
     /// Load the images into the local Docker or Podman.
     pub load: bool,
-    /// The user's cache folder, where pulled base layers are kept.
-    #[serde(skip)]
-    pub cache_dir: Utf8PathBuf,
     /// In the order of the configuration.
     pub images: Vec<Image>,
     /// What was left out, and why.
     pub notes: Vec<String>,
 }
 
-impl Plan {
-    /// The folder that holds what the tool makes: staged contexts, layouts and binaries.
+/// The directories of a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Paths {
+    /// The directory of the workspace's manifest. Relative paths in the configuration start here.
+    pub root: Utf8PathBuf,
+    pub manifest_path: Utf8PathBuf,
+    /// cargo's target directory.
+    pub target_dir: Utf8PathBuf,
+    /// The user's cache directory, which keeps pulled base layers.
+    #[serde(skip)]
+    pub cache_dir: Utf8PathBuf,
+}
+
+impl Paths {
+    /// The directory for this tool's own files: build contexts, layouts and binaries.
     pub fn work_dir(&self) -> Utf8PathBuf {
         self.target_dir.join("multiarch")
+    }
+}
+
+/// Options that every cargo command of a run shares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CargoOptions {
+    /// `--locked`
+    pub locked: bool,
+    /// `--offline`
+    pub offline: bool,
+    /// `--jobs`
+    pub jobs: Option<u32>,
+    pub auditable: Auditable,
+}
+
+/// The requested engine and its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EngineOptions {
+    #[serde(rename = "engine")]
+    pub choice: EngineChoice,
+    /// The buildx builder to use. `None` uses the current one.
+    pub builder: Option<String>,
+    /// Registries (`HOST[:PORT]`) to reach over plain HTTP, in addition to those on loopback.
+    pub insecure_registries: Vec<String>,
+}
+
+/// Binaries to compile with the same settings, for one target triple.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Build {
+    pub settings: BuildSettings,
+    /// The platforms of all images that use these binaries.
+    pub platforms: BTreeSet<Platform>,
+    pub binaries: BTreeSet<Binary>,
+}
+
+impl Build {
+    /// The names of its platforms, which tell builds for the same triple apart.
+    pub fn name(&self) -> String {
+        self.platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The packages of its binaries, each once.
+    pub fn packages(&self) -> BTreeSet<&str> {
+        self.binaries.iter().map(|binary| binary.package.as_str()).collect()
+    }
+}
+
+impl Plan {
+    /// The builds that all images need, each once, in the order of the images and their platforms.
+    pub fn unique_builds(&self) -> Vec<Build> {
+        let mut builds: IndexMap<&BuildSettings, Build> = IndexMap::new();
+        for platform in self.platforms() {
+            let build = builds.entry(&platform.build).or_insert_with(|| Build {
+                settings: platform.build.clone(),
+                platforms: BTreeSet::new(),
+                binaries: BTreeSet::new(),
+            });
+            build.platforms.insert(platform.platform);
+            build.binaries.extend(platform.binaries.iter().cloned());
+        }
+        builds.into_values().collect()
     }
 
     /// The plan with every base's name and digest among the labels and, where all platforms share it, the annotations.
@@ -279,12 +332,12 @@ where
     for<'a> &'a T: IntoIterator<Item = (&'a String, &'a String)>,
 {
     let masked = |(name, value): (&String, &String)| {
-        (name.clone(), if crate::process::is_secret(name) { "…".to_owned() } else { value.clone() })
+        (name.clone(), if process::is_secret(name) { "…".to_owned() } else { value.clone() })
     };
     serializer.collect_map(map.into_iter().map(masked))
 }
 
 /// The same for command-line words.
 fn list_without_secrets<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|word| crate::process::without_secrets(word)))
+    serializer.collect_seq(list.iter().map(|word| process::without_secrets(word)))
 }

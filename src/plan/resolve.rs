@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
-use super::config::{Config, OneOrMany};
-use super::contents::image_platform;
-use super::names::{check_host, check_name, is_host, repository};
-use super::settings::Sources;
-use super::wanted::{check_collisions, wanted_images};
-use super::workspace::{Package, Workspace};
-use super::{Binary, BuildxOptions, Checkout, Commit, Compression, Image, Output, Plan, Template, tags};
+use super::check_names::{check_host, check_name, is_host, repository};
+use super::image_platform::image_platform;
+use super::images::{check_collisions, wanted_images};
+use super::{
+    Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
+    Plan, Template, Workspace, tags,
+};
+use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
+use crate::oci::compression::Compression;
 use crate::platform::Platform;
 
 /// The tags where none are named, as templates.
@@ -20,7 +22,7 @@ pub const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
 /// What a run asks for, beside its settings.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct PlanRequest {
     pub offline: bool,
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
@@ -39,9 +41,9 @@ pub struct Request {
 /// Decides everything that can be decided without looking at the machine.
 pub fn resolve(
     workspace: &Workspace,
-    sources: &Sources,
+    sources: &ConfigSources,
     checkout: &Checkout,
-    request: &Request,
+    request: &PlanRequest,
 ) -> Result<Plan, Failure> {
     let mut notes = sources.notes.clone();
     notes.extend(tags::uncommitted_note(checkout).filter(|_| sources.command_line.tags.is_none()));
@@ -76,22 +78,24 @@ pub fn resolve(
     insecure_registries.iter().try_for_each(|host| check_host("insecure-registries", host))?;
     notes.extend(registry_notes(&images, &insecure_registries));
     Ok(Plan {
-        root: workspace.root.clone(),
-        manifest_path: workspace.manifest_path.clone(),
-        target_dir: workspace.target_dir.clone(),
+        paths: Paths {
+            root: workspace.root.clone(),
+            manifest_path: workspace.manifest_path.clone(),
+            target_dir: workspace.target_dir.clone(),
+            cache_dir: request.cache_dir.clone(),
+        },
         source_date_epoch: request.source_date_epoch.or(checkout.commit().map(|commit| commit.time)).unwrap_or(0),
         commit: checkout.commit().cloned(),
-        locked: top.locked.unwrap_or(true),
-        offline: request.offline,
-        jobs: request.jobs,
-        auditable: top.auditable.unwrap_or_default(),
-        engine: top.engine.unwrap_or_default(),
-        builder: top.builder,
-        insecure_registries,
+        cargo: CargoOptions {
+            locked: top.locked.unwrap_or(true),
+            offline: request.offline,
+            jobs: request.jobs,
+            auditable: top.auditable.unwrap_or_default(),
+        },
+        engine: EngineOptions { choice: top.engine.unwrap_or_default(), builder: top.builder, insecure_registries },
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
-        cache_dir: request.cache_dir.clone(),
         images,
         notes,
     })
@@ -105,7 +109,7 @@ fn image(
     settings: &Config,
     wanted: &[Platform],
     workspace: &Workspace,
-    sources: &Sources,
+    sources: &ConfigSources,
     checkout: &Checkout,
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
@@ -265,15 +269,15 @@ mod tests {
     }
 
     fn plan(config: &str, checkout: &Checkout) -> Plan {
-        let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-        resolve(&workspace(), &sources, checkout, &Request::default()).unwrap()
+        let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
+        resolve(&workspace(), &sources, checkout, &PlanRequest::default()).unwrap()
     }
 
     #[test]
     fn one_repository_is_named_once() {
         let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", &Checkout::None);
         assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
-        assert!(plan.locked && plan.builder.is_none());
+        assert!(plan.cargo.locked && plan.engine.builder.is_none());
     }
 
     #[test]
@@ -324,12 +328,12 @@ mod tests {
             ("", &["linux/riscv64"], true, "a: linux/riscv64", None),
         ] {
             let platforms: Vec<Platform> = flags.iter().map(|name| name.parse().unwrap()).collect();
-            let sources = Sources {
+            let sources = ConfigSources {
                 workspace: toml::from_str(config).unwrap(),
                 command_line: Config { platforms: (!flags.is_empty()).then_some(platforms), ..Config::default() },
-                ..Sources::default()
+                ..ConfigSources::default()
             };
-            let request = Request { is_part, ..Request::default() };
+            let request = PlanRequest { is_part, ..PlanRequest::default() };
             let plan = resolve(&workspace(), &sources, &Checkout::None, &request).unwrap();
             let line = |image: &Image| {
                 let names: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();

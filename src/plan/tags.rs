@@ -4,7 +4,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 use semver::Version;
 
-use super::git::Checkout;
+use super::Checkout;
 use crate::error::{Class, Failure};
 
 /// The tags of an image, in the order they were written, and a note for each that was left out.

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use semver::Version;
 
-use super::known;
+use super::check_features;
 use crate::error::{Class, Failure};
 
 /// The folder that the program runs in.
@@ -100,7 +100,7 @@ impl Workspace {
             None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
         };
         Ok(Workspace {
-            profiles: known::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
+            profiles: check_features::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),

@@ -10,15 +10,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
-use super::registry::Registry;
-use super::token::Access;
-use crate::image::layout::{Layout, blob_path, platform_name};
+use crate::oci::layout::{Layout, blob_path};
 use crate::plan::Image;
+use crate::registry::Registry;
+use crate::registry::scope::Access;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
 /// A blob on its way to some repositories.
-struct Job {
+struct UploadJob {
     blob: Descriptor,
     path: Utf8PathBuf,
     repositories: Vec<String>,
@@ -33,7 +33,7 @@ type Repositories = Arc<Mutex<Vec<String>>>;
 pub struct Uploads<'a> {
     registry: &'a Registry,
     timings: &'a Timings,
-    jobs: Mutex<mpsc::Sender<Job>>,
+    jobs: Mutex<mpsc::Sender<UploadJob>>,
     queued: Mutex<BTreeSet<(String, String)>>,
     /// By host and digest.
     at: Mutex<BTreeMap<(String, String), Repositories>>,
@@ -72,7 +72,7 @@ pub fn with_uploads<T>(
                 }
             });
         }
-        let _ends = Ends(&uploads);
+        let _ends = CloseOnDrop(&uploads);
         let worked = work(&uploads);
         if let Err(error) = worked {
             // Work that was given up for an upload has no reason of its own, and uploads that are given up neither.
@@ -88,10 +88,10 @@ pub fn with_uploads<T>(
     }
 }
 
-/// Ends the queue, and with it the threads; also after a panic, which would wait for them.
-struct Ends<'a>(&'a Uploads<'a>);
+/// CloseOnDrop the queue, and with it the threads; also after a panic, which would wait for them.
+struct CloseOnDrop<'a>(&'a Uploads<'a>);
 
-impl Drop for Ends<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         *lock(&self.0.jobs) = mpsc::channel().0;
     }
@@ -120,7 +120,7 @@ impl Uploads<'_> {
         let bases = image.platforms.iter().map(|platform| platform.base.as_str()).filter(|base| *base != "scratch");
         let sources = bases.map(repository_of).collect::<BTreeSet<_>>().into_iter().collect();
         // Without its threads the queue is of no use to anybody.
-        let _ = lock(&self.jobs).send(Job { blob: blob.clone(), path: path.to_owned(), repositories, sources });
+        let _ = lock(&self.jobs).send(UploadJob { blob: blob.clone(), path: path.to_owned(), repositories, sources });
         goes_on
     }
 
@@ -135,7 +135,7 @@ impl Uploads<'_> {
         Ok(())
     }
 
-    fn send(&self, job: &Job) -> Result<()> {
+    fn send(&self, job: &UploadJob) -> Result<()> {
         let digest = job.blob.digest().to_string();
         for repository in &job.repositories {
             let host = host_of(repository);
@@ -161,7 +161,7 @@ impl Uploads<'_> {
 }
 
 /// A base's name without tag and digest.
-fn repository_of(base: &str) -> String {
+pub fn repository_of(base: &str) -> String {
     let name = base.split('@').next().unwrap_or(base);
     let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
     tagged.map_or(name, |(name, _)| name).to_owned()
@@ -174,7 +174,7 @@ fn host_of(repository: &str) -> String {
 }
 
 /// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
-pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
+pub fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let put = |entry: &Descriptor| {
         let reference = format!("{repository}@{}", entry.digest());
         match registry.digest(&reference)? {
@@ -186,23 +186,6 @@ pub fn manifests(layout: &Layout, repository: &str, registry: &Registry) -> Resu
     let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&entries, |entry| put(entry))?;
     put(&layout.descriptor)
-}
-
-/// The platforms of what a tag leads to that an image has not; none where that is no index.
-pub fn lost(image: &Image, reference: &str, digest: &str, registry: &Registry) -> Result<Vec<String>> {
-    let Some(served) = registry.find(&format!("{}@{digest}", repository_of(reference)))? else { return Ok(Vec::new()) };
-    let Some(index) = served.index().ok().filter(|_| served.is_index()) else { return Ok(Vec::new()) };
-    let had = index.manifests().iter().filter_map(|entry| platform_name(entry.platform().as_ref()?));
-    let has = |name: &String| image.platforms.iter().any(|of| of.platform.name() == name);
-    Ok(had.filter(|name| !has(name)).collect())
-}
-
-/// Moves a tag to a layout's index, unless that is where it leads now, which is `from`.
-pub fn tag(layout: &Layout, reference: &str, from: Option<&str>, registry: &Registry) -> Result<()> {
-    if from == Some(layout.descriptor.digest().as_ref()) {
-        return Ok(());
-    }
-    registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)
 }
 
 #[cfg(test)]

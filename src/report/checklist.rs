@@ -2,11 +2,11 @@
 
 use semver::Version;
 
-use super::{ImageReport, Moved, PlatformReport, Report};
+use super::{ImageReport, MovedTag, PlatformReport, Report};
 use crate::plan::tags::is_version;
-use crate::size;
-use crate::verify::Smoke;
-use crate::verify::smoke::How;
+use crate::ui::size;
+use crate::verify::SmokeResult;
+use crate::verify::smoke::SmokeMethod;
 
 impl Report {
     /// A part per image: what holds of all of it with a box to look at, then a table of its platforms.
@@ -24,7 +24,7 @@ impl Report {
             Some(commit) => {
                 lines.push(item(
                     !commit.is_dirty(),
-                    &format!("the work tree is clean, at commit `{}`", short(&commit.sha)),
+                    &format!("the work tree is clean, at commit `{}`", shorten_digest(&commit.sha)),
                 ));
                 let tag = commit.tag.as_deref();
                 lines.push(match (image.version_is_tag, tag) {
@@ -67,11 +67,11 @@ impl Report {
 /// Which platforms a smoke run has started, and how.
 fn started(platforms: &[PlatformReport]) -> String {
     let how = |of: &PlatformReport| match &of.smoke {
-        Some(Smoke { how, reason: Some(reason), .. }) => format!("{} {} ({reason})", of.platform, how.words()),
-        Some(Smoke { how, .. }) => format!("{} {}", of.platform, how.words()),
-        None => format!("{} {}", of.platform, How::NotRun.words()),
+        Some(SmokeResult { how, reason: Some(reason), .. }) => format!("{} {} ({reason})", of.platform, how.words()),
+        Some(SmokeResult { how, .. }) => format!("{} {}", of.platform, how.words()),
+        None => format!("{} {}", of.platform, SmokeMethod::NotRun.words()),
     };
-    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.how != How::NotRun);
+    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.how != SmokeMethod::NotRun);
     match platforms.iter().all(|of| of.smoke.is_none()) {
         true => item(false, "started on every platform: no smoke run was asked for"),
         false => {
@@ -81,7 +81,7 @@ fn started(platforms: &[PlatformReport]) -> String {
     }
 }
 
-impl Moved {
+impl MovedTag {
     /// Did the tag of a whole version lead elsewhere before? Whoever has pulled that has something else now.
     pub fn is_of_a_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
@@ -90,11 +90,11 @@ impl Moved {
     }
 
     fn words(&self) -> String {
-        let Moved { reference, from, to } = self;
+        let MovedTag { reference, from, to } = self;
         match from {
-            Some(from) if from == to => format!("`{reference}` stays at `{}`", short(to)),
-            Some(from) => format!("`{reference}` moved from `{}` to `{}`", short(from), short(to)),
-            None => format!("`{reference}` is new, at `{}`", short(to)),
+            Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
+            Some(from) => format!("`{reference}` moved from `{}` to `{}`", shorten_digest(from), shorten_digest(to)),
+            None => format!("`{reference}` is new, at `{}`", shorten_digest(to)),
         }
     }
 }
@@ -117,14 +117,14 @@ fn row(of: &PlatformReport) -> String {
     }
     let size = of.size.map_or("-".to_owned(), size::of);
     let base = match of.base.split_once('@') {
-        Some((name, digest)) => format!("{name} `{}`", short(digest)),
+        Some((name, digest)) => format!("{name} `{}`", shorten_digest(digest)),
         None => of.base.clone(),
     };
-    format!("| {} | `{}` | {size} | {} | {libc} | {base} |", of.platform, short(&of.digest), of.linker)
+    format!("| {} | `{}` | {size} | {} | {libc} | {base} |", of.platform, shorten_digest(&of.digest), of.linker)
 }
 
 /// Twelve digits, as in most places: `sha256:0123456789ab`.
-pub fn short(digest: &str) -> &str {
+pub fn shorten_digest(digest: &str) -> &str {
     let digits = digest.find(':').map_or(0, |at| at + 1) + 12;
     digest.get(..digits).unwrap_or(digest)
 }
@@ -132,9 +132,9 @@ pub fn short(digest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::Facts;
+    use crate::verify::PlatformFacts;
 
-    fn platform(name: &str, facts: Facts) -> PlatformReport {
+    fn platform(name: &str, facts: PlatformFacts) -> PlatformReport {
         PlatformReport {
             platform: name.to_owned(),
             digest: format!("sha256:{}", "ab".repeat(32)),
@@ -150,29 +150,30 @@ mod tests {
         }
     }
 
-    fn smoke(how: How, reason: Option<&str>) -> Smoke {
-        Smoke { how, command: vec!["app".to_owned()], said: None, reason: reason.map(str::to_owned) }
+    fn smoke(how: SmokeMethod, reason: Option<&str>) -> SmokeResult {
+        SmokeResult { how, command: vec!["app".to_owned()], said: None, reason: reason.map(str::to_owned) }
     }
 
     #[test]
     fn what_has_not_run_has_not_started() {
-        let started = |runs: [Option<Smoke>; 2]| {
+        let started = |runs: [Option<SmokeResult>; 2]| {
             let platforms = ["linux/amd64", "linux/arm64"].into_iter().zip(runs);
-            let platforms = platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, Facts::default()) });
+            let platforms =
+                platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, PlatformFacts::default()) });
             super::started(&platforms.collect::<Vec<_>>())
         };
         let none = "- [ ] started on every platform: no smoke run was asked for";
         assert_eq!(started([None, None]), none);
         let why = "there is no QEMU for arm64: `sudo apt install qemu-user-static`";
         assert_eq!(
-            started([Some(smoke(How::Docker, None)), Some(smoke(How::NotRun, Some(why)))]),
+            started([Some(smoke(SmokeMethod::Docker, None)), Some(smoke(SmokeMethod::NotRun, Some(why)))]),
             format!("- [ ] started on every platform: linux/amd64 in Docker, linux/arm64 not at all ({why})")
         );
     }
 
     #[test]
     fn the_tag_of_a_version_is_not_for_another_image() {
-        let moved = |tag: &str, from: Option<&str>| Moved {
+        let moved = |tag: &str, from: Option<&str>| MovedTag {
             reference: format!("r.example:5000/app:{tag}"),
             from: from.map(str::to_owned),
             to: "sha256:b".to_owned(),
@@ -191,7 +192,11 @@ mod tests {
 
     #[test]
     fn it_reads_well() {
-        let facts = Facts { libc: Some("glibc 2.41".to_owned()), glibc: Some("2.17".to_owned()), ..Facts::default() };
+        let facts = PlatformFacts {
+            libc: Some("glibc 2.41".to_owned()),
+            glibc: Some("2.17".to_owned()),
+            ..PlatformFacts::default()
+        };
         let image = ImageReport {
             name: "app".to_owned(),
             package: "app".to_owned(),
@@ -201,12 +206,12 @@ mod tests {
             digest: format!("sha256:{}", "12".repeat(32)),
             version_is_tag: Some(true),
             moved: vec![
-                Moved {
+                MovedTag {
                     reference: "r.example/app:1.2.3".to_owned(),
                     from: None,
                     to: format!("sha256:{}", "12".repeat(32)),
                 },
-                Moved {
+                MovedTag {
                     reference: "r.example/app:latest".to_owned(),
                     from: Some(format!("sha256:{}", "34".repeat(32))),
                     to: format!("sha256:{}", "12".repeat(32)),
@@ -214,10 +219,16 @@ mod tests {
             ],
             allow: vec!["MA053".parse().unwrap()],
             platforms: vec![
-                PlatformReport { smoke: Some(smoke(How::Native, None)), ..platform("linux/amd64", facts.clone()) },
                 PlatformReport {
-                    smoke: Some(smoke(How::Qemu, None)),
-                    ..platform("linux/arm64", Facts { libc: Some("static".to_owned()), ..Facts::default() })
+                    smoke: Some(smoke(SmokeMethod::Native, None)),
+                    ..platform("linux/amd64", facts.clone())
+                },
+                PlatformReport {
+                    smoke: Some(smoke(SmokeMethod::Qemu, None)),
+                    ..platform(
+                        "linux/arm64",
+                        PlatformFacts { libc: Some("static".to_owned()), ..PlatformFacts::default() },
+                    )
                 },
             ],
         };

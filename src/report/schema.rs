@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use super::{Report, Verification};
-use crate::plan::schema::check_file;
+use super::{Report, VerifyReport};
+use crate::config::schema::check_file;
 
 fn check<T: JsonSchema>(file: &str) {
     let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();
@@ -18,5 +18,5 @@ fn of_the_report() {
 
 #[test]
 fn of_verify() {
-    check::<Verification>("verify.schema.json");
+    check::<VerifyReport>("verify.schema.json");
 }

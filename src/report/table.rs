@@ -1,6 +1,6 @@
 //! Rows of cells as lines: under each other where the terminal has room, else each as a block. Pure.
 
-use crate::wrap;
+use crate::ui::wrap;
 
 /// Names that take no more than this have what is said of them in one column.
 const WIDEST: usize = 40;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use console::{Term, measure_text_width};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
-use crate::size;
+use super::size;
 
 /// Times a second that bars are drawn at most.
 const REDRAWS: u8 = 20;

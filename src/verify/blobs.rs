@@ -8,15 +8,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, DigestAlgorithm};
 use sha2::{Digest, Sha256};
 
-use crate::compile::artifact::{hash, hex};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
-use crate::image::layout::{blob_path, sha256};
-use crate::image::scan::{self, Scanned};
+use crate::oci::cache::Cache;
+use crate::oci::digest::{hash_reader, hex, sha256};
+use crate::oci::layer_scan::{self, ScannedLayer};
+use crate::oci::layout::blob_path;
+use crate::oci::rootfs;
 use crate::process::check_interrupt;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
-use crate::publish::token::Access;
+use crate::registry::Registry;
+use crate::registry::scope::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -90,12 +91,12 @@ impl Blobs<'_> {
     }
 
     /// What a layer holds, none where it cannot be read; and what is wrong with its blob.
-    pub fn layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
+    pub fn layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
         match layer {
             LayerBlob::File(path) => {
                 let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
                 let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                let result = scan::blob(stream, media_type_of(archive, path)?, cache.dir()?);
+                let result = layer_scan::scan(stream, media_type_of(archive, path)?, cache.dir()?);
                 check_interrupt()?;
                 scanned(result, path)
             }
@@ -103,7 +104,7 @@ impl Blobs<'_> {
         }
     }
 
-    fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<Scanned>, Vec<Finding>)> {
+    fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
         let digest = descriptor.digest().to_string();
         let known = cache.known_layer(descriptor);
         if let (Some(known), Blobs::Registry { registry, repository, .. }) = (&known, self) {
@@ -115,12 +116,12 @@ impl Blobs<'_> {
         }
         let Some(stream) = self.open(descriptor)? else { return Ok((None, vec![missing(&digest)])) };
         if let Some(known) = known {
-            let (hex, size) = hash(stream)?;
+            let (hex, size) = hash_reader(stream)?;
             let wrong = differs(descriptor, size, &format!("sha256:{hex}"));
             return Ok((Some(known), wrong.into_iter().collect()));
         }
         let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
-        let result = scan::blob(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
+        let result = layer_scan::scan(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
@@ -201,7 +202,7 @@ impl Archive {
             match entry.link_name_bytes() {
                 Some(target) if !entry.header().entry_type().is_file() => {
                     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    let target = crate::image::tree::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
+                    let target = rootfs::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
                     links.insert(name, target);
                 }
                 _ => drop(members.insert(name, (entry.raw_file_position(), entry.size()))),
@@ -277,10 +278,10 @@ fn media_type_of(archive: &Archive, path: &str) -> Result<&'static str> {
     })
 }
 
-fn scanned(result: io::Result<Scanned>, name: &str) -> Result<(Option<Scanned>, Vec<Finding>)> {
+fn scanned(result: io::Result<ScannedLayer>, name: &str) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
     match result {
         Ok(scanned) => Ok((Some(scanned), Vec::new())),
-        Err(error) if scan::is_local(&error) => Err(error.into()),
+        Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
         Err(error) => {
             let reason = format!("layer {name} cannot be read: {error}");
             Ok((None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")]))

@@ -3,19 +3,20 @@
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
+use super::dynamic_link::{self, Loaded};
+use super::exec_chain::{self, StartedProgram};
+use super::exec_context::ExecContext;
 use super::policy;
-use super::programs::{self, Loaded};
-use super::root::Root;
-use super::start::{self, Running};
+use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
-use crate::image::tree::{Content, File, Tree};
-use crate::plan::policy::Policy;
+use crate::oci::rootfs::{Content, File, RootFs};
 use crate::platform::Platform;
 
 /// What an image is, beside what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Facts {
+#[cfg_attr(test, schemars(rename = "Facts"))]
+pub struct PlatformFacts {
     /// What it starts.
     pub program: Option<String>,
     /// `static`, `glibc 2.36`, `musl`: what that program finds in the image.
@@ -27,19 +28,24 @@ pub struct Facts {
 }
 
 /// Checks a merged file system.
-pub fn check(tree: &Tree, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> (Facts, Vec<Finding>) {
-    let (root, mut findings) = Root::new(tree, platform, config);
+pub fn check(
+    tree: &RootFs,
+    platform: Platform,
+    config: &ImageConfiguration,
+    policy: &Policy,
+) -> (PlatformFacts, Vec<Finding>) {
+    let (root, mut findings) = ExecContext::new(tree, platform, config);
     findings.extend(base(&root));
-    let way = start::follow(&root);
+    let way = exec_chain::follow(&root);
     findings.extend(way.findings);
-    let load = |running: &Running| programs::check(&root.seen_by(running.user.clone()), &running.path);
+    let load = |running: &StartedProgram| dynamic_link::check(&root.seen_by(running.user.clone()), &running.path);
     let loaded: Vec<Loaded> = way.programs.iter().map(load).collect();
     let programs: Vec<(&str, &Loaded)> =
         way.programs.iter().map(|running| running.path.as_str()).zip(&loaded).collect();
     findings.extend(loaded.iter().flat_map(|loaded| loaded.findings.iter().cloned()));
     findings.extend(policy::check(policy, &root, &programs));
     // What is started last is what the image is for.
-    let facts = Facts {
+    let facts = PlatformFacts {
         libc: loaded.last().and_then(|last| last.libc.as_deref()).map(printable),
         glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
             File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc().as_deref().map(printable),
@@ -63,7 +69,7 @@ const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"
 const LOADERS: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
 /// Is the base for the platform? A static binary starts on any, until it runs something of it.
-fn base(root: &Root<'_>) -> Option<Finding> {
+fn base(root: &ExecContext<'_>) -> Option<Finding> {
     let wanted = root.platform.elf();
     let machine = |path: &str| match root.file(path)?.1 {
         File { content: Content::Program(program), .. } => Some(program.elf.as_ref()?.identity),
@@ -86,7 +92,7 @@ fn base(root: &Root<'_>) -> Option<Finding> {
     loaders.first().filter(|_| !fits).map(|(path, found)| wrong(path, *found))
 }
 
-fn name(tree: &Tree) -> Option<String> {
+fn name(tree: &RootFs) -> Option<String> {
     let text = tree.text("etc/os-release").or_else(|| tree.text("usr/lib/os-release"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(printable(line.trim_matches(['"', '\''])))

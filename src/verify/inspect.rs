@@ -8,27 +8,27 @@ use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::blobs::{Blobs, LayerBlob};
-use super::checks::{self, Facts};
-use super::documents::{self, Documents, Entry, Parts, platform_of};
-use super::location::Location;
+use super::manifests::{self, ImageManifests, Parts, PlatformEntry, platform_of};
 use super::policy::{check_annotations, check_size};
+use super::{PlatformFacts, checks};
+use crate::config::policy::Policy;
 use crate::finding::{
     DUPLICATE_PLATFORM, Finding, LAYER_COUNT, MISSING_PLATFORM, PLATFORM_MISMATCH, UNCHECKED_PLATFORM, UNREADABLE,
     WRONG_DIFF_ID, printable,
 };
-use crate::image::layout::Layout;
-use crate::image::scan::Scanned;
-use crate::image::tree::Tree;
-use crate::plan::Policy;
+use crate::oci::cache::Cache;
+use crate::oci::layer_scan::ScannedLayer;
+use crate::oci::layout::Layout;
+use crate::oci::rootfs::RootFs;
+use crate::oci::transport::ImageLocation;
 use crate::platform::Platform;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
+use crate::registry::Registry;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 
 /// What is asked of an image.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct VerifyOptions {
     /// The platforms to look at, which must be there; all, where there are none.
     pub platforms: Vec<Platform>,
     /// The platforms that must be there.
@@ -39,7 +39,8 @@ pub struct Wanted {
 /// What an image is, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Inspected {
+#[cfg_attr(test, schemars(rename = "Inspected"))]
+pub struct InspectedImage {
     pub reference: String,
     /// Of the index, or of the manifest where there is no index.
     pub digest: Option<String>,
@@ -59,13 +60,13 @@ pub struct InspectedPlatform {
     /// Bytes, of the config and the layers as they are stored.
     pub size: Option<u64>,
     #[serde(flatten)]
-    pub facts: Facts,
+    pub facts: PlatformFacts,
     pub findings: Vec<Finding>,
     /// The codes of what was found, and is allowed.
     pub allowed: BTreeSet<String>,
 }
 
-impl Inspected {
+impl InspectedImage {
     /// The findings about the index and about every platform.
     pub fn all(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().chain(self.platforms.iter().flat_map(|platform| &platform.findings))
@@ -73,43 +74,54 @@ impl Inspected {
 }
 
 /// What somebody else has to say of a platform: its merged file system and its config.
-pub type Also<'a> = dyn Fn(Platform, &Tree, &ImageConfiguration) -> Result<()> + Sync + 'a;
+pub type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
 
 /// Where the time is noted, and the image's name there.
 pub type Timed<'a> = (&'a Timings, &'a str);
 
 /// Inspects what is at a location.
-pub fn images(location: &Location, wanted: &Wanted, registry: &Registry, cache: &Cache) -> Result<Vec<Inspected>> {
-    let documents = documents::read(location, registry, cache)?;
+pub fn images(
+    location: &ImageLocation,
+    wanted: &VerifyOptions,
+    registry: &Registry,
+    cache: &Cache,
+) -> Result<Vec<InspectedImage>> {
+    let documents = manifests::read(location, registry, cache)?;
     // Of an image that is not made here nobody asks for the time.
     let untimed = (&Timings::default(), "");
     documents.into_iter().map(|documents| inspect(documents, wanted, cache, untimed, &|_, _, _| Ok(()))).collect()
 }
 
 /// Inspects a layout that was just made.
-pub fn layout(layout: &Layout, wanted: &Wanted, cache: &Cache, timed: Timed<'_>, also: &Also<'_>) -> Result<Inspected> {
-    inspect(documents::of_layout(layout)?, wanted, cache, timed, also)
+pub fn layout(
+    layout: &Layout,
+    wanted: &VerifyOptions,
+    cache: &Cache,
+    timed: Timed<'_>,
+    also: &PlatformCheck<'_>,
+) -> Result<InspectedImage> {
+    inspect(manifests::of_layout(layout)?, wanted, cache, timed, also)
 }
 
 /// What a layer's blob turned out to be, by its key; shared by all platforms that have it.
-type Layers = BTreeMap<String, Arc<(Option<Scanned>, Vec<Finding>)>>;
+type Layers = BTreeMap<String, Arc<(Option<ScannedLayer>, Vec<Finding>)>>;
 
 fn inspect(
-    documents: Documents<'_>,
-    wanted: &Wanted,
+    documents: ImageManifests<'_>,
+    wanted: &VerifyOptions,
     cache: &Cache,
     (timings, image): Timed<'_>,
-    also: &Also<'_>,
-) -> Result<Inspected> {
-    let Documents { reference, digest, annotations, entries, findings, blobs } = documents;
-    let named: Vec<(String, Entry)> = entries.into_iter().map(|entry| (name_of(&entry), entry)).collect();
+    also: &PlatformCheck<'_>,
+) -> Result<InspectedImage> {
+    let ImageManifests { reference, digest, annotations, entries, findings, blobs } = documents;
+    let named: Vec<(String, PlatformEntry)> = entries.into_iter().map(|entry| (name_of(&entry), entry)).collect();
     let mut of_index = findings;
     of_index.extend(index(&named, wanted));
     of_index.extend(check_annotations(&wanted.policy, &annotations));
     let is_wanted =
         |name: &str| wanted.platforms.is_empty() || wanted.platforms.iter().any(|platform| platform.name() == name);
     // What cannot be read may be anything.
-    let named: Vec<(String, Entry)> =
+    let named: Vec<(String, PlatformEntry)> =
         named.into_iter().filter(|(name, _)| is_wanted(name) || name == UNKNOWN).collect();
     let layers = layers(&named, &blobs, cache, timings)?;
     let platforms = parallel(&named, |(name, entry)| {
@@ -125,11 +137,11 @@ fn inspect(
         platform.allowed = leave_out(&mut platform.findings);
         platform
     });
-    Ok(Inspected { reference, digest, findings: of_index, allowed, platforms: platforms.collect() })
+    Ok(InspectedImage { reference, digest, findings: of_index, allowed, platforms: platforms.collect() })
 }
 
 /// What the index calls it, else what its config does.
-fn name_of(entry: &Entry) -> String {
+fn name_of(entry: &PlatformEntry) -> String {
     let of_config = || entry.parts.as_ref().ok().map(|parts| platform_of(&parts.config));
     printable(&entry.claimed.clone().or_else(of_config).unwrap_or_else(|| UNKNOWN.to_owned()))
 }
@@ -137,7 +149,7 @@ fn name_of(entry: &Entry) -> String {
 /// The name of a platform that neither an index nor a config gives.
 const UNKNOWN: &str = "unknown";
 
-fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
+fn index(named: &[(String, PlatformEntry)], wanted: &VerifyOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
     for (name, _) in named {
@@ -162,7 +174,7 @@ fn index(named: &[(String, Entry)], wanted: &Wanted) -> Vec<Finding> {
 }
 
 /// Reads all layers, each once, some at a time.
-fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache, timings: &Timings) -> Result<Layers> {
+fn layers(named: &[(String, PlatformEntry)], blobs: &Blobs<'_>, cache: &Cache, timings: &Timings) -> Result<Layers> {
     let parts = named.iter().filter_map(|(name, entry)| Some((name, entry.parts.as_ref().ok()?)));
     // Of what is not for Linux nothing is judged.
     let parts = parts.filter(|(name, _)| name.parse::<Platform>().is_ok());
@@ -177,12 +189,18 @@ fn layers(named: &[(String, Entry)], blobs: &Blobs<'_>, cache: &Cache, timings: 
     Ok(read.into_iter().collect())
 }
 
-fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &Also<'_>) -> Result<InspectedPlatform> {
+fn platform(
+    name: &str,
+    entry: &PlatformEntry,
+    layers: &Layers,
+    wanted: &VerifyOptions,
+    also: &PlatformCheck<'_>,
+) -> Result<InspectedPlatform> {
     let mut result = InspectedPlatform {
         platform: name.to_owned(),
         digest: entry.digest.clone(),
         size: None,
-        facts: Facts::default(),
+        facts: PlatformFacts::default(),
         findings: Vec::new(),
         allowed: BTreeSet::new(),
     };
@@ -221,14 +239,14 @@ fn platform(name: &str, entry: &Entry, layers: &Layers, wanted: &Wanted, also: &
 }
 
 /// The file system of all layers, where each can be read.
-fn merge(parts: &Parts, layers: &Layers) -> (Option<Tree>, Vec<Finding>) {
+fn merge(parts: &Parts, layers: &Layers) -> (Option<RootFs>, Vec<Finding>) {
     let mut findings = Vec::new();
     let diff_ids = parts.config.rootfs().diff_ids();
     if diff_ids.len() != parts.layers.len() {
         let reason = format!("its manifest has {} layers, and its config {}", parts.layers.len(), diff_ids.len());
         findings.push(LAYER_COUNT.finds(reason, "publish it again with a tool that keeps both together"));
     }
-    let mut tree = Some(Tree::default());
+    let mut tree = Some(RootFs::default());
     for (index, layer) in parts.layers.iter().enumerate() {
         let Some(read) = layers.get(&layer.key()) else { continue };
         let (scanned, wrong) = &**read;

@@ -2,57 +2,52 @@
 //! any image at all, of whoever made it. Reads bytes, and runs nothing but what `smoke` is asked to; knows plans and
 //! layouts, never flags.
 
-mod asker;
-mod blobs;
-mod checks;
-mod documents;
-mod inspect;
-mod loader;
-pub mod location;
-mod policy;
-mod programs;
-mod root;
+pub mod blobs;
+pub mod checks;
+pub mod dynamic_link;
+pub mod dynamic_loader;
+pub mod exec_chain;
+pub mod exec_context;
+pub mod exec_wrappers;
+pub mod inspect;
+pub mod manifests;
+pub mod policy;
+pub mod readback;
 pub mod smoke;
-mod start;
-mod unpack;
-mod wrappers;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use checks::PlatformFacts;
+pub use inspect::{InspectedImage, InspectedPlatform, VerifyOptions, images};
+pub use smoke::SmokeResult;
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
-pub use checks::Facts;
-pub use inspect::{Inspected, InspectedPlatform, Wanted, images};
-pub use smoke::Smoke;
-
 use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
-use crate::image::layout::{Layout, is_attestation, name, platform_name};
-use crate::image::tree::{Content, File, Node, Tree};
+use crate::oci::cache::Cache;
+use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
+use crate::oci::rootfs::{Content, File, Node, RootFs};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
-use crate::publish::cache::Cache;
-use crate::publish::registry::Registry;
-use crate::publish::token::Access;
-use crate::threads::parallel;
 use crate::timings::Timings;
 
 /// An image whose bytes were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedImage {
     /// Of the index.
     pub digest: String,
     /// The digest of each platform's manifest.
     pub platforms: BTreeMap<Platform, String>,
     /// What was found, errors among it: it is for the caller to stop there.
-    pub inspected: Inspected,
+    pub inspected: InspectedImage,
     /// What came of running each platform, where that was asked for.
-    pub smoke: BTreeMap<Platform, Smoke>,
+    pub smoke: BTreeMap<Platform, SmokeResult>,
 }
 
-const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
-const OTHER_INDEX: &str =
+pub const ANOTHER: &str = "somebody else may have pushed there at the same time: publish again";
+pub const OTHER_INDEX: &str =
     "see what is there: `docker buildx imagetools inspect --raw REFERENCE`, and with -vv what built it";
 
 /// Checks a layout against the plan: every platform once, the config's platform, each binary's very bytes, and that every
@@ -63,74 +58,26 @@ pub fn layout(
     artifacts: &Artifacts,
     cache: &Cache,
     timings: &Timings,
-) -> Result<Verified> {
+) -> Result<VerifiedImage> {
     let entries = entries(image, layout.index.manifests())?;
     let platforms: BTreeMap<Platform, String> =
         image.platforms.iter().zip(entries).map(|(of, entry)| (of.platform, entry.digest().to_string())).collect();
-    let wanted = Wanted { policy: image.policy.clone(), ..Wanted::default() };
+    let wanted = VerifyOptions { policy: image.policy.clone(), ..VerifyOptions::default() };
     let inspected = inspect::layout(layout, &wanted, cache, (timings, &image.name), &|platform, tree, config| {
         let Some(of) = image.platforms.iter().find(|of| of.platform == platform) else { return Ok(()) };
         check_config(image, platform, config)?;
         Ok(check_binaries(image, of, tree, artifacts)?)
     })?;
-    Ok(Verified { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
-}
-
-/// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
-pub fn registry(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
-    let index = registry.pull(&format!("{repository}@{pushed}"))?;
-    if !index.is_index() {
-        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type))
-            .hint(OTHER_INDEX)
-            .into());
-    }
-    let index = index.index()?;
-    let entries = entries(image, index.manifests())?;
-    let platforms: Vec<(Platform, &Descriptor)> =
-        image.platforms.iter().map(|platform| platform.platform).zip(entries).collect();
-    let layers = parallel(&platforms, |(platform, entry)| {
-        let digest = entry.digest().to_string();
-        let expected = built.platforms.get(platform);
-        if expected != Some(&digest) {
-            let expected = expected.map_or("nothing", String::as_str);
-            let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
-            return Err(wrong(image, what).hint(ANOTHER).into());
-        }
-        let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
-        check_config(image, *platform, &registry.config(repository, &manifest)?)?;
-        Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
-    })?;
-    let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    parallel(&layers, |layer| match registry.has_blob(repository, layer, Access::Push)? {
-        true => Ok(()),
-        false => Err(wrong(image, format!("{repository} does not have layer {layer}"))
-            .hint("the registry took it and did not keep it: tell whoever runs it")
-            .into()),
-    })?;
-    Ok(())
-}
-
-/// Checks that every tag leads to what was pushed.
-pub fn tags(image: &Image, repository: &str, built: &Verified, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
-    for tag in &image.tags {
-        let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
-        if served != *pushed {
-            let what = format!("{repository}:{tag} leads to {served}, and {pushed} was pushed");
-            return Err(wrong(image, what).hint(ANOTHER).into());
-        }
-    }
-    Ok(())
+    Ok(VerifiedImage { digest: layout.descriptor.digest().to_string(), platforms, inspected, smoke: BTreeMap::new() })
 }
 
 /// The entry of each planned platform, in the plan's order; any other set is an error.
-fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
+pub fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
     let images: Vec<(String, &Descriptor)> = manifests
         .iter()
         .filter(|entry| !is_attestation(entry))
         .map(|entry| {
-            (entry.platform().as_ref().and_then(platform_name).unwrap_or_else(|| "no platform".to_owned()), entry)
+            (entry.platform().as_ref().and_then(descriptor_platform).unwrap_or_else(|| "no platform".to_owned()), entry)
         })
         .collect();
     if let Some((extra, _)) = images.iter().find(|(name, _)| image.platforms.iter().all(|p| p.platform.name() != name))
@@ -153,8 +100,9 @@ fn entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Des
         .collect()
 }
 
-fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
-    let found = name(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
+pub fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
+    let found =
+        format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref());
     match found == platform.name() {
         true => Ok(()),
         false => Err(wrong(image, format!("wanted {platform}, and its config says {found}")).hint(
@@ -163,7 +111,12 @@ fn check_config(image: &Image, platform: Platform, config: &ImageConfiguration) 
     }
 }
 
-fn check_binaries(image: &Image, platform: &ImagePlatform, tree: &Tree, artifacts: &Artifacts) -> Result<(), Failure> {
+fn check_binaries(
+    image: &Image,
+    platform: &ImagePlatform,
+    tree: &RootFs,
+    artifacts: &Artifacts,
+) -> Result<(), Failure> {
     for binary in &platform.binaries {
         let path = binary.path();
         let place = format!("{path} in {}", platform.platform);
@@ -195,6 +148,6 @@ fn check_binaries(image: &Image, platform: &ImagePlatform, tree: &Tree, artifact
     Ok(())
 }
 
-fn wrong(image: &Image, what: String) -> Failure {
+pub fn wrong(image: &Image, what: String) -> Failure {
     Failure::new(Class::Verify, format!("image '{}': {what}", image.name))
 }

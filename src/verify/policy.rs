@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::programs::Loaded;
-use super::root::Root;
+use super::dynamic_link::Loaded;
+use super::exec_context::ExecContext;
+use crate::config::policy::{Policy, Required};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
-use crate::plan::policy::{Policy, Required};
-use crate::size;
+use crate::ui::size;
 
 /// Checks one platform. `programs` are those that it starts, with what became of each.
-pub fn check(policy: &Policy, root: &Root<'_>, programs: &[(&str, &Loaded)]) -> Vec<Finding> {
+pub fn check(policy: &Policy, root: &ExecContext<'_>, programs: &[(&str, &Loaded)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, loaded) in programs {
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cargo_multiarch::cli::Cli;
+use cargo_multiarch::config::Config;
 use cargo_multiarch::error::EXIT_CODES;
-use cargo_multiarch::plan::config::Config;
 use clap::Parser;
 use serde_json::Value;
 

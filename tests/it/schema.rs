@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use cargo_multiarch::plan::config::{self, Table};
+use cargo_multiarch::config::read::{self, ConfigTable};
 use serde_json::Value;
 
 use crate::init::workspace;
@@ -35,7 +35,7 @@ pub fn assert_takes(config: &str) {
 }
 
 fn parses(config: &str) -> bool {
-    config::parse(config, "multiarch.toml".into(), Table::Root).is_ok()
+    read::parse(config, "multiarch.toml".into(), ConfigTable::Root).is_ok()
 }
 
 #[test]

@@ -6,10 +6,10 @@
 
 use serde::Serialize;
 
-use super::dot::tooltip;
-use super::{Graph, Kind, Node};
+use super::formats::tooltip;
+use super::{Graph, GraphNode, Kind};
 use crate::finding::printable;
-use crate::report::markup::{width, wrap};
+use crate::report::html::{width, wrap};
 
 /// Of a character of the font, with some room for wider ones than usual, and of a line.
 const ADVANCE: f64 = 7.5;
@@ -105,7 +105,7 @@ pub fn layout(graph: &Graph) -> Picture {
 }
 
 /// The lines of a node, and whether each is of its name.
-fn lines(node: &Node) -> Vec<(String, bool)> {
+fn lines(node: &GraphNode) -> Vec<(String, bool)> {
     let wrapped = |text: &String, is_name: bool| {
         wrap(&printable(text), WIDEST, MOST_LINES).into_iter().map(move |line| (line, is_name)).collect::<Vec<_>>()
     };

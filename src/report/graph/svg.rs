@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Graph;
 use super::layout::layout;
-use crate::report::markup::render;
+use crate::report::html::render;
 
 impl Graph {
     pub fn svg(&self) -> Result<String> {

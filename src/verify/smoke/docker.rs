@@ -4,8 +4,8 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{Ran, follow};
-use crate::image::layout::Layout;
 use crate::image::load::load_platform;
+use crate::oci::layout::Layout;
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};

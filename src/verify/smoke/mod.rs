@@ -1,11 +1,13 @@
 //! A smoke run: every platform's image is started once, before a tag moves, with words of its owner's. It says which way
 //! it ran, and what cannot be run here is said not to have run. It proves no bytes: a kernel starts whatever it can.
 
-mod docker;
-mod machine;
-mod root;
-mod start;
-mod way;
+pub mod chroot;
+pub mod command;
+pub mod docker;
+pub mod method;
+pub mod probe;
+
+pub use method::SmokeHost;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitStatus;
@@ -17,18 +19,18 @@ use oci_spec::image::Descriptor;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use self::start::Start;
-pub use self::way::Machine;
-use self::way::{Reason, Way, choose};
-use super::{unpack, wrong};
+use self::command::Start;
+use self::method::{Reason, Runner, choose};
+use super::wrong;
 use crate::error::Failure;
-use crate::image::layout::Layout;
-use crate::image::scan::{self, Scanned};
-use crate::image::tree::Tree;
+use crate::oci::cache::Cache;
+use crate::oci::layer_scan::{self, ScannedLayer};
+use crate::oci::layout::Layout;
+use crate::oci::rootfs::RootFs;
+use crate::oci::unpack;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
-use crate::process::{Cmd, Line};
-use crate::publish::cache::Cache;
+use crate::process::{self, Cmd, Line};
 use crate::threads::parallel;
 use crate::timings::Phase;
 use crate::ui::Ui;
@@ -41,8 +43,9 @@ const SHOWN: usize = 20;
 /// What came of running a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Smoke {
-    pub how: How,
+#[cfg_attr(test, schemars(rename = "Smoke"))]
+pub struct SmokeResult {
+    pub how: SmokeMethod,
     /// The entrypoint and the words after it.
     pub command: Vec<String>,
     /// The first line of what it printed.
@@ -53,8 +56,9 @@ pub struct Smoke {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "How"))]
 #[serde(rename_all = "kebab-case")]
-pub enum How {
+pub enum SmokeMethod {
     /// By this machine's own kernel and processor, in the unpacked image.
     Native,
     Docker,
@@ -64,15 +68,15 @@ pub enum How {
     NotRun,
 }
 
-impl How {
+impl SmokeMethod {
     /// As in "linux/arm64 under QEMU".
     pub fn words(self) -> &'static str {
         match self {
-            How::Native => "natively",
-            How::Docker => "in Docker",
-            How::DockerQemu => "in Docker, under QEMU",
-            How::Qemu => "under QEMU",
-            How::NotRun => "not at all",
+            SmokeMethod::Native => "natively",
+            SmokeMethod::Docker => "in Docker",
+            SmokeMethod::DockerQemu => "in Docker, under QEMU",
+            SmokeMethod::Qemu => "under QEMU",
+            SmokeMethod::NotRun => "not at all",
         }
     }
 }
@@ -82,12 +86,12 @@ pub fn run(
     plan: &Plan,
     image: &Image,
     layout: &Layout,
-    machine: &Machine,
+    machine: &SmokeHost,
     cache: &Cache,
     ui: &Ui,
-) -> Result<BTreeMap<Platform, Smoke>> {
+) -> Result<BTreeMap<Platform, SmokeResult>> {
     let Some(words) = &image.smoke else { return Ok(BTreeMap::new()) };
-    let dir = plan.work_dir().join("+smoke");
+    let dir = plan.paths.work_dir().join("+smoke");
     // What a run that was killed has left there: no other is under way.
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
@@ -119,11 +123,11 @@ fn one(
     layout: &Layout,
     platform: Platform,
     words: &[String],
-    machine: &Machine,
+    machine: &SmokeHost,
     dir: &Utf8Path,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Result<Smoke, Failed>> {
+) -> Result<Result<SmokeResult, Failed>> {
     let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
     let (manifest, config) = layout.manifest(entry)?;
     let (layers, tree) = layers(layout, manifest.layers(), cache)?;
@@ -135,28 +139,28 @@ fn one(
         let root = dir.join("root");
         fs_err::create_dir(&root)?;
         unpack::unpack(layout, &layers, &root)?;
-        root::furnish(&root, &tree, &start)?;
+        chroot::prepare_root(&root, &tree, &start)?;
         anyhow::Ok(root)
     };
     let ran = match &way {
-        Way::Docker { foreign } => {
+        Runner::Docker { foreign } => {
             let unknown = *foreign && !machine.handled.contains(&platform);
             docker::run(image, layout, platform, words, unknown, dir, ui)?
         }
-        Way::Root { entry, .. } => Ok(follow(&root::command(&unpacked()?, &start, *entry, false), ui)?),
-        Way::RootWithQemu { entry, qemu } => {
+        Runner::Root { entry, .. } => Ok(follow(&chroot::command(&unpacked()?, &start, *entry, false), ui)?),
+        Runner::RootWithQemu { entry, qemu } => {
             let root = unpacked()?;
-            root::bring(qemu, &root)?;
-            Ok(follow(&root::command(&root, &start, *entry, true), ui)?)
+            chroot::install_qemu(qemu, &root)?;
+            Ok(follow(&chroot::command(&root, &start, *entry, true), ui)?)
         }
-        Way::Qemu(qemu) => Ok(follow(&root::beside(&unpacked()?, &start, qemu), ui)?),
-        Way::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
+        Runner::Qemu(qemu) => Ok(follow(&chroot::beside(&unpacked()?, &start, qemu), ui)?),
+        Runner::NotRun(Reason { why, mend }) => Err(format!("{why}: `{mend}`")),
     };
     let line = start.line();
     let (how, said, reason) = match ran {
         Err(reason) => {
             ui.warning(format!("image '{}': {platform}: the smoke run `{line}` was not run: {reason}", image.name));
-            (How::NotRun, None, Some(reason))
+            (SmokeMethod::NotRun, None, Some(reason))
         }
         Ok(ran) => {
             if let Some(failed) = failed(&line, &ran) {
@@ -167,15 +171,15 @@ fn one(
             (way.how(), ran.first, None)
         }
     };
-    Ok(Ok(Smoke { how, command: start.command, said, reason }))
+    Ok(Ok(SmokeResult { how, command: start.command, said, reason }))
 }
 
 /// What is in layers, and what they make together.
-fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<(Descriptor, Scanned)>, Tree)> {
-    let mut tree = Tree::default();
+fn layers(layout: &Layout, layers: &[Descriptor], cache: &Cache) -> Result<(Vec<(Descriptor, ScannedLayer)>, RootFs)> {
+    let mut tree = RootFs::default();
     let mut read = Vec::new();
     for layer in layers {
-        let scan = || Ok(scan::blob(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
+        let scan = || Ok(layer_scan::scan(layout.open_blob(layer)?, layer.media_type().as_ref(), cache.dir()?)?);
         let scanned = cache.layer(layer, scan)?;
         tree.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
         read.push((layer.clone(), scanned));
@@ -228,7 +232,7 @@ fn failed(line: &str, ran: &Ran) -> Option<Failed> {
         Some(status) if status.success() => return None,
         Some(status) => match status.code() {
             Some(code) => format!("ended with {code}"),
-            None => format!("was ended by {}", crate::process::ended(status)),
+            None => format!("was ended by {}", process::ended(status)),
         },
         None => format!("was not over after {} s", LIMIT.as_secs()),
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::report::chart;
+use cargo_multiarch::report::timings_page;
 
 use super::samples;
 use crate::support::find;
@@ -54,8 +54,8 @@ fn page_of(svg: &str) -> String {
 }
 
 /// Of a run that failed, with more words than fit a line.
-fn head(name: &str) -> chart::Head {
-    chart::Head {
+fn head(name: &str) -> timings_page::PageHeader {
+    timings_page::PageHeader {
         title: format!("cargo multiarch publish: {name} 1.2.3, which failed"),
         facts: ["2026-01-02 03:04:05 UTC", "commit 27f166ea3373, with changes", "linux/amd64, linux/arm64"]
             .map(str::to_owned)
@@ -80,7 +80,7 @@ fn everything_is_in_its_place() {
         }
         for (platforms, name) in [(1, "app"), (3, "app"), (12, long)] {
             let (total, spans) = samples::spans(&all[..platforms], name);
-            let page = chart::page(&head(name), total, &spans).unwrap();
+            let page = timings_page::page(&head(name), total, &spans).unwrap();
             for width in [500, 600, 1900] {
                 let found = faults(&format!("timings-{platforms}"), &page, width, dark);
                 assert_eq!(found, "", "{platforms} platforms, {width} pixels");
@@ -103,7 +103,7 @@ fn what_is_wrong_is_seen() {
         assert!(found.contains(fault), "{fault} in {found}");
     }
     let (total, spans) = samples::spans(&Platform::all().collect::<Vec<_>>()[..3], "app");
-    let page = chart::page(&head("app"), total, &spans).unwrap();
+    let page = timings_page::page(&head("app"), total, &spans).unwrap();
     let found = faults("wrong", &page.replace("text-anchor=\"end\">", ">"), 600, false);
     assert!(found.contains("is not in the chart"), "{found}");
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cargo_multiarch::compile::Toolchain;
-use cargo_multiarch::compile::toolchain::{Choice, Linker};
-use cargo_multiarch::compile::tools::Tools;
-use cargo_multiarch::image::engine::{Chosen, Engine};
-use cargo_multiarch::plan::{BuildSettings, Checkout, Package, Plan, Request, Sources, Workspace, resolve};
+use cargo_multiarch::compile::facts::Tools;
+use cargo_multiarch::compile::linker::choice::{Choice, Linker};
+use cargo_multiarch::compile::toolchain::Toolchain;
+use cargo_multiarch::image::engine::{Engine, EngineSelection};
+use cargo_multiarch::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::report::graph::{self, Graph};
 use cargo_multiarch::timings::{Phase, Span};
@@ -34,8 +34,8 @@ fn plan(config: &str) -> Plan {
         narrowed: false,
         profiles: BTreeSet::new(),
     };
-    let sources = Sources { workspace: toml::from_str(config).unwrap(), ..Sources::default() };
-    resolve(&workspace, &sources, &Checkout::None, &Request::default()).unwrap()
+    let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
+    resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
 }
 
 pub fn graph(config: &str) -> Graph {
@@ -47,7 +47,7 @@ pub fn graph_linked_by(config: &str, why: &str) -> Graph {
     let choice = || Choice { linker: Linker::RustLld, why: why.to_owned() };
     let choices: BTreeMap<BuildSettings, Choice> = plan.builds().map(|build| (build.clone(), choice())).collect();
     let toolchain = Toolchain { tools: Tools::default(), choices, auditable: false, notes: vec![] };
-    graph::of(&plan, &toolchain, &Chosen { engine: Engine::Embedded, why: "as asked for".to_owned() })
+    graph::draw(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
 }
 
 /// `core` has the binary of `ctl` as well; both build on busybox.

@@ -1,0 +1,205 @@
+//! What was typed, a type for each command. No logic.
+
+pub mod completions;
+pub mod doctor;
+pub mod environment;
+pub mod examples;
+pub mod init;
+pub mod output;
+pub mod settings;
+pub mod verification;
+
+pub use completions::{CompletionsArgs, ManArgs};
+pub use doctor::DoctorArgs;
+pub use init::InitArgs;
+pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub use settings::SettingsArgs;
+pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
+
+use camino::Utf8PathBuf;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::settings::{given, parse_platform};
+use crate::plan::CiService;
+use crate::ui::{Color, Verbosity};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Compile a Rust workspace for many platforms and publish it as one container image tag.
+#[derive(Debug, Parser)]
+#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::help_of_program())]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Say more: -v the commands that run, -vv also all they print
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    /// Say nothing but errors, and what rustc warns of; stdout still has the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Color the messages
+    #[arg(long, global = true, value_name = "WHEN", env = "CARGO_TERM_COLOR", hide_env = true)]
+    pub color: Option<Color>,
+}
+
+impl Cli {
+    pub fn verbosity(&self) -> Verbosity {
+        if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
+    }
+
+    /// Is the run's time to be noted?
+    pub fn timings(&self) -> bool {
+        match &self.command {
+            Command::Publish(args) => args.reports.timings,
+            Command::Build(args) => args.reports.timings,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile, build, verify, push one tag, and check what the registry serves
+    #[command(visible_alias = "p", after_help = examples::help("publish"))]
+    Publish(PublishArgs),
+    /// The same without pushing: an OCI layout per image in target/multiarch
+    #[command(visible_alias = "b", after_help = examples::help("build"))]
+    Build(BuildArgs),
+    /// Compile only, into a bundle that a publish on another machine takes
+    #[command(after_help = examples::help("compile"))]
+    Compile(CompileArgs),
+    /// Show what would happen, without compiling
+    #[command(after_help = examples::help("plan"))]
+    Plan(PlanArgs),
+    /// Check any image: is every platform what it says, and can it start there?
+    #[command(after_help = examples::help("verify"))]
+    Verify(VerifyArgs),
+    /// Write a configuration from what is found, a template to edit, a CI workflow
+    #[command(after_help = examples::help("init"))]
+    Init(InitArgs),
+    /// Find all that is missing here for a publish, each with the command that mends it
+    #[command(after_help = examples::help("doctor"))]
+    Doctor(DoctorArgs),
+    /// Print the Dockerfile that would be built
+    #[command(after_help = examples::help("dockerfile"))]
+    Dockerfile(DockerfileArgs),
+    /// Print what completes commands and flags in a shell
+    #[command(after_help = examples::help("completions"))]
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a command, or write all of them
+    #[command(after_help = examples::help("man"))]
+    Man(ManArgs),
+    /// Print the JSON schema of multiarch.toml, for editors
+    #[command(after_help = examples::help("schema"))]
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub destinations: DestinationArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+    #[command(flatten)]
+    pub smoke: SmokeArgs,
+
+    /// Push to the registry; `--push=false` does all but that
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        help_heading = "Output"
+    )]
+    pub push: bool,
+
+    /// Write a pinned reference per repository to FILE, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub refs_file: Option<Utf8PathBuf>,
+
+    /// Write `DIGEST  REPOSITORY` per repository to FILE, as attestation tools read it
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub digests_file: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub destinations: DestinationArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+    #[command(flatten)]
+    pub smoke: SmokeArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// The folder for the binaries and their manifest
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: Utf8PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow
+    #[arg(long, value_name = "FORGE", value_parser = with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
+    pub matrix: Option<CiService>,
+    #[command(flatten)]
+    pub graph: GraphArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DockerfileArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// List what a template of your own can use, and print no Dockerfile
+    #[arg(long)]
+    pub variables: bool,
+}
+
+/// Forges, of which those alone are shown that take a matrix; what to do with the others is said when they are asked for.
+fn with_matrix() -> impl TypedValueParser<Value = CiService> {
+    let shown = |forge: &CiService| Some(forge.to_possible_value()?.hide(!forge.takes_matrix()));
+    PossibleValuesParser::new(CiService::value_variants().iter().filter_map(shown))
+        .try_map(|name| CiService::from_str(&name, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

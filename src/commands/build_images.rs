@@ -1,0 +1,370 @@
+//! The story, on one screen: plan → artifacts → layouts → verified → published → report.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use super::results::{files, show};
+use super::timings_page::timed;
+use super::verify::check_findings;
+use crate::cli::{
+    BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, SettingsArgs,
+    environment,
+};
+use crate::compile::toolchain::Toolchain;
+use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
+use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
+use crate::error::{Class, Failure};
+use crate::finding::Finding;
+use crate::fs;
+use crate::image::bases::{self, PinnedBases};
+use crate::image::buildx::builder::{self, Builder};
+use crate::image::buildx::{self, qemu};
+use crate::image::context::{self, StagedContext};
+use crate::image::embedded::{self, OnLayer};
+use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::load::{self, ImageLoader};
+use crate::image::{self, export};
+use crate::oci::cache::Cache;
+use crate::oci::layout::Layout;
+use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
+use crate::platform::Platform;
+use crate::publish::{preflight, tags, upload};
+use crate::registry::Registry;
+use crate::report::{self, MovedTag, Report};
+use crate::timings::Phase;
+use crate::ui::{Ui, wrap};
+use crate::verify::smoke::{self, SmokeHost};
+use crate::verify::{self, VerifiedImage, readback};
+
+/// `cargo multiarch publish`
+pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
+    let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
+    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
+    let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
+    report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
+    show(&report, args.output.message_format, &args.reports, ui)
+}
+
+/// `cargo multiarch build`
+pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
+    let written = files(&args.reports, &[])?;
+    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
+    show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
+}
+
+/// `cargo multiarch compile`
+pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
+    let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
+    bundle::check_output_dir(&args.out)?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+    let _ours = have_to_ourselves(&plan, ui)?;
+    let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
+    let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
+    let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
+    ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
+    files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
+}
+
+/// Makes all images and moves the tags, last, when everything is in the registry.
+fn push(plan: Plan, ui: &Ui) -> Result<Report> {
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let ready = check(&plan, ui)?;
+    let _ours = have_to_ourselves(&plan, ui)?;
+    preflight::preflight(&plan, &registry, ui)?;
+    let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
+        let made =
+            make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
+        for (image, built) in made.each() {
+            image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
+            uploads.layout(image, &built.layout)?;
+        }
+        Ok(made)
+    })?;
+    for (image, built) in made.each() {
+        for repository in &image.repositories {
+            ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
+                upload::push_manifests(&built.layout, repository, &registry)
+            })?;
+            ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
+                readback::registry(image, repository, &built.verified, &registry)
+            })?;
+        }
+    }
+    let mut report = made.report();
+    for (image, built) in made.each() {
+        let mut moved = Vec::new();
+        for reference in image.references() {
+            let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
+            let from = registry.digest(&reference)?;
+            let before = from.as_deref().filter(|from| *from != built.verified.digest);
+            let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
+            let lost =
+                before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
+            if !lost.is_empty() {
+                ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
+            }
+            ui.status("Tagging", format!("{reference}{was}"));
+            tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
+            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
+        }
+        report.note_moved(&image.name, moved);
+    }
+    for (image, built) in made.each() {
+        image.repositories.iter().try_for_each(|name| {
+            let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
+            readback::tags(image, name, &built.verified, &registry)
+        })?;
+        ui.status(
+            "Published",
+            format!("{} for {}, verified", image.name, count(image.platforms.len(), "platform", "platforms")),
+        );
+    }
+    Ok(report)
+}
+
+/// Makes all images, and pushes none.
+fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
+    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let ready = check(&plan, ui)?;
+    let _ours = have_to_ourselves(&plan, ui)?;
+    let made = make(plan, ready, &registry, &|_, _| true, ui)?;
+    for (image, built) in made.each() {
+        ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
+    }
+    let mut report = made.report();
+    report.only_loaded = made.plan.load;
+    Ok(report)
+}
+
+/// `cargo multiarch plan`
+pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
+    let mut plan = load(&args.settings, args.settings.request())?;
+    if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
+        plan.notes.push(
+            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration"
+                .to_owned(),
+        );
+    }
+    plan.notes.iter().for_each(|note| ui.note(note));
+    if let Some(forge) = args.matrix {
+        // Each platform is compiled elsewhere: what this machine lacks is no matter.
+        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
+    }
+    let (dockerfiles, chosen) = inspect(&plan, ui)?;
+    embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
+    let tools = probe::probe(&plan)?;
+    if let Engine::Buildx(builder) = &chosen.engine {
+        check_emulation(&plan, &dockerfiles, builder, ui)?;
+    }
+    let toolchain = Toolchain::choose(&plan, tools)?;
+    toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
+    toolchain.preview(&plan).iter().for_each(|cmd| ui.would_run(cmd));
+    if let Engine::Buildx(builder) = &chosen.engine {
+        builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
+        for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
+            let staged = StagedContext { dir: context::dir(&plan, image), dockerfile };
+            buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
+        }
+    }
+    let drawn = || report::graph::draw(&plan, &toolchain, &chosen);
+    let data = match (args.graph.graph, args.output.message_format) {
+        (Some(GraphFormat::Svg), _) => drawn().svg()?,
+        (Some(GraphFormat::Dot), _) => drawn().dot(),
+        (None, MessageFormat::Human) => report::plan_table::table(&plan, &toolchain, &chosen, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan_table::json(&plan, &toolchain, &chosen)?,
+    };
+    Ok(ui.data(&data)?)
+}
+
+/// `cargo multiarch dockerfile`
+pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
+    if args.variables {
+        let line = |head: String, meaning| ui.data(&wrap::beside(&head, meaning, ui.data_width()));
+        for (name, kind, meaning) in VARIABLES {
+            line(format!("{name:12} {kind:34} "), meaning)?;
+        }
+        ui.data("")?;
+        return HELPERS.iter().try_for_each(|(text, meaning)| Ok(line(format!("{text:28} "), meaning)?));
+    }
+    let plan = load(&args.settings, args.settings.request())?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+    for (number, image) in plan.images.iter().enumerate() {
+        if number > 0 {
+            ui.data("")?;
+        }
+        ui.data(&format!("# {}", image.name))?;
+        ui.data(image::render(&plan, image, &PinnedBases::new())?.text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// `1 error`, `2 errors`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Another run in this workspace would write the same files.
+fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
+    let dir = plan.paths.work_dir();
+    fs_err::create_dir_all(&dir)?;
+    let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
+    fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
+}
+
+/// What is there before any tag moves.
+struct Made {
+    plan: Plan,
+    source: ArtifactSource,
+    bases: PinnedBases,
+    artifacts: Artifacts,
+    /// In the plan's order.
+    images: Vec<Built>,
+}
+
+struct Built {
+    layout: Layout,
+    verified: VerifiedImage,
+}
+
+impl Made {
+    fn each(&self) -> impl Iterator<Item = (&Image, &Built)> {
+        self.plan.images.iter().zip(&self.images)
+    }
+
+    fn report(&self) -> Report {
+        let verified: Vec<&VerifiedImage> = self.images.iter().map(|built| &built.verified).collect();
+        Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified)
+    }
+}
+
+/// What was found out before the first request and the first child that works.
+struct Ready {
+    engine: Engine,
+    /// As they are without the bases' digests.
+    dockerfiles: Vec<Dockerfile>,
+    loader: Option<ImageLoader>,
+    source: ArtifactSource,
+}
+
+/// What the workspace and the machine must have: the files that images want, templates that render, an engine.
+fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
+    context::check_files(plan)?;
+    export::check(plan)?;
+    let render = |image| image::render(plan, image, &PinnedBases::new());
+    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
+    let chosen = engine::choose(plan, &dockerfiles, ui)?;
+    Ok((dockerfiles, chosen))
+}
+
+/// The same, said, with all made that the engine needs.
+fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
+    let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
+        let (dockerfiles, chosen) = inspect(plan, ui)?;
+        Cache::new(&plan.paths.cache_dir).check()?;
+        anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
+    })?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+    let loader = load::find(plan, ui)?;
+    let source = ui.timed(Phase::Prepare, "toolchain", || ArtifactSource::find(plan, ui))?;
+    Ok(Ready { engine, dockerfiles, loader, source })
+}
+
+fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
+    let host = Platform::host_triple();
+    let mut images = plan.images.iter().zip(dockerfiles);
+    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &host, builder, ui))
+}
+
+/// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
+/// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
+fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
+    let Ready { engine, dockerfiles, loader, source } = ready;
+    let (bases, indexes) = bases::pin(&plan, registry, ui)?;
+    let plan = plan.with_bases(&bases);
+    // A digest is in what a template is told, and only now known.
+    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
+        true => image::render(&plan, image, &bases),
+        false => Ok(dockerfile),
+    };
+    let dockerfiles = plan.images.iter().zip(dockerfiles).map(pinned).collect::<Result<Vec<_>>>()?;
+    if let Engine::Buildx(builder) = &engine {
+        check_emulation(&plan, &dockerfiles, builder, ui)?;
+    }
+    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(&plan, ui))?;
+    let stage = |(image, dockerfile): (&Image, _)| {
+        ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || context::stage(&plan, image, dockerfile))
+    };
+    let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
+
+    let (artifacts, layouts) = match &engine {
+        Engine::Embedded => {
+            let pulled = bases::pull(&plan, &bases, &indexes, registry, ui)?;
+            let prepared = embedded::prepare(&plan, &staged, &pulled)?;
+            embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
+                let artifacts = source.binaries(&plan, ui, on_artifact)?;
+                stage_binaries(&plan, &artifacts, &staged)?;
+                Ok(artifacts)
+            })?
+        }
+        Engine::Buildx(builder) => {
+            embedded::check_scratch_images(&plan, &staged)?;
+            let artifacts = source.binaries(&plan, ui, &mut |_, _, _| {})?;
+            stage_binaries(&plan, &artifacts, &staged)?;
+            let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
+            let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;
+            (artifacts, layouts)
+        }
+    };
+    let cache = Cache::new(&plan.paths.cache_dir);
+    let machine = SmokeHost::find(&plan, ui)?;
+    let mut images = Vec::new();
+    for (image, layout) in plan.images.iter().zip(layouts) {
+        let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
+        let findings: Vec<Finding> = verified.inspected.all().cloned().collect();
+        check_findings(&image.name, &findings, ui)?;
+        verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
+        images.push(Built { layout, verified });
+    }
+    let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
+    export::write(&plan, &layouts, ui)?;
+    if let Some(loader) = &loader {
+        loader.load(&plan, &layouts, ui)?;
+    }
+    Ok(Made { plan, source, bases, artifacts, images })
+}
+
+fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) -> Result<()> {
+    let mut images = plan.images.iter().zip(staged);
+    images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
+}
+
+/// Flags, environment and files become the plan; nothing reads them after this.
+pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
+    environment::check()?;
+    let current_dir = plan::current_dir()?;
+    let selection = args.selection();
+    let workspace = Workspace::load(&selection, &current_dir)?;
+    let sources = ConfigSources::load(&workspace, args.config())?;
+    let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
+    let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if text.is_empty() => None,
+        Ok(text) => Some(text.parse().map_err(|_| {
+            Failure::new(Class::Config, format!("SOURCE_DATE_EPOCH is '{text}', wanted seconds since 1970"))
+                .hint("the commit's: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+        })?),
+        Err(_) => None,
+    };
+    let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
+    let outputs = request.outputs.iter().map(Output::path);
+    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ignored: Vec<Utf8PathBuf> =
+        ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
+    let checkout = plan::git::checkout(&workspace.root, &ignored)?;
+    let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
+    let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
+    plan::check_features::check(&plan, &workspace)?;
+    Ok(plan)
+}

@@ -1,0 +1,98 @@
+//! Images that are there already, of whoever made them: what is wrong with them, for people and for exit codes.
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use indexmap::IndexSet;
+
+use super::build_images::count;
+use crate::cli::{MessageFormat, VerifyArgs, environment};
+use crate::error::{self, Class, Failure, sentence};
+use crate::finding::Finding;
+use crate::oci::cache::Cache;
+use crate::oci::transport::ImageLocation;
+use crate::registry::Registry;
+use crate::report::{self, FailedVerification};
+use crate::ui::{Ui, wrap};
+use crate::verify;
+
+/// `cargo multiarch verify`
+pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
+    if let Some(code) = args.explain {
+        let width = ui.data_width();
+        let text =
+            code.map_or_else(|| report::checks_table(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        return Ok(ui.data(&text)?);
+    }
+    environment::check()?;
+    let registry = Registry::new(&args.insecure_registries, ui.bars())?;
+    // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
+    let own = environment::cache_dir();
+    let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
+    let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
+    let cache = Cache::new(own.as_deref().or(temporary).context("there is no folder for a cache")?);
+    let wanted = verify::VerifyOptions {
+        platforms: args.platforms.clone(),
+        required: args.require.clone(),
+        policy: args.policy.config().policy(),
+    };
+    let (mut images, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for location in &args.images {
+        ui.status("Verifying", location.to_string());
+        check_place(location)?;
+        match verify::images(location, &wanted, &registry, &cache) {
+            Ok(found) => images.extend(found),
+            Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
+            // What is found of the others is worth knowing.
+            Err(error) => {
+                failed.push(FailedVerification { reference: location.to_string(), error: sentence(&error) });
+                failures.push(error);
+            }
+        }
+    }
+    match args.message_format {
+        _ if images.is_empty() => {}
+        MessageFormat::Human => ui.data(&report::verified_table(&images, ui.data_width()))?,
+        MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
+    }
+    let findings: Vec<Finding> = images.iter().flat_map(verify::InspectedImage::all).cloned().collect();
+    let names: Vec<&str> = images
+        .iter()
+        .filter(|image| image.all().any(Finding::is_error))
+        .map(|image| image.reference.as_str())
+        .collect();
+    failures.extend(check_findings(&names.join(", "), &findings, ui).err().map(anyhow::Error::from));
+    let last = failures.pop();
+    failures.iter().for_each(|failure| ui.error(failure));
+    last.map_or(Ok(()), Err)
+}
+
+/// A layout's folder or an archive, as a shell completes its name, is no reference to ask a registry for.
+fn check_place(location: &ImageLocation) -> Result<(), Failure> {
+    let ImageLocation::Registry(text) = location else { return Ok(()) };
+    let path = Utf8Path::new(text);
+    let transports = match (path.join("oci-layout").is_file(), path.is_file() && text.contains(['/', '.'])) {
+        (true, _) => vec!["oci"],
+        (_, true) => vec!["oci-archive", "docker-archive"],
+        _ => return Ok(()),
+    };
+    let commands = transports.iter().map(|transport| format!("`cargo multiarch verify {transport}:{text}`"));
+    let commands = commands.collect::<Vec<_>>().join(", or ");
+    Err(Failure::new(Class::Config, format!("{text} is a path here")).hint(format!("say what it is: {commands}")))
+}
+
+/// Tells what was found, and fails for what is an error.
+pub fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
+    findings.iter().for_each(|finding| ui.finding(finding));
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
+    let codes: IndexSet<&str> = errors.iter().map(|finding| finding.code.0.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    match codes.first() {
+        None => Ok(()),
+        Some(first) => {
+            let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
+            Err(Failure::new(Class::Verify, what)
+                .hint(format!("what it means: `cargo multiarch verify --explain {first}`"))
+                .hint(format!("to go on all the same: `--allow {}`", codes.join(","))))
+        }
+    }
+}

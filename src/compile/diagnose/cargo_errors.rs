@@ -1,0 +1,142 @@
+//! cargo's stderr cut into errors: what is said of each, the crate it is about, and the targets it names. Pure.
+
+/// One error of cargo's or rustc's, with everything below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CargoError {
+    /// The crate, once it is known.
+    pub name: Option<String>,
+    pub text: String,
+}
+
+impl CargoError {
+    pub fn has(&self, sign: &str) -> bool {
+        self.text.contains(sign)
+    }
+
+    /// Is it a build script that failed?
+    pub fn is_script(&self) -> bool {
+        self.text.starts_with(SCRIPT)
+    }
+
+    /// Is it a linker that failed, or is missing?
+    pub fn is_link(&self) -> bool {
+        ["error: linking with `", "error: linker `"].iter().any(|start| self.text.starts_with(start))
+    }
+
+    /// What first stands between two texts, on one line.
+    pub fn between(&self, before: &str, after: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| {
+            let (_, rest) = line.split_once(before)?;
+            Some(rest.split_once(after)?.0)
+        })
+    }
+
+    /// Those of the triples that are spoken of. Where there are several, those that are called the target.
+    pub fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
+        let text = self.text.to_ascii_lowercase().replace('_', "-");
+        let triple = |triple: &&str| {
+            let triple = triple.replace('_', "-");
+            let ends = |at: usize| {
+                let mut after = text[at + triple.len()..].bytes();
+                after.next().is_none_or(|byte| !byte.is_ascii_alphanumeric())
+            };
+            text.match_indices(&triple).any(|(at, _)| ends(at))
+        };
+        let mentioned: Vec<&str> = all.iter().filter(|it| triple(it)).copied().collect();
+        // The toolchain's own folders are named after the host.
+        let paths = self.text.replace("rustlib/", "rustlib ");
+        let is_target =
+            |triple: &&&str| self.has(&format!("TARGET = {triple}")) || paths.contains(&format!("/{triple}/"));
+        let targets: Vec<&str> = mentioned.iter().filter(is_target).copied().collect();
+        if mentioned.len() > 1 && !targets.is_empty() { targets } else { mentioned }
+    }
+}
+
+const SCRIPT: &str = "error: failed to run custom build command for `";
+const CRATE: &str = "error: could not compile `";
+
+/// The errors of a stream, line by line.
+#[derive(Debug, Default)]
+pub struct CargoErrors {
+    blocks: Vec<CargoError>,
+    /// The last line belongs to an error.
+    open: bool,
+}
+
+impl CargoErrors {
+    /// Takes a line as cargo wrote it.
+    pub fn push(&mut self, line: &str) {
+        let line = anstream::adapter::strip_str(line).to_string();
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| line.starts_with(prefix));
+        if starts(&["error: ", "error["]) {
+            self.open = true;
+            let name = line.strip_prefix(SCRIPT).or_else(|| line.strip_prefix(CRATE));
+            let name = name.and_then(|rest| rest.split(['`', ' ']).next()).map(str::to_owned);
+            if line.starts_with(CRATE) {
+                // rustc's errors come before cargo says whose they are.
+                let nameless = self.blocks.iter_mut().rev().take_while(|block| block.name.is_none());
+                nameless.for_each(|block| block.name.clone_from(&name));
+            }
+            self.blocks.push(CargoError { name, text: String::new() });
+        } else if starts(&["warning", "   Compiling ", "    Finished "]) {
+            self.open = false;
+        }
+        if let (true, Some(block)) = (self.open, self.blocks.last_mut()) {
+            block.text.push_str(&line);
+            block.text.push('\n');
+        }
+    }
+
+    /// The crates that failed, each once, in cargo's order.
+    pub fn crates(&self) -> Vec<&str> {
+        let mut crates: Vec<&str> = Vec::new();
+        for name in self.blocks.iter().filter_map(|block| block.name.as_deref()) {
+            if !crates.contains(&name) {
+                crates.push(name);
+            }
+        }
+        crates
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &CargoError> {
+        self.blocks.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_their_crates() {
+        let mut blocks = CargoErrors::default();
+        let lines = "   Compiling a v1\n\u{1b}[1m\u{1b}[91merror\u{1b}[0m: linking with `cc` failed\n  = note: x\n\n\
+            error: could not compile `a` (bin \"a\") due to 1 previous error\n\
+            warning: build failed, waiting for other jobs to finish...\n  ignored\n\
+            error: failed to run custom build command for `ring v0.17.8`\n  --- stderr\n  error: inside\n\
+            error[E0433]: failed to resolve";
+        lines.lines().for_each(|line| blocks.push(line));
+        let found: Vec<(Option<&str>, usize)> =
+            blocks.iter().map(|block| (block.name.as_deref(), block.text.lines().count())).collect();
+        assert_eq!(found, [(Some("a"), 3), (Some("a"), 1), (Some("ring"), 3), (None, 1)]);
+        assert_eq!(blocks.crates(), ["a", "ring"]);
+    }
+
+    #[test]
+    fn whom_an_error_is_about() {
+        const ARM64: &str = "aarch64-unknown-linux-gnu";
+        const ARMV6: &str = "arm-unknown-linux-gnueabi";
+        const ARMV6HF: &str = "arm-unknown-linux-gnueabihf";
+        const HOST: &str = "x86_64-unknown-linux-gnu";
+        for (text, expected) in [
+            ("CC_aarch64_unknown_linux_gnu = None", &[ARM64][..]),
+            ("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR unset", &[ARM64]),
+            ("$HOST = x86_64-unknown-linux-gnu\n$TARGET = aarch64-unknown-linux-gnu", &[ARM64]),
+            ("out of /target/arm-unknown-linux-gnueabihf/release", &[ARMV6HF]),
+            ("nothing", &[]),
+        ] {
+            let block = CargoError { name: None, text: text.to_owned() };
+            assert_eq!(block.triples(&[ARM64, ARMV6, ARMV6HF, HOST]), expected, "{text}");
+        }
+    }
+}

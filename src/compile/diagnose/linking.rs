@@ -1,0 +1,112 @@
+//! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
+
+use super::cargo_errors::CargoError;
+use super::libraries::{folders, hints};
+use super::{About, Explanation, because};
+use crate::compile::library_packages::named;
+
+/// Functions of glibc that came late, and the version that has them.
+#[rustfmt::skip]
+const GLIBC: &[(&str, &str)] = &[
+    ("getrandom", "2.25"), ("getentropy", "2.25"), ("explicit_bzero", "2.25"), ("reallocarray", "2.26"),
+    ("copy_file_range", "2.27"), ("memfd_create", "2.27"), ("mlock2", "2.27"), ("statx", "2.28"), ("renameat2", "2.28"),
+    ("fcntl64", "2.28"), ("gettid", "2.30"), ("tgkill", "2.30"), ("sem_clockwait", "2.30"),
+    ("pthread_cond_clockwait", "2.30"), ("stat64", "2.33"), ("fstat64", "2.33"), ("lstat64", "2.33"),
+    ("fstatat64", "2.33"), ("close_range", "2.34"), ("closefrom", "2.34"), ("epoll_pwait2", "2.35"),
+    ("arc4random", "2.36"), ("arc4random_buf", "2.36"), ("pidfd_open", "2.36"), ("process_madvise", "2.36"),
+    ("strlcpy", "2.38"), ("strlcat", "2.38"), ("__isoc23_strtol", "2.38"), ("__isoc23_strtoul", "2.38"),
+    ("__isoc23_strtoll", "2.38"), ("__isoc23_strtoull", "2.38"), ("__isoc23_sscanf", "2.38"), ("pidfd_spawn", "2.39"),
+];
+
+/// What is known of a linker's failure.
+pub fn explain(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+    no_linker(block, about)
+        .or_else(|| architecture(block))
+        .or_else(|| library(block, about))
+        .or_else(|| symbol(block, about))
+}
+
+fn no_linker(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+    let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
+    let mut all: Vec<String> =
+        about.by_zig("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
+    all.extend(folders(about).into_iter().map(|(_, prefix)| {
+        format!("or install gcc for the target: `apt-get install gcc-{}`", prefix.replace('_', "-"))
+    }));
+    Some(because(format!("is linked by {linker}, which is not installed"), all))
+}
+
+/// `skipping incompatible X when searching`, `X is incompatible with Y`, `X: file in wrong format`.
+fn architecture(block: &CargoError) -> Option<Explanation> {
+    let ld = || block.between("architecture of input file `", "' is incompatible with");
+    let lld = || block.between("error: ", " is incompatible with");
+    let bfd = || Some(block.between("", ": file in wrong format")?.rsplit(' ').next()?.trim());
+    let file = block.between("skipping incompatible ", " when searching").or_else(ld).or_else(lld).or_else(bfd)?;
+    Some(because(
+        format!("links {file}, which is for another architecture"),
+        ["see what it is with `file`, and which build script or `-L` flag names its folder; \
+             search paths of this machine do not serve another target"],
+    ))
+}
+
+/// `cannot find -lx` (ld), `unable to find library -lx` (lld), `unable to find dynamic system library "x"` (zig).
+fn library(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+    let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
+    let after = |sign: &str| block.text.split_once(sign).map(|(_, rest)| first(rest));
+    let zig = || {
+        block.between("system library \"", "\"").or_else(|| block.between("system library '", "'")).map(str::to_owned)
+    };
+    let name = after("cannot find -l").or_else(|| after("unable to find library -l")).or_else(zig)?;
+    if name == "stdc++" || name == "c++" {
+        return Some(cxx(about));
+    }
+    if name == "atomic" {
+        return Some(atomic("links libatomic, which the linker does not find", about));
+    }
+    let what = format!("lib{name}.so");
+    Some(because(format!("links {name}, which the target does not have"), hints(named(&name), &what, about)))
+}
+
+/// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).
+fn symbol(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+    let ld = || block.between("undefined reference to `", "'");
+    let lld = || block.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
+    let symbol = ld().or_else(lld)?.trim();
+    if symbol.starts_with("__atomic_") {
+        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does"), about));
+    }
+    let is_cxx =
+        ["__cxa_", "__gxx_", "std::", "operator new", "operator delete", "typeinfo for", "vtable for", "_ZNSt"];
+    if is_cxx.iter().any(|sign| symbol.starts_with(sign)) {
+        return Some(cxx(about));
+    }
+    // `memcpy@GLIBC_2.14` where a library asks for it.
+    let plain = symbol.split('@').next().unwrap_or(symbol);
+    let listed = GLIBC.iter().find(|(name, _)| *name == plain).map(|(_, version)| *version);
+    if let Some(version) = symbol.split_once("@GLIBC_").map(|(_, version)| version).or(listed) {
+        let floor = about.glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
+        return Some(because(
+            format!("calls {plain}, which glibc has since {version}{floor}"),
+            [format!("raise the floor: glibc = \"{version}\"; the base must then have that glibc or a newer one")],
+        ));
+    }
+    Some(because(
+        format!("calls {symbol}, which nothing that is linked has"),
+        [format!(
+            "name the library that has it in a build script: `cargo::rustc-link-lib=…`; `-v` shows what was linked, and \
+             `nm -D --defined-only LIBRARY | grep {symbol}` what has it"
+        )],
+    ))
+}
+
+fn atomic(what: &str, about: &About<'_>) -> Explanation {
+    let gcc = "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`";
+    let zig = about.by_zig("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
+    because(what, [gcc.to_owned()].into_iter().chain(zig))
+}
+
+fn cxx(about: &About<'_>) -> Explanation {
+    let zig = about.by_zig("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
+    let by_hand = "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does";
+    because("links C++, and the linker has no C++ library for the target", zig.into_iter().chain([by_hand.to_owned()]))
+}

@@ -1,0 +1,55 @@
+//! System libraries, the Debian packages that have them, and the features that vendor them.
+
+/// A C library that crates link.
+#[derive(Debug)]
+pub struct Library {
+    /// `-l` names, pkg-config's, and the beginnings of headers.
+    names: &'static [&'static str],
+    pub package: &'static str,
+    /// The dependency that brings its own copy.
+    pub vendored: Option<&'static str>,
+}
+
+#[rustfmt::skip]
+pub const LIBRARIES: &[Library] = &[
+    library(&["ssl", "crypto", "openssl", "libssl", "libcrypto", "openssl/"], "libssl-dev", Some("openssl = { version = \"0.10\", features = [\"vendored\"] }")),
+    library(&["z", "zlib", "zlib.h"], "zlib1g-dev", Some("libz-sys = { version = \"1\", features = [\"static\"] }")),
+    library(&["sqlite3", "sqlite3.h"], "libsqlite3-dev", Some("libsqlite3-sys = { version = \"…\", features = [\"bundled\"] }")),
+    library(&["pq", "libpq", "libpq-fe.h"], "libpq-dev", Some("pq-sys = { version = \"…\", features = [\"bundled\"] }")),
+    library(&["mysqlclient", "mariadb", "libmariadb", "mysql.h"], "libmariadb-dev", Some("mysqlclient-sys = { version = \"…\", features = [\"bundled\"] }")),
+    library(&["bz2", "bzlib.h"], "libbz2-dev", None),
+    library(&["lzma", "liblzma", "lzma.h"], "liblzma-dev", Some("lzma-sys = { version = \"0.1\", features = [\"static\"] }")),
+    library(&["zstd", "libzstd", "zstd.h"], "libzstd-dev", None),
+    library(&["curl", "libcurl", "curl/"], "libcurl4-openssl-dev", Some("curl = { version = \"0.4\", features = [\"static-curl\", \"static-ssl\"] }")),
+    library(&["git2", "libgit2", "git2.h"], "libgit2-dev", Some("git2 = { version = \"…\", features = [\"vendored-libgit2\"] }")),
+    library(&["ssh2", "libssh2", "libssh2.h"], "libssh2-1-dev", None),
+    library(&["dbus-1", "dbus/"], "libdbus-1-dev", Some("dbus = { version = \"0.9\", features = [\"vendored\"] }")),
+    library(&["asound", "alsa", "alsa/"], "libasound2-dev", None),
+    library(&["udev", "libudev", "libudev.h"], "libudev-dev", None),
+    library(&["usb-1.0", "libusb-1.0", "libusb"], "libusb-1.0-0-dev", Some("rusb = { version = \"0.9\", features = [\"vendored\"] }")),
+    library(&["sodium", "libsodium", "sodium.h"], "libsodium-dev", None),
+    library(&["rdkafka", "librdkafka/"], "librdkafka-dev", Some("rdkafka = { version = \"…\", features = [\"cmake-build\"] }")),
+    library(&["sasl2", "libsasl2", "sasl/"], "libsasl2-dev", None),
+    library(&["gssapi_krb5", "krb5", "krb5-gssapi", "gssapi/"], "libkrb5-dev", None),
+    library(&["ldap", "ldap.h"], "libldap-dev", None),
+    library(&["pcap", "libpcap", "pcap.h", "pcap/"], "libpcap-dev", None),
+    library(&["xml2", "libxml-2.0", "libxml/"], "libxml2-dev", None),
+    library(&["uring", "liburing", "liburing.h"], "liburing-dev", None),
+    library(&["fontconfig", "fontconfig/"], "libfontconfig-dev", None),
+    library(&["zmq", "libzmq", "zmq.h"], "libzmq3-dev", None),
+];
+
+pub const fn library(names: &'static [&'static str], package: &'static str, vendored: Option<&'static str>) -> Library {
+    Library { names, package, vendored }
+}
+
+/// The library that a linker or pkg-config calls `name`.
+pub fn named(name: &str) -> Option<&'static Library> {
+    LIBRARIES.iter().find(|library| library.names.contains(&name))
+}
+
+/// The library that a header belongs to.
+pub fn with_header(header: &str) -> Option<&'static Library> {
+    let fits = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
+    LIBRARIES.iter().find(|library| library.names.iter().any(fits))
+}

@@ -1,0 +1,263 @@
+//! Errors of configuration files in the words of TOML: file, line and key, what is there, what is wanted, and how to
+//! write that. The parser speaks of Rust's types. Pure.
+
+use camino::Utf8Path;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Class, Failure};
+
+/// A parser's error as a failure.
+pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
+    let offset = error.span().map_or(0, |span| span.start);
+    let before = text.get(..offset).unwrap_or_default();
+    let place = format!("{path}:{}", before.matches('\n').count() + 1);
+    let failure = |what: String| Failure::new(Class::Config, format!("{place}: {what}"));
+    let message = error.message().lines().next().unwrap_or_default();
+    // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let (true, Some((unknown, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
+        return failure(format!("unknown key '{unknown}'")).suggest_or_list(
+            unknown,
+            known.iter().copied(),
+            "the keys here are",
+        );
+    }
+    if message.starts_with("unexpected leading zero") {
+        let rest = text.get(offset..).unwrap_or_default();
+        let number: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_.".contains(*c)).collect();
+        return failure(format!("{number} is no number in TOML, which has none that begin with 0"))
+            .hint(format!("write it without, or in quotes where it is a file's mode: mode = \"{number}\""));
+    }
+    let Some(key) = key_at(text, offset) else { return failure(message.to_owned()) };
+    match quoted.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown variant") => {
+            let words = known.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            failure(format!("{key} is \"{unknown}\", wanted one of {words}")).suggest(unknown, known.iter().copied())
+        }
+        Some((missing, _)) if message.starts_with("missing field") => {
+            let example = if *missing == "cmd" { "[\"…\"]" } else { "\"…\"" };
+            failure(format!("{key} has no '{missing}'")).hint(format!("add {missing} = {example} to it"))
+        }
+        _ => match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
+            Some(rest) => {
+                let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
+                let what = format!("{key} is {}, wanted {}", in_toml(found), wanted(expected));
+                failure(what).hint(how(&key, expected, &value(found)))
+            }
+            // An enum's: a word.
+            None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
+            None if message.starts_with("wanted a port") => failure(format!("{key}: {message}"))
+                .hint("a port is a number up to 65535, and perhaps a protocol: expose = [8080, \"53/udp\"]"),
+            None if message.starts_with("wanted") => failure(format!("{key}: {message}"))
+                .hint("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
+            None => failure(message.to_owned()),
+        },
+    }
+}
+
+/// The key of the value at an offset, as a path from the top of the configuration.
+fn key_at(text: &str, offset: usize) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let path = in_table(table.get_ref(), offset)?;
+    let inside = ["package.metadata.multiarch.", "workspace.metadata.multiarch."];
+    Some(inside.iter().find_map(|table| path.strip_prefix(table)).unwrap_or(&path).to_owned())
+}
+
+fn in_table(table: &DeTable<'_>, offset: usize) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let name = key.get_ref();
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let name = if plain { name.to_string() } else { format!("\"{name}\"") };
+        let here = value.span().contains(&offset) || key.span().contains(&offset);
+        let below = in_value(value.get_ref(), offset).map(|below| match below.starts_with('[') {
+            true => format!("{name}{below}"),
+            false => format!("{name}.{below}"),
+        });
+        below.or_else(|| here.then_some(name))
+    })
+}
+
+fn in_value(value: &DeValue<'_>, offset: usize) -> Option<String> {
+    match value {
+        DeValue::Table(table) => in_table(table, offset),
+        DeValue::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            let below = in_value(item.get_ref(), offset).map(|below| format!("[{index}].{below}"));
+            below.or_else(|| item.span().contains(&offset).then(|| format!("[{index}]")))
+        }),
+        _ => None,
+    }
+}
+
+/// serde's name for what is there, such as ``integer `5` ``.
+fn in_toml(found: &str) -> String {
+    match found.split_once(' ') {
+        _ if found == "sequence" => "a list".to_owned(),
+        _ if found == "map" => "a table".to_owned(),
+        Some(("string", text)) => format!("the string {text}"),
+        Some(("boolean", _)) => value(found),
+        Some(("integer" | "floating", _)) => format!("the number {}", value(found)),
+        _ => found.to_owned(),
+    }
+}
+
+/// The value in serde's name for it, without quotes.
+fn value(found: &str) -> String {
+    let quoted = |quote: char| Some(found.split_once(quote)?.1.rsplit_once(quote)?.0.to_owned());
+    quoted('"').or_else(|| quoted('`')).unwrap_or_else(|| "…".to_owned())
+}
+
+const SIZE: &str = "a number and a unit";
+
+/// serde's name for what is expected.
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list",
+        "a map" | "struct Config" => "a table",
+        "struct FileEntry" => "a table with from and to",
+        "struct Healthcheck" => "a table with cmd",
+        "a boolean" => "true or false",
+        "u16" | "u32" | "u64" | "i64" => "a whole number",
+        "parsable string" => SIZE,
+        other => other,
+    }
+}
+
+/// What a text would be as a list: the words of a command, or names between commas.
+fn items(name: &str, value: &str) -> Vec<String> {
+    // Rust's escapes are JSON's, but for characters that no command has.
+    let text = serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned());
+    let words = ["entrypoint", "cmd", "smoke"].contains(&name).then(|| shell_words::split(&text).ok());
+    words.flatten().unwrap_or_else(|| text.split(',').map(|item| item.trim().to_owned()).collect())
+}
+
+/// How what is wanted is written, with the value that is there where it fits.
+fn how(key: &str, expected: &str, value: &str) -> String {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let (name, is_item) = name.split_once('[').map_or((name, false), |(name, _)| (name, true));
+    let example = match wanted(expected) {
+        "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
+        "a list" => {
+            let items = items(name, value).into_iter().map(|item| toml::Value::from(item).to_string());
+            format!("[{}]", items.collect::<Vec<_>>().join(", "))
+        }
+        "a table" if name == "platform" => {
+            return "did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys".to_owned();
+        }
+        "a table" => "{ NAME = \"…\" }".to_owned(),
+        "a table with from and to" => "{ from = \"…\", to = \"/…\" }".to_owned(),
+        "a table with cmd" => "{ cmd = [\"…\"] }".to_owned(),
+        "true or false" => if matches!(value, "true" | "false") { value } else { "true" }.to_owned(),
+        SIZE => "\"50MB\"".to_owned(),
+        "a whole number" => if value.parse::<u32>().is_ok() { value } else { "3" }.to_owned(),
+        _ if name == "mode" && value.len() == 3 && value.chars().all(|c| c.is_digit(8)) => format!("\"0{value}\""),
+        _ => format!("\"{value}\""),
+    };
+    match is_item {
+        true => format!("write it as in {name} = [{example}]"),
+        false => format!("write it as in {name} = {example}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn errors_in_the_words_of_toml() {
+        for (text, message, hint) in [
+            ("tags = 'a'", "1: tags is the string \"a\", wanted a list", "write it as in tags = [\"a\"]"),
+            (
+                "platforms = 'linux/arm64'",
+                "1: platforms is the string \"linux/arm64\", wanted a list",
+                "platforms = [\"linux/arm64\"]",
+            ),
+            (
+                "platforms = 'linux/amd64, linux/arm64'",
+                "1: platforms is the string \"linux/amd64, linux/arm64\", wanted a list",
+                "platforms = [\"linux/amd64\", \"linux/arm64\"]",
+            ),
+            (
+                "files = [{ from = 'x', to = '/x', mode = 755 }]",
+                "1: files[0].mode is the number 755, wanted a string",
+                "mode = \"0755\"",
+            ),
+            ("\ntags = ['a',\n 5]", "3: tags[1] is the number 5, wanted a string", "tags = [\"5\"]"),
+            ("base = 5", "1: base is the number 5, wanted a string", "base = \"5\""),
+            ("base = ['x']", "1: base is a list, wanted a string", "base = \"…\""),
+            ("libc = 5", "1: libc: wanted a string in quotes", ""),
+            ("libc = 'glibc'", "1: libc is \"glibc\", wanted one of \"gnu\", \"musl\"", ""),
+            (
+                "engine = 'buildks'",
+                "1: engine is \"buildks\", wanted one of \"auto\", \"buildx\", \"embedded\"",
+                "did you mean 'buildx'?",
+            ),
+            ("locked = 'true'", "1: locked is the string \"true\", wanted true or false", "locked = true"),
+            ("auditable = 5", "1: auditable: wanted true, false or \"auto\"", ""),
+            ("auditable = 'yes'", "1: auditable: wanted true, false or \"auto\"", ""),
+            ("locked = 1.5", "1: locked is the number 1.5, wanted true or false", "locked = true"),
+            (
+                "compression-level = 'high'",
+                "1: compression-level is the string \"high\", wanted a whole number",
+                "compression-level = 3",
+            ),
+            (
+                "compression-level = -1",
+                "1: compression-level is the number -1, wanted a whole number",
+                "compression-level = 3",
+            ),
+            (
+                "max-size = '50 megs'",
+                "1: max-size is the string \"50 megs\", wanted a number and a unit",
+                "max-size = \"50MB\"",
+            ),
+            ("env = ['A=1']", "1: env is a list, wanted a table", "env = { NAME = \"…\" }"),
+            ("[images.web.env]\nA = 1", "2: images.web.env.A is the number 1, wanted a string", "A = \"1\""),
+            ("images = ['a']", "1: images is a list, wanted a table", "images = { "),
+            ("[images]\na = 'x'", "2: images.a is the string \"x\", wanted a table", "a = { "),
+            ("[images.'a/b']\nbins = true", "2: images.\"a/b\".bins is true, wanted a list", "bins = [\"true\"]"),
+            ("cmd = 'a --b'", "1: cmd is the string \"a --b\", wanted a list", "cmd = [\"a\", \"--b\"]"),
+            (
+                "cmd = 'sh -c \"a b\"'",
+                "1: cmd is the string \"sh -c \\\"a b\\\"\", wanted a list",
+                "cmd = [\"sh\", \"-c\", \"a b\"]",
+            ),
+            ("cmd = \"it's\"", "1: cmd is the string \"it's\", wanted a list", "cmd = [\"it's\"]"),
+            ("files = 'x'", "1: files is the string \"x\", wanted a list", "files = [{ from = \"…\", to = \"/…\" }]"),
+            ("files = ['x']", "1: files[0] is the string \"x\", wanted a table with from and to", "files = [{ from"),
+            ("files = [{ from = 'x' }]", "1: files[0] has no 'to'", "add to = \"…\" to it"),
+            ("files = [{ from = 'x', to = 5 }]", "1: files[0].to is the number 5, wanted a string", "to = \"5\""),
+            (
+                "healthcheck = 'x'",
+                "1: healthcheck is the string \"x\", wanted a table with cmd",
+                "healthcheck = { cmd = [\"…\"] }",
+            ),
+            ("healthcheck = { interval = '1s' }", "1: healthcheck has no 'cmd'", "add cmd = [\"…\"] to it"),
+            ("registry = 5", "1: registry: wanted a string or a list of strings", "strings are in quotes"),
+            ("[images.a]\nexpose = [99999]", "2: images.a.expose: wanted a port: 8080 or \"53/udp\"", "up to 65535"),
+            ("platform = ['linux/arm64']", "1: platform is a list, wanted a table", "did you mean 'platforms'?"),
+            ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
+            ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),
+            ("tags = ['a']\ntags = ['b']", "2: duplicate key", ""),
+            (
+                "files = [{ from = 'x', to = '/x', mode = 0755 }]",
+                "1: 0755 is no number in TOML, which has none that begin with 0",
+                "mode = \"0755\"",
+            ),
+            ("base = debian", "1: string values must be quoted, expected literal string", ""),
+        ] {
+            let error = toml::from_str::<Config>(text).unwrap_err();
+            let failure = explain(&error, text, "multiarch.toml".into());
+            assert_eq!(failure.to_string(), format!("multiarch.toml:{message}"), "{text}: {error}");
+            assert!(failure.hints().join("\n").contains(hint), "{text}: {:?}", failure.hints());
+        }
+    }
+
+    #[test]
+    fn keys_of_a_manifest() {
+        let text = "[package]\nname = 'a'\n[package.metadata.multiarch]\nbase = 5";
+        assert_eq!(key_at(text, text.len() - 1).as_deref(), Some("base"));
+        let text = "[workspace.metadata.multiarch.images.x]\nbase = 5";
+        assert_eq!(key_at(text, text.len() - 1).as_deref(), Some("images.x.base"));
+    }
+}

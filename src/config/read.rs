@@ -1,0 +1,137 @@
+//! Reads the configuration from multiarch.toml and from Cargo.toml metadata.
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use serde::Deserialize;
+
+use super::parse_errors::explain;
+use super::scope::{Scope, misplaced_key};
+use super::{Config, metadata_typo};
+use crate::error::{Class, Failure};
+
+/// Which table of a manifest holds the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigTable {
+    /// The file's own top level: `multiarch.toml`.
+    Root,
+    /// `[workspace.metadata.multiarch]`
+    Workspace,
+    /// `[package.metadata.multiarch]`
+    Package,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct CargoManifest {
+    workspace: Holder,
+    package: Holder,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Holder {
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    multiarch: Option<Config>,
+}
+
+/// Reads the configuration in a table of a file; none where the table or the file is missing. What may be meant for one
+/// is noted.
+pub fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
+    let text = match fs_err::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("cannot read the configuration"),
+    };
+    notes.extend(metadata_typo::note(&text, path, table));
+    Ok(parse(&text, path, table)?)
+}
+
+/// The configuration in a table of a text; none where it has no such table.
+pub fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
+    let parsed = match table {
+        ConfigTable::Root => toml::from_str(text).map(Some),
+        ConfigTable::Workspace => {
+            toml::from_str::<CargoManifest>(text).map(|manifest| manifest.workspace.metadata.multiarch)
+        }
+        ConfigTable::Package => {
+            toml::from_str::<CargoManifest>(text).map(|manifest| manifest.package.metadata.multiarch)
+        }
+    };
+    let config = parsed.map_err(|error| explain(&error, text, path))?;
+    let top = if table == ConfigTable::Package { Scope::Package } else { Scope::Top };
+    match config.as_ref().and_then(|config| misplaced_key(config, top)) {
+        None => Ok(config),
+        Some(key) => {
+            let level = match key.split_once('.') {
+                None => "package",
+                Some(_) if key.contains("platform.") => "platform",
+                Some(_) => "image",
+            };
+            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}")).hint(
+                match level {
+                    "package" => "move it to [workspace.metadata.multiarch] or multiarch.toml",
+                    _ => "move it one level up",
+                },
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Port;
+
+    fn root(text: &str) -> Result<Config, Failure> {
+        parse(text, "multiarch.toml".into(), ConfigTable::Root).map(Option::unwrap_or_default)
+    }
+
+    #[test]
+    fn the_documented_example_parses() {
+        let config = root(include_str!("../../templates/multiarch.toml")).unwrap();
+        assert_eq!(config.images.keys().collect::<Vec<_>>(), ["komodo-core"]);
+        let image = &config.images["komodo-core"];
+        assert_eq!(image.bins.as_deref(), Some(&["core".to_owned(), "km".to_owned()][..]));
+        assert_eq!(image.platform.keys().map(|p| p.name()).collect::<Vec<_>>(), ["linux/riscv64"]);
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_and_neighbour() {
+        let failure = root("registry = 'x'\n\n[images.a]\nbsae = 'scratch'\n").unwrap_err();
+        assert_eq!(failure.to_string(), "multiarch.toml:4: unknown key 'bsae'");
+        assert_eq!(failure.hints(), ["did you mean 'base'?"]);
+
+        let manifest = "[package]\nname = 'a'\n[package.metadata.multiarch]\nplatform = {}\nenv = {}\ntag = ['a']\n";
+        let failure = parse(manifest, "Cargo.toml".into(), ConfigTable::Package).unwrap_err();
+        assert_eq!(failure.to_string(), "Cargo.toml:6: unknown key 'tag'");
+        assert_eq!(failure.hints(), ["did you mean 'tags'?"]);
+    }
+
+    #[test]
+    fn hints_can_be_pasted() {
+        let config = root(
+            "platform.\"linux/arm/v7\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }\n\
+             platform.\"linux/arm64\" = { build-env = { A = \"1\" } }\nimages.web = { bins = [\"app\"] }",
+        )
+        .unwrap();
+        assert_eq!((config.platform.len(), config.images.len()), (2, 1));
+    }
+
+    #[test]
+    fn update_replaces_values_and_merges_maps() {
+        let mut config = root("base = 'a'\nexpose = [1]\nenv = { A = '1', B = '1' }\n[images.x]\nuser = 'u'").unwrap();
+        config.update(root("base = 'b'\nenv = { B = '2' }\n[images.x]\nworkdir = '/w'").unwrap());
+        assert_eq!(config.base.as_deref(), Some("b"));
+        assert_eq!(config.expose, Some(vec![Port::Number(1)]));
+        assert_eq!(config.env.iter().map(|(k, v)| format!("{k}{v}")).collect::<Vec<_>>(), ["A1", "B2"]);
+        assert_eq!(
+            (config.images["x"].user.as_deref(), config.images["x"].workdir.as_deref()),
+            (Some("u"), Some("/w"))
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! JSON Schema fragments that several configuration types share.
+
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+use super::value_syntax::SIGNALS;
+
+/// Durations that `values::nanoseconds` reads.
+pub const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+
+/// A host and perhaps a path.
+pub const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
+
+/// Signals that `values::is_signal` knows.
+pub fn signals() -> String {
+    let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
+    let in_any_case = |name: &str| {
+        name.chars().map(|c| if c.is_ascii_uppercase() { either(c) } else { c.to_string() }).collect::<String>()
+    };
+    let names = SIGNALS.iter().map(|name| in_any_case(name)).collect::<Vec<_>>().join("|");
+    let real_time = format!(r"{}\+(1[0-5]|[1-9])|{}-(1[0-4]|[1-9])", in_any_case("RTMIN"), in_any_case("RTMAX"));
+    format!("^([1-9][0-9]*|({})?({names}|{real_time}))$", in_any_case("SIG"))
+}
+
+/// Bytes, as a number or with a unit. How a `ByteSize` is written.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum Size {
+    Bytes(u64),
+    Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?$"))] String),
+}
+
+/// TOML has no null, and what is meant without a key its description says.
+pub fn without_null(schema: &mut Schema) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    schema.remove("default");
+    if let Some(Value::Array(types)) = schema.get("type") {
+        let only = types.iter().find(|name| *name != "null").cloned();
+        schema.insert("type".to_owned(), only.unwrap());
+    }
+    let null = json!({ "type": "null" });
+    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else { return };
+    choices.retain(|choice| *choice != null);
+    if let [Value::Object(only)] = choices.as_slice() {
+        let only = only.clone();
+        schema.remove("anyOf");
+        schema.extend(only);
+    }
+}

@@ -1,0 +1,53 @@
+//! Syntax of values: signals and durations.
+
+/// Docker's, in nanoseconds.
+pub const SHORTEST_INTERVAL: u64 = 1_000_000;
+
+/// Linux' signals, but for the real-time ones (signal(7)).
+pub const SIGNALS: &[&str] = &[
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
+    "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
+    "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+];
+
+/// A signal's number or name, with or without SIG, as Docker reads it.
+pub fn is_signal(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time = |start: &str, most: u32| {
+        let number = name.strip_prefix(start).filter(|number| !number.starts_with(['0', '+']));
+        number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number <= most)
+    };
+    text.parse::<i32>().is_ok_and(|number| number > 0)
+        || SIGNALS.contains(&name)
+        || real_time("RTMIN+", 15)
+        || real_time("RTMAX-", 14)
+}
+
+/// A duration in Go's form: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
+pub fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() && text != "0" {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| digits + at);
+        total += number
+            * match &rest[digits..unit] {
+                "ns" => 1.0,
+                "us" | "µs" | "μs" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 60e9,
+                "h" => 3600e9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no sign is read, and a fraction of a nanosecond is none"
+    )]
+    (!text.is_empty() && total < i64::MAX as f64).then_some(total as u64)
+}

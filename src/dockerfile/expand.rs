@@ -1,0 +1,219 @@
+//! Words of a Dockerfile: quotes, backslashes and variables (Dockerfile reference, "Environment replacement"). Pure.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::error::StageError;
+
+/// A value by variable name; none where it is not set.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Variables within the default values of others.
+const DEEPEST: usize = 50;
+
+/// A word as its instruction sees it: without quotes and backslashes, variables replaced.
+pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
+    let mut chars = word.chars().peekable();
+    let mut result = String::new();
+    let mut double = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => double = !double,
+            '\'' if !double => loop {
+                match chars.next() {
+                    None => return StageError::wrong("a quote is not closed"),
+                    Some('\'') => break,
+                    Some(c) => result.push(c),
+                }
+            },
+            '\\' => match chars.next() {
+                None => result.push('\\'),
+                // In double quotes a backslash is itself, but before what is special there.
+                Some(next) => {
+                    if double && !['"', '$', '\\'].contains(&next) {
+                        result.push('\\');
+                    }
+                    result.push(next);
+                }
+            },
+            '$' => result.push_str(&variable(&mut chars, lookup)?),
+            c => result.push(c),
+        }
+    }
+    if double { StageError::wrong("a quote is not closed") } else { Ok(result) }
+}
+
+/// What stands after a `$`.
+fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, StageError> {
+    if chars.peek() != Some(&'{') {
+        let name = name(chars);
+        return Ok(if name.is_empty() { "$".to_owned() } else { lookup(&name).unwrap_or_default() });
+    }
+    chars.next();
+    let name = name(chars);
+    let mut rest = String::new();
+    let mut depth = 1;
+    let mut quote = None;
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                rest.push(c);
+                rest.extend(chars.next());
+                continue;
+            }
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('$', None) if chars.peek() == Some(&'{') => depth += 1,
+            ('}', None) => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return substitute(&name, &rest, lookup);
+        }
+        if depth > DEEPEST {
+            return StageError::wrong("its variables are nested too deeply");
+        }
+        rest.push(c);
+    }
+    StageError::wrong("'${' is not closed")
+}
+
+/// `${name rest}`, where the rest is nothing or an operator and its word.
+fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
+    let wrong = |what: &str| format!("'${{{name}{rest}}}' {what}");
+    if name.is_empty() {
+        return StageError::wrong(wrong("has no variable's name"));
+    }
+    let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
+    let mut operation = operation.chars();
+    let operator = operation.next();
+    let value = || lookup(name).filter(|value| !colon || !value.is_empty());
+    match operator {
+        None if !colon => Ok(value().unwrap_or_default()),
+        Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
+        Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
+        Some('?' | '#' | '%' | '/') => StageError::beyond(wrong("in a word")),
+        _ => StageError::wrong(wrong("is not understood")),
+    }
+}
+
+fn name(chars: &mut Peekable<Chars<'_>>) -> String {
+    let mut name = String::new();
+    while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+        name.push(c);
+    }
+    name
+}
+
+/// Splits at spaces that are in no quotes; the words keep theirs.
+pub fn split(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if quote.is_none() && c.is_whitespace() {
+            words.push(String::new());
+            continue;
+        }
+        let Some(word) = words.last_mut() else { continue };
+        word.push(c);
+        match (c, quote) {
+            ('\\', Some('"') | None) => word.extend(chars.next()),
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
+pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
+    let words = split(text);
+    if words.first().is_some_and(|first| !first.contains('=')) {
+        let (name, value) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| StageError::Wrong("a value is missing".to_owned()))?;
+        return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
+    }
+    words
+        .iter()
+        .map(|word| {
+            let (name, value) =
+                word.split_once('=').ok_or_else(|| StageError::Wrong(format!("'{word}' is not NAME=VALUE")))?;
+            Ok((expand(name, lookup)?, expand(value, lookup)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        match name {
+            "PATH" => Some("/bin".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn expansion() {
+        for (word, expanded) in [
+            ("plain", "plain"),
+            (r#""a \"q\" \$x \\ y\n""#, r#"a "q" $x \ y\n"#),
+            (r"a\ b\$c", "a b$c"),
+            ("'$PATH \\'", "$PATH \\"),
+            ("/app:$PATH", "/app:/bin"),
+            ("\"${PATH}x\"$NONE", "/binx"),
+            ("${EMPTY:-d$PATH}${EMPTY-d}${NONE-e}", "d/bine"),
+            ("${PATH:+yes}${EMPTY:+no}${EMPTY+set}", "yesset"),
+            ("cost $5 $", "cost  $"),
+            (r#""${NONE:-"}"}""#, "}"),
+            (r"${NONE:-{}${NONE:-\}}", "{}"),
+            (r#""${NONE:-'}'}""#, "}"),
+            ("${NONE:-${NONE:-x}y}", "xy"),
+        ] {
+            assert_eq!(expand(word, &lookup).as_deref(), Ok(expanded), "{word}");
+        }
+        for wrong in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
+        {
+            assert!(matches!(expand(wrong, &lookup), Err(StageError::Wrong(_))), "{wrong}");
+        }
+        for beyond in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
+            assert!(matches!(expand(beyond, &lookup), Err(StageError::Beyond(_))), "{beyond}");
+        }
+        let deep = format!("{}x{}", "${NONE:-".repeat(100_000), "}".repeat(100_000));
+        assert!(expand(&deep, &lookup).is_err());
+    }
+
+    /// All words of up to four of the pieces that mean something.
+    #[test]
+    fn nothing_panics() {
+        let pieces = ["$", "${PATH", "{", "}", "\\", "'", "\"", ":", "-", "é", "PATH", " ", "=", "🦀"];
+        let mut words = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..4 {
+            let longer: Vec<String> =
+                words[from..].iter().flat_map(|word| pieces.map(|piece| format!("{word}{piece}"))).collect();
+            from = words.len();
+            words.extend(longer);
+        }
+        for word in &words {
+            let _ = (expand(word, &lookup), split(word), pairs(word, &lookup));
+        }
+    }
+
+    #[test]
+    fn env_lines() {
+        let of =
+            |text: &str| pairs(text, &lookup).unwrap().into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
+        assert_eq!(of(r#"A="b c"   D=e\ f "g.h"='i j'"#), ["A=b c", "D=e f", "g.h=i j"]);
+        assert_eq!(of("OLD  some value $PATH "), ["OLD=some value /bin"]);
+        assert!(pairs("A=1 b", &lookup).is_err());
+        assert!(pairs("A", &lookup).is_err());
+    }
+}

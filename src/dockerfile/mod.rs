@@ -1,0 +1,15 @@
+//! Dockerfiles: templates, rendering, parsing, and evaluating a stage. Knows no engine.
+
+pub mod build_args;
+pub mod container_config;
+pub mod embedded_support;
+pub mod error;
+pub mod evaluate;
+pub mod expand;
+pub mod instructions;
+pub mod ports;
+pub mod read_stage;
+pub mod render;
+pub mod stage;
+pub mod template;
+pub mod template_check;

@@ -1,0 +1,174 @@
+//! Registries without TLS, as BuildKit is told of them. This program pulls by itself only for the embedded engine; a
+//! builder pulls what the Dockerfiles name, and knows nothing of `insecure-registries`. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::dockerfile::instructions::{InstructionLine, instructions};
+use crate::oci::digest::hex;
+use crate::oci::reference::is_loopback;
+
+/// Hosts that a builder must speak plain HTTP to, and for each an image that it pulls from there.
+pub type PlainHosts = BTreeMap<String, String>;
+
+/// The `insecure` ones among the hosts that Dockerfiles pull from. To loopback every builder speaks plain HTTP.
+pub fn hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[String]) -> PlainHosts {
+    let mut found = PlainHosts::new();
+    for instruction in dockerfiles.into_iter().flat_map(instructions) {
+        for reference in references(&instruction) {
+            let host = reference.split_once('/').map_or("", |(host, _)| host);
+            if insecure.iter().any(|other| other == host) && !is_loopback(host) {
+                found.entry(host.to_owned()).or_insert_with(|| reference.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The images that an instruction pulls.
+fn references<'a>(instruction: &'a InstructionLine<'_>) -> impl Iterator<Item = &'a str> {
+    let is_from = instruction.keyword.eq_ignore_ascii_case("FROM");
+    instruction.text.split_whitespace().filter_map(move |word| match word.split_once("from=") {
+        Some((_, rest)) => rest.split(',').next(),
+        None => Some(word).filter(|_| is_from),
+    })
+}
+
+/// What `docker info` says of registries.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RegistryConfig {
+    index_configs: BTreeMap<String, IndexConfig>,
+    #[serde(rename = "InsecureRegistryCIDRs")]
+    insecure_cidrs: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct IndexConfig {
+    secure: bool,
+}
+
+impl RegistryConfig {
+    /// Does the daemon speak plain HTTP to a host? It looks the addresses of names up, so that a network that it was
+    /// told of may be where any name leads.
+    pub fn allows(&self, host: &str) -> bool {
+        if self.index_configs.get(host).is_some_and(|config| !config.secure) {
+            return true;
+        }
+        let networks = self.insecure_cidrs.iter().flatten();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        match name.parse::<IpAddr>() {
+            Ok(address) => networks.into_iter().any(|network| contains(network, address)),
+            Err(_) => networks.into_iter().any(|network| !network.starts_with("127.") && !network.starts_with("::1/")),
+        }
+    }
+}
+
+/// Is an address in a network (`10.0.0.0/8`)?
+fn contains(network: &str, address: IpAddr) -> bool {
+    let Some((start, bits)) = network.split_once('/') else { return false };
+    let (Ok(start), Ok(bits)) = (start.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let (start, address, width) = match (start, address) {
+        (IpAddr::V4(start), IpAddr::V4(address)) => (u128::from(start.to_bits()), u128::from(address.to_bits()), 32),
+        (IpAddr::V6(start), IpAddr::V6(address)) => (start.to_bits(), address.to_bits(), 128),
+        _ => return false,
+    };
+    let rest = width - bits.min(width);
+    start.checked_shr(rest).unwrap_or(0) == address.checked_shr(rest).unwrap_or(0)
+}
+
+/// `buildkitd.toml` for a builder that speaks plain HTTP to hosts.
+pub fn buildkitd_toml(hosts: &PlainHosts) -> String {
+    hosts.keys().map(|host| format!("[registry.\"{host}\"]\nhttp = true\n")).collect()
+}
+
+/// Is a host in a `buildkitd.toml` as `docker buildx inspect` (0.17 or newer) shows it, as a place for plain HTTP?
+pub fn is_configured(inspected: &str, host: &str) -> bool {
+    let lines = inspected.lines().map(|line| line.trim_start_matches([' ', '>']).trim());
+    let registry = [format!("[registry.\"{host}\"]"), format!("[registry.'{host}']")];
+    let own = lines.skip_while(|line| !registry.iter().any(|other| other == line)).skip(1);
+    let mut own = own.take_while(|line| !line.starts_with('['));
+    own.any(|line| line.replace(' ', "") == "http=true")
+}
+
+/// The name of the builder that is made for some hosts: one that is there under it was made for the same ones.
+pub fn builder_name(hosts: &PlainHosts) -> String {
+    if hosts.is_empty() {
+        return "multiarch".to_owned();
+    }
+    let names: BTreeSet<&str> = hosts.keys().map(String::as_str).collect();
+    let digest = Sha256::digest(names.into_iter().collect::<Vec<_>>().join(","));
+    format!("multiarch-{}", hex(&digest[..4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(hosts: &[&str]) -> PlainHosts {
+        hosts.iter().map(|host| ((*host).to_owned(), format!("{host}/base"))).collect()
+    }
+
+    #[test]
+    fn hosts_of_dockerfiles() {
+        let insecure = ["r:5000", "10.0.0.1:5000", "127.0.0.1:5000", "unused"].map(str::to_owned);
+        for (text, expected) in [
+            ("FROM r:5000/a/b:1@sha256:0 AS x", &[("r:5000", "r:5000/a/b:1@sha256:0")][..]),
+            ("from --platform=linux/amd64 r:5000/a", &[("r:5000", "r:5000/a")]),
+            ("COPY --from=10.0.0.1:5000/a /x /y", &[("10.0.0.1:5000", "10.0.0.1:5000/a")]),
+            ("RUN --mount=from=r:5000/a,target=/x true", &[("r:5000", "r:5000/a")]),
+            ("# r:5000/a\nLABEL x=r:5000/a\nFROM 127.0.0.1:5000/a\nFROM scratch\nFROM r", &[]),
+        ] {
+            let expected: PlainHosts = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            assert_eq!(hosts([text], &insecure), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_allows() {
+        let config = |networks: &[&str]| RegistryConfig {
+            index_configs: BTreeMap::from([
+                ("docker.io".to_owned(), IndexConfig { secure: true }),
+                ("r.example:5000".to_owned(), IndexConfig { secure: false }),
+            ]),
+            insecure_cidrs: Some(networks.iter().map(|network| (*network).to_owned()).collect()),
+        };
+        for (host, networks, allowed) in [
+            ("r.example:5000", &["127.0.0.0/8"][..], true),
+            ("r.example", &["127.0.0.0/8", "::1/128"], false),
+            ("docker.io", &[], false),
+            ("10.1.2.3:5000", &["10.0.0.0/8"], true),
+            ("10.1.2.3:5000", &["10.0.0.0/16"], false),
+            ("10.1.2.3", &["0.0.0.0/0"], true),
+            ("[fd00::1]:5000", &["fd00::/8"], true),
+            ("[fd00::1]:5000", &["10.0.0.0/8"], false),
+            // The name may lead there.
+            ("other.example", &["10.0.0.0/8"], true),
+        ] {
+            assert_eq!(config(networks).allows(host), allowed, "{host} {networks:?}");
+        }
+    }
+
+    #[test]
+    fn configurations_of_builders() {
+        let toml = buildkitd_toml(&plain(&["a:1", "b"]));
+        assert_eq!(toml, "[registry.\"a:1\"]\nhttp = true\n[registry.\"b\"]\nhttp = true\n");
+        let shown = "Name: x\nFile#buildkitd.toml:\n > [registry]\n >   [registry.\"a:1\"]\n >     http = true\n > \
+                     [registry.\"b\"]\n >     insecure = true\n";
+        for (host, configured) in [("a:1", true), ("b", false), ("c", false)] {
+            assert_eq!(is_configured(shown, host), configured, "{host}");
+        }
+    }
+
+    #[test]
+    fn names_of_builders() {
+        assert_eq!(builder_name(&plain(&[])), "multiarch");
+        assert_eq!(builder_name(&plain(&["a", "b"])), builder_name(&plain(&["b", "a"])));
+        assert_ne!(builder_name(&plain(&["a"])), builder_name(&plain(&["b"])));
+        assert!(builder_name(&plain(&["a"])).starts_with("multiarch-"));
+    }
+}

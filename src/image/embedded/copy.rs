@@ -1,0 +1,377 @@
+//! What the layers of a platform are made of: the copies of its script against the base's file system, as Docker's COPY
+//! does it (Dockerfile reference, "COPY"). Reads the staged context; the binaries need not be there yet.
+
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use super::chown::numbers;
+use crate::dockerfile::error::StageError;
+use crate::dockerfile::stage::StageCopy;
+use crate::error::{Class, Failure};
+use crate::oci::digest::hash_reader;
+use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
+use crate::oci::layer_scan;
+use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, RootFs, normal, parent};
+
+/// One layer of the image, on top of the base's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedLayer {
+    pub entries: LayerEntries,
+    /// The source in the context, and the path in the image, of the binary that is still to come.
+    pub binary: Option<(String, String)>,
+    /// The instructions, for the image's history.
+    pub created_by: String,
+}
+
+/// Works the copies into layers: one for each binary, one for what stands between them.
+/// `is_binary` says which sources are compiled and not staged yet; `time` is what everything new carries.
+pub fn layers(
+    copies: &[StageCopy],
+    context: &Utf8Path,
+    is_binary: &dyn Fn(&str) -> bool,
+    tree: &mut RootFs,
+    time: u64,
+) -> Result<Vec<PlannedLayer>> {
+    let mut layers: Vec<PlannedLayer> = Vec::new();
+    for copy in copies {
+        let binary = copy.sources.iter().find(|source| is_binary(source.as_str()));
+        if binary.is_some() || layers.last().is_none_or(|last| last.binary.is_some()) {
+            layers.push(PlannedLayer { entries: LayerEntries::new(), binary: None, created_by: String::new() });
+        }
+        let Some(layer) = layers.last_mut() else { continue };
+        let mut placer = Placer { copy, owner: (0, 0), tree, entries: &mut layer.entries, time };
+        match binary {
+            Some(source) => {
+                placer.owned()?;
+                layer.binary = Some((source.clone(), placer.binary(source)?));
+            }
+            None if copy.sources.is_empty() => placer.working_folder()?,
+            None => {
+                placer.owned()?;
+                placer.files(context)?;
+            }
+        }
+        let separator = if layer.created_by.is_empty() { "" } else { " && " };
+        layer.created_by.push_str(&format!("{separator}{}", copy.text));
+    }
+    // A WORKDIR that the base has needs no layer.
+    layers.retain(|layer| layer.binary.is_some() || !layer.entries.is_empty());
+    Ok(layers)
+}
+
+fn wrong(copy: &StageCopy, what: &str) -> Failure {
+    Failure::new(Class::Config, format!("'{}' {what}", copy.text))
+}
+
+struct Placer<'a> {
+    copy: &'a StageCopy,
+    owner: (u64, u64),
+    tree: &'a mut RootFs,
+    entries: &'a mut LayerEntries,
+    time: u64,
+}
+
+impl Placer<'_> {
+    /// Finds out who owns what is made: root, where the instruction names nobody.
+    fn owned(&mut self) -> Result<(), Failure> {
+        let Some(owner) = &self.copy.owner else { return Ok(()) };
+        self.owner = numbers(owner, self.tree).map_err(|fault| match fault {
+            StageError::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
+                "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
+            ),
+            StageError::Beyond(what) => {
+                wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+                    .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
+            }
+        })?;
+        Ok(())
+    }
+
+    fn attributes(&self, mode: u32) -> Attributes {
+        Attributes { mode, uid: self.owner.0, gid: self.owner.1, mtime: self.time }
+    }
+
+    fn does_not_work(&self, what: &str) -> Failure {
+        wrong(self.copy, &format!("does not work: {what}"))
+            .hint("see what the image's base has there, and take another path")
+    }
+
+    /// Where the target really is.
+    fn resolved(&self) -> Result<String, Failure> {
+        self.tree.resolve(&self.copy.target).map_err(|what| self.does_not_work(&what))
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || matches!(self.tree.get(path), Some(Node::Dir(_)))
+    }
+
+    /// Makes sure that there is a folder, which is new where there was none.
+    fn folder_at(&mut self, path: &str) -> Result<(), Failure> {
+        if self.is_folder(path) {
+            return Ok(());
+        }
+        if self.tree.get(path).is_some() {
+            return Err(self.does_not_work(&format!("/{path} is not a folder")));
+        }
+        self.folders_above(path);
+        self.folder(path, self.attributes(0o755));
+        Ok(())
+    }
+
+    /// What WORKDIR makes belongs to the user that is set before it; a folder that is there stays as it is.
+    fn working_folder(&mut self) -> Result<(), Failure> {
+        let path = self.resolved()?;
+        if !self.is_folder(&path) {
+            self.owned()?;
+        }
+        self.folder_at(&path)
+    }
+
+    /// Where a source named `name` goes: into the target, where that is a folder.
+    fn target(&mut self, name: &str) -> Result<String, Failure> {
+        let resolved = self.resolved()?;
+        if self.copy.target.ends_with('/') {
+            self.folder_at(&resolved)?;
+        }
+        let target = if self.is_folder(&resolved) { normal(&format!("{resolved}/{name}")) } else { resolved };
+        match self.tree.get(&target) {
+            Some(Node::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
+            _ => Ok(target),
+        }
+    }
+
+    /// Adds the folders above a path: as they are, or new ones.
+    fn folders_above(&mut self, path: &str) {
+        let above = parent(path).to_owned();
+        if above.is_empty() {
+            return;
+        }
+        self.folders_above(&above);
+        let attributes = match self.tree.get(&above) {
+            Some(Node::Dir(attributes)) => *attributes,
+            _ => self.attributes(0o755),
+        };
+        self.folder(&above, attributes);
+    }
+
+    fn folder(&mut self, path: &str, attributes: Attributes) {
+        self.tree.insert(path, Node::Dir(attributes));
+        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
+    }
+
+    fn binary(&mut self, source: &str) -> Result<String> {
+        let name = source.rsplit('/').next().unwrap_or(source);
+        let target = self.target(name)?;
+        self.folders_above(&target);
+        self.tree.insert(&target, Node::File(TreeFile::default()));
+        let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
+        let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
+        self.entries.insert(target.clone(), LayerEntry { attributes, file });
+        Ok(target)
+    }
+
+    fn files(&mut self, context: &Utf8Path) -> Result<()> {
+        for source in &self.copy.sources {
+            let path = context.join(source);
+            let metadata = fs_err::metadata(&path).map_err(|_| {
+                wrong(self.copy, &format!("copies '{source}', which is not in the build context"))
+                    .hint(format!("see what is: `find {context}`"))
+            })?;
+            if metadata.is_dir() {
+                // A folder that is there keeps its mode; those within take the source's.
+                let target = self.resolved()?;
+                self.folder_at(&target)?;
+                self.folder_content(&path, &target)?;
+            } else {
+                let target = self.target(path.file_name().unwrap_or_default())?;
+                self.file(&path, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Links in the target's folder are not followed: a file replaces one.
+    fn folder_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
+        let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
+        children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
+        for child in children {
+            let target = normal(&format!("{to}/{}", child.file_name()));
+            let metadata = fs_err::metadata(child.path())?;
+            let is_folder = metadata.is_dir();
+            if self.tree.get(&target).is_some_and(|there| matches!(there, Node::Dir(_)) != is_folder) {
+                let what = if is_folder { "is not a folder" } else { "is a folder, and no file" };
+                return Err(self.does_not_work(&format!("/{target} {what}")).into());
+            }
+            if is_folder {
+                self.folders_above(&target);
+                let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
+                self.folder(&target, self.attributes(mode));
+                self.folder_content(child.path(), &target)?;
+            } else {
+                self.file(child.path(), &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
+        self.folders_above(to);
+        let metadata = fs_err::metadata(from)?;
+        let text = layer_scan::text(to, metadata.len(), fs_err::File::open(from)?)?;
+        let content = text.map_or(Content::Other, Content::Text);
+        self.tree.insert(to, Node::File(TreeFile { size: metadata.len(), content, ..TreeFile::default() }));
+        let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
+        let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
+        let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
+        self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: u64 = 7;
+
+    fn dir(mode: u32) -> Node {
+        Node::Dir(Attributes { mode, uid: 1, gid: 1, mtime: 1 })
+    }
+
+    fn copy(sources: &[&str], target: &str) -> StageCopy {
+        let sources = sources.iter().map(|source| (*source).to_owned()).collect();
+        StageCopy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
+    }
+
+    /// The layers of some copies from a context with `one.txt`, `data/sub/two.txt` and `over/bin/x`, on a base with
+    /// `/usr/bin`, a link `/bin` to it, `/root` for root alone, a file `/file` and users. Binaries begin with `bin-`.
+    fn made(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
+        let context = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(context.path()).unwrap();
+        fs_err::create_dir_all(root.join("data/sub")).unwrap();
+        fs_err::create_dir_all(root.join("over/bin")).unwrap();
+        fs_err::create_dir_all(root.join("etc")).unwrap();
+        fs_err::set_permissions(root.join("data/sub"), std::fs::Permissions::from_mode(0o750)).unwrap();
+        for (file, mode) in
+            [("one.txt", 0o644), ("data/sub/two.txt", 0o600), ("over/bin/x", 0o644), ("etc/passwd", 0o644)]
+        {
+            fs_err::write(root.join(file), "new:x:70:80::/:/\n").unwrap();
+            fs_err::set_permissions(root.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let mut tree = RootFs::default();
+        for (path, node) in [
+            ("usr", dir(0o755)),
+            ("usr/bin", dir(0o755)),
+            ("bin", Node::Link("usr/bin".to_owned())),
+            ("root", dir(0o700)),
+            ("file", Node::File(TreeFile::default())),
+            ("etc", dir(0o755)),
+            (
+                "etc/passwd",
+                Node::File(TreeFile { content: Content::Text("bob:x:7:8::/:/\n".to_owned()), ..TreeFile::default() }),
+            ),
+            ("loop", Node::Link("loop".to_owned())),
+            ("dangling", Node::Link("/no/where".to_owned())),
+            ("usr/bin/tool", Node::Link("/file".to_owned())),
+        ] {
+            tree.insert(path, node);
+        }
+        let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
+        let line = |(path, entry): (&String, &LayerEntry)| {
+            let Attributes { mode, uid, gid, mtime } = entry.attributes;
+            format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
+        };
+        Ok(layers.iter().map(|layer| layer.entries.iter().map(line).collect()).collect())
+    }
+
+    #[test]
+    fn files_go_where_links_lead_and_folders_stay_as_they_are() {
+        for (source, target, entries) in [
+            ("one.txt", "/bin/x", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 644 0:0 7"][..]),
+            ("one.txt", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/one.txt 644 0:0 7"]),
+            ("one.txt", "/root/new/", &["root/ 700 1:1 1", "root/new/ 755 0:0 7", "root/new/one.txt 644 0:0 7"]),
+            ("data", "/root", &["root/ 700 1:1 1", "root/sub/ 750 0:0 7", "root/sub/two.txt 600 0:0 7"]),
+            ("data/", "/d", &["d/ 755 0:0 7", "d/sub/ 750 0:0 7", "d/sub/two.txt 600 0:0 7"]),
+            ("one.txt", "/", &["one.txt 644 0:0 7"]),
+            ("one.txt", "/dangling", &["no/ 755 0:0 7", "no/where 644 0:0 7"]),
+            ("one.txt", "/dangling/", &["no/ 755 0:0 7", "no/where/ 755 0:0 7", "no/where/one.txt 644 0:0 7"]),
+            ("bin-x", "/dangling", &["no/ 755 0:0 7", "no/where 755 0:0 7"]),
+            ("bin-x", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/bin-x 755 0:0 7"]),
+            ("bin-x", "/bin/tool", &["file 755 0:0 7"]),
+        ] {
+            let layers = made(&[copy(&[source], target)]).unwrap();
+            assert_eq!(layers[0], entries, "{source} to {target}");
+        }
+    }
+
+    #[test]
+    fn each_binary_is_a_layer_and_what_is_between_is_one() {
+        let workdir = copy(&[], "/usr/bin/");
+        let copies = [
+            copy(&["one.txt"], "/a"),
+            copy(&["one.txt"], "/b"),
+            workdir.clone(),
+            copy(&["bin-x"], "/bin/x"),
+            copy(&["bin-y"], "/y"),
+            workdir,
+        ];
+        let layers = made(&copies).unwrap();
+        assert_eq!(layers[0], ["a 644 0:0 7", "b 644 0:0 7"]);
+        assert_eq!(layers[1], ["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 755 0:0 7"]);
+        assert_eq!(layers[2], ["y 755 0:0 7"], "and a folder that is there needs no layer");
+        assert_eq!(layers.len(), 3);
+    }
+
+    #[test]
+    fn what_is_made_belongs_to_the_owner() {
+        let of = |copy: StageCopy, owner: &str| StageCopy { owner: Some(owner.to_owned()), ..copy };
+        for (copies, last, entries) in [
+            (vec![of(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
+            (vec![of(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
+            (vec![of(copy(&["one.txt"], "/srv/x"), "5:6")], 0, &["srv/ 755 5:6 7", "srv/x 644 5:6 7"]),
+            (vec![of(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
+            // A folder that is there is nobody's to look for.
+            (vec![of(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
+            // Users that an earlier instruction brought.
+            (
+                vec![copy(&["etc/"], "/etc"), copy(&["bin-x"], "/x"), of(copy(&[], "/new/"), "new")],
+                2,
+                &["new/ 755 70:80 7"],
+            ),
+        ] {
+            assert_eq!(made(&copies).unwrap()[last], entries, "{copies:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_copied() {
+        for (copy, says) in [
+            (copy(&["none"], "/x"), "copies 'none', which is not in the build context"),
+            (copy(&["one.txt"], "/file/x"), "/file is not a folder"),
+            (copy(&["one.txt"], "/file/"), "/file is not a folder"),
+            (copy(&["one.txt"], "/bin/tool/"), "/file is not a folder"),
+            (copy(&["data"], "/file"), "/file is not a folder"),
+            (copy(&["over"], "/"), "/bin is not a folder"),
+            (copy(&[], "/file/"), "/file is not a folder"),
+            (copy(&["one.txt"], "/loop"), "/loop is a link without an end"),
+            (copy(&["bin-x"], "/loop/x"), "/loop/x is a link without an end"),
+            (
+                StageCopy { owner: Some("nosuch".to_owned()), ..copy(&[], "/new/") },
+                "'nosuch' is not in the image's /etc/passwd",
+            ),
+            (StageCopy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
+        ] {
+            let error = made(&[copy]).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(!crate::error::hints_of(&error).is_empty(), "{error}");
+        }
+        // A folder where a file would go.
+        for source in ["bin-x", "one.txt"] {
+            let folder = copy(&[], &format!("/new/{source}/"));
+            let error = made(&[folder, copy(&[source], "/new")]).unwrap_err().to_string();
+            assert!(error.contains(&format!("/new/{source} is a folder, and no file")), "{error}");
+        }
+    }
+}

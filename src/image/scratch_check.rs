@@ -1,0 +1,101 @@
+//! Can a container of an image that begins with nothing start? All that such an image holds is known before anything is
+//! compiled; of a base only the folders are. Pure.
+
+use serde_json::Value;
+
+use crate::error::{Class, Failure};
+use crate::oci::rootfs::{Content, File, Node, RootFs, clean};
+
+/// Looks for the program and the user that an image's `config` names among all that was copied.
+pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
+    let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
+    if let Some(program) = program.filter(|program| !is_there(program, config, tree)) {
+        let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));
+        return Err(match program {
+            "/bin/sh" => failure
+                .hint("'scratch' has no shell: write ENTRYPOINT and CMD as lists, [\"/usr/local/bin/app\"], or take a base"),
+            _ => failure
+                .hint("binaries are in /usr/local/bin; take one of them, add the program to `files`, or take a base that has it"),
+        });
+    }
+    let user = config["User"].as_str().unwrap_or_default();
+    let (user, group) = user.split_once(':').unwrap_or((user, ""));
+    for (name, file) in [(user, "/etc/passwd"), (group, "/etc/group")] {
+        if !name.is_empty() && name.parse::<u32>().is_err() && !has_name(tree, file, name) {
+            let what = format!("its user is '{name}' by name, and '{name}' is not in its {file}");
+            return Err(Failure::new(Class::Config, what)
+                .hint("write it in numbers, as in user = \"65532:65532\", or copy a file that has the name"));
+        }
+    }
+    Ok(())
+}
+
+fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
+    match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
+        Some(Node::File(File { content: Content::Text(text), .. })) => {
+            text.lines().any(|line| line.split(':').next() == Some(name))
+        }
+        Some(Node::File(_) | Node::Other) => true,
+        _ => false,
+    }
+}
+
+/// A name without a slash is looked for in PATH, any other from the working directory.
+fn is_there(program: &str, config: &Value, tree: &RootFs) -> bool {
+    let is_file = |path: &str| {
+        let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
+        matches!(node, Some(Node::Other | Node::File(_)))
+    };
+    if program.contains('/') {
+        let from = if program.starts_with('/') { "" } else { config["WorkingDir"].as_str().unwrap_or_default() };
+        return is_file(&clean(&format!("{from}/{program}")));
+    }
+    let env = config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut folders = env.filter_map(|pair| pair.strip_prefix("PATH=")).flat_map(|path| path.split(':'));
+    folders.any(|folder| is_file(&format!("{folder}/{program}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Node {
+        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    }
+    use serde_json::json;
+
+    #[test]
+    fn programs_and_users() {
+        let mut tree = RootFs::default();
+        for (path, node) in [
+            ("usr/local/bin/app", Node::File(File::default())),
+            ("bin", Node::Link("usr/local/bin".to_owned())),
+            ("dangling", Node::Link("nowhere".to_owned())),
+            ("etc/passwd", file("nonroot:x:65532:65532::/:\n")),
+        ] {
+            tree.insert(path, node);
+        }
+        let said = |config: Value| check(&config, &tree).err().map(|failure| failure.to_string());
+        for good in [
+            json!({}),
+            json!({ "Entrypoint": ["/usr/local/bin/app"], "Cmd": ["/any"], "User": "65532:65532" }),
+            json!({ "Entrypoint": ["/bin/app"], "User": "nonroot:0" }),
+            json!({ "Entrypoint": null, "Cmd": ["app"], "Env": ["A=1", "PATH=/x:/bin"] }),
+            json!({ "Entrypoint": [], "Cmd": ["local/../local/bin/app"], "WorkingDir": "/usr" }),
+        ] {
+            assert_eq!(said(good.clone()), None, "{good}");
+        }
+        for (wrong, what) in [
+            (json!({ "Entrypoint": ["/app"] }), "it would start '/app', and nothing is copied there"),
+            (json!({ "Entrypoint": ["/usr/local"] }), "it would start '/usr/local', and nothing is copied there"),
+            (json!({ "Entrypoint": ["/dangling"] }), "it would start '/dangling', and nothing is copied there"),
+            (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "it would start '/bin/sh', and nothing is copied there"),
+            (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "it would start 'app', and nothing is copied there"),
+            (json!({ "User": "bob" }), "its user is 'bob' by name, and 'bob' is not in its /etc/passwd"),
+            (json!({ "User": "root" }), "its user is 'root' by name, and 'root' is not in its /etc/passwd"),
+            (json!({ "User": "1:staff" }), "its user is 'staff' by name, and 'staff' is not in its /etc/group"),
+        ] {
+            assert_eq!(said(wrong.clone()).as_deref(), Some(what), "{wrong}");
+        }
+    }
+}

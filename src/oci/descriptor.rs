@@ -1,0 +1,29 @@
+//! Descriptors, and blobs in memory (image-spec, descriptor.md).
+
+use anyhow::{Context, Result};
+use oci_spec::image::{Descriptor, MediaType};
+use serde_json::Value;
+
+use super::digest::sha256;
+
+/// Some bytes and what describes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// The bytes of a JSON document.
+    pub fn json(media_type: &MediaType, value: &Value) -> Result<Blob> {
+        let bytes = serde_json::to_vec(value)?;
+        let descriptor = descriptor(media_type.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
+        Ok(Blob { descriptor, bytes })
+    }
+}
+
+/// Media type, digest and size.
+pub fn descriptor(media_type: &str, digest: &str, size: u64) -> Result<Descriptor> {
+    let digest: oci_spec::image::Digest = digest.parse().with_context(|| format!("'{digest}' is no digest"))?;
+    Ok(Descriptor::new(MediaType::from(media_type), size, digest))
+}

@@ -1,0 +1,61 @@
+//! SHA-256 digests.
+
+use std::io::{self, Read, Write};
+
+use sha2::{Digest, Sha256};
+
+/// Counts and hashes what goes through.
+pub struct HashingWriter<W> {
+    pub to: W,
+    hash: Sha256,
+    pub size: u64,
+}
+
+impl<W> HashingWriter<W> {
+    pub fn new(to: W) -> Self {
+        HashingWriter { to, hash: Sha256::new(), size: 0 }
+    }
+
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex(&self.hash.clone().finalize()))
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// `sha256:<hex>` of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+/// Hashes a stream: hexadecimal, and how many bytes it was.
+pub fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
+    let mut sha256 = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok((hex(&sha256.finalize()), size)),
+            read => {
+                sha256.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
+
+/// Lower-case hexadecimal, as digests are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

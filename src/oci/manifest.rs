@@ -1,0 +1,128 @@
+//! Config, manifest and index of an image (image-spec, config.md, manifest.md, image-index.md), as bytes. Pure.
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat};
+use indexmap::IndexMap;
+use oci_spec::image::{Descriptor, MediaType};
+use serde_json::{Map, Value, json};
+
+use super::descriptor::Blob;
+use super::layer::Layer;
+use crate::image::bases::BaseImage;
+use crate::platform::Platform;
+
+/// The config and the manifest of a platform, from a base, a `config`, and our layers with the instructions that made
+/// them.
+pub fn manifest(
+    platform: Platform,
+    base: Option<&BaseImage>,
+    config: &Value,
+    added: &[(Layer, &str)],
+    epoch: u64,
+) -> Result<(Blob, Blob)> {
+    let created = DateTime::from_timestamp(i64::try_from(epoch)?, 0).context("SOURCE_DATE_EPOCH is out of range")?;
+    let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut document = Map::new();
+    for key in ["author", "os.version", "os.features"] {
+        if let Some(value) = base.and_then(|base| base.config.get(key)) {
+            document.insert(key.to_owned(), value.clone());
+        }
+    }
+    let list = |path: &str| {
+        let inherited = base.and_then(|base| base.config.pointer(path)).and_then(Value::as_array);
+        inherited.cloned().unwrap_or_default()
+    };
+    let mut diff_ids = list("/rootfs/diff_ids");
+    let mut history = complete(list("/history"), diff_ids.len(), &created);
+    for (layer, created_by) in added {
+        diff_ids.push(layer.diff_id.as_str().into());
+        history.push(json!({ "created": created, "created_by": created_by, "comment": "cargo-multiarch" }));
+    }
+    document.insert("created".to_owned(), created.into());
+    document.insert("architecture".to_owned(), platform.architecture().into());
+    document.insert("os".to_owned(), platform.os().into());
+    if let Some(variant) = platform.variant() {
+        document.insert("variant".to_owned(), variant.into());
+    }
+    document.insert("config".to_owned(), config.clone());
+    document.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+    document.insert("history".to_owned(), history.into());
+    let config = Blob::json(&MediaType::ImageConfig, &Value::Object(document))?;
+
+    let inherited = base.iter().flat_map(|base| &base.layers);
+    let layers: Vec<&Descriptor> =
+        inherited.chain(added.iter().map(|(layer, _)| layer)).map(|layer| &layer.descriptor).collect();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::ImageManifest.as_ref(),
+        "config": config.descriptor,
+        "layers": layers,
+    });
+    Ok((config, Blob::json(&MediaType::ImageManifest, &manifest)?))
+}
+
+/// A base's history with as many entries that are not empty as it has layers (image-spec, config.md, "history"): where
+/// there are fewer, the last layers get one each, and what is too much is marked as empty, as BuildKit does it.
+fn complete(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
+    history.retain(Value::is_object);
+    let mut described = 0;
+    for entry in history.iter_mut().filter(|entry| !entry["empty_layer"].as_bool().unwrap_or_default()) {
+        if described < layers {
+            described += 1;
+        } else if let Some(entry) = entry.as_object_mut() {
+            entry.insert("empty_layer".to_owned(), true.into());
+        }
+    }
+    let missing = json!({ "created": created, "created_by": "a layer of the base", "comment": "cargo-multiarch" });
+    history.extend(std::iter::repeat_n(missing, layers - described));
+    history
+}
+
+/// The index over the manifests of all platforms, in their order.
+pub fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
+    let entry = |(platform, descriptor): &(Platform, Descriptor)| {
+        let mut described = json!({ "architecture": platform.architecture(), "os": platform.os() });
+        if let Some(variant) = platform.variant() {
+            described["variant"] = variant.into();
+        }
+        json!({
+            "mediaType": descriptor.media_type().as_ref(),
+            "digest": descriptor.digest().to_string(),
+            "size": descriptor.size(),
+            "platform": described,
+        })
+    };
+    let mut index = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::ImageIndex.as_ref(),
+        "manifests": manifests.iter().map(entry).collect::<Vec<_>>(),
+    });
+    if !annotations.is_empty() {
+        index["annotations"] = serde_json::to_value(annotations)?;
+    }
+    Blob::json(&MediaType::ImageIndex, &index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bases_history_has_an_entry_for_each_layer() {
+        let empty = json!({ "created_by": "ENV", "empty_layer": true });
+        let full = json!({ "created_by": "COPY" });
+        let said = json!({ "created_by": "ADD", "empty_layer": false });
+        for (history, layers, kinds) in [
+            (vec![], 0, ""),
+            (vec![], 2, "LL"),
+            (vec![empty.clone(), full.clone()], 1, "eL"),
+            (vec![full.clone(), empty.clone()], 3, "LeLL"),
+            (vec![said.clone(), full.clone()], 1, "Le"),
+            (vec![json!(null), json!(7)], 1, "L"),
+        ] {
+            let completed = complete(history.clone(), layers, "2026-01-02T03:04:05Z");
+            let kind = |entry: &Value| if entry["empty_layer"] == json!(true) { 'e' } else { 'L' };
+            assert_eq!(completed.iter().map(kind).collect::<String>(), kinds, "{history:?} {layers}");
+        }
+    }
+}

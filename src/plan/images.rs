@@ -1,0 +1,305 @@
+//! Which images a run is about: the configured ones, else one for each binary; and what could not be told apart. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexSet;
+
+use super::{Binary, ConfigSources, Image, Package, Workspace};
+use crate::error::{Class, Failure};
+
+/// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
+pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
+    let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
+    let mut places: BTreeMap<String, &str> = BTreeMap::new();
+    for image in images {
+        if let Some(other) = names.insert(&image.name, image) {
+            let what = format!(
+                "packages '{}' and '{}' would both make an image '{}'",
+                other.package, image.package, image.name
+            );
+            return Err(Failure::new(Class::Config, what)
+                .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
+        }
+        for reference in image.references() {
+            if let Some(other) = places.insert(reference.clone(), &image.name) {
+                let what = format!("images '{other}' and '{}' would both be {reference}", image.name);
+                return Err(Failure::new(Class::Config, what).hint("give one of them another name, registry or tag"));
+            }
+        }
+    }
+    let binaries: BTreeSet<&Binary> =
+        images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
+    for binary in &binaries {
+        // cargo's `--bin NAME` builds it in every package that is compiled with it.
+        let has_too = |other: &&&Binary| {
+            other.package != binary.package
+                && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
+        };
+        if let Some(other) = binaries.iter().find(has_too) {
+            let what = format!(
+                "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
+                binary.package, other.package, binary.name
+            );
+            return Err(Failure::new(Class::Config, what)
+                .hint("rename one: `name` in its [[bin]]; or take one package at a time with `-p NAME`"));
+        }
+    }
+    Ok(())
+}
+
+/// The workspace with the packages of `-p` selected, where there are any.
+pub fn select_packages(
+    mut workspace: Workspace,
+    names: &[String],
+    sources: &ConfigSources,
+) -> Result<Workspace, Failure> {
+    if let Some(unknown) = names.iter().find(|name| workspace.package(name).is_none()) {
+        let failure = Failure::new(Class::Config, format!("the workspace has no package '{unknown}'"));
+        let images = wanted_images(&workspace, sources).unwrap_or_default();
+        if let Some((_, package, binaries)) = images.iter().find(|(name, ..)| name == unknown) {
+            return Err(failure.hint(format!(
+                "'{unknown}' is an image: take it with `-p {}`, or with its binary: `--bin {}`",
+                package.name, binaries[0].name
+            )));
+        }
+        let known = workspace.packages.iter().map(|package| package.name.as_str());
+        return Err(failure.suggest_or_list(unknown, known, "its packages are"));
+    }
+    if !names.is_empty() {
+        workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
+        workspace.narrowed = true;
+    }
+    Ok(workspace)
+}
+
+/// An image's name, the package it takes its version from, and its binaries.
+pub type Wanted<'a> = (String, &'a Package, Vec<Binary>);
+
+/// The images that a run is about.
+pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<Wanted<'a>>, Failure> {
+    let configured = sources.configured_images();
+    let flags = &sources.command_line;
+    let mut images = Vec::new();
+    for (name, owner) in &configured {
+        let settings = sources.image(name, *owner);
+        let owner = owner.or_else(|| workspace.package(name).map(|package| package.name.as_str()));
+        let bins = match (settings.bins, owner.and_then(|owner| workspace.package(owner))) {
+            (Some(bins), _) if !bins.is_empty() => bins,
+            (_, Some(package)) if !package.bins.is_empty() => package.bins.clone(),
+            _ if workspace.package_of(name).is_some() => vec![(*name).to_owned()],
+            _ => {
+                return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
+                    .hint(format!("say which: bins = [\"…\"] in images.{name}")));
+            }
+        };
+        let owner = owner.and_then(|owner| workspace.package(owner));
+        let binaries: Vec<Binary> =
+            bins.iter().map(|bin| binary(workspace, owner, bin)).collect::<Result<_, Failure>>()?;
+        let selected = |binary: &Binary| {
+            (!workspace.narrowed || workspace.selected.contains(&binary.package))
+                && flags.bins.as_ref().is_none_or(|bins| bins.contains(&binary.name))
+        };
+        if let Some(package) = workspace.package(&binaries[0].package)
+            && binaries.iter().any(selected)
+        {
+            images.push(((*name).to_owned(), package, binaries));
+        }
+    }
+    if !configured.is_empty() {
+        let has = |bin: &&String| images.iter().flat_map(|(_, _, binaries)| binaries).any(|other| other.name == **bin);
+        let what = match flags.bins.iter().flatten().find(|bin| !has(bin)) {
+            Some(bin) => package_of(workspace, bin).map(|_| format!("the binary '{bin}'"))?,
+            None if images.is_empty() => format!("a binary of {}", workspace.selected.join(", ")),
+            None => return Ok(images),
+        };
+        let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(Class::Config, format!("no image has {what}"))
+            .hint(format!("the configured images are: {names}; add one, or a name to `bins`")));
+    }
+    // With nothing configured: one image for each binary, named after its package where that has just one.
+    let mut wanted: IndexSet<String> = IndexSet::new();
+    for package in workspace.selected.iter().filter_map(|name| workspace.package(name)) {
+        let only = sources.all_platforms(&sources.image(&package.name, Some(&package.name))).bins;
+        wanted.extend(only.iter().flatten().cloned());
+        for bin in &package.bins {
+            if only.as_ref().is_none_or(|only| only.contains(bin)) {
+                let name = if package.bins.len() == 1 { &package.name } else { bin };
+                images.push((name.clone(), package, vec![binary(workspace, Some(package), bin)?]));
+            }
+        }
+    }
+    if let Some(missing) = wanted.iter().find(|bin| images.iter().all(|(_, _, binaries)| binaries[0].name != **bin)) {
+        return Err(package_of(workspace, missing).err().unwrap_or_else(|| {
+            Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
+                .hint(format!("select its package: -p {}", workspace.package_of(missing).map_or("", |p| &p.name)))
+        }));
+    }
+    if images.is_empty() { Err(no_binaries(workspace)) } else { Ok(images) }
+}
+
+fn no_binaries(workspace: &Workspace) -> Failure {
+    let of = match &workspace.selected[..] {
+        [] => "the workspace, which has no default members".to_owned(),
+        names => names.join(", "),
+    };
+    Failure::new(Class::Config, format!("no binary target in {of}"))
+        .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
+}
+
+/// A binary of the image's own package or, where that has none of this name, of another.
+fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
+    let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
+    let mut others = workspace.packages.iter().filter(|package| package.bins.iter().any(|name| name == bin));
+    if let (None, Some(one), Some(two)) = (owner, others.next(), others.next())
+        && [one, two].iter().filter(|package| workspace.selected.contains(&package.name)).count() != 1
+    {
+        let what = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
+        return Err(Failure::new(Class::Config, what).hint(format!(
+            "say which: configure the image in that package's Cargo.toml, or take the package alone: `-p {}`",
+            one.name
+        )));
+    }
+    let package = owner.map_or_else(|| package_of(workspace, bin), Ok)?;
+    Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
+}
+
+fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
+    workspace.package_of(bin).ok_or_else(|| {
+        let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
+        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).suggest_or_list(
+            bin,
+            known,
+            "its binaries are",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Checkout, PlanRequest, resolve};
+
+    /// A workspace of packages with binaries; the first is the selected one.
+    fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
+        let package = |(name, bins): &(&str, &[&str])| Package {
+            bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
+            ..Package::named(name)
+        };
+        Workspace {
+            root: "/w".into(),
+            manifest_path: "/w/Cargo.toml".into(),
+            target_dir: "/w/target".into(),
+            packages: packages.iter().map(package).collect(),
+            selected: packages.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            narrowed: false,
+            profiles: BTreeSet::new(),
+        }
+    }
+
+    /// `image: package/binary …; …` of a plan.
+    fn images(packages: &[(&str, &[&str])], config: &str, flags: &str, request: &[&str]) -> Result<String, Failure> {
+        let sources = ConfigSources {
+            workspace: toml::from_str(config).unwrap(),
+            command_line: toml::from_str(flags).unwrap(),
+            ..ConfigSources::default()
+        };
+        let workspace = workspace(packages);
+        let request: Vec<String> = request.iter().map(|name| (*name).to_owned()).collect();
+        let workspace = select_packages(workspace, &request, &sources)?;
+        let plan = resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default())?;
+        let line = |image: &Image| {
+            let binaries = image.platforms[0].binaries.iter().map(|b| format!("{}/{}", b.package, b.name));
+            format!("{}: {}", image.name, binaries.collect::<Vec<_>>().join(" "))
+        };
+        Ok(plan.images.iter().map(line).collect::<Vec<_>>().join("; "))
+    }
+
+    type Case<'a> = (&'a [(&'a str, &'a [&'a str])], &'a str, &'a str, &'a [&'a str], &'a str);
+
+    #[test]
+    fn images_and_their_binaries() {
+        const TWO: &[(&str, &[&str])] = &[("a", &["a"]), ("b", &["b1", "b2"]), ("lib", &[])];
+        const SAME: &[(&str, &[&str])] = &[("a", &["server"]), ("b", &["server"])];
+        const CONFIG: &str = "[images.one]\nbins = ['b1', 'a']\n[images.two]\nbins = ['b2']";
+        let cases: &[Case<'_>] = &[
+            (TWO, "", "", &[], "a: a/a; b1: b/b1; b2: b/b2"),
+            (TWO, "", "", &["b"], "b1: b/b1; b2: b/b2"),
+            (TWO, "", "bins = ['b2']", &[], "b2: b/b2"),
+            (TWO, "bins = ['b2', 'a']", "", &[], "a: a/a; b2: b/b2"),
+            (TWO, "[images.b]", "", &[], "b: b/b1 b/b2"),
+            (TWO, "[images.b1]", "", &[], "b1: b/b1"),
+            (TWO, CONFIG, "", &[], "one: b/b1 a/a; two: b/b2"),
+            (TWO, CONFIG, "", &["a"], "one: b/b1 a/a"),
+            (TWO, CONFIG, "bins = ['b2']", &[], "two: b/b2"),
+            (SAME, "", "", &["b"], "b: b/server"),
+            (SAME, "[images.b]\nbins = ['server']", "", &[], "b: b/server"),
+        ];
+        for (packages, config, flags, request, expected) in cases {
+            let found = images(packages, config, flags, request).unwrap_or_else(|failure| failure.to_string());
+            assert_eq!(found, *expected, "{config} | {flags} | {request:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart() {
+        const SAME: &[(&str, &[&str])] = &[("a", &["server"]), ("b", &["server"])];
+        const AS_PACKAGE: &[(&str, &[&str])] = &[("a", &["x", "y"]), ("x", &["main"])];
+        const UNBUILT: &[(&str, &[&str])] = &[("a", &["a", "tool"]), ("b", &["b", "tool"])];
+        let cases: &[Case<'_>] = &[
+            (SAME, "", "", &[], "packages 'a' and 'b' both have a binary 'server', and cargo makes one file of them"),
+            (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' would both make an image 'x'"),
+            (UNBUILT, "[images.i]\nbins = ['tool', 'b']", "", &[], "packages 'a' and 'b' both have a binary 'tool'"),
+            (
+                &[("a", &["a"])],
+                "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['a']\n[images.y]\nregistry = 'r.example/x'\nbins = ['a']",
+                "",
+                &[],
+                "images 'x/y' and 'y' would both be r.example/x/y:1",
+            ),
+        ];
+        for (packages, config, flags, request, expected) in cases {
+            assert_eq!(images(packages, config, flags, request).unwrap_err().to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn an_image_is_no_package() {
+        const TWO: &[(&str, &[&str])] = &[("example-core", &["server", "cli"]), ("b", &["b"])];
+        for (config, request, hint) in [
+            (
+                "[images.core]\nbins = ['server']",
+                "core",
+                "'core' is an image: take it with `-p example-core`, or with its binary: `--bin server`",
+            ),
+            ("", "cli", "'cli' is an image: take it with `-p example-core`, or with its binary: `--bin cli`"),
+            ("", "example-cor", "did you mean 'example-core'?"),
+            ("", "other", "its packages are: example-core, b"),
+        ] {
+            let failure = images(TWO, config, "", &[request]).unwrap_err();
+            assert_eq!(failure.to_string(), format!("the workspace has no package '{request}'"));
+            assert_eq!(failure.hints(), [hint]);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_there() {
+        const TWO: &[(&str, &[&str])] = &[("a", &["a"]), ("b", &["b1", "b2"])];
+        const ONE: &str = "[images.one]\nbins = ['b1']";
+        let cases: &[Case<'_>] = &[
+            (TWO, "", "bins = ['c']", &[], "the workspace has no binary 'c'"),
+            (TWO, "", "bins = ['b1']", &["a"], "binary 'b1' is not in a selected package"),
+            (TWO, ONE, "bins = ['b2']", &[], "no image has the binary 'b2'"),
+            (TWO, ONE, "bins = ['c']", &[], "the workspace has no binary 'c'"),
+            (TWO, ONE, "", &["a"], "no image has a binary of a"),
+            (TWO, "[images.other]", "", &[], "image 'other' has no binaries"),
+            (TWO, "platforms = []", "", &["a"], "image 'a' has no platform"),
+            (&[("l", &[])], "", "", &[], "no binary target in l"),
+            (&[], "", "", &[], "no binary target in the workspace, which has no default members"),
+        ];
+        for (packages, config, flags, request, expected) in cases {
+            let failure = images(packages, config, flags, request).unwrap_err();
+            assert_eq!(failure.to_string(), *expected);
+            assert!(!failure.hints().is_empty(), "{failure} has no hint");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The only place that starts programs (over `duct`). A command prints as a line to paste into a shell;
+//! its status is checked here, and its own words are in the error. Ctrl-C stops whatever runs.
+
+pub mod lines;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Class, Failure};
+use crate::threads;
+
+/// The process groups of the children that run now, so that Ctrl-C reaches them and what they started.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How often a program with a time limit is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A program to run, with what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    dir: Option<OsString>,
+}
+
+/// What a finished program left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A line of a running program's output, without its line feed.
+#[derive(Debug)]
+pub enum Line {
+    Stdout(String),
+    Stderr(String),
+}
+
+impl Cmd {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs in another folder than the current one.
+    #[must_use]
+    pub fn dir(self, dir: impl AsRef<OsStr>) -> Self {
+        Cmd { dir: Some(dir.as_ref().to_owned()), ..self }
+    }
+
+    /// Runs to the end; the standard output, or an error with the program's own words.
+    pub fn read(&self) -> Result<String> {
+        let output = self.output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(anyhow::anyhow!("`{self}` failed ({}): {}", ended(output.status), output.stderr.trim()))
+    }
+
+    /// Runs to the end whatever the status.
+    pub fn output(&self) -> Result<Output> {
+        let mut out = String::new();
+        let mut err = String::new();
+        let status = self.stream(|line| {
+            let (text, line) = match line {
+                Line::Stdout(line) => (&mut out, line),
+                Line::Stderr(line) => (&mut err, line),
+            };
+            text.push_str(&line);
+            text.push('\n');
+        })?;
+        Ok(Output { status, stdout: out, stderr: err })
+    }
+
+    /// Runs, hands every line to `on_line` as it comes, and returns the status.
+    pub fn stream(&self, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        Ok(self.follow(None, on_line)?.0)
+    }
+
+    /// The same, with what it has started killed when a time is over, and at once after Ctrl-C; none where it was.
+    pub fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
+        let (status, killed) = self.follow(Some(limit), on_line)?;
+        Ok((!killed).then_some(status))
+    }
+
+    /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
+    pub fn undo(&self) {
+        let quiet = self.expression().stdin_null().stdout_null().stderr_null().unchecked();
+        let _ = quiet.before_spawn(in_own_group).run();
+    }
+
+    fn follow(&self, limit: Option<Duration>, mut on_line: impl FnMut(Line)) -> Result<(ExitStatus, bool)> {
+        check_interrupt()?;
+        let (stdout, stdout_writer) = io::pipe()?;
+        let (stderr, stderr_writer) = io::pipe()?;
+        let handle = {
+            // The expression owns the write ends: it must be gone before the readers can see the end of file.
+            let expression = self
+                .expression()
+                .stdin_null()
+                .stdout_file(stdout_writer)
+                .stderr_file(stderr_writer)
+                .unchecked()
+                .before_spawn(in_own_group);
+            expression.start().with_context(|| format!("cannot run `{}`", self.program.to_string_lossy()))?
+        };
+        let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
+        let _running = group.map(Running::new);
+        // A signal that came before the group was on the list has reached nobody.
+        if let (Some(group), Err(interrupted)) = (group, check_interrupt()) {
+            let _ = kill_process_group(group, Signal::TERM);
+            return Err(interrupted.into());
+        }
+
+        let (sender, received) = mpsc::channel();
+        std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
+        let Some(limit) = limit else {
+            received.iter().for_each(on_line);
+            let status = handle.into_output()?.status;
+            check_interrupt()?;
+            return Ok((status, false));
+        };
+        let deadline = Instant::now() + limit;
+        let mut killed = false;
+        loop {
+            match received.recv_timeout(LOOK) {
+                Ok(line) => on_line(line),
+                Err(RecvTimeoutError::Disconnected) if handle.try_wait()?.is_some() => break,
+                // It goes on without its output.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if Instant::now() >= deadline || check_interrupt().is_err() {
+                killed = true;
+                if let Some(group) = group {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                break;
+            }
+        }
+        let status = handle.into_output()?.status;
+        check_interrupt()?;
+        Ok((status, killed))
+    }
+
+    fn expression(&self) -> duct::Expression {
+        let expression = duct::cmd(&self.program, &self.args);
+        let expression = self.dir.iter().fold(expression, |expression, dir| expression.dir(dir));
+        self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.dir {
+            write!(f, "cd {} && ", quote(&dir.to_string_lossy()))?;
+        }
+        for (name, value) in &self.env {
+            let name = name.to_string_lossy();
+            match is_secret(&name) {
+                true => write!(f, "{name}=… ")?,
+                false => write!(f, "{name}={} ", quote(&value.to_string_lossy()))?,
+            }
+        }
+        f.write_str(&quote(&self.program.to_string_lossy()))?;
+        for arg in &self.args {
+            write!(f, " {}", quote(&without_secrets(&arg.to_string_lossy())))?;
+        }
+        Ok(())
+    }
+}
+
+fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
+    command.process_group(0);
+    Ok(())
+}
+
+/// How a program ended: `exit code 101`, `signal 9`.
+pub fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Has somebody killed a program outright, such as a kernel without memory?
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
+}
+
+/// Masks the value of every `name=value`, between commas or not, whose name is that of a secret.
+pub fn without_secrets(arg: &str) -> String {
+    let part = |part: &str| {
+        let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
+            let name = part[..*at].rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).next();
+            name.is_some_and(is_secret)
+        });
+        secret.map_or_else(|| part.to_owned(), |at| format!("{}…", &part[..=at]))
+    };
+    arg.split(',').map(part).collect::<Vec<_>>().join(",")
+}
+
+/// Does a variable of this name probably hold a secret? Its value is then not printed.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+/// Quotes a word for a POSIX shell, when it needs it.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Keeps a process group on the list while its leader runs.
+struct Running(Pid);
+
+impl Running {
+    fn new(group: Pid) -> Self {
+        running(|groups| groups.push(group));
+        Running(group)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        running(|groups| groups.retain(|group| *group != self.0));
+    }
+}
+
+fn running<T>(change: impl FnOnce(&mut Vec<Pid>) -> T) -> T {
+    change(&mut threads::lock(&RUNNING))
+}
+
+/// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.
+/// A second signal kills the children and the program at once.
+pub fn stop_children_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        let again = INTERRUPTED.swap(true, Ordering::SeqCst);
+        let signal = if again { Signal::KILL } else { Signal::TERM };
+        for group in running(|groups| groups.clone()) {
+            // A group that has ended meanwhile is what we want.
+            let _ = kill_process_group(group, signal);
+        }
+        if again {
+            std::process::exit(Class::Interrupted.exit_code().into());
+        }
+    })
+    .context("cannot set the handler for Ctrl-C")
+}
+
+/// Fails when the user has asked to stop.
+pub fn check_interrupt() -> Result<(), Failure> {
+    match INTERRUPTED.load(Ordering::SeqCst) {
+        true => Err(Failure::new(Class::Interrupted, "interrupted")),
+        false => Ok(()),
+    }
+}
+
+/// The full path of a program on PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    which::which(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_as_a_shell_line_without_secrets() {
+        let cmd = Cmd::new("docker")
+            .args([
+                "build",
+                "--label",
+                "a=it's $5",
+                "--build-arg",
+                "NPM_TOKEN=abc",
+                "--build-arg=A_TOKEN=b",
+                "type=s3,secret_access_key=c,x=1",
+                "",
+            ])
+            .env("SOURCE_DATE_EPOCH", "7")
+            .env("CARGO_REGISTRY_TOKEN", "hush");
+        assert_eq!(
+            cmd.to_string(),
+            r"SOURCE_DATE_EPOCH=7 CARGO_REGISTRY_TOKEN=… docker build --label 'a=it'\''s $5' --build-arg 'NPM_TOKEN=…' '--build-arg=A_TOKEN=…' 'type=s3,secret_access_key=…,x=1' ''"
+        );
+    }
+
+    #[test]
+    fn output_keeps_the_streams_and_the_status_apart() {
+        let output = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+        assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_limit_ends_whatever_was_started() {
+        let within = |script: &str| {
+            let mut lines = Vec::new();
+            let cmd = Cmd::new("sh").args(["-c", script]);
+            let status = cmd.stream_within(Duration::from_millis(400), |line| lines.push(format!("{line:?}"))).unwrap();
+            (status.map(ended), lines.len())
+        };
+        let start = Instant::now();
+        assert_eq!(within("echo a; echo b >&2; exit 3"), (Some("exit code 3".to_owned()), 2));
+        assert_eq!(within("echo a; sleep 60"), (None, 1));
+        assert_eq!(within("sleep 60 & echo a"), (None, 1));
+        assert_eq!(within("exec >&- 2>&-; sleep 60"), (None, 0));
+        assert_eq!(within("trap '' TERM; setsid sleep 3 & while :; do :; done"), (None, 0));
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn read_fails_with_the_programs_own_words() {
+        let error = Cmd::new("sh").args(["-c", "echo no luck >&2; exit 1"]).read().unwrap_err();
+        assert!(error.to_string().ends_with("no luck"), "{error}");
+        let error = Cmd::new("no-such-program").read().unwrap_err();
+        assert_eq!(error.to_string(), "cannot run `no-such-program`");
+    }
+}

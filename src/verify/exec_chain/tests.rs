@@ -1,0 +1,129 @@
+//! Commands, scripts and users in a small file system, and what is said of them.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::elf::Elf;
+use crate::oci::rootfs::{Attributes, Program, RootFs};
+use crate::platform::Platform;
+
+fn file(mode: u32, content: Content) -> Node {
+    Node::File(File { attributes: Attributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
+}
+
+fn program() -> Content {
+    let platform: Platform = "linux/arm64".parse().unwrap();
+    let elf = Elf { executable: true, ..Elf::of(platform.elf()) };
+    Content::Program(Arc::new(Program { sha256: String::new(), elf: Some(elf) }))
+}
+
+fn script(line: &str, text: &str) -> Content {
+    Content::Script(Arc::new(Script { line: line.to_owned(), execs: shell::execs(text) }))
+}
+
+/// A small root: programs in /bin, a script of each kind in /run.
+fn tree() -> RootFs {
+    let mut tree = RootFs::default();
+    for name in ["sh", "env", "app", "tini", "python3", "su-exec"] {
+        tree.insert(&format!("usr/bin/{name}"), file(0o755, program()));
+    }
+    for (path, node) in [
+        ("usr", Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 })),
+        ("bin", Node::Link("usr/bin".to_owned())),
+        ("usr/local/bin/dangling", Node::Link("/opt/app".to_owned())),
+        ("usr/bin/mine", file(0o700, program())),
+        ("usr/bin/empty", Node::File(File { size: 0, ..File::default() })),
+        ("usr/bin/text", file(0o755, Content::Other)),
+        ("run/args", file(0o755, script("/bin/sh", "set -e\nexec \"$@\""))),
+        ("run/gone", file(0o755, script("/bin/sh", "exec gone"))),
+        ("run/perhaps", file(0o755, script("/bin/sh", "if x; then exec gone; fi\nexec app"))),
+        ("run/dos", file(0o755, script("/bin/sh\r", ""))),
+        ("run/bash", file(0o755, script("/bin/bash -e", ""))),
+        ("run/python", file(0o755, script("/usr/bin/env -S python3 -u", ""))),
+        ("run/perl", file(0o755, script("/usr/bin/env perl", ""))),
+        ("run/nested", file(0o755, script("/run/python", ""))),
+        ("run/loop", file(0o755, script("/run/loop", ""))),
+    ] {
+        tree.insert(path, node);
+    }
+    tree
+}
+
+fn way(entrypoint: &[&str], user: &str) -> ExecChain {
+    let config = serde_json::json!({
+        "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
+        "config": { "Entrypoint": entrypoint, "User": user, "WorkingDir": "/run" },
+    });
+    let (tree, config) = (tree(), serde_json::from_value(config).unwrap());
+    let (root, _) = ExecContext::new(&tree, "linux/arm64".parse().unwrap(), &config);
+    follow(&root)
+}
+
+#[test]
+fn what_is_run_on_the_way() {
+    for (entrypoint, programs) in [
+        (&["app", "--flag"][..], "app"),
+        (&["/bin/app"], "app"),
+        (&["tini", "--", "app"], "tini app"),
+        (&["/run/args", "app"], "sh app"),
+        (&["./args", "su-exec", "nobody", "app"], "sh su-exec app"),
+        (&["/run/perhaps"], "sh app"),
+        (&["/run/python"], "env python3"),
+        (&["/run/nested"], "env python3"),
+        (&["sh", "-c", "A=b exec app $X"], "sh app"),
+        (&["sh", "/run/args", "app"], "sh app"),
+        (&["sh", "-c", "$APP"], "sh"),
+        (&["env", "-i", "A=b", "text"], "env"),
+    ] {
+        let way = way(entrypoint, "");
+        let names: Vec<&str> =
+            way.programs.iter().filter_map(|running| running.path.strip_prefix("usr/bin/")).collect();
+        assert_eq!(names.join(" "), programs, "{entrypoint:?}");
+        assert_eq!(way.findings, [], "{entrypoint:?}");
+    }
+}
+
+#[test]
+fn what_does_not_start() {
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&[], "", "MA050 its config names no program: it has neither ENTRYPOINT nor CMD"),
+        (
+            &["gone"],
+            "",
+            "MA051 gone is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what the image would start",
+        ),
+        (&["/usr"], "", "MA051 /usr is a folder, and is what the image would start"),
+        (
+            &["dangling"],
+            "",
+            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, and is what the image would start",
+        ),
+        (&["tini", "/gone"], "", "MA051 /gone is not in the image, and is what /usr/bin/tini would start"),
+        (
+            &["/run/gone"],
+            "",
+            "MA051 gone is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what /run/gone would start",
+        ),
+        (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, and is what /usr/bin/sh would start"),
+        (&["mine"], "7:7", "MA040 /usr/bin/mine may not be executed by user 7: its mode is 0700, owned by 0:0"),
+        (&["empty"], "", "MA041 /usr/bin/empty is empty"),
+        (&["text"], "", "MA041 /usr/bin/text is neither an ELF file nor a script with `#!` on its first line"),
+        (
+            &["/run/dos"],
+            "",
+            "MA042 /bin/sh is not in the image: the first line of /run/dos ends in a carriage return, which is part of the name",
+        ),
+        (&["/run/bash"], "", "MA042 /bin/bash is not in the image, and is what the first line of /run/bash names"),
+        (
+            &["/run/perl"],
+            "",
+            "MA042 perl is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what the first line of /run/perl names",
+        ),
+        (&["/run/loop"], "", "MA041 /run/loop leads to itself, by `#!` lines or as an argument of its own"),
+    ];
+    for (entrypoint, user, expected) in cases {
+        let found: Vec<String> =
+            way(entrypoint, user).findings.iter().map(|finding| format!("{} {finding}", finding.code)).collect();
+        assert_eq!(found, [*expected], "{entrypoint:?}");
+    }
+}

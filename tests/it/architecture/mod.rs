@@ -1,0 +1,210 @@
+//! The structure of `src`: which directory may import which, no import cycles between files, a doc for every file.
+//!
+//! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints what every file uses of which other
+//! (`[cycle]` if that is part of a cycle), the cycles, and the two lists of exceptions below as they should be.
+//! `PRINT_EDGES=compile/` prints only the edges from and to those files.
+
+mod graph;
+mod imports;
+mod parse;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use graph::Graph;
+use imports::Edges;
+
+/// The directories and top-level files of `src`. Each may import those of later lines, and none of its own line or
+/// of an earlier one.
+const LEVELS: &[&[&str]] = &[
+    &["main"],
+    &["lib"],
+    &["commands"],
+    &["report"],
+    &["verify", "publish"],
+    &["image"],
+    &["compile", "dockerfile", "cli"],
+    &["plan"],
+    &["config"],
+    &["registry"],
+    &["oci"],
+    &["elf", "ui", "fs"],
+    &["finding", "platform", "timings", "process"],
+    &["shell", "error", "threads"],
+];
+
+/// Imports that break the order of `LEVELS`. Remove entries, add none.
+const ALLOWED_IMPORTS: &[(&str, &str)] = &[("oci/manifest.rs", "image/bases.rs")];
+
+/// Imports between files without which there is no cycle. Remove entries, add none.
+const ALLOWED_CYCLES: &[(&str, &str)] = &[
+    ("cli/examples.rs", "cli/mod.rs"),
+    ("cli/settings.rs", "cli/verification.rs"),
+    ("commands/build_images.rs", "commands/verify.rs"),
+    ("commands/doctor/compile.rs", "commands/doctor/mod.rs"),
+    ("commands/doctor/engine.rs", "commands/doctor/mod.rs"),
+    ("commands/doctor/registries.rs", "commands/doctor/mod.rs"),
+    ("commands/init/config_location.rs", "commands/init/mod.rs"),
+    ("commands/init/detect.rs", "commands/init/mod.rs"),
+    ("compile/cargo_command.rs", "compile/toolchain.rs"),
+    ("compile/dependency_summary.rs", "compile/system_libraries.rs"),
+    ("compile/diagnose/build_script.rs", "compile/diagnose/mod.rs"),
+    ("compile/diagnose/libraries.rs", "compile/diagnose/mod.rs"),
+    ("compile/diagnose/linking.rs", "compile/diagnose/mod.rs"),
+    ("compile/progress.rs", "compile/mod.rs"),
+    ("config/metadata_typo.rs", "config/read.rs"),
+    ("dockerfile/stage.rs", "dockerfile/read_stage.rs"),
+    ("finding/catalogue.rs", "finding/mod.rs"),
+    ("plan/check_features.rs", "plan/workspace.rs"),
+    ("platform/elf_header.rs", "platform/mod.rs"),
+    ("process/lines.rs", "process/mod.rs"),
+    ("registry/error.rs", "registry/idle_timeout.rs"),
+    ("verify/smoke/docker.rs", "verify/smoke/mod.rs"),
+    ("verify/smoke/method.rs", "verify/smoke/mod.rs"),
+    ("verify/smoke/mod.rs", "verify/mod.rs"),
+];
+
+const HINT: &str =
+    "to list all imports and cycles: PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture";
+
+/// The files below `src`, by their paths.
+static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    fn walk(dir: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, root, into);
+            } else {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                into.insert(name, std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = BTreeMap::new();
+    walk(&root, &root, &mut files);
+    files
+});
+
+static EDGES: LazyLock<Edges> = LazyLock::new(|| imports::edges(&SOURCES));
+
+/// The directory of `src` that a file is in, or the name of a top-level file.
+fn unit(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap_or_default()
+}
+
+fn level(unit: &str) -> Option<usize> {
+    LEVELS.iter().position(|level| level.contains(&unit))
+}
+
+/// The imports that break the order of `LEVELS`.
+fn upward() -> BTreeSet<(&'static str, &'static str)> {
+    let pairs = EDGES.keys().map(|(from, to)| (from.as_str(), to.as_str()));
+    pairs.filter(|(from, to)| unit(from) != unit(to) && level(unit(from)) >= level(unit(to))).collect()
+}
+
+/// All imports but some.
+fn without(excluded: &[(&str, &str)]) -> Graph<'static> {
+    let mut graph = Graph::new();
+    for (from, to) in EDGES.keys().map(|(from, to)| (from.as_str(), to.as_str())) {
+        if !excluded.contains(&(from, to)) {
+            graph.entry(from).or_default().insert(to);
+        }
+    }
+    graph
+}
+
+/// `src/a.rs:12 uses Name, Other of src/b.rs`
+fn described(from: &str, to: &str) -> String {
+    let names = &EDGES[&(from.to_owned(), to.to_owned())];
+    let line = names.values().min().unwrap();
+    format!("src/{from}:{line} uses {} of src/{to}", names.keys().cloned().collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn imports_follow_the_levels() {
+    let mut wrong = Vec::new();
+    for file in SOURCES.keys() {
+        if level(unit(file)).is_none() {
+            wrong.push(format!("src/{file}: `{}` is missing in LEVELS", unit(file)));
+        }
+    }
+    for name in LEVELS.iter().flat_map(|level| level.iter()) {
+        if !SOURCES.keys().any(|file| unit(file) == *name) {
+            wrong.push(format!("LEVELS: there is no `{name}` in src: delete it"));
+        }
+    }
+    let upward = upward();
+    for (from, to) in upward.iter().filter(|edge| !ALLOWED_IMPORTS.contains(edge)) {
+        wrong.push(format!("{}: `{}` may not import `{}` (see LEVELS)", described(from, to), unit(from), unit(to)));
+    }
+    for edge in ALLOWED_IMPORTS.iter().filter(|edge| !upward.contains(*edge)) {
+        wrong.push(format!("ALLOWED_IMPORTS: {edge:?} is no longer needed: delete it"));
+    }
+    assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
+}
+
+#[test]
+fn imports_have_no_cycles() {
+    let graph = without(ALLOWED_CYCLES);
+    let mut wrong = Vec::new();
+    for component in graph::components(&graph) {
+        let cycle = graph::shortest_cycle(&graph, &component).unwrap();
+        let uses: String = cycle.windows(2).map(|pair| format!("\n  {}", described(pair[0], pair[1]))).collect();
+        let cycle = cycle.join(" → ");
+        wrong.push(format!("{cycle}: files may not import each other in a cycle ({} files){uses}", component.len()));
+    }
+    for (from, to) in ALLOWED_CYCLES {
+        let exists = EDGES.contains_key(&((*from).to_owned(), (*to).to_owned()));
+        if !exists || graph::shortest_path(&graph, to, from).is_none() {
+            wrong.push(format!("ALLOWED_CYCLES: {:?} is no longer needed: delete it", (from, to)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
+}
+
+#[test]
+fn files_start_with_their_docs() {
+    let wrong: Vec<_> = SOURCES.iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(file, _)| file).collect();
+    assert!(wrong.is_empty(), "a file starts with `//! ` and what it is responsible for: {wrong:?}");
+}
+
+#[test]
+fn only_one_file_formats_sizes() {
+    for (file, text) in SOURCES.iter().filter(|(file, _)| *file != "ui/size.rs") {
+        for other in ["HumanBytes", "BinaryBytes", "DecimalBytes", "ByteSize("] {
+            assert!(!text.contains(other), "src/{file} has {other}: only ui/size.rs formats sizes");
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "for people, with --nocapture")]
+fn print_edges() {
+    let Ok(filter) = std::env::var("PRINT_EDGES") else { return };
+    let components = graph::components(&without(&[]));
+    for ((from, to), names) in &*EDGES {
+        if filter == "1" || from.starts_with(&filter) || to.starts_with(&filter) {
+            let names: Vec<_> = names.iter().map(|(name, line)| format!("{name}:{line}")).collect();
+            let in_cycle = components.iter().any(|of| of.contains(from.as_str()) && of.contains(to.as_str()));
+            println!("{from} -> {to}: {}{}", names.join(" "), if in_cycle { " [cycle]" } else { "" });
+        }
+    }
+    println!("\n{} cycles over {} files", components.len(), components.iter().map(BTreeSet::len).sum::<usize>());
+    for component in components {
+        println!("  {}: {}", component.len(), component.into_iter().collect::<Vec<_>>().join(" "));
+    }
+    let entry = |(from, to): &(&str, &str)| println!("    (\"{from}\", \"{to}\"), // {}", described(from, to));
+    println!("\nALLOWED_IMPORTS");
+    upward().iter().for_each(entry);
+    println!("\nALLOWED_CYCLES");
+    // Of a directory's files, mod.rs should import the others.
+    let to_ancestor = |from: &str, to: &str| {
+        let directory = to.strip_suffix("/mod.rs").or_else(|| to.strip_suffix(".rs")).unwrap_or(to);
+        from.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let upward = upward();
+    let prefers = |from: &str, to: &str| upward.contains(&(from, to)) || to_ancestor(from, to);
+    graph::backward_edges(&without(&[]), prefers).iter().for_each(entry);
+}
