@@ -36,7 +36,7 @@ fmt:
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
-    shellcheck scripts/* .ci/run
+    shellcheck scripts/* .ci/run examples/workspace/docker/entrypoint.sh
 
 # Build the API documentation
 docs *ARGS:
