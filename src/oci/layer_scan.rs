@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::digest::hex;
 use super::layer::decompress;
-use super::rootfs::{Attributes, Change, Changes, Content, File, Node, Program, Script, join, normal, parent};
+use super::rootfs::{
+    ElfFile, FileAttributes, FileContent, FsNode, LayerChange, LayerChanges, RegularFile, ScriptFile, join, normal,
+    parent,
+};
 use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;
@@ -37,7 +40,7 @@ const CACHE: &[u8] = b"glibc-ld.so.cache1.1";
 pub struct ScannedLayer {
     /// The digest of the uncompressed tar.
     pub diff_id: String,
-    pub changes: Changes,
+    pub changes: LayerChanges,
 }
 
 /// Reads a blob of a media type to its end; `dir` takes what is too large for memory.
@@ -66,8 +69,8 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 /// Reads an uncompressed layer to the end of the archive.
-fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
-    let mut changes = Changes::new();
+fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<LayerChanges> {
+    let mut changes = LayerChanges::new();
     for entry in tar::Archive::new(stream).entries()? {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
@@ -91,7 +94,7 @@ fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
 
 /// What an entry of a layer's tar is.
 pub enum TarEntry {
-    Whiteout(String, Change),
+    Whiteout(String, LayerChange),
     /// A file of any kind, at its path.
     File(String),
     /// About the archive itself.
@@ -103,20 +106,20 @@ pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
     let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
     let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
     match name.strip_prefix(".wh.") {
-        Some(".wh..opq") => TarEntry::Whiteout(folder.to_owned(), Change::Empty),
+        Some(".wh..opq") => TarEntry::Whiteout(folder.to_owned(), LayerChange::OpaqueWhiteout),
         // What AUFS kept for itself.
         Some(hidden) if hidden.starts_with(".wh.") => TarEntry::None,
-        Some(hidden) => TarEntry::Whiteout(join(folder, hidden), Change::Hide),
+        Some(hidden) => TarEntry::Whiteout(join(folder, hidden), LayerChange::Whiteout),
         None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::None,
         None => TarEntry::File(path),
     }
 }
 
 /// What an entry leaves at its path.
-fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>, dir: &Utf8Path) -> io::Result<Change> {
+fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>, dir: &Utf8Path) -> io::Result<LayerChange> {
     let header = entry.header();
     // Fields that are left empty are zero, as Go's archive/tar reads them.
-    let attributes = Attributes {
+    let attributes = FileAttributes {
         mode: header.mode().unwrap_or(0o755) & 0o7777,
         uid: header.uid().unwrap_or(0),
         gid: header.gid().unwrap_or(0),
@@ -125,30 +128,30 @@ fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>, dir: &Utf8Path) -> 
     let target =
         |entry: &tar::Entry<'_, _>| String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
     Ok(match header.entry_type() {
-        tar::EntryType::Directory => Change::Put(Node::Dir(attributes)),
-        tar::EntryType::Symlink => Change::Put(Node::Link(target(entry))),
-        tar::EntryType::Link => Change::HardLink(normal(&target(entry))),
+        tar::EntryType::Directory => LayerChange::Put(FsNode::Dir(attributes)),
+        tar::EntryType::Symlink => LayerChange::Put(FsNode::Link(target(entry))),
+        tar::EntryType::Link => LayerChange::HardLink(normal(&target(entry))),
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let size = entry.size();
-            Change::Put(Node::File(File { attributes, size, content: content(path, size, entry, dir)? }))
+            LayerChange::Put(FsNode::File(RegularFile { attributes, size, content: content(path, size, entry, dir)? }))
         }
-        _ => Change::Put(Node::Other),
+        _ => LayerChange::Put(FsNode::Other),
     })
 }
 
 /// What is to be kept of a file that ends up at a path.
-fn content(path: &str, size: u64, mut file: impl Read, dir: &Utf8Path) -> io::Result<Content> {
+fn content(path: &str, size: u64, mut file: impl Read, dir: &Utf8Path) -> io::Result<FileContent> {
     if let Some(text) = text(path, size, &mut file)? {
-        return Ok(Content::Text(text));
+        return Ok(FileContent::Text(text));
     }
     let mut start = Vec::new();
     (&mut file).take(ELF.len() as u64).read_to_end(&mut start)?;
     let whole = Cursor::new(start.clone()).chain(file);
     Ok(match start.as_slice() {
-        ELF => Content::Program(Arc::new(program(whole, dir)?)),
-        [b'#', b'!', ..] => Content::Script(Arc::new(script(whole)?)),
-        _ if path == "etc/ld.so.cache" && size <= LONGEST_TEXT => Content::LoaderCache(loader_cache(whole)?),
-        _ => Content::Other,
+        ELF => FileContent::Program(Arc::new(program(whole, dir)?)),
+        [b'#', b'!', ..] => FileContent::Script(Arc::new(script(whole)?)),
+        _ if path == "etc/ld.so.cache" && size <= LONGEST_TEXT => FileContent::LoaderCache(loader_cache(whole)?),
+        _ => FileContent::Other,
     })
 }
 
@@ -175,7 +178,7 @@ pub fn text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<Str
 }
 
 /// Reads and hashes a program; headers stand at its beginning and at its end.
-fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
+fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<ElfFile> {
     let mut kept = tempfile::SpooledTempFile::new_in(LARGEST_IN_MEMORY, dir);
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -188,7 +191,7 @@ fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
         io::Write::write_all(&mut kept, &buffer[..read]).map_err(|error| io::Error::other(LocalError(error)))?;
     }
     kept.rewind()?;
-    Ok(Program { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(kept)).ok() })
+    Ok(ElfFile { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(kept)).ok() })
 }
 
 /// Nothing of the layer's: a disk that is full, a folder that may not be written.
@@ -212,14 +215,14 @@ pub fn is_local_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<LocalError>())
 }
 
-fn script(file: impl Read) -> io::Result<Script> {
+fn script(file: impl Read) -> io::Result<ScriptFile> {
     let mut bytes = Vec::new();
     file.take(LONGEST_SCRIPT).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     // A carriage return at its end is part of it.
     let first: String = text.split('\n').next().unwrap_or_default().chars().skip(2).take(LONGEST_LINE).collect();
     let is_shell = first.split_whitespace().any(|word| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default()));
-    Ok(Script { execs: if is_shell { shell::execs(&text) } else { Vec::new() }, line: first })
+    Ok(ScriptFile { execs: if is_shell { shell::execs(&text) } else { Vec::new() }, line: first })
 }
 
 /// The paths in glibc's cache of libraries (glibc, sysdeps/generic/dl-cache.h: `struct cache_file_new`). It is written in
@@ -267,16 +270,16 @@ mod tests {
     fn files_are_known_by_their_beginnings() {
         let content =
             |path: &str, bytes: &[u8]| content(path, bytes.len() as u64, bytes, Utf8Path::new("/none")).unwrap();
-        assert_eq!(content("etc/passwd", b"root:x:0:0"), Content::Text("root:x:0:0".to_owned()));
-        assert_eq!(content("srv/passwd", b"root:x:0:0"), Content::Other);
-        let Content::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };
+        assert_eq!(content("etc/passwd", b"root:x:0:0"), FileContent::Text("root:x:0:0".to_owned()));
+        assert_eq!(content("srv/passwd", b"root:x:0:0"), FileContent::Other);
+        let FileContent::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };
         assert_eq!(broken.elf, None);
-        let Content::Script(script) = content("run", b"#! /bin/sh -e\r\nexec \"$@\"\n") else { panic!() };
+        let FileContent::Script(script) = content("run", b"#! /bin/sh -e\r\nexec \"$@\"\n") else { panic!() };
         assert_eq!(script.line, " /bin/sh -e\r");
         assert_eq!(script.execs[0].words, ["$@"]);
-        let Content::Script(script) = content("run", b"#!/usr/bin/python3\nexec(x)\n") else { panic!() };
+        let FileContent::Script(script) = content("run", b"#!/usr/bin/python3\nexec(x)\n") else { panic!() };
         assert!(script.execs.is_empty());
-        assert_eq!(content("x", b""), Content::Other);
+        assert_eq!(content("x", b""), FileContent::Other);
     }
 
     #[test]

@@ -12,40 +12,40 @@ use crate::shell::Exec;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Node {
-    Dir(Attributes),
+pub enum FsNode {
+    Dir(FileAttributes),
     /// A symbolic link, and where it leads.
     Link(String),
-    File(File),
+    File(RegularFile),
     /// A device, a pipe or a socket.
     Other,
 }
 
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
+pub struct RegularFile {
     #[serde(flatten)]
-    pub attributes: Attributes,
+    pub attributes: FileAttributes,
     /// Bytes.
     pub size: u64,
-    pub content: Content,
+    pub content: FileContent,
 }
 
 /// What is kept of a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Content {
+pub enum FileContent {
     Other,
     /// All of it, of the few files that a start depends on.
     Text(String),
-    Program(Arc<Program>),
-    Script(Arc<Script>),
+    Program(Arc<ElfFile>),
+    Script(Arc<ScriptFile>),
     /// The libraries that `/etc/ld.so.cache` names, by path.
     LoaderCache(Vec<String>),
 }
 
 /// A file that begins as ELF files do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Program {
+pub struct ElfFile {
     /// Hexadecimal.
     pub sha256: String,
     /// None where the rest of it is none.
@@ -54,7 +54,7 @@ pub struct Program {
 
 /// A file that begins with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Script {
+pub struct ScriptFile {
     /// What follows on the first line, as it is.
     pub line: String,
     /// What it replaces itself with, where a shell reads it.
@@ -64,7 +64,7 @@ pub struct Script {
 
 /// An owner, permission bits and a time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attributes {
+pub struct FileAttributes {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
@@ -73,50 +73,56 @@ pub struct Attributes {
 
 /// What an entry of a layer does at its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Change {
-    Put(Node),
+pub enum LayerChange {
+    Put(FsNode),
     /// The file at another path gets this one as well.
     HardLink(String),
     /// A whiteout: nothing of the layers below is left here.
-    Hide,
+    #[serde(rename = "Hide")]
+    Whiteout,
     /// An opaque whiteout: a folder of the layers below is empty.
-    Empty,
+    #[serde(rename = "Empty")]
+    OpaqueWhiteout,
 }
 
 /// A layer: paths from the root without a leading slash, in the order of its entries; empty for the root itself.
-pub type Changes = Vec<(String, Change)>;
+pub type LayerChanges = Vec<(String, LayerChange)>;
 
 /// The form in which layers are kept, for whoever keeps some: another number for another form, and for files that are
 /// read in another way.
-pub const FORM: u32 = 5;
+pub const SCAN_VERSION: u32 = 5;
 
 /// By path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RootFs(BTreeMap<String, Node>);
+pub struct RootFs(BTreeMap<String, FsNode>);
 
 /// BuildKit's limit (containerd's continuity, `fs.RootPath`).
 const MOST_LINKS: usize = 255;
 
-impl Default for File {
+impl Default for RegularFile {
     /// An empty file that everybody may run.
-    fn default() -> File {
-        File { attributes: Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }, size: 0, content: Content::Other }
+    fn default() -> RegularFile {
+        RegularFile {
+            attributes: FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 },
+            size: 0,
+            content: FileContent::Other,
+        }
     }
 }
 
 impl RootFs {
-    pub fn get(&self, path: &str) -> Option<&Node> {
+    pub fn get(&self, path: &str) -> Option<&FsNode> {
         self.0.get(path)
     }
 
     /// What a path itself is: links in the folders above it are followed, and one at its end is not.
-    pub fn at(&self, path: &str) -> Option<&Node> {
+    pub fn at(&self, path: &str) -> Option<&FsNode> {
         let path = normal(path);
         self.get(&join(&self.resolve(parent(&path)).ok()?, path.rsplit('/').next().unwrap_or_default()))
     }
 
     /// All paths that begin with a text, in order.
-    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
@@ -124,14 +130,14 @@ impl RootFs {
     /// The text of a file that is kept as one, through links.
     pub fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
-            Node::File(File { content: Content::Text(text), .. }) => Some(text),
+            FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
             _ => None,
         }
     }
 
-    pub fn insert(&mut self, path: &str, node: Node) {
+    pub fn insert(&mut self, path: &str, node: FsNode) {
         // A folder that is replaced by something else takes what it holds with it.
-        if !matches!(node, Node::Dir(_)) && matches!(self.get(path), Some(Node::Dir(_))) {
+        if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
             self.remove(path, false);
         }
         self.0.insert(path.to_owned(), node);
@@ -149,13 +155,13 @@ impl RootFs {
 
     /// Lays a layer on top; says what of it cannot be. As with overlayfs, where a layer is unpacked by itself: its paths
     /// go through links of its own, a link below it gives way to a folder, and its hard links name files of its own.
-    pub fn apply(&mut self, layer: &Changes) -> Result<(), String> {
+    pub fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
         // Whiteouts are for the layers below, wherever they stand in this one (layer.md, "Whiteouts").
         for (path, change) in layer {
             match change {
-                Change::Hide => self.remove(path, false),
-                Change::Empty => self.remove(path, true),
-                Change::Put(_) | Change::HardLink(_) => {}
+                LayerChange::Whiteout => self.remove(path, false),
+                LayerChange::OpaqueWhiteout => self.remove(path, true),
+                LayerChange::Put(_) | LayerChange::HardLink(_) => {}
             }
         }
         let mut own = RootFs::default();
@@ -165,16 +171,16 @@ impl RootFs {
     }
 
     /// Lays an entry of a layer on the others of the same layer, and nothing for a whiteout; where it went.
-    pub fn put(&mut self, path: &str, change: &Change, below: &RootFs) -> Result<Option<String>, String> {
+    pub fn put(&mut self, path: &str, change: &LayerChange, below: &RootFs) -> Result<Option<String>, String> {
         let node = match change {
-            Change::Put(node) => node.clone(),
-            Change::HardLink(target) => match self.get(&self.place(target)) {
-                Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
+            LayerChange::Put(node) => node.clone(),
+            LayerChange::HardLink(target) => match self.get(&self.place(target)) {
+                Some(node @ (FsNode::File(_) | FsNode::Link(_) | FsNode::Other)) => node.clone(),
                 _ => {
                     return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
                 }
             },
-            Change::Hide | Change::Empty => return Ok(None),
+            LayerChange::Whiteout | LayerChange::OpaqueWhiteout => return Ok(None),
         };
         let place = self.place(path);
         self.folders_above(&place, below);
@@ -197,8 +203,8 @@ impl RootFs {
         if !above.is_empty() && self.get(&above).is_none() {
             self.folders_above(&above, below);
             let node = match below.get(&above) {
-                Some(node @ Node::Dir(_)) => node.clone(),
-                _ => Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }),
+                Some(node @ FsNode::Dir(_)) => node.clone(),
+                _ => FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }),
             };
             self.insert(&above, node);
         }
@@ -222,7 +228,7 @@ impl RootFs {
             through(&done);
             let here = join(&done, &part);
             match self.get(&here) {
-                Some(Node::Link(target)) => {
+                Some(FsNode::Link(target)) => {
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(format!("{path} is a link without an end"));
@@ -230,7 +236,7 @@ impl RootFs {
                     rest.extend(parts(target).rev().map(str::to_owned));
                     done = if target.starts_with('/') { String::new() } else { parent(&here).to_owned() };
                 }
-                Some(Node::Other | Node::File(_)) if !rest.is_empty() => {
+                Some(FsNode::Other | FsNode::File(_)) if !rest.is_empty() => {
                     return Err(format!("/{here} is not a folder"));
                 }
                 _ => done = here,
@@ -276,18 +282,19 @@ pub fn parent(path: &str) -> &str {
 mod tests {
     use super::*;
 
-    const FILE: fn() -> Change = || Change::Put(Node::File(File::default()));
-    const DIR: fn() -> Change = || Change::Put(Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
+    const FILE: fn() -> LayerChange = || LayerChange::Put(FsNode::File(RegularFile::default()));
+    const DIR: fn() -> LayerChange =
+        || LayerChange::Put(FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
 
-    fn link(target: &str) -> Change {
-        Change::Put(Node::Link(target.to_owned()))
+    fn link(target: &str) -> LayerChange {
+        LayerChange::Put(FsNode::Link(target.to_owned()))
     }
 
-    fn changes(entries: &[(&str, Change)]) -> Changes {
+    fn changes(entries: &[(&str, LayerChange)]) -> LayerChanges {
         entries.iter().map(|(path, change)| ((*path).to_owned(), change.clone())).collect()
     }
 
-    fn tree(layers: &[&[(&str, Change)]]) -> RootFs {
+    fn tree(layers: &[&[(&str, LayerChange)]]) -> RootFs {
         let mut tree = RootFs::default();
         layers.iter().for_each(|entries| tree.apply(&changes(entries)).unwrap());
         tree
@@ -295,7 +302,7 @@ mod tests {
 
     #[test]
     fn links_lead_where_the_files_go() {
-        let base: &[(&str, Change)] = &[
+        let base: &[(&str, LayerChange)] = &[
             ("usr/bin", DIR()),
             ("bin", link("usr/bin")),
             ("usr/local", link("/opt/local")),
@@ -325,7 +332,7 @@ mod tests {
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
             assert_eq!(tree.resolve(path), Err(format!("{path} is a link without an end")));
         }
-        assert!(matches!(tree.get("unsaid"), Some(Node::Dir(_))));
+        assert!(matches!(tree.get("unsaid"), Some(FsNode::Dir(_))));
         assert_eq!(tree.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
     }
 
@@ -338,7 +345,7 @@ mod tests {
 
     #[test]
     fn whiteouts_hide_what_is_below() {
-        let base: &[(&str, Change)] = &[
+        let base: &[(&str, LayerChange)] = &[
             ("a", DIR()),
             ("a/b", DIR()),
             ("a/b/c", FILE()),
@@ -347,31 +354,36 @@ mod tests {
             ("o", DIR()),
             ("o/x", FILE()),
         ];
-        let over: &[(&str, Change)] =
-            &[("a/b", Change::Hide), ("d", Change::Hide), ("o/new", FILE()), ("o", Change::Empty)];
+        let over: &[(&str, LayerChange)] = &[
+            ("a/b", LayerChange::Whiteout),
+            ("d", LayerChange::Whiteout),
+            ("o/new", FILE()),
+            ("o", LayerChange::OpaqueWhiteout),
+        ];
         let tree = tree(&[base, over]);
         assert_eq!(tree.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
     }
     #[test]
     fn hard_links_are_the_files_that_they_name() {
-        let program = Node::File(File { size: 7, ..File::default() });
-        let base: &[(&str, Change)] = &[("a", Change::Put(program.clone())), ("b", Change::HardLink("a".to_owned()))];
-        let mut tree = tree(&[base, &[("a", Change::Hide)]]);
+        let program = FsNode::File(RegularFile { size: 7, ..RegularFile::default() });
+        let base: &[(&str, LayerChange)] =
+            &[("a", LayerChange::Put(program.clone())), ("b", LayerChange::HardLink("a".to_owned()))];
+        let mut tree = tree(&[base, &[("a", LayerChange::Whiteout)]]);
         assert_eq!((tree.get("a"), tree.get("b")), (None, Some(&program)));
-        let wrong = tree.apply(&changes(&[("e", Change::HardLink("b".to_owned()))])).unwrap_err();
+        let wrong = tree.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
         assert_eq!(wrong, "/e is a hard link to /b, which is no file of the same layer");
     }
 
     #[test]
     fn a_layers_links_are_its_own() {
-        let dir = |mode: u32| Change::Put(Node::Dir(Attributes { mode, uid: 0, gid: 0, mtime: 0 }));
-        let base: &[(&str, Change)] =
+        let dir = |mode: u32| LayerChange::Put(FsNode::Dir(FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }));
+        let base: &[(&str, LayerChange)] =
             &[("usr/lib/a", FILE()), ("lib", link("usr/lib")), ("lib/b", FILE()), ("x", dir(0o700))];
         let merged = tree(&[base]);
         assert!(merged.get("usr/lib/b").is_some() && merged.get("lib/b").is_none());
         let merged = tree(&[base, &[("lib/c", FILE()), ("x/y", FILE())]]);
-        assert!(matches!(merged.get("lib"), Some(Node::Dir(_))));
+        assert!(matches!(merged.get("lib"), Some(FsNode::Dir(_))));
         assert!(merged.get("lib/c").is_some() && merged.get("usr/lib/c").is_none());
-        assert!(matches!(merged.get("x"), Some(Node::Dir(Attributes { mode: 0o700, .. }))));
+        assert!(matches!(merged.get("x"), Some(FsNode::Dir(FileAttributes { mode: 0o700, .. }))));
     }
 }

@@ -11,7 +11,7 @@ use oci_spec::image::Descriptor;
 use super::layer::decompress;
 use super::layer_scan::{ScannedLayer, TarEntry, entry_of};
 use super::layout::Layout;
-use super::rootfs::{Attributes, Change, Changes, File, Node, RootFs, join};
+use super::rootfs::{FileAttributes, FsNode, LayerChange, LayerChanges, RegularFile, RootFs, join};
 use crate::process::check_interrupt;
 
 /// Unpacks layers, each with what is known to be in it, on top of each other. `root` is empty, and beside it one layer at
@@ -27,15 +27,15 @@ pub fn unpack(layout: &Layout, layers: &[(Descriptor, ScannedLayer)], root: &Utf
 }
 
 /// Adds a layer to what is below it.
-fn add(tar: impl io::Read, changes: &Changes, below: &mut RootFs, root: &Utf8Path) -> Result<()> {
+fn add(tar: impl io::Read, changes: &LayerChanges, below: &mut RootFs, root: &Utf8Path) -> Result<()> {
     let root = Folder::new(root)?;
     for (path, change) in changes {
         match change {
             // A path of the layers below with a link on its way is none.
             _ if below.get(checked(path)?).is_none() && !path.is_empty() => {}
-            Change::Hide => root.remove(path)?,
-            Change::Empty => root.empty(path)?,
-            Change::Put(_) | Change::HardLink(_) => {}
+            LayerChange::Whiteout => root.remove(path)?,
+            LayerChange::OpaqueWhiteout => root.empty(path)?,
+            LayerChange::Put(_) | LayerChange::HardLink(_) => {}
         }
     }
     let dir = root.0.with_file_name("layer");
@@ -46,7 +46,7 @@ fn add(tar: impl io::Read, changes: &Changes, below: &mut RootFs, root: &Utf8Pat
         check_interrupt()?;
         let (from, to) = (layer.path(path)?, root.path(path)?);
         match node {
-            Node::Dir(attributes) => {
+            FsNode::Dir(attributes) => {
                 if !is_folder(&to) {
                     root.remove(path)?;
                     fs_err::create_dir(&to)?;
@@ -66,7 +66,7 @@ fn add(tar: impl io::Read, changes: &Changes, below: &mut RootFs, root: &Utf8Pat
 }
 
 /// Unpacks a layer by itself, into an empty folder; what is then there.
-fn alone(tar: impl io::Read, changes: &Changes, below: &RootFs, folder: &Folder) -> Result<RootFs> {
+fn alone(tar: impl io::Read, changes: &LayerChanges, below: &RootFs, folder: &Folder) -> Result<RootFs> {
     let mut own = RootFs::default();
     let mut changes = changes.iter();
     for entry in tar::Archive::new(tar).entries()? {
@@ -88,7 +88,7 @@ fn alone(tar: impl io::Read, changes: &Changes, below: &RootFs, folder: &Folder)
 /// Lays an entry on the others of its layer.
 fn put(
     path: &str,
-    change: &Change,
+    change: &LayerChange,
     below: &RootFs,
     own: &mut RootFs,
     folder: &Folder,
@@ -96,7 +96,7 @@ fn put(
 ) -> Result<()> {
     // Before the tree knows of the entry: it may take the place of what it links to.
     let linked = match change {
-        Change::HardLink(target) => Some(own.place(checked(target)?)),
+        LayerChange::HardLink(target) => Some(own.place(checked(target)?)),
         _ => None,
     };
     let place = own.put(checked(path)?, change, below).map_err(anyhow::Error::msg)?.unwrap_or_default();
@@ -104,24 +104,24 @@ fn put(
         return Ok(());
     }
     let to = folder.path(&place)?;
-    if matches!(change, Change::Put(Node::Dir(_))) && is_folder(&to) {
+    if matches!(change, LayerChange::Put(FsNode::Dir(_))) && is_folder(&to) {
         return Ok(());
     }
     folder.remove(&place)?;
     match change {
-        Change::Put(Node::Dir(_)) => Ok(fs_err::create_dir(&to)?),
-        Change::Put(Node::Link(target)) => Ok(symlink(target, &to)?),
-        Change::Put(Node::File(File { attributes, .. })) => {
+        LayerChange::Put(FsNode::Dir(_)) => Ok(fs_err::create_dir(&to)?),
+        LayerChange::Put(FsNode::Link(target)) => Ok(symlink(target, &to)?),
+        LayerChange::Put(FsNode::File(RegularFile { attributes, .. })) => {
             let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(&to)?;
             io::copy(content, &mut file)?;
             own_as(&to, attributes.mode, attributes)
         }
-        Change::HardLink(_) => {
+        LayerChange::HardLink(_) => {
             let from = folder.path(&linked.unwrap_or_default())?;
             // Devices and pipes are left out, and so are links to them.
             if from.symlink_metadata().is_ok() { Ok(fs_err::hard_link(from, to)?) } else { Ok(()) }
         }
-        Change::Put(Node::Other) | Change::Hide | Change::Empty => Ok(()),
+        LayerChange::Put(FsNode::Other) | LayerChange::Whiteout | LayerChange::OpaqueWhiteout => Ok(()),
     }
 }
 
@@ -180,7 +180,7 @@ fn checked(path: &str) -> Result<&str> {
 }
 
 /// Gives a file or a folder its owner, where that may be done, and its mode.
-fn own_as(path: &Utf8Path, mode: u32, attributes: &Attributes) -> Result<()> {
+fn own_as(path: &Utf8Path, mode: u32, attributes: &FileAttributes) -> Result<()> {
     let number = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
         // A root of no more than a few users has not all of them.

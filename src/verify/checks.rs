@@ -9,7 +9,7 @@ use super::exec_context::ExecContext;
 use super::policy;
 use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
-use crate::oci::rootfs::{Content, File, RootFs};
+use crate::oci::rootfs::{FileContent, RegularFile, RootFs};
 use crate::platform::Platform;
 
 /// What an image is, beside what is wrong with it.
@@ -48,7 +48,9 @@ pub fn check(
     let facts = PlatformFacts {
         libc: loaded.last().and_then(|last| last.libc.as_deref()).map(printable),
         glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
-            File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc().as_deref().map(printable),
+            RegularFile { content: FileContent::Program(program), .. } => {
+                program.elf.as_ref()?.glibc().as_deref().map(printable)
+            }
             _ => None,
         }),
         program: way.program.as_deref().map(printable),
@@ -72,7 +74,7 @@ const LOADERS: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 fn base(root: &ExecContext<'_>) -> Option<Finding> {
     let wanted = root.platform.elf();
     let machine = |path: &str| match root.file(path)?.1 {
-        File { content: Content::Program(program), .. } => Some(program.elf.as_ref()?.identity),
+        RegularFile { content: FileContent::Program(program), .. } => Some(program.elf.as_ref()?.identity),
         _ => None,
     };
     let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";

@@ -10,7 +10,7 @@ use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
 };
-use crate::oci::rootfs::{Content, File, parent};
+use crate::oci::rootfs::{FileContent, RegularFile, parent};
 use crate::platform::{FloatAbi, Libc};
 
 /// What a program is and needs.
@@ -31,7 +31,9 @@ const MOST_LIBRARIES: usize = 2000;
 /// Checks the program at a real path.
 pub fn check(root: &ExecContext<'_>, path: &str) -> Loaded {
     let mut loaded = Loaded::default();
-    let Some((_, File { content: Content::Program(program), attributes, .. })) = root.file(path) else { return loaded };
+    let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = root.file(path) else {
+        return loaded;
+    };
     let Some(elf) = &program.elf else { return loaded };
     loaded.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
     loaded.libraries.extend(elf.needed.iter().cloned());
@@ -114,7 +116,7 @@ fn interpreter<'a>(
         let fix = "take the base's own, or a base of this platform";
         Err(Box::new(LOADER_UNUSABLE.finds(format!("needs {asked}, and that {reason}"), fix).at(shown)))
     };
-    let Content::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
+    let FileContent::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
     if let Some(folder) = root.closed_folder(&asked_from_root) {
         return Err(Box::new(root.closed(&folder, &format!("/{path}"))));

@@ -3,7 +3,7 @@
 
 use super::exec_context::{ExecContext, READ};
 use crate::elf::Elf;
-use crate::oci::rootfs::{Content, File, Node, Program, RootFs, clean, parent};
+use crate::oci::rootfs::{ElfFile, FileContent, FsNode, RegularFile, RootFs, clean, parent};
 use crate::platform::ElfIdentity;
 
 /// Whose loader starts a program.
@@ -33,7 +33,7 @@ pub enum Found<'a> {
     Library {
         path: String,
         origin: String,
-        program: &'a Program,
+        program: &'a ElfFile,
     },
     /// None is there, or none that fits; with the first that does not.
     Nothing {
@@ -171,7 +171,9 @@ impl Loader {
     /// Libraries of that name in glibc's cache.
     fn cached(self, tree: &RootFs, name: &str) -> Vec<String> {
         let cache = match tree.get("etc/ld.so.cache") {
-            Some(Node::File(File { content: Content::LoaderCache(paths), .. })) if self == Loader::Glibc => {
+            Some(FsNode::File(RegularFile { content: FileContent::LoaderCache(paths), .. }))
+                if self == Loader::Glibc =>
+            {
                 paths.as_slice()
             }
             _ => &[],
@@ -195,13 +197,13 @@ pub struct Interpreter<'a> {
 fn fits<'a>(
     root: &ExecContext<'a>,
     path: &str,
-    file: &'a File,
+    file: &'a RegularFile,
     wanted: &ElfIdentity,
-) -> Result<&'a Program, (String, bool)> {
+) -> Result<&'a ElfFile, (String, bool)> {
     if root.closed_folder(path).is_some() || !root.may(&file.attributes, READ) {
         return Err((format!("{} may not read it", root.who()), false));
     }
-    let Content::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };
+    let FileContent::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };
     match &program.elf {
         Some(elf) if elf.whole && elf.identity.same_machine(wanted) => Ok(program),
         Some(elf) if elf.whole => Err((format!("it is for {}", elf.identity), true)),

@@ -4,7 +4,7 @@
 use oci_spec::image::ImageConfiguration;
 
 use crate::finding::{CLOSED_FOLDER, Finding, MISSING_WORKDIR, UNKNOWN_USER, WORKDIR_NOT_A_FOLDER};
-use crate::oci::rootfs::{Attributes, File, Node, RootFs, clean};
+use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, clean};
 use crate::platform::Platform;
 
 /// Runtimes' own, for an image whose environment has none (moby, `DefaultPathEnvUnix`).
@@ -75,7 +75,7 @@ impl<'a> ExecContext<'a> {
         let resolved = self.tree.resolve(&dir).ok();
         match resolved.as_deref().and_then(|path| self.tree.get(path)) {
             // It may be closed to the user: runtimes enter it as root before they turn into the user.
-            Some(Node::Dir(_)) => None,
+            Some(FsNode::Dir(_)) => None,
             _ if resolved.as_deref() == Some("") => None,
             Some(_) => Some(not_a_folder(dir)),
             None if resolved.is_none() => Some(not_a_folder(dir)),
@@ -94,7 +94,7 @@ impl<'a> ExecContext<'a> {
     /// The finding that a folder on the way to a path cannot be entered.
     pub fn closed(&self, folder: &str, to: &str) -> Finding {
         let mode = match self.tree.get(folder) {
-            Some(Node::Dir(attributes)) => describe(attributes),
+            Some(FsNode::Dir(attributes)) => describe(attributes),
             _ => String::new(),
         };
         let on_the_way = if clean(to) == folder { String::new() } else { format!(", on the way to {to}") };
@@ -131,16 +131,16 @@ impl<'a> ExecContext<'a> {
     }
 
     /// The regular file at a path, and where it really is.
-    pub fn file(&self, path: &str) -> Option<(String, &'a File)> {
+    pub fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
         let real = self.tree.resolve(path).ok()?;
         match self.tree.get(&real)? {
-            Node::File(file) => Some((real, file)),
+            FsNode::File(file) => Some((real, file)),
             _ => None,
         }
     }
 
     /// May the user read or execute what has these attributes?
-    pub fn may(&self, attributes: &Attributes, bit: u32) -> bool {
+    pub fn may(&self, attributes: &FileAttributes, bit: u32) -> bool {
         let Some(user) = &self.user else { return true };
         // CAP_DAC_OVERRIDE, which containers have, executes nothing that nobody may (capabilities(7)).
         if user.uid == 0 {
@@ -155,7 +155,7 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Does a program with these attributes run with other rights than the user's?
-    pub fn gains_rights(&self, attributes: &Attributes) -> bool {
+    pub fn gains_rights(&self, attributes: &FileAttributes) -> bool {
         let Some(user) = &self.user else { return false };
         (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
@@ -170,7 +170,7 @@ impl<'a> ExecContext<'a> {
         let mut through = |folder: &str| {
             // The root itself is the runtime's: it has other modes there than the layer says.
             let is_closed = !folder.is_empty()
-                && matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE));
+                && matches!(self.tree.get(folder), Some(FsNode::Dir(attributes)) if !self.may(attributes, EXECUTE));
             if is_closed && first.is_none() {
                 first = Some(folder.to_owned());
             }
@@ -194,7 +194,7 @@ impl<'a> ExecContext<'a> {
 }
 
 /// `-rw-r----- of 0:0`, in octal: `0640, owned by 0:0`.
-pub fn describe(attributes: &Attributes) -> String {
+pub fn describe(attributes: &FileAttributes) -> String {
     format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 

@@ -28,7 +28,7 @@ use crate::compile::Artifacts;
 use crate::error::{Class, Failure};
 use crate::oci::cache::Cache;
 use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
-use crate::oci::rootfs::{Content, File, Node, RootFs};
+use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
 use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::timings::Timings;
@@ -123,7 +123,7 @@ fn check_binaries(
         let compiled = artifacts.get(&(platform.build.clone(), binary.clone())).map(|artifact| &artifact.sha256);
         // Where it was copied, and not where a link leads.
         match tree.get(path.trim_start_matches('/')) {
-            Some(Node::File(File { content: Content::Program(program), attributes, .. }))
+            Some(FsNode::File(RegularFile { content: FileContent::Program(program), attributes, .. }))
                 if Some(&program.sha256) == compiled =>
             {
                 if attributes.mode & 0o111 != 0o111 {
@@ -134,7 +134,7 @@ fn check_binaries(
                     .hint("a template of your own must copy it with `--chmod=0755`: {% include \"contents\" %}"));
                 }
             }
-            Some(Node::File(_)) => {
+            Some(FsNode::File(_)) => {
                 return Err(wrong(image, format!("{place} is not the binary that was compiled")).hint(
                     "does the template change it? strip = true in the Cargo profile does that before it is checked",
                 ));

@@ -7,7 +7,7 @@ mod tests;
 use super::exec_context::{EXECUTE, ExecContext, READ, User, describe};
 use super::exec_wrappers::{self, Started};
 use crate::finding::{Finding, INTERPRETER_MISSING, NO_ENTRYPOINT, NOT_A_PROGRAM, NOT_EXECUTABLE, PROGRAM_NOT_FOUND};
-use crate::oci::rootfs::{Content, File, Node, RootFs, Script};
+use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, ScriptFile};
 use crate::shell;
 
 /// Who asks for a program: what is wrong where it is not there, and whether that is sure.
@@ -62,12 +62,12 @@ impl Requester {
 /// Why there is no file at a path.
 pub fn why_not(tree: &RootFs, path: &str) -> String {
     let target = match tree.at(path) {
-        Some(Node::Link(target)) => Some(target),
+        Some(FsNode::Link(target)) => Some(target),
         _ => None,
     };
     match (tree.resolve(path), target) {
         (Err(_), _) => "is a link without an end, or below a file".to_owned(),
-        (Ok(real), _) if matches!(tree.get(&real), Some(Node::Dir(_))) || real.is_empty() => "is a folder".to_owned(),
+        (Ok(real), _) if matches!(tree.get(&real), Some(FsNode::Dir(_))) || real.is_empty() => "is a folder".to_owned(),
         (Ok(real), _) if tree.get(&real).is_some() => "is a device or a pipe".to_owned(),
         (Ok(_), Some(target)) => format!("is a link to {target}, which is not in the image"),
         (Ok(_), None) => "is not in the image".to_owned(),
@@ -169,7 +169,7 @@ impl<'a> Follower<'a> {
             return;
         }
         match &file.content {
-            Content::Program(program) => match &program.elf {
+            FileContent::Program(program) => match &program.elf {
                 Some(elf) if elf.whole && elf.executable => {
                     let running = StartedProgram { path: path.clone(), user: self.root.user.clone() };
                     if !self.way.programs.contains(&running) {
@@ -180,7 +180,7 @@ impl<'a> Follower<'a> {
                 Some(elf) if elf.whole => self.not_a_program(&path, "is an ELF file, and no executable", asker),
                 _ => self.not_a_program(&path, "is an ELF file that ends early", asker),
             },
-            Content::Script(script) => self.script(&path, script, arguments, asker, depth, lines),
+            FileContent::Script(script) => self.script(&path, script, arguments, asker, depth, lines),
             _ if file.size == 0 => self.not_a_program(&path, "is empty", asker),
             // A shell that cannot execute a file reads it as a script.
             _ if matches!(asker, Requester::File(_) | Requester::Perhaps) => {}
@@ -207,7 +207,7 @@ impl<'a> Follower<'a> {
         let mut found: Vec<Place<'a>> = root.path().into_iter().filter_map(in_folder).collect();
         if found.is_empty() {
             let mut paths = root.path().into_iter().map(|folder| format!("{folder}/{name}"));
-            let dangling = paths.find(|path| matches!(root.tree.at(path), Some(Node::Link(_))));
+            let dangling = paths.find(|path| matches!(root.tree.at(path), Some(FsNode::Link(_))));
             let finding = match dangling {
                 Some(path) => asker.misses(&path, &why_not(root.tree, &path)),
                 None => asker.misses(name, &format!("is in no folder of PATH ({})", root.path().join(":"))),
@@ -222,9 +222,9 @@ impl<'a> Follower<'a> {
     }
 
     /// May the user run the file? With a finding where not.
-    fn is_allowed(&mut self, asked: &str, path: &str, file: &File, asker: &Requester) -> bool {
+    fn is_allowed(&mut self, asked: &str, path: &str, file: &RegularFile, asker: &Requester) -> bool {
         // A script's interpreter opens it.
-        let bits: &[u32] = if matches!(file.content, Content::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
+        let bits: &[u32] = if matches!(file.content, FileContent::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
         let lacking = self.lacking_rights(asked, path, file, bits);
         let is_allowed = lacking.is_none();
         lacking.into_iter().for_each(|finding| self.find(asker, finding));
@@ -232,7 +232,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Whether a folder on the way is closed to the user, or the first of some bits of the file's mode is lacking.
-    fn lacking_rights(&self, asked: &str, path: &str, file: &File, bits: &[u32]) -> Option<Finding> {
+    fn lacking_rights(&self, asked: &str, path: &str, file: &RegularFile, bits: &[u32]) -> Option<Finding> {
         let (root, shown) = (&self.root, format!("/{path}"));
         if let Some(folder) = root.closed_folder(asked) {
             return Some(root.closed(&folder, &shown));
@@ -298,8 +298,10 @@ impl<'a> Follower<'a> {
             return self.find(by, finding);
         }
         match &file.content {
-            Content::Program(_) => self.not_a_program(&path, "is a program, and a shell is to read it as a script", by),
-            Content::Script(script) => {
+            FileContent::Program(_) => {
+                self.not_a_program(&path, "is a program, and a shell is to read it as a script", by)
+            }
+            FileContent::Script(script) => {
                 let script = script.clone();
                 script.execs.iter().for_each(|exec| self.exec(exec, arguments, &path, by, depth));
             }
@@ -310,7 +312,7 @@ impl<'a> Follower<'a> {
     fn script(
         &mut self,
         path: &str,
-        script: &Script,
+        script: &ScriptFile,
         arguments: &[String],
         asker: &Requester,
         depth: usize,
@@ -379,5 +381,5 @@ struct Place<'a> {
     asked: String,
     /// Its real path, without a leading slash.
     path: String,
-    file: &'a File,
+    file: &'a RegularFile,
 }

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use super::*;
 use crate::elf::Elf;
-use crate::oci::rootfs::{Attributes, Program, RootFs};
+use crate::oci::rootfs::{ElfFile, FileAttributes, RootFs};
 use crate::platform::Platform;
 
-fn file(mode: u32, content: Content) -> Node {
-    Node::File(File { attributes: Attributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
+fn file(mode: u32, content: FileContent) -> FsNode {
+    FsNode::File(RegularFile { attributes: FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
 }
 
-fn program() -> Content {
+fn program() -> FileContent {
     let platform: Platform = "linux/arm64".parse().unwrap();
     let elf = Elf { executable: true, ..Elf::of(platform.elf()) };
-    Content::Program(Arc::new(Program { sha256: String::new(), elf: Some(elf) }))
+    FileContent::Program(Arc::new(ElfFile { sha256: String::new(), elf: Some(elf) }))
 }
 
-fn script(line: &str, text: &str) -> Content {
-    Content::Script(Arc::new(Script { line: line.to_owned(), execs: shell::execs(text) }))
+fn script(line: &str, text: &str) -> FileContent {
+    FileContent::Script(Arc::new(ScriptFile { line: line.to_owned(), execs: shell::execs(text) }))
 }
 
 /// A small root: programs in /bin, a script of each kind in /run.
@@ -28,12 +28,12 @@ fn tree() -> RootFs {
         tree.insert(&format!("usr/bin/{name}"), file(0o755, program()));
     }
     for (path, node) in [
-        ("usr", Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 })),
-        ("bin", Node::Link("usr/bin".to_owned())),
-        ("usr/local/bin/dangling", Node::Link("/opt/app".to_owned())),
+        ("usr", FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 })),
+        ("bin", FsNode::Link("usr/bin".to_owned())),
+        ("usr/local/bin/dangling", FsNode::Link("/opt/app".to_owned())),
         ("usr/bin/mine", file(0o700, program())),
-        ("usr/bin/empty", Node::File(File { size: 0, ..File::default() })),
-        ("usr/bin/text", file(0o755, Content::Other)),
+        ("usr/bin/empty", FsNode::File(RegularFile { size: 0, ..RegularFile::default() })),
+        ("usr/bin/text", file(0o755, FileContent::Other)),
         ("run/args", file(0o755, script("/bin/sh", "set -e\nexec \"$@\""))),
         ("run/gone", file(0o755, script("/bin/sh", "exec gone"))),
         ("run/perhaps", file(0o755, script("/bin/sh", "if x; then exec gone; fi\nexec app"))),

@@ -10,7 +10,7 @@ use camino::Utf8Path;
 
 use super::command::Start;
 use super::method::Isolation;
-use crate::oci::rootfs::{Node, RootFs};
+use crate::oci::rootfs::{FsNode, RootFs};
 use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
@@ -106,7 +106,7 @@ pub fn prepare_root(root: &Utf8Path, tree: &RootFs, start: &Start) -> Result<()>
     if let Ok(workdir) = tree.resolve(&start.workdir) {
         fs_err::create_dir_all(root.join(workdir))?;
     }
-    for name in ["proc", "dev"].into_iter().filter(|name| matches!(tree.get(name), None | Some(Node::Dir(_)))) {
+    for name in ["proc", "dev"].into_iter().filter(|name| matches!(tree.get(name), None | Some(FsNode::Dir(_)))) {
         fs_err::create_dir_all(root.join(name))?;
         for device in DEVICES.iter().filter(|_| name == "dev") {
             let path = root.join("dev").join(device);
