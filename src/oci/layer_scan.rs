@@ -222,7 +222,7 @@ fn script(file: impl Read) -> io::Result<ScriptFile> {
     // A carriage return at its end is part of it.
     let first: String = text.split('\n').next().unwrap_or_default().chars().skip(2).take(LONGEST_LINE).collect();
     let is_shell = first.split_whitespace().any(|word| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default()));
-    Ok(ScriptFile { execs: if is_shell { shell::execs(&text) } else { Vec::new() }, line: first })
+    Ok(ScriptFile { execs: if is_shell { shell::final_commands(&text) } else { Vec::new() }, line: first })
 }
 
 /// The paths in glibc's cache of libraries (glibc, sysdeps/generic/dl-cache.h: `struct cache_file_new`). It is written in

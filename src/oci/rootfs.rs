@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use crate::elf::Elf;
-use crate::shell::Exec;
+use crate::shell::ScriptCommand;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct ScriptFile {
     pub line: String,
     /// What it replaces itself with, where a shell reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub execs: Vec<Exec>,
+    pub execs: Vec<ScriptCommand>,
 }
 
 /// An owner, permission bits and a time in seconds.

@@ -273,7 +273,7 @@ impl<'a> Follower<'a> {
             // Where it is then looked for, nobody can say.
             Started::Elsewhere(words) => self.step(&words, &Requester::Perhaps, depth + 1, 0),
             Started::CommandLine(text) => {
-                shell::runs(&text).iter().for_each(|exec| self.exec(exec, &[], path, &by, depth));
+                shell::command_line_programs(&text).iter().for_each(|exec| self.exec(exec, &[], path, &by, depth));
             }
             Started::Script(script, rest) => self.read_by_shell(path, &script, &rest, &by, depth),
         }
@@ -361,7 +361,14 @@ impl<'a> Follower<'a> {
     }
 
     /// What a script becomes: `"$@"` stands for its own arguments.
-    fn exec(&mut self, exec: &shell::Exec, arguments: &[String], script: &str, asker: &Requester, depth: usize) {
+    fn exec(
+        &mut self,
+        exec: &shell::ScriptCommand,
+        arguments: &[String],
+        script: &str,
+        asker: &Requester,
+        depth: usize,
+    ) {
         let mut words = Vec::new();
         for word in &exec.words {
             match word.as_str() {
@@ -370,7 +377,7 @@ impl<'a> Follower<'a> {
                 word => words.push(word.to_owned()),
             }
         }
-        let by = if exec.always { asker.through(script) } else { Requester::Perhaps };
+        let by = if exec.is_certain { asker.through(script) } else { Requester::Perhaps };
         self.step(&words, &by, depth + 1, 0);
     }
 }
