@@ -1,5 +1,5 @@
-//! The file system that layers make (image-spec, layer.md): enough of it to know where a copied file ends up, who its
-//! users are, and what a program finds when it starts. `scan` reads it from the layers. Pure.
+//! The root file system that an image's layers make (image-spec, layer.md): which file is at a path, who the users are,
+//! and what a program finds when it starts. `layer_scan` reads layers into it, `unpack` does the same on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::elf::Elf;
 use crate::shell::ScriptCommand;
 
-/// What is at a path.
+/// A file, directory or link at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FsNode {
     Dir(FileAttributes),
-    /// A symbolic link, and where it leads.
+    /// A symbolic link with its target.
     Link(String),
     File(RegularFile),
     /// A device, a pipe or a socket.
@@ -26,43 +26,44 @@ pub enum FsNode {
 pub struct RegularFile {
     #[serde(flatten)]
     pub attributes: FileAttributes,
-    /// Bytes.
+    /// In bytes.
     pub size: u64,
     pub content: FileContent,
 }
 
-/// What is kept of a file's bytes.
+/// The part of a file's content that checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileContent {
     Other,
-    /// All of it, of the few files that a start depends on.
+    /// The whole text, for the few configuration files that decide how a program starts.
     Text(String),
     Program(Arc<ElfFile>),
     Script(Arc<ScriptFile>),
-    /// The libraries that `/etc/ld.so.cache` names, by path.
+    /// The libraries listed in `/etc/ld.so.cache`, by path.
     LoaderCache(Vec<String>),
 }
 
-/// A file that begins as ELF files do.
+/// A file that starts with the ELF magic number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElfFile {
-    /// Hexadecimal.
+    /// In hexadecimal.
     pub sha256: String,
-    /// None where the rest of it is none.
+    /// `None` if the rest of the file is not valid ELF.
     pub elf: Option<Elf>,
 }
 
-/// A file that begins with `#!`.
+/// A file that starts with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptFile {
-    /// What follows on the first line, as it is.
-    pub line: String,
-    /// What it replaces itself with, where a shell reads it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub execs: Vec<ScriptCommand>,
+    /// The rest of the first line, unchanged.
+    #[serde(rename = "line")]
+    pub shebang: String,
+    /// The programs that a shell script turns into.
+    #[serde(rename = "execs", default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<ScriptCommand>,
 }
 
-/// An owner, permission bits and a time in seconds.
+/// Permission bits, owner and modification time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileAttributes {
     pub mode: u32,
@@ -71,36 +72,49 @@ pub struct FileAttributes {
     pub mtime: u64,
 }
 
-/// What an entry of a layer does at its path.
+impl FileAttributes {
+    /// A directory that no layer lists: runtimes create it with these.
+    const IMPLIED_DIR: FileAttributes = FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+}
+
+/// What a layer's entry does at its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LayerChange {
     Put(FsNode),
-    /// The file at another path gets this one as well.
+    /// Links the file at another path of the layer here.
     HardLink(String),
-    /// A whiteout: nothing of the layers below is left here.
+    /// Removes whatever lower layers have here.
     #[serde(rename = "Hide")]
     Whiteout,
-    /// An opaque whiteout: a folder of the layers below is empty.
+    /// Removes whatever lower layers have in this directory.
     #[serde(rename = "Empty")]
     OpaqueWhiteout,
 }
 
-/// A layer: paths from the root without a leading slash, in the order of its entries; empty for the root itself.
+/// The entries of a layer, in their order: paths from the root without a leading slash; the root itself is empty.
 pub type LayerChanges = Vec<(String, LayerChange)>;
 
-/// The form in which layers are kept, for whoever keeps some: another number for another form, and for files that are
-/// read in another way.
+/// Version of the serialized form of scanned layers. Increase it if that form changes, or how files are read.
 pub const SCAN_VERSION: u32 = 5;
 
-/// By path from the root, without a leading slash.
+/// A file system by path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootFs(BTreeMap<String, FsNode>);
 
-/// BuildKit's limit (containerd's continuity, `fs.RootPath`).
-const MOST_LINKS: usize = 255;
+/// Something that a whiteout removes from the layers below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// The path with everything below it.
+    Path(String),
+    /// Everything in the directory, but not the directory itself.
+    DirContents(String),
+}
+
+/// Maximum number of links followed for one path, as in BuildKit (containerd's continuity, `fs.RootPath`).
+const MAX_LINKS: usize = 255;
 
 impl Default for RegularFile {
-    /// An empty file that everybody may run.
+    /// An empty file that everybody may execute.
     fn default() -> RegularFile {
         RegularFile {
             attributes: FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 },
@@ -115,19 +129,19 @@ impl RootFs {
         self.0.get(path)
     }
 
-    /// What a path itself is: links in the folders above it are followed, and one at its end is not.
-    pub fn at(&self, path: &str) -> Option<&FsNode> {
-        let path = normal(path);
-        self.get(&join(&self.resolve(parent(&path)).ok()?, path.rsplit('/').next().unwrap_or_default()))
+    /// Returns what is at a path without following a link at its end, as lstat(2) does.
+    pub fn lstat(&self, path: &str) -> Option<&FsNode> {
+        let path = normalize(path);
+        self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
-    /// All paths that begin with a text, in order.
-    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
+    /// Returns all paths that start with `prefix`, in order.
+    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
 
-    /// The text of a file that is kept as one, through links.
+    /// Returns the text of a file whose text is kept, following links.
     pub fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
             FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
@@ -136,45 +150,72 @@ impl RootFs {
     }
 
     pub fn insert(&mut self, path: &str, node: FsNode) {
-        // A folder that is replaced by something else takes what it holds with it.
+        // A directory that something else replaces takes its contents with it.
         if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
-            self.remove(path, false);
+            self.remove(&Removal::Path(path.to_owned()));
         }
         self.0.insert(path.to_owned(), node);
     }
 
-    /// Takes a path out with all below it, or only what is below.
-    fn remove(&mut self, path: &str, keep: bool) {
+    fn remove(&mut self, removal: &Removal) {
+        let (Removal::Path(path) | Removal::DirContents(path)) = removal;
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let gone: Vec<String> = self.below(&prefix).map(|(path, _)| path.to_owned()).collect();
-        gone.iter().filter(|gone| *gone != path).for_each(|gone| drop(self.0.remove(gone)));
-        if !keep {
+        let contents: Vec<String> = self.with_prefix(&prefix).map(|(path, _)| path.to_owned()).collect();
+        for inner in contents.iter().filter(|inner| *inner != path) {
+            self.0.remove(inner);
+        }
+        if matches!(removal, Removal::Path(_)) {
             self.0.remove(path);
         }
     }
 
-    /// Lays a layer on top; says what of it cannot be. As with overlayfs, where a layer is unpacked by itself: its paths
-    /// go through links of its own, a link below it gives way to a folder, and its hard links name files of its own.
+    /// Puts a layer on top. Fails with the reason if one of its entries is impossible.
+    ///
+    /// The layer is laid out by itself first, as overlayfs has it: its paths go through its own links only, its hard
+    /// links name its own files, and its directories replace links below.
     pub fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
-        // Whiteouts are for the layers below, wherever they stand in this one (layer.md, "Whiteouts").
+        self.apply_whiteouts(layer);
+        let mut upper = RootFs::default();
         for (path, change) in layer {
-            match change {
-                LayerChange::Whiteout => self.remove(path, false),
-                LayerChange::OpaqueWhiteout => self.remove(path, true),
-                LayerChange::Put(_) | LayerChange::HardLink(_) => {}
-            }
+            upper.add_entry(path, change, self)?;
         }
-        let mut own = RootFs::default();
-        layer.iter().try_for_each(|(path, change)| own.put(path, change, self).map(drop))?;
-        own.0.into_iter().for_each(|(path, node)| self.insert(&path, node));
+        self.merge(upper);
         Ok(())
     }
 
-    /// Lays an entry of a layer on the others of the same layer, and nothing for a whiteout; where it went.
-    pub fn put(&mut self, path: &str, change: &LayerChange, below: &RootFs) -> Result<Option<String>, String> {
+    /// Removes what a layer's whiteouts hide, wherever they are in the layer: they hide files of lower layers only
+    /// (layer.md, "Whiteouts"). Returns what was removed, in order.
+    pub fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
+        let mut removals = Vec::new();
+        for (path, change) in layer {
+            let removal = match change {
+                LayerChange::Whiteout => Removal::Path(path.clone()),
+                LayerChange::OpaqueWhiteout => Removal::DirContents(path.clone()),
+                LayerChange::Put(_) | LayerChange::HardLink(_) => continue,
+            };
+            // A path that goes through a link of a lower layer names nothing.
+            let exists = path.is_empty() || self.get(path).is_some();
+            self.remove(&removal);
+            if exists {
+                removals.push(removal);
+            }
+        }
+        removals
+    }
+
+    /// Puts a layer that was laid out by itself on top.
+    pub fn merge(&mut self, upper: RootFs) {
+        for (path, node) in upper.0 {
+            self.insert(&path, node);
+        }
+    }
+
+    /// Adds an entry to the earlier ones of its layer, which `self` holds. Returns the path where it ends up, or `None`
+    /// for whiteouts. Directories that the layer does not list are taken from the `lower` layers.
+    pub fn add_entry(&mut self, path: &str, change: &LayerChange, lower: &RootFs) -> Result<Option<String>, String> {
         let node = match change {
             LayerChange::Put(node) => node.clone(),
-            LayerChange::HardLink(target) => match self.get(&self.place(target)) {
+            LayerChange::HardLink(target) => match self.get(&self.real_path(target)) {
                 Some(node @ (FsNode::File(_) | FsNode::Link(_) | FsNode::Other)) => node.clone(),
                 _ => {
                     return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
@@ -182,100 +223,111 @@ impl RootFs {
             },
             LayerChange::Whiteout | LayerChange::OpaqueWhiteout => return Ok(None),
         };
-        let place = self.place(path);
-        self.folders_above(&place, below);
-        self.insert(&place, node);
-        Ok(Some(place))
+        let real_path = self.real_path(path);
+        self.add_parents(&real_path, lower);
+        self.insert(&real_path, node);
+        Ok(Some(real_path))
     }
 
-    /// Where an entry of a layer goes: a folder above it may be a link.
-    pub fn place(&self, path: &str) -> String {
+    /// Returns where an entry of a layer ends up: a directory above it may be a link.
+    pub fn real_path(&self, path: &str) -> String {
         if path.is_empty() {
             return String::new();
         }
-        let name = path.rsplit('/').next().unwrap_or_default();
-        self.resolve(parent(path)).map_or_else(|_| path.to_owned(), |above| join(&above, name))
-    }
-
-    /// The folders that a layer leaves unsaid: those below it, or new ones.
-    fn folders_above(&mut self, path: &str, below: &RootFs) {
-        let above = parent(path).to_owned();
-        if !above.is_empty() && self.get(&above).is_none() {
-            self.folders_above(&above, below);
-            let node = match below.get(&above) {
-                Some(node @ FsNode::Dir(_)) => node.clone(),
-                _ => FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }),
-            };
-            self.insert(&above, node);
+        match self.resolve(parent(path)) {
+            Ok(dir) => join(&dir, file_name(path)),
+            Err(_) => path.to_owned(),
         }
     }
 
-    /// The path that a path really is, once all links on its way are followed, those to nothing as well.
-    pub fn resolve(&self, path: &str) -> Result<String, String> {
-        self.walk(path, &mut |_| {})
+    /// Adds the directories above a path that the layer does not list: those of the `lower` layers, or new ones.
+    fn add_parents(&mut self, path: &str, lower: &RootFs) {
+        let dir = parent(path).to_owned();
+        if dir.is_empty() || self.get(&dir).is_some() {
+            return;
+        }
+        self.add_parents(&dir, lower);
+        let node = match lower.get(&dir) {
+            Some(node @ FsNode::Dir(_)) => node.clone(),
+            _ => FsNode::Dir(FileAttributes::IMPLIED_DIR),
+        };
+        self.insert(&dir, node);
     }
 
-    /// The same; tells each folder that is gone through, the root as the empty path.
-    pub fn walk(&self, path: &str, through: &mut dyn FnMut(&str)) -> Result<String, String> {
-        let mut rest: Vec<String> = parts(path).rev().map(str::to_owned).collect();
-        let mut done = String::new();
+    /// Follows all links on the way to a path and at its end, dangling ones as well, and returns the real path.
+    pub fn resolve(&self, path: &str) -> Result<String, String> {
+        self.resolve_through(path, &mut |_| {})
+    }
+
+    /// Does the same, and calls `on_dir` with each directory on the way; the root is the empty path.
+    pub fn resolve_through(&self, path: &str, on_dir: &mut dyn FnMut(&str)) -> Result<String, String> {
+        let mut remaining: Vec<String> = components(path).rev().map(str::to_owned).collect();
+        let mut resolved = String::new();
         let mut links = 0;
-        while let Some(part) = rest.pop() {
-            if part == ".." {
-                done = parent(&done).to_owned();
+        while let Some(component) = remaining.pop() {
+            if component == ".." {
+                resolved = parent(&resolved).to_owned();
                 continue;
             }
-            through(&done);
-            let here = join(&done, &part);
-            match self.get(&here) {
+            on_dir(&resolved);
+            let next = join(&resolved, &component);
+            match self.get(&next) {
                 Some(FsNode::Link(target)) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > MAX_LINKS {
                         return Err(format!("{path} is a link without an end"));
                     }
-                    rest.extend(parts(target).rev().map(str::to_owned));
-                    done = if target.starts_with('/') { String::new() } else { parent(&here).to_owned() };
+                    remaining.extend(components(target).rev().map(str::to_owned));
+                    if target.starts_with('/') {
+                        resolved = String::new();
+                    }
                 }
-                Some(FsNode::Other | FsNode::File(_)) if !rest.is_empty() => {
-                    return Err(format!("/{here} is not a folder"));
+                Some(FsNode::Other | FsNode::File(_)) if !remaining.is_empty() => {
+                    return Err(format!("/{next} is not a folder"));
                 }
-                _ => done = here,
+                _ => resolved = next,
             }
         }
-        Ok(done)
+        Ok(resolved)
     }
 }
 
-/// A name in a folder, which is empty for the root.
-pub fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+/// Joins a directory, which is empty for the root, and a name in it.
+pub fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// A path's parts, without what means nothing.
-fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".")
+/// Returns the components of a path, without empty ones and `.`.
+fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
 
-/// Without leading, trailing and double slashes.
-pub fn normal(path: &str) -> String {
-    parts(path).collect::<Vec<_>>().join("/")
+/// Removes leading, trailing and double slashes, and `.`.
+pub fn normalize(path: &str) -> String {
+    components(path).collect::<Vec<_>>().join("/")
 }
 
-/// A path from the root with its `..` gone, whatever links there are (Go's `path.Clean`); normal.
+/// Normalizes a path from the root and removes its `..` without looking at links (Go's `path.Clean`).
 pub fn clean(path: &str) -> String {
     let mut kept = Vec::new();
-    for part in parts(path) {
-        match part {
-            ".." => drop(kept.pop()),
-            part => kept.push(part),
+    for component in components(path) {
+        if component == ".." {
+            kept.pop();
+        } else {
+            kept.push(component);
         }
     }
     kept.join("/")
 }
 
-/// The folder of a normal path; empty for the root's.
+/// Returns the directory of a normalized path; empty if that is the root.
 pub fn parent(path: &str) -> &str {
     Utf8Path::new(path).parent().map_or("", Utf8Path::as_str)
+}
+
+/// Returns what follows the last slash of a path.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]

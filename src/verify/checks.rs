@@ -85,7 +85,7 @@ fn base(root: &ExecContext<'_>) -> Option<Finding> {
     }
     let is_loader =
         |path: &str| LOADERS.iter().any(|name| path.rsplit('/').next().is_some_and(|file| file.starts_with(name)));
-    let below = ["lib", "usr/lib"].into_iter().flat_map(|folder| root.tree.below(folder));
+    let below = ["lib", "usr/lib"].into_iter().flat_map(|folder| root.tree.with_prefix(folder));
     let loaders: Vec<_> = below
         .filter(|(path, _)| is_loader(path))
         .filter_map(|(path, _)| Some((format!("/{path}"), machine(path)?)))

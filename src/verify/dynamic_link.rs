@@ -213,8 +213,11 @@ fn not_found(
     loader: Loader,
 ) -> Finding {
     let by = format!("/{}", object.path);
-    let elsewhere =
-        root.tree.below("").find(|(path, _)| path.rsplit('/').next() == Some(name)).map(|(path, _)| path.to_owned());
+    let elsewhere = root
+        .tree
+        .with_prefix("")
+        .find(|(path, _)| path.rsplit('/').next() == Some(name))
+        .map(|(path, _)| path.to_owned());
     match misfit {
         Some(Misfit { path, reason, other_machine: true }) => LIBRARY_MACHINE
             .finds(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")

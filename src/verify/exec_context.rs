@@ -176,7 +176,7 @@ impl<'a> ExecContext<'a> {
             }
         };
         // What leads nowhere is said elsewhere.
-        let _ = self.tree.walk(path, &mut through);
+        let _ = self.tree.resolve_through(path, &mut through);
         first
     }
 

@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::oci::digest::hash_reader;
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
-use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normal, parent};
+use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
 
 /// One layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Placer<'_> {
         if self.copy.target.ends_with('/') {
             self.folder_at(&resolved)?;
         }
-        let target = if self.is_folder(&resolved) { normal(&format!("{resolved}/{name}")) } else { resolved };
+        let target = if self.is_folder(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
         match self.tree.get(&target) {
             Some(FsNode::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
             _ => Ok(target),
@@ -197,7 +197,7 @@ impl Placer<'_> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
         for child in children {
-            let target = normal(&format!("{to}/{}", child.file_name()));
+            let target = normalize(&format!("{to}/{}", child.file_name()));
             let metadata = fs_err::metadata(child.path())?;
             let is_folder = metadata.is_dir();
             if self.tree.get(&target).is_some_and(|there| matches!(there, FsNode::Dir(_)) != is_folder) {
@@ -219,7 +219,7 @@ impl Placer<'_> {
     fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         self.folders_above(to);
         let metadata = fs_err::metadata(from)?;
-        let text = layer_scan::text(to, metadata.len(), fs_err::File::open(from)?)?;
+        let text = layer_scan::read_config_text(to, metadata.len(), fs_err::File::open(from)?)?;
         let content = text.map_or(FileContent::Other, FileContent::Text);
         self.tree.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);

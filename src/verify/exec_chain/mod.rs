@@ -61,7 +61,7 @@ impl Requester {
 
 /// Why there is no file at a path.
 pub fn why_not(tree: &RootFs, path: &str) -> String {
-    let target = match tree.at(path) {
+    let target = match tree.lstat(path) {
         Some(FsNode::Link(target)) => Some(target),
         _ => None,
     };
@@ -207,7 +207,7 @@ impl<'a> Follower<'a> {
         let mut found: Vec<Place<'a>> = root.path().into_iter().filter_map(in_folder).collect();
         if found.is_empty() {
             let mut paths = root.path().into_iter().map(|folder| format!("{folder}/{name}"));
-            let dangling = paths.find(|path| matches!(root.tree.at(path), Some(FsNode::Link(_))));
+            let dangling = paths.find(|path| matches!(root.tree.lstat(path), Some(FsNode::Link(_))));
             let finding = match dangling {
                 Some(path) => asker.misses(&path, &why_not(root.tree, &path)),
                 None => asker.misses(name, &format!("is in no folder of PATH ({})", root.path().join(":"))),
@@ -303,7 +303,7 @@ impl<'a> Follower<'a> {
             }
             FileContent::Script(script) => {
                 let script = script.clone();
-                script.execs.iter().for_each(|exec| self.exec(exec, arguments, &path, by, depth));
+                script.commands.iter().for_each(|exec| self.exec(exec, arguments, &path, by, depth));
             }
             _ => {}
         }
@@ -318,7 +318,7 @@ impl<'a> Follower<'a> {
         depth: usize,
         lines: usize,
     ) {
-        let line = script.line.trim_matches([' ', '\t']);
+        let line = script.shebang.trim_matches([' ', '\t']);
         let (interpreter, argument) = match line.split_once([' ', '\t']) {
             Some((interpreter, argument)) => (interpreter, Some(argument.trim_start_matches([' ', '\t']))),
             None => (line, None),
@@ -337,7 +337,7 @@ impl<'a> Follower<'a> {
         let before = self.way.findings.len();
         self.interpreter(&words, &by, depth, lines);
         if self.way.findings.len() == before {
-            script.execs.iter().for_each(|exec| self.exec(exec, arguments, path, asker, depth));
+            script.commands.iter().for_each(|exec| self.exec(exec, arguments, path, asker, depth));
         }
     }
 

@@ -18,7 +18,7 @@ fn program() -> FileContent {
 }
 
 fn script(line: &str, text: &str) -> FileContent {
-    FileContent::Script(Arc::new(ScriptFile { line: line.to_owned(), execs: shell::final_commands(text) }))
+    FileContent::Script(Arc::new(ScriptFile { shebang: line.to_owned(), commands: shell::final_commands(text) }))
 }
 
 /// A small root: programs in /bin, a script of each kind in /run.
