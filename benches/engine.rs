@@ -95,7 +95,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
         let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
-        let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
+        let verify = |(image, layout)| verify::verify_layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
         plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
@@ -106,7 +106,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_pushed(image, &image.repositories[0], &verified.digests, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for reference in image.references() {
@@ -115,7 +115,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::tags(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_tags(image, &image.repositories[0], &verified.digests.index, &registry).unwrap();
     }
 }
 

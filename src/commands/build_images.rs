@@ -33,7 +33,7 @@ use crate::report::{self, MovedTag, Report};
 use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::wrap::{self, plural};
-use crate::verify::smoke::{self, SmokeHost};
+use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{self, VerifiedImage, readback};
 
 /// `cargo multiarch publish`
@@ -98,7 +98,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 upload::push_manifests(&built.layout, repository, &registry)
             })?;
             ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
-                readback::registry(image, repository, &built.verified, &registry)
+                readback::check_pushed(image, repository, &built.verified.digests, &registry)
             })?;
         }
     }
@@ -108,7 +108,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         for reference in image.references() {
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
             let from = registry.digest(&reference)?;
-            let before = from.as_deref().filter(|from| *from != built.verified.digest);
+            let before = from.as_deref().filter(|from| *from != built.verified.digests.index);
             let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
             let lost =
                 before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
@@ -117,14 +117,14 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             }
             ui.status("Tagging", format!("{reference}{was}"));
             tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
-            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
+            moved.push(MovedTag { reference, from, to: built.verified.digests.index.clone() });
         }
         report.note_moved(&image.name, moved);
     }
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| {
             let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
-            readback::tags(image, name, &built.verified, &registry)
+            readback::check_tags(image, name, &built.verified.digests.index, &registry)
         })?;
         ui.status(
             "Published",
@@ -231,6 +231,7 @@ struct Made {
 struct Built {
     layout: Layout,
     verified: VerifiedImage,
+    smoke: SmokeResults,
 }
 
 impl Made {
@@ -240,7 +241,8 @@ impl Made {
 
     fn report(&self) -> Report {
         let verified: Vec<&VerifiedImage> = self.images.iter().map(|built| &built.verified).collect();
-        Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified)
+        let smoke: Vec<&SmokeResults> = self.images.iter().map(|built| &built.smoke).collect();
+        Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified, &smoke)
     }
 }
 
@@ -323,13 +325,13 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         }
     };
     let cache = Cache::new(&plan.paths.cache_dir);
-    let machine = SmokeHost::find(&plan, ui)?;
+    let smoke_host = smoke::find_host(&plan.images, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
-        findings::print_and_check(&image.name, verified.inspected.all(), ui)?;
-        verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
-        images.push(Built { layout, verified });
+        let verified = verify::verify_layout(image, &layout, &artifacts, &cache, ui.timings())?;
+        findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
+        let smoke = smoke::run(image, &layout, &smoke_host, &plan.paths.work_dir(), &cache, ui)?;
+        images.push(Built { layout, verified, smoke });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan, &layouts, ui)?;

@@ -67,11 +67,13 @@ impl Report {
 /// Which platforms a smoke run has started, and how.
 fn started(platforms: &[PlatformReport]) -> String {
     let how = |of: &PlatformReport| match &of.smoke {
-        Some(SmokeResult { how, reason: Some(reason), .. }) => format!("{} {} ({reason})", of.platform, how.words()),
-        Some(SmokeResult { how, .. }) => format!("{} {}", of.platform, how.words()),
-        None => format!("{} {}", of.platform, SmokeMethod::NotRun.words()),
+        Some(SmokeResult { method, reason: Some(reason), .. }) => {
+            format!("{} {} ({reason})", of.platform, method.description())
+        }
+        Some(SmokeResult { method, .. }) => format!("{} {}", of.platform, method.description()),
+        None => format!("{} {}", of.platform, SmokeMethod::NotRun.description()),
     };
-    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.how != SmokeMethod::NotRun);
+    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.method != SmokeMethod::NotRun);
     match platforms.iter().all(|of| of.smoke.is_none()) {
         true => item(false, "started on every platform: no smoke run was asked for"),
         false => {
@@ -150,8 +152,8 @@ mod tests {
         }
     }
 
-    fn smoke(how: SmokeMethod, reason: Option<&str>) -> SmokeResult {
-        SmokeResult { how, command: vec!["app".to_owned()], said: None, reason: reason.map(str::to_owned) }
+    fn smoke(method: SmokeMethod, reason: Option<&str>) -> SmokeResult {
+        SmokeResult { method, command: vec!["app".to_owned()], first_line: None, reason: reason.map(str::to_owned) }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::image::bases::PinnedBases;
 use crate::plan::tags::is_version;
 use crate::plan::{Binary, Commit, ImagePlatform, Plan};
 use crate::ui::wrap;
-use crate::verify::{InspectedImage, InspectedPlatform, PlatformFacts, SmokeResult, VerifiedImage};
+use crate::verify::{InspectedImage, InspectedPlatform, PlatformFacts, SmokeResult, SmokeResults, VerifiedImage};
 
 /// Of the schemas in docs/. Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -116,28 +116,29 @@ struct BinaryReport {
 }
 
 impl Report {
-    /// `verified` is in the plan's order.
+    /// `verified` and `smoke` are in the plan's order.
     pub fn new(
         plan: &Plan,
         artifacts: &Artifacts,
         source: &ArtifactSource,
         bases: &PinnedBases,
         verified: &[&VerifiedImage],
+        smoke: &[&SmokeResults],
     ) -> Report {
-        let images = plan.images.iter().zip(verified).map(|(image, verified)| ImageReport {
+        let images = plan.images.iter().zip(verified).zip(smoke).map(|((image, verified), smoke)| ImageReport {
             name: image.name.clone(),
             package: image.package.clone(),
             package_version: image.version.to_string(),
             repositories: image.repositories.clone(),
             tags: image.tags.clone(),
-            digest: verified.digest.clone(),
+            digest: verified.digests.index.clone(),
             version_is_tag: plan.commit.as_ref().and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
             moved: Vec::new(),
             allow: image.policy.allow.clone(),
             platforms: image
                 .platforms
                 .iter()
-                .map(|platform| platform_report(platform, artifacts, source, bases, verified))
+                .map(|platform| platform_report(platform, artifacts, source, bases, verified, smoke))
                 .collect(),
         });
         Report {
@@ -195,6 +196,7 @@ fn platform_report(
     source: &ArtifactSource,
     bases: &PinnedBases,
     verified: &VerifiedImage,
+    smoke: &SmokeResults,
 ) -> PlatformReport {
     let binary = |binary: &Binary| {
         let artifact = artifacts.get(&(platform.build.clone(), binary.clone()))?.clone();
@@ -203,7 +205,7 @@ fn platform_report(
     let inspected = verified.inspected.platforms.iter().find(|of| of.platform == platform.platform.name());
     PlatformReport {
         platform: platform.platform.to_string(),
-        digest: verified.platforms.get(&platform.platform).cloned().unwrap_or_default(),
+        digest: verified.digests.platforms.get(&platform.platform).cloned().unwrap_or_default(),
         triple: platform.build.triple.clone(),
         linker: source.linker(&platform.build),
         base: bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base).clone(),
@@ -211,7 +213,7 @@ fn platform_report(
         glibc_floor: platform.build.glibc.clone(),
         facts: inspected.map(|of| of.facts.clone()).unwrap_or_default(),
         findings: inspected.map(|of| of.findings.clone()).unwrap_or_default(),
-        smoke: verified.smoke.get(&platform.platform).cloned(),
+        smoke: smoke.get(&platform.platform).cloned(),
         binaries: platform.binaries.iter().filter_map(binary).collect(),
     }
 }

@@ -19,7 +19,7 @@ use crate::image::{self, context, embedded, export};
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::ui::Ui;
-use crate::verify::smoke::SmokeHost;
+use crate::verify::smoke::{self, NotRunReason, Runner};
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
     let dockerfiles = dockerfiles(plan, findings)?;
@@ -197,23 +197,23 @@ fn emulation(
 
 /// Can the images that want a smoke run be run here? The platforms that cannot.
 fn smoke(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<Vec<Platform>> {
-    let machine = SmokeHost::find(plan, ui)?;
+    let host = smoke::find_host(&plan.images, ui)?;
     let wanted = plan.images.iter().filter(|image| image.smoke.is_some()).flat_map(|image| &image.platforms);
     let platforms: BTreeSet<Platform> = wanted.map(|platform| platform.platform).collect();
     let mut missing = Vec::new();
     for platform in platforms {
-        match machine.would_run(platform) {
-            Ok(how) => findings.add(Check::ok("smoke run", format!("{platform}: {how}"))),
-            Err(reason) => {
+        match Runner::choose(platform, true, &host) {
+            Runner::NotRun(NotRunReason { reason, fix }) => {
                 let handler = qemu::handler(platform).fault().map(|fault| format!("; {fault}")).unwrap_or_default();
-                let found = format!("{platform}: it will not be run: {}{handler}", reason.why);
-                let check = Check::warning("smoke run", found).fix(format!("`{}`", reason.mend));
-                findings.add(match machine.docker {
+                let found = format!("{platform}: it will not be run: {reason}{handler}");
+                let check = Check::warning("smoke run", found).fix(format!("`{fix}`"));
+                findings.add(match host.docker {
                     Some(_) => check.fix(format!("`{}`", qemu::install_command(&[platform]))),
                     None => check,
                 });
                 missing.push(platform);
             }
+            runner => findings.add(Check::ok("smoke run", format!("{platform}: {}", runner.method().description()))),
         }
     }
     Ok(missing)
