@@ -32,7 +32,7 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
         let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
         let began = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
         facts.insert(0, began.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-        let page = report::timings_page::page(&PageHeader { title, facts, failure }, total, &spans);
+        let page = report::timings_page::render(&PageHeader { title, facts, failure }, total, &spans);
         match page.and_then(|page| fs::replace(&path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {path}")),
             // What the run has come to is worth more.
