@@ -18,10 +18,10 @@ use self::check_result::CheckState;
 use self::fix::{Fix, FixResult};
 use self::load_plan::{LoadedPlan, load_plan};
 use self::results::Results;
-use super::build_images::count;
 use crate::cli::{DoctorArgs, MessageFormat};
 use crate::error::Failure;
 use crate::ui::Ui;
+use crate::ui::wrap::plural;
 
 /// `cargo multiarch doctor`
 pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
@@ -82,10 +82,10 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
 fn fail_on_errors(results: &Results, fixed: &[FixResult], format: MessageFormat) -> Result<(), Failure> {
     let failed_fix = fixed.iter().find_map(|fix| fix.error_class);
     let Some(class) = check_result::first_error_class(&results.checks).or(failed_fix) else { return Ok(()) };
-    let mut found = count(results.count(CheckState::Error), "error", "errors");
+    let mut found = plural(results.count(CheckState::Error), "error", "errors");
     let warnings = results.count(CheckState::Warning);
     if warnings > 0 {
-        found.push_str(&format!(" and {}", count(warnings, "warning", "warnings")));
+        found.push_str(&format!(" and {}", plural(warnings, "warning", "warnings")));
     }
     let failure = Failure::new(class, format!("doctor found {found}")).hint(match format {
         MessageFormat::Human => "what mends each is below it in the list",

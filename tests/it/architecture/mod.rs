@@ -41,7 +41,6 @@ const ALLOWED_IMPORTS: &[(&str, &str)] = &[("oci/manifest.rs", "image/bases.rs")
 const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("cli/examples.rs", "cli/mod.rs"),
     ("cli/settings.rs", "cli/verification.rs"),
-    ("commands/build_images.rs", "commands/verify.rs"),
     ("commands/init/config_location.rs", "commands/init/mod.rs"),
     ("commands/init/detect.rs", "commands/init/mod.rs"),
     ("compile/cargo_command.rs", "compile/toolchain.rs"),
