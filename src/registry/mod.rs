@@ -4,6 +4,7 @@
 //! The published clients of the protocol hide what these need: the status behind an error's code, `Retry-After`, a
 //! token for two repositories, and an upload that takes longer than a read may.
 
+pub mod auth;
 pub mod credentials;
 pub mod error;
 pub mod http;
@@ -11,7 +12,6 @@ pub mod idle_timeout;
 pub mod pull;
 pub mod push;
 pub mod scope;
-pub mod token;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -24,11 +24,11 @@ use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
+use self::auth::{Tokens, showing};
 use self::error::{RegistryError, explain};
 use self::http::http_client;
 use self::idle_timeout::IdleTimeout;
 use self::scope::Access;
-use self::token::{Tokens, showing};
 use crate::error::{Class, Failure};
 use crate::oci::reference::{is_loopback, parse_reference};
 use crate::process;

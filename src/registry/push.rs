@@ -12,10 +12,10 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::Registry;
+use super::auth::is_same_server;
 use super::error::RegistryError;
 use super::idle_timeout::IdleTimeout;
 use super::scope::Access;
-use super::token::is_same_server;
 use crate::oci::reference::{name_of, parse_reference};
 use crate::threads::lock;
 use crate::ui::Bar;
