@@ -91,7 +91,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for reference in image.references() {
-            let from = registry.digest(&reference).unwrap();
+            let from = registry.find_digest(&reference).unwrap();
             tags::move_tag(layout, &reference, from.as_deref(), &registry).unwrap();
         }
     }

@@ -97,7 +97,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         let mut moved = Vec::new();
         for reference in image.references() {
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
-            let from = registry.digest(&reference)?;
+            let from = registry.find_digest(&reference)?;
             let before = from.as_deref().filter(|from| *from != built.verified.digest);
             let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
             let lost =

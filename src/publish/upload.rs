@@ -12,8 +12,8 @@ use oci_spec::image::Descriptor;
 
 use crate::oci::layout::{Layout, blob_path};
 use crate::plan::Image;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 use crate::threads::{AT_A_TIME, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
@@ -147,10 +147,10 @@ impl Uploads<'_> {
                 span.note("was there");
             } else {
                 let near = |source: &&String| host_of(source) == host && *source != repository;
-                let sources: Vec<&String> = at.iter().chain(&job.sources).filter(near).collect();
+                let sources: Vec<String> = at.iter().chain(&job.sources).filter(near).cloned().collect();
                 match self.registry.push_blob(repository, &sources, &job.blob, &job.path)? {
-                    true => span.bytes(job.blob.size()),
-                    false => span.note("taken over from another repository"),
+                    crate::registry::PushedBlob::Uploaded => span.bytes(job.blob.size()),
+                    crate::registry::PushedBlob::Mounted => span.note("taken over from another repository"),
                 }
             }
             drop(span);
@@ -177,7 +177,7 @@ fn host_of(repository: &str) -> String {
 pub fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let put = |entry: &Descriptor| {
         let reference = format!("{repository}@{}", entry.digest());
-        match registry.digest(&reference)? {
+        match registry.find_digest(&reference)? {
             Some(_) => Ok(()),
             None => registry.put_manifest(&reference, &layout.read(entry)?, entry),
         }

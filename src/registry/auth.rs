@@ -1,74 +1,69 @@
-//! What a registry wants to see: Docker's credentials, or a token that its authorization server gives for them
-//! (distribution, "Token Authentication Specification"), or for an identity token of `docker login` (the same,
-//! "OAuth2 Token Authentication", grant type refresh_token).
+//! Authorization of requests: what each registry wants (Basic or Bearer), and the tokens it was given.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oci_spec::distribution::Reference;
 use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
-use serde::Deserialize;
 
 use super::credentials::{self, Credentials};
 use super::error::RegistryError;
-use super::http;
-use super::idle_timeout::{self, IdleTimeout};
+use super::http::{check_status, is_same_server};
+use super::idle_timeout::IdleTimeout;
 use super::scope::Access;
+use super::token::{Token, fetch_token};
 use crate::threads::lock;
 
-/// What a request shows to a registry.
+/// The `Authorization` header of a request.
 #[derive(Clone)]
 pub enum Authorization {
-    Basic(String, String),
+    Basic { user: String, password: String },
     Bearer(String),
 }
 
-/// A request with what it shows, if that is anything.
-pub fn showing(request: RequestBuilder, shown: Option<&Authorization>) -> RequestBuilder {
-    match shown {
-        Some(Authorization::Basic(user, password)) => request.basic_auth(user, Some(password)),
+/// Adds the `Authorization` header, if there is one.
+pub fn authorize(request: RequestBuilder, authorization: Option<&Authorization>) -> RequestBuilder {
+    match authorization {
+        Some(Authorization::Basic { user, password }) => request.basic_auth(user, Some(password)),
         Some(Authorization::Bearer(token)) => request.bearer_auth(token),
         None => request,
     }
 }
 
-/// What a registry asks for.
+/// The `WWW-Authenticate` header of a registry.
 #[derive(Clone)]
 enum Challenge {
     Basic,
-    Bearer {
-        realm: String,
-        service: String,
-        /// Did the registry ask by HTTPS?
-        secure: bool,
-    },
+    Bearer(BearerChallenge),
 }
 
-struct Token {
-    token: String,
-    renew: Instant,
+#[derive(Clone)]
+struct BearerChallenge {
+    /// The URL of the token server.
+    realm: String,
+    service: String,
+    /// Whether the registry uses HTTPS, so that its token server must as well.
+    is_https: bool,
 }
 
-/// What is known of the registries of a run.
+/// What is known about the registries of a run, by their hosts.
 #[derive(Default)]
-pub struct Tokens {
-    /// By host.
+pub struct AuthState {
     credentials: Mutex<BTreeMap<String, Credentials>>,
-    /// By host; none where nothing is asked for.
+    /// `None` for a host that requires no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
-    /// By host: how far this machine's clock is ahead of its, as its first answer tells.
-    ahead: Mutex<BTreeMap<String, TimeDelta>>,
-    /// By host and scopes. Locked while one is fetched, so that each is fetched once.
+    /// How far this machine's clock is ahead of the host's.
+    clock_offsets: Mutex<BTreeMap<String, TimeDelta>>,
+    /// By host and scopes. Locked while a token is fetched, so that each is fetched once.
     tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
 }
 
-impl Tokens {
-    /// What to show to a registry; none where it has not asked, or where there is nothing to show.
-    pub async fn known(
+impl AuthState {
+    /// Returns the authorization for a request. `None` if the registry requires none, or if there are no credentials.
+    pub async fn authorization(
         &self,
         client: &Client,
         target: &Reference,
@@ -77,158 +72,122 @@ impl Tokens {
         let host = target.resolve_registry();
         let Some(challenge) = lock(&self.challenges).get(host).cloned().flatten() else { return Ok(None) };
         let credentials = self.credentials(host)?;
-        let Challenge::Bearer { realm, service, secure } = challenge else { return Ok(credentials.basic()) };
-        let key = (host.to_owned(), access.scopes(target.repository()));
-        let mut tokens = self.tokens.lock().await;
-        if let Some(token) = tokens.get(&key).filter(|token| Instant::now() < token.renew) {
-            return Ok(Some(Authorization::Bearer(token.token.clone())));
+        match challenge {
+            Challenge::Basic => Ok(match credentials {
+                Credentials::Basic { user, password } => Some(Authorization::Basic { user, password }),
+                Credentials::Anonymous | Credentials::IdentityToken(_) => None,
+            }),
+            Challenge::Bearer(challenge) => {
+                let scopes = access.scopes(target.repository());
+                let token = self.token(client, host, scopes, &challenge, &credentials).await?;
+                Ok(Some(Authorization::Bearer(token)))
+            }
         }
-        let realm = Url::parse(&realm)
-            .map_err(|error| RegistryError::Unexpected(format!("names '{realm}' for its tokens: {error}")))?;
-        if secure && realm.scheme() != "https" {
-            return Err(RegistryError::Unexpected(format!("wants credentials sent in the clear, to {realm}")));
-        }
-        let token = fetch(client, realm, &service, &key.1, &credentials).await?;
-        let shown = Authorization::Bearer(token.token.clone());
-        tokens.insert(key, token);
-        Ok(Some(shown))
     }
 
-    /// Asks a registry what it wants to see, once; some hide what is there from those who show nothing.
+    /// Returns a token for some scopes: the last one, until it has to be renewed.
+    async fn token(
+        &self,
+        client: &Client,
+        host: &str,
+        scopes: Vec<String>,
+        challenge: &BearerChallenge,
+        credentials: &Credentials,
+    ) -> Result<String, RegistryError> {
+        let key = (host.to_owned(), scopes);
+        let mut tokens = self.tokens.lock().await;
+        if let Some(known) = tokens.get(&key).filter(|known| Instant::now() < known.renew_at) {
+            return Ok(known.token.clone());
+        }
+        let realm = Url::parse(&challenge.realm)
+            .map_err(|error| RegistryError::Protocol(format!("names '{}' for its tokens: {error}", challenge.realm)))?;
+        if challenge.is_https && realm.scheme() != "https" {
+            return Err(RegistryError::Protocol(format!("wants credentials sent in the clear, to {realm}")));
+        }
+        let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials).await?;
+        let token = fetched.token.clone();
+        tokens.insert(key, fetched);
+        Ok(token)
+    }
+
+    /// Asks a registry, once, which authorization it requires. Some registries report what is missing authorization as
+    /// nonexistent, so that the first 401 of another request would be too late.
     pub async fn discover_auth(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
-        if !lock(&self.challenges).contains_key(host) {
-            let answer = IdleTimeout::new().answer(client.get(root.clone())).await?;
-            if let Some(date) = date(answer.headers()) {
-                lock(&self.ahead).insert(host.to_owned(), Utc::now() - date);
-            }
-            if matches!(answer.status().as_u16(), 429 | 502..=504) {
-                return RegistryError::unless_success(answer).await.map(drop);
-            }
-            lock(&self.challenges).insert(host.to_owned(), challenge(&answer, root));
+        if lock(&self.challenges).contains_key(host) {
+            return Ok(());
         }
+        let response = IdleTimeout::for_request().send(client.get(root.clone())).await?;
+        if let Some(date) = date(response.headers()) {
+            lock(&self.clock_offsets).insert(host.to_owned(), Utc::now() - date);
+        }
+        if matches!(response.status().as_u16(), 429 | 502..=504) {
+            return check_status(response).await.map(drop);
+        }
+        lock(&self.challenges).insert(host.to_owned(), challenge(&response, root));
         Ok(())
     }
 
-    /// How far this machine's clock is ahead of a host's that has been asked, if it tells the time.
-    pub fn ahead(&self, host: &str) -> Option<TimeDelta> {
-        lock(&self.ahead).get(host).copied()
+    /// Updates what a registry requires from a response with status 401 to a request. Returns whether the request is
+    /// worth another try.
+    pub async fn update_auth(&self, target: &Reference, response: &Response, root: &Url, was_authorized: bool) -> bool {
+        let Some(challenge) = challenge(response, root) else { return false };
+        let host = target.resolve_registry();
+        // A token may have been revoked, but the same password will be rejected again.
+        let is_worth_retrying = !was_authorized || matches!(challenge, Challenge::Bearer(_));
+        self.tokens.lock().await.retain(|(token_host, _), _| token_host != host);
+        lock(&self.challenges).insert(host.to_owned(), Some(challenge));
+        is_worth_retrying
     }
 
-    /// Were credentials shown to a host?
+    /// Returns how far this machine's clock is ahead of a host's, if that has sent a date.
+    pub fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
+        lock(&self.clock_offsets).get(host).copied()
+    }
+
+    /// Returns whether there are credentials for a host, and it required them.
     pub fn is_logged_in(&self, host: &str) -> bool {
         lock(&self.credentials).get(host).is_some_and(|known| !matches!(known, Credentials::Anonymous))
     }
 
-    /// Takes note of what an answer of 401 asks for. Is it worth another try, if something was `shown` to it?
-    pub async fn update_auth(&self, target: &Reference, answer: &Response, root: &Url, shown: bool) -> bool {
-        let Some(challenge) = challenge(answer, root) else { return false };
-        let host = target.resolve_registry();
-        // Credentials are what they are; a token may have ended early.
-        let again = !shown || matches!(challenge, Challenge::Bearer { .. });
-        self.tokens.lock().await.retain(|(of, _), _| of != host);
-        lock(&self.challenges).insert(host.to_owned(), Some(challenge));
-        again
-    }
-
-    /// Docker's credentials for a host, asked for once: a helper is a program, and may ask the user.
+    /// Returns Docker's credentials for a host. They are loaded once: a credential helper may ask the user.
     fn credentials(&self, host: &str) -> Result<Credentials, RegistryError> {
-        let mut credentials = lock(&self.credentials);
-        if let Some(known) = credentials.get(host) {
-            return Ok(known.clone());
+        let mut known = lock(&self.credentials);
+        if let Some(credentials) = known.get(host) {
+            return Ok(credentials.clone());
         }
-        let found = credentials::credentials(host)?;
-        credentials.insert(host.to_owned(), found.clone());
-        Ok(found)
+        let credentials = credentials::load(host)?;
+        known.insert(host.to_owned(), credentials.clone());
+        Ok(credentials)
     }
 }
 
-/// When an answer was made (RFC 9110, 6.6.1).
+/// Reads the `Date` header (RFC 9110, section 6.6.1).
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
-    Some(DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?.to_utc())
+    let value = headers.get(DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc())
 }
 
-/// Is this where the registry is: the same origin, or its host by TLS?
-pub fn is_same_server(url: &Url, root: &Url) -> bool {
-    let by_tls = url.scheme() == "https" && url.port_or_known_default() == Some(443);
-    url.origin() == root.origin() || (url.host_str() == root.host_str() && by_tls)
-}
-
-impl Credentials {
-    fn basic(&self) -> Option<Authorization> {
-        match self {
-            Credentials::Basic(user, password) => Some(Authorization::Basic(user.clone(), password.clone())),
-            Credentials::Anonymous | Credentials::Identity(_) => None,
-        }
-    }
-}
-
-/// What a registry asks for (RFC 9110, 11.6.1): a token, if it is one of several. Where a redirect led elsewhere, it
-/// is not the registry that asks.
-fn challenge(answer: &Response, root: &Url) -> Option<Challenge> {
-    if !is_same_server(answer.url(), root) {
+/// Reads the `WWW-Authenticate` headers (RFC 9110, section 11.6.1), preferring Bearer. `None` if a redirect led to
+/// another server: it is not the registry that asks then.
+fn challenge(response: &Response, root: &Url) -> Option<Challenge> {
+    if !is_same_server(response.url(), root) {
         return None;
     }
-    let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
-    let asked: Vec<_> = headers.flat_map(|header| http_auth::parse_challenges(header).unwrap_or_default()).collect();
-    let of = |scheme: &str| asked.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme));
-    if let Some(bearer) = of("bearer") {
+    let headers = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
+    let challenges: Vec<_> =
+        headers.flat_map(|header| http_auth::parse_challenges(header).unwrap_or_default()).collect();
+    let with_scheme = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme));
+    if let Some(bearer) = with_scheme("bearer") {
         let parameter = |name: &str| {
-            let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
+            let parameter = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            parameter.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
         };
-        let secure = root.scheme() == "https";
-        return Some(Challenge::Bearer { realm: parameter("realm"), service: parameter("service"), secure });
+        return Some(Challenge::Bearer(BearerChallenge {
+            realm: parameter("realm"),
+            service: parameter("service"),
+            is_https: root.scheme() == "https",
+        }));
     }
-    of("basic").map(|_| Challenge::Basic)
-}
-
-/// A server may use either name for the token, or both.
-#[derive(Deserialize)]
-struct Granted {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
-}
-
-/// What the specification says where a server does not.
-const USUAL_SECONDS: u64 = 60;
-const TOKEN_LIMIT: usize = 1 << 20;
-
-async fn fetch(
-    client: &Client,
-    mut realm: Url,
-    service: &str,
-    scopes: &[String],
-    credentials: &Credentials,
-) -> Result<Token, RegistryError> {
-    let server = realm.authority().to_owned();
-    let request = match credentials {
-        Credentials::Identity(identity) => {
-            let form = form_urlencoded::Serializer::new(String::new())
-                .append_pair("grant_type", "refresh_token")
-                .append_pair("client_id", "cargo-multiarch")
-                .append_pair("refresh_token", identity)
-                .append_pair("service", service)
-                .append_pair("scope", &scopes.join(" "))
-                .finish();
-            // A redirect would take the identity along, to wherever it leads.
-            let client = http::http_client(Policy::none())?;
-            client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form)
-        }
-        Credentials::Anonymous | Credentials::Basic(..) => {
-            realm.query_pairs_mut().append_pair("service", service).extend_pairs(scopes.iter().map(|s| ("scope", s)));
-            showing(client.get(realm), credentials.basic().as_ref())
-        }
-    };
-    let answer = IdleTimeout::new().answer(request).await?;
-    let mut answer = RegistryError::unless_success(answer).await.map_err(|trouble| trouble.of_token_server(&server))?;
-    let useless =
-        |why: &str| RegistryError::Unexpected(format!("has a token server, {server}, that gives no token: {why}"));
-    let granted: Granted = serde_json::from_slice(&idle_timeout::body(&mut answer, TOKEN_LIMIT).await?)
-        .map_err(|error| useless(&error.to_string()))?;
-    let token = [granted.token, granted.access_token].into_iter().flatten().find(|token| !token.is_empty());
-    let token = token.ok_or_else(|| useless("its answer has none"))?;
-    let seconds = granted.expires_in.unwrap_or(USUAL_SECONDS).clamp(10, 3600);
-    Ok(Token { token, renew: Instant::now() + Duration::from_secs(seconds / 2) })
+    with_scheme("basic").map(|_| Challenge::Basic)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::check::{Check, State};
 use super::{Findings, machine};
 use crate::image::bases;
-use crate::oci::reference::repository_of;
+use crate::oci::reference::repository_name;
 use crate::plan::Plan;
 use crate::publish::preflight::repositories;
 use crate::registry::Registry;
@@ -69,7 +69,7 @@ fn pull(
     findings: &mut Findings,
     ui: &Ui,
 ) -> Result<()> {
-    let repository = match repository_of(base) {
+    let repository = match repository_name(base) {
         Ok(repository) => repository,
         Err(failure) => return Ok(findings.fail("base", failure)?),
     };

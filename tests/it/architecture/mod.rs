@@ -59,7 +59,6 @@ const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("plan/check_features.rs", "plan/workspace.rs"),
     ("platform/elf_header.rs", "platform/mod.rs"),
     ("process/lines.rs", "process/mod.rs"),
-    ("registry/error.rs", "registry/idle_timeout.rs"),
     ("verify/smoke/docker.rs", "verify/smoke/mod.rs"),
     ("verify/smoke/method.rs", "verify/smoke/mod.rs"),
     ("verify/smoke/mod.rs", "verify/mod.rs"),

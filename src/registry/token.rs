@@ -1,0 +1,86 @@
+//! Tokens of a registry's authorization server (distribution, "Token Authentication Specification"), also for an
+//! identity token of `docker login` ("OAuth2 Token Authentication", grant type `refresh_token`).
+
+use std::time::{Duration, Instant};
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Url};
+use serde::Deserialize;
+
+use super::credentials::Credentials;
+use super::error::RegistryError;
+use super::http::{check_status, http_client, read_body};
+use super::idle_timeout::IdleTimeout;
+
+const CLIENT_ID: &str = "cargo-multiarch";
+/// How long a token is valid, in seconds, if the server does not say (in the specification, `expires_in`).
+const DEFAULT_EXPIRY: u64 = 60;
+const RESPONSE_LIMIT: usize = 1 << 20;
+
+/// A token for some scopes.
+pub struct Token {
+    pub token: String,
+    /// When to get a new one: well before it expires.
+    pub renew_at: Instant,
+}
+
+/// Some servers use one name for the token, some the other, and some both.
+#[derive(Deserialize)]
+struct TokenResponse {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+/// Gets a token from the server at `realm`.
+pub async fn fetch_token(
+    client: &Client,
+    realm: Url,
+    service: &str,
+    scopes: &[String],
+    credentials: &Credentials,
+) -> Result<Token, RegistryError> {
+    let server = realm.authority().to_owned();
+    let request = match credentials {
+        Credentials::Anonymous => token_request(client, realm, service, scopes),
+        Credentials::Basic { user, password } => {
+            token_request(client, realm, service, scopes).basic_auth(user, Some(password))
+        }
+        Credentials::IdentityToken(token) => refresh_request(realm, service, scopes, token)?,
+    };
+    let response = IdleTimeout::for_request().send(request).await?;
+    let mut response = check_status(response).await.map_err(|error| error.from_token_server(&server))?;
+    let no_token = |problem: &str| {
+        RegistryError::Protocol(format!("has a token server, {server}, that gives no token: {problem}"))
+    };
+    let body = read_body(&mut response, RESPONSE_LIMIT).await?;
+    let response: TokenResponse = serde_json::from_slice(&body).map_err(|error| no_token(&error.to_string()))?;
+    let mut tokens = [response.token, response.access_token].into_iter().flatten();
+    let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("its answer has none"))?;
+    let seconds = response.expires_in.unwrap_or(DEFAULT_EXPIRY).clamp(10, 3600);
+    Ok(Token { token, renew_at: Instant::now() + Duration::from_secs(seconds / 2) })
+}
+
+fn token_request(client: &Client, mut realm: Url, service: &str, scopes: &[String]) -> RequestBuilder {
+    realm.query_pairs_mut().append_pair("service", service).extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
+    client.get(realm)
+}
+
+/// Exchanges an identity token.
+fn refresh_request(
+    realm: Url,
+    service: &str,
+    scopes: &[String],
+    identity_token: &str,
+) -> Result<RequestBuilder, RegistryError> {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", CLIENT_ID)
+        .append_pair("refresh_token", identity_token)
+        .append_pair("service", service)
+        .append_pair("scope", &scopes.join(" "))
+        .finish();
+    // A redirect would send the identity token to another server.
+    let client = http_client(Policy::none())?;
+    Ok(client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form))
+}
