@@ -10,6 +10,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 use crate::error::Failure;
+use crate::threads::Cancelled;
 
 #[derive(Debug)]
 pub enum RegistryError {
@@ -31,6 +32,8 @@ pub enum RegistryError {
     Schema1Manifest,
     /// The config blob is not an image config.
     InvalidConfig(serde_json::Error),
+    /// The request was cancelled.
+    Cancelled(Cancelled),
     /// A problem on this machine: a full disk, a credential helper, Ctrl-C.
     Local(anyhow::Error),
 }
@@ -48,6 +51,12 @@ pub struct ErrorResponse {
 impl From<Failure> for RegistryError {
     fn from(failure: Failure) -> RegistryError {
         RegistryError::Local(failure.into())
+    }
+}
+
+impl From<Cancelled> for RegistryError {
+    fn from(cancelled: Cancelled) -> RegistryError {
+        RegistryError::Cancelled(cancelled)
     }
 }
 
@@ -112,6 +121,7 @@ impl RegistryError {
             | RegistryError::InvalidManifest(_)
             | RegistryError::Schema1Manifest
             | RegistryError::InvalidConfig(_)
+            | RegistryError::Cancelled(_)
             | RegistryError::Local(_) => false,
         }
     }

@@ -28,6 +28,7 @@ impl FailedRequest<'_> {
         let root = self.root;
         match error {
             RegistryError::Local(error) => return error,
+            RegistryError::Cancelled(cancelled) => return cancelled.into(),
             RegistryError::Response(response) => self.explain_response(&response),
             RegistryError::HttpClient(error) => {
                 registry_failure(format!("no registry can be asked from here: {}", root_cause(&error)))

@@ -21,7 +21,6 @@ pub use scope::Access;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -37,13 +36,16 @@ use self::idle_timeout::IdleTimeout;
 use crate::error::{Class, Failure};
 use crate::oci::reference::{is_loopback, parse_reference};
 use crate::process;
-use crate::threads::lock;
+use crate::threads::{CancelToken, lock};
 use crate::ui::Bars;
 
 /// Waits before the second, third and fourth try of a request.
 const BACKOFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
 /// The longest `Retry-After` that we wait for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How often a request checks for cancellation and Ctrl-C.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A client for all the registries of a run, to be used from any thread.
 pub struct Registry {
@@ -52,20 +54,21 @@ pub struct Registry {
     client: Mutex<Option<Client>>,
     plain_http: BTreeSet<String>,
     auth: AuthState,
-    given_up: AtomicBool,
+    cancel: CancelToken,
     /// For blobs in transfer.
     bars: Bars,
 }
 
 impl Registry {
     /// Creates a client that uses HTTP for registries on loopback and for the `insecure` ones, and HTTPS for all others.
-    pub fn new(insecure: &[String], bars: &Bars) -> Result<Registry> {
+    /// Once `cancel` is cancelled, all requests fail with [`Cancelled`](crate::threads::Cancelled).
+    pub fn new(insecure: &[String], cancel: &CancelToken, bars: &Bars) -> Result<Registry> {
         Ok(Registry {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
             client: Mutex::default(),
             plain_http: insecure.iter().cloned().collect(),
             auth: AuthState::default(),
-            given_up: AtomicBool::new(false),
+            cancel: cancel.clone(),
             bars: bars.clone(),
         })
     }
@@ -84,11 +87,6 @@ impl Registry {
     /// Returns whether credentials were sent to the registry of a repository.
     pub fn is_logged_in(&self, repository: &str) -> bool {
         parse_reference(repository).is_ok_and(|target| self.auth.is_logged_in(target.resolve_registry()))
-    }
-
-    /// Ends all requests that are under way: nobody waits for them any more.
-    pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Returns the HTTP client. It is created on first use: a build without a base needs none, and the machine may lack
@@ -182,16 +180,14 @@ impl Registry {
         }
     }
 
-    /// Waits for a request, but no longer than until Ctrl-C.
+    /// Waits for a request, until it is cancelled or the user presses Ctrl-C.
     fn block_on<T>(&self, request: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
         self.runtime.block_on(async {
             let mut request = std::pin::pin!(request);
             loop {
                 process::check_interrupt()?;
-                if self.given_up.load(Ordering::Relaxed) {
-                    return Err(Failure::new(Class::Registry, "given up").hint("see what failed before").into());
-                }
-                if let Ok(result) = tokio::time::timeout(Duration::from_millis(100), request.as_mut()).await {
+                self.cancel.check()?;
+                if let Ok(result) = tokio::time::timeout(POLL_INTERVAL, request.as_mut()).await {
                     return result;
                 }
             }
@@ -234,4 +230,30 @@ fn is_worth_retrying(error: &RegistryError, is_first_try: bool) -> bool {
     let stalled_again = matches!(error, RegistryError::Stalled) && !is_first_try;
     let too_long = error.retry_after().is_some_and(|wait| wait > MAX_RETRY_AFTER);
     error.is_transient() && !stalled_again && !too_long
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::threads::Cancelled;
+
+    #[test]
+    fn a_cancelled_request_ends_at_once() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let repository = format!("{}/app", silent.local_addr().unwrap());
+        let cancel = CancelToken::default();
+        let registry = Registry::new(&[], &cancel, &Bars::default()).unwrap();
+        let start = Instant::now();
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(200));
+                cancel.cancel();
+            });
+            registry.check_push(&repository).unwrap_err()
+        });
+        assert!(Cancelled::caused(&error), "{error:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
 }

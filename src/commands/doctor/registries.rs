@@ -9,15 +9,16 @@ use super::{Findings, machine};
 use crate::image::bases;
 use crate::oci::reference::repository_name;
 use crate::plan::Plan;
-use crate::publish::preflight::repositories;
+use crate::publish::preflight::push_repositories;
 use crate::registry::Registry;
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, &CancelToken::default(), ui.bars())?;
     let mut hosts = BTreeMap::new();
     for image in &plan.images {
-        match repositories(image) {
+        match push_repositories(image) {
             Ok(repositories) => {
                 for repository in repositories {
                     push(repository, &registry, &mut hosts, findings)?;
@@ -36,7 +37,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
 
 /// The registries alone, where it is not known what is pushed to them.
 pub fn ping_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, &CancelToken::default(), ui.bars())?;
     let mut hosts = BTreeMap::new();
     plan.images
         .iter()
