@@ -35,6 +35,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let location = ConfigLocation::find(&workspace, &sources, args.file)?;
     let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
 
+    // A configuration that is replaced has no say in the new one.
     if is_new {
         location.set_config(&mut sources, Config::default());
     }
@@ -51,6 +52,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         Ok(location.text.clone())
     };
     let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
+    // From here on, as the next command will read it.
     let config = read::parse(&config_file, &location.path, location.table)?.unwrap_or_default();
     location.set_config(&mut sources, config);
     let plan = resolve(&workspace, &sources, args)?;
