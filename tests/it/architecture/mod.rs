@@ -41,8 +41,6 @@ const ALLOWED_IMPORTS: &[(&str, &str)] = &[("oci/manifest.rs", "image/bases.rs")
 const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("cli/examples.rs", "cli/mod.rs"),
     ("cli/settings.rs", "cli/verification.rs"),
-    ("commands/init/config_location.rs", "commands/init/mod.rs"),
-    ("commands/init/detect.rs", "commands/init/mod.rs"),
     ("compile/cargo_command.rs", "compile/toolchain.rs"),
     ("compile/dependency_summary.rs", "compile/system_libraries.rs"),
     ("compile/diagnose/build_script.rs", "compile/diagnose/mod.rs"),
