@@ -153,7 +153,7 @@ fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
     std::fs::create_dir_all(folder.join("binaries")).unwrap();
     for platform in platforms.split(',') {
-        let identity = platform.parse::<Platform>().unwrap().elf();
+        let identity = platform.parse::<Platform>().unwrap().elf_identity();
         let header = shared::program_headers(identity.machine, size as u64);
         for image in 0..images {
             let mut bytes = header.clone();

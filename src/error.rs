@@ -74,8 +74,8 @@ impl Failure {
 
     /// Hints at the known word that `word` was probably meant to be, if there is one.
     #[must_use]
-    pub fn suggest<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(word, known) {
+    pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match closest_match(word, known) {
             Some(near) => self.hint(format!("did you mean '{near}'?")),
             None => self,
         }
@@ -83,10 +83,15 @@ impl Failure {
 
     /// The same, and where no word is near all of them, after an introduction.
     #[must_use]
-    pub fn suggest_or_list<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>, introduction: &str) -> Self {
+    pub fn did_you_mean_or_list<'a>(
+        self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        introduction: &str,
+    ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        match nearest(word, known.iter().copied()) {
-            Some(_) => self.suggest(word, known),
+        match closest_match(word, known.iter().copied()) {
+            Some(_) => self.did_you_mean(word, known),
             None => self.hint(format!("{introduction}: {}", known.join(", "))),
         }
     }
@@ -109,12 +114,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The exit code's class of an error: that of the outermost [`Failure`] in its chain.
-pub fn class_of(error: &anyhow::Error) -> Class {
+pub fn failure_class(error: &anyhow::Error) -> Class {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Class::Other, Failure::class)
 }
 
 /// The hints of every [`Failure`] in an error's chain, outermost first.
-pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
+pub fn all_hints(error: &anyhow::Error) -> Vec<&str> {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<Failure>())
@@ -124,7 +129,7 @@ pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
 
 /// An error and its causes as one sentence: no cause that the one before it has said, and capitals and full stops only
 /// within.
-pub fn sentence(error: &anyhow::Error) -> String {
+pub fn message_with_causes(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain() {
         let words = cause.to_string();
@@ -132,14 +137,14 @@ pub fn sentence(error: &anyhow::Error) -> String {
         match said.is_empty() {
             true => said.push_str(words),
             false if said.ends_with(words) => {}
-            false => said.push_str(&format!(": {}", lower_first(words))),
+            false => said.push_str(&format!(": {}", lowercase_first_letter(words))),
         }
     }
     said
 }
 
 /// `No such file` → `no such file`, but `HTTP 503` and `Cargo.lock` as they are.
-fn lower_first(text: &str) -> String {
+fn lowercase_first_letter(text: &str) -> String {
     let word = text.split(' ').next().unwrap_or_default();
     let mut letters = word.chars();
     match letters.next() {
@@ -151,7 +156,7 @@ fn lower_first(text: &str) -> String {
 }
 
 /// What to do about the operating system's refusal, if there was one.
-pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
+pub fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
         StorageFull => Some("make room: `df -h` says where there is none"),
@@ -163,7 +168,7 @@ pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 /// The known word that `word` was probably meant to be.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest_match<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
@@ -180,10 +185,10 @@ mod tests {
     #[test]
     fn nearest_knows_a_typo_from_another_word() {
         let known = ["base", "bins", "platforms"];
-        assert_eq!(nearest("bsae", known), Some("base"));
-        assert_eq!(nearest("platform", known), Some("platforms"));
-        assert_eq!(nearest("entrypoint", known), None);
-        assert_eq!(nearest("c", ["a", "b"]), None);
+        assert_eq!(closest_match("bsae", known), Some("base"));
+        assert_eq!(closest_match("platform", known), Some("platforms"));
+        assert_eq!(closest_match("entrypoint", known), None);
+        assert_eq!(closest_match("c", ["a", "b"]), None);
     }
 
     #[test]
@@ -191,7 +196,7 @@ mod tests {
         let chain = |causes: &[&str]| {
             let mut causes = causes.iter().rev().map(|cause| (*cause).to_owned());
             let innermost = anyhow::anyhow!(causes.next().unwrap());
-            sentence(&causes.fold(innermost, anyhow::Error::context))
+            message_with_causes(&causes.fold(innermost, anyhow::Error::context))
         };
         for (causes, expected) in [
             (&["it is full"][..], "it is full"),
@@ -206,15 +211,15 @@ mod tests {
             assert_eq!(chain(causes), expected);
         }
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert!(system_hint(&anyhow::Error::from(full).context("cannot write x")).unwrap().contains("df -h"));
-        assert_eq!(system_hint(&anyhow::anyhow!("other")), None);
+        assert!(io_error_hint(&anyhow::Error::from(full).context("cannot write x")).unwrap().contains("df -h"));
+        assert_eq!(io_error_hint(&anyhow::anyhow!("other")), None);
     }
 
     #[test]
     fn class_and_hints_are_found_under_context() {
         let error = anyhow::Error::from(Failure::new(Class::Registry, "down").hint("start it")).context("publishing");
-        assert_eq!(class_of(&error), Class::Registry);
-        assert_eq!(hints_of(&error), ["start it"]);
-        assert_eq!(class_of(&anyhow::anyhow!("other")), Class::Other);
+        assert_eq!(failure_class(&error), Class::Registry);
+        assert_eq!(all_hints(&error), ["start it"]);
+        assert_eq!(failure_class(&anyhow::anyhow!("other")), Class::Other);
     }
 }

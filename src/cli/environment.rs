@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 use indexmap::IndexSet;
 
 use super::Cli;
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure, closest_match};
 
 /// Parses the command line, and what the environment says where it says nothing.
 pub fn parse(args: &[OsString]) -> Result<Cli, Error> {
@@ -137,7 +137,7 @@ pub fn check() -> Result<(), Failure> {
             let failure = Failure::new(Class::Config, format!("unknown variable {name}"));
             // All begin alike: that says nothing of which one was meant.
             let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-            return Err(match nearest(word, words) {
+            return Err(match closest_match(word, words) {
                 Some(near) => failure.hint(format!("did you mean {PREFIX}{near}?")),
                 None => failure.hint(format!("the variables are: {}", known.join(", "))),
             });

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{MessageFormat, given, parse_platform};
 use crate::config::Config;
 use crate::config::policy::{Glob, Required};
-use crate::finding::Code;
+use crate::finding::CheckCode;
 use crate::oci::transport::ImageLocation;
 use crate::plan::PlanRequest;
 use crate::platform::Platform;
@@ -18,7 +18,7 @@ pub struct VerifyArgs {
     pub images: Vec<ImageLocation>,
     /// Say what a finding means and how to mend it, by its code or name, or list them all; and verify nothing
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]
-    pub explain: Option<Option<Code>>,
+    pub explain: Option<Option<CheckCode>>,
     /// Look at these platforms only
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub platforms: Vec<Platform>,
@@ -46,7 +46,7 @@ pub struct VerifyArgs {
 pub struct PolicyArgs {
     /// Findings that do not count, by their codes
     #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "Verification")]
-    allow: Vec<Code>,
+    allow: Vec<CheckCode>,
     /// Libraries that no program may lead to, such as 'libssl*'
     #[arg(long, value_name = "PATTERN", value_delimiter = ',', help_heading = "Verification")]
     deny_needed: Vec<Glob>,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::{TimeDelta, Utc};
 use indexmap::IndexSet;
 
-use crate::error::{Class, Failure, sentence};
+use crate::error::{Class, Failure, message_with_causes};
 use crate::fs;
 use crate::plan::Plan;
 use crate::report::timings_page::PageHeader;
@@ -27,7 +27,7 @@ pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) ->
     }
     let result = work(plan, ui);
     if let Some((total, spans)) = ui.timings().recorded() {
-        let failure = result.as_ref().err().map(sentence);
+        let failure = result.as_ref().err().map(message_with_causes);
         let end = if failure.is_none() { "" } else { ", which failed" };
         let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
         let began = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();

@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 
 use super::build_images::count;
 use crate::cli::{MessageFormat, VerifyArgs, environment};
-use crate::error::{self, Class, Failure, sentence};
+use crate::error::{self, Class, Failure, message_with_causes};
 use crate::finding::Finding;
 use crate::oci::cache::Cache;
 use crate::oci::transport::ImageLocation;
@@ -41,10 +41,10 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         check_place(location)?;
         match verify::images(location, &wanted, &registry, &cache) {
             Ok(found) => images.extend(found),
-            Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
+            Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.
             Err(error) => {
-                failed.push(FailedVerification { reference: location.to_string(), error: sentence(&error) });
+                failed.push(FailedVerification { reference: location.to_string(), error: message_with_causes(&error) });
                 failures.push(error);
             }
         }

@@ -4,7 +4,7 @@
 use camino::Utf8Path;
 
 use super::read::ConfigTable;
-use crate::error::nearest;
+use crate::error::closest_match;
 
 const NAME: &str = "multiarch";
 
@@ -23,7 +23,7 @@ pub fn note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
 
 fn is_near(name: &str) -> bool {
     let letters: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    nearest(letters.strip_prefix("cargo").unwrap_or(&letters), [NAME]).is_some()
+    closest_match(letters.strip_prefix("cargo").unwrap_or(&letters), [NAME]).is_some()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::choices::{Auditable, EngineChoice, LinkerChoice};
 use self::policy::{Glob, Policy, Required};
-use crate::finding::Code;
+use crate::finding::CheckCode;
 use crate::oci::compression::Compression;
 use crate::platform::{Libc, Platform};
 
@@ -139,7 +139,7 @@ pub struct Config {
     pub buildx_args: Option<Vec<String>>,
 
     /// Checks that do not count, by code or name, such as `"MA053"`. Without it none.
-    pub allow: Option<Vec<Code>>,
+    pub allow: Option<Vec<CheckCode>>,
     /// Libraries that no program may lead to, such as `"libssl*"`.
     pub deny_needed: Option<Vec<Glob>>,
     /// Programs must be linked statically.

@@ -16,7 +16,7 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
     // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let (true, Some((unknown, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
-        return failure(format!("unknown key '{unknown}'")).suggest_or_list(
+        return failure(format!("unknown key '{unknown}'")).did_you_mean_or_list(
             unknown,
             known.iter().copied(),
             "the keys here are",
@@ -32,7 +32,8 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
     match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown variant") => {
             let words = known.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-            failure(format!("{key} is \"{unknown}\", wanted one of {words}")).suggest(unknown, known.iter().copied())
+            failure(format!("{key} is \"{unknown}\", wanted one of {words}"))
+                .did_you_mean(unknown, known.iter().copied())
         }
         Some((missing, _)) if message.starts_with("missing field") => {
             let example = if *missing == "cmd" { "[\"…\"]" } else { "\"…\"" };

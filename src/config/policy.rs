@@ -6,13 +6,13 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Code;
+use crate::finding::CheckCode;
 
 /// The rules of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// Findings that do not count.
-    pub allow: Vec<Code>,
+    pub allow: Vec<CheckCode>,
     /// Libraries that no program may lead to.
     pub deny_needed: Vec<Glob>,
     pub static_only: bool,
@@ -96,7 +96,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Glob, Required, Code);
+as_text!(Glob, Required, CheckCode);
 
 #[cfg(test)]
 mod tests {
@@ -113,7 +113,7 @@ mod tests {
             ["a", "b"]
         );
         assert!(" libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
-        assert_eq!(" MA010 ".parse::<Code>().unwrap().0.code, "MA010");
+        assert_eq!(" MA010 ".parse::<CheckCode>().unwrap().0.code, "MA010");
         assert!("=x".parse::<Required>().is_err());
         assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is no pattern: "));
     }

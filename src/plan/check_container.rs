@@ -13,7 +13,7 @@ pub fn check(settings: &Config, image: &str) -> Result<(), Failure> {
     if let Some(signal) = settings.stop_signal.as_ref().filter(|signal| !is_signal(signal)) {
         let names = SIGNALS.iter().copied();
         return Err(wrong("stop-signal", signal)
-            .suggest(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
+            .did_you_mean(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
             .hint("write a signal's name or number, as in stop-signal = \"SIGTERM\""));
     }
     for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {

@@ -34,7 +34,7 @@ fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failur
     Err(match profile {
         // The folder's name, which cargo takes for no profile's.
         "debug" => failure.hint("did you mean 'dev'?"),
-        _ => failure.suggest_or_list(profile, known, "its profiles are").hint(format!(
+        _ => failure.did_you_mean_or_list(profile, known, "its profiles are").hint(format!(
             "or define it in the workspace's Cargo.toml: profile.{profile} = {{ inherits = \"release\" }}"
         )),
     })
@@ -49,7 +49,7 @@ fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Fa
     let names = packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
     let failure = Failure::new(Class::Config, format!("{names} has no feature '{unknown}'"));
     Err(match known().next() {
-        Some(_) => failure.suggest_or_list(unknown, known(), "its features are"),
+        Some(_) => failure.did_you_mean_or_list(unknown, known(), "its features are"),
         None => failure.hint(format!("it has no features at all: leave out `--features {unknown}`")),
     })
 }

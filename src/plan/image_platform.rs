@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::check_names::{check_file, check_values};
 use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace, check_container};
 use crate::config::Config;
-use crate::error::{Class, Failure, nearest};
+use crate::error::{Class, Failure, closest_match};
 use crate::platform::{Libc, Platform};
 
 /// The built-in templates: name, the base where none is named, and the libc that fits it.
@@ -40,7 +40,7 @@ pub fn built_in(name: &str) -> Result<BuiltIn, Failure> {
     built_ins().find(|template| template.name == name).ok_or_else(|| {
         let known = built_ins().map(|template| template.name);
         let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
-        match nearest(name, known) {
+        match closest_match(name, known) {
             Some(near) => failure.hint(format!("did you mean '{near}'?")),
             None => failure.hint(format!(
                 "built in are {}; a file of your own has a '.' or '/' in its name: template = \"docker/app.j2\", \

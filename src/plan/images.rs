@@ -63,7 +63,7 @@ pub fn select_packages(
             )));
         }
         let known = workspace.packages.iter().map(|package| package.name.as_str());
-        return Err(failure.suggest_or_list(unknown, known, "its packages are"));
+        return Err(failure.did_you_mean_or_list(unknown, known, "its packages are"));
     }
     if !names.is_empty() {
         workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
@@ -166,7 +166,7 @@ fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<B
 fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
     workspace.package_of(bin).ok_or_else(|| {
         let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
-        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).suggest_or_list(
+        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).did_you_mean_or_list(
             bin,
             known,
             "its binaries are",

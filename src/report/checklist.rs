@@ -115,7 +115,7 @@ fn row(of: &PlatformReport) -> String {
     if let Some(floor) = &of.glibc_floor {
         libc.push_str(&format!(" (floor {floor})"));
     }
-    let size = of.size.map_or("-".to_owned(), size::of);
+    let size = of.size.map_or("-".to_owned(), size::format_bytes);
     let base = match of.base.split_once('@') {
         Some((name, digest)) => format!("{name} `{}`", shorten_digest(digest)),
         None => of.base.clone(),

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::finding::catalogue::{Check, Severity};
-use crate::finding::{CHECKS, Code, Finding};
+use crate::finding::{CHECKS, CheckCode, Finding};
 use crate::image::bases::PinnedBases;
 use crate::plan::tags::is_version;
 use crate::plan::{Binary, Commit, ImagePlatform, Plan};
@@ -65,7 +65,7 @@ struct ImageReport {
     moved: Vec<MovedTag>,
     /// The checks that did not count, by their codes.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
-    allow: Vec<Code>,
+    allow: Vec<CheckCode>,
     platforms: Vec<PlatformReport>,
 }
 

@@ -149,7 +149,7 @@ pub fn page(head: &PageHeader, total: Duration, spans: &[Span]) -> Result<String
             took: seconds(took),
             share: format!("{:.0} %", percent(took, whole)),
             sum: seconds(spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()),
-            bytes: (sent > 0).then(|| size::of(sent)),
+            bytes: (sent > 0).then(|| size::format_bytes(sent)),
             rows: spans.iter().map(|span| bar(span, whole, name(span, &names), next())).collect(),
         });
     }
@@ -200,7 +200,7 @@ fn bar(span: &Span, whole: Duration, name: String, row: usize) -> Row {
         start: seconds(span.start),
         end: seconds(span.end),
         took: seconds(span.end.saturating_sub(span.start)),
-        bytes: span.bytes.map(size::of),
+        bytes: span.bytes.map(size::format_bytes),
         note: span.note,
     }
 }

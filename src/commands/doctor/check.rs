@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::{Class, class_of, hints_of, sentence};
+use crate::error::{Class, all_hints, failure_class, message_with_causes};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,8 +60,8 @@ impl Check {
 
     /// An error that `publish` would end with.
     pub fn failed(subject: &'static str, error: &anyhow::Error) -> Check {
-        let fixes = hints_of(error).into_iter().map(str::to_owned).collect();
-        Check { fixes, class: class_of(error), ..Check::new(subject, State::Error, sentence(error)) }
+        let fixes = all_hints(error).into_iter().map(str::to_owned).collect();
+        Check { fixes, class: failure_class(error), ..Check::new(subject, State::Error, message_with_causes(error)) }
     }
 
     /// The same, not as bad.

@@ -46,7 +46,7 @@ pub fn examine(plan: &Plan, findings: &mut Findings) -> Result<()> {
     let mut is_installable = false;
     for triple in plan.builds().map(|build| build.triple.as_str()).collect::<IndexSet<_>>() {
         let builds: IndexSet<&BuildSettings> = plan.builds().filter(|build| build.triple == triple).collect();
-        let name = Platform::and_triple(triple);
+        let name = Platform::describe_triple(triple);
         let is_told = tell(&mut obstacles, Some(triple), &[Requirement::Target, Requirement::Std], findings)?;
         if missing.iter().any(|missing| missing == triple) {
             match std_library::rustup(&[triple.to_owned()], plan.cargo.offline) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::compile::facts::Tools;
 use crate::compile::std_library;
-use crate::error::{Class, class_of, hints_of, sentence};
+use crate::error::{Class, all_hints, failure_class, message_with_causes};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
 use crate::plan::Plan;
@@ -57,12 +57,13 @@ impl Repair {
                 ui.status("Fixed", format!("by `{command}`"));
                 Ok(Done { command, error: None, failed: None })
             }
-            Err(error) if class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) if failure_class(&error) == Class::Interrupted => Err(error),
             Err(error) => {
-                let said = std::iter::once(sentence(&error)).chain(hints_of(&error).into_iter().map(str::to_owned));
+                let said = std::iter::once(message_with_causes(&error))
+                    .chain(all_hints(&error).into_iter().map(str::to_owned));
                 let said = said.collect::<Vec<_>>().join("; ");
                 ui.warning(&said);
-                Ok(Done { command, error: Some(said), failed: Some(class_of(&error)) })
+                Ok(Done { command, error: Some(said), failed: Some(failure_class(&error)) })
             }
         }
     }

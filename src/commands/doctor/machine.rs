@@ -29,7 +29,7 @@ pub fn disk(what: &str, folder: &Utf8Path, variable: &str) -> Check {
         Err(error) => return failed(format!("cannot be looked at: {error}"), "see whose it is with `ls -ld`"),
     };
     let free = room.f_bavail.saturating_mul(room.f_frsize);
-    let (said, make_room) = (size::of(free), "make room: `df -h` says where there is none");
+    let (said, make_room) = (size::format_bytes(free), "make room: `df -h` says where there is none");
     if room.f_flag.contains(StatVfsMountFlags::RDONLY) {
         failed("is on a read-only file system".to_owned(), &another)
     } else if free < NEXT_TO_NOTHING {

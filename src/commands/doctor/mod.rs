@@ -17,7 +17,7 @@ use self::fix::{Done, Repair};
 use super::build_images;
 use crate::cli::{DoctorArgs, MessageFormat, environment};
 use crate::config::Config;
-use crate::error::{Class, Failure, class_of};
+use crate::error::{Class, Failure, failure_class};
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 use crate::ui::Ui;
@@ -37,7 +37,7 @@ impl Findings {
     /// Notes a failure, and returns one that is nobody's finding: Ctrl-C.
     fn fail(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
         let error = error.into();
-        if class_of(&error) == Class::Interrupted {
+        if failure_class(&error) == Class::Interrupted {
             return Err(Failure::new(Class::Interrupted, "interrupted"));
         }
         self.add(Check::failed(subject, &error));
