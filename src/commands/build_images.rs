@@ -342,7 +342,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) 
 
 /// Flags, environment and files become the plan; nothing reads them after this.
 pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
-    environment::check()?;
+    environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;

@@ -6,8 +6,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::completions::NAME;
-use crate::cli::{Cli, ManArgs, examples};
-use crate::error::{Class, EXIT_CODES, Failure};
+use crate::cli::examples::{self, Example};
+use crate::cli::{Cli, ManArgs};
+use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
 
 /// `man`: the page of the program or of a command, or a file for it and each of its commands.
@@ -56,14 +57,14 @@ fn page(command: &Command, program: &Command) -> Result<String> {
 
 fn exit_status(page: &mut Roff) {
     page.control("SH", ["EXIT STATUS"]);
-    for (code, _, when) in EXIT_CODES {
+    for ExitCodeEntry { code, meaning: when, .. } in EXIT_CODES {
         page.control("TP", []).text([bold(code.to_string())]).text([roman(when)]);
     }
 }
 
 fn what_people_type(page: &mut Roff, command: &Command) {
     page.control("SH", ["EXAMPLES"]);
-    for (what, line) in examples::of(command.get_name()) {
+    for Example { purpose: what, command_line: line } in examples::examples_of(command.get_name()) {
         page.control("PP", []).text([roman(format!("{what}:"))]);
         page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*line)]);
         page.control("fi", []).control("RE", []);

@@ -23,7 +23,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
             code.map_or_else(|| report::checks_table(width), |code| wrap::paragraphs(&code.0.explanation(), width));
         return Ok(ui.data(&text)?);
     }
-    environment::check()?;
+    environment::check_unknown_variables()?;
     let registry = Registry::new(&args.insecure_registries, ui.bars())?;
     // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
     let own = environment::cache_dir();

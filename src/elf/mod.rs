@@ -59,7 +59,7 @@ pub struct NeededVersion {
     pub weak: bool,
 }
 
-/// What an executable requires of the system that starts it, for reports.
+/// What a report says of an executable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Asks"))]
 pub struct RuntimeRequirements {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::closest_match;
 
-/// Whether a finding stops a publish.
+/// Does a finding stop a publish?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -101,7 +101,7 @@ impl Check {
     }
 }
 
-/// A check as users refer to it: by its code, `MA010`, or its name.
+/// A check by its code, as it is typed: `MA010`, or its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Code", with = "String", extend("enum" = CheckCode::names())))]
 pub struct CheckCode(pub &'static Check);

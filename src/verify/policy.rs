@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::dynamic_link::Loaded;
 use super::exec_context::ExecContext;
-use crate::config::policy::{Policy, Required};
+use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
@@ -73,7 +73,7 @@ pub fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>)
     lacking.collect()
 }
 
-fn lacks(required: &Required, has: &HashMap<String, String>) -> Option<String> {
+fn lacks(required: &RequiredMetadata, has: &HashMap<String, String>) -> Option<String> {
     match (has.get(&required.name), &required.value) {
         (None, _) => Some(format!("{} is not there", required.name)),
         (Some(value), Some(glob)) if !glob.matches(value) => {

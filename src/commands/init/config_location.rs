@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::table_name;
 use crate::config::Config;
-use crate::config::read::ConfigTable;
+use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 

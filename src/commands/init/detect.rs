@@ -11,7 +11,7 @@ use super::render::render;
 use super::{table_name, template_path};
 use crate::compile::probe;
 use crate::compile::system_libraries::SystemLibrary;
-use crate::config::read::ConfigTable;
+use crate::config::ConfigTable;
 use crate::plan::{self, BuiltIn, DEFAULT_TAGS, Image, Plan};
 use crate::platform::{Libc, Platform};
 use crate::ui::Ui;
