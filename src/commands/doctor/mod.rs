@@ -163,7 +163,7 @@ fn load(args: &DoctorArgs, findings: &mut Findings) -> Result<Result<Plan, Optio
     let cache_dir = environment::cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
     let sources = ConfigSources { command_line, ..ConfigSources::default() };
     let request = PlanRequest { cache_dir, ..request };
-    Ok(match plan::resolve(&Workspace::stand_in(&current_dir), &sources, &Checkout::None, &request) {
+    Ok(match plan::resolve(&Workspace::placeholder(&current_dir), &sources, &Checkout::None, &request) {
         Ok(plan) => Err(Some(plan)),
         Err(failure) => {
             if !is_told {

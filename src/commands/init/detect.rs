@@ -12,7 +12,7 @@ use super::{table_name, template_path};
 use crate::compile::probe;
 use crate::compile::system_libraries::SystemLibrary;
 use crate::config::ConfigTable;
-use crate::plan::{self, BuiltIn, DEFAULT_TAGS, Image, Plan};
+use crate::plan::{self, BuiltInTemplate, DEFAULT_TAGS, Image, Plan};
 use crate::platform::{Libc, Platform};
 use crate::ui::Ui;
 
@@ -56,7 +56,7 @@ impl Found {
     }
 
     /// Says what a template of the user's choice will not do.
-    pub fn advise(&self, template: Option<BuiltIn>, ui: &Ui) {
+    pub fn advise(&self, template: Option<BuiltInTemplate>, ui: &Ui) {
         let Some(template) = template.filter(|template| template.libc == Libc::Musl) else { return };
         let mut packages = self.0.iter().flat_map(|needs| &needs.libraries).map(|library| &library.package);
         if let Some(package) = packages.next() {
@@ -69,7 +69,13 @@ impl Found {
     }
 
     /// The text of the configuration.
-    pub fn config(&self, plan: &Plan, place: &Place, origin: &Origin, template: Option<BuiltIn>) -> Result<String> {
+    pub fn config(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        origin: &Origin,
+        template: Option<BuiltInTemplate>,
+    ) -> Result<String> {
         let table = table_name(place.table);
         let mut wanted: Vec<Platform> = plan.platforms().map(|platform| platform.platform).collect();
         wanted.dedup();
@@ -100,8 +106,8 @@ impl Found {
 }
 
 /// The built-in template for programs that need glibc.
-fn with_glibc() -> Option<BuiltIn> {
-    plan::built_ins().find(|template| template.libc == Libc::Gnu)
+fn with_glibc() -> Option<BuiltInTemplate> {
+    plan::built_in_templates().find(|template| template.libc == Libc::Gnu)
 }
 
 /// A C library as the configuration calls it.
@@ -109,7 +115,7 @@ pub fn word(libc: Libc) -> String {
     serde_json::to_value(libc).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn described<'a>(image: &'a Image, needs: &'a Needs, template: Option<BuiltIn>) -> Described<'a> {
+fn described<'a>(image: &'a Image, needs: &'a Needs, template: Option<BuiltInTemplate>) -> Described<'a> {
     let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
     // A template that was asked for decides the libc, and musl has no use for Debian's packages.
     let is_gnu = template.is_none_or(|template| template.libc == Libc::Gnu);

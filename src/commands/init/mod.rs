@@ -19,7 +19,7 @@ use self::write::{Kind, Write};
 use crate::cli::InitArgs;
 use crate::config::{Config, ConfigTable, read};
 use crate::dockerfile::render::built_in;
-use crate::plan::{self, BuiltIn, Checkout, CiService, ConfigSources, Plan, PlanRequest, Selection, Workspace};
+use crate::plan::{self, BuiltInTemplate, Checkout, CiService, ConfigSources, Plan, PlanRequest, Selection, Workspace};
 use crate::ui::Ui;
 
 /// `cargo multiarch init`
@@ -27,7 +27,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let workspace = whole_workspace(args)?;
     let mut sources = ConfigSources::load(&workspace, Config::default())?;
     sources.notes.iter().for_each(|note| ui.note(note));
-    let template = args.template.as_deref().map(plan::built_in).transpose()?;
+    let template = args.template.as_deref().map(plan::built_in_template).transpose()?;
     let place = Place::find(&workspace, &sources, args.file)?;
     let is_new = !place.is_configured() || (args.force && template.is_none() && args.ci.is_none());
     let request = PlanRequest { offline: args.offline, ..PlanRequest::default() };
@@ -95,7 +95,7 @@ fn whole_workspace(args: &InitArgs) -> Result<Workspace> {
     let selection =
         Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
     let here = Workspace::load(&selection, &current_dir)?;
-    if !here.narrowed {
+    if !here.has_explicit_selection {
         return Ok(here);
     }
     let root = here.root.clone();
@@ -107,16 +107,16 @@ fn resolve(workspace: &Workspace, sources: &ConfigSources, request: &PlanRequest
 }
 
 /// Where a copy of a built-in template goes, below the workspace's root.
-fn template_path(template: BuiltIn) -> String {
+fn template_path(template: BuiltInTemplate) -> String {
     format!("docker/{}.Dockerfile.j2", template.name)
 }
 
-fn template_text(template: BuiltIn) -> String {
+fn template_text(template: BuiltInTemplate) -> String {
     format!("# `cargo multiarch dockerfile --variables` lists what can stand here.\n{}", built_in(template.name))
 }
 
 /// The keys that a copy of a template wants; its base and libc come by no name, and are left where they are set.
-fn template_keys(template: BuiltIn, set: &Config) -> Vec<(&'static str, String)> {
+fn template_keys(template: BuiltInTemplate, set: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", template_path(template))];
     if set.base.is_none() {
         keys.push(("base", template.base.to_owned()));

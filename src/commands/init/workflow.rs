@@ -137,7 +137,7 @@ pub fn text(forge: CiService, is_native: bool, plan: &Plan, folder: &Utf8Path, c
     let variables = Variables {
         images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
         native: is_native,
-        jobs: forge.jobs(plan),
+        jobs: forge.jobs(&plan.images),
         runner: forge.runners()[0],
         container: container(plan).or(kind.in_container.then(|| "rust:1".to_owned())),
         zig: plan
