@@ -11,6 +11,8 @@
 mod base;
 mod bundles;
 mod fake_registry;
+mod ready_made;
+mod snapshot;
 mod support;
 
 mod architecture;
@@ -24,6 +26,7 @@ mod corpus;
 mod doctor;
 mod e2e;
 mod embedded;
+mod help;
 mod init;
 mod linkers;
 mod man;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 pub use crate::fake_registry::{Answer, FakeRegistry, Request};
+use crate::snapshot::{Show, spellings};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
@@ -89,6 +90,12 @@ pub struct Run {
 pub struct Finished {
     pub stdout: String,
     pub stderr: String,
+    code: i32,
+    args: Vec<String>,
+    /// multiarch.toml as the run has left it.
+    config: Option<String>,
+    /// The test's own directories, and what a snapshot calls them.
+    places: Vec<(String, &'static str)>,
 }
 
 impl Run {
@@ -102,7 +109,7 @@ impl Run {
                 command.env_remove(name);
             }
         }
-        command.env("PATH", path());
+        command.env("PATH", path()).env("COLUMNS", "100").env_remove("SOURCE_DATE_EPOCH");
         Run { command, code: 0, finds: false, dirs: vec![dir] }
     }
 
@@ -159,9 +166,15 @@ impl Run {
     /// Runs to the end and checks the exit code; never a panic, never a backtrace.
     pub fn finish(mut self) -> Finished {
         let output = self.command.output().expect("the program starts");
+        let names = std::iter::once("[project]").chain(std::iter::repeat("[fakes]"));
+        let places = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
         let finished = Finished {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
+            code: self.code,
+            args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
+            places: places.collect(),
         };
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
         assert!(!finished.stderr.contains("panicked at"), "{finished}");
@@ -170,8 +183,8 @@ impl Run {
             assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
         }
         let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
-        if let (true, Ok(config)) = (planned, std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml"))) {
-            crate::schema::assert_takes(&config);
+        if let (true, Some(config)) = (planned, &finished.config) {
+            crate::schema::assert_takes(config);
         }
         finished
     }
@@ -180,6 +193,19 @@ impl Run {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl Show for Finished {
+    /// The command line, multiarch.toml, and what came of it, as a terminal would show it.
+    fn show(&self) -> String {
+        let args = shell_words::join(&self.args);
+        let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
+        let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, self.stderr);
+        if self.code != 0 {
+            shown += &format!("[exit code {}]\n", self.code);
+        }
+        self.places.iter().fold(shown, |shown, (path, name)| shown.replace(path, name))
     }
 }
 
