@@ -110,6 +110,9 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(cargo|rustc) \d+\.\d+\.\d+(?:-\w+)?(?: \([^)]*\))?", "$1 [version]"),
         (concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")), "cargo-multiarch [version]"),
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
+        (r" \(os error \d+\)", ""),
+        // cargo's own words differ from version to version.
+        (r"(error: Cargo\.lock [^:\n]*): [^\n]*", "$1: [cargo's words]"),
     ]
     .into_iter()
     .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))

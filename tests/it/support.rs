@@ -2,7 +2,7 @@
 //! fake programs on PATH, and a fake registry on loopback.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -57,6 +57,8 @@ impl Project {
         let status = Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
             .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
             .current_dir(self.path())
@@ -86,7 +88,7 @@ pub struct Run {
 }
 
 /// What a run wrote.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Finished {
     pub stdout: String,
     pub stderr: String,
@@ -193,6 +195,15 @@ impl Run {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl From<Output> for Finished {
+    /// Of a program that was not started by a [`Run`].
+    fn from(output: Output) -> Finished {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap_or_default();
+        Finished { stdout: text(output.stdout), stderr: text(output.stderr), code, ..Finished::default() }
     }
 }
 
