@@ -109,6 +109,10 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"sha256:[0-9a-f]{12}\b", "sha256:[digest]"),
         (r"\b(cargo|rustc) \d+\.\d+\.\d+(?:-\w+)?(?: \([^)]*\))?", "$1 [version]"),
         (concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")), "cargo-multiarch [version]"),
+        (r"(rustc \[version\] for) [\w-]+", "$1 [host]"),
+        (r"\b\d+(?:\.\d+)? [kMGT]B left", "[size] left"),
+        (r"\b\d+ s (behind|ahead)", "[duration] $1"),
+        (r"(failed to lookup address information): [^\n]*", "$1: [reason]"),
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
         (r" \(os error \d+\)", ""),
         // cargo's own words differ from version to version.
