@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Project, Run};
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64";
@@ -122,19 +123,12 @@ fn bundles_that_do_not_fit() {
 #[test]
 fn folders_of_bundles() {
     let project = Project::app().file("full/something", "x");
-    project
-        .run(&["compile", "--out", "full"])
-        .fails(3)
-        .finish()
-        .says(&["--out full is a folder with something else in it"]);
-    project
-        .run(&["compile", "--out", "Cargo.toml"])
-        .fails(3)
-        .finish()
-        .says(&["--out Cargo.toml is a file", "--out dist"]);
     let registry = FakeRegistry::storing();
-    let finished = publish(&project, &registry, &["--artifacts", "none"]).fails(3).finish();
-    finished.says(&["there is no bundle in none: no multiarch-bundle.json", "cargo multiarch compile --out DIR"]);
+    snapshot!(
+        project.run(&["compile", "--out", "full"]).fails(3).finish(),
+        project.run(&["compile", "--out", "Cargo.toml"]).fails(3).finish(),
+        publish(&project, &registry, &["--artifacts", "none"]).fails(3).finish(),
+    );
 }
 
 #[test]

@@ -111,6 +111,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")), "cargo-multiarch [version]"),
         (r"(rustc \[version\] for) [\w-]+", "$1 [host]"),
         (r"\b\d+(?:\.\d+)? [kMGT]B left", "[size] left"),
+        (r#""size": \d+"#, r#""size": [size]"#),
         (r"\b\d+ s (behind|ahead)", "[duration] $1"),
         (r"(failed to lookup address information): [^\n]*", "$1: [reason]"),
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
