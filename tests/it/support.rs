@@ -152,7 +152,10 @@ impl Run {
     }
 
     /// No credentials but a test's own. And one CA certificate: a debug build reads all of them in 0.2 s.
-    fn logged_in_nowhere(self, fakes: &Fakes) -> Run {
+    fn logged_in_nowhere(mut self, fakes: &Fakes) -> Run {
+        if fakes.path().join("docker").exists() {
+            self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
+        }
         let run = self.env("DOCKER_CONFIG", fakes.path());
         let Ok(bundle) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return run };
         let first = fakes.path().join("ca.pem");
