@@ -19,6 +19,7 @@ mod architecture;
 mod bad_input;
 mod cargo;
 mod ci;
+mod compatibility;
 mod compile_errors;
 mod completions;
 mod config_errors;

@@ -111,6 +111,8 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")), "cargo-multiarch [version]"),
         (r"(rustc \[version\] for) [\w-]+", "$1 [host]"),
         (r"\b\d+(?:\.\d+)? [kMGT]B left", "[size] left"),
+        (r"\bthis one is \d+\.\d+\.\d+\S*", "this one is [version]"),
+        (r"\b\d+ bytes\b", "[size] bytes"),
         // Of the registries that are spoken to, whose ports differ.
         (r"\bmultiarch-[0-9a-f]{8}\b", "multiarch-[hash]"),
         (r#""size": \d+"#, r#""size": [size]"#),
