@@ -1,8 +1,9 @@
-//! What others depend on, which docs/compatibility.md lists: names in JSON, codes, flags, keys, and texts in images. A snapshot
-//! that changes here needs a new version number, or an entry in CHANGELOG.md.
+//! Names and texts that other programs depend on, as listed in docs/compatibility.md: JSON fields, check codes, flags,
+//! configuration keys, exit codes, and the text inside images. If one of these snapshots changes, that page says what
+//! else has to change.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cargo_multiarch::cli::Cli;
 use cargo_multiarch::error::EXIT_CODES;
@@ -16,8 +17,8 @@ use crate::ready_made;
 use crate::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project, Run};
 
-/// The path of every value: `images[].platforms[].base`, a line each, sorted.
-fn paths(value: &Value) -> String {
+/// The path of every field, such as `images[].platforms[].base`: one per line, sorted.
+fn paths(values: &[Value]) -> String {
     fn collect(value: &Value, path: &str, paths: &mut BTreeSet<String>) {
         match value {
             Value::Object(object) => object.iter().for_each(|(name, value)| {
@@ -30,7 +31,7 @@ fn paths(value: &Value) -> String {
         }
     }
     let mut paths = BTreeSet::new();
-    collect(value, "", &mut paths);
+    values.iter().for_each(|value| collect(value, "", &mut paths));
     lines(paths)
 }
 
@@ -42,7 +43,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A configuration with a value for each key that a plan has and that needs no Docker.
+/// A configuration with as many keys as possible that do not need Docker.
 const CONFIG: &str = r#"
 platforms = ["linux/amd64", "linux/arm64"]
 files = [{ from = "data", to = "/data" }, { from = "Cargo.toml", to = "/etc/app/config", mode = "0600" }]
@@ -78,11 +79,11 @@ fn project(registry: &FakeRegistry) -> Project {
         .committed()
 }
 
-/// A Docker of this machine that loads images and runs them.
+/// A fake `docker` that loads and runs images.
 const DOCKER: &str = "case \"$1 $2\" in\n  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo unix:///x ;;\n  \
     \"load \"*|\"image rm\"|\"rm \"*) ;;\n  \"run \"*) echo app 1.2.3 ;;\n  *) exit 1 ;;\nesac";
 
-/// A run with the embedded engine and programs that are ready-made, in a cache of its own.
+/// A run with the embedded engine, ready-made programs, and its own cache directory.
 fn run(project: &Project, args: &[&str]) -> Run {
     let tools = ready_made::tools().program("docker", DOCKER).real("sh");
     let run = project.run(args).path_only(&tools);
@@ -93,17 +94,19 @@ fn run(project: &Project, args: &[&str]) -> Run {
 fn json_of_a_plan() {
     let project = project(&FakeRegistry::storing());
     let plan = run(&project, &["plan", "--message-format", "json"]).finish();
-    snapshot!(paths(&serde_json::from_str(&plan.stdout).unwrap()));
+    let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm64']\nlinker = 'gcc'\ntemplate = 't.j2'\n";
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n";
+    let other = Project::with_config(config).file("t.j2", template);
+    let tools = ready_made::tools().program("aarch64-linux-gnu-gcc", "exit 1");
+    let with_gcc = other.run(&["plan", "--message-format", "json"]).path_only(&tools).finish();
+    snapshot!(paths(&[plan, with_gcc].map(|plan| serde_json::from_str(&plan.stdout).unwrap())));
 }
 
 #[test]
 fn json_of_a_report() {
     let project = project(&FakeRegistry::storing());
-    // A warning, to have a finding.
-    let config = std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap();
-    let project = project.file("multiarch.toml", &config.replace("allow = [\"MA053\"]", "allow = [\"MA006\"]"));
     let report = run(&project, &["publish", "--message-format", "json"]).finish();
-    snapshot!(paths(&serde_json::from_str(&report.stdout).unwrap()));
+    snapshot!(paths(&[serde_json::from_str(&report.stdout).unwrap()]));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn json_of_verify_and_doctor() {
     Layout::of([Image::new("linux/amd64").entrypoint(&["/app"])]).write(&project.path().join("image"));
     let verified = project.run(&["verify", "oci:image", "oci:none", "--message-format", "json"]).finds(8).finish();
     let doctor = run(&project, &["doctor", "--message-format", "json"]).finish();
-    let [verified, doctor] = [verified, doctor].map(|run| paths(&serde_json::from_str(&run.stdout).unwrap()));
+    let [verified, doctor] = [verified, doctor].map(|run| paths(&[serde_json::from_str(&run.stdout).unwrap()]));
     snapshot!("# verify\n", verified, "# doctor\n", doctor);
 }
 
@@ -120,12 +123,12 @@ fn json_of_verify_and_doctor() {
 fn json_of_a_bundle() {
     let project = project(&FakeRegistry::storing());
     run(&project, &["compile", "--out", "dist"]).finish();
-    snapshot!(paths(&read(&project.path().join("dist/multiarch-bundle.json"))));
+    snapshot!(paths(&[read(&project.path().join("dist/multiarch-bundle.json"))]));
 }
 
-/// Older versions of this program read what newer ones have kept, and the reverse: the folder's name has the form's number.
+/// Caches that outlive a version of the program. The name of the directory of scans has their version number.
 #[test]
-fn what_is_kept_of_layers() {
+fn cached_layers() {
     let project = project(&FakeRegistry::storing());
     run(&project, &["build"]).finish();
     let entries = [
@@ -143,18 +146,20 @@ fn what_is_kept_of_layers() {
     base_image(&registry, "image", "1", &["linux/amd64"], &tar_of(&entries), style);
     let cache = Project::empty();
     let args = ["verify", &format!("{}/image:1", registry.host)];
-    let verify = project.run(&args).env("XDG_CACHE_HOME", cache.path());
-    let _ = verify.into_command().0.output().unwrap();
-    let kept = std::fs::read_dir(cache.path().join("cargo-multiarch")).unwrap().map(|entry| entry.unwrap().path());
-    let folder = kept.into_iter().find(|path| path.to_string_lossy().contains("layers-")).unwrap();
-    let scan = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-    let made = std::fs::read_dir(project.path().join("target/multiarch/+layers")).unwrap();
-    let made = made.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|it| it == "json"));
-    snapshot!(format!("# {name}\n"), read(&scan), "# +layers\n", paths(&read(&made.unwrap())));
+    project.run(&args).env("XDG_CACHE_HOME", cache.path()).finish();
+    let scans = only_entry(&cache.path().join("cargo-multiarch"), "layers-");
+    let layer = only_entry(&project.path().join("target/multiarch/+layers"), ".json");
+    let heading = format!("# {}\n", scans.file_name().unwrap().display());
+    snapshot!(heading, read(&only_entry(&scans, "")), "# +layers\n", paths(&[read(&layer)]));
 }
 
-/// Configs, manifests and the index as they are pushed: the history, labels and annotations among them.
+/// The first entry of a directory whose name has a part.
+fn only_entry(dir: &Path, part: &str) -> PathBuf {
+    let mut entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.find(|path| path.file_name().unwrap().to_string_lossy().contains(part)).unwrap()
+}
+
+/// The index, manifests and configs that are pushed, with history, labels and annotations.
 #[test]
 fn texts_in_an_image() {
     let registry = FakeRegistry::storing();
@@ -185,7 +190,7 @@ fn exit_codes() {
     snapshot!(lines(EXIT_CODES.iter().map(|(code, name, _)| format!("{code} {name}"))));
 }
 
-/// A line for each argument: its names, its values, and the variable that stands for it.
+/// A line for each argument: its names, possible values and environment variable.
 fn arguments(command: &Command) -> Vec<String> {
     let line = |arg: &Arg| {
         let long = arg.get_long().map(|long| format!(" --{long}"));
@@ -217,12 +222,12 @@ fn flags_and_variables() {
 
 #[test]
 fn keys_of_the_configuration() {
-    /// The paths of a schema's properties, with the names that a value may be.
+    /// The paths of a schema's properties, and the possible values of those that have a fixed set.
     fn collect(schema: &Value, all: &Value, path: &str, open: &[&str], paths: &mut BTreeSet<String>) {
         if let Some(name) = schema["$ref"].as_str() {
-            let name = name.trim_start_matches("#/$defs/");
+            let name = name.trim_start_matches("#/definitions/");
             if !open.contains(&name) {
-                collect(&all["$defs"][name], all, path, &[open, &[name]].concat(), paths);
+                collect(&all["definitions"][name], all, path, &[open, &[name]].concat(), paths);
             }
         }
         for alternative in ["anyOf", "oneOf", "allOf"].iter().flat_map(|of| schema[of].as_array().into_iter().flatten())
@@ -232,7 +237,12 @@ fn keys_of_the_configuration() {
         let names = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
         paths.extend(names.map(|name| format!("{path} = {name}")));
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let path = format!("{path}{}{name}", if path.is_empty() { "" } else { "." });
+            // Platforms have the same keys.
+            let key = if name.contains('/') { "*" } else { name };
+            if key != name {
+                paths.insert(format!("{path} = {name}"));
+            }
+            let path = format!("{path}{}{key}", if path.is_empty() { "" } else { "." });
             paths.insert(path.clone());
             collect(property, all, &path, open, paths);
         }

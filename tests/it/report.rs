@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::corpus::history;
+use crate::ready_made;
 use crate::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project};
 
@@ -62,6 +63,25 @@ fn what_verify_finds() {
         std::fs::write(&file, command.output().unwrap().stdout).unwrap();
         assert_valid("verify.schema.json", &file);
     }
+}
+
+/// A publish with all reports, and one that moves the tags to another image.
+#[test]
+fn reports_of_a_publish() {
+    let registry = FakeRegistry::storing();
+    let config = format!("registry = '{}/team'\nexpose = [8080]\nworkdir = '/data'\n", registry.host);
+    let project =
+        Project::with_config(&config).file(".gitignore", "/target\n/cache\n/checklist.md\n/report.json\n").committed();
+    let publish = |args: &[&str]| {
+        let run = project.run(&[&["publish", "--engine", "embedded"], args].concat()).path_only(&ready_made::tools());
+        run.env("XDG_CACHE_HOME", project.path().join("cache")).finish()
+    };
+    let first = publish(&["--checklist", "checklist.md", "--report", "report.json"]);
+    let [checklist, report] =
+        ["checklist.md", "report.json"].map(|file| std::fs::read_to_string(project.path().join(file)).unwrap());
+    std::fs::write(project.path().join("multiarch.toml"), format!("{config}user = '0'\n")).unwrap();
+    let second = publish(&["--tag", "1.2.3,latest", "--platform", "linux/amd64", "--checklist", "-"]);
+    snapshot!(first, checklist, report, second);
 }
 
 #[test]
