@@ -127,9 +127,5 @@ fn a_glibc_floor_that_is_not_kept() {
     );
     let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
     Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();
-    Project::with_config(&config).run(&args).fails(8).finish().says(&[
-        "error: 'app' for linux/amd64 asks for GLIBC_2.",
-        "and glibc = \"2.17\" allows less",
-        "hint: see what asks for it: `objdump -T /",
-    ]);
+    Project::with_config(&config).run(&args).fails(8).finish().says(&["GLIBC_2.", "glibc = \"2.17\"", "`objdump -T /"]);
 }

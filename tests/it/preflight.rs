@@ -283,7 +283,9 @@ fn ctrl_c_while_a_registry_is_silent() {
     });
     let (mut command, _dirs) = publish(&Project::app(), &healthy(), &registry.host).into_command();
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    while registry.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     let start = std::time::Instant::now();
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
