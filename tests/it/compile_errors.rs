@@ -46,7 +46,8 @@ fn failing_cargo(name: &str) -> Fakes {
 fn a_failure_is_explained() {
     let seen = ["openssl-headers", "perl", "library-ld", "killed"].map(|name| {
         let cargo = failing_cargo(name);
-        let run = build(&Project::app(), &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
+        let project = Project::with_config("auditable = false");
+        let run = build(&project, &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
         after_cargo(&run.finish())
     });
     snapshot!(seen);
@@ -66,7 +67,8 @@ fn a_failure_is_the_builds_and_not_the_triples() {
     let script =
         format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat >&2 <<'END'\n{said}\nEND\nkill -9 $$", real.display());
     let cargo = docker().program("cargo", &script);
-    let run = build(&Project::app(), &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
+    let project = Project::with_config("auditable = false");
+    let run = build(&project, &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
     snapshot!(after_cargo(&run.fails(5).finish()));
 }
 

@@ -96,6 +96,8 @@ pub struct Finished {
     args: Vec<String>,
     /// multiarch.toml as the run has left it.
     config: Option<String>,
+    /// Otherwise a snapshot does not mention cargo-auditable, which some machines have.
+    fakes_auditable: bool,
     /// The test's own directories, and what a snapshot calls them.
     places: Vec<(String, &'static str)>,
 }
@@ -179,6 +181,7 @@ impl Run {
             code: self.code,
             args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
+            fakes_auditable: self.dirs.iter().any(|dir| dir.path().join("cargo-auditable").exists()),
             places: places.collect(),
         };
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
@@ -211,11 +214,13 @@ impl From<Output> for Finished {
 }
 
 impl Show for Finished {
-    /// The command line, multiarch.toml, and what came of it, as a terminal would show it.
+    /// The command line, multiarch.toml, stdout, stderr and the exit code.
     fn show(&self) -> String {
         let args = shell_words::join(&self.args);
+        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is here ");
+        let stderr: String = self.stderr.split_inclusive('\n').filter(is_shown).collect();
         let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
-        let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, self.stderr);
+        let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, stderr);
         if self.code != 0 {
             shown += &format!("[exit code {}]\n", self.code);
         }
