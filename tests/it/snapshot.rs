@@ -124,7 +124,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
         (r" \(os error \d+\)", ""),
         // cargo's own words differ from version to version.
-        (r"(error: Cargo\.lock [^:\n]*): [^\n]*", "$1: [cargo's words]"),
+        (r"(Cargo\.lock (?:is missing|does not fit the manifests)): [^\n]*", "$1: [cargo's words]"),
     ]
     .into_iter()
     .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))
