@@ -1,13 +1,13 @@
-//! Builds without a compiler: a cargo that takes ready-made programs, so that what comes after it is the same everywhere.
+//! A fake cargo whose builds produce ready-made programs: no compiler runs, and the result is the same on every machine.
 
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Fakes, find};
 
-/// The machines of the programs, as target triples name them, and as ELF does.
+/// Architectures in target triples, with their ELF machine numbers.
 const MACHINES: [(&str, u16); 2] = [("x86_64", 62), ("aarch64", 183)];
 
-/// The smallest static program, of a head alone. It is never run.
+/// A minimal static ELF program: headers only, never run.
 pub fn program(machine: u16) -> Vec<u8> {
     const HEAD: u64 = 64 + 56;
     const ADDRESS: u64 = 0x40_0000;
@@ -32,10 +32,10 @@ pub fn program(machine: u16) -> Vec<u8> {
     program
 }
 
-/// What a `build` writes for each binary and target.
+/// The JSON message that `cargo build` prints for each binary and target.
 const MESSAGE: &str = r#"{"reason":"compiler-artifact","package_id":"path+file://%s#app@1.2.3","manifest_path":"%s/Cargo.toml","target":{"kind":["bin"],"crate_types":["bin"],"name":"%s","src_path":"%s/src/main.rs","edition":"2021","doc":true,"doctest":false,"test":true},"profile":{"opt_level":"3","debuginfo":0,"debug_assertions":false,"overflow_checks":false,"test":false},"features":[],"filenames":["%s"],"executable":"%s","fresh":false}\n"#;
 
-/// Nothing on PATH but a cargo whose builds are ready-made, rustc and git.
+/// A PATH with the fake cargo, rustc and git.
 pub fn tools() -> Fakes {
     let script = format!(
         "[ \"$1\" = build ] || exec '{cargo}' \"$@\"\nprograms=$(dirname \"$0\")\n\

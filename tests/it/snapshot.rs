@@ -68,13 +68,13 @@ pub fn compare(test: &str, shown: &[&dyn Show]) {
     settings.bind(|| insta::assert_snapshot!(name, redact(&shown.join("\n"))));
 }
 
-/// Replaces what another machine, another run or another version would print differently.
+/// Replaces everything that differs between machines, runs or versions of the tools.
 pub fn redact(text: &str) -> String {
     let text = PLACES.iter().fold(text.to_owned(), |text, (place, name)| text.replace(place, name));
     PATTERNS.iter().fold(text, |text, (pattern, name)| pattern.replace_all(&text, *name).into_owned())
 }
 
-/// Directories of this machine, the inner before the outer.
+/// Directories of this machine, inner ones first.
 static PLACES: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let home = variable("HOME");
@@ -98,7 +98,7 @@ pub fn spellings(path: &Path) -> [String; 2] {
     [real, path.to_owned()].map(|path| path.display().to_string())
 }
 
-/// In this order.
+/// Applied in this order.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let [real, tmp] = spellings(&std::env::temp_dir()).map(|dir| regex::escape(dir.trim_end_matches('/')));
     let tmp = format!(r"(?:{real}|{tmp})/\.tmp\w{{6}}");
