@@ -1,5 +1,4 @@
-//! Where an image goes, beside its folder and the registry, in the names of skopeo's transports
-//! (containers-transports(5)).
+//! Additional outputs for images, named as skopeo names its transports (containers-transports(5)).
 
 use std::str::FromStr;
 
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use crate::oci::transport::TransportPath;
 
-/// An OCI image layout as a folder, or as a tar archive of one.
+/// An OCI image layout, as a directory or as a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
@@ -35,11 +34,11 @@ impl FromStr for Output {
             (_, None) if path.is_empty() => Err("the path is missing".to_owned()),
             ("oci", None) => Ok(Output::Oci(path.into())),
             ("oci-archive", None) => Ok(Output::OciArchive(path.into())),
-            // skopeo's `oci:DIR:TAG`; taken for a path it would be a folder of that name.
+            // skopeo's `oci:DIR:TAG`, which would otherwise create a directory with that name.
             ("oci" | "oci-archive", Some(_)) => {
-                let give =
+                let fix =
                     if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
-                Err(format!("{give}, the image's name and tag come from the plan (`--tag NAME`)"))
+                Err(format!("{fix}, the image's name and tag come from the plan (`--tag NAME`)"))
             }
             _ => Err(wanted.to_owned()),
         }

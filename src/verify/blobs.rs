@@ -16,8 +16,8 @@ use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -115,7 +115,7 @@ impl LayerReading {
             Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
             Err(error) => {
                 let reason = format!("layer {name} cannot be read: {error}");
-                let finding = UNREADABLE.finds(reason, "build it again, with gzip or zstd layers");
+                let finding = UNREADABLE.finding(reason, "build it again, with gzip or zstd layers");
                 Ok(LayerReading { scanned: None, findings: vec![finding] })
             }
         }
@@ -127,7 +127,8 @@ impl Blobs<'_> {
     pub fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.read_document(descriptor) };
         let digest = descriptor.digest();
-        let served = registry.find(&format!("{repository}@{digest}"))?.ok_or_else(|| missing(digest.as_ref()))?;
+        let served =
+            registry.find_manifest(&format!("{repository}@{digest}"))?.ok_or_else(|| missing(digest.as_ref()))?;
         match compare(descriptor, served.bytes.len() as u64, &served.digest) {
             Some(finding) => Err(finding.into()),
             None => Ok(served.bytes),
@@ -139,7 +140,7 @@ impl Blobs<'_> {
         let digest = descriptor.digest();
         if descriptor.size() > MAX_DOCUMENT_SIZE {
             let reason = format!("{digest} is no document: it has {} bytes", descriptor.size());
-            return Err(UNREADABLE.finds(reason, PUSH_AGAIN).into());
+            return Err(UNREADABLE.finding(reason, PUSH_AGAIN).into());
         }
         let stream = self.open(descriptor)?.ok_or_else(|| missing(digest.as_ref()))?;
         let mut bytes = Vec::new();
@@ -203,7 +204,7 @@ impl Blobs<'_> {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;
-                registry.download(repository, descriptor, &mut file)?;
+                registry.download_blob(repository, descriptor, &mut file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }
@@ -376,7 +377,7 @@ fn layer_media_type(archive: &Archive, path: &str) -> Result<&'static str> {
 }
 
 fn missing(name: &str) -> Finding {
-    MISSING_BLOB.finds(format!("{name} is not there, and the image consists of it"), "publish it again")
+    MISSING_BLOB.finding(format!("{name} is not there, and the image consists of it"), "publish it again")
 }
 
 /// Compares a blob's size and digest with its descriptor.
@@ -384,15 +385,15 @@ fn compare(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     let digest = descriptor.digest();
     if *digest.algorithm() != DigestAlgorithm::Sha256 {
         let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
-        return Some(UNREADABLE.finds(reason, "publish it by sha256, as nearly all do"));
+        return Some(UNREADABLE.finding(reason, "publish it by sha256, as nearly all do"));
     }
     if size != descriptor.size() {
         // Reading stops one byte after the expected size.
         let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
-        return Some(WRONG_SIZE.finds(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN));
+        return Some(WRONG_SIZE.finding(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN));
     }
     if found != digest.to_string() {
-        return Some(WRONG_DIGEST.finds(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN));
+        return Some(WRONG_DIGEST.finding(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN));
     }
     None
 }

@@ -57,7 +57,7 @@ pub fn check(
     }
     let mut unique = Vec::new();
     for finding in findings {
-        let finding = finding.of(platform.name());
+        let finding = finding.for_platform(platform.name());
         if !unique.contains(&finding) {
             unique.push(finding);
         }
@@ -69,7 +69,7 @@ pub fn check(
 fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
     match context.file(path)?.1 {
         RegularFile { content: FileContent::Program(program), .. } => {
-            program.elf.as_ref()?.glibc().as_deref().map(printable)
+            program.elf.as_ref()?.needed_glibc().as_deref().map(printable)
         }
         _ => None,
     }
@@ -81,10 +81,10 @@ const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
 /// Checks that the base is for the platform. A static binary starts on any base, until it runs one of its programs.
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
-    let wanted = context.platform.elf();
+    let wanted = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {
         let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
-        WRONG_BASE.finds(format!("of the base is for {found}, wanted {wanted}"), fix).at(path)
+        WRONG_BASE.finding(format!("of the base is for {found}, wanted {wanted}"), fix).in_file(path)
     };
     for path in SHELLS {
         if let Some(found) = machine(context, path) {

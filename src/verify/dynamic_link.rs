@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dynamic_loader::{DynamicLoader, ElfInterpreter, LibrarySearch, LoadedObject, UnusableLibrary};
 use super::exec_context::{EXECUTE, ExecContext, format_mode};
-use crate::elf::{Elf, numbers};
+use crate::elf::{Elf, parse_version};
 use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
@@ -38,14 +38,14 @@ pub fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     linkage.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
     linkage.libraries.extend(elf.needed.iter().cloned());
     let shown_path = format!("/{path}");
-    let wanted = context.platform.elf();
+    let wanted = context.platform.elf_identity();
     if !elf.identity.same_machine(&wanted) {
         let reason = format!("is for {}, wanted {wanted}", elf.identity);
         let fix = format!(
             "put the {} binary there: is it the target folder, or the base, of another platform?",
             context.platform
         );
-        linkage.findings.push(WRONG_MACHINE.finds(reason, fix).at(shown_path));
+        linkage.findings.push(WRONG_MACHINE.finding(reason, fix).in_file(shown_path));
         return linkage;
     }
     let cpu_finding = check_cpu_level(context, elf, &shown_path);
@@ -67,7 +67,7 @@ pub fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
 /// Finds a program that needs a newer processor than the platform guarantees.
 fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
     let platform = context.platform;
-    let (needed, guaranteed) = (elf.level?, platform.level()?);
+    let (needed, guaranteed) = (elf.cpu_level?, platform.cpu_level()?);
     if needed <= guaranteed {
         return None;
     }
@@ -78,18 +78,18 @@ fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Op
         ("ARMv", format!("compile it for {triple}, and link nothing that is for ARMv{needed}"))
     };
     let reason = format!("needs {family}{needed}, and {platform} promises {family}{guaranteed} only");
-    Some(CPU_LEVEL.finds(reason, fix).at(shown_path))
+    Some(CPU_LEVEL.finding(reason, fix).in_file(shown_path))
 }
 
 /// Finds a program that passes numbers in floating-point registers on a platform without them.
 fn check_float_abi(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
     let platform = context.platform;
-    if elf.identity.float_abi != Some(FloatAbi::Hard) || platform.elf().float_abi != Some(FloatAbi::Soft) {
+    if elf.identity.float_abi != Some(FloatAbi::Hard) || platform.elf_identity().float_abi != Some(FloatAbi::Soft) {
         return None;
     }
     let reason = format!("has the hard float ABI, and {platform} the soft one");
     let fix = format!("compile it for {}", platform.triple(Libc::Musl));
-    Some(WRONG_FLOAT_ABI.finds(reason, fix).at(shown_path))
+    Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(shown_path))
 }
 
 /// Finds the interpreter of a program, and checks that it can start the program.
@@ -105,14 +105,14 @@ fn find_interpreter<'a>(
     };
     let unusable = |reason: String| {
         let fix = "take the base's own, or a base of this platform";
-        Err(Box::new(LOADER_UNUSABLE.finds(format!("needs {requested}, and that {reason}"), fix).at(shown_path)))
+        Err(Box::new(LOADER_UNUSABLE.finding(format!("needs {requested}, and that {reason}"), fix).in_file(shown_path)))
     };
     let FileContent::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
     if let Some(dir) = context.first_closed_dir(&absolute) {
         return Err(Box::new(context.closed_directory_finding(&dir, &format!("/{path}"))));
     }
-    if !found.whole {
+    if !found.is_complete {
         return unusable("is an ELF file that ends early".to_owned());
     }
     if !found.identity.same_machine(&elf.identity) {
@@ -127,14 +127,15 @@ fn find_interpreter<'a>(
             context.user_description(),
             format_mode(&file.attributes)
         );
-        let finding = NOT_EXECUTABLE.finds(reason, "copy it with its mode: `--chmod=0755`").at(format!("/{path}"));
+        let finding =
+            NOT_EXECUTABLE.finding(reason, "copy it with its mode: `--chmod=0755`").in_file(format!("/{path}"));
         return Err(Box::new(finding));
     }
     Ok(ElfInterpreter { requested: requested.to_owned(), path, elf: found, secure_execution: false })
 }
 
 fn missing_interpreter(requested: &str, elf: &Elf, shown_path: &str) -> Finding {
-    let fix = match elf.glibc() {
+    let fix = match elf.needed_glibc() {
         _ if requested.contains("ld-musl") => {
             "it is linked dynamically against musl: take a base that has it, such as alpine:3, or link it statically"
                 .to_owned()
@@ -145,7 +146,7 @@ fn missing_interpreter(requested: &str, elf: &Elf, shown_path: &str) -> Finding 
         ),
         None => "take a base that has it, or link it statically: libc = \"musl\"".to_owned(),
     };
-    LOADER_MISSING.finds(format!("needs {requested}, which is not in the image"), fix).at(shown_path)
+    LOADER_MISSING.finding(format!("needs {requested}, which is not in the image"), fix).in_file(shown_path)
 }
 
 /// Loads all libraries as the loader would, and checks what the loaded objects need of each other.
@@ -177,8 +178,8 @@ fn check_libraries<'a>(
     linkage.libc = match loader {
         DynamicLoader::Musl => Some("musl".to_owned()),
         _ => {
-            let offered = objects.iter().filter_map(|object| object.elf.glibc_offered());
-            offered.max_by_key(|version| numbers(version)).map(|version| format!("glibc {version}"))
+            let offered = objects.iter().filter_map(|object| object.elf.defined_glibc());
+            offered.max_by_key(|version| parse_version(version)).map(|version| format!("glibc {version}"))
         }
     };
 }
@@ -241,19 +242,19 @@ fn check_same_float_abi(program: &str, program_elf: &Elf, object: &str, object_e
     }
     let reason = format!("has the {object_abi} float ABI, and /{program}, which loads it, the {program_abi} one");
     let fix = "take both from one place: a base of this platform, and a binary for its triple";
-    Some(WRONG_FLOAT_ABI.finds(reason, fix).at(format!("/{object}")))
+    Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{object}")))
 }
 
 fn unusable_library(needed_by: &LoadedObject<'_>, name: &str, unusable: &UnusableLibrary) -> Finding {
     let UnusableLibrary { path, reason, is_for_other_machine } = unusable;
     let finding = if *is_for_other_machine {
         LIBRARY_MACHINE
-            .finds(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
+            .finding(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
     } else {
         let fix = "copy the library itself, readable for all";
-        LIBRARY_MISSING.finds(format!("needs {name}, and of {path} that is there: {reason}"), fix)
+        LIBRARY_MISSING.finding(format!("needs {name}, and of {path} that is there: {reason}"), fix)
     };
-    finding.at(format!("/{}", needed_by.path))
+    finding.in_file(format!("/{}", needed_by.path))
 }
 
 fn missing_library(
@@ -276,7 +277,7 @@ fn missing_library(
         }
         None => (format!("needs {name}, which is not in the image"), missing_library_fix(name, loader).to_owned()),
     };
-    LIBRARY_MISSING.finds(reason, fix).at(format!("/{}", needed_by.path))
+    LIBRARY_MISSING.finding(reason, fix).in_file(format!("/{}", needed_by.path))
 }
 
 fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
@@ -313,7 +314,7 @@ fn check_versions(
     interpreter: &ElfInterpreter<'_>,
 ) -> Vec<Finding> {
     let mut missing: BTreeMap<&str, MissingVersions<'_>> = BTreeMap::new();
-    for want in object.elf.wants.iter().filter(|want| !want.weak) {
+    for want in object.elf.needed_versions.iter().filter(|want| !want.weak) {
         let (path, elf) = match objects.iter().skip(1).find(|other| other.has_name(&want.library)) {
             Some(library) => (format!("/{}", library.path), library.elf),
             None if interpreter.elf.soname.as_ref() == Some(&want.library) => {
@@ -323,7 +324,7 @@ fn check_versions(
             None => continue,
         };
         // The loader takes any symbol of a library without versions.
-        if !elf.offers.is_empty() && !elf.offers.contains(&want.version) {
+        if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&want.version) {
             let library =
                 missing.entry(&want.library).or_insert_with(|| MissingVersions { versions: Vec::new(), path, elf });
             library.versions.push(&want.version);
@@ -334,41 +335,41 @@ fn check_versions(
 
 fn missing_versions_finding(object: &LoadedObject<'_>, library: &str, missing: MissingVersions<'_>) -> Finding {
     let MissingVersions { mut versions, path, elf } = missing;
-    versions.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| numbers(number)));
+    versions.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| parse_version(number)));
     let highest = versions.last().copied().unwrap_or_default();
     let (family, number) = match highest.split_once('_') {
         Some((family, number)) => (family, Some(number)),
         None => (highest, None),
     };
-    let offered = elf.offers.iter().filter(|version| version.split('_').next() == Some(family));
-    let offered = offered.filter_map(|version| numbers(version.rsplit_once('_')?.1)).max();
+    let offered = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
+    let offered = offered.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
     let offered = offered.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
     let reason = match &offered {
         Some(offered) => format!("wants {highest} of {library}, and {path} has {family}_{offered} at most"),
         None => format!("wants {highest} of {library}, and {path} has none of those"),
     };
     let fix = match number {
-        Some(number) if family == "GLIBC" && numbers(number).is_some() => format!(
+        Some(number) if family == "GLIBC" && parse_version(number).is_some() => format!(
             "link it for the base's glibc: glibc = \"{}\"; or take a base that has {number}: {}",
             offered.unwrap_or_default(),
             base_with(number)
         ),
         _ => "compile it on, or for, what the base has, or take a newer base".to_owned(),
     };
-    VERSION_MISSING.finds(reason, fix).at(format!("/{}", object.path))
+    VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
 }
 
 /// Finds an object that is linked against another C library than the loader's.
 fn check_same_libc(object: &LoadedObject<'_>, loader: DynamicLoader) -> Option<Finding> {
     let reason = if loader == DynamicLoader::Musl {
-        format!("is made for glibc {}, and musl's loader loads it", object.elf.glibc()?)
+        format!("is made for glibc {}, and musl's loader loads it", object.elf.needed_glibc()?)
     } else if object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so") {
         "is made for musl, and glibc's loader loads it".to_owned()
     } else {
         return None;
     };
     let fix = "take programs and libraries of one libc: the base's";
-    Some(MIXED_LIBCS.finds(reason, fix).at(format!("/{}", object.path)))
+    Some(MIXED_LIBCS.finding(reason, fix).in_file(format!("/{}", object.path)))
 }
 
 /// Returns a well-known base image that has a version of glibc.
@@ -380,7 +381,7 @@ fn base_with(version: &str) -> &'static str {
         ("2.41", "debian:trixie-slim"),
     ];
     for (glibc, base) in BASES {
-        if numbers(version) <= numbers(glibc) {
+        if parse_version(version) <= parse_version(glibc) {
             return base;
         }
     }

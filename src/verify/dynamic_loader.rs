@@ -74,7 +74,7 @@ impl DynamicLoader {
     /// Identifies a loader by its path and its file.
     pub fn identify(path: &str, elf: &Elf) -> DynamicLoader {
         let soname = elf.soname.as_deref().unwrap_or_default();
-        if elf.glibc_offered().is_some() {
+        if elf.defined_glibc().is_some() {
             DynamicLoader::Glibc
         } else if file_name(path).starts_with("ld-musl") || soname.starts_with("libc.musl") || soname == "libc.so" {
             DynamicLoader::Musl
@@ -181,7 +181,7 @@ impl DynamicLoader {
                     None => owned(&["/lib", "/usr/local/lib", "/usr/lib"]),
                 }
             }
-            _ if !interpreter.elf.folders.is_empty() => interpreter.elf.folders.clone(),
+            _ if !interpreter.elf.default_library_dirs.is_empty() => interpreter.elf.default_library_dirs.clone(),
             _ => owned(&["/lib64", "/usr/lib64", "/lib", "/usr/lib"]),
         }
     }
@@ -224,15 +224,15 @@ fn check_library<'a>(
     }
     let FileContent::Program(program) = &file.content else { return unusable("it is no ELF file".to_owned(), false) };
     match &program.elf {
-        Some(elf) if elf.whole && elf.identity.same_machine(machine) => Ok(program),
-        Some(elf) if elf.whole => unusable(format!("it is for {}", elf.identity), true),
+        Some(elf) if elf.is_complete && elf.identity.same_machine(machine) => Ok(program),
+        Some(elf) if elf.is_complete => unusable(format!("it is for {}", elf.identity), true),
         _ => unusable("it ends early".to_owned(), false),
     }
 }
 
 /// Splits a list of directories, and replaces `$ORIGIN` and `$LIB` (ld.so(8), "Dynamic string tokens").
 fn expand_dirs(list: &str, object: &LoadedObject<'_>, context: &ExecContext<'_>) -> Vec<String> {
-    let debian = context.platform.debian().map(|(_, gnu)| format!("lib/{gnu}"));
+    let debian = context.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
     let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();
     let mut dirs = Vec::new();
     for dir in list.split(':') {

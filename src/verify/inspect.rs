@@ -156,7 +156,8 @@ impl Inspection<'_> {
             // Windows images have one entry per Windows version.
             if !seen.insert(name.as_str()) && !name.starts_with("windows/") {
                 let fix = "list each platform once: runtimes take the first, others the last";
-                findings.push(DUPLICATE_PLATFORM.finds(format!("the index has {name} twice"), fix).of(name));
+                findings
+                    .push(DUPLICATE_PLATFORM.finding(format!("the index has {name} twice"), fix).for_platform(name));
             }
         }
         let expected: BTreeSet<&Platform> = self.options.required.iter().chain(&self.options.platforms).collect();
@@ -164,7 +165,7 @@ impl Inspection<'_> {
             let actual = seen.iter().copied().collect::<Vec<_>>().join(", ");
             let reason = format!("wanted {}, actual: {actual}", long_name(platform.name()));
             let fix = format!("publish it as well: `--platform {platform}`");
-            findings.push(MISSING_PLATFORM.finds(reason, fix).of(platform.name()));
+            findings.push(MISSING_PLATFORM.finding(reason, fix).for_platform(platform.name()));
         }
         findings
     }
@@ -196,7 +197,7 @@ impl Inspection<'_> {
             Ok(contents) => (contents.size, self.check_contents(name, contents, layers, &mut facts)?),
             Err(findings) => (None, findings.clone()),
         };
-        let mut findings = findings.into_iter().map(|finding| finding.of(name)).collect();
+        let mut findings = findings.into_iter().map(|finding| finding.for_platform(name)).collect();
         let allowed = self.take_allowed(&mut findings);
         Ok(InspectedPlatform { platform: name.clone(), digest: entry.digest.clone(), size, facts, findings, allowed })
     }
@@ -213,11 +214,11 @@ impl Inspection<'_> {
         if configured != name {
             let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
             let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
-            findings.push(PLATFORM_MISMATCH.finds(reason, fix));
+            findings.push(PLATFORM_MISMATCH.finding(reason, fix));
         }
         let Ok(platform) = name.parse::<Platform>() else {
             let reason = "nothing of it is checked: the platform is not one of those that are known here";
-            findings.push(UNCHECKED_PLATFORM.finds(reason, "leave it out with `--platform`, or allow this finding"));
+            findings.push(UNCHECKED_PLATFORM.finding(reason, "leave it out with `--platform`, or allow this finding"));
             return Ok(findings);
         };
         // An incomplete file system proves nothing.
@@ -247,7 +248,7 @@ fn merge_layers(contents: &PlatformContents, layers: &Layers, findings: &mut Vec
     let diff_ids = contents.config.rootfs().diff_ids();
     if diff_ids.len() != contents.layers.len() {
         let reason = format!("its manifest has {} layers, and its config {}", contents.layers.len(), diff_ids.len());
-        findings.push(LAYER_COUNT.finds(reason, "publish it again with a tool that keeps both together"));
+        findings.push(LAYER_COUNT.finding(reason, "publish it again with a tool that keeps both together"));
     }
     let mut root = Some(RootFs::default());
     for (index, layer) in contents.layers.iter().enumerate() {
@@ -263,13 +264,13 @@ fn merge_layers(contents: &PlatformContents, layers: &Layers, findings: &mut Vec
         {
             let reason =
                 format!("layer {} unpacks to {}, and the config says {diff_id}", layer.name(), scanned.diff_id);
-            findings.push(WRONG_DIFF_ID.finds(reason, "publish it again with a tool that keeps both together"));
+            findings.push(WRONG_DIFF_ID.finding(reason, "publish it again with a tool that keeps both together"));
         }
         if let Some(lower) = &mut root
             && let Err(error) = lower.apply(&scanned.changes)
         {
             let reason = format!("layer {} cannot be unpacked: {error}", layer.name());
-            findings.push(UNREADABLE.finds(reason, "build it again: the file that the link names must be in it"));
+            findings.push(UNREADABLE.finding(reason, "build it again: the file that the link names must be in it"));
             root = None;
         }
     }

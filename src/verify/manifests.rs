@@ -14,7 +14,7 @@ use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
 use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
-use crate::oci::reference;
+use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
@@ -61,8 +61,8 @@ pub fn read_location<'a>(
 ) -> Result<Vec<ImageManifests<'a>>> {
     match location {
         ImageLocation::Registry(reference) => {
-            let served = registry.pull(reference)?;
-            let repository = reference::repository_of(reference)?;
+            let served = registry.fetch_manifest(reference)?;
+            let repository = repository_name(reference)?;
             let blobs = Arc::new(Blobs::Registry { registry, repository, cache });
             let mut image = ImageManifests::new(reference, Some(served.digest.clone()), blobs);
             if served.is_index() {
@@ -128,7 +128,7 @@ impl<'a> ImageManifests<'a> {
         let index: ImageIndex = match serde_json::from_slice(index) {
             Ok(index) => index,
             Err(error) => {
-                self.findings.push(UNREADABLE.finds(format!("its index is none: {error}"), "publish it again"));
+                self.findings.push(UNREADABLE.finding(format!("its index is none: {error}"), "publish it again"));
                 return Ok(());
             }
         };
@@ -146,7 +146,7 @@ impl<'a> ImageManifests<'a> {
         if self.entries.is_empty() && self.findings.is_empty() {
             let problem = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
             let reason = format!("the index {problem}: there is nothing to run");
-            self.findings.push(NO_IMAGE.finds(reason, "publish it again"));
+            self.findings.push(NO_IMAGE.finding(reason, "publish it again"));
         }
         Ok(())
     }
@@ -171,16 +171,16 @@ impl<'a> ImageManifests<'a> {
 fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
     if claimed == Some(UNKNOWN_PLATFORM) {
         let reason = format!("the index has {} for no platform, and not as an attestation", entry.digest());
-        return Some(NO_IMAGE.finds(reason, "leave it out, or say which platform it is for"));
+        return Some(NO_IMAGE.finding(reason, "leave it out, or say which platform it is for"));
     }
     if !is_index(entry) {
         return None;
     }
     let reason = format!("the index has another index here ({}), which most runtimes do not enter", entry.digest());
     let fix = "list the inner one's manifests themselves: `docker buildx imagetools create`";
-    let finding = NESTED_INDEX.finds(reason, fix);
+    let finding = NESTED_INDEX.finding(reason, fix);
     Some(match claimed {
-        Some(platform) => finding.of(platform),
+        Some(platform) => finding.for_platform(platform),
         None => finding,
     })
 }
@@ -199,7 +199,7 @@ fn is_index(entry: &Descriptor) -> bool {
 fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents, ReadError> {
     let unreadable = |document: &str, error: serde_json::Error| {
         let fix = "is it a container image? Registries hold other things as well";
-        ReadError::from(UNREADABLE.finds(format!("its {document} is none: {error}"), fix))
+        ReadError::from(UNREADABLE.finding(format!("its {document} is none: {error}"), fix))
     };
     let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(|error| unreadable("manifest", error))?;
     let config = blobs.read_document(manifest.config())?;
@@ -317,7 +317,7 @@ impl DockerArchiveImage {
     }
 
     fn read_contents(&self, archive: &Archive) -> Result<PlatformContents, ReadError> {
-        let unreadable = |reason: String| ReadError::from(UNREADABLE.finds(reason, "save it again: `docker save`"));
+        let unreadable = |reason: String| ReadError::from(UNREADABLE.finding(reason, "save it again: `docker save`"));
         let config = archive
             .read(&self.config)?
             .ok_or_else(|| unreadable(format!("its config {} is not in the archive", self.config)))?;

@@ -10,15 +10,15 @@ use super::error::{CONCURRENT_PUSH_HINT, INSPECT_INDEX_HINT, image_failure};
 use super::planned_platforms::{check_config_platform, platform_entries};
 use crate::plan::Image;
 use crate::platform::Platform;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 use crate::threads::parallel;
 
 /// Checks what a registry serves under the digest that was pushed: the index, the manifests, the configs, and that it
 /// has every layer. No tag has moved yet.
 pub fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
     let reference = format!("{repository}@{}", pushed.index);
-    let served = registry.pull(&reference)?;
+    let served = registry.fetch_manifest(&reference)?;
     if !served.is_index() {
         let problem = format!("{reference} is a {}, wanted an image index", served.media_type);
         return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
@@ -59,15 +59,15 @@ fn check_pushed_platform(
         let problem = format!("{repository} serves {digest} for {platform}, and {expected} was built");
         return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
     }
-    let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
-    check_config_platform(image, platform, &registry.config(repository, &manifest)?)?;
+    let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
+    check_config_platform(image, platform, &registry.fetch_config(repository, &manifest)?)?;
     Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
 }
 
 /// Checks that every tag leads to the index that was pushed.
 pub fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
     for tag in &image.tags {
-        let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
+        let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
         if served != index_digest {
             let problem = format!("{repository}:{tag} leads to {served}, and {index_digest} was pushed");
             return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());

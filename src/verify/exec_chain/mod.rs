@@ -45,7 +45,7 @@ pub fn follow(context: &ExecContext<'_>) -> ExecChain {
     let cmd = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
     let words = [entrypoint, cmd].concat();
     if words.is_empty() {
-        let finding = NO_ENTRYPOINT.finds(
+        let finding = NO_ENTRYPOINT.finding(
             "its config names no program: it has neither ENTRYPOINT nor CMD",
             "say what it starts: entrypoint = [\"/usr/local/bin/app\"]",
         );
@@ -125,7 +125,7 @@ impl<'a> Tracer<'a> {
         }
         if self.active.contains(&command) || depth.programs > MAX_DEPTH || depth.shebangs > MAX_SHEBANGS {
             let reason = "leads to itself, by `#!` lines or as an argument of its own";
-            self.report(requester, NOT_A_PROGRAM.finds(reason, "let it lead to a program").at(name));
+            self.report(requester, NOT_A_PROGRAM.finding(reason, "let it lead to a program").in_file(name));
             return;
         }
         self.active.push(command);
@@ -145,14 +145,14 @@ impl<'a> Tracer<'a> {
         }
         match &file.content {
             FileContent::Program(program) => match &program.elf {
-                Some(elf) if elf.whole && elf.executable => {
+                Some(elf) if elf.is_complete && elf.executable => {
                     let program = StartedProgram { path: real_path.clone(), user: self.context.user.clone() };
                     if !self.chain.programs.contains(&program) {
                         self.chain.programs.push(program);
                     }
                     self.run_wrapped(&real_path, name, arguments, requester, depth);
                 }
-                Some(elf) if elf.whole => {
+                Some(elf) if elf.is_complete => {
                     self.not_a_program(&real_path, "is an ELF file, and no executable", requester)
                 }
                 _ => self.not_a_program(&real_path, "is an ELF file that ends early", requester),
@@ -235,12 +235,12 @@ impl<'a> Tracer<'a> {
             _ => format!("is a script that {user} may not read: its mode is {mode}"),
         };
         let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
-        Some(NOT_EXECUTABLE.finds(reason, fix).at(shown_path))
+        Some(NOT_EXECUTABLE.finding(reason, fix).in_file(shown_path))
     }
 
     fn not_a_program(&mut self, real_path: &str, reason: &str, requester: &Requester) {
         let fix = "see what it is where the image is made: `file PATH`; was it copied whole?";
-        self.report(requester, NOT_A_PROGRAM.finds(reason, fix).at(format!("/{real_path}")));
+        self.report(requester, NOT_A_PROGRAM.finding(reason, fix).in_file(format!("/{real_path}")));
     }
 
     /// Adds a finding about a command, if it is certain that the command runs.
@@ -353,7 +353,7 @@ impl<'a> Tracer<'a> {
         {
             let reason = format!("is {}, and busybox's env has no -S, which the script's first line has", words[0]);
             let fix = "name the program itself, as in `#!/bin/sh -e`, or take a base with GNU's env";
-            self.report(requester, INTERPRETER_MISSING.finds(reason, fix).at(format!("/{real_path}")));
+            self.report(requester, INTERPRETER_MISSING.finding(reason, fix).in_file(format!("/{real_path}")));
         }
         if let WrappedCommand::Program(inner) = exec_wrappers::wrapped_command("env", &words[1..]) {
             self.run(&inner[..1], requester, depth.next_shebang());

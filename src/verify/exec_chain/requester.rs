@@ -34,25 +34,25 @@ impl Requester {
     pub fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Uncertain => return None,
-            Requester::Config => PROGRAM_NOT_FOUND.finds(
+            Requester::Config => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, and is what the image would start"),
                 "copy it there, or name what is there: entrypoint = [\"…\"]",
             ),
-            Requester::Program(by) => PROGRAM_NOT_FOUND.finds(
+            Requester::Program(by) => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, and is what {by} would start"),
                 "copy it there, or let it start what is there",
             ),
-            Requester::Shebang(by) if path.ends_with('\r') => INTERPRETER_MISSING.finds(
+            Requester::Shebang(by) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
                 format!(
                     "is not in the image: the first line of {by} ends in a carriage return, which is part of the name"
                 ),
                 "end its lines as Unix does: `sed -i 's/\\r$//' FILE`",
             ),
-            Requester::Shebang(by) => INTERPRETER_MISSING.finds(
+            Requester::Shebang(by) => INTERPRETER_MISSING.finding(
                 format!("{reason}, and is what the first line of {by} names"),
                 "take a base that has it, or write the script for one that is there",
             ),
         };
-        Some(finding.at(path.trim_end_matches('\r')))
+        Some(finding.in_file(path.trim_end_matches('\r')))
     }
 }

@@ -51,7 +51,7 @@ impl Runner {
     /// Chooses a runner for a platform. QEMU can be used without the kernel's help for a `single_program`, which is not a
     /// script and starts no other program.
     pub fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
-        let runs_on = |machine: Platform| machine.runs().any(|runnable| runnable == platform);
+        let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
         let is_native = host.platform.is_some_and(runs_on);
         let is_emulated = host.emulated.contains(&platform);
         if let Some(docker) = &host.docker {

@@ -41,7 +41,7 @@ fn find_isolation(ui: &Ui) -> Result<Option<Isolation>> {
 /// Returns the newest platform that this processor runs.
 fn newest_platform() -> Option<Platform> {
     let triple = Platform::host_triple();
-    Platform::for_triple(&triple).filter(|platform| platform.level().is_none_or(has_level)).last()
+    Platform::for_triple(&triple).filter(|platform| platform.cpu_level().is_none_or(has_level)).last()
 }
 
 /// Whether the processor has the instructions of an x86-64 level (x86-64 psABI, "Micro-Architecture Levels").
