@@ -62,7 +62,7 @@ pub async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>,
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
         if body.len() + chunk.len() > limit {
-            let limit = size::of(limit as u64);
+            let limit = size::format_bytes(limit as u64);
             return Err(RegistryError::Protocol(format!("sends more than {limit} where JSON is wanted")));
         }
         body.extend_from_slice(&chunk);
