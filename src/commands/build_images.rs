@@ -31,7 +31,8 @@ use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
 use crate::timings::Phase;
 use crate::ui::Ui;
-use crate::ui::wrap::{self, plural};
+use crate::ui::text::plural;
+use crate::ui::wrap;
 use crate::verify::smoke::{self, SmokeHost};
 use crate::verify::{self, VerifiedImage, readback};
 
@@ -189,7 +190,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
-        let line = |head: String, meaning| ui.data(&wrap::beside(&head, meaning, ui.data_width()));
+        let line = |head: String, meaning| ui.data(&wrap::wrap_after(&head, meaning, ui.data_width()));
         for (name, kind, meaning) in VARIABLES {
             line(format!("{name:12} {kind:34} "), meaning)?;
         }
@@ -213,7 +214,7 @@ fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
+    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 
 /// What is there before any tag moves.

@@ -65,7 +65,7 @@ impl Write {
         if let Some(folder) = self.path.parent() {
             fs_err::create_dir_all(folder)?;
         }
-        fs::replace(&self.file(), self.text.as_bytes())?;
+        fs::write_atomically(&self.file(), self.text.as_bytes())?;
         let verb = match (&self.before, &self.kind) {
             (None, _) => "Created",
             (Some(_), Kind::Part(_, true)) => "Added",

@@ -104,7 +104,7 @@ pub fn run(
     let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
     let ran = {
         let line = std::iter::once(image.name.as_str()).chain(words.iter().map(String::as_str));
-        let bar = ui.bars().clock("Running");
+        let bar = ui.bars().elapsed("Running");
         let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
         bar.message(&format!("{} for {}", shell_words::join(line), names.join(", ")));
         parallel(&platforms, run)
