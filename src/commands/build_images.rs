@@ -295,9 +295,9 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
     let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_base_labels(&bases);
+    let plan = plan.with_bases(&bases);
     // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.has_pinned_base(&bases) {
+    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
         true => image::render(&plan, image, &bases),
         false => Ok(dockerfile),
     };
