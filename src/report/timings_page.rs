@@ -97,11 +97,11 @@ struct PhaseSection {
     /// The sum of all spans.
     sum: String,
     bytes: Option<String>,
-    bars: Vec<Bar>,
+    bars: Vec<SpanBar>,
 }
 
 #[derive(Serialize)]
-struct Bar {
+struct SpanBar {
     row: usize,
     name: String,
     /// In percent of the chart's width.
@@ -197,9 +197,9 @@ fn bar_name(span: &Span, names: &IndexMap<&str, &str>) -> String {
     })
 }
 
-fn bar(span: &Span, run: Duration, name: String, row: usize) -> Bar {
+fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
     let (start, end) = (percent(span.start, run), percent(span.end, run));
-    Bar {
+    SpanBar {
         row,
         name,
         x: start,

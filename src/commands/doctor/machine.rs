@@ -56,8 +56,8 @@ pub fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check_result::CheckState;
     use super::*;
+    use crate::commands::doctor::check_result::CheckState;
 
     #[test]
     fn clocks() {
