@@ -36,7 +36,8 @@ use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
 use crate::threads::{self, CancelToken, Cancelled};
 use crate::timings::Phase;
 use crate::ui::Ui;
-use crate::ui::wrap::{self, plural};
+use crate::ui::text::plural;
+use crate::ui::wrap;
 use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{self, VerifiedImage, readback};
 
@@ -211,7 +212,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
-        let line = |head: String, meaning| ui.data(&wrap::beside(&head, meaning, ui.data_width()));
+        let line = |head: String, meaning| ui.data(&wrap::wrap_after(&head, meaning, ui.data_width()));
         for (name, kind, meaning) in VARIABLES {
             line(format!("{name:12} {kind:34} "), meaning)?;
         }
@@ -235,7 +236,7 @@ fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
+    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 
 /// What is there before any tag moves.
@@ -322,9 +323,9 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
     let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_base_labels(&bases);
+    let plan = plan.with_bases(&bases);
     // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.has_pinned_base(&bases) {
+    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
         true => image::render(&plan, image, &bases),
         false => Ok(dockerfile),
     };

@@ -19,8 +19,10 @@ use crate::verify;
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
-        let text = code
-            .map_or_else(|| report::checks_table::render(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        let text = code.map_or_else(
+            || report::checks_table::render(width),
+            |code| wrap::wrap_paragraphs(&code.0.explanation(), width),
+        );
         return Ok(ui.data(&text)?);
     }
     environment::check_unknown_variables()?;

@@ -12,7 +12,7 @@ use super::layer::compression_of;
 use super::layer_scan::ScannedLayer;
 use super::rootfs::SCAN_VERSION;
 use crate::error::{Class, Failure};
-use crate::fs::{self, replace};
+use crate::fs::{self, write_atomically};
 
 pub struct Cache {
     dir: Utf8PathBuf,
@@ -75,7 +75,7 @@ impl Cache {
         let scanned = read()?;
         if let Some(path) = self.layer_path(layer) {
             self.make(path.parent().unwrap_or(&self.dir))?;
-            replace(&path, &serde_json::to_vec(&scanned)?)?;
+            write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
         }
         Ok(scanned)
     }

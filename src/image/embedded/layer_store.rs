@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::fs::{self, replace};
+use crate::fs::{self, write_atomically};
 use crate::oci::compression::Compression;
 use crate::oci::descriptor;
 use crate::oci::digest::{HashingWriter, hash_reader, hex};
@@ -74,7 +74,7 @@ impl LayerStore {
                 fs_err::create_dir_all(&self.dir)?;
                 let bar = self.bars.bytes("Compressing", name_of(entries), size_of(entries));
                 let made = write(entries, compression, level, &blob, &bar)?;
-                replace(&note, &serde_json::to_vec(&made)?)?;
+                write_atomically(&note, &serde_json::to_vec(&made)?)?;
                 (made, true)
             }
         };

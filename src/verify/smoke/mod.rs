@@ -95,7 +95,7 @@ impl ImageRun<'_> {
         let platforms: Vec<Platform> = self.image.platforms.iter().map(|planned| planned.platform).collect();
         let line = shell_words::join([name].into_iter().chain(self.arguments.iter().map(String::as_str)));
         let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-        let bar = self.ui.bars().clock("Running");
+        let bar = self.ui.bars().elapsed("Running");
         bar.message(&format!("{line} for {}", names.join(", ")));
         parallel(&platforms, |platform| {
             let _ran = self.ui.timings().span(Phase::Smoke, format_args!("{platform} {name}"));
