@@ -122,27 +122,12 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
 fn plan(folder: &Path, case: Case<'_>) -> Plan {
     let Case { registry, images, platforms, compression, .. } = case;
     let folder = camino::Utf8Path::from_path(folder).unwrap();
-    let package = |number: usize| Package {
-        name: format!("app{number}"),
-        version: semver::Version::new(1, 0, 0),
-        manifest_path: folder.join(format!("app{number}/Cargo.toml")),
-        bins: vec![format!("app{number}")],
-        description: None,
-        license: None,
-        repository: None,
-        homepage: None,
-        features: Vec::new(),
+    let package = |number: usize| {
+        let name = format!("app{number}");
+        let manifest_path = folder.join(&name).join("Cargo.toml");
+        Package::with_bins(&name, semver::Version::new(1, 0, 0), manifest_path, &[&name])
     };
-    let packages: Vec<Package> = (0..images).map(package).collect();
-    let workspace = Workspace {
-        root: folder.to_owned(),
-        manifest_path: folder.join("Cargo.toml"),
-        target_dir: folder.join("target"),
-        selected: packages.iter().map(|package| package.name.clone()).collect(),
-        packages,
-        narrowed: false,
-        profiles: std::collections::BTreeSet::new(),
-    };
+    let workspace = Workspace::with_packages(folder, (0..images).map(package).collect());
     let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
     let config = format!(
         "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
@@ -173,7 +158,7 @@ fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
     std::fs::create_dir_all(folder.join("binaries")).unwrap();
     for platform in platforms.split(',') {
-        let identity = platform.parse::<Platform>().unwrap().elf();
+        let identity = platform.parse::<Platform>().unwrap().elf_identity();
         let header = shared::program_headers(identity.machine, size as u64);
         for image in 0..images {
             let mut bytes = header.clone();

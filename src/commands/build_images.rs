@@ -38,7 +38,7 @@ use crate::verify::{self, VerifiedImage, readback};
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
     let result = if args.push { push(plan, ui) } else { build_without_push(plan, ui) };
@@ -53,7 +53,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("build", &plan, ui)?;
     let result = build_without_push(plan, ui);
@@ -65,7 +65,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
+    let plan = load(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = lock_workspace(&plan, ui)?;
@@ -158,7 +158,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(forge) = args.matrix {
         // Each platform is compiled elsewhere: what this machine lacks is no matter.
-        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
+        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan.images)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
@@ -294,9 +294,9 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
     let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_bases(&bases);
+    let plan = plan.with_base_labels(&bases);
     // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
+    let pinned = |(image, dockerfile): (&Image, _)| match image.has_pinned_base(&bases) {
         true => image::render(&plan, image, &bases),
         false => Ok(dockerfile),
     };
@@ -353,7 +353,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) 
 
 /// Flags, environment and files become the plan; nothing reads them after this.
 pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
-    environment::check()?;
+    environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;
@@ -369,13 +369,12 @@ pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     };
     let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     let outputs = request.outputs.iter().map(Output::path);
-    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ours = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
         ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
-    let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
-    plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
-    plan::check_features::check(&plan, &workspace)?;
+    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan::check_features::check(&plan.unique_builds(), &workspace)?;
     Ok(plan)
 }

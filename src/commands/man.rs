@@ -6,8 +6,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::completions::PROGRAM;
-use crate::cli::{Cli, ManArgs, examples};
-use crate::error::{Class, EXIT_CODES, Failure};
+use crate::cli::examples::{Example, examples_of};
+use crate::cli::{Cli, ManArgs};
+use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
 
 /// `cargo multiarch man`
@@ -55,16 +56,16 @@ fn page(command: &Command, program: &Command) -> Result<String> {
 
 fn exit_status(page: &mut Roff) {
     page.control("SH", ["EXIT STATUS"]);
-    for (code, _, meaning) in EXIT_CODES {
+    for ExitCodeEntry { code, meaning, .. } in EXIT_CODES {
         page.control("TP", []).text([bold(code.to_string())]).text([roman(meaning)]);
     }
 }
 
 fn examples(page: &mut Roff, command: &Command) {
     page.control("SH", ["EXAMPLES"]);
-    for (purpose, line) in examples::of(command.get_name()) {
+    for Example { purpose, command_line } in examples_of(command.get_name()) {
         page.control("PP", []).text([roman(format!("{purpose}:"))]);
-        page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*line)]);
+        page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*command_line)]);
         page.control("fi", []).control("RE", []);
     }
 }

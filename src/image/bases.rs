@@ -50,7 +50,7 @@ pub fn pin(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(PinnedBases, Ba
         };
         let available: BTreeSet<String> = available.into_iter().collect();
         for platform in &platforms {
-            if !platform.runs().any(|runs| available.contains(runs.name())) {
+            if !platform.compatible_platforms().any(|runs| available.contains(runs.name())) {
                 let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
                     .hint(format!("it has {has}"))
@@ -130,7 +130,7 @@ fn pull_platform(
 
 /// The entry for a platform: its own, else an older variant that it runs.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
-    platform.runs().find_map(|runs| {
+    platform.compatible_platforms().find_map(|runs| {
         entries
             .iter()
             .find(|entry| entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(runs.name()))

@@ -76,7 +76,7 @@ pub async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, Regist
         if bytes.len() + piece.len() > limit {
             return Err(RegistryError::Unexpected(format!(
                 "sends more than {} where JSON is wanted",
-                size::of(limit as u64)
+                size::format_bytes(limit as u64)
             )));
         }
         bytes.extend_from_slice(&piece);

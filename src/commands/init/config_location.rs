@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::config::Config;
-use crate::config::read::{self, ConfigTable};
+use crate::config::{ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 

@@ -10,8 +10,8 @@ use super::detect::NativeDependencies;
 use super::guess_registry::SourceRepository;
 use super::render::render;
 use super::template_copy;
-use crate::config::read::ConfigTable;
-use crate::plan::{self, BuiltIn, DEFAULT_TAGS, Image};
+use crate::config::ConfigTable;
+use crate::plan::{self, BuiltInTemplate, DEFAULT_TAGS, Image};
 use crate::platform::{Libc, Platform};
 
 /// What `templates/init.toml.j2` renders.
@@ -69,7 +69,7 @@ pub fn config_text(
     images: &[Image],
     dependencies: &[NativeDependencies],
     repository: &SourceRepository,
-    template: Option<BuiltIn>,
+    template: Option<BuiltInTemplate>,
 ) -> Result<String> {
     let used: BTreeSet<Platform> =
         images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
@@ -102,7 +102,7 @@ pub fn config_text(
 fn image_variables<'a>(
     image: &'a Image,
     dependencies: &'a NativeDependencies,
-    template: Option<BuiltIn>,
+    template: Option<BuiltInTemplate>,
 ) -> ImageVariables<'a> {
     let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
     // A requested template decides the libc, and Debian's packages are useless with musl.
@@ -127,6 +127,6 @@ fn image_variables<'a>(
 }
 
 /// Returns the built-in template for programs that need glibc.
-pub fn glibc_template() -> Option<BuiltIn> {
-    plan::built_ins().find(|template| template.libc == Libc::Gnu)
+pub fn glibc_template() -> Option<BuiltInTemplate> {
+    plan::built_in_templates().find(|template| template.libc == Libc::Gnu)
 }

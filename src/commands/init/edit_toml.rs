@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::Result;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
-use crate::config::read::ConfigTable;
+use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 
 const NAME: &str = "multiarch";

@@ -22,7 +22,7 @@ use self::workflow::WorkflowOptions;
 use crate::cli::InitArgs;
 use crate::config::Config;
 use crate::config::read;
-use crate::plan::{self, BuiltIn, Checkout, ConfigSources, Image, Plan, PlanRequest, Selection, Workspace};
+use crate::plan::{self, BuiltInTemplate, Checkout, ConfigSources, Image, Plan, PlanRequest, Selection, Workspace};
 use crate::platform::Libc;
 use crate::ui::Ui;
 
@@ -31,7 +31,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let workspace = load_whole_workspace(args)?;
     let mut sources = ConfigSources::load(&workspace, Config::default())?;
     sources.notes.iter().for_each(|note| ui.note(note));
-    let template = args.template.as_deref().map(plan::built_in).transpose()?;
+    let template = args.template.as_deref().map(plan::built_in_template).transpose()?;
     let location = ConfigLocation::find(&workspace, &sources, args.file)?;
     let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
 
@@ -81,7 +81,7 @@ fn load_whole_workspace(args: &InitArgs) -> Result<Workspace> {
     let selection =
         Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
     let workspace = Workspace::load(&selection, &plan::current_dir()?)?;
-    if !workspace.narrowed {
+    if !workspace.has_explicit_selection {
         return Ok(workspace);
     }
     Workspace::load(&Selection { offline: args.offline, ..Selection::default() }, &workspace.root)
@@ -93,7 +93,7 @@ fn resolve(workspace: &Workspace, sources: &ConfigSources, args: &InitArgs) -> R
 }
 
 /// Warns if the requested template has musl, and a dependency needs a library that musl does not have.
-fn warn_about_musl(template: Option<BuiltIn>, dependencies: &[NativeDependencies], ui: &Ui) {
+fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDependencies], ui: &Ui) {
     let Some(template) = template.filter(|template| template.libc == Libc::Musl) else { return };
     let mut libraries = dependencies.iter().flat_map(|dependencies| &dependencies.libraries);
     if let Some(library) = libraries.next() {
@@ -111,7 +111,7 @@ fn new_config_file(
     workspace: &Workspace,
     images: &[Image],
     dependencies: &[NativeDependencies],
-    template: Option<BuiltIn>,
+    template: Option<BuiltInTemplate>,
 ) -> Result<String> {
     let repository = SourceRepository::find(workspace);
     let text = config_text::config_text(location.table, images, dependencies, &repository, template)?;

@@ -2,20 +2,20 @@
 
 use crate::config::Config;
 use crate::dockerfile::render::built_in;
-use crate::plan::BuiltIn;
+use crate::plan::BuiltInTemplate;
 use crate::platform::Libc;
 
 /// Returns the path of the copy, below the workspace's root.
-pub fn path(template: BuiltIn) -> String {
+pub fn path(template: BuiltInTemplate) -> String {
     format!("docker/{}.Dockerfile.j2", template.name)
 }
 
-pub fn text(template: BuiltIn) -> String {
+pub fn text(template: BuiltInTemplate) -> String {
     format!("# `cargo multiarch dockerfile --variables` lists what can stand here.\n{}", built_in(template.name))
 }
 
 /// Returns the keys to add to `config`: a copy does not imply the base and libc of a built-in template.
-pub fn config_keys(template: BuiltIn, config: &Config) -> Vec<(&'static str, String)> {
+pub fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", path(template))];
     if config.base.is_none() {
         keys.push(("base", template.base.to_owned()));

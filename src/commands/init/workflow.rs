@@ -122,7 +122,7 @@ pub fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<Strin
     let variables = WorkflowVariables {
         images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
         native: is_native,
-        jobs: service.jobs(plan),
+        jobs: service.jobs(&plan.images),
         runner: service.runners()[0],
         container: sysroot_container(&plan.images).or(in_container),
         zig: plan.platforms().any(|image_platform| {
