@@ -1,5 +1,7 @@
 //! The story, on one screen: plan → artifacts → layouts → verified → published → report.
 
+use std::sync::mpsc;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
@@ -23,12 +25,15 @@ use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::load::{self, ImageLoader};
 use crate::image::{self, export};
 use crate::oci::cache::Cache;
+use crate::oci::layer::Layer;
 use crate::oci::layout::Layout;
 use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
 use crate::platform::Platform;
+use crate::publish::upload::ImageBlob;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
+use crate::threads::{self, CancelToken, Cancelled};
 use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::wrap::{self, plural};
@@ -78,17 +83,32 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
-    preflight::preflight(&plan, &registry, ui)?;
-    let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let made =
-            make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
-        for (image, built) in made.each() {
+    preflight::check_push_access(&plan.images, &registry, ui)?;
+    let images = plan.images.clone();
+    let made = threads::scope(&cancel, |stages| {
+        let (queue, blobs) = mpsc::channel();
+        let (images, registry, cancel) = (&images, &registry, &cancel);
+        let uploads = stages.spawn(move || upload::upload_blobs(images, blobs, registry, ui.timings(), cancel));
+        let on_layer = |image: &Image, layer: &Layer| {
+            if let Some(image) = images.iter().position(|other| other.name == image.name) {
+                let blob = ImageBlob { image, descriptor: layer.descriptor.clone(), path: layer.path.clone() };
+                // Nobody receives it once an upload has failed, which cancels everything.
+                let _ = queue.send(blob);
+            }
+            !cancel.is_cancelled()
+        };
+        let made = make(plan, ready, registry, &on_layer, ui)
+            .map_err(|error| if cancel.is_cancelled() { Cancelled.into() } else { error })?;
+        for (number, (image, built)) in made.each().enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
-            uploads.layout(image, &built.layout)?;
+            upload::queue_layout(number, &built.layout, &queue)?;
         }
+        drop(queue);
+        uploads.join()?;
         Ok(made)
     })?;
     for (image, built) in made.each() {
@@ -104,19 +124,21 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
-        for reference in image.references() {
+        let digest = &built.verified.digest;
+        for tag in tags::look_up_tags(image, &registry)? {
+            let reference = &tag.reference;
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
-            let from = registry.digest(&reference)?;
-            let before = from.as_deref().filter(|from| *from != built.verified.digest);
-            let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
-            let lost =
-                before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
+            let lost = tags::lost_platforms(image, &tag, digest, &registry)?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
+            let was = match tag.replaced_digest(digest) {
+                Some(replaced) => format!(" (was {})", report::shorten_digest(replaced)),
+                None => String::new(),
+            };
             ui.status("Tagging", format!("{reference}{was}"));
-            tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
-            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
+            tags::move_tag(&tag, &built.layout, &registry)?;
+            moved.push(MovedTag { reference: tag.reference, from: tag.current, to: digest.clone() });
         }
         moved_tags.push(moved);
     }
@@ -135,7 +157,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, &CancelToken::default(), ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;

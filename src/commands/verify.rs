@@ -11,6 +11,7 @@ use crate::oci::cache::Cache;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 use crate::report::{self, FailedVerification};
+use crate::threads::CancelToken;
 use crate::ui::{Ui, wrap};
 use crate::verify;
 
@@ -23,7 +24,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         return Ok(ui.data(&text)?);
     }
     environment::check_unknown_variables()?;
-    let registry = Registry::new(&args.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
     // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
     let own = environment::cache_dir();
     let temporary = own.is_none().then(tempfile::tempdir).transpose()?;

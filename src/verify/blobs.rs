@@ -16,8 +16,8 @@ use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -63,7 +63,7 @@ impl Blobs<'_> {
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.document(descriptor) };
         let digest = descriptor.digest();
-        let Some(served) = registry.find(&format!("{repository}@{digest}"))? else {
+        let Some(served) = registry.find_manifest(&format!("{repository}@{digest}"))? else {
             return Ok(Err(Box::new(missing(digest.as_ref()))));
         };
         Ok(match differs(descriptor, served.bytes.len() as u64, &served.digest) {
@@ -143,7 +143,7 @@ impl Blobs<'_> {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;
-                registry.download(repository, descriptor, &mut file)?;
+                registry.download_blob(repository, descriptor, &mut file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }

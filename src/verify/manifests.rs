@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
 use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
-use crate::oci::reference;
+use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
@@ -54,8 +54,8 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 pub fn read<'a>(location: &ImageLocation, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<ImageManifests<'a>>> {
     match location {
         ImageLocation::Registry(reference) => {
-            let served = registry.pull(reference)?;
-            let repository = reference::repository_of(reference)?;
+            let served = registry.fetch_manifest(reference)?;
+            let repository = repository_name(reference)?;
             let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
             Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
