@@ -204,7 +204,7 @@ impl Blobs<'_> {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;
-                registry.download_blob(repository, descriptor, &mut file)?;
+                registry.download_blob(repository, descriptor, &file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }
