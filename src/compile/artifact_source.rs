@@ -11,6 +11,7 @@ use super::request::CompileRequest;
 use super::run;
 use super::toolchain::Toolchain;
 use crate::plan::{BuildSettings, Commit};
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 pub enum ArtifactSource {
@@ -44,9 +45,14 @@ impl ArtifactSource {
     }
 
     /// Returns all binaries. Each is sent to `finished` as soon as it is there.
-    pub fn binaries(&self, finished: &mpsc::Sender<CompiledBinary>, ui: &Ui) -> Result<Artifacts> {
+    pub fn binaries(
+        &self,
+        finished: &mpsc::Sender<CompiledBinary>,
+        cancel: &CancelToken,
+        ui: &Ui,
+    ) -> Result<Artifacts> {
         match self {
-            ArtifactSource::Cargo(toolchain) => run::run(toolchain, finished, ui),
+            ArtifactSource::Cargo(toolchain) => run::run(toolchain, finished, cancel, ui),
             ArtifactSource::Bundles(bundles) => {
                 let dirs: Vec<&str> = bundles.dirs.iter().map(|dir| dir.as_str()).collect();
                 ui.status("Taking", format!("binaries from {}", dirs.join(", ")));

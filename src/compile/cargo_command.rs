@@ -148,7 +148,8 @@ impl CargoCommands<'_> {
     /// The command line of a run.
     pub fn command(&self, run: &CargoRun) -> Cmd {
         let cross = self.facts.tools.cross.as_ref().filter(|_| run.by_cross);
-        let mut builds: Vec<BuildFacts<'_>> = run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();
+        let mut builds: Vec<BuildFacts<'_>> =
+            run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();
         // Arguments do not depend on the order of the configuration.
         builds.sort_unstable_by_key(|build| build.settings);
         let mut cmd = self.program(cross);
@@ -372,12 +373,7 @@ mod tests {
         for (platform, config, facts, expected) in [
             ("linux/amd64", "", with_global(), None),
             ("linux/riscv64", "", facts(false), Some(r#"rustflags=["-Ctarget-feature=+crt-static"]"#)),
-            (
-                "linux/riscv64",
-                "",
-                with_global(),
-                Some(r#"rustflags=["-Cuser","-Ctarget-feature=+crt-static"]"#),
-            ),
+            ("linux/riscv64", "", with_global(), Some(r#"rustflags=["-Cuser","-Ctarget-feature=+crt-static"]"#)),
             (
                 "linux/riscv64",
                 "rustflags = ['-Ctarget-feature=-crt-static']",

@@ -17,6 +17,7 @@ use super::toolchain::Toolchain;
 use crate::plan::{Binary, Build};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::threads::CancelToken;
 use crate::timings::{Phase, Running};
 use crate::ui::{Ui, size};
 
@@ -34,8 +35,9 @@ pub struct CargoProcess<'a> {
 }
 
 impl CargoProcess<'_> {
-    /// Runs cargo to its end. Returns all binaries, or fails naming those that are missing.
-    pub fn compile(self) -> Result<Artifacts> {
+    /// Runs cargo to its end, unless `cancel` is cancelled before. Returns all binaries, or fails naming those that are
+    /// missing.
+    pub fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
         let (run, ui) = (self.run, self.ui);
         let name = format!("{} for {}", run.binary_names(), run.platform_names());
         let paths = &self.toolchain.request.paths;
@@ -49,7 +51,7 @@ impl CargoProcess<'_> {
             errors: CargoErrors::default(),
             copy_error: None,
         };
-        let status = self.cmd.stream(|line| output.on_line(line))?;
+        let status = self.cmd.stream_until(cancel, |line| output.on_line(line))?;
         output.finish(status)
     }
 }
@@ -126,8 +128,7 @@ impl CargoOutput<'_> {
 
     fn add(&mut self, build: &Build, binary: &Binary, artifact: Artifact) {
         let settings = &build.settings;
-        let compiled =
-            CompiledBinary { build: settings.clone(), binary: binary.clone(), artifact: artifact.clone() };
+        let compiled = CompiledBinary { build: settings.clone(), binary: binary.clone(), artifact: artifact.clone() };
         // If the receiver is gone, its stage has failed and reports that itself, or there is none.
         let _ = self.process.finished.send(compiled);
         self.artifacts.insert((settings.clone(), binary.clone()), artifact);

@@ -34,10 +34,7 @@ impl Cross {
             Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
         };
         if !self.has_containers {
-            return missing(
-                "there is no docker and no podman for it",
-                "install one of them, or take linker = \"zig\"",
-            );
+            return missing("there is no docker and no podman for it", "install one of them, or take linker = \"zig\"");
         }
         if self.rustup.is_none() {
             return missing("there is no rustup for it", "install it: https://rustup.rs");

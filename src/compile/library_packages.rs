@@ -39,7 +39,11 @@ pub const LIBRARIES: &[PackagedLibrary] = &[
     library(&["zmq", "libzmq", "zmq.h"], "libzmq3-dev", None),
 ];
 
-pub const fn library(names: &'static [&'static str], package: &'static str, vendored: Option<&'static str>) -> PackagedLibrary {
+pub const fn library(
+    names: &'static [&'static str],
+    package: &'static str,
+    vendored: Option<&'static str>,
+) -> PackagedLibrary {
     PackagedLibrary { names, package, vendored }
 }
 

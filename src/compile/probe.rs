@@ -28,6 +28,16 @@ pub struct Probed {
     pub problems: Vec<Problem>,
 }
 
+impl Probed {
+    /// The facts, or the first problem.
+    pub fn into_result(self) -> Result<Facts, Failure> {
+        match self.problems.into_iter().next() {
+            Some(problem) => Err(problem.failure),
+            None => Ok(self.facts),
+        }
+    }
+}
+
 /// Finds out everything that compiling a request depends on.
 pub fn probe(request: &CompileRequest) -> Result<Probed> {
     let config = Config::load().context("cannot read cargo's configuration")?;

@@ -9,10 +9,17 @@ use super::cargo_command::CargoRun;
 use super::cargo_output::CargoProcess;
 use super::toolchain::Toolchain;
 use crate::process::Cmd;
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 /// Compiles everything that the toolchain was found for. Each binary is sent to `finished` as soon as it is linked.
-pub fn run(toolchain: &Toolchain, finished: &mpsc::Sender<CompiledBinary>, ui: &Ui) -> Result<Artifacts> {
+/// Cargo is stopped once `cancel` is cancelled.
+pub fn run(
+    toolchain: &Toolchain,
+    finished: &mpsc::Sender<CompiledBinary>,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Artifacts> {
     let c_env = toolchain.write_programs()?;
     let runs = toolchain.cargo_runs();
     let mut artifacts = Artifacts::new();
@@ -29,7 +36,7 @@ pub fn run(toolchain: &Toolchain, finished: &mpsc::Sender<CompiledBinary>, ui: &
             finished,
             ui,
         };
-        artifacts.extend(process.compile()?);
+        artifacts.extend(process.compile(cancel)?);
     }
     // Last, so that a failure to compile is reported first.
     check_glibc_floors(toolchain, &artifacts)?;

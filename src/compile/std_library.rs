@@ -26,11 +26,8 @@ pub fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure
 
 /// The triples whose standard library is missing and can be installed, without those that Rust has none for.
 pub fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>) -> Vec<String> {
-    let used: BTreeSet<&str> = builds
-        .iter()
-        .filter(|build| !build.settings.build_std)
-        .map(|build| build.settings.triple.as_str())
-        .collect();
+    let used: BTreeSet<&str> =
+        builds.iter().filter(|build| !build.settings.build_std).map(|build| build.settings.triple.as_str()).collect();
     let is_missing = |triple: &&str| {
         targets.get(*triple).is_some_and(|target| !target.has_std && check_is_distributed(triple, target).is_ok())
     };
@@ -117,9 +114,8 @@ pub fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
 fn install_failure(missing: &[String], stderr: &str) -> Failure {
     let mut lines = stderr.trim().lines();
     let message = lines.clone().find(|line| line.starts_with("error")).or(lines.next_back()).unwrap_or_default();
-    let failure = is_missing(missing)
-        .hint(format!("`rustup target add {}` says: {message}", missing.join(" ")))
-        .hint(BUILD_IT);
+    let failure =
+        is_missing(missing).hint(format!("`rustup target add {}` says: {message}", missing.join(" "))).hint(BUILD_IT);
     // Some musl targets are newer than the toolchain.
     let is_unavailable =
         |triple: &&String| triple.contains("-musl") && message.contains("does not") && message.contains(*triple);
@@ -145,9 +141,8 @@ mod tests {
 
     #[test]
     fn a_target_that_rust_does_not_come_with() {
-        let check = |triple: &str, has_std| {
-            check_is_distributed(triple, &TargetFacts { has_std, ..TargetFacts::default() })
-        };
+        let check =
+            |triple: &str, has_std| check_is_distributed(triple, &TargetFacts { has_std, ..TargetFacts::default() });
         for (triple, std) in [(ARM64, false), ("s390x-unknown-linux-gnu", false), ("s390x-unknown-linux-musl", true)] {
             assert!(check(triple, std).is_ok(), "{triple}");
         }

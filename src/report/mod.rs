@@ -205,7 +205,7 @@ fn platform_report(
         platform: platform.platform.to_string(),
         digest: verified.platforms.get(&platform.platform).cloned().unwrap_or_default(),
         triple: platform.build.triple.clone(),
-        linker: source.linker(&platform.build),
+        linker: source.linker_name(&platform.build),
         base: bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base).clone(),
         size: inspected.and_then(|of| of.size),
         glibc_floor: platform.build.glibc.clone(),

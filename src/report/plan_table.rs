@@ -36,7 +36,7 @@ pub fn table(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection, width
         text.push('\n');
         text.push_str(&line);
     }
-    let with_sysroot: Vec<_> = toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
+    let with_sysroot: Vec<_> = toolchain.linkers.keys().filter(|build| !build.sysroot_packages.is_empty()).collect();
     if !with_sysroot.is_empty() {
         text.push_str("\n\nSysroots, of Debian's packages:");
         for build in with_sysroot {
@@ -44,7 +44,7 @@ pub fn table(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection, width
             text.push_str(&line(&format!("  {}  ", build.triple), &build.sysroot_packages.join(", ")));
         }
     }
-    let missing = toolchain.missing_std(plan);
+    let missing = toolchain.missing_std();
     if !missing.is_empty() {
         let (start, command) =
             ("To install first, which `publish` does:", format!("rustup target add {}", missing.join(" ")));
@@ -59,7 +59,7 @@ pub fn table(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection, width
 fn linkers(plan: &Plan, toolchain: &Toolchain) -> Vec<(String, String)> {
     let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
     for platform in plan.platforms() {
-        if let Some(choice) = toolchain.choices.get(&platform.build) {
+        if let Some(choice) = toolchain.linkers.get(&platform.build) {
             by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
         }
     }
@@ -87,7 +87,7 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
-        toolchain.linker(&platform.build),
+        toolchain.linker_name(&platform.build),
         platform.base.clone(),
         template(platform, plan),
         binaries.join(", "),
@@ -99,7 +99,7 @@ pub fn json(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection) -> Res
     let mut json = serde_json::to_value(plan)?;
     for (image, in_plan) in plan.images.iter().enumerate() {
         for (platform, in_image) in in_plan.platforms.iter().enumerate() {
-            let choice = toolchain.choices.get(&in_image.build);
+            let choice = toolchain.linkers.get(&in_image.build);
             json["images"][image]["platforms"][platform]["linker"] = serde_json::to_value(choice)?;
         }
     }

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::compile::facts::Tools;
-use crate::compile::std_library;
+use crate::compile::toolchain::Toolchain;
 use crate::error::{Class, class_of, hints_of, sentence};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
@@ -14,7 +13,7 @@ use crate::ui::Ui;
 
 pub enum Repair {
     /// Standard libraries, by rustup.
-    Std(Box<Plan>, Box<Tools>),
+    Std(Box<Toolchain>),
     /// A builder for several platforms.
     Builder(Box<Plan>, Builder),
     /// QEMU in the kernel, by a container that registers it.
@@ -35,7 +34,7 @@ impl Repair {
     /// As one would type it.
     pub fn command(&self) -> String {
         match self {
-            Repair::Std(plan, tools) => format!("rustup target add {}", std_library::missing(plan, tools).join(" ")),
+            Repair::Std(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
             Repair::Builder(plan, builder) => {
                 builder::create_command(plan, builder).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
@@ -48,7 +47,7 @@ impl Repair {
         let command = self.command();
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {
-            Repair::Std(plan, mut tools) => std_library::install(&plan, &mut tools, ui).map(drop),
+            Repair::Std(toolchain) => toolchain.install_std(ui).map(drop),
             Repair::Builder(plan, builder) => builder::make(&plan, &builder, ui),
             Repair::Emulation(platforms) => qemu::install_command(&platforms).read().map(drop),
         };

@@ -9,10 +9,10 @@ use super::config_location::Place;
 use super::guess_registry::Origin;
 use super::render::render;
 use super::{table_name, template_path};
-use crate::compile::probe;
 use crate::compile::system_libraries::SystemLibrary;
+use crate::compile::{CompileRequest, probe};
 use crate::config::read::ConfigTable;
-use crate::plan::{self, BuiltIn, DEFAULT_TAGS, Image, Plan};
+use crate::plan::{self, Build, BuiltIn, DEFAULT_TAGS, Image, Plan};
 use crate::platform::{Libc, Platform};
 use crate::ui::Ui;
 
@@ -33,18 +33,26 @@ impl Found {
         let mut found = Vec::new();
         for image in &plan.images {
             // All platforms want the same libraries, as far as a configuration tells.
-            let one = Image { platforms: image.platforms.iter().take(1).cloned().collect(), ..image.clone() };
-            let tools = probe::probe(&Plan { images: vec![one], ..plan.clone() })?;
-            let graph = tools.graphs.into_values().next();
-            if graph.is_none() {
+            let build = image.platforms.first().map(|first| Build {
+                settings: first.build.clone(),
+                platforms: [first.platform].into(),
+                binaries: first.binaries.iter().cloned().collect(),
+            });
+            let request = CompileRequest {
+                builds: build.into_iter().collect(),
+                paths: plan.paths.clone(),
+                options: plan.cargo.clone(),
+            };
+            let dependencies = probe::probe(&request)?.into_result()?.dependencies.into_values().next();
+            if dependencies.is_none() {
                 ui.warning(format!(
                     "{}: its dependencies are not known, and so not what they want: `cargo metadata` says why",
                     image.name
                 ));
             }
-            found.push(graph.map_or_else(Needs::default, |graph| Needs {
-                compiles_c: graph.needs_c.is_some(),
-                libraries: graph.system,
+            found.push(dependencies.map_or_else(Needs::default, |dependencies| Needs {
+                compiles_c: dependencies.needs_c.is_some(),
+                libraries: dependencies.system_libraries,
             }));
         }
         Ok(Found(found))

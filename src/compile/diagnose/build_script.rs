@@ -90,9 +90,11 @@ fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanat
     let zig = context.zig_hint("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
-    all.extend(debian_dirs(context).into_iter().map(|dir| {
-        format!("or install gcc for it: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))
-    }));
+    all.extend(
+        debian_dirs(context)
+            .into_iter()
+            .map(|dir| format!("or install gcc for it: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))),
+    );
     Some(Explanation::new(format!("compiles {language}, and there is no {tool}"), all))
 }
 
@@ -101,7 +103,10 @@ fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
     let gcc = || error.between("fatal error: ", ": No such file or directory");
     let header = error.between("fatal error: '", "' file not found").or_else(gcc)?;
     if let Some(library) = for_header(header) {
-        return Some(Explanation::new(format!("finds no {header} for the target"), hints(Some(library), header, context)));
+        return Some(Explanation::new(
+            format!("finds no {header} for the target"),
+            hints(Some(library), header, context),
+        ));
     }
     if error.has("ClangDiagnostic") {
         let zig =

@@ -13,10 +13,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub fn new(
-        what: impl Into<String>,
-        hints: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Explanation {
+    pub fn new(what: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
         Explanation { what: what.into(), hints: hints.into_iter().map(Into::into).collect() }
     }
 }

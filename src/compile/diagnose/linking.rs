@@ -30,9 +30,11 @@ fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explana
     let linker = error.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
     let mut all: Vec<String> =
         context.zig_hint("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
-    all.extend(debian_dirs(context).into_iter().map(|dir| {
-        format!("or install gcc for the target: `apt-get install gcc-{}`", dir.name.replace('_', "-"))
-    }));
+    all.extend(
+        debian_dirs(context)
+            .into_iter()
+            .map(|dir| format!("or install gcc for the target: `apt-get install gcc-{}`", dir.name.replace('_', "-"))),
+    );
     Some(Explanation::new(format!("is linked by {linker}, which is not installed"), all))
 }
 
@@ -111,5 +113,8 @@ fn atomic(what: &str, context: &FailureContext<'_>) -> Explanation {
 fn cxx(context: &FailureContext<'_>) -> Explanation {
     let zig = context.zig_hint("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
     let by_hand = "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does";
-    Explanation::new("links C++, and the linker has no C++ library for the target", zig.into_iter().chain([by_hand.to_owned()]))
+    Explanation::new(
+        "links C++, and the linker has no C++ library for the target",
+        zig.into_iter().chain([by_hand.to_owned()]),
+    )
 }

@@ -10,7 +10,6 @@ use crate::compile::cargo_command::CargoRun;
 use crate::compile::linker::selection::Linker;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, Build};
-use crate::platform::Platform;
 use crate::process::{ended, was_killed};
 
 /// A cargo process that failed, or that ended without all its binaries.
@@ -42,8 +41,7 @@ impl FailedRun<'_> {
         let failed: BTreeMap<&str, String> =
             self.missing.iter().map(|missing| (missing.triple(), missing.build.name())).collect();
         let triples: Vec<&str> = failed.keys().copied().collect();
-        let linkers =
-            self.missing.iter().filter_map(|missing| Some((missing.triple(), missing.linker?))).collect();
+        let linkers = self.missing.iter().filter_map(|missing| Some((missing.triple(), missing.linker?))).collect();
         let context =
             FailureContext { triples: &triples, host: self.host, glibc: self.glibc_floor(), linkers: &linkers };
         let explained = explain(self.errors, context);
@@ -98,7 +96,7 @@ impl FailedRun<'_> {
 
     fn platform_flags(&self) -> String {
         let platforms: BTreeSet<&str> =
-            self.missing.iter().flat_map(|missing| &missing.build.platforms).map(Platform::name).collect();
+            self.missing.iter().flat_map(|missing| &missing.build.platforms).map(|platform| platform.name()).collect();
         platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
     }
 }

@@ -28,7 +28,8 @@ pub fn explain(errors: &CargoErrors, context: FailureContext<'_>) -> Vec<FailedC
     let mut crates: Vec<FailedCrate> = Vec::new();
     for error in errors.iter() {
         let triples = error.triples(context.triples);
-        let context = FailureContext { triples: if triples.is_empty() { context.triples } else { &triples }, ..context };
+        let context =
+            FailureContext { triples: if triples.is_empty() { context.triples } else { &triples }, ..context };
         let Some(explanation) = explain_error(error, &context) else { continue };
         let name = error.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = triples.iter().map(|triple| (*triple).to_owned());

@@ -115,7 +115,8 @@ fn a_compilers_error_has_a_place() {
         let mut errors = CargoErrors::default();
         let text = format!("error: failed to run custom build command for `a v1`\n{lines}");
         text.lines().for_each(|line| errors.push(line));
-        let found = explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
+        let found =
+            explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
         let what = found.first().map(|reason| reason.explanation.what.clone());
         assert_eq!(what, expected.map(|what| format!("has C code that the compiler refuses: {what}")), "{lines}");
     }
@@ -140,7 +141,8 @@ fn one_reason_on_several_platforms() {
             "  /target/{triple}/release: pkg-config has not been configured to support cross-compilation."
         ));
     }
-    let found = explain(&errors, FailureContext { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() });
+    let found =
+        explain(&errors, FailureContext { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() });
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].triples, [ARM64, AMD64]);
     let hints = found[0].explanation.hints.join("\n");
@@ -161,5 +163,8 @@ fn what_is_not_known_is_not_guessed() {
     ] {
         errors.push(line);
     }
-    assert_eq!(explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() }), []);
+    assert_eq!(
+        explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() }),
+        []
+    );
 }

@@ -160,7 +160,8 @@ mod tests {
 
     /// An x86-64 machine with rust-lld, and what `change` adds to it and to both targets.
     fn facts(change: impl FnOnce(&mut Facts, &mut TargetFacts)) -> Facts {
-        let mut target = TargetFacts { has_std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
+        let mut target =
+            TargetFacts { has_std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
         let mut facts = Facts::default();
         facts.rust.has_rust_lld = true;
         change(&mut facts, &mut target);

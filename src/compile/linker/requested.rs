@@ -1,7 +1,7 @@
 //! The linker that the settings ask for, or why it cannot serve. Pure.
 
-use super::selection::{Linker, LinkerSelection};
 use super::errors::{no_gcc, no_linker};
+use super::selection::{Linker, LinkerSelection};
 use crate::compile::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
@@ -82,8 +82,7 @@ mod tests {
         let settings = BuildSettings { triple: ARM64.to_owned(), ..BuildSettings::default() };
         let mut facts = Facts::default();
         facts.rust.host = AMD64.to_owned();
-        let failure =
-            requested(LinkerChoice::Host, &facts.build(&settings), &facts.rust, &facts.tools).unwrap_err();
+        let failure = requested(LinkerChoice::Host, &facts.build(&settings), &facts.rust, &facts.tools).unwrap_err();
         let what = "linker = \"host\", and the compiler of x86_64-unknown-linux-gnu does not link for it";
         assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {what}"));
     }

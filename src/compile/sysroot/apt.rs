@@ -53,8 +53,10 @@ fn read_record(sysroot: &Sysroot) -> Option<String> {
 }
 
 fn is_fresh(sysroot: &Sysroot) -> bool {
-    let age =
-        fs_err::metadata(sysroot.dir.join(RECORD)).and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
+    let age = fs_err::metadata(sysroot.dir.join(RECORD))
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|at| at.elapsed().ok());
     age.is_some_and(|age| age < FRESH)
 }
 

@@ -14,7 +14,8 @@ use crate::platform::Platform;
 /// The sysroots that builds request, by target triple.
 pub fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
-    for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty()) {
+    for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
+    {
         let Some((platform, (architecture, multiarch))) =
             Platform::for_triple(&settings.triple).find_map(|platform| Some((platform, platform.debian()?)))
         else {
@@ -167,7 +168,8 @@ mod tests {
             let mut ssl = build(&["libssl-dev"]);
             ssl.env.insert(env.to_owned(), "1".to_owned());
             ssl.rustflags.push(flag.to_owned());
-            let names: Vec<String> = variables(&facts(&ssl, set).build(&ssl)).into_iter().map(|(name, _)| name).collect();
+            let names: Vec<String> =
+                variables(&facts(&ssl, set).build(&ssl)).into_iter().map(|(name, _)| name).collect();
             let count = |wanted: &dyn Fn(&str) -> bool| names.iter().filter(|name| wanted(name)).count();
             let counts = [
                 count(&|name| name.starts_with("PKG_CONFIG_") && !name.contains("ALLOW")),

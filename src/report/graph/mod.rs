@@ -6,7 +6,7 @@ pub mod svg;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::compile::cargo_command::{self, CargoRun};
+use crate::compile::cargo_command::CargoRun;
 use crate::compile::toolchain::Toolchain;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
@@ -97,8 +97,8 @@ enum Key<'a> {
 
 /// The graph of a plan.
 pub fn draw(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection) -> Graph {
-    let runs = cargo_command::group_runs(plan, &toolchain.tools, &toolchain.choices);
-    let missing = toolchain.missing_std(plan);
+    let runs = toolchain.cargo_runs();
+    let missing = toolchain.missing_std();
     let references: Vec<Vec<String>> = plan.images.iter().map(super::plan_table::references).collect();
     let mut nodes: IndexMap<Key<'_>, GraphNode> = IndexMap::new();
     let mut edges = IndexSet::new();
@@ -107,7 +107,9 @@ pub fn draw(plan: &Plan, toolchain: &Toolchain, chosen: &EngineSelection) -> Gra
             let platform = place(&mut nodes, Key::Platform(number, of.platform), || platform_node(of, plan));
             let target =
                 place(&mut nodes, Key::Target(&of.build), || target_node(&of.build, plan, toolchain, &missing));
-            for (number, run) in runs.iter().enumerate().filter(|(_, run)| run.builds.contains(&of.build)) {
+            for (number, run) in
+                runs.iter().enumerate().filter(|(_, run)| run.builds.iter().any(|build| build.settings == of.build))
+            {
                 edges.insert((place(&mut nodes, Key::Process(number), || process_node(run, toolchain)), target));
             }
             for binary in &of.binaries {
@@ -150,27 +152,25 @@ fn process_node(run: &CargoRun, toolchain: &Toolchain) -> GraphNode {
         (false, true) => "cargo auditable build",
         (false, false) => "cargo build",
     };
-    let binaries: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();
-    let mut facts = vec![binaries.join(", ")];
-    if let Some(build) = run.builds.first() {
-        facts.push(format!("profile {}", build.profile));
-        facts.extend((!build.features.is_empty()).then(|| format!("features {}", build.features.join(", "))));
-        let names: Vec<&str> = build.env.keys().map(String::as_str).collect();
-        facts.extend((!names.is_empty()).then(|| format!("build-env {}", names.join(", "))));
-        for (on, fact) in [
-            (build.all_features, "all features"),
-            (build.no_default_features, "no default features"),
-            (build.build_std, "the standard library, too"),
-        ] {
-            facts.extend(on.then(|| fact.to_owned()));
-        }
+    let mut facts = vec![run.binary_names()];
+    let build = &run.shared;
+    facts.push(format!("profile {}", build.profile));
+    facts.extend((!build.features.is_empty()).then(|| format!("features {}", build.features.join(", "))));
+    let names: Vec<&str> = build.env.keys().map(String::as_str).collect();
+    facts.extend((!names.is_empty()).then(|| format!("build-env {}", names.join(", "))));
+    for (on, fact) in [
+        (build.all_features, "all features"),
+        (build.no_default_features, "no default features"),
+        (build.build_std, "the standard library, too"),
+    ] {
+        facts.extend(on.then(|| fact.to_owned()));
     }
     node(Kind::Process, name, facts)
 }
 
 fn target_node(build: &BuildSettings, plan: &Plan, toolchain: &Toolchain, missing: &[String]) -> GraphNode {
     let mut facts = vec![plan.name_of(build)];
-    let choice = toolchain.choices.get(build);
+    let choice = toolchain.linkers.get(build);
     facts.extend(choice.map(|choice| choice.linker.to_string()));
     facts.extend(build.glibc.iter().map(|floor| format!("glibc {floor} at most")));
     let packages = &build.sysroot_packages;
