@@ -6,19 +6,19 @@ use super::libraries::{DebianDir, debian_dirs, hints};
 use crate::compile::library_packages::{for_header, for_library};
 
 /// A program that build scripts run.
-struct Program {
+struct RequiredProgram {
     /// What a build script prints if it is missing.
     error: &'static str,
     name: &'static str,
     debian: &'static str,
 }
 
-const fn program(error: &'static str, name: &'static str, debian: &'static str) -> Program {
-    Program { error, name, debian }
+const fn program(error: &'static str, name: &'static str, debian: &'static str) -> RequiredProgram {
+    RequiredProgram { error, name, debian }
 }
 
 #[rustfmt::skip]
-const PROGRAMS: &[Program] = &[
+const PROGRAMS: &[RequiredProgram] = &[
     program("is `cmake` not installed?", "cmake", "cmake"),
     program("Missing dependency: cmake", "cmake", "cmake"),
     program("Command 'perl' not found", "perl", "perl"),
@@ -44,7 +44,7 @@ pub fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Expla
 }
 
 fn missing_program(error: &CargoError) -> Option<Explanation> {
-    let Program { name, debian, .. } = PROGRAMS.iter().find(|program| error.has(program.error))?;
+    let RequiredProgram { name, debian, .. } = PROGRAMS.iter().find(|program| error.has(program.error))?;
     let hint = format!("install it: `apt-get install {debian}`");
     Some(Explanation::new(format!("runs {name}, which is not installed"), [hint]))
 }

@@ -41,9 +41,6 @@ const ALLOWED_IMPORTS: &[(&str, &str)] = &[("oci/manifest.rs", "image/bases.rs")
 const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("cli/examples.rs", "cli/mod.rs"),
     ("cli/settings.rs", "cli/verification.rs"),
-    ("commands/doctor/compile.rs", "commands/doctor/mod.rs"),
-    ("commands/doctor/engine.rs", "commands/doctor/mod.rs"),
-    ("commands/doctor/registries.rs", "commands/doctor/mod.rs"),
     ("commands/init/config_location.rs", "commands/init/mod.rs"),
     ("commands/init/detect.rs", "commands/init/mod.rs"),
     ("config/metadata_typo.rs", "config/read.rs"),
