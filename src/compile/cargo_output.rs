@@ -169,7 +169,38 @@ fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::plan::BuildSettings;
+    use crate::threads::Cancelled;
+    use crate::ui::Color;
+
+    #[test]
+    fn cargo_is_stopped_when_another_stage_fails() {
+        let run = CargoRun {
+            shared: BuildSettings::default(),
+            binaries: BTreeSet::new(),
+            builds: Vec::new(),
+            by_cross: false,
+        };
+        let ui = Ui::new(-1, Color::Never);
+        let cancel = CancelToken::default();
+        cancel.cancel();
+        let process = CargoProcess {
+            run: &run,
+            cmd: Cmd::new("sleep").arg("60"),
+            toolchain: &Toolchain::default(),
+            artifacts_dir: "/nowhere".into(),
+            line_prefix: String::new(),
+            finished: &mpsc::channel().0,
+            ui: &ui,
+        };
+        let start = Instant::now();
+        assert!(Cancelled::caused(&process.compile(&cancel).unwrap_err()));
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    }
 
     #[test]
     fn triples_come_from_the_path_below_the_target_directory() {

@@ -8,13 +8,13 @@ use crate::compile::linker::selection::Linker;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// What the crate does or lacks: the rest of a sentence that begins with its name.
-    pub what: String,
+    pub reason: String,
     pub hints: Vec<String>,
 }
 
 impl Explanation {
-    pub fn new(what: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
-        Explanation { what: what.into(), hints: hints.into_iter().map(Into::into).collect() }
+    pub fn new(reason: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
+        Explanation { reason: reason.into(), hints: hints.into_iter().map(Into::into).collect() }
     }
 }
 

@@ -104,10 +104,10 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
     ))
 }
 
-fn atomic(what: &str, context: &FailureContext<'_>) -> Explanation {
+fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
     let gcc = "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`";
     let zig = context.zig_hint("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
-    Explanation::new(what, [gcc.to_owned()].into_iter().chain(zig))
+    Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 
 fn cxx(context: &FailureContext<'_>) -> Explanation {

@@ -106,10 +106,10 @@ impl FailedRun<'_> {
 fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: &BTreeMap<&str, String>) -> String {
     let describe = |FailedCrate { name, triples, explanation }: &FailedCrate| {
         if triples.is_empty() || triples.len() == failed.len() {
-            return format!("`{name}` {}", explanation.what);
+            return format!("`{name}` {}", explanation.reason);
         }
         let platforms = triples.iter().map(|triple| failed.get(triple.as_str()).unwrap_or(triple).as_str());
-        format!("`{name}` ({}) {}", platforms.collect::<Vec<_>>().join(", "), explanation.what)
+        format!("`{name}` ({}) {}", platforms.collect::<Vec<_>>().join(", "), explanation.reason)
     };
     let known = explained.iter().map(describe).collect::<Vec<_>>().join("; ");
     let others = errors.crates().into_iter().filter(|name| explained.iter().all(|failed| failed.name != *name));

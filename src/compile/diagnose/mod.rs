@@ -33,7 +33,7 @@ pub fn explain(errors: &CargoErrors, context: FailureContext<'_>) -> Vec<FailedC
         let Some(explanation) = explain_error(error, &context) else { continue };
         let name = error.name.clone().unwrap_or_else(|| "a crate".to_owned());
         let triples = triples.iter().map(|triple| (*triple).to_owned());
-        let is_same = |other: &&mut FailedCrate| other.name == name && other.explanation.what == explanation.what;
+        let is_same = |other: &&mut FailedCrate| other.name == name && other.explanation.reason == explanation.reason;
         match crates.iter_mut().find(is_same) {
             Some(known) => {
                 known.triples.extend(triples);

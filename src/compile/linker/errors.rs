@@ -1,18 +1,21 @@
 //! Errors for targets without a usable linker.
 
 use crate::compile::facts::TargetFacts;
+use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// A failure with the commands that bring a linker.
-pub fn no_linker(triple: &str, what: &str, only: Option<&str>, target: &TargetFacts) -> Failure {
-    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(triple)));
-    if only != Some("gcc") {
+/// The failure of a build without a linker, with the commands that install one. `only` is the linker that would help, if
+/// another one would not.
+pub fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
+    let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::and_triple(triple)));
+    let zig_helps = only != Some(LinkerChoice::Gcc);
+    let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
+    if zig_helps {
         failure = failure.hint("install zig: `pip install ziglang`");
     }
-    let gnu = Platform::gcc_prefix(triple).filter(|_| !triple.contains("-musl") && target.gcc.is_none());
-    if let (Some(prefix), true) = (gnu, only != Some("zig")) {
-        let or = if only == Some("gcc") { "" } else { "or " };
+    if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
+        let or = if zig_helps { "or " } else { "" };
         failure = failure.hint(format!("{or}install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
     }
     if failure.hints().is_empty() {
@@ -25,12 +28,12 @@ pub fn no_linker(triple: &str, what: &str, only: Option<&str>, target: &TargetFa
 /// The failure if gcc is requested and missing.
 pub fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
-        return no_linker(triple, "linker = \"gcc\", and it is missing", Some("gcc"), target);
+        return no_linker(triple, "linker = \"gcc\", and it is missing", Some(LinkerChoice::Gcc), target);
     }
     let name = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
     let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
-    let what = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::and_triple(triple));
-    Failure::new(Class::Toolchain, what)
+    let message = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::and_triple(triple));
+    Failure::new(Class::Toolchain, message)
         .hint("leave `linker` out: rust-lld and zig link musl")
         .hint("or link glibc: `--libc gnu`, with a base that has it")
 }

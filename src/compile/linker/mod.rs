@@ -33,7 +33,7 @@ pub fn select(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -
         if tools.has_zig {
             return selected(Linker::Zig, "a glibc floor is asked for");
         }
-        return Err(no_linker(build.triple(), "a glibc floor needs zig", Some("zig"), build.target));
+        return Err(no_linker(build.triple(), "a glibc floor needs zig", Some(LinkerChoice::Zig), build.target));
     }
     if build.target.is_host {
         return selected(Linker::Host, "it is the host's own target");
@@ -64,7 +64,7 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
         return selected(Linker::Cross, "nothing else here links for it");
     }
     if static_glibc {
-        return Err(no_linker(triple, "glibc is linked statically by gcc alone", Some("gcc"), target));
+        return Err(no_linker(triple, "glibc is linked statically by gcc alone", Some(LinkerChoice::Gcc), target));
     }
     Err(match compiles_c {
         Some(package) => no_linker(triple, &no_c_compiler(package, build.is_musl(), target), None, target),
@@ -107,7 +107,7 @@ fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let message = "zig, which is asked for, does not link glibc statically";
-    Err(no_linker(build.triple(), message, Some("gcc"), build.target)
+    Err(no_linker(build.triple(), message, Some(LinkerChoice::Gcc), build.target)
         .hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"))
 }
 

@@ -1,4 +1,4 @@
-//! The linker that the settings ask for, or why it cannot serve. Pure.
+//! The linker that the settings request, or why it cannot be used.
 
 use super::errors::{no_gcc, no_linker};
 use super::selection::{Linker, LinkerSelection};
@@ -19,14 +19,15 @@ pub fn requested(
     match linker {
         LinkerChoice::Host if links_for(&rust.host, triple) => selected(Linker::Host),
         LinkerChoice::Host => {
-            let what = format!("linker = \"host\", and the compiler of {} does not link for it", rust.host);
-            let what = format!("{}: {what}", Platform::and_triple(triple));
-            Err(Failure::new(Class::Toolchain, what)
+            let problem = format!("linker = \"host\", and the compiler of {} does not link for it", rust.host);
+            let message = format!("{}: {problem}", Platform::and_triple(triple));
+            Err(Failure::new(Class::Toolchain, message)
                 .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
         }
         LinkerChoice::RustLld if !build.target.self_contained => {
-            let what = format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
-            Err(Failure::new(Class::Toolchain, what).hint("take a musl target, or linker = \"zig\""))
+            let message =
+                format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
+            Err(Failure::new(Class::Toolchain, message).hint("take a musl target, or linker = \"zig\""))
         }
         LinkerChoice::RustLld if rust.has_rust_lld => selected(Linker::RustLld),
         LinkerChoice::RustLld => {
@@ -34,7 +35,9 @@ pub fn requested(
                 .hint("take linker = \"zig\""))
         }
         LinkerChoice::Zig if tools.has_zig => selected(Linker::Zig),
-        LinkerChoice::Zig => Err(no_linker(triple, "linker = \"zig\", and zig is missing", Some("zig"), build.target)),
+        LinkerChoice::Zig => {
+            Err(no_linker(triple, "linker = \"zig\", and zig is missing", Some(LinkerChoice::Zig), build.target))
+        }
         LinkerChoice::Gcc => match &build.target.gcc {
             Some(gcc) => selected(Linker::Gcc(gcc.clone())),
             None => Err(no_gcc(triple, build.target)),
@@ -53,8 +56,9 @@ pub fn requested(
 /// Does this machine's own compiler link for a target? x86-64's does for 32 bits as well; musl brings its own libc along.
 fn links_for(host: &str, triple: &str) -> bool {
     let has_libc = triple.contains("-musl") || host.contains("-linux-gnu");
-    let [of_host, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());
-    let is_its_own = of_host == target || (of_host == "x86_64" && ["i686", "i586"].contains(&target));
+    let [host_architecture, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());
+    let is_its_own =
+        host_architecture == target || (host_architecture == "x86_64" && ["i686", "i586"].contains(&target));
     host.contains("-linux-") && has_libc && is_its_own
 }
 
