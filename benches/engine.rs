@@ -13,14 +13,19 @@ mod shared;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use cargo_multiarch::compile::{Artifact, Artifacts};
 use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
 use cargo_multiarch::image::{self, context, embedded};
-use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
+use cargo_multiarch::oci::layer::Layer;
+use cargo_multiarch::plan::{Checkout, ConfigSources, Image, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
+use cargo_multiarch::publish::upload::ImageBlob;
 use cargo_multiarch::publish::{tags, upload};
+use cargo_multiarch::registry::Registry;
+use cargo_multiarch::threads::{self, CancelToken};
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -81,14 +86,20 @@ fn child(args: &[String]) {
 /// Does what `publish` does once cargo has finished.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
-    let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars()).unwrap();
     let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
     let stage = |image| context::stage(plan, image, render(image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
     let prepared = embedded::prepare(plan, &staged, &PulledBases::new()).unwrap();
-    let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let on_layer =
-            |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
+    let (layouts, verified) = threads::scope(&cancel, |stages| {
+        let (queue, blobs) = mpsc::channel();
+        let uploads = stages.spawn(|| upload::upload_blobs(&plan.images, blobs, &registry, ui.timings(), &cancel));
+        let on_layer = |image: &Image, layer: &Layer| {
+            let image = plan.images.iter().position(|other| other.name == image.name).unwrap();
+            let blob = ImageBlob { image, descriptor: layer.descriptor.clone(), path: layer.path.clone() };
+            queue.send(blob).is_ok()
+        };
         let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
             artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
             let mut images = plan.images.iter().zip(&staged);
@@ -98,7 +109,11 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
-        plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
+        for (image, layout) in layouts.iter().enumerate() {
+            upload::queue_layout(image, layout, &queue)?;
+        }
+        drop(queue);
+        uploads.join()?;
         Ok((layouts, verified))
     })
     .unwrap();
@@ -109,9 +124,8 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
-        for reference in image.references() {
-            let from = registry.digest(&reference).unwrap();
-            tags::move_tag(layout, &reference, from.as_deref(), &registry).unwrap();
+        for tag in tags::look_up_tags(image, &registry).unwrap() {
+            tags::move_tag(&tag, layout, &registry).unwrap();
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
@@ -122,27 +136,12 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
 fn plan(folder: &Path, case: Case<'_>) -> Plan {
     let Case { registry, images, platforms, compression, .. } = case;
     let folder = camino::Utf8Path::from_path(folder).unwrap();
-    let package = |number: usize| Package {
-        name: format!("app{number}"),
-        version: semver::Version::new(1, 0, 0),
-        manifest_path: folder.join(format!("app{number}/Cargo.toml")),
-        bins: vec![format!("app{number}")],
-        description: None,
-        license: None,
-        repository: None,
-        homepage: None,
-        features: Vec::new(),
+    let package = |number: usize| {
+        let name = format!("app{number}");
+        let manifest_path = folder.join(&name).join("Cargo.toml");
+        Package::with_bins(&name, semver::Version::new(1, 0, 0), manifest_path, &[&name])
     };
-    let packages: Vec<Package> = (0..images).map(package).collect();
-    let workspace = Workspace {
-        root: folder.to_owned(),
-        manifest_path: folder.join("Cargo.toml"),
-        target_dir: folder.join("target"),
-        selected: packages.iter().map(|package| package.name.clone()).collect(),
-        packages,
-        narrowed: false,
-        profiles: std::collections::BTreeSet::new(),
-    };
+    let workspace = Workspace::with_packages(folder, (0..images).map(package).collect());
     let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
     let config = format!(
         "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
@@ -173,7 +172,7 @@ fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
     std::fs::create_dir_all(folder.join("binaries")).unwrap();
     for platform in platforms.split(',') {
-        let identity = platform.parse::<Platform>().unwrap().elf();
+        let identity = platform.parse::<Platform>().unwrap().elf_identity();
         let header = shared::program_headers(identity.machine, size as u64);
         for image in 0..images {
             let mut bytes = header.clone();

@@ -25,13 +25,15 @@ use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::load::{self, ImageLoader};
 use crate::image::{self, export};
 use crate::oci::cache::Cache;
+use crate::oci::layer::Layer;
 use crate::oci::layout::Layout;
 use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
 use crate::platform::Platform;
+use crate::publish::upload::ImageBlob;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
-use crate::threads::CancelToken;
+use crate::threads::{self, CancelToken, Cancelled};
 use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::wrap::{self, plural};
@@ -41,7 +43,7 @@ use crate::verify::{self, VerifiedImage, readback};
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
     let result = if args.push { push(plan, ui) } else { build_without_push(plan, ui) };
@@ -56,7 +58,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("build", &plan, ui)?;
     let result = build_without_push(plan, ui);
@@ -68,7 +70,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
+    let plan = load(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = lock_workspace(&plan, ui)?;
@@ -81,17 +83,32 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
-    preflight::preflight(&plan, &registry, ui)?;
-    let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let made =
-            make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
-        for (image, built) in made.each() {
+    preflight::check_push_access(&plan.images, &registry, ui)?;
+    let images = plan.images.clone();
+    let made = threads::scope(&cancel, |stages| {
+        let (queue, blobs) = mpsc::channel();
+        let (images, registry, cancel) = (&images, &registry, &cancel);
+        let uploads = stages.spawn(move || upload::upload_blobs(images, blobs, registry, ui.timings(), cancel));
+        let on_layer = |image: &Image, layer: &Layer| {
+            if let Some(image) = images.iter().position(|other| other.name == image.name) {
+                let blob = ImageBlob { image, descriptor: layer.descriptor.clone(), path: layer.path.clone() };
+                // Nobody receives it once an upload has failed, which cancels everything.
+                let _ = queue.send(blob);
+            }
+            !cancel.is_cancelled()
+        };
+        let made = make(plan, ready, registry, &on_layer, ui)
+            .map_err(|error| if cancel.is_cancelled() { Cancelled.into() } else { error })?;
+        for (number, (image, built)) in made.each().enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
-            uploads.layout(image, &built.layout)?;
+            upload::queue_layout(number, &built.layout, &queue)?;
         }
+        drop(queue);
+        uploads.join()?;
         Ok(made)
     })?;
     for (image, built) in made.each() {
@@ -107,19 +124,21 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
-        for reference in image.references() {
+        let digest = &built.verified.digest;
+        for tag in tags::look_up_tags(image, &registry)? {
+            let reference = &tag.reference;
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
-            let from = registry.digest(&reference)?;
-            let before = from.as_deref().filter(|from| *from != built.verified.digest);
-            let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
-            let lost =
-                before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
+            let lost = tags::lost_platforms(image, &tag, digest, &registry)?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
+            let was = match tag.replaced_digest(digest) {
+                Some(replaced) => format!(" (was {})", report::shorten_digest(replaced)),
+                None => String::new(),
+            };
             ui.status("Tagging", format!("{reference}{was}"));
-            tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
-            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
+            tags::move_tag(&tag, &built.layout, &registry)?;
+            moved.push(MovedTag { reference: tag.reference, from: tag.current, to: digest.clone() });
         }
         moved_tags.push(moved);
     }
@@ -138,7 +157,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let registry = Registry::new(&plan.engine.insecure_registries, &CancelToken::default(), ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;
@@ -161,7 +180,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(forge) = args.matrix {
         // Each platform is compiled elsewhere: what this machine lacks is no matter.
-        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
+        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan.images)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
@@ -304,9 +323,9 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     let Ready { engine, dockerfiles, loader, source } = ready;
     let cancel = CancelToken::default();
     let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_bases(&bases);
+    let plan = plan.with_base_labels(&bases);
     // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
+    let pinned = |(image, dockerfile): (&Image, _)| match image.has_pinned_base(&bases) {
         true => image::render(&plan, image, &bases),
         false => Ok(dockerfile),
     };
@@ -373,7 +392,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) 
 
 /// Flags, environment and files become the plan; nothing reads them after this.
 pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
-    environment::check()?;
+    environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;
@@ -389,13 +408,12 @@ pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     };
     let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     let outputs = request.outputs.iter().map(Output::path);
-    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ours = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
         ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
-    let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
-    plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
-    plan::check_features::check(&plan, &workspace)?;
+    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan::check_features::check(&plan.unique_builds(), &workspace)?;
     Ok(plan)
 }

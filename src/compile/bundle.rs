@@ -11,7 +11,7 @@ use super::artifact::{Artifact, Artifacts};
 use super::request::CompileRequest;
 use super::toolchain::Toolchain;
 use crate::config::choices::Auditable;
-use crate::elf::Asks;
+use crate::elf::RuntimeRequirements;
 use crate::error::{Class, Failure};
 use crate::fs::{self, Replaceable};
 use crate::oci::digest::{hash_reader, hex};
@@ -65,7 +65,7 @@ pub struct BundledBinary {
     pub sha256: String,
     /// For people and other tools: a publish reads the file itself.
     #[serde(flatten, skip_deserializing)]
-    pub asks: Option<Asks>,
+    pub asks: Option<RuntimeRequirements>,
 }
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
@@ -148,7 +148,7 @@ fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: 
             file,
             size: artifact.size,
             sha256: artifact.sha256.clone(),
-            asks: Some(artifact.elf.asks()),
+            asks: Some(artifact.elf.runtime_requirements()),
         });
     }
     Ok(BundledBuild {

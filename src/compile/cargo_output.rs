@@ -18,7 +18,7 @@ use crate::plan::{Binary, Build};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
 use crate::threads::CancelToken;
-use crate::timings::{Phase, Running};
+use crate::timings::{OpenSpan, Phase};
 use crate::ui::{Ui, size};
 
 /// A cargo process that is about to run.
@@ -62,7 +62,7 @@ struct CargoOutput<'a> {
     /// cargo's target directory as this machine sees it.
     target_dir: Utf8PathBuf,
     progress: CompileProgress<'a>,
-    span: Running<'a>,
+    span: OpenSpan<'a>,
     artifacts: Artifacts,
     errors: CargoErrors,
     /// The first binary that could not be copied. cargo still runs to its end.
@@ -118,10 +118,10 @@ impl CargoOutput<'_> {
         let dir = self.process.artifacts_dir.join(&build.settings.triple);
         let artifact = Artifact::copy(executable, &dir, binary)?;
         let platforms = build.name();
-        let mut span = self.span.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
+        let mut span = self.span.span_from_same_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
         span.bytes(artifact.size);
         drop(span);
-        let (size, linkage) = (size::of(artifact.size), artifact.elf.linkage());
+        let (size, linkage) = (size::format_bytes(artifact.size), artifact.elf.linkage());
         self.process.ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
         Ok(artifact)
     }

@@ -17,7 +17,7 @@ use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
 use super::{cargo_tree, target_env};
 use crate::config::choices::LinkerChoice;
-use crate::error::{Class, Failure, sentence};
+use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
@@ -81,7 +81,7 @@ fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
     // Without the user's wrapper, which is for compiling.
     let rustc: PathBuf = config.build.rustc.clone().unwrap_or_else(|| "rustc".into()).into();
     let printed = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
-        Failure::new(Class::Toolchain, format!("rustc does not run: {}", sentence(&error)))
+        Failure::new(Class::Toolchain, format!("rustc does not run: {}", message_with_causes(&error)))
             .hint("install Rust: https://rustup.rs")
     })?;
     let field =
@@ -161,7 +161,7 @@ fn print_target(rustc: &Path, triple: &str, problems: &mut Vec<Problem>) -> Resu
         Ok(printed) => printed,
         Err(error) => {
             check_interrupt()?;
-            let message = format!("rustc does not know the target '{triple}': {}", sentence(&error));
+            let message = format!("rustc does not know the target '{triple}': {}", message_with_causes(&error));
             let failure = Failure::new(Class::Toolchain, message);
             problems.push(Problem::of_target(Requirement::Target, triple, failure));
             return Ok(None);

@@ -66,7 +66,7 @@ fn check_can_build(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), F
 }
 
 fn failure(triple: &str, message: &str) -> Failure {
-    Failure::new(Class::Toolchain, format!("{}: {message}", Platform::and_triple(triple)))
+    Failure::new(Class::Toolchain, format!("{}: {message}", Platform::describe_triple(triple)))
 }
 
 /// Hints at the other libc, for a platform alone.
@@ -77,7 +77,7 @@ fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
 }
 
 fn with_platforms(triples: &[String]) -> String {
-    triples.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ")
+    triples.iter().map(|triple| Platform::describe_triple(triple)).collect::<Vec<_>>().join("; ")
 }
 
 fn is_missing(triples: &[String]) -> Failure {

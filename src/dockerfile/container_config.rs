@@ -5,7 +5,7 @@ use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
 use super::error::StageError;
-use crate::config::value_syntax::{SHORTEST_INTERVAL, nanoseconds};
+use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 
 /// Docker's PATH for images that begin with nothing.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -156,9 +156,9 @@ impl Container {
 }
 
 fn interval(given: &str) -> Result<u64, StageError> {
-    match nanoseconds(given) {
+    match parse_nanoseconds(given) {
         _ if given.is_empty() => Ok(0),
-        Some(number) if number == 0 || number >= SHORTEST_INTERVAL => Ok(number),
+        Some(number) if number == 0 || number >= MIN_HEALTHCHECK_DURATION => Ok(number),
         Some(_) => StageError::wrong(format!("'{given}' is shorter than 1ms")),
         None => StageError::wrong(format!("'{given}' is not a duration")),
     }

@@ -23,10 +23,11 @@ pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> R
         let place = template.place(line.text.lines().next().unwrap_or_default());
         let keyword = line.keyword.to_ascii_uppercase();
         return Err(Failure::new(Class::Config, format!("{place}: unknown instruction '{}'", line.keyword))
-            .suggest_or_list(&keyword, INSTRUCTIONS.iter().copied(), "the instructions are"));
+            .did_you_mean_or_list(&keyword, INSTRUCTIONS.iter().copied(), "the instructions are"));
     }
-    let mut said = platform.container.said.iter().filter(|_| matches!(platform.template, Template::File(_)));
-    match said.find(|key| !says(&lines, key)) {
+    let mut explicit =
+        platform.container.explicit_keys.iter().filter(|_| matches!(platform.template, Template::File(_)));
+    match explicit.find(|key| !says(&lines, key)) {
         None => Ok(()),
         Some(key) => {
             let what = format!("{name}: the configuration sets {key}, and the template has no {}", instruction(key).0);

@@ -16,8 +16,8 @@ use crate::oci::layout::{descriptor_platform, format_platform};
 use crate::oci::rootfs::RootFs;
 use crate::plan::Plan;
 use crate::platform::Platform;
+use crate::registry::FetchedManifest;
 use crate::registry::Registry;
-use crate::registry::pull::FetchedManifest;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
@@ -35,13 +35,13 @@ pub fn pin(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(PinnedBases, Ba
     }
     let (mut bases, mut indexes) = (PinnedBases::new(), BaseManifests::new());
     for (base, platforms) in wanted {
-        let served = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.pull(base));
+        let served = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.fetch_manifest(base));
         let served = served.with_context(|| format!("base {base}"))?;
         let available = if served.is_index() {
             let index = served.index()?;
             index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?)).collect()
         } else {
-            let config = registry.config(base, &served.manifest()?)?;
+            let config = registry.fetch_config(base, &served.manifest()?)?;
             vec![format_platform(
                 &config.os().to_string(),
                 &config.architecture().to_string(),
@@ -50,7 +50,7 @@ pub fn pin(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(PinnedBases, Ba
         };
         let available: BTreeSet<String> = available.into_iter().collect();
         for platform in &platforms {
-            if !platform.runs().any(|runs| available.contains(runs.name())) {
+            if !platform.compatible_platforms().any(|runs| available.contains(runs.name())) {
                 let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
                     .hint(format!("it has {has}"))
@@ -114,11 +114,11 @@ fn pull_platform(
             .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
             .into());
         }
-        registry.pull(&format!("{repository}@{}", entry.digest()))?.manifest()?
+        registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?
     } else {
         served.manifest()?
     };
-    let config = cache.blob(manifest.config(), |file| registry.download(repository, manifest.config(), file))?;
+    let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
         Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
             .hint("registries hold other things than images as well: check the name")
@@ -130,7 +130,7 @@ fn pull_platform(
 
 /// The entry for a platform: its own, else an older variant that it runs.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
-    platform.runs().find_map(|runs| {
+    platform.compatible_platforms().find_map(|runs| {
         entries
             .iter()
             .find(|entry| entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(runs.name()))
@@ -160,7 +160,7 @@ fn layers(
             let mut span = timings.span(Phase::Base, format_args!("{repository}: layer"));
             span.digest(blob.digest());
             span.bytes(blob.size());
-            registry.download(repository, blob, file)
+            registry.download_blob(repository, blob, file)
         })?;
         let descriptor = descriptor(media_type, blob.digest().as_ref(), blob.size())?;
         Ok(Layer { descriptor, diff_id: diff_id.as_str().unwrap_or_default().to_owned(), path })

@@ -10,7 +10,7 @@ use crate::dockerfile::build_args::passed_args;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::dockerfile::stage::StageSource;
-use crate::error::{self, Class, Failure, sentence};
+use crate::error::{self, Class, Failure, message_with_causes};
 use crate::plan::{Image, Plan};
 use crate::ui::Ui;
 
@@ -96,9 +96,9 @@ pub fn decide(
                     chosen(Engine::Buildx(builder), &why)
                 }
             },
-            Err(error) if error::class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) if error::failure_class(&error) == Class::Interrupted => Err(error),
             // What most machines without Docker's daemon say, in fewer words: nothing is wrong there.
-            Err(error) => match sentence(&error) {
+            Err(error) => match message_with_causes(&error) {
                 said if said.contains("Cannot connect to the Docker daemon") => {
                     chosen(Engine::Embedded, "no Docker daemon answers")
                 }

@@ -74,7 +74,7 @@ fn ask((program, args): &(&'static str, [&str; 3]), ui: &Ui) -> Result<Result<Im
 impl ImageLoader {
     /// The platform of an image that will be loaded.
     fn choose(&self, image: &Image) -> Result<Platform, Failure> {
-        let mut runs = self.platform.runs();
+        let mut runs = self.platform.compatible_platforms();
         runs.find(|platform| image.platforms.iter().any(|other| other.platform == *platform)).ok_or_else(|| {
             let has = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
             Failure::new(

@@ -8,7 +8,7 @@ use crate::platform::Platform;
 /// The failure of a build without a linker, with the commands that install one. `only` is the linker that would help, if
 /// another one would not.
 pub fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
-    let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::and_triple(triple)));
+    let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
     let zig_helps = only != Some(LinkerChoice::Gcc);
     let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
     if zig_helps {
@@ -32,7 +32,7 @@ pub fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     }
     let name = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
     let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
-    let message = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::and_triple(triple));
+    let message = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::describe_triple(triple));
     Failure::new(Class::Toolchain, message)
         .hint("leave `linker` out: rust-lld and zig link musl")
         .hint("or link glibc: `--libc gnu`, with a base that has it")

@@ -20,7 +20,7 @@ pub fn requested(
         LinkerChoice::Host if links_for(&rust.host, triple) => selected(Linker::Host),
         LinkerChoice::Host => {
             let problem = format!("linker = \"host\", and the compiler of {} does not link for it", rust.host);
-            let message = format!("{}: {problem}", Platform::and_triple(triple));
+            let message = format!("{}: {problem}", Platform::describe_triple(triple));
             Err(Failure::new(Class::Toolchain, message)
                 .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
         }

@@ -11,7 +11,7 @@ use super::packages::{self, ClosureError, DebianPackage};
 use super::relocate;
 use crate::compile::facts::Sysroot;
 use crate::compile::linker::errors::sysroot_by_hand;
-use crate::error::{Class, Failure, class_of, sentence};
+use crate::error::{Class, Failure, failure_class, message_with_causes};
 use crate::fs;
 use crate::oci::digest;
 use crate::platform::Libc;
@@ -37,8 +37,8 @@ pub fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline
         let names = packages::request_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
         match make(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
-            Err(error) if before.is_some() && class_of(&error) != Class::Interrupted => {
-                ui.warning(format!("{}: what was fetched before is used", sentence(&error)));
+            Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
+                ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
             }
             result => result?,
         }

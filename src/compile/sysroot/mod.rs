@@ -16,12 +16,13 @@ pub fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
     for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
     {
-        let Some((platform, (architecture, multiarch))) =
+        let Some((platform, debian)) =
             Platform::for_triple(&settings.triple).find_map(|platform| Some((platform, platform.debian()?)))
         else {
             continue;
         };
         let dir = paths.work_dir().join("+sysroot").join(&settings.triple);
+        let (architecture, multiarch) = (debian.name, debian.library_dir.to_owned());
         let empty = Sysroot { platform, dir, architecture, multiarch, packages: BTreeSet::new() };
         let sysroot = sysroots.entry(settings.triple.clone()).or_insert(empty);
         sysroot.packages.extend(settings.sysroot_packages.iter().cloned());
