@@ -29,7 +29,7 @@ use crate::error::{Class, Failure};
 use crate::oci::descriptor::Blob;
 use crate::oci::layer::{Layer, LayerEntries, LayerFile};
 use crate::oci::layout::{self, Layout};
-use crate::oci::manifest;
+use crate::oci::manifest::{self, AddedLayer, ImageDocuments, ImageParts};
 use crate::oci::rootfs::RootFs;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Paths, Plan};
 use crate::platform::Platform;
@@ -302,16 +302,22 @@ fn layout(
     let mut manifests: Vec<(Platform, Descriptor)> = Vec::new();
     for (p, platform) in platforms.iter().enumerate() {
         let mut added = Vec::new();
-        for (l, recipe) in platform.layers.iter().enumerate() {
+        for (l, planned) in platform.layers.iter().enumerate() {
             let made = made.remove(&(number, p, l));
-            let layer = made.with_context(|| format!("'{}' was not made", recipe.created_by))??;
-            added.push((layer, recipe.created_by.as_str()));
+            let layer = made.with_context(|| format!("'{}' was not made", planned.created_by))??;
+            added.push(AddedLayer { layer, created_by: planned.created_by.clone() });
         }
         let base = platform.base.as_deref();
-        let (config, manifest) =
-            manifest::manifest(platform.platform, base, &platform.config, &added, plan.source_date_epoch)?;
+        let ImageDocuments { config, manifest } = manifest::image(&ImageParts {
+            platform: platform.platform,
+            base_config: base.map_or(&Value::Null, |base| &base.config),
+            base_layers: base.map_or(&[], |base| &base.layers),
+            config: &platform.config,
+            added: &added,
+            source_date_epoch: plan.source_date_epoch,
+        })?;
         manifests.push((platform.platform, manifest.descriptor.clone()));
-        files.extend(added.into_iter().map(|(layer, _)| layer));
+        files.extend(added.into_iter().map(|added| added.layer));
         files.extend(base.iter().flat_map(|base| base.layers.clone()));
         blobs.extend([config, manifest]);
     }
