@@ -60,7 +60,7 @@ pub fn outer<'a, 'b: 'a>(
         };
         let declared = declare(&word, given, &BuildArgs::new(), platform, &lookup)?;
         if let Some((name, _)) = declared.iter().find(|(name, _)| is_automatic(name)) {
-            return StageError::beyond(format!("ARG {name} before FROM"));
+            return Err(StageError::unsupported(format!("ARG {name} before FROM")));
         }
         outer.extend(declared);
     }
@@ -79,7 +79,9 @@ fn automatic(name: &str, platform: Platform) -> Result<Option<&'static str>, Sta
         "TARGETOS" => Some(platform.os()),
         "TARGETARCH" => Some(platform.architecture()),
         "TARGETVARIANT" => Some(platform.variant().unwrap_or_default()),
-        name if is_automatic(name) => return StageError::beyond(format!("ARG {name}, which is the builder's own,")),
+        name if is_automatic(name) => {
+            return Err(StageError::unsupported(format!("ARG {name}, which is the builder's own,")));
+        }
         _ => None,
     })
 }
@@ -120,7 +122,7 @@ mod tests {
             ("", "TARGETSTAGE", "ARG TARGETSTAGE, which is the builder's own,"),
             ("ARG TARGETARCH=x", "A", "ARG TARGETARCH before FROM"),
         ] {
-            assert_eq!(after(above, line), StageError::beyond(what), "{above} {line}");
+            assert_eq!(after(above, line), Err(StageError::unsupported(what)), "{above} {line}");
         }
     }
 }

@@ -143,7 +143,7 @@ impl Container {
                 "start-period" => ("StartPeriod", interval(given)?),
                 "start-interval" => ("StartInterval", interval(given)?),
                 "retries" => ("Retries", retries(given)?),
-                other => return StageError::beyond(format!("HEALTHCHECK --{other}")),
+                other => return Err(StageError::unsupported(format!("HEALTHCHECK --{other}"))),
             };
             // Nothing is what is not said.
             if number > 0 {
@@ -159,8 +159,8 @@ fn interval(given: &str) -> Result<u64, StageError> {
     match nanoseconds(given) {
         _ if given.is_empty() => Ok(0),
         Some(number) if number == 0 || number >= SHORTEST_INTERVAL => Ok(number),
-        Some(_) => StageError::wrong(format!("'{given}' is shorter than 1ms")),
-        None => StageError::wrong(format!("'{given}' is not a duration")),
+        Some(_) => Err(StageError::invalid(format!("'{given}' is shorter than 1ms"))),
+        None => Err(StageError::invalid(format!("'{given}' is not a duration"))),
     }
 }
 
@@ -168,7 +168,7 @@ fn retries(given: &str) -> Result<u64, StageError> {
     match given.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
         _ if given.is_empty() => Ok(0),
         Some(number) => Ok(number),
-        None => StageError::wrong(format!("'{given}' is not a number of retries")),
+        None => Err(StageError::invalid(format!("'{given}' is not a number of retries"))),
     }
 }
 

@@ -44,7 +44,7 @@ pub fn check(
     let Found { faults, copied } = read(source, &parsed, platforms);
     // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
     let other_rules = parsed.parser_directives.syntax.is_some() || parsed.parser_directives.escape.is_some();
-    let by_all = |fault: &StageError| matches!(fault, StageError::Wrong(_)) && !other_rules;
+    let by_all = |fault: &StageError| matches!(fault, StageError::Invalid(_)) && !other_rules;
     let docker_rules = parsed.parser_directives.escape.is_none()
         && parsed
             .parser_directives
@@ -54,7 +54,7 @@ pub fn check(
     let missing = copied.iter().find(|(path, ..)| docker_rules && !in_context(path));
     let wrong = faults.iter().find(|(fault, ..)| by_all(fault));
     if let (None, Some((path, stage, line))) = (wrong, missing) {
-        let fault = StageError::Wrong(format!("'{path}' is not in the build context"));
+        let fault = StageError::Invalid(format!("'{path}' is not in the build context"));
         let failure = source.failure(&fault, stage, line).hint(format!(
             "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
         ));
@@ -70,7 +70,7 @@ fn read<'a>(source: StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Plat
     let mut found = Found::default();
     let faults = &mut found.faults;
     if parsed.parser_directives.escape.is_some() {
-        faults.push((StageError::Beyond("the escape directive".to_owned()), String::new(), ""));
+        faults.push((StageError::Unsupported("the escape directive".to_owned()), String::new(), ""));
     }
     for stage in parsed.stages() {
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
@@ -82,7 +82,7 @@ fn read<'a>(source: StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Plat
             }
             // The last line picks a platform's.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
-            None => faults.push((StageError::Beyond(format!("the stage '{name}'")), name, "")),
+            None => faults.push((StageError::Unsupported(format!("the stage '{name}'")), name, "")),
         }
     }
     found
@@ -104,9 +104,11 @@ fn of_stage<'a>(
     let from = expand(&stage.from.image.value, &|name| outer.get(name).cloned().flatten());
     let nothing_else = from.as_deref() == Ok("scratch");
     let fault = match from {
-        _ if !stage.from.options.is_empty() => Some(StageError::Beyond("FROM with an option".to_owned())),
+        _ if !stage.from.options.is_empty() => Some(StageError::Unsupported("FROM with an option".to_owned())),
         Err(fault) => Some(fault),
-        Ok(from) if from != base => Some(StageError::Beyond(format!("FROM {from}, which is not its base {base},"))),
+        Ok(from) if from != base => {
+            Some(StageError::Unsupported(format!("FROM {from}, which is not its base {base},")))
+        }
         Ok(_) => None,
     };
     faults.extend(fault.map(|fault| (fault, name.clone(), "")));

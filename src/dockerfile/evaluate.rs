@@ -93,10 +93,10 @@ impl<'a> Evaluator<'a> {
     /// `line` is what the history says of it.
     pub fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
         match instruction {
-            Instruction::Run(_) => StageError::beyond("RUN"),
-            Instruction::Add(_) => StageError::beyond("ADD"),
-            Instruction::Onbuild(_) => StageError::beyond("ONBUILD"),
-            Instruction::Maintainer(_) => StageError::beyond("MAINTAINER"),
+            Instruction::Run(_) => Err(StageError::unsupported("RUN")),
+            Instruction::Add(_) => Err(StageError::unsupported("ADD")),
+            Instruction::Onbuild(_) => Err(StageError::unsupported("ONBUILD")),
+            Instruction::Maintainer(_) => Err(StageError::unsupported("MAINTAINER")),
             Instruction::Arg(arg) => self.argument(&arg.arguments.value),
             Instruction::Copy(copy) => self.copy(copy, line),
             Instruction::Healthcheck(check) => self.healthcheck(check),
@@ -132,7 +132,7 @@ impl<'a> Evaluator<'a> {
             Instruction::Stopsignal(signal) => {
                 let signal = self.word(&signal.arguments.value)?;
                 if !is_signal(&signal) {
-                    return StageError::wrong(format!("'{signal}' is not a signal"));
+                    return Err(StageError::invalid(format!("'{signal}' is not a signal")));
                 }
                 self.container.set("StopSignal", signal.into());
             }
@@ -142,7 +142,7 @@ impl<'a> Evaluator<'a> {
             }
             Instruction::Entrypoint(entrypoint) => self.container.entrypoint(&entrypoint.arguments),
             Instruction::Cmd(cmd) => self.container.cmd(&cmd.arguments),
-            _ => return StageError::beyond("an instruction that it does not know"),
+            _ => return Err(StageError::unsupported("an instruction that it does not know")),
         }
         Ok(())
     }
@@ -184,14 +184,14 @@ impl<'a> Evaluator<'a> {
                 ("chmod", Some(value)) => mode = Some(octal(&self.word(value)?)?),
                 ("chown", Some(value)) => owner = Some(self.word(value)?),
                 ("link", Some("false")) => {}
-                (name, _) => return StageError::beyond(format!("COPY --{name}")),
+                (name, _) => return Err(StageError::unsupported(format!("COPY --{name}"))),
             }
         }
         let mut sources = Vec::new();
         for source in &copy.src {
             match source {
                 parse_dockerfile::Source::Path(path) => sources.push(clean(&self.word(&path.value)?)),
-                _ => return StageError::beyond("the heredoc"),
+                _ => return Err(StageError::unsupported("the heredoc")),
             }
         }
         self.check_sources(&sources)?;
@@ -208,21 +208,23 @@ impl<'a> Evaluator<'a> {
     fn check_sources(&self, sources: &[String]) -> Result<(), StageError> {
         for source in sources {
             if source.contains(['*', '?', '[']) {
-                return StageError::beyond("the wildcard");
+                return Err(StageError::unsupported("the wildcard"));
             }
             let holds = |binary: &&String| {
                 source.is_empty() || binary.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             if self.source.binaries.contains(source) {
                 if parent(source) != self.platform.name() {
-                    return StageError::beyond(format!("COPY of {source}, a binary of another platform,"));
+                    return Err(StageError::unsupported(format!("COPY of {source}, a binary of another platform,")));
                 }
                 if sources.len() > 1 {
-                    return StageError::beyond(format!("COPY of {source} together with others"));
+                    return Err(StageError::unsupported(format!("COPY of {source} together with others")));
                 }
             } else if let Some(binary) = self.source.binaries.iter().find(holds) {
                 let folder = if source.is_empty() { "." } else { source };
-                return StageError::beyond(format!("COPY of the folder {folder}, which holds the binary {binary},"));
+                return Err(StageError::unsupported(format!(
+                    "COPY of the folder {folder}, which holds the binary {binary},"
+                )));
             }
         }
         Ok(())
@@ -241,12 +243,12 @@ fn once(flags: &[Flag<'_>]) -> Result<(), StageError> {
         .iter()
         .enumerate()
         .find(|(index, flag)| flags[..*index].iter().any(|other| other.name.value == flag.name.value));
-    twice.map_or(Ok(()), |(_, flag)| StageError::wrong(format!("--{} is there twice", flag.name.value)))
+    twice.map_or(Ok(()), |(_, flag)| Err(StageError::invalid(format!("--{} is there twice", flag.name.value))))
 }
 
 fn octal(mode: &str) -> Result<u32, StageError> {
     match u32::from_str_radix(mode, 8) {
         Ok(number) if number <= 0o7777 && !mode.starts_with('+') => Ok(number),
-        _ => StageError::beyond(format!("COPY --chmod={mode}, which is no octal mode,")),
+        _ => Err(StageError::unsupported(format!("COPY --chmod={mode}, which is no octal mode,"))),
     }
 }

@@ -21,7 +21,7 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
             '"' => double = !double,
             '\'' if !double => loop {
                 match chars.next() {
-                    None => return StageError::wrong("a quote is not closed"),
+                    None => return Err(StageError::invalid("a quote is not closed")),
                     Some('\'') => break,
                     Some(c) => result.push(c),
                 }
@@ -40,7 +40,7 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
             c => result.push(c),
         }
     }
-    if double { StageError::wrong("a quote is not closed") } else { Ok(result) }
+    if double { Err(StageError::invalid("a quote is not closed")) } else { Ok(result) }
 }
 
 /// What stands after a `$`.
@@ -71,18 +71,18 @@ fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<Strin
             return substitute(&name, &rest, lookup);
         }
         if depth > DEEPEST {
-            return StageError::wrong("its variables are nested too deeply");
+            return Err(StageError::invalid("its variables are nested too deeply"));
         }
         rest.push(c);
     }
-    StageError::wrong("'${' is not closed")
+    Err(StageError::invalid("'${' is not closed"))
 }
 
 /// `${name rest}`, where the rest is nothing or an operator and its word.
 fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let wrong = |what: &str| format!("'${{{name}{rest}}}' {what}");
     if name.is_empty() {
-        return StageError::wrong(wrong("has no variable's name"));
+        return Err(StageError::invalid(wrong("has no variable's name")));
     }
     let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
     let mut operation = operation.chars();
@@ -92,8 +92,8 @@ fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Stag
         None if !colon => Ok(value().unwrap_or_default()),
         Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
         Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
-        Some('?' | '#' | '%' | '/') => StageError::beyond(wrong("in a word")),
-        _ => StageError::wrong(wrong("is not understood")),
+        Some('?' | '#' | '%' | '/') => Err(StageError::unsupported(wrong("in a word"))),
+        _ => Err(StageError::invalid(wrong("is not understood"))),
     }
 }
 
@@ -135,14 +135,14 @@ pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, St
         let (name, value) = text
             .trim()
             .split_once(char::is_whitespace)
-            .ok_or_else(|| StageError::Wrong("a value is missing".to_owned()))?;
+            .ok_or_else(|| StageError::Invalid("a value is missing".to_owned()))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words
         .iter()
         .map(|word| {
             let (name, value) =
-                word.split_once('=').ok_or_else(|| StageError::Wrong(format!("'{word}' is not NAME=VALUE")))?;
+                word.split_once('=').ok_or_else(|| StageError::Invalid(format!("'{word}' is not NAME=VALUE")))?;
             Ok((expand(name, lookup)?, expand(value, lookup)?))
         })
         .collect()
@@ -181,10 +181,10 @@ mod tests {
         }
         for wrong in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
         {
-            assert!(matches!(expand(wrong, &lookup), Err(StageError::Wrong(_))), "{wrong}");
+            assert!(matches!(expand(wrong, &lookup), Err(StageError::Invalid(_))), "{wrong}");
         }
         for beyond in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
-            assert!(matches!(expand(beyond, &lookup), Err(StageError::Beyond(_))), "{beyond}");
+            assert!(matches!(expand(beyond, &lookup), Err(StageError::Unsupported(_))), "{beyond}");
         }
         let deep = format!("{}x{}", "${NONE:-".repeat(100_000), "}".repeat(100_000));
         assert!(expand(&deep, &lookup).is_err());

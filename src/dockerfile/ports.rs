@@ -10,14 +10,14 @@ pub fn ports(spec: &str) -> Result<Vec<String>, StageError> {
         "" | "tcp" => "tcp",
         "udp" => "udp",
         "sctp" => "sctp",
-        _ => return StageError::wrong(format!("'{spec}' has no protocol of tcp, udp and sctp")),
+        _ => return Err(StageError::invalid(format!("'{spec}' has no protocol of tcp, udp and sctp"))),
     };
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     match (first.parse::<u16>(), last.parse::<u16>()) {
         (Ok(first), Ok(last)) if first <= last && !range.contains('+') => {
             Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
         }
-        _ => StageError::wrong(format!("'{spec}' is not a port or a range of ports")),
+        _ => Err(StageError::invalid(format!("'{spec}' is not a port or a range of ports"))),
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
             assert_eq!(ports(spec).unwrap(), found, "{spec}");
         }
         for wrong in ["", "a", "/tcp", "9-8", "1-2-3", "-1", "+1", "70000", "1/xx", "80:", "é"] {
-            assert!(matches!(ports(wrong), Err(StageError::Wrong(_))), "{wrong}");
+            assert!(matches!(ports(wrong), Err(StageError::Invalid(_))), "{wrong}");
         }
     }
 }

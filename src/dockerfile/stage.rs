@@ -77,13 +77,15 @@ impl<'a> StageSource<'a> {
         let image = self.image;
         let place = self.dockerfile.place(stage, line);
         match fault {
-            StageError::Beyond(what) => Failure::new(
+            StageError::Unsupported(what) => Failure::new(
                 Class::Config,
                 format!("image '{image}': the embedded engine cannot do {what} of its template {place}"),
             )
             .hint("take the other engine: `--engine buildx`"),
-            StageError::Wrong(what) => Failure::new(Class::Config, format!("image '{image}': {place}: {what}: {line}"))
-                .hint("see what the template comes to with `cargo multiarch dockerfile`"),
+            StageError::Invalid(what) => {
+                Failure::new(Class::Config, format!("image '{image}': {place}: {what}: {line}"))
+                    .hint("see what the template comes to with `cargo multiarch dockerfile`")
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ pub fn numbers(owner: &str, tree: &RootFs) -> Result<(u64, u64), StageError> {
         Some(number) => (number, number),
         None => match find(tree, "/etc/passwd", user)?[..] {
             [uid, gid, ..] => (uid, gid),
-            _ => return StageError::wrong(format!("/etc/passwd has no numbers for '{user}'")),
+            _ => return Err(StageError::invalid(format!("/etc/passwd has no numbers for '{user}'"))),
         },
     };
     let Some(group) = group else { return Ok((uid, gid)) };
@@ -25,22 +25,22 @@ pub fn numbers(owner: &str, tree: &RootFs) -> Result<(u64, u64), StageError> {
 /// What stands for a number: nothing and `root` are 0, and what is no number is a name.
 fn number(word: &str) -> Result<Option<u64>, StageError> {
     match word.parse::<i32>() {
-        Ok(number) => {
-            u64::try_from(number).map(Some).or_else(|_| StageError::wrong(format!("'{word}' is no user or group")))
-        }
+        Ok(number) => u64::try_from(number)
+            .map(Some)
+            .or_else(|_| Err(StageError::invalid(format!("'{word}' is no user or group")))),
         Err(_) => Ok(matches!(word, "" | "root").then_some(0)),
     }
 }
 
 /// The numbers behind a name in a file of lines like `name:x:1:2` (passwd(5), group(5)).
 fn find(tree: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
-    let text = match tree.get(&tree.resolve(file).map_err(StageError::Wrong)?) {
+    let text = match tree.get(&tree.resolve(file).map_err(StageError::Invalid)?) {
         Some(Node::File(File { content: Content::Text(text), .. })) => text,
-        None => return StageError::wrong(format!("the image has no {file} that says who '{name}' is")),
-        Some(_) => return StageError::beyond(format!("names of a {file} that is no plain file")),
+        None => return Err(StageError::invalid(format!("the image has no {file} that says who '{name}' is"))),
+        Some(_) => return Err(StageError::unsupported(format!("names of a {file} that is no plain file"))),
     };
     let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
-    let line = line.ok_or_else(|| StageError::Wrong(format!("'{name}' is not in the image's {file}")))?;
+    let line = line.ok_or_else(|| StageError::Invalid(format!("'{name}' is not in the image's {file}")))?;
     Ok(line.split(':').skip(1).map_while(|field| field.parse().ok()).collect())
 }
 
@@ -75,14 +75,17 @@ mod tests {
         ] {
             assert_eq!(
                 numbers(owner, &tree),
-                found.map_err(|what: &str| StageError::Wrong(what.to_owned())),
+                found.map_err(|what: &str| StageError::Invalid(what.to_owned())),
                 "{owner}"
             );
         }
         tree.insert("etc/passwd", Node::Other);
-        let beyond = StageError::Beyond("names of a /etc/passwd that is no plain file".to_owned());
+        let beyond = StageError::Unsupported("names of a /etc/passwd that is no plain file".to_owned());
         assert_eq!(numbers("bob", &tree), Err(beyond));
         tree.insert("etc/passwd", Node::Link("../passwd".to_owned()));
-        assert_eq!(numbers("bob", &tree), StageError::wrong("the image has no /etc/passwd that says who 'bob' is"));
+        assert_eq!(
+            numbers("bob", &tree),
+            Err(StageError::invalid("the image has no /etc/passwd that says who 'bob' is"))
+        );
     }
 }

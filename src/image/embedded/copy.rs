@@ -78,10 +78,10 @@ impl Placer<'_> {
     fn owned(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = numbers(owner, self.tree).map_err(|fault| match fault {
-            StageError::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
+            StageError::Invalid(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
                 "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
             ),
-            StageError::Beyond(what) => {
+            StageError::Unsupported(what) => {
                 wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
                     .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
             }
