@@ -274,7 +274,7 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
 fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
     let host = Platform::host_triple();
     let mut images = plan.images.iter().zip(dockerfiles);
-    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &host, builder, ui))
+    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui))
 }
 
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be

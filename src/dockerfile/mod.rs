@@ -1,7 +1,6 @@
 //! Dockerfiles: templates, rendering, parsing, and evaluating a stage. Knows no engine.
 
 pub mod build_args;
-pub mod container_config;
 pub mod embedded_support;
 pub mod error;
 pub mod evaluate;
@@ -11,5 +10,6 @@ pub mod ports;
 pub mod read_stage;
 pub mod render;
 pub mod stage;
+pub mod stage_config;
 pub mod template;
 pub mod template_check;

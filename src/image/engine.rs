@@ -6,9 +6,8 @@ use super::buildx::builder::{self, Builder};
 use super::buildx::buildkitd_config::{self, PlainHosts};
 use super::context;
 use crate::config::choices::EngineChoice;
-use crate::dockerfile::build_args::passed_args;
 use crate::dockerfile::embedded_support::{self, Refusal};
-use crate::dockerfile::render::{self, Dockerfile};
+use crate::dockerfile::render::Dockerfile;
 use crate::dockerfile::stage::StageSource;
 use crate::error::{self, Class, Failure, sentence};
 use crate::plan::{Image, Plan};
@@ -49,7 +48,7 @@ pub fn needs_buildx(plan: &Plan, dockerfiles: &[Dockerfile]) -> Result<Option<Fa
     let images = plan.images.iter().zip(dockerfiles);
     let mut refusals: Vec<Refusal> =
         images.filter_map(|(image, dockerfile)| check(plan, image, dockerfile).err()).collect();
-    if let Some(wrong) = refusals.iter().position(|refusal| refusal.by_all) {
+    if let Some(wrong) = refusals.iter().position(|refusal| refusal.by_every_engine) {
         return Err(refusals.swap_remove(wrong).failure);
     }
     Ok(refusals.into_iter().next().map(|refusal| refusal.failure))
@@ -137,15 +136,13 @@ fn check(plan: &Plan, image: &Image, rendered: &Dockerfile) -> Result<(), Refusa
     let set = keys.iter().find(|(_, set)| *set).map(|(key, _)| {
         let what = format!("image '{}': the embedded engine has no '{key}'", image.name);
         let hint = format!("leave {key} out, or take the other engine: `--engine buildx`");
-        Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_all: false }
+        Refusal { failure: Failure::new(Class::Config, what).hint(hint), by_every_engine: false }
     });
     let bases: Vec<_> = image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
-    let given = passed_args(image, rendered, plan.source_date_epoch);
-    let binaries = render::staged_binaries(image);
-    let source = StageSource { image: &image.name, dockerfile: rendered, given: &given, binaries: &binaries };
+    let source = StageSource::new(image, rendered, plan.source_date_epoch);
     let in_context = |path: &str| context::will_have(plan, image, path);
-    match (embedded_support::check(source, &bases, &in_context), set) {
-        (Err(wrong), _) if wrong.by_all => Err(wrong),
+    match (embedded_support::check(&source, &bases, &in_context), set) {
+        (Err(wrong), _) if wrong.by_every_engine => Err(wrong),
         (_, Some(set)) => Err(set),
         (result, None) => result,
     }

@@ -178,17 +178,18 @@ fn emulation(
     let local = Builder { name: None, driver: "docker".to_owned(), is_spread: false, missing: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = Vec::new();
-    for (image, dockerfile) in plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run.is_empty())
+    for (image, dockerfile) in
+        plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run_platforms.is_empty())
     {
-        let names = dockerfile.run.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match qemu::check(&image.name, &dockerfile.run, &host, builder, ui) {
+        let names = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui) {
             Ok(()) => {
                 let found = format!("image '{}': its template has RUN, and programs for {names} run here", image.name);
                 findings.add(Check::ok("emulation", found));
             }
             Err(failure) => {
                 findings.fail("emulation", failure)?;
-                missing.extend(qemu::missing(&dockerfile.run, &host));
+                missing.extend(qemu::missing(&dockerfile.run_platforms, &host));
             }
         }
     }

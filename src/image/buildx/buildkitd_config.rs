@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::dockerfile::instructions::{InstructionLine, instructions};
+use crate::dockerfile::instructions::{InstructionText, instructions};
 use crate::oci::digest::hex;
 use crate::oci::reference::is_loopback;
 
@@ -29,8 +29,8 @@ pub fn hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[Str
 }
 
 /// The images that an instruction pulls.
-fn references<'a>(instruction: &'a InstructionLine<'_>) -> impl Iterator<Item = &'a str> {
-    let is_from = instruction.keyword.eq_ignore_ascii_case("FROM");
+fn references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<Item = &'a str> {
+    let is_from = instruction.is("FROM");
     instruction.text.split_whitespace().filter_map(move |word| match word.split_once("from=") {
         Some((_, rest)) => rest.split(',').next(),
         None => Some(word).filter(|_| is_from),

@@ -21,8 +21,7 @@ use super::bases::{BaseImage, PulledBases};
 use super::context::{self, StagedContext};
 use super::scratch_check;
 use crate::compile::Artifact;
-use crate::dockerfile::build_args::passed_args;
-use crate::dockerfile::read_stage;
+use crate::dockerfile::read_stage::read_stage;
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::dockerfile::stage::{Stage, StageSource};
 use crate::error::{Class, Failure};
@@ -125,14 +124,11 @@ fn interpret(
     staged: &StagedContext,
     base: Option<&BaseImage>,
 ) -> Result<EvaluatedStage> {
-    let given = passed_args(image, &staged.dockerfile, plan.source_date_epoch);
-    let binaries = render::staged_binaries(image);
-    let source = StageSource { image: &image.name, dockerfile: &staged.dockerfile, given: &given, binaries: &binaries };
+    let source = StageSource::new(image, &staged.dockerfile, plan.source_date_epoch);
     let config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
-    let script = read_stage::read(source, of.platform, config.as_ref())?;
+    let script = read_stage(&source, of.platform, config.as_ref())?;
     let mut tree = base.map_or_else(RootFs::default, |base| base.tree.clone());
-    let is_binary = |source: &str| binaries.iter().any(|binary| binary == source);
-    let layers = layers(&script.copies, &staged.dir, &is_binary, &mut tree, plan.source_date_epoch)
+    let layers = layers(&script.copies, &staged.dir, &|path| source.is_binary(path), &mut tree, plan.source_date_epoch)
         .with_context(|| format!("image '{}'", image.name))?;
     let begins_with_nothing = base.is_none() && script.from == "scratch";
     Ok(EvaluatedStage { script, layers, tree, begins_with_nothing })

@@ -54,7 +54,6 @@ const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("compile/diagnose/linking.rs", "compile/diagnose/mod.rs"),
     ("compile/progress.rs", "compile/mod.rs"),
     ("config/metadata_typo.rs", "config/read.rs"),
-    ("dockerfile/stage.rs", "dockerfile/read_stage.rs"),
     ("finding/catalogue.rs", "finding/mod.rs"),
     ("plan/check_features.rs", "plan/workspace.rs"),
     ("platform/elf_header.rs", "platform/mod.rs"),
