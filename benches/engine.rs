@@ -1,11 +1,11 @@
-//! How long the engines take from compiled binaries to a verified push, and how much memory the embedded one wants:
-//! `scripts/bench engine`. Ratios of medians from one run; cargo is no part of it.
+//! Measures how long the engines take from compiled binaries to a verified push, and the peak memory of the embedded
+//! one: `scripts/bench engine`. Prints ratios of medians from one run. Compiling is not included.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark ends by panicking, and prints"
+    reason = "a benchmark panics on errors, and prints its results"
 )]
 
 mod shared;
@@ -24,7 +24,26 @@ use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
-const RUNS: usize = 7;
+const MEBIBYTE: usize = 1024 * 1024;
+
+/// How much to measure. Sizes are those of a binary, in bytes.
+struct Scale {
+    runs: usize,
+    size: usize,
+    large: usize,
+    images: usize,
+    sizes_of_many: &'static [usize],
+}
+
+const FULL: Scale = Scale {
+    runs: 7,
+    size: 5 * MEBIBYTE,
+    large: 200 * MEBIBYTE,
+    images: 50,
+    sizes_of_many: &[MEBIBYTE / 2, MEBIBYTE, 2 * MEBIBYTE],
+};
+const QUICK: Scale = Scale { runs: 1, size: MEBIBYTE, large: 2 * MEBIBYTE, images: 2, sizes_of_many: &[MEBIBYTE / 4] };
+
 const FOUR: &str = "linux/amd64,linux/arm64,linux/riscv64,linux/ppc64le";
 const SIX: &str = "linux/amd64,linux/amd64/v2,linux/amd64/v3,linux/arm64,linux/riscv64,linux/ppc64le";
 
@@ -36,14 +55,14 @@ fn main() {
     }
 }
 
-/// What is measured, in a process of its own.
+/// What to measure, in a process of its own.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     registry: &'a str,
     images: usize,
     platforms: &'a str,
     compression: &'a str,
-    /// Read the layout and what the registry serves, which buildx does not do.
+    /// Verify the layout and read back what the registry serves, which buildx does not do.
     proof: bool,
 }
 
@@ -59,7 +78,7 @@ fn child(args: &[String]) {
     println!("{milliseconds} {}", shared::peak_memory());
 }
 
-/// What `publish` does between cargo's last word and its own.
+/// Does what `publish` does once cargo has finished.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
     let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
@@ -130,10 +149,11 @@ fn plan(folder: &Path, case: Case<'_>) -> Plan {
         list.join(",")
     );
     let sources = ConfigSources { workspace: toml::from_str(&config).unwrap(), ..ConfigSources::default() };
-    resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
+    let request = PlanRequest { cache_dir: folder.join("cache"), ..PlanRequest::default() };
+    resolve(&workspace, &sources, &Checkout::None, &request).unwrap()
 }
 
-/// The binaries that `binaries` wrote.
+/// Returns the binaries that `binaries` wrote.
 fn artifacts(plan: &Plan) -> Artifacts {
     let mut artifacts = BTreeMap::new();
     for platform in plan.images.iter().flat_map(|image| &image.platforms) {
@@ -146,8 +166,8 @@ fn artifacts(plan: &Plan) -> Artifacts {
     artifacts
 }
 
-/// Writes a static executable of a size for every image and platform: a header, and this very program's bytes, each
-/// time a little different so that nothing is found in a cache.
+/// Writes a static executable of a given size for every image and platform: a header and the bytes of this program,
+/// with a difference each time so that no cache has it.
 fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let code = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
@@ -173,7 +193,7 @@ struct Measured {
     peak: u64,
 }
 
-/// A publish by the embedded engine, in a process of its own.
+/// Publishes with the embedded engine, in a process of its own.
 fn embedded(folder: &Path, case: Case<'_>) -> Measured {
     let Case { registry, images, platforms, compression, proof } = case;
     let output = Command::new(std::env::current_exe().unwrap())
@@ -187,7 +207,7 @@ fn embedded(folder: &Path, case: Case<'_>) -> Measured {
     Measured { time: Duration::from_secs_f64(time.parse::<f64>().unwrap() / 1e3), peak: peak.parse().unwrap() }
 }
 
-/// The same image by `docker buildx build --push`, from the context that the embedded engine has staged.
+/// Publishes the same image with `docker buildx build --push`, from the context that the embedded engine staged.
 fn buildx(folder: &Path, reference: &str) -> Duration {
     let context = folder.join("target/multiarch/app0");
     loop {
@@ -202,7 +222,7 @@ fn buildx(folder: &Path, reference: &str) -> Duration {
         if output.status.success() {
             return start.elapsed();
         }
-        // docker-registry at times answers so right after an upload.
+        // docker-registry sometimes answers 500 right after an upload.
         assert!(words.contains("500 Internal Server Error"), "{words}");
     }
 }
@@ -217,14 +237,14 @@ fn compare() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let fresh = |number: usize| format!("{registry}/bench/{}/{number}", std::process::id());
-    const MEGABYTE: usize = 1024 * 1024;
+    let Scale { runs, size, large, images, sizes_of_many } = if shared::is_quick() { QUICK } else { FULL };
 
     let forget = || drop(std::fs::remove_dir_all(folder.join("target")));
 
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     let mut note = |name, time| times.entry(name).or_default().push(time);
-    for run in 0..RUNS {
-        binaries(folder, 1, FOUR, 5 * MEGABYTE);
+    for run in 0..runs {
+        binaries(folder, 1, FOUR, size);
         let [plain, proven, zstd] = ["plain", "proven", "zstd"].map(|name| format!("{}/{name}", fresh(run)));
         let gzip = Case { registry: &plain, images: 1, platforms: FOUR, compression: "gzip", proof: false };
         for (case, cold, unchanged) in [
@@ -241,23 +261,27 @@ fn compare() {
         note("buildx, unchanged", buildx(folder, &reference));
     }
     let times: BTreeMap<&str, Duration> = times.into_iter().map(|(name, times)| (name, median(times))).collect();
-    println!("four platforms, 5 MB each, to a registry on loopback (medians of {RUNS}; ratio to buildx)");
+    println!(
+        "four platforms, {} MB each, to a registry on loopback (medians of {runs}; ratio to buildx)",
+        size / MEBIBYTE
+    );
     for (name, time) in &times {
         let buildx = times[if name.contains("cold") { "buildx, cold" } else { "buildx, unchanged" }];
         println!("  {name:22} {:5.0} ms  {:.2}", time.as_secs_f64() * 1e3, time.as_secs_f64() / buildx.as_secs_f64());
     }
 
-    binaries(folder, 1, "linux/amd64", 200 * MEGABYTE);
+    binaries(folder, 1, "linux/amd64", large);
     let case = Case { registry: &fresh(100), images: 1, platforms: "linux/amd64", compression: "gzip", proof: true };
     forget();
-    let big = embedded(folder, case);
-    println!("one binary of 200 MB: {:.2?}, peak RSS {} MB", big.time, big.peak / 1024);
+    let measured = embedded(folder, case);
+    let megabytes = large / MEBIBYTE;
+    println!("one binary of {megabytes} MB: {:.2?}, peak RSS {} MB", measured.time, measured.peak / 1024);
 
-    println!("50 images for 6 platforms");
-    for (number, size) in [(101, MEGABYTE / 2), (102, MEGABYTE), (103, 2 * MEGABYTE)] {
-        binaries(folder, 50, SIX, size);
+    println!("{images} images for 6 platforms");
+    for (number, &size) in (101..).zip(sizes_of_many) {
+        binaries(folder, images, SIX, size);
         forget();
-        let many = embedded(folder, Case { registry: &fresh(number), images: 50, platforms: SIX, ..case });
-        println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, many.time, many.peak / 1024);
+        let measured = embedded(folder, Case { registry: &fresh(number), images, platforms: SIX, ..case });
+        println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, measured.time, measured.peak / 1024);
     }
 }

@@ -1,11 +1,11 @@
-//! How long `verify` takes of a small and a large image, seen for the first time and again, and how much memory it wants:
-//! `scripts/bench verify`. Ratios of medians from one run.
+//! Measures how long `verify` takes for a small and a large image, first uncached and then cached, and its peak memory:
+//! `scripts/bench verify`. Prints ratios of medians from one run.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark ends by panicking, and prints"
+    reason = "a benchmark panics on errors, and prints its results"
 )]
 
 mod shared;
@@ -24,10 +24,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-const RUNS: usize = 5;
 const MIB: u64 = 1 << 20;
-const SMALL: u64 = 100 * MIB;
-const LARGE: u64 = 1000 * MIB;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -50,23 +47,25 @@ fn child(layout: &str, cache: &str) {
 
 fn compare() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (runs, small_size, large_size) =
+        if shared::is_quick() { (1, MIB, 10 * MIB) } else { (5, 100 * MIB, 1000 * MIB) };
     let row = |size: u64| {
         let layout = dir.path().join(format!("{}", size / MIB));
         write(&layout, size);
         let run = |cache: &Path| measure(&layout, cache);
-        let cold = median((0..RUNS).map(|run_number| run(&dir.path().join(format!("cold-{size}-{run_number}")))));
+        let cold = median((0..runs).map(|number| run(&dir.path().join(format!("cold-{size}-{number}")))));
         let warm = dir.path().join("warm");
         run(&warm);
-        (cold, median((0..RUNS).map(|_| run(&warm))))
+        (cold, median((0..runs).map(|_| run(&warm))))
     };
-    let (small, large) = (row(SMALL), row(LARGE));
-    println!("| image | first time | again | peak memory |\n|---|---|---|---|");
-    for (size, (cold, warm)) in [(SMALL, small), (LARGE, large)] {
+    let (small, large) = (row(small_size), row(large_size));
+    println!("| image | uncached | cached | peak memory |\n|---|---|---|---|");
+    for (size, (cold, warm)) in [(small_size, small), (large_size, large)] {
         println!("| {} MiB | {:.0} ms | {:.0} ms | {:.0} MiB |", size / MIB, cold.0, warm.0, cold.1 / 1024.0);
     }
-    let times = LARGE / SMALL;
+    let times = large_size / small_size;
     println!(
-        "\nOf {times} times the bytes: {:.1} times the time, {:.2} times the memory; again takes {:.2} of the first time.",
+        "\n{times} times the bytes take {:.1} times the time and {:.2} times the memory; cached: {:.2} of the uncached time.",
         large.0.0 / small.0.0,
         large.0.1 / small.0.1,
         large.1.0 / large.0.0
@@ -80,7 +79,7 @@ fn median(runs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     (times[times.len() / 2], peaks[peaks.len() / 2])
 }
 
-/// Milliseconds and KiB, of a process of its own.
+/// Returns milliseconds and KiB, measured in a process of its own.
 fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--child", &format!("oci:{}", layout.display()), cache.to_str().unwrap()])
@@ -92,8 +91,7 @@ fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
     (time.parse().unwrap(), peak.parse().unwrap())
 }
 
-/// An OCI layout of one platform: a static program, which is this very one under a header of its own, and files of bytes
-/// that do not compress well.
+/// Writes an OCI layout of one platform: a static program and some files, whose bytes do not compress well.
 fn write(dir: &Path, size: u64) {
     let blobs = dir.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -134,7 +132,7 @@ fn write(dir: &Path, size: u64) {
     std::fs::write(dir.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
 }
 
-/// Hashes what is written.
+/// A writer that hashes what it writes.
 struct Hashing<W> {
     to: W,
     sha256: Sha256,
@@ -166,7 +164,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that look like those of programs: half of them are alike (xorshift, Marsaglia 2003).
+/// Bytes that compress about as well as programs: half of them are zero (xorshift, Marsaglia 2003).
 struct Noise(u64);
 
 impl Read for Noise {

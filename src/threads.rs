@@ -1,13 +1,126 @@
-//! What waits for others: a few items at a time, a queue with several takers, a lock that outlives a panic.
+//! Concurrency helpers: stages that stop together, items processed a few at a time, a queue with several consumers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::Result;
 
 /// Requests to a registry, or layers that are read, under way at a time.
 pub const AT_A_TIME: usize = 4;
+
+/// Tells the stages of a run to stop. Clones share one state.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails once the token is cancelled.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+}
+
+/// The error of a stage that stopped because another one failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl Cancelled {
+    /// Whether `error` is, or was caused by, a cancellation.
+    pub fn caused(error: &anyhow::Error) -> bool {
+        error.chain().any(|cause| cause.is::<Cancelled>())
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled because another step failed")
+    }
+}
+
+impl std::error::Error for Cancelled {}
+
+/// Runs stages side by side. The first error or panic cancels `cancel`; the error returned is the first one that is not
+/// itself a cancellation.
+pub fn scope<'env, T>(
+    cancel: &'env CancelToken,
+    work: impl for<'scope> FnOnce(&Stages<'scope, 'env>) -> Result<T>,
+) -> Result<T> {
+    let first_error = Arc::new(Mutex::new(None));
+    let result = thread::scope(|scope| {
+        let stages = Stages { scope, cancel, first_error: first_error.clone() };
+        let _guard = CancelOnPanic(cancel);
+        let result = work(&stages);
+        stages.note(result)
+    });
+    match lock(&first_error).take() {
+        Some(error) => Err(error),
+        None => result.map_err(anyhow::Error::from),
+    }
+}
+
+/// Starts the stages of a [`scope`].
+pub struct Stages<'scope, 'env> {
+    scope: &'scope thread::Scope<'scope, 'env>,
+    cancel: &'env CancelToken,
+    first_error: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+impl<'scope, 'env> Stages<'scope, 'env> {
+    /// Starts a stage on a thread of its own.
+    pub fn spawn<T: Send + 'scope>(&self, stage: impl FnOnce() -> Result<T> + Send + 'scope) -> Stage<'scope, T>
+    where
+        'env: 'scope,
+    {
+        let stages = Stages { scope: self.scope, cancel: self.cancel, first_error: self.first_error.clone() };
+        Stage(self.scope.spawn(move || {
+            let _guard = CancelOnPanic(stages.cancel);
+            stages.note(stage())
+        }))
+    }
+
+    /// Keeps the first error that is not a cancellation, and cancels the other stages.
+    fn note<T>(&self, result: Result<T>) -> Result<T, Cancelled> {
+        result.map_err(|error| {
+            if !Cancelled::caused(&error) {
+                lock(&self.first_error).get_or_insert(error);
+            }
+            self.cancel.cancel();
+            Cancelled
+        })
+    }
+}
+
+/// A stage that runs on a thread of its own.
+pub struct Stage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
+
+impl<T> Stage<'_, T> {
+    /// Waits for the stage. Its error is kept for [`scope`] to return; here a failed stage is a cancellation.
+    pub fn join(self) -> Result<T, Cancelled> {
+        self.0.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// Cancels when its thread panics: the other stages would otherwise run to their end first.
+struct CancelOnPanic<'a>(&'a CancelToken);
+
+impl Drop for CancelOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
 
 /// Does the same for every item, a few at a time, and returns what came of it in the items' order.
 pub fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
@@ -42,4 +155,71 @@ pub fn next<T>(queue: &Mutex<Receiver<T>>) -> Option<T> {
 /// Locks; a panic of another thread is that thread's story.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anyhow::{Context, bail};
+
+    use super::*;
+
+    fn wait_for_cancel(cancel: &CancelToken) -> Result<()> {
+        for _ in 0..1000 {
+            cancel.check()?;
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn scope_returns_the_first_real_error() {
+        let cancel = CancelToken::default();
+        let error = scope(&cancel, |stages| {
+            let waiting = stages.spawn(|| wait_for_cancel(&cancel).context("while waiting"));
+            let failing = stages.spawn(|| -> Result<()> { bail!("disk full") });
+            waiting.join()?;
+            failing.join()?;
+            Ok(())
+        });
+        assert_eq!(error.unwrap_err().to_string(), "disk full");
+        assert!(cancel.is_cancelled());
+    }
+
+    #[test]
+    fn scope_cancels_its_stages_when_its_own_work_fails() {
+        let cancel = CancelToken::default();
+        let error = scope(&cancel, |stages| -> Result<()> {
+            stages.spawn(|| wait_for_cancel(&cancel));
+            bail!("no space")
+        });
+        assert_eq!(error.unwrap_err().to_string(), "no space");
+    }
+
+    #[test]
+    #[should_panic(expected = "a bug")]
+    fn scope_cancels_the_other_stages_after_a_panic() {
+        let cancel = CancelToken::default();
+        let _ = scope(&cancel, |stages| {
+            let waiting = stages.spawn(|| wait_for_cancel(&cancel));
+            let panicking = stages.spawn(|| -> Result<()> { panic!("a bug") });
+            assert!(waiting.join().is_err(), "cancelled, not finished");
+            Ok(panicking.join()?)
+        });
+    }
+
+    #[test]
+    fn scope_returns_what_its_stages_made() {
+        let cancel = CancelToken::default();
+        let sum = scope(&cancel, |stages| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let sending = stages.spawn(move || Ok((1..=3).try_for_each(|number| sender.send(number))?));
+            let adding = stages.spawn(move || Ok(receiver.iter().sum::<i32>()));
+            sending.join()?;
+            Ok(adding.join()?)
+        });
+        assert_eq!(sum.unwrap(), 6);
+        assert!(!cancel.is_cancelled());
+    }
 }

@@ -1,20 +1,30 @@
-//! What the benchmarks have in common.
+//! Shared by the benchmarks.
 
-/// The headers of a static 64-bit program of a machine (`e_machine`) and a size.
+use object::elf;
+
+/// Whether to run everything once on tiny input, to check that the benchmark works.
+pub fn is_quick() -> bool {
+    std::env::args().any(|arg| arg == "--quick")
+}
+
+/// Returns the headers of a static 64-bit program of `size` bytes for a machine (`e_machine`).
 pub fn program_headers(machine: u16, size: u64) -> Vec<u8> {
+    // The float ABI of linux/riscv64: without it the program would count as soft-float, which verify rejects.
+    let flags = if machine == elf::EM_RISCV.0 { elf::EF_RISCV_FLOAT_ABI_DOUBLE.0 } else { 0 };
     let mut header = b"\x7fELF\x02\x01\x01".to_vec();
     header.resize(16, 0);
     let halves = |halves: &[u16]| halves.iter().flat_map(|half| half.to_le_bytes()).collect::<Vec<u8>>();
     let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     header.extend(halves(&[2, machine, 1, 0]));
     header.extend(words(&[0x40_0078, 64, 0]));
-    header.extend(halves(&[0, 0, 64, 56, 1, 64, 0, 0]));
+    header.extend(flags.to_le_bytes());
+    header.extend(halves(&[64, 56, 1, 64, 0, 0]));
     header.extend(halves(&[1, 0, 5, 0]));
     header.extend(words(&[0, 0x40_0000, 0x40_0000, size, size, 4096]));
     header
 }
 
-/// Peak RSS of this process in KiB.
+/// Returns the peak RSS of this process in KiB.
 pub fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use super::findings;
 use super::results::{files, show};
-use super::timings_page::timed;
-use super::verify::check_findings;
+use super::timings_page::TimingsPage;
 use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, SettingsArgs,
     environment,
@@ -14,7 +14,6 @@ use crate::compile::toolchain::Toolchain;
 use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
 use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
 use crate::error::{Class, Failure};
-use crate::finding::Finding;
 use crate::fs;
 use crate::image::bases::{self, PinnedBases};
 use crate::image::buildx::builder::{self, Builder};
@@ -32,7 +31,8 @@ use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report};
 use crate::timings::Phase;
-use crate::ui::{Ui, wrap};
+use crate::ui::Ui;
+use crate::ui::wrap::{self, plural};
 use crate::verify::smoke::{self, SmokeHost};
 use crate::verify::{self, VerifiedImage, readback};
 
@@ -41,7 +41,12 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
     let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
-    let report = timed("publish", plan, ui, if args.push { push } else { keep })?;
+    let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
+    let result = if args.push { push(plan, ui) } else { build_without_push(plan, ui) };
+    if let Some(page) = timings_page {
+        page.write(&result, ui);
+    }
+    let report = result?;
     report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
     show(&report, args.output.message_format, &args.reports, ui)
 }
@@ -51,7 +56,12 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[])?;
     let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
-    show(&timed("build", plan, ui, keep)?, args.output.message_format, &args.reports, ui)
+    let timings_page = TimingsPage::prepare("build", &plan, ui)?;
+    let result = build_without_push(plan, ui);
+    if let Some(page) = timings_page {
+        page.write(&result, ui);
+    }
+    show(&result?, args.output.message_format, &args.reports, ui)
 }
 
 /// `cargo multiarch compile`
@@ -59,11 +69,11 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    let _ours = have_to_ourselves(&plan, ui)?;
+    let _ours = lock_workspace(&plan, ui)?;
     let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
     let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
     let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
-    ui.status("Bundled", format!("{} in {}", count(files.len(), "binary", "binaries"), args.out));
+    ui.status("Bundled", format!("{} in {}", plural(files.len(), "binary", "binaries"), args.out));
     files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
 }
 
@@ -71,7 +81,7 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
-    let _ours = have_to_ourselves(&plan, ui)?;
+    let _ours = lock_workspace(&plan, ui)?;
     preflight::preflight(&plan, &registry, ui)?;
     let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
         let made =
@@ -118,17 +128,17 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
         })?;
         ui.status(
             "Published",
-            format!("{} for {}, verified", image.name, count(image.platforms.len(), "platform", "platforms")),
+            format!("{} for {}, verified", image.name, plural(image.platforms.len(), "platform", "platforms")),
         );
     }
     Ok(report)
 }
 
 /// Makes all images, and pushes none.
-fn keep(plan: Plan, ui: &Ui) -> Result<Report> {
+fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
-    let _ours = have_to_ourselves(&plan, ui)?;
+    let _ours = lock_workspace(&plan, ui)?;
     let made = make(plan, ready, &registry, &|_, _| true, ui)?;
     for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
@@ -200,13 +210,8 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// `1 error`, `2 errors`.
-pub fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 /// Another run in this workspace would write the same files.
-fn have_to_ourselves(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
+fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
@@ -322,8 +327,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
         let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
-        let findings: Vec<Finding> = verified.inspected.all().cloned().collect();
-        check_findings(&image.name, &findings, ui)?;
+        findings::print_and_check(&image.name, verified.inspected.all(), ui)?;
         verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
         images.push(Built { layout, verified });
     }

@@ -3,6 +3,7 @@
 pub mod build_images;
 pub mod completions;
 pub mod doctor;
+pub mod findings;
 pub mod init;
 pub mod man;
 pub mod results;

@@ -1,55 +1,68 @@
-//! Where the time of a run went is written down when it ends, well or not.
+//! `--timings`: the page that shows where a run's time went, also when the run failed.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use chrono::{TimeDelta, Utc};
 use indexmap::IndexSet;
 
 use crate::error::{Class, Failure, sentence};
 use crate::fs;
 use crate::plan::Plan;
-use crate::report::timings_page::PageHeader;
-use crate::report::{self, Report};
+use crate::report::Report;
+use crate::report::checklist::shorten_digest;
+use crate::report::timings_page::{PageHeader, page};
 use crate::ui::Ui;
 
-/// Does the work, and writes down where its time went where that is wanted.
-pub fn timed(command: &str, plan: Plan, ui: &Ui, work: impl FnOnce(Plan, &Ui) -> Result<Report>) -> Result<Report> {
-    let names: Vec<String> = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
-    let mut facts = facts(&plan);
-    let dir = plan.paths.work_dir();
-    let path = dir.join("timings.html");
-    if ui.timings().recorded().is_some() {
+/// The page of a run that is about to start.
+pub struct TimingsPage {
+    path: Utf8PathBuf,
+    command: &'static str,
+    images: Vec<String>,
+    facts: Vec<String>,
+}
+
+impl TimingsPage {
+    /// Checks that the page can be written. `None` without `--timings`.
+    pub fn prepare(command: &'static str, plan: &Plan, ui: &Ui) -> Result<Option<TimingsPage>> {
+        if ui.timings().recorded().is_none() {
+            return Ok(None);
+        }
+        let dir = plan.paths.work_dir();
         fs_err::create_dir_all(&dir)?;
-        // The file has its name from nobody.
+        let path = dir.join("timings.html");
         fs::check_output_file(&path).map_err(|failure| {
+            // The user did not choose the name of this file.
             Failure::new(Class::Config, failure.to_string())
                 .hint("have another target folder: `CARGO_TARGET_DIR=/some/folder`, or leave out `--timings`")
         })?;
+        let images = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
+        Ok(Some(TimingsPage { path, command, images, facts: facts(plan) }))
     }
-    let result = work(plan, ui);
-    if let Some((total, spans)) = ui.timings().recorded() {
+
+    /// Writes the page. A failure is a warning: the result of the run matters more.
+    pub fn write(self, result: &Result<Report>, ui: &Ui) {
+        let Some((total, spans)) = ui.timings().recorded() else { return };
         let failure = result.as_ref().err().map(sentence);
-        let end = if failure.is_none() { "" } else { ", which failed" };
-        let title = format!("cargo multiarch {command}: {}{end}", names.join(", "));
-        let began = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
-        facts.insert(0, began.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-        let page = report::timings_page::page(&PageHeader { title, facts, failure }, total, &spans);
-        match page.and_then(|page| fs::replace(&path, page.as_bytes())) {
-            Ok(()) => ui.status("Timing", format!("report saved to {path}")),
-            // What the run has come to is worth more.
+        let outcome = if failure.is_none() { "" } else { ", which failed" };
+        let title = format!("cargo multiarch {}: {}{outcome}", self.command, self.images.join(", "));
+        let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
+        let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
+        let page = page(&PageHeader { title, facts, failure }, total, &spans);
+        match page.and_then(|page| fs::replace(&self.path, page.as_bytes())) {
+            Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
             Err(error) => ui.warning(format!("the timing report is not saved: {error:#}")),
         }
     }
-    result
 }
 
-/// Of what the run was: the commit, the platforms, and this program's version.
+/// The commit, the platforms, and the version of this program.
 fn facts(plan: &Plan) -> Vec<String> {
     let platforms: IndexSet<&str> = plan.platforms().map(|platform| platform.platform.name()).collect();
     let commit = plan.commit.as_ref().map(|commit| {
-        let dirty = if commit.is_dirty() { ", with changes" } else { "" };
-        format!("commit {}{dirty}", report::shorten_digest(&commit.sha))
+        let changes = if commit.is_dirty() { ", with changes" } else { "" };
+        format!("commit {}{changes}", shorten_digest(&commit.sha))
     });
-    let rest =
-        [Vec::from_iter(platforms).join(", "), concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned()];
-    commit.into_iter().chain(rest).collect()
+    let platforms = Vec::from_iter(platforms).join(", ");
+    let tool = concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned();
+    commit.into_iter().chain([platforms, tool]).collect()
 }

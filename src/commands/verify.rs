@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use indexmap::IndexSet;
 
-use super::build_images::count;
+use super::findings;
 use crate::cli::{MessageFormat, VerifyArgs, environment};
 use crate::error::{self, Class, Failure, sentence};
 use crate::finding::Finding;
@@ -54,13 +53,13 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         MessageFormat::Human => ui.data(&report::verified_table(&images, ui.data_width()))?,
         MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
     }
-    let findings: Vec<Finding> = images.iter().flat_map(verify::InspectedImage::all).cloned().collect();
     let names: Vec<&str> = images
         .iter()
         .filter(|image| image.all().any(Finding::is_error))
         .map(|image| image.reference.as_str())
         .collect();
-    failures.extend(check_findings(&names.join(", "), &findings, ui).err().map(anyhow::Error::from));
+    let all = images.iter().flat_map(verify::InspectedImage::all);
+    failures.extend(findings::print_and_check(&names.join(", "), all, ui).err().map(anyhow::Error::from));
     let last = failures.pop();
     failures.iter().for_each(|failure| ui.error(failure));
     last.map_or(Ok(()), Err)
@@ -78,21 +77,4 @@ fn check_place(location: &ImageLocation) -> Result<(), Failure> {
     let commands = transports.iter().map(|transport| format!("`cargo multiarch verify {transport}:{text}`"));
     let commands = commands.collect::<Vec<_>>().join(", or ");
     Err(Failure::new(Class::Config, format!("{text} is a path here")).hint(format!("say what it is: {commands}")))
-}
-
-/// Tells what was found, and fails for what is an error.
-pub fn check_findings(name: &str, findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
-    findings.iter().for_each(|finding| ui.finding(finding));
-    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
-    let codes: IndexSet<&str> = errors.iter().map(|finding| finding.code.0.code).collect();
-    let codes: Vec<&str> = codes.into_iter().collect();
-    match codes.first() {
-        None => Ok(()),
-        Some(first) => {
-            let what = format!("{name} failed {}", count(errors.len(), "check", "checks"));
-            Err(Failure::new(Class::Verify, what)
-                .hint(format!("what it means: `cargo multiarch verify --explain {first}`"))
-                .hint(format!("to go on all the same: `--allow {}`", codes.join(","))))
-        }
-    }
 }

@@ -6,7 +6,12 @@ use std::io::{ErrorKind, PipeReader, Read};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::Line;
+/// A line of a running program's output, without its line feed.
+#[derive(Debug)]
+pub enum Line {
+    Stdout(String),
+    Stderr(String),
+}
 
 /// All that a pipe holds, so that one read takes what is there.
 const AT_ONCE: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! The only place that starts programs (over `duct`). A command prints as a line to paste into a shell;
 //! its status is checked here, and its own words are in the error. Ctrl-C stops whatever runs.
 
-pub mod lines;
+mod lines;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,15 +16,19 @@ use std::{fmt, io};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::error::{Class, Failure};
-use crate::threads;
+pub use self::lines::Line;
 
-/// The process groups of the children that run now, so that Ctrl-C reaches them and what they started.
-static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+use crate::error::{Class, Failure};
+use crate::threads::{self, CancelToken};
+
+/// The process groups of the running children, so that Ctrl-C reaches them and everything that they started.
+static PROCESS_GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How often a program with a time limit is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a program that may have to be stopped is checked on.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a program may take to end after SIGTERM before it gets SIGKILL.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// A program to run, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +45,6 @@ pub struct Output {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-}
-
-/// A line of a running program's output, without its line feed.
-#[derive(Debug)]
-pub enum Line {
-    Stdout(String),
-    Stderr(String),
 }
 
 impl Cmd {
@@ -104,14 +101,63 @@ impl Cmd {
     }
 
     /// Runs, hands every line to `on_line` as it comes, and returns the status.
-    pub fn stream(&self, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
-        Ok(self.follow(None, on_line)?.0)
+    pub fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        let running = self.start()?;
+        running.lines.iter().for_each(&mut on_line);
+        running.finish()
     }
 
-    /// The same, with what it has started killed when a time is over, and at once after Ctrl-C; none where it was.
-    pub fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
-        let (status, killed) = self.follow(Some(limit), on_line)?;
-        Ok((!killed).then_some(status))
+    /// Like [`stream`](Cmd::stream), but stops the program and everything that it started once `cancel` is cancelled,
+    /// and then fails with [`Cancelled`].
+    pub fn stream_until(&self, cancel: &CancelToken, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        let running = self.start()?;
+        let mut kill_at = None;
+        loop {
+            match running.lines.recv_timeout(POLL_INTERVAL) {
+                Ok(line) => on_line(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            match kill_at {
+                None if cancel.is_cancelled() => {
+                    running.signal(Signal::TERM);
+                    kill_at = Some(Instant::now() + GRACE_PERIOD);
+                }
+                Some(at) if Instant::now() >= at => {
+                    running.signal(Signal::KILL);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let status = running.finish()?;
+        if kill_at.is_some() {
+            cancel.check()?;
+        }
+        Ok(status)
+    }
+
+    /// Like [`stream`](Cmd::stream), but kills the program and everything that it started when `limit` is over, and at
+    /// once after Ctrl-C. `None` if the limit was reached.
+    pub fn stream_within(&self, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
+        let running = self.start()?;
+        let deadline = Instant::now() + limit;
+        let mut is_killed = false;
+        while !is_killed {
+            match running.lines.recv_timeout(POLL_INTERVAL) {
+                Ok(line) => on_line(line),
+                Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
+                // The program goes on after it closed its output.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            is_killed = Instant::now() >= deadline || check_interrupt().is_err();
+        }
+        if is_killed {
+            running.signal(Signal::KILL);
+        }
+        let status = running.finish()?;
+        Ok((!is_killed).then_some(status))
     }
 
     /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
@@ -120,7 +166,8 @@ impl Cmd {
         let _ = quiet.before_spawn(in_own_group).run();
     }
 
-    fn follow(&self, limit: Option<Duration>, mut on_line: impl FnMut(Line)) -> Result<(ExitStatus, bool)> {
+    /// Starts the program in a process group of its own.
+    fn start(&self) -> Result<RunningProgram> {
         check_interrupt()?;
         let (stdout, stdout_writer) = io::pipe()?;
         let (stderr, stderr_writer) = io::pipe()?;
@@ -136,42 +183,16 @@ impl Cmd {
             expression.start().with_context(|| format!("cannot run `{}`", self.program.to_string_lossy()))?
         };
         let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
-        let _running = group.map(Running::new);
-        // A signal that came before the group was on the list has reached nobody.
-        if let (Some(group), Err(interrupted)) = (group, check_interrupt()) {
-            let _ = kill_process_group(group, Signal::TERM);
+        let group = group.map(ProcessGroup::register);
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
+        let running = RunningProgram { handle, group, lines };
+        // A signal that arrived before the group was registered has not reached it.
+        if let Err(interrupted) = check_interrupt() {
+            running.signal(Signal::TERM);
             return Err(interrupted.into());
         }
-
-        let (sender, received) = mpsc::channel();
-        std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
-        let Some(limit) = limit else {
-            received.iter().for_each(on_line);
-            let status = handle.into_output()?.status;
-            check_interrupt()?;
-            return Ok((status, false));
-        };
-        let deadline = Instant::now() + limit;
-        let mut killed = false;
-        loop {
-            match received.recv_timeout(LOOK) {
-                Ok(line) => on_line(line),
-                Err(RecvTimeoutError::Disconnected) if handle.try_wait()?.is_some() => break,
-                // It goes on without its output.
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if Instant::now() >= deadline || check_interrupt().is_err() {
-                killed = true;
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                break;
-            }
-        }
-        let status = handle.into_output()?.status;
-        check_interrupt()?;
-        Ok((status, killed))
+        Ok(running)
     }
 
     fn expression(&self) -> duct::Expression {
@@ -249,24 +270,44 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Keeps a process group on the list while its leader runs.
-struct Running(Pid);
+/// A program that was started, and the lines of its output as they come.
+struct RunningProgram {
+    handle: duct::Handle,
+    group: Option<ProcessGroup>,
+    lines: mpsc::Receiver<Line>,
+}
 
-impl Running {
-    fn new(group: Pid) -> Self {
-        running(|groups| groups.push(group));
-        Running(group)
+impl RunningProgram {
+    /// Sends a signal to the program and everything that it started.
+    fn signal(&self, signal: Signal) {
+        if let Some(ProcessGroup(group)) = self.group {
+            // A group that has ended meanwhile needs no signal.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Waits for the program's end. Fails if the user has pressed Ctrl-C meanwhile.
+    fn finish(self) -> Result<ExitStatus> {
+        let status = self.handle.into_output()?.status;
+        check_interrupt()?;
+        Ok(status)
     }
 }
 
-impl Drop for Running {
+/// A process group that Ctrl-C reaches while this value lives.
+struct ProcessGroup(Pid);
+
+impl ProcessGroup {
+    fn register(group: Pid) -> Self {
+        threads::lock(&PROCESS_GROUPS).push(group);
+        ProcessGroup(group)
+    }
+}
+
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        running(|groups| groups.retain(|group| *group != self.0));
+        threads::lock(&PROCESS_GROUPS).retain(|group| *group != self.0);
     }
-}
-
-fn running<T>(change: impl FnOnce(&mut Vec<Pid>) -> T) -> T {
-    change(&mut threads::lock(&RUNNING))
 }
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.
@@ -275,8 +316,9 @@ pub fn stop_children_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         let signal = if again { Signal::KILL } else { Signal::TERM };
-        for group in running(|groups| groups.clone()) {
-            // A group that has ended meanwhile is what we want.
+        let groups = threads::lock(&PROCESS_GROUPS).clone();
+        for group in groups {
+            // A group that has ended meanwhile needs no signal.
             let _ = kill_process_group(group, signal);
         }
         if again {
@@ -302,6 +344,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::Cancelled;
 
     #[test]
     fn prints_as_a_shell_line_without_secrets() {
@@ -346,6 +389,22 @@ mod tests {
         assert_eq!(within("exec >&- 2>&-; sleep 60"), (None, 0));
         assert_eq!(within("trap '' TERM; setsid sleep 3 & while :; do :; done"), (None, 0));
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn cancelling_ends_whatever_was_started() {
+        let cancel = CancelToken::default();
+        let start = Instant::now();
+        let mut lines = 0;
+        let result = Cmd::new("sh").args(["-c", "sleep 60 & echo started; wait"]).stream_until(&cancel, |_| {
+            lines += 1;
+            cancel.cancel();
+        });
+        assert!(Cancelled::caused(&result.unwrap_err()));
+        assert_eq!(lines, 1);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        let status = Cmd::new("true").stream_until(&CancelToken::default(), |_| ()).unwrap();
+        assert!(status.success());
     }
 
     #[test]

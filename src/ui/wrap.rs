@@ -75,6 +75,11 @@ fn words(line: &str) -> Vec<&str> {
     words
 }
 
+/// `1 error`, `2 errors`.
+pub fn plural(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

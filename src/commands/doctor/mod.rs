@@ -21,6 +21,7 @@ use crate::error::{Class, Failure, class_of};
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 use crate::ui::Ui;
+use crate::ui::wrap::plural;
 
 /// What was found, in the order in which it is told.
 #[derive(Default)]
@@ -72,10 +73,9 @@ pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
 fn conclude(findings: &Findings, done: &[Done], format: MessageFormat) -> Result<()> {
     let unmended = done.iter().find_map(|done| done.failed);
     let Some(class) = check::worst(&findings.checks).or(unmended) else { return Ok(()) };
-    let mut found = build_images::count(findings.number(State::Error), "error", "errors");
+    let mut found = plural(findings.number(State::Error), "error", "errors");
     if findings.number(State::Warning) > 0 {
-        found
-            .push_str(&format!(" and {}", build_images::count(findings.number(State::Warning), "warning", "warnings")));
+        found.push_str(&format!(" and {}", plural(findings.number(State::Warning), "warning", "warnings")));
     }
     let failure = Failure::new(class, format!("doctor found {found}"));
     let commands: Vec<String> = findings.repairs.iter().map(|repair| format!("`{}`", repair.command())).collect();

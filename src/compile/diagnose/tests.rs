@@ -1,5 +1,4 @@
-//! Real failures: `scripts/failures` built small crates that lack something, and kept what cargo said in
-//! tests/fixtures/failures.
+//! Real failures: tests/fixtures/failures has the output of cargo that `scripts/record-build-failures` recorded.
 
 use super::*;
 
