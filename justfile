@@ -63,7 +63,7 @@ with SERVICES *COMMAND:
     scripts/with-services {{ SERVICES }} -- {{ COMMAND }}
 
 # Update everything that is generated from the code
-update: update-schemas update-readme
+update: update-schemas update-readme update-snapshots
 
 # Update the JSON schemas in docs/
 update-schemas:
@@ -72,6 +72,10 @@ update-schemas:
 # Update README's table of keys and docs/graph.svg
 update-readme:
     UPDATE_README=1 UPDATE_GRAPH=1 cargo test --test it readme
+
+# Update the snapshots of what users read (review them with `git diff`)
+update-snapshots *FILTER:
+    INSTA_UPDATE=always cargo test --test it -- {{ FILTER }}
 
 # Record cargo's output for builds that fail, in tests/fixtures/failures
 update-build-failures *NAMES:

@@ -7,8 +7,7 @@ use super::findings;
 use super::results::{files, show};
 use super::timings_page::TimingsPage;
 use crate::cli::{
-    BuildArgs, CompileArgs, DockerfileArgs, GraphFormat, MessageFormat, PlanArgs, PublishArgs, SettingsArgs,
-    environment,
+    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, environment,
 };
 use crate::compile::toolchain::Toolchain;
 use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
@@ -29,7 +28,7 @@ use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspa
 use crate::platform::Platform;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
-use crate::report::{self, MovedTag, Report};
+use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
 use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::wrap::{self, plural};
@@ -102,7 +101,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             })?;
         }
     }
-    let mut report = made.report();
+    let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
         for reference in image.references() {
@@ -119,7 +118,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
             moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
         }
-        report.note_moved(&image.name, moved);
+        moved_tags.push(moved);
     }
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| {
@@ -131,7 +130,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
             format!("{} for {}, verified", image.name, plural(image.platforms.len(), "platform", "platforms")),
         );
     }
-    Ok(report)
+    Ok(made.report(moved_tags, false))
 }
 
 /// Makes all images, and pushes none.
@@ -143,9 +142,8 @@ fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
-    let mut report = made.report();
-    report.only_loaded = made.plan.load;
-    Ok(report)
+    let moved_tags = vec![Vec::new(); made.images.len()];
+    Ok(made.report(moved_tags, made.plan.load))
 }
 
 /// `cargo multiarch plan`
@@ -178,12 +176,12 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
             buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
         }
     }
-    let drawn = || report::graph::draw(&plan, &toolchain, &chosen);
     let data = match (args.graph.graph, args.output.message_format) {
-        (Some(GraphFormat::Svg), _) => drawn().svg()?,
-        (Some(GraphFormat::Dot), _) => drawn().dot(),
-        (None, MessageFormat::Human) => report::plan_table::table(&plan, &toolchain, &chosen, ui.data_width()),
-        (None, MessageFormat::Json) => report::plan_table::json(&plan, &toolchain, &chosen)?,
+        (Some(format), _) => {
+            report::graph::formats::render(&report::graph::from_plan::graph(&plan, &toolchain, &chosen), format)?
+        }
+        (None, MessageFormat::Human) => report::plan_table::render(&plan, &toolchain, &chosen, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan_json::to_json(&plan, &toolchain, &chosen)?,
     };
     Ok(ui.data(&data)?)
 }
@@ -238,9 +236,18 @@ impl Made {
         self.plan.images.iter().zip(&self.images)
     }
 
-    fn report(&self) -> Report {
-        let verified: Vec<&VerifiedImage> = self.images.iter().map(|built| &built.verified).collect();
-        Report::new(&self.plan, &self.artifacts, &self.source, &self.bases, &verified)
+    fn report(&self, moved_tags: Vec<Vec<MovedTag>>, only_loaded: bool) -> Report {
+        let images = self.each().zip(moved_tags);
+        Report::new(ReportInputs {
+            commit: self.plan.commit.as_ref(),
+            images: images
+                .map(|((image, built), moved)| ReportedImage { image, verified: &built.verified, moved })
+                .collect(),
+            artifacts: &self.artifacts,
+            source: &self.source,
+            bases: &self.bases,
+            only_loaded,
+        })
     }
 }
 

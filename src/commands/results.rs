@@ -40,7 +40,7 @@ pub fn show(report: &Report, format: MessageFormat, reports: &ReportArgs, ui: &U
     }
     match format {
         _ if is_shown => Ok(()),
-        MessageFormat::Human => report.lines().try_for_each(|line| Ok(ui.data(&line)?)),
+        MessageFormat::Human => report.references().try_for_each(|line| Ok(ui.data(&line)?)),
         MessageFormat::Json => Ok(ui.data(&json()?)?),
     }
 }

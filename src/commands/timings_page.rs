@@ -8,9 +8,9 @@ use indexmap::IndexSet;
 use crate::error::{Class, Failure, sentence};
 use crate::fs;
 use crate::plan::Plan;
-use crate::report::Report;
-use crate::report::checklist::shorten_digest;
-use crate::report::timings_page::{PageHeader, page};
+use crate::report::{Report, shorten_digest};
+
+use crate::report::timings_page::{self, PageHeader};
 use crate::ui::Ui;
 
 /// The page of a run that is about to start.
@@ -47,7 +47,7 @@ impl TimingsPage {
         let title = format!("cargo multiarch {}: {}{outcome}", self.command, self.images.join(", "));
         let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
         let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
-        let page = page(&PageHeader { title, facts, failure }, total, &spans);
+        let page = timings_page::render(&PageHeader { title, facts, failure }, total, &spans);
         match page.and_then(|page| fs::replace(&self.path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
             Err(error) => ui.warning(format!("the timing report is not saved: {error:#}")),

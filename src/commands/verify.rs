@@ -18,8 +18,8 @@ use crate::verify;
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
-        let text =
-            code.map_or_else(|| report::checks_table(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        let text = code
+            .map_or_else(|| report::checks_table::render(width), |code| wrap::paragraphs(&code.0.explanation(), width));
         return Ok(ui.data(&text)?);
     }
     environment::check()?;
@@ -50,8 +50,8 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     match args.message_format {
         _ if images.is_empty() => {}
-        MessageFormat::Human => ui.data(&report::verified_table(&images, ui.data_width()))?,
-        MessageFormat::Json => ui.data(&report::verified_json(&images, &failed)?)?,
+        MessageFormat::Human => ui.data(&report::verify_table::render(&images, ui.data_width()))?,
+        MessageFormat::Json => ui.data(&report::verify_report::to_json(&images, &failed)?)?,
     }
     let names: Vec<&str> = images
         .iter()

@@ -1,95 +1,101 @@
-//! The report as Markdown that a person pastes into a release or a pull request. Pure.
+//! The report as Markdown to paste into a release or a pull request.
 
 use semver::Version;
 
-use super::{ImageReport, MovedTag, PlatformReport, Report};
+use super::build_report::{ImageReport, MovedTag, PlatformReport, Report};
+use super::short_digest::shorten_digest;
+use crate::plan::Commit;
 use crate::plan::tags::is_version;
 use crate::ui::size;
-use crate::verify::SmokeResult;
 use crate::verify::smoke::SmokeMethod;
 
 impl Report {
-    /// A part per image: what holds of all of it with a box to look at, then a table of its platforms.
+    /// Renders a section per image: a list of checkboxes about all of it, then a table of its platforms.
     pub fn checklist(&self) -> String {
-        let images: Vec<String> = self.images.iter().map(|image| self.image(image)).collect();
-        format!("{}\n", images.join("\n\n"))
+        let sections: Vec<String> = self.images.iter().map(|image| self.section(image)).collect();
+        format!("{}\n", sections.join("\n\n"))
     }
 
-    fn image(&self, image: &ImageReport) -> String {
-        let mut lines = vec![format!("## {} {}", image.name, image.package_version), String::new()];
-        let name = image.repositories.first().unwrap_or(&image.name);
-        lines.push(format!("`{name}@{}`", image.digest));
-        lines.push(String::new());
-        match &self.commit {
-            Some(commit) => {
-                lines.push(item(
-                    !commit.is_dirty(),
-                    &format!("the work tree is clean, at commit `{}`", shorten_digest(&commit.sha)),
-                ));
-                let tag = commit.tag.as_deref();
-                lines.push(match (image.version_is_tag, tag) {
-                    (Some(same), Some(tag)) => item(same, &format!("the commit's tag `{tag}` is the version")),
-                    _ => item(false, "the commit has the version as its tag"),
-                });
-            }
-            None => lines.push(item(false, "what was built is a commit")),
+    fn section(&self, image: &ImageReport) -> String {
+        let repository = image.repositories.first().unwrap_or(&image.name);
+        let mut lines = vec![
+            format!("## {} {}", image.name, image.package_version),
+            String::new(),
+            format!("`{repository}@{}`", image.digest),
+            String::new(),
+        ];
+        lines.extend(commit_items(self.commit.as_ref(), image));
+        lines.push(verified_item(image));
+        lines.push(smoke_item(&image.platforms));
+        for tag in &image.moved {
+            lines.push(checkbox(!tag.replaces_version(&image.package_version), &tag.description()));
         }
-        let findings: usize = image.platforms.iter().map(|platform| platform.findings.len()).sum();
-        let mut all = format!(
-            "{} of {} platforms verified from their bytes",
-            image.platforms.iter().filter(|of| is_clean(of)).count(),
-            image.platforms.len()
-        );
-        if !image.allow.is_empty() {
-            let codes: Vec<String> = image.allow.iter().map(ToString::to_string).collect();
-            all.push_str(&format!("; what did not count: {}", codes.join(", ")));
-        }
-        lines.push(item(findings == 0, &all));
-        lines.push(started(&image.platforms));
-        lines.extend(
-            image.moved.iter().map(|moved| item(!moved.is_of_a_version(&image.package_version), &moved.words())),
-        );
-        lines.push(item(true, &format!("compiled by rustc {}, by {}", self.rust_version, self.tool)));
+        lines.push(checkbox(true, &format!("compiled by rustc {}, by {}", self.rust_version, self.tool)));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | libc | base |".to_owned());
         lines.push("|---|---|---|---|---|---|".to_owned());
-        lines.extend(image.platforms.iter().map(row));
-        let said = image.platforms.iter().flat_map(|platform| &platform.findings);
-        let said: Vec<String> = said.map(|finding| format!("- {} {finding}: {}", finding.code, finding.fix)).collect();
-        if !said.is_empty() {
+        lines.extend(image.platforms.iter().map(table_row));
+        let findings = image.platforms.iter().flat_map(|platform| &platform.findings);
+        let findings: Vec<String> =
+            findings.map(|finding| format!("- {} {finding}: {}", finding.code, finding.fix)).collect();
+        if !findings.is_empty() {
             lines.push(String::new());
-            lines.extend(said);
+            lines.extend(findings);
         }
         lines.join("\n")
     }
 }
 
-/// Which platforms a smoke run has started, and how.
-fn started(platforms: &[PlatformReport]) -> String {
-    let how = |of: &PlatformReport| match &of.smoke {
-        Some(SmokeResult { how, reason: Some(reason), .. }) => format!("{} {} ({reason})", of.platform, how.words()),
-        Some(SmokeResult { how, .. }) => format!("{} {}", of.platform, how.words()),
-        None => format!("{} {}", of.platform, SmokeMethod::NotRun.words()),
+/// Whether the work tree is clean, and whether the commit's tag is the version.
+fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
+    let Some(commit) = commit else { return vec![checkbox(false, "what was built is a commit")] };
+    let clean = format!("the work tree is clean, at commit `{}`", shorten_digest(&commit.sha));
+    let tag_item = match (image.version_is_tag, &commit.tag) {
+        (Some(is_same), Some(tag)) => checkbox(is_same, &format!("the commit's tag `{tag}` is the version")),
+        _ => checkbox(false, "the commit has the version as its tag"),
     };
-    let is_started = |of: &PlatformReport| of.smoke.as_ref().is_some_and(|smoke| smoke.how != SmokeMethod::NotRun);
-    match platforms.iter().all(|of| of.smoke.is_none()) {
-        true => item(false, "started on every platform: no smoke run was asked for"),
-        false => {
-            let each: Vec<String> = platforms.iter().map(how).collect();
-            item(platforms.iter().all(is_started), &format!("started on every platform: {}", each.join(", ")))
-        }
+    vec![checkbox(!commit.is_dirty(), &clean), tag_item]
+}
+
+/// How many platforms were verified without a finding, and which checks were ignored.
+fn verified_item(image: &ImageReport) -> String {
+    let clean = image.platforms.iter().filter(|platform| platform.findings.is_empty()).count();
+    let total = image.platforms.len();
+    let mut text = format!("{clean} of {total} platforms verified from their bytes");
+    if !image.allow.is_empty() {
+        let codes: Vec<String> = image.allow.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("; what did not count: {}", codes.join(", ")));
     }
+    checkbox(clean == total, &text)
+}
+
+/// Which platforms a smoke run has started, and how.
+fn smoke_item(platforms: &[PlatformReport]) -> String {
+    if platforms.iter().all(|platform| platform.smoke.is_none()) {
+        return checkbox(false, "started on every platform: no smoke run was asked for");
+    }
+    let mut all_started = true;
+    let mut descriptions = Vec::new();
+    for PlatformReport { platform, smoke, .. } in platforms {
+        let method = smoke.as_ref().map_or(SmokeMethod::NotRun, |smoke| smoke.how);
+        all_started &= method != SmokeMethod::NotRun;
+        let reason = smoke.as_ref().and_then(|smoke| smoke.reason.as_ref());
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        descriptions.push(format!("{platform} {}{reason}", method.words()));
+    }
+    checkbox(all_started, &format!("started on every platform: {}", descriptions.join(", ")))
 }
 
 impl MovedTag {
-    /// Did the tag of a whole version lead elsewhere before? Whoever has pulled that has something else now.
-    pub fn is_of_a_version(&self, version: &str) -> bool {
+    /// Returns whether this is the tag of a full version that led to another image before: whoever has pulled that
+    /// version now has something else.
+    fn replaces_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
         let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));
         is_version && self.from.as_ref().is_some_and(|from| *from != self.to)
     }
 
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         let MovedTag { reference, from, to } = self;
         match from {
             Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
@@ -99,40 +105,31 @@ impl MovedTag {
     }
 }
 
-fn item(holds: bool, words: &str) -> String {
-    format!("- [{}] {words}", if holds { "x" } else { " " })
+fn checkbox(is_checked: bool, text: &str) -> String {
+    format!("- [{}] {text}", if is_checked { "x" } else { " " })
 }
 
-fn is_clean(platform: &PlatformReport) -> bool {
-    platform.findings.is_empty()
-}
-
-fn row(of: &PlatformReport) -> String {
-    let mut libc = of.facts.libc.clone().unwrap_or_else(|| "-".to_owned());
-    if let Some(wants) = &of.facts.glibc {
-        libc.push_str(&format!(", wants {wants}"));
+fn table_row(report: &PlatformReport) -> String {
+    let mut libc = report.facts.libc.clone().unwrap_or_else(|| "-".to_owned());
+    if let Some(required) = &report.facts.glibc {
+        libc.push_str(&format!(", wants {required}"));
     }
-    if let Some(floor) = &of.glibc_floor {
+    if let Some(floor) = &report.glibc_floor {
         libc.push_str(&format!(" (floor {floor})"));
     }
-    let size = of.size.map_or("-".to_owned(), size::of);
-    let base = match of.base.split_once('@') {
+    let size = report.size.map_or("-".to_owned(), size::of);
+    let base = match report.base.split_once('@') {
         Some((name, digest)) => format!("{name} `{}`", shorten_digest(digest)),
-        None => of.base.clone(),
+        None => report.base.clone(),
     };
-    format!("| {} | `{}` | {size} | {} | {libc} | {base} |", of.platform, shorten_digest(&of.digest), of.linker)
-}
-
-/// Twelve digits, as in most places: `sha256:0123456789ab`.
-pub fn shorten_digest(digest: &str) -> &str {
-    let digits = digest.find(':').map_or(0, |at| at + 1) + 12;
-    digest.get(..digits).unwrap_or(digest)
+    let digest = shorten_digest(&report.digest);
+    format!("| {} | `{digest}` | {size} | {} | {libc} | {base} |", report.platform, report.linker)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::PlatformFacts;
+    use crate::verify::{PlatformFacts, SmokeResult};
 
     fn platform(name: &str, facts: PlatformFacts) -> PlatformReport {
         PlatformReport {
@@ -160,7 +157,7 @@ mod tests {
             let platforms = ["linux/amd64", "linux/arm64"].into_iter().zip(runs);
             let platforms =
                 platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, PlatformFacts::default()) });
-            super::started(&platforms.collect::<Vec<_>>())
+            smoke_item(&platforms.collect::<Vec<_>>())
         };
         let none = "- [ ] started on every platform: no smoke run was asked for";
         assert_eq!(started([None, None]), none);
@@ -186,7 +183,7 @@ mod tests {
             ("1.2", Some("sha256:a"), false),
             ("latest", Some("sha256:a"), false),
         ] {
-            assert_eq!(moved(tag, from).is_of_a_version("1.2.3"), expected, "{tag} {from:?}");
+            assert_eq!(moved(tag, from).replaces_version("1.2.3"), expected, "{tag} {from:?}");
         }
     }
 
@@ -232,7 +229,7 @@ mod tests {
                 },
             ],
         };
-        let commit = crate::plan::Commit {
+        let commit = Commit {
             sha: "0123456789abcdef".to_owned(),
             time: 0,
             tag: Some("v1.2.3".to_owned()),

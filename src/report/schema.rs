@@ -1,22 +1,29 @@
-//! The JSON schemas that docs/ has of what is printed: they are those of the types.
+//! The version of the JSON that this tool prints. docs/ has the schemas, which are generated from the types.
 
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
+/// Bumped when a field is removed or changes its meaning. New fields may be added at any time.
+pub const SCHEMA_VERSION: u32 = 1;
 
-use super::{Report, VerifyReport};
-use crate::config::schema::check_file;
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use schemars::generate::SchemaSettings;
 
-fn check<T: JsonSchema>(file: &str) {
-    let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();
-    check_file(file, &schema);
-}
+    use crate::config::schema::check_file;
+    use crate::report::build_report::Report;
+    use crate::report::verify_report::VerifyReport;
 
-#[test]
-fn of_the_report() {
-    check::<Report>("report.schema.json");
-}
+    fn check<T: JsonSchema>(file: &str) {
+        let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();
+        check_file(file, &schema);
+    }
 
-#[test]
-fn of_verify() {
-    check::<VerifyReport>("verify.schema.json");
+    #[test]
+    fn of_the_report() {
+        check::<Report>("report.schema.json");
+    }
+
+    #[test]
+    fn of_verify() {
+        check::<VerifyReport>("verify.schema.json");
+    }
 }

@@ -1,4 +1,4 @@
-//! Where the time of a run went, as a page: a bar for everything that was under way, beside what was under way with it. Pure.
+//! The page that shows where the time of a run went: a bar for everything that was running, on one time axis.
 
 use std::time::Duration;
 
@@ -6,20 +6,21 @@ use anyhow::Result;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::html::render;
-use super::shorten_digest;
+use super::html;
+use super::short_digest::shorten_digest;
 use crate::finding::printable;
 use crate::timings::{Phase, Span};
 use crate::ui::size;
 
-/// Ticks of the axis at most.
-const TICKS: f64 = 8.0;
-/// Of the chart's width: a bar that ends behind the first has its label before it, if it begins behind the second.
+/// The most ticks on the axis.
+const MAX_TICKS: f64 = 8.0;
+/// In percent of the chart's width. The label of a bar that ends after the first is in front of it, if it starts after the
+/// second.
 const LATE: f64 = 80.0;
 const EARLY: f64 = 20.0;
 
 impl Phase {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Phase::Prepare => "prepare",
             Phase::Base => "base",
@@ -52,13 +53,13 @@ impl Phase {
     }
 }
 
-/// What stands above the chart.
+/// What is above the chart.
 #[derive(Debug, Default)]
 pub struct PageHeader {
     pub title: String,
-    /// Of what it is: when it began, of which commit, by which version.
+    /// When the run started, its commit, the version of this tool.
     pub facts: Vec<String>,
-    /// What it ended with, where that was an error.
+    /// The error that the run ended with.
     pub failure: Option<String>,
 }
 
@@ -69,43 +70,44 @@ struct Page {
     failure: Option<String>,
     total: String,
     ticks: Vec<Tick>,
-    phases: Vec<Group>,
-    /// Rows of the whole chart.
+    phases: Vec<PhaseSection>,
+    /// The number of rows in the chart.
     height: usize,
 }
 
 #[derive(Serialize)]
 struct Tick {
-    at: f64,
+    /// In percent of the chart's width.
+    x: f64,
     label: String,
 }
 
 /// All spans of a phase.
 #[derive(Serialize)]
-struct Group {
-    word: &'static str,
+struct PhaseSection {
+    name: &'static str,
     heading: &'static str,
     /// The row of its heading in the chart.
     row: usize,
-    number: usize,
-    /// How long anything of it was under way.
+    span_count: usize,
+    /// How long at least one of the spans was running.
     took: String,
-    /// The same, of a hundred of the run.
+    /// The same in percent of the run.
     share: String,
-    /// All of it, as if one had followed the other.
+    /// The sum of all spans.
     sum: String,
     bytes: Option<String>,
-    rows: Vec<Row>,
+    bars: Vec<Bar>,
 }
 
 #[derive(Serialize)]
-struct Row {
+struct Bar {
     row: usize,
     name: String,
     /// In percent of the chart's width.
     x: f64,
     width: f64,
-    label: Label,
+    label: BarLabel,
     start: String,
     end: String,
     took: String,
@@ -113,64 +115,71 @@ struct Row {
     note: Option<&'static str>,
 }
 
-/// The text at a bar.
+/// Where the text next to a bar is.
 #[derive(Debug, PartialEq, Serialize)]
-struct Label {
+struct BarLabel {
     x: f64,
     dx: i32,
     anchor: &'static str,
     class: &'static str,
 }
 
-/// The page of a run that took `total`; the spans are in the order of their phases.
-pub fn page(head: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
+/// Renders the page of a run that took `total`. The spans are in the order of their phases.
+pub fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
+    // A run that took no time at all has a chart as well.
+    let run = total.max(Duration::from_nanos(1));
+    let mut row_count = 0;
+    let phases = phase_sections(spans, run, &mut row_count);
+    let page = Page {
+        title: printable(&header.title),
+        facts: header.facts.iter().map(|fact| printable(fact)).collect(),
+        failure: header.failure.as_ref().map(|failure| on_one_line(failure)),
+        total: seconds(total),
+        ticks: ticks(run),
+        height: row_count,
+        phases,
+    };
+    html::render(include_str!("../../templates/timings.html.j2"), &page)
+}
+
+fn on_one_line(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join(" ")
+}
+
+fn phase_sections(spans: &[Span], run: Duration, row_count: &mut usize) -> Vec<PhaseSection> {
     let mut by_phase: IndexMap<Phase, Vec<&Span>> = IndexMap::new();
     for span in spans {
         by_phase.entry(span.phase).or_default().push(span);
     }
-    let names = names(spans);
-    // A run of no time at all has a chart as well.
-    let whole = total.max(Duration::from_nanos(1));
-    let mut rows = 0;
-    let mut next = || {
-        rows += 1;
-        rows - 1
+    let names = names_by_digest(spans);
+    let mut next_row = || {
+        *row_count += 1;
+        *row_count - 1
     };
-    let mut phases = Vec::new();
+    let mut sections = Vec::new();
     for (phase, spans) in by_phase {
-        let heading = next();
-        let sent: u64 = spans.iter().filter_map(|span| span.bytes).sum();
-        let took = covered(&spans);
-        phases.push(Group {
-            word: phase.word(),
+        let row = next_row();
+        let bytes: u64 = spans.iter().filter_map(|span| span.bytes).sum();
+        let took = time_covered(&spans);
+        sections.push(PhaseSection {
+            name: phase.name(),
             heading: phase.heading(),
-            row: heading,
-            number: spans.len(),
+            row,
+            span_count: spans.len(),
             took: seconds(took),
-            share: format!("{:.0} %", percent(took, whole)),
+            share: format!("{:.0} %", percent(took, run)),
             sum: seconds(spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()),
-            bytes: (sent > 0).then(|| size::of(sent)),
-            rows: spans.iter().map(|span| bar(span, whole, name(span, &names), next())).collect(),
+            bytes: (bytes > 0).then(|| size::of(bytes)),
+            bars: spans.iter().map(|span| bar(span, run, bar_name(span, &names), next_row())).collect(),
         });
     }
-    let page = Page {
-        title: printable(&head.title),
-        facts: head.facts.iter().map(|fact| printable(fact)).collect(),
-        // Of several lines.
-        failure: head.failure.as_ref().map(|failure| failure.lines().map(printable).collect::<Vec<_>>().join(" ")),
-        total: seconds(total),
-        ticks: ticks(whole),
-        height: next(),
-        phases,
-    };
-    render(include_str!("../../templates/timings.html.j2"), &page)
+    sections
 }
 
-/// What was made, by its digest.
-fn names(spans: &[Span]) -> IndexMap<&str, &str> {
-    let made = spans.iter().filter(|span| matches!(span.phase, Phase::Layer | Phase::Base));
+/// The names of layers and bases by their digests.
+fn names_by_digest(spans: &[Span]) -> IndexMap<&str, &str> {
     let mut names = IndexMap::new();
-    for span in made {
+    for span in spans.iter().filter(|span| matches!(span.phase, Phase::Layer | Phase::Base)) {
         if let Some(digest) = &span.digest {
             names.entry(digest.as_str()).or_insert(span.name.as_str());
         }
@@ -178,25 +187,25 @@ fn names(spans: &[Span]) -> IndexMap<&str, &str> {
     names
 }
 
-/// A blob that is sent or read is known by what was packed into it.
-fn name(span: &Span, names: &IndexMap<&str, &str>) -> String {
-    let of = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(shorten_digest(digest)));
-    printable(&match (span.phase, of) {
-        (Phase::Upload, Some(of)) => format!("{of} → {}", span.name),
-        (Phase::Verify, Some(of)) => format!("{of}, {}", span.name),
+/// The name of a span. For an upload or a verification, it includes the name of the layer, or the digest if that is unknown.
+fn bar_name(span: &Span, names: &IndexMap<&str, &str>) -> String {
+    let blob = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(shorten_digest(digest)));
+    printable(&match (span.phase, blob) {
+        (Phase::Upload, Some(blob)) => format!("{blob} → {}", span.name),
+        (Phase::Verify, Some(blob)) => format!("{blob}, {}", span.name),
         _ => span.name.clone(),
     })
 }
 
-fn bar(span: &Span, whole: Duration, name: String, row: usize) -> Row {
-    let (x, end) = (percent(span.start, whole), percent(span.end, whole));
-    Row {
+fn bar(span: &Span, run: Duration, name: String, row: usize) -> Bar {
+    let (start, end) = (percent(span.start, run), percent(span.end, run));
+    Bar {
         row,
         name,
-        x,
-        // A bar without any width is not drawn at all.
-        width: rounded(end - x).max(0.001),
-        label: label(x, end),
+        x: start,
+        // Browsers do not draw a bar without any width.
+        width: rounded(end - start).max(0.001),
+        label: label(start, end),
         start: seconds(span.start),
         end: seconds(span.end),
         took: seconds(span.end.saturating_sub(span.start)),
@@ -205,57 +214,57 @@ fn bar(span: &Span, whole: Duration, name: String, row: usize) -> Row {
     }
 }
 
-/// Behind the bar, before it where there is no room, or in it where there is none either.
-fn label(start: f64, end: f64) -> Label {
-    match (end > LATE, start > EARLY) {
-        (false, _) => Label { x: end, dx: 6, anchor: "start", class: "beside" },
-        (true, true) => Label { x: start, dx: -6, anchor: "end", class: "beside" },
-        (true, false) => Label { x: start, dx: 6, anchor: "start", class: "inside" },
+/// Places a label after its bar, in front of it if there is no room, or in it if there is no room there either.
+fn label(start: f64, end: f64) -> BarLabel {
+    if end <= LATE {
+        BarLabel { x: end, dx: 6, anchor: "start", class: "beside" }
+    } else if start > EARLY {
+        BarLabel { x: start, dx: -6, anchor: "end", class: "beside" }
+    } else {
+        BarLabel { x: start, dx: 6, anchor: "start", class: "inside" }
     }
 }
 
-/// How long at least one of them was under way.
-fn covered(spans: &[&Span]) -> Duration {
-    let mut spans: Vec<(Duration, Duration)> = spans.iter().map(|span| (span.start, span.end)).collect();
-    spans.sort_unstable();
-    let mut until = Duration::ZERO;
+/// Returns how long at least one of the spans was running.
+fn time_covered(spans: &[&Span]) -> Duration {
+    let mut intervals: Vec<(Duration, Duration)> = spans.iter().map(|span| (span.start, span.end)).collect();
+    intervals.sort_unstable();
+    let mut covered_until = Duration::ZERO;
     let mut covered = Duration::ZERO;
-    for (start, end) in spans {
-        covered += end.saturating_sub(start.max(until));
-        until = until.max(end);
+    for (start, end) in intervals {
+        covered += end.saturating_sub(start.max(covered_until));
+        covered_until = covered_until.max(end);
     }
     covered
 }
 
-/// Round numbers of seconds, a few of them.
-fn ticks(whole: Duration) -> Vec<Tick> {
-    let whole = whole.as_secs_f64();
-    let rough = whole / TICKS;
-    let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
-    let step = step.unwrap_or(rough);
+/// Ticks at round numbers of seconds.
+fn ticks(run: Duration) -> Vec<Tick> {
+    let run = run.as_secs_f64();
+    let smallest_step = run / MAX_TICKS;
+    let power = 10_f64.powf(smallest_step.log10().floor());
+    let round_steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+    let step = round_steps.into_iter().find(|step| *step >= smallest_step).unwrap_or(smallest_step);
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let tick = |number: u32| {
-        let at = f64::from(number) * step;
-        Tick { at: rounded(at / whole * 100.0), label: format!("{at:.decimals$} s") }
+        let time = f64::from(number) * step;
+        Tick { x: rounded(time / run * 100.0), label: format!("{time:.decimals$} s") }
     };
-    (0..).map(tick).take_while(|tick| tick.at <= 100.0).collect()
+    (0..).map(tick).take_while(|tick| tick.x <= 100.0).collect()
 }
 
-fn percent(part: Duration, whole: Duration) -> f64 {
-    rounded(part.as_secs_f64() / whole.as_secs_f64() * 100.0)
+fn percent(part: Duration, run: Duration) -> f64 {
+    rounded(part.as_secs_f64() / run.as_secs_f64() * 100.0)
 }
 
-/// No more digits than a screen has pixels.
+/// A screen does not have more pixels than that.
 fn rounded(percent: f64) -> f64 {
     (percent * 1000.0).round() / 1000.0
 }
 
 fn seconds(duration: Duration) -> String {
-    match duration.as_secs_f64() {
-        short if short < 0.1 => format!("{:.0} ms", short * 1000.0),
-        long => format!("{long:.2} s"),
-    }
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.1 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
 }
 
 #[cfg(test)]
@@ -267,13 +276,13 @@ mod tests {
         Span { phase, name: name.to_owned(), start, end, bytes: None, digest: None, note: None }
     }
 
-    fn render(total: u64, spans: &[Span]) -> String {
-        let head = PageHeader {
+    fn page(total: u64, spans: &[Span]) -> String {
+        let header = PageHeader {
             title: "a <run>".to_owned(),
             facts: vec!["on a <day>".to_owned()],
             failure: Some("it is <full>\nof \u{1b}[31mred".to_owned()),
         };
-        page(&head, Duration::from_millis(total), spans).unwrap()
+        render(&header, Duration::from_millis(total), spans).unwrap()
     }
 
     /// The bars: where each begins and how wide it is, in percent.
@@ -295,7 +304,7 @@ mod tests {
             span(Phase::Layer, "linux/amd64 app: app", 4000, 6000),
             span(Phase::Layer, "linux/arm64 app: app", 5000, 10000),
         ];
-        let page = render(10000, &spans);
+        let page = page(10000, &spans);
         let found = bars(&page);
         let found: Vec<(&str, f64, f64)> = found.iter().map(|(name, x, width)| (name.as_str(), *x, *width)).collect();
         let expected = [
@@ -304,8 +313,8 @@ mod tests {
             ("linux/arm64 app: app: 5.00 s, from 5.00 s to 10.00 s", 50.0, 50.0),
         ];
         assert_eq!(found, expected, "{page}");
-        for said in ["a &lt;run&gt;", "on a &lt;day&gt;", "it is &lt;full&gt; of \u{fffd}[31mred"] {
-            assert!(page.contains(said), "{said} in {page}");
+        for text in ["a &lt;run&gt;", "on a &lt;day&gt;", "it is &lt;full&gt; of \u{fffd}[31mred"] {
+            assert!(page.contains(text), "{text} in {page}");
         }
         assert!(!page.contains("class=\"idle\""), "{page}");
         for total in [
@@ -322,16 +331,16 @@ mod tests {
         let layer = Span { digest: digest("a"), ..span(Phase::Layer, "linux/amd64 app: app", 0, 1) };
         let sent =
             |digit| Span { digest: digest(digit), bytes: Some(2048), ..span(Phase::Upload, "r.example/app", 1, 2) };
-        let found = bars(&render(2, &[layer, sent("a"), sent("b")]));
+        let found = bars(&page(2, &[layer, sent("a"), sent("b")]));
         assert_eq!(found[1].0, "linux/amd64 app: app → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
         assert_eq!(found[2].0, "sha256:bbbbbbbbbbbb → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
     }
 
     #[test]
     fn nothing_breaks_a_page() {
-        assert_eq!(bars(&render(0, &[])), []);
+        assert_eq!(bars(&page(0, &[])), []);
         let odd = "<b>&\"'\u{1b}[31m漢字";
-        let found = bars(&render(0, &[span(Phase::Upload, odd, 0, 0)]));
+        let found = bars(&page(0, &[span(Phase::Upload, odd, 0, 0)]));
         assert_eq!(found, [("<b>&\"'\u{fffd}[31m漢字: 0 ms, from 0 ms to 0 ms".to_owned(), 0.0, 0.001)]);
     }
 
@@ -341,7 +350,7 @@ mod tests {
             [(&[][..], 0), (&[(0, 10), (20, 30)], 20), (&[(0, 10), (5, 15), (6, 7)], 15), (&[(20, 30), (0, 25)], 30)]
         {
             let spans: Vec<Span> = spans.iter().map(|(start, end)| span(Phase::Layer, "", *start, *end)).collect();
-            assert_eq!(covered(&spans.iter().collect::<Vec<_>>()).as_millis(), expected);
+            assert_eq!(time_covered(&spans.iter().collect::<Vec<_>>()).as_millis(), expected);
         }
     }
 
@@ -358,7 +367,7 @@ mod tests {
             let ticks = ticks(Duration::from_millis(milliseconds));
             let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
             assert_eq!(labels.join(" "), expected);
-            assert!(ticks.iter().all(|tick| tick.at <= 100.0));
+            assert!(ticks.iter().all(|tick| tick.x <= 100.0));
         }
     }
 

@@ -1,70 +1,83 @@
-//! What makes the images, and what it needs: Docker with buildx, a builder, QEMU for templates that RUN and for smoke runs.
+//! Checks of the engine and what it needs: Docker with buildx, a builder, QEMU for templates with RUN and for smoke runs.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::Findings;
-use super::check::{Check, State};
-use super::fix::Repair;
+use super::check_result::{CheckResult, CheckState};
+use super::fix::Fix;
+use super::results::Results;
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::render::Dockerfile;
 use crate::error::Failure;
 use crate::image::bases::PinnedBases;
 use crate::image::buildx::builder::{self, Builder};
-use crate::image::buildx::docker::Docker;
+use crate::image::buildx::docker::{Docker, Inspected};
 use crate::image::buildx::qemu;
 use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::{self, context, embedded, export};
-use crate::plan::Plan;
+use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::ui::Ui;
 use crate::verify::smoke::SmokeHost;
 
-pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let dockerfiles = dockerfiles(plan, findings)?;
+pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
+    let dockerfiles = check_dockerfiles(plan, results)?;
     if let Err(error) = embedded::check_unstaged_scratch_images(plan, &dockerfiles) {
-        findings.fail("image", error)?;
+        results.add_error("image", error)?;
     }
-    let needs = match engine::needs_buildx(plan, &dockerfiles) {
-        Ok(needs) => needs,
+    let needs_buildx = match engine::needs_buildx(plan, &dockerfiles) {
+        Ok(reason) => reason,
         Err(failure) => {
-            findings.fail("template", failure)?;
+            results.add_error("template", failure)?;
             None
         }
     };
-    let asks = plan.engine.choice != EngineChoice::Embedded;
-    let docker = if asks { Docker::look(plan.engine.builder.as_deref(), ui)? } else { Docker::default() };
-    let plain = engine::plain_hosts(plan, &dockerfiles);
-    let reason = needs.as_ref().map(ToString::to_string);
-    let chosen = engine::decide(plan, needs, || builder::choose(plan, &plain, &docker, ui));
-    match asks {
-        true => tell_docker(&docker, &chosen, findings)?,
-        false => findings.add(Check::note("docker", "not asked: the embedded engine is asked for, which needs none")),
+    let reason_for_buildx = needs_buildx.as_ref().map(ToString::to_string);
+    let uses_docker = plan.engine.choice != EngineChoice::Embedded;
+    let docker = if uses_docker { Docker::look(plan.engine.builder.as_deref(), ui)? } else { Docker::default() };
+    let plain_hosts = engine::plain_hosts(plan, &dockerfiles);
+    let selection = engine::decide(plan, needs_buildx, || builder::choose(plan, &plain_hosts, &docker, ui));
+    if uses_docker {
+        report_docker(&docker, selection.is_ok(), results);
+    } else {
+        results.add(CheckResult::note("docker", "not asked: the embedded engine is asked for, which needs none"));
     }
-    let builder = tell_engine(plan, chosen, reason, findings)?;
-    let missing: BTreeSet<Platform> = emulation(plan, &dockerfiles, builder.as_ref(), findings, ui)?
-        .into_iter()
-        .chain(smoke(plan, findings, ui)?)
-        .collect();
-    if docker.server.is_some() && !missing.is_empty() {
-        findings.repairs.push(Repair::Emulation(missing.into_iter().collect()));
+    let builder = match selection {
+        Ok(selection) => report_engine(plan, selection, results),
+        // `report_docker` has reported the cause.
+        Err(_) if uses_docker && docker.builder().is_err() => {
+            if let Some(reason) = reason_for_buildx {
+                results.add(CheckResult::note("engine", format!("docker buildx is needed: {reason}")));
+            }
+            None
+        }
+        Err(error) => {
+            results.add_error("engine", error)?;
+            None
+        }
+    };
+    let mut without_qemu = check_run_instructions(&plan.images, &dockerfiles, builder.as_ref(), results, ui)?;
+    without_qemu.extend(check_smoke_runs(plan, results, ui)?);
+    if docker.server.is_some() && !without_qemu.is_empty() {
+        results.fixes.push(Fix::RegisterQemu(without_qemu.into_iter().collect()));
     }
     Ok(())
 }
 
-/// The Dockerfiles of all images; none where there is not one for each.
-fn dockerfiles(plan: &Plan, findings: &mut Findings) -> Result<Vec<Dockerfile>> {
-    for result in [context::check_files(plan), export::check(plan).map_err(Into::into)] {
-        if let Err(error) = result {
-            findings.fail("workspace", error)?;
-        }
+/// Renders the Dockerfiles of all images. Returns none if any of them fails.
+fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfile>> {
+    if let Err(error) = context::check_files(plan) {
+        results.add_error("workspace", error)?;
+    }
+    if let Err(error) = export::check(plan) {
+        results.add_error("workspace", error)?;
     }
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
         match image::render(plan, image, &PinnedBases::new()) {
             Ok(dockerfile) => dockerfiles.push(dockerfile),
-            Err(error) => findings.fail("template", error)?,
+            Err(error) => results.add_error("template", error)?,
         }
     }
     if dockerfiles.len() < plan.images.len() {
@@ -73,122 +86,98 @@ fn dockerfiles(plan: &Plan, findings: &mut Findings) -> Result<Vec<Dockerfile>> 
     Ok(dockerfiles)
 }
 
-/// Docker's parts one by one. What is wrong with them is as bad as what comes of it.
-fn tell_docker(docker: &Docker, chosen: &Result<EngineSelection>, findings: &mut Findings) -> Result<()> {
-    let state = match chosen {
-        Err(_) => State::Error,
-        // What nothing waits for is not missed.
-        Ok(_) => State::Note,
-    };
-    let mut tell = |subject: &'static str, result: Result<String, Failure>| {
-        let is_ok = result.is_ok();
-        findings.add(match result {
-            Ok(found) => Check::ok(subject, found),
-            Err(failure) => Check::failed(subject, &failure.into()).only(state),
+/// Reports each part of Docker. Problems are errors only if there is no engine because of them.
+fn report_docker(docker: &Docker, has_engine: bool, results: &mut Results) {
+    let problem_state = if has_engine { CheckState::Note } else { CheckState::Error };
+    let mut report = |subject: &'static str, checked: Result<String, Failure>| {
+        let is_ok = checked.is_ok();
+        results.add(match checked {
+            Ok(message) => CheckResult::ok(subject, message),
+            Err(failure) => CheckResult::error(subject, &failure.into()).with_state(problem_state),
         });
         is_ok
     };
-    let client = docker.client.as_ref().map_or_else(String::new, |version| format!(" {version}"));
-    if !tell("docker", docker.check_client().map(|()| format!("the client{client}"))) {
-        return Ok(());
+    let client_version = docker.client.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    if !report("docker", docker.check_client().map(|()| format!("the client{client_version}"))) {
+        return;
     }
-    let buildx = tell("buildx", docker.check_buildx().map(|()| docker.buildx.clone().unwrap_or_default()));
-    let version = docker.server.as_ref().filter(|version| !version.is_empty());
-    let server = version.map_or_else(|| "answers".to_owned(), |version| format!("{version} answers"));
-    let daemon = tell("daemon", docker.check_daemon().map(|()| server));
-    if !buildx || !daemon {
-        return Ok(());
+    let has_buildx = report("buildx", docker.check_buildx().map(|()| docker.buildx.clone().unwrap_or_default()));
+    let daemon = match docker.server.as_deref() {
+        None | Some("") => "answers".to_owned(),
+        Some(version) => format!("{version} answers"),
+    };
+    let has_daemon = report("daemon", docker.check_daemon().map(|()| daemon));
+    if !has_buildx || !has_daemon {
+        return;
     }
-    let described = docker.builder().map(|builder| {
-        let nodes = if builder.nodes > 1 { format!(", {} nodes", builder.nodes) } else { String::new() };
-        let platforms = match builder.platforms.is_empty() {
-            true => String::new(),
-            false => format!(", for {}", Vec::from_iter(builder.platforms.iter().map(String::as_str)).join(", ")),
-        };
-        format!("'{}', driver {}{nodes}{platforms}", builder.name, builder.driver)
-    });
-    tell("builder", described);
-    if docker.builder().is_ok_and(|builder| builder.driver == "docker") {
-        findings.add(match docker.containerd {
-            true => Check::ok("image store", "containerd's, for several platforms"),
-            false => Check::warning("image store", "Docker's classic one, for one platform only")
-                .fix("turn the containerd image store on: https://docs.docker.com/engine/storage/containerd/"),
+    let builder = docker.builder();
+    let uses_image_store = builder.as_ref().is_ok_and(|builder| builder.driver == "docker");
+    report("builder", builder.map(describe_builder));
+    if uses_image_store {
+        results.add(if docker.containerd {
+            CheckResult::ok("image store", "containerd's, for several platforms")
+        } else {
+            CheckResult::warning("image store", "Docker's classic one, for one platform only")
+                .with_fix("turn the containerd image store on: https://docs.docker.com/engine/storage/containerd/")
         });
     }
-    Ok(())
 }
 
-/// The engine, or why there is none; the builder, where it is buildx.
-fn tell_engine(
-    plan: &Plan,
-    chosen: Result<EngineSelection>,
-    reason: Option<String>,
-    findings: &mut Findings,
-) -> Result<Option<Builder>> {
-    let chosen = match chosen {
-        Ok(chosen) => chosen,
-        Err(error) if is_told(&error, findings) => {
-            let note = |reason| Check::note("engine", format!("docker buildx is needed: {reason}"));
-            reason.map(note).into_iter().for_each(|check| findings.add(check));
-            return Ok(None);
-        }
-        Err(error) => {
-            findings.fail("engine", error)?;
-            return Ok(None);
-        }
-    };
-    match chosen.engine {
-        Engine::Embedded => {
-            findings.add(Check::ok("engine", format!("the embedded engine: {}", chosen.why)));
-            Ok(None)
-        }
-        Engine::Buildx(builder) => {
-            if let (Some(missing), Some(name)) = (&builder.missing, &builder.name) {
-                let found = format!("'{name}' is not there yet, and a publish makes it first: {}", missing.why);
-                let repair = Repair::Builder(Box::new(plan.clone()), builder.clone());
-                findings.add(Check::warning("builder", found).fix(format!("`{}`", repair.command())));
-                findings.repairs.push(repair);
-            } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
-                findings.add(Check::ok("builder", format!("'{name}', driver {}, is there for it", builder.driver)));
-            }
-            findings.add(Check::ok("engine", format!("docker buildx: {}", chosen.why)));
-            Ok(Some(builder))
-        }
+fn describe_builder(builder: &Inspected) -> String {
+    let mut description = format!("'{}', driver {}", builder.name, builder.driver);
+    if builder.nodes > 1 {
+        description.push_str(&format!(", {} nodes", builder.nodes));
     }
+    if !builder.platforms.is_empty() {
+        let platforms: Vec<&str> = builder.platforms.iter().map(String::as_str).collect();
+        description.push_str(&format!(", for {}", platforms.join(", ")));
+    }
+    description
 }
 
-/// Was what is wrong with Docker told, part by part?
-fn is_told(error: &anyhow::Error, findings: &Findings) -> bool {
-    error.chain().any(|cause| {
-        let said = cause.to_string();
-        findings.checks.iter().any(|check| check.state == State::Error && check.found == said.trim_end_matches('.'))
-    })
+/// Reports the engine and, for buildx, returns its builder.
+fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results) -> Option<Builder> {
+    let EngineSelection { engine, why } = selection;
+    let Engine::Buildx(builder) = engine else {
+        results.add(CheckResult::ok("engine", format!("the embedded engine: {why}")));
+        return None;
+    };
+    if let (Some(missing), Some(name)) = (&builder.missing, &builder.name) {
+        let message = format!("'{name}' is not there yet, and a publish makes it first: {}", missing.why);
+        let fix = Fix::CreateBuilder(Box::new(plan.clone()), builder.clone());
+        results.add(CheckResult::warning("builder", message).with_fix(format!("`{}`", fix.command())));
+        results.fixes.push(fix);
+    } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
+        results.add(CheckResult::ok("builder", format!("'{name}', driver {}, is there for it", builder.driver)));
+    }
+    results.add(CheckResult::ok("engine", format!("docker buildx: {why}")));
+    Some(builder)
 }
 
-/// Can the programs that templates RUN be run here? The platforms for which they cannot.
-fn emulation(
-    plan: &Plan,
+/// Checks whether this machine can run the programs that templates RUN. Returns the platforms for which it cannot.
+fn check_run_instructions(
+    images: &[Image],
     dockerfiles: &[Dockerfile],
     builder: Option<&Builder>,
-    findings: &mut Findings,
+    results: &mut Results,
     ui: &Ui,
-) -> Result<Vec<Platform>> {
+) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
-    // Where there is none, one on this machine is what is missing.
+    // Without a builder, report what one on this machine would lack.
     let local = Builder { name: None, driver: "docker".to_owned(), is_spread: false, missing: None };
     let builder = builder.unwrap_or(&local);
-    let mut missing = Vec::new();
-    for (image, dockerfile) in
-        plan.images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run_platforms.is_empty())
-    {
-        let names = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut missing = BTreeSet::new();
+    let with_run = images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run_platforms.is_empty());
+    for (image, dockerfile) in with_run {
+        let platforms = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui) {
             Ok(()) => {
-                let found = format!("image '{}': its template has RUN, and programs for {names} run here", image.name);
-                findings.add(Check::ok("emulation", found));
+                let message =
+                    format!("image '{}': its template has RUN, and programs for {platforms} run here", image.name);
+                results.add(CheckResult::ok("emulation", message));
             }
             Err(failure) => {
-                findings.fail("emulation", failure)?;
+                results.add_error("emulation", failure)?;
                 missing.extend(qemu::missing(&dockerfile.run_platforms, &host));
             }
         }
@@ -196,24 +185,25 @@ fn emulation(
     Ok(missing)
 }
 
-/// Can the images that want a smoke run be run here? The platforms that cannot.
-fn smoke(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<Vec<Platform>> {
-    let machine = SmokeHost::find(plan, ui)?;
-    let wanted = plan.images.iter().filter(|image| image.smoke.is_some()).flat_map(|image| &image.platforms);
-    let platforms: BTreeSet<Platform> = wanted.map(|platform| platform.platform).collect();
-    let mut missing = Vec::new();
+/// Checks whether this machine can run the images that request a smoke run. Returns the platforms that it cannot run.
+fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTreeSet<Platform>> {
+    let host = SmokeHost::find(plan, ui)?;
+    let with_smoke_run = plan.images.iter().filter(|image| image.smoke.is_some());
+    let platforms: BTreeSet<Platform> =
+        with_smoke_run.flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
+    let mut missing = BTreeSet::new();
     for platform in platforms {
-        match machine.would_run(platform) {
-            Ok(how) => findings.add(Check::ok("smoke run", format!("{platform}: {how}"))),
+        match host.would_run(platform) {
+            Ok(method) => results.add(CheckResult::ok("smoke run", format!("{platform}: {method}"))),
             Err(reason) => {
                 let handler = qemu::handler(platform).fault().map(|fault| format!("; {fault}")).unwrap_or_default();
-                let found = format!("{platform}: it will not be run: {}{handler}", reason.why);
-                let check = Check::warning("smoke run", found).fix(format!("`{}`", reason.mend));
-                findings.add(match machine.docker {
-                    Some(_) => check.fix(format!("`{}`", qemu::install_command(&[platform]))),
-                    None => check,
-                });
-                missing.push(platform);
+                let message = format!("{platform}: it will not be run: {}{handler}", reason.why);
+                let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{}`", reason.mend));
+                if host.docker.is_some() {
+                    check = check.with_fix(format!("`{}`", qemu::install_command(&[platform])));
+                }
+                results.add(check);
+                missing.insert(platform);
             }
         }
     }

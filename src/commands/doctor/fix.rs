@@ -1,4 +1,4 @@
-//! What `--fix` does: what a publish would do by itself, or needs no other rights than hers.
+//! The fixes that `--fix` applies: what `publish` would do itself, or what needs no further permissions.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,57 +12,59 @@ use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
-pub enum Repair {
-    /// Standard libraries, by rustup.
-    Std(Box<Plan>, Box<Tools>),
-    /// A builder for several platforms.
-    Builder(Box<Plan>, Builder),
-    /// QEMU in the kernel, by a container that registers it.
-    Emulation(Vec<Platform>),
+pub enum Fix {
+    /// Installs standard libraries with rustup.
+    InstallStd(Box<Plan>, Box<Tools>),
+    /// Creates a builder for several platforms.
+    CreateBuilder(Box<Plan>, Builder),
+    /// Registers QEMU in the kernel, from a container.
+    RegisterQemu(Vec<Platform>),
 }
 
-/// What was run, and what it said where it failed.
+/// A fix that was applied, or that failed.
 #[derive(Debug, Serialize)]
-pub struct Done {
+pub struct FixResult {
     command: String,
     error: Option<String>,
-    /// The kind of failure that it was.
+    /// The class of the error.
     #[serde(skip)]
-    pub failed: Option<Class>,
+    pub error_class: Option<Class>,
 }
 
-impl Repair {
-    /// As one would type it.
+impl Fix {
+    /// Returns the command, as people would type it.
     pub fn command(&self) -> String {
         match self {
-            Repair::Std(plan, tools) => format!("rustup target add {}", std_library::missing(plan, tools).join(" ")),
-            Repair::Builder(plan, builder) => {
+            Fix::InstallStd(plan, tools) => {
+                format!("rustup target add {}", std_library::missing(plan, tools).join(" "))
+            }
+            Fix::CreateBuilder(plan, builder) => {
                 builder::create_command(plan, builder).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
-            Repair::Emulation(platforms) => qemu::install_command(platforms).to_string(),
+            Fix::RegisterQemu(platforms) => qemu::install_command(platforms).to_string(),
         }
     }
 
-    /// Shows the command, runs it, and says what came of it; fails for Ctrl-C alone.
-    pub fn run(self, ui: &Ui) -> Result<Done> {
+    /// Shows the command, runs it and prints how it ended. Fails only if it is interrupted.
+    pub fn apply(self, ui: &Ui) -> Result<FixResult> {
         let command = self.command();
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {
-            Repair::Std(plan, mut tools) => std_library::install(&plan, &mut tools, ui).map(drop),
-            Repair::Builder(plan, builder) => builder::make(&plan, &builder, ui),
-            Repair::Emulation(platforms) => qemu::install_command(&platforms).read().map(drop),
+            Fix::InstallStd(plan, mut tools) => std_library::install(&plan, &mut tools, ui).map(drop),
+            Fix::CreateBuilder(plan, builder) => builder::make(&plan, &builder, ui),
+            Fix::RegisterQemu(platforms) => qemu::install_command(&platforms).read().map(drop),
         };
         match result {
             Ok(()) => {
                 ui.status("Fixed", format!("by `{command}`"));
-                Ok(Done { command, error: None, failed: None })
+                Ok(FixResult { command, error: None, error_class: None })
             }
             Err(error) if class_of(&error) == Class::Interrupted => Err(error),
             Err(error) => {
-                let said = std::iter::once(sentence(&error)).chain(hints_of(&error).into_iter().map(str::to_owned));
-                let said = said.collect::<Vec<_>>().join("; ");
-                ui.warning(&said);
-                Ok(Done { command, error: Some(said), failed: Some(class_of(&error)) })
+                let hints = hints_of(&error).into_iter().map(str::to_owned);
+                let message = std::iter::once(sentence(&error)).chain(hints).collect::<Vec<_>>().join("; ");
+                ui.warning(&message);
+                Ok(FixResult { command, error: Some(message), error_class: Some(class_of(&error)) })
             }
         }
     }

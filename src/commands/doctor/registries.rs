@@ -1,107 +1,118 @@
-//! The registries of the plan: is each there and trusted, does it take a push of every image, has it the bases.
+//! Checks of registries: whether each answers, accepts a push of every image, and has the bases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::check::{Check, State};
-use super::{Findings, machine};
+use super::check_result::{CheckResult, CheckState};
+use super::machine;
+use super::results::Results;
 use crate::image::bases;
 use crate::oci::reference::repository_of;
-use crate::plan::Plan;
+use crate::plan::{Image, Plan};
 use crate::publish::preflight::repositories;
 use crate::registry::Registry;
 use crate::ui::Ui;
 
-pub fn examine(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
-    let mut hosts = BTreeMap::new();
+/// Checks the registries that images are pushed to, and those that their bases are pulled from.
+pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
+    let mut checker = RegistryChecker::new(&plan.engine.insecure_registries, results, ui)?;
     for image in &plan.images {
         match repositories(image) {
             Ok(repositories) => {
                 for repository in repositories {
-                    push(repository, &registry, &mut hosts, findings)?;
+                    checker.check_push(repository)?;
                 }
             }
-            // `build` wants none, and a publish may be given one.
-            Err(failure) => findings.add(Check::failed("registry", &failure.into()).only(State::Warning)),
+            // `build` needs no repository, and `publish` may get one from a flag.
+            Err(failure) => {
+                let missing = CheckResult::error("registry", &failure.into());
+                checker.results.add(missing.with_state(CheckState::Warning));
+            }
         }
     }
     let bases: BTreeSet<&str> = plan.platforms().map(|platform| platform.base.as_str()).collect();
     for base in bases.into_iter().filter(|base| *base != "scratch") {
-        pull(plan, base, &registry, &mut hosts, findings, ui)?;
+        checker.check_pull(plan, base)?;
     }
     Ok(())
 }
 
-/// The registries alone, where it is not known what is pushed to them.
-pub fn ping_all(plan: &Plan, findings: &mut Findings, ui: &Ui) -> Result<()> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
-    let mut hosts = BTreeMap::new();
-    plan.images
-        .iter()
-        .flat_map(|image| &image.repositories)
-        .try_for_each(|repository| ping(repository, &registry, &mut hosts, findings).map(drop))
+/// Checks only whether the registries answer, if it is not known what is pushed to them.
+pub fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
+    let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
+    for repository in images.iter().flat_map(|image| &image.repositories) {
+        checker.ping(repository)?;
+    }
+    Ok(())
 }
 
-/// The hosts that were asked: does it answer?
-type Hosts = BTreeMap<String, bool>;
+struct RegistryChecker<'a> {
+    registry: Registry,
+    /// The hosts that were checked before, and whether they answered.
+    hosts: BTreeMap<String, bool>,
+    results: &'a mut Results,
+    ui: &'a Ui,
+}
 
-fn push(repository: &str, registry: &Registry, hosts: &mut Hosts, findings: &mut Findings) -> Result<()> {
-    if !ping(repository, registry, hosts, findings)? {
-        return Ok(());
+impl<'a> RegistryChecker<'a> {
+    fn new(insecure_registries: &[String], results: &'a mut Results, ui: &'a Ui) -> Result<Self> {
+        let registry = Registry::new(insecure_registries, ui.bars())?;
+        Ok(RegistryChecker { registry, hosts: BTreeMap::new(), results, ui })
     }
-    match registry.check_push(repository) {
-        Ok(()) => {
-            let who = if registry.is_logged_in(repository) { "with your credentials" } else { "from anybody" };
-            findings.add(Check::ok("registry", format!("{repository} takes a push {who}")));
+
+    fn check_push(&mut self, repository: &str) -> Result<()> {
+        if !self.ping(repository)? {
+            return Ok(());
         }
-        Err(error) => findings.fail("registry", error)?,
-    }
-    Ok(())
-}
-
-fn pull(
-    plan: &Plan,
-    base: &str,
-    registry: &Registry,
-    hosts: &mut Hosts,
-    findings: &mut Findings,
-    ui: &Ui,
-) -> Result<()> {
-    let repository = match repository_of(base) {
-        Ok(repository) => repository,
-        Err(failure) => return Ok(findings.fail("base", failure)?),
-    };
-    if !ping(&repository, registry, hosts, findings)? {
-        return Ok(());
-    }
-    let mut only = plan.clone();
-    only.images.iter_mut().for_each(|image| image.platforms.retain(|platform| platform.base == base));
-    match bases::pin(&only, registry, ui) {
-        Ok(_) => findings.add(Check::ok("base", format!("{base} has every platform"))),
-        Err(error) => findings.fail("base", error)?,
-    }
-    Ok(())
-}
-
-/// Does the host of a repository answer? It is asked once, and what came of it told once.
-fn ping(repository: &str, registry: &Registry, hosts: &mut Hosts, findings: &mut Findings) -> Result<bool> {
-    let host = repository.split_once('/').map_or(repository, |(host, _)| host);
-    if let Some(answers) = hosts.get(host) {
-        return Ok(*answers);
-    }
-    let met = registry.ping(repository);
-    hosts.insert(host.to_owned(), met.is_ok());
-    match met {
-        Ok(ahead) => {
-            findings.add(Check::ok("registry", format!("{host} answers")));
-            ahead.into_iter().for_each(|ahead| findings.add(machine::clock(host, ahead)));
-            Ok(true)
+        match self.registry.check_push(repository) {
+            Ok(()) => {
+                let is_logged_in = self.registry.is_logged_in(repository);
+                let user = if is_logged_in { "with your credentials" } else { "from anybody" };
+                self.results.add(CheckResult::ok("registry", format!("{repository} takes a push {user}")));
+            }
+            Err(error) => self.results.add_error("registry", error)?,
         }
-        Err(error) => {
-            findings.fail("registry", error)?;
-            Ok(false)
+        Ok(())
+    }
+
+    fn check_pull(&mut self, plan: &Plan, base: &str) -> Result<()> {
+        let repository = match repository_of(base) {
+            Ok(repository) => repository,
+            Err(failure) => return Ok(self.results.add_error("base", failure)?),
+        };
+        if !self.ping(&repository)? {
+            return Ok(());
+        }
+        let mut only = plan.clone();
+        only.images.iter_mut().for_each(|image| image.platforms.retain(|platform| platform.base == base));
+        match bases::pin(&only, &self.registry, self.ui) {
+            Ok(_) => self.results.add(CheckResult::ok("base", format!("{base} has every platform"))),
+            Err(error) => self.results.add_error("base", error)?,
+        }
+        Ok(())
+    }
+
+    /// Returns whether the host of a repository answers. Each host is checked and reported only once.
+    fn ping(&mut self, repository: &str) -> Result<bool> {
+        let host = repository.split_once('/').map_or(repository, |(host, _)| host);
+        if let Some(answers) = self.hosts.get(host) {
+            return Ok(*answers);
+        }
+        let answer = self.registry.ping(repository);
+        self.hosts.insert(host.to_owned(), answer.is_ok());
+        match answer {
+            Ok(clock_difference) => {
+                self.results.add(CheckResult::ok("registry", format!("{host} answers")));
+                if let Some(ahead) = clock_difference {
+                    self.results.add(machine::clock(host, ahead));
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                self.results.add_error("registry", error)?;
+                Ok(false)
+            }
         }
     }
 }

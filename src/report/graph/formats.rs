@@ -1,34 +1,39 @@
-//! A graph in Graphviz' language. Pure.
+//! The formats that a graph is printed in: Graphviz' DOT, and SVG with no script, font or link.
 
-use super::{Graph, GraphNode};
+use anyhow::Result;
 
-impl Graph {
-    /// DOT, for `dot -Tsvg` and whatever else reads it.
-    pub fn dot(&self) -> String {
-        let mut lines = vec![
-            format!("digraph {} {{", quoted(&self.title)),
-            "  rankdir=LR;".to_owned(),
-            "  node [shape=box, style=rounded, fontname=monospace];".to_owned(),
-        ];
-        for (index, node) in self.nodes.iter().enumerate() {
-            let label = [&node.name].into_iter().chain(&node.facts).map(String::as_str).collect::<Vec<_>>();
-            let attributes = [("class", node.kind.word()), ("label", &label.join("\n")), ("tooltip", &tooltip(node))];
-            let attributes = attributes.map(|(name, value)| format!("{name}={}", quoted(value)));
-            lines.push(format!("  n{index} [{}];", attributes.join(", ")));
-        }
-        lines.extend(self.edges.iter().map(|(from, to)| format!("  n{from} -> n{to};")));
-        lines.push("}".to_owned());
-        lines.join("\n")
+use super::Graph;
+use super::layout::layout;
+use crate::cli::GraphFormat;
+use crate::report::html;
+
+/// Renders a graph.
+pub fn render(graph: &Graph, format: GraphFormat) -> Result<String> {
+    match format {
+        GraphFormat::Dot => Ok(dot(graph)),
+        GraphFormat::Svg => html::render(include_str!("../../../templates/graph.svg.j2"), &layout(graph)),
     }
 }
 
-/// All that is known of a node, whatever of it a picture has room for.
-pub fn tooltip(node: &GraphNode) -> String {
-    [&node.name].into_iter().chain(&node.facts).chain(&node.why).cloned().collect::<Vec<_>>().join("\n")
+fn dot(graph: &Graph) -> String {
+    let mut lines = vec![
+        format!("digraph {} {{", quote(&graph.title)),
+        "  rankdir=LR;".to_owned(),
+        "  node [shape=box, style=rounded, fontname=monospace];".to_owned(),
+    ];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let label = [&node.name].into_iter().chain(&node.facts).map(String::as_str).collect::<Vec<_>>().join("\n");
+        let attributes = [("class", node.kind.name()), ("label", &label), ("tooltip", &node.tooltip())];
+        let attributes = attributes.map(|(name, value)| format!("{name}={}", quote(value)));
+        lines.push(format!("  n{index} [{}];", attributes.join(", ")));
+    }
+    lines.extend(graph.edges.iter().map(|(from, to)| format!("  n{from} -> n{to};")));
+    lines.push("}".to_owned());
+    lines.join("\n")
 }
 
-/// A string in quotes (the language's grammar, "ID", and escString of its attribute types).
-fn quoted(text: &str) -> String {
+/// A quoted string (Graphviz' grammar, "ID", and `escString` of its attribute types).
+fn quote(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }

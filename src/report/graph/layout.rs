@@ -1,64 +1,70 @@
-//! Where everything of a graph is in a picture: fixed columns from left to right. Platforms stand as the plan has them; in
-//! the other columns every box is as near as can be to the middle of what it is connected with. Pure.
+//! The positions of boxes and edges in a picture: fixed columns from left to right. Platforms are in the plan's order; in
+//! the other columns, each box is as near as possible to the middle of the boxes that it is connected with.
 //!
-//! A general layout finds the columns that are known here, and no published one of this size wraps text or measures it
-//! by a font that every reader has.
+//! A general layout algorithm would have to find the columns that are known here, and no published crate of this size wraps
+//! text or measures it without a particular font.
 
 use serde::Serialize;
 
-use super::formats::tooltip;
-use super::{Graph, GraphNode, Kind};
+use super::text::{width, wrap};
+use super::{Graph, GraphNode, NodeKind};
 use crate::finding::printable;
-use crate::report::html::{width, wrap};
 
-/// Of a character of the font, with some room for wider ones than usual, and of a line.
-const ADVANCE: f64 = 7.5;
-const LINE: f64 = 16.0;
+/// The width of a character, with some room for fonts that are wider than usual, and the height of a line.
+const CHAR_WIDTH: f64 = 7.5;
+const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 9.0;
-/// Between boxes and between columns, where many edges want more; around all.
+/// The space between two boxes of a column.
 const GAP: f64 = 12.0;
-const AISLE: f64 = 40.0;
-const WIDEST_AISLE: f64 = 200.0;
-/// Of an aisle's width for an edge.
-const LANE: f64 = 2.5;
+/// The space between two columns: it grows with the number of edges in it.
+const MIN_AISLE: f64 = 40.0;
+const MAX_AISLE: f64 = 200.0;
+const AISLE_PER_EDGE: f64 = 2.5;
 const MARGIN: f64 = 16.0;
-/// The room of the headings.
+/// The upper edge of the first box, below the headings.
 const TOP: f64 = 40.0;
-/// Characters of a line, and lines of a name or a fact.
-const WIDEST: usize = 30;
-const MOST_LINES: usize = 3;
+const HEADING_BASELINE: f64 = 26.0;
+/// The most characters of a line, and the most lines of a name or a fact.
+const MAX_COLUMNS: usize = 30;
+const MAX_LINES: usize = 3;
 
+/// What the template of the picture renders.
 #[derive(Debug, Serialize)]
 pub struct Picture {
-    pub title: String,
-    pub width: f64,
-    pub height: f64,
-    pub headings: Vec<Text>,
-    /// The paths of the edges, in SVG's words.
-    pub edges: Vec<String>,
-    pub boxes: Vec<Placed>,
+    title: String,
+    width: f64,
+    height: f64,
+    headings: Vec<TextLine>,
+    /// SVG path data.
+    edges: Vec<String>,
+    boxes: Vec<NodeBox>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Placed {
-    pub kind: &'static str,
-    pub x: f64,
-    pub y: f64,
-    pub width: f64,
-    pub height: f64,
-    pub texts: Vec<Text>,
-    /// All of it, where it was too long.
-    pub full: String,
+struct NodeBox {
+    kind: &'static str,
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+    lines: Vec<TextLine>,
+    tooltip: String,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Text {
-    pub x: f64,
-    /// Of its base line.
-    pub y: f64,
-    pub text: String,
-    /// The name, and no fact.
-    pub is_name: bool,
+struct TextLine {
+    x: f64,
+    /// The position of its baseline.
+    y: f64,
+    text: String,
+    /// Part of the node's name, not of a fact.
+    is_name: bool,
+}
+
+/// A wrapped line of a node that has no position yet.
+struct NodeLine {
+    text: String,
+    is_name: bool,
 }
 
 /// A column: its nodes from top to bottom.
@@ -70,108 +76,120 @@ struct Column {
 }
 
 pub fn layout(graph: &Graph) -> Picture {
-    let lines: Vec<Vec<(String, bool)>> = graph.nodes.iter().map(lines).collect();
-    let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE + 2.0 * PADDING).collect();
+    let lines: Vec<Vec<NodeLine>> = graph.nodes.iter().map(node_lines).collect();
+    let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE_HEIGHT + 2.0 * PADDING).collect();
     let mut columns = columns(graph, &lines);
     let tops = tops(graph, &mut columns, &heights);
 
-    let mut places = vec![(0.0, 0.0); graph.nodes.len()];
+    let mut horizontal = vec![(0.0, 0.0); graph.nodes.len()];
     for column in &columns {
-        column.nodes.iter().for_each(|index| places[*index] = (column.x, column.width));
+        for node in &column.nodes {
+            horizontal[*node] = (column.x, column.width);
+        }
     }
-    let boxes = graph.nodes.iter().enumerate().map(|(index, node)| {
-        let ((x, width), y) = (places[index], tops[index]);
-        let text = |(line, (text, is_name)): (usize, &(String, bool))| Text {
-            x: x + PADDING,
-            y: y + PADDING + (line as f64 + 0.75) * LINE,
-            text: text.clone(),
-            is_name: *is_name,
-        };
-        let texts = lines[index].iter().enumerate().map(text).collect();
-        let full = tooltip(node).lines().map(printable).collect::<Vec<_>>().join("\n");
-        Placed { kind: node.kind.word(), x, y, width, height: heights[index], texts, full }
-    });
-    let boxes: Vec<Placed> = boxes.collect();
-    let edges = graph.edges.iter().map(|(from, to)| edge(&boxes[*from], &boxes[*to])).collect();
-    let heading = |column: &Column| Text { x: column.x, y: 26.0, text: column.heading.clone(), is_name: false };
+    let mut boxes = Vec::new();
+    for (index, (node, lines)) in graph.nodes.iter().zip(lines).enumerate() {
+        let ((x, width), y) = (horizontal[index], tops[index]);
+        let kind = node.kind.name();
+        let tooltip = node.tooltip().lines().map(printable).collect::<Vec<_>>().join("\n");
+        boxes.push(NodeBox { kind, x, y, width, height: heights[index], lines: place_lines(lines, x, y), tooltip });
+    }
+    let heading =
+        |column: &Column| TextLine { x: column.x, y: HEADING_BASELINE, text: column.heading.clone(), is_name: false };
     Picture {
         title: printable(&graph.title),
         width: columns.last().map_or(0.0, |last| last.x + last.width) + MARGIN,
-        height: boxes.iter().map(|of| of.y + of.height).fold(TOP, f64::max) + MARGIN,
+        height: boxes.iter().map(|node_box| node_box.y + node_box.height).fold(TOP, f64::max) + MARGIN,
         headings: columns.iter().map(heading).collect(),
-        edges,
+        edges: graph.edges.iter().map(|(from, to)| edge_path(&boxes[*from], &boxes[*to])).collect(),
         boxes,
     }
 }
 
-/// The lines of a node, and whether each is of its name.
-fn lines(node: &GraphNode) -> Vec<(String, bool)> {
+/// The wrapped name and facts of a node.
+fn node_lines(node: &GraphNode) -> Vec<NodeLine> {
     let wrapped = |text: &String, is_name: bool| {
-        wrap(&printable(text), WIDEST, MOST_LINES).into_iter().map(move |line| (line, is_name)).collect::<Vec<_>>()
+        let lines = wrap(&printable(text), MAX_COLUMNS, MAX_LINES);
+        lines.into_iter().map(move |text| NodeLine { text, is_name })
     };
-    wrapped(&node.name, true).into_iter().chain(node.facts.iter().flat_map(|fact| wrapped(fact, false))).collect()
+    wrapped(&node.name, true).chain(node.facts.iter().flat_map(|fact| wrapped(fact, false))).collect()
 }
 
-/// The columns that have something in them, each as wide as its longest line.
-fn columns(graph: &Graph, lines: &[Vec<(String, bool)>]) -> Vec<Column> {
+/// The lines of a box whose upper left corner is at `x`, `y`.
+fn place_lines(lines: Vec<NodeLine>, x: f64, y: f64) -> Vec<TextLine> {
+    let line = |(number, NodeLine { text, is_name })| {
+        let baseline = y + PADDING + (number as f64 + 0.75) * LINE_HEIGHT;
+        TextLine { x: x + PADDING, y: baseline, text, is_name }
+    };
+    lines.into_iter().enumerate().map(line).collect()
+}
+
+/// The columns that have nodes, each as wide as its longest line.
+fn columns(graph: &Graph, lines: &[Vec<NodeLine>]) -> Vec<Column> {
     let mut x = MARGIN;
     let mut columns = Vec::new();
-    for kinds in Kind::COLUMNS {
-        let of = |kind: &Kind| -> Vec<usize> {
+    for kinds in NodeKind::COLUMNS {
+        let nodes_of = |kind: &NodeKind| -> Vec<usize> {
             (0..graph.nodes.len()).filter(|index| graph.nodes[*index].kind == *kind).collect()
         };
-        let nodes: Vec<usize> = kinds.iter().flat_map(of).collect();
-        let there: Vec<&str> = kinds.iter().filter(|kind| !of(kind).is_empty()).map(|kind| kind.heading()).collect();
-        let heading = there.join(", ");
-        let texts = nodes.iter().flat_map(|index| &lines[*index]).map(|(text, _)| width(text));
-        let longest = texts.chain([width(&heading)]).max().unwrap_or(0);
-        let width = longest as f64 * ADVANCE + 2.0 * PADDING;
-        if !nodes.is_empty() {
-            let edges = graph.edges.iter().filter(|(from, _)| nodes.contains(from)).count();
-            columns.push(Column { heading, nodes, x, width });
-            x += width + (edges as f64 * LANE).clamp(AISLE, WIDEST_AISLE);
+        let nodes: Vec<usize> = kinds.iter().flat_map(nodes_of).collect();
+        if nodes.is_empty() {
+            continue;
         }
+        let present = kinds.iter().filter(|kind| !nodes_of(kind).is_empty());
+        let heading = present.map(|kind| kind.heading()).collect::<Vec<_>>().join(", ");
+        let line_widths = nodes.iter().flat_map(|index| &lines[*index]).map(|line| width(&line.text));
+        let longest = line_widths.chain([width(&heading)]).max().unwrap_or(0);
+        let width = longest as f64 * CHAR_WIDTH + 2.0 * PADDING;
+        let edges = graph.edges.iter().filter(|(from, _)| nodes.contains(from)).count();
+        columns.push(Column { heading, nodes, x, width });
+        x += width + (edges as f64 * AISLE_PER_EDGE).clamp(MIN_AISLE, MAX_AISLE);
     }
     columns
 }
 
-/// The upper edge of every node; the nodes of the columns are put in the order in which they stand.
+/// Returns the upper edge of every node, and sorts the nodes of each column from top to bottom.
 fn tops(graph: &Graph, columns: &mut [Column], heights: &[f64]) -> Vec<f64> {
     let mut centers = vec![0.0; graph.nodes.len()];
-    let Some(first) = columns.iter().position(|column| graph.nodes[column.nodes[0]].kind == Kind::Platform) else {
-        return Vec::new();
-    };
+    let is_platforms = |column: &Column| graph.nodes[column.nodes[0]].kind == NodeKind::Platform;
+    let Some(platforms) = columns.iter().position(is_platforms) else { return Vec::new() };
     let mut y = 0.0;
-    for index in &columns[first].nodes {
+    for index in &columns[platforms].nodes {
         centers[*index] = y + heights[*index] / 2.0;
         y += heights[*index] + GAP;
     }
-    let (left, right) = columns.split_at_mut(first);
-    let leftwards = left.iter_mut().rev().map(|column| (column, true));
-    let rightwards = right.iter_mut().skip(1).map(|column| (column, false));
-    for (column, leftwards) in leftwards.chain(rightwards) {
-        let wanted = |index: usize| {
-            let connected: Vec<f64> = graph
-                .edges
-                .iter()
-                .filter_map(|(from, to)| match leftwards {
-                    true => (*from == index).then(|| centers[*to]),
-                    false => (*to == index).then(|| centers[*from]),
-                })
-                .collect();
-            connected.iter().sum::<f64>() / connected.len().max(1) as f64
-        };
-        let mut wanted: Vec<(usize, f64)> = column.nodes.iter().map(|index| (*index, wanted(*index))).collect();
-        wanted.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-        column.nodes = wanted.iter().map(|(index, _)| *index).collect();
-        let sizes: Vec<(f64, f64)> = wanted.iter().map(|(index, center)| (*center, heights[*index])).collect();
-        for (index, center) in column.nodes.iter().zip(spread(&sizes)) {
-            centers[*index] = center;
-        }
+    // Outwards from the platforms, so that each column is placed after its neighbor.
+    for column in columns[..platforms].iter_mut().rev() {
+        let neighbors = |index| graph.edges.iter().filter(move |(from, _)| *from == index).map(|(_, to)| *to);
+        place_column(column, neighbors, &mut centers, heights);
+    }
+    for column in &mut columns[platforms + 1..] {
+        let neighbors = |index| graph.edges.iter().filter(move |(_, to)| *to == index).map(|(from, _)| *from);
+        place_column(column, neighbors, &mut centers, heights);
     }
     let tops: Vec<f64> = centers.iter().zip(heights).map(|(center, height)| center - height / 2.0).collect();
     let highest = tops.iter().copied().fold(f64::INFINITY, f64::min);
     tops.iter().map(|top| (top - highest + TOP).round()).collect()
+}
+
+/// Places each node of a column as near as possible to the middle of its neighbors.
+fn place_column<I: Iterator<Item = usize>>(
+    column: &mut Column,
+    neighbors: impl Fn(usize) -> I,
+    centers: &mut [f64],
+    heights: &[f64],
+) {
+    let middle_of_neighbors = |index: &usize| {
+        let connected: Vec<f64> = neighbors(*index).map(|neighbor| centers[neighbor]).collect();
+        connected.iter().sum::<f64>() / connected.len().max(1) as f64
+    };
+    let mut wanted: Vec<(usize, f64)> = column.nodes.iter().map(|index| (*index, middle_of_neighbors(index))).collect();
+    wanted.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    let boxes: Vec<(f64, f64)> = wanted.iter().map(|(index, center)| (*center, heights[*index])).collect();
+    column.nodes = wanted.iter().map(|(index, _)| *index).collect();
+    for (index, center) in column.nodes.iter().zip(spread(&boxes)) {
+        centers[*index] = center;
+    }
 }
 
 /// The centers of boxes under each other, each as near to the one it wants as the others let it: those that would overlap
@@ -204,7 +222,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// From the right side of one box to the left side of another.
-fn edge(from: &Placed, to: &Placed) -> String {
+fn edge_path(from: &NodeBox, to: &NodeBox) -> String {
     let (x1, y1) = (from.x + from.width, (from.y + from.height / 2.0).round());
     let (x2, y2) = (to.x, (to.y + to.height / 2.0).round());
     let middle = ((x1 + x2) / 2.0).round();

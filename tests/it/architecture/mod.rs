@@ -41,9 +41,6 @@ const ALLOWED_IMPORTS: &[(&str, &str)] = &[];
 const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("cli/examples.rs", "cli/mod.rs"),
     ("cli/settings.rs", "cli/verification.rs"),
-    ("commands/doctor/compile.rs", "commands/doctor/mod.rs"),
-    ("commands/doctor/engine.rs", "commands/doctor/mod.rs"),
-    ("commands/doctor/registries.rs", "commands/doctor/mod.rs"),
     ("commands/init/config_location.rs", "commands/init/mod.rs"),
     ("commands/init/detect.rs", "commands/init/mod.rs"),
     ("compile/cargo_command.rs", "compile/toolchain.rs"),

@@ -75,12 +75,12 @@ fn everything_is_in_its_place() {
         for (name, config) in
             [("one", one), ("three", three), ("shared", samples::SHARED), ("large", &samples::large())]
         {
-            let svg = samples::graph(config).svg().unwrap();
+            let svg = samples::svg(&samples::graph(config));
             assert_eq!(faults(&format!("graph-{name}"), &page_of(&svg), 1200, dark), "", "{config}");
         }
         for (platforms, name) in [(1, "app"), (3, "app"), (12, long)] {
             let (total, spans) = samples::spans(&all[..platforms], name);
-            let page = timings_page::page(&head(name), total, &spans).unwrap();
+            let page = timings_page::render(&head(name), total, &spans).unwrap();
             for width in [500, 600, 1900] {
                 let found = faults(&format!("timings-{platforms}"), &page, width, dark);
                 assert_eq!(found, "", "{platforms} platforms, {width} pixels");
@@ -92,7 +92,7 @@ fn everything_is_in_its_place() {
 #[test]
 #[ignore = "needs a browser: scripts/test runs it"]
 fn what_is_wrong_is_seen() {
-    let svg = samples::graph(samples::SHARED).svg().unwrap();
+    let svg = samples::svg(&samples::graph(samples::SHARED));
     for (from, to, fault) in [
         ("font: 12px", "font: 20px", "is not in its box"),
         ("--text: #1f2328", "--text: #f0f0f0", "cannot be read"),
@@ -103,7 +103,7 @@ fn what_is_wrong_is_seen() {
         assert!(found.contains(fault), "{fault} in {found}");
     }
     let (total, spans) = samples::spans(&Platform::all().collect::<Vec<_>>()[..3], "app");
-    let page = timings_page::page(&head("app"), total, &spans).unwrap();
+    let page = timings_page::render(&head("app"), total, &spans).unwrap();
     let found = faults("wrong", &page.replace("text-anchor=\"end\">", ">"), 600, false);
     assert!(found.contains("is not in the chart"), "{found}");
 }

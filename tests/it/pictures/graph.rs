@@ -1,11 +1,13 @@
 //! Plans, drawn: what is shared is there once, the languages are escaped, and nothing lies on anything else.
 
-use cargo_multiarch::report::graph::{Graph, Kind};
+use cargo_multiarch::cli::GraphFormat;
+use cargo_multiarch::report::graph::formats;
+use cargo_multiarch::report::graph::{Graph, NodeKind};
 use roxmltree::{Document, Node};
 
 use super::samples::{self, SHARED, large};
 
-fn names(graph: &Graph, kind: Kind) -> Vec<&str> {
+fn names(graph: &Graph, kind: NodeKind) -> Vec<&str> {
     graph.nodes.iter().filter(|node| node.kind == kind).map(|node| node.name.as_str()).collect()
 }
 
@@ -13,22 +15,22 @@ fn names(graph: &Graph, kind: Kind) -> Vec<&str> {
 fn what_is_shared_is_there_once() {
     let graph = samples::graph(SHARED);
     let targets = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
-    assert_eq!(names(&graph, Kind::Process), ["cargo build"], "{graph:#?}");
-    assert_eq!(names(&graph, Kind::Target), targets);
-    assert_eq!(names(&graph, Kind::Binary), ["core", "ctl", "core", "ctl"], "for two platforms");
-    assert_eq!(names(&graph, Kind::Base), ["busybox:1.37"]);
-    assert_eq!(names(&graph, Kind::Platform), ["linux/amd64", "linux/arm64", "linux/amd64", "linux/arm64"]);
-    assert_eq!(names(&graph, Kind::Image), ["core 1.2.3", "ctl 1.2.3"]);
-    assert_eq!(names(&graph, Kind::Reference).len(), 4);
+    assert_eq!(names(&graph, NodeKind::Process), ["cargo build"], "{graph:#?}");
+    assert_eq!(names(&graph, NodeKind::Target), targets);
+    assert_eq!(names(&graph, NodeKind::Binary), ["core", "ctl", "core", "ctl"], "for two platforms");
+    assert_eq!(names(&graph, NodeKind::Base), ["busybox:1.37"]);
+    assert_eq!(names(&graph, NodeKind::Platform), ["linux/amd64", "linux/arm64", "linux/amd64", "linux/arm64"]);
+    assert_eq!(names(&graph, NodeKind::Image), ["core 1.2.3", "ctl 1.2.3"]);
+    assert_eq!(names(&graph, NodeKind::Reference).len(), 4);
     for (index, node) in graph.nodes.iter().enumerate() {
         let out = graph.edges.iter().filter(|(from, _)| *from == index).count();
         let expected = match node.kind {
-            Kind::Process | Kind::Base => 2,
-            Kind::Target => 2,
-            Kind::Binary if node.name == "ctl" => 2,
-            Kind::Image => 2,
-            Kind::Binary | Kind::Platform => 1,
-            Kind::Reference => 0,
+            NodeKind::Process | NodeKind::Base => 2,
+            NodeKind::Target => 2,
+            NodeKind::Binary if node.name == "ctl" => 2,
+            NodeKind::Image => 2,
+            NodeKind::Binary | NodeKind::Platform => 1,
+            NodeKind::Reference => 0,
         };
         assert_eq!(out, expected, "{node:?}");
     }
@@ -39,12 +41,12 @@ fn one_column_leads_to_the_next() {
     for config in [SHARED, &large(), ""] {
         let graph = samples::graph(config);
         let column = |index: usize| match graph.nodes[index].kind {
-            Kind::Process => 0,
-            Kind::Target => 1,
-            Kind::Binary | Kind::Base => 2,
-            Kind::Platform => 3,
-            Kind::Image => 4,
-            Kind::Reference => 5,
+            NodeKind::Process => 0,
+            NodeKind::Target => 1,
+            NodeKind::Binary | NodeKind::Base => 2,
+            NodeKind::Platform => 3,
+            NodeKind::Image => 4,
+            NodeKind::Reference => 5,
         };
         assert!(graph.edges.iter().all(|(from, to)| column(*from) + 1 == column(*to)), "{graph:#?}");
     }
@@ -70,7 +72,7 @@ fn the_language_of_graphviz() {
   n4 -> n5;
   n4 -> n6;
 }"#;
-    assert_eq!(graph.dot(), expected);
+    assert_eq!(formats::render(&graph, GraphFormat::Dot).unwrap(), expected);
 }
 
 /// A rectangle's left, upper, right and lower edge.
@@ -86,7 +88,7 @@ fn area(rect: Node<'_, '_>) -> Area {
 fn nothing_lies_on_anything_else() {
     for config in [SHARED, &large(), "", "platforms = ['linux/amd64']\ntags = ['a', 'b', 'c', 'd', 'e', 'f']"] {
         let graph = samples::graph(config);
-        let svg = graph.svg().unwrap();
+        let svg = samples::svg(&graph);
         let document = Document::parse(&svg).unwrap();
         let root = document.root_element();
         let page = (
@@ -122,14 +124,14 @@ fn nothing_lies_on_anything_else() {
 #[test]
 fn the_picture_says_all_of_it() {
     let graph = samples::graph_linked_by(SHARED, "<because> of \u{1b}[1m& more");
-    let svg = graph.svg().unwrap();
+    let svg = samples::svg(&graph);
     let document = Document::parse(&svg).unwrap();
     let texts: Vec<&str> = document.descendants().filter_map(|node| node.text()).collect();
     for text in ["ghcr.io/you/core:1.2.3", "busybox:1.37", "rust-lld", "cargo processes", "binaries, bases", "tags"] {
         assert!(texts.contains(&text), "{text} in {texts:#?}");
     }
     assert!(texts.iter().any(|text| text.ends_with("\n<because> of \u{fffd}[1m& more")), "{texts:#?}");
-    let long = samples::graph(&large()).svg().unwrap();
+    let long = samples::svg(&samples::graph(&large()));
     let tag = format!("a-very-long-tag-{}", "x".repeat(90));
     assert!(!long.contains(&format!(">{tag}<")) && long.contains(&tag), "all of a name is in the title");
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cargo_multiarch::cli::GraphFormat;
 use cargo_multiarch::compile::facts::Tools;
 use cargo_multiarch::compile::linker::choice::{Choice, Linker};
 use cargo_multiarch::compile::toolchain::Toolchain;
 use cargo_multiarch::image::engine::{Engine, EngineSelection};
 use cargo_multiarch::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::report::graph::{self, Graph};
+use cargo_multiarch::report::graph::Graph;
+use cargo_multiarch::report::graph::{formats, from_plan};
 use cargo_multiarch::timings::{Phase, Span};
 
 /// Three packages with a binary each.
@@ -47,7 +49,11 @@ pub fn graph_linked_by(config: &str, why: &str) -> Graph {
     let choice = || Choice { linker: Linker::RustLld, why: why.to_owned() };
     let choices: BTreeMap<BuildSettings, Choice> = plan.builds().map(|build| (build.clone(), choice())).collect();
     let toolchain = Toolchain { tools: Tools::default(), choices, auditable: false, notes: vec![] };
-    graph::draw(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
+    from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
+}
+
+pub fn svg(graph: &Graph) -> String {
+    formats::render(graph, GraphFormat::Svg).unwrap()
 }
 
 /// `core` has the binary of `ctl` as well; both build on busybox.

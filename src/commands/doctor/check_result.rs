@@ -1,0 +1,102 @@
+//! The result of one check: what was found, how bad it is, and how to fix it.
+
+use serde::Serialize;
+
+use crate::error::{Class, class_of, hints_of, sentence};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    Ok,
+    /// Nothing to fix.
+    Note,
+    /// `publish` continues, or fixes it itself.
+    Warning,
+    /// `publish` fails.
+    Error,
+}
+
+impl CheckState {
+    pub fn name(self) -> &'static str {
+        match self {
+            CheckState::Ok => "ok",
+            CheckState::Note => "note",
+            CheckState::Warning => "warning",
+            CheckState::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct CheckResult {
+    /// What was checked: `linker`, `buildx`, `registry`.
+    pub subject: &'static str,
+    pub state: CheckState,
+    #[serde(rename = "found")]
+    pub message: String,
+    /// Alternative ways to fix it, each with its command.
+    pub fixes: Vec<String>,
+    /// The class of an error.
+    #[serde(skip)]
+    class: Class,
+}
+
+impl CheckResult {
+    fn new(subject: &'static str, state: CheckState, message: String) -> CheckResult {
+        CheckResult { subject, state, message, fixes: Vec::new(), class: Class::Other }
+    }
+
+    pub fn ok(subject: &'static str, message: impl Into<String>) -> CheckResult {
+        CheckResult::new(subject, CheckState::Ok, message.into())
+    }
+
+    pub fn note(subject: &'static str, message: impl Into<String>) -> CheckResult {
+        CheckResult::new(subject, CheckState::Note, message.into())
+    }
+
+    pub fn warning(subject: &'static str, message: impl Into<String>) -> CheckResult {
+        CheckResult::new(subject, CheckState::Warning, message.into())
+    }
+
+    /// An error that `publish` would fail with.
+    pub fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
+        let fixes = hints_of(error).into_iter().map(str::to_owned).collect();
+        CheckResult { fixes, class: class_of(error), ..CheckResult::new(subject, CheckState::Error, sentence(error)) }
+    }
+
+    #[must_use]
+    pub fn with_state(self, state: CheckState) -> CheckResult {
+        CheckResult { state, ..self }
+    }
+
+    #[must_use]
+    pub fn with_fix(mut self, fix: impl Into<String>) -> CheckResult {
+        self.fixes.push(fix.into());
+        self
+    }
+}
+
+/// Returns the class of the error that `publish` would meet first, if there is an error.
+pub fn first_error_class(results: &[CheckResult]) -> Option<Class> {
+    const ORDER: [Class; 5] = [Class::Config, Class::Engine, Class::Toolchain, Class::Compile, Class::Registry];
+    let position = |class: &Class| ORDER.iter().position(|other| other == class).unwrap_or(ORDER.len());
+    let errors = results.iter().filter(|result| result.state == CheckState::Error);
+    errors.map(|result| result.class).min_by_key(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Failure;
+
+    #[test]
+    fn the_class_is_that_of_the_error_that_publish_meets_first() {
+        let error = |class| CheckResult::error("x", &Failure::new(class, "it is broken").hint("mend it").into());
+        let ok = || CheckResult::ok("x", "there");
+        assert_eq!(first_error_class(&[ok(), error(Class::Engine).with_state(CheckState::Warning)]), None);
+        let errors = [ok(), error(Class::Other), error(Class::Registry), error(Class::Toolchain)];
+        assert_eq!(first_error_class(&errors), Some(Class::Toolchain));
+        assert_eq!(first_error_class(&[error(Class::Other)]), Some(Class::Other));
+        assert_eq!(error(Class::Engine).fixes, ["mend it"]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Loads the plan to check. Without a usable workspace, flags and defaults make a plan that is enough to check the machine.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use super::check_result::CheckResult;
+use super::results::Results;
+use crate::cli::{DoctorArgs, environment};
+use crate::commands::build_images;
+use crate::config::Config;
+use crate::error::{Class, Failure};
+use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
+use crate::platform::Libc;
+
+/// The plan to check.
+pub enum LoadedPlan {
+    /// What `publish` would do.
+    Workspace(Plan),
+    /// There is no workspace, or its plan has an error.
+    MachineOnly(Plan),
+    /// The flags have an error.
+    Invalid,
+}
+
+/// Loads the plan, and reports the workspace.
+pub fn load_plan(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
+    let request = args.smoke.add_to(args.settings.request());
+    let current_dir = plan::current_dir()?;
+    let has_manifest = current_dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
+    let has_workspace = has_manifest || args.settings.selection().manifest_path.is_some();
+    if has_workspace {
+        match build_images::load(&args.settings, request.clone()) {
+            Ok(plan) => {
+                report_workspace(&plan, results);
+                return Ok(LoadedPlan::Workspace(plan));
+            }
+            Err(error) => results.add_error("workspace", error)?,
+        }
+    } else {
+        report_missing_workspace(args, results)?;
+    }
+    match resolve_without_workspace(args, &current_dir, request) {
+        Ok(plan) => Ok(LoadedPlan::MachineOnly(plan)),
+        Err(failure) => {
+            // With a workspace, it is the error that was reported above.
+            if !has_workspace {
+                results.add_error("workspace", failure)?;
+            }
+            Ok(LoadedPlan::Invalid)
+        }
+    }
+}
+
+fn report_workspace(plan: &Plan, results: &mut Results) {
+    let images: Vec<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
+    results.add(CheckResult::ok("workspace", format!("{}: {}", plan.paths.root, images.join(", "))));
+    for note in &plan.notes {
+        results.add(CheckResult::note("workspace", note));
+    }
+}
+
+fn report_missing_workspace(args: &DoctorArgs, results: &mut Results) -> Result<(), Failure> {
+    if !args.settings.selection().packages.is_empty() {
+        let failure = Failure::new(Class::Config, "--package names a part of a workspace, and there is none here");
+        results
+            .add_error("workspace", failure.hint("run it in one, or name it: `--manifest-path FOLDER/Cargo.toml`"))?;
+    }
+    let message = "there is none here: this machine is looked at, and whether a registry that is named answers; no \
+                   right to push, no bases and no templates";
+    results.add(CheckResult::note("workspace", message));
+    Ok(())
+}
+
+/// Resolves the flags that matter to the machine.
+fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request: PlanRequest) -> Result<Plan, Failure> {
+    let flags = args.settings.config();
+    let needs_base = flags.libc == Some(Libc::Gnu) && flags.base.is_none();
+    let command_line = Config {
+        registry: flags.registry,
+        insecure_registries: flags.insecure_registries,
+        platforms: flags.platforms,
+        base: if needs_base { Some("debian:trixie-slim".to_owned()) } else { flags.base },
+        libc: flags.libc,
+        linker: flags.linker,
+        glibc: flags.glibc,
+        engine: flags.engine,
+        builder: flags.builder,
+        locked: Some(false),
+        ..Config::default()
+    };
+    let cache_dir = environment::cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
+    let sources = ConfigSources { command_line, ..ConfigSources::default() };
+    let request = PlanRequest { cache_dir, ..request };
+    plan::resolve(&Workspace::stand_in(current_dir), &sources, &Checkout::None, &request)
+}

@@ -1,0 +1,32 @@
+//! The results of all checks, and the fixes that `--fix` can apply.
+
+use super::check_result::{CheckResult, CheckState};
+use super::fix::Fix;
+use crate::error::{Class, Failure, class_of};
+
+#[derive(Default)]
+pub struct Results {
+    /// In the order in which they are printed.
+    pub checks: Vec<CheckResult>,
+    pub fixes: Vec<Fix>,
+}
+
+impl Results {
+    pub fn add(&mut self, check: CheckResult) {
+        self.checks.push(check);
+    }
+
+    /// Adds an error. Returns it instead if it is an interruption, which ends the checks.
+    pub fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
+        let error = error.into();
+        if class_of(&error) == Class::Interrupted {
+            return Err(Failure::new(Class::Interrupted, "interrupted"));
+        }
+        self.add(CheckResult::error(subject, &error));
+        Ok(())
+    }
+
+    pub fn count(&self, state: CheckState) -> usize {
+        self.checks.iter().filter(|check| check.state == state).count()
+    }
+}

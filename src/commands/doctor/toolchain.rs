@@ -1,0 +1,127 @@
+//! Checks of Rust, and for every target triple of its standard library and its linker.
+
+use anyhow::Result;
+use indexmap::IndexMap;
+
+use super::check_result::CheckResult;
+use super::fix::Fix;
+use super::results::Results;
+use crate::compile::requirement::Requirement;
+use crate::compile::toolchain::Toolchain;
+use crate::compile::{probe, std_library};
+use crate::error::Failure;
+use crate::plan::{Build, Plan};
+use crate::platform::Platform;
+use crate::process::find_program;
+
+pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
+    let mut problems = Problems::default();
+    let mut note = |requirement, triple: Option<&str>, failure| {
+        problems.0.push(Problem { requirement, triple: triple.map(str::to_owned), failure });
+        Ok(())
+    };
+    let toolchain = match probe::probe_with(plan, &mut note) {
+        Ok(tools) => Toolchain::choose_with(plan, tools, &mut note)?,
+        Err(error) => return Ok(results.add_error("rust", error)?),
+    };
+    let tools = &toolchain.tools;
+    results.add(CheckResult::ok("rust", format!("rustc {} for {}", tools.rust_version, tools.host)));
+    if find_program("cc").is_none() {
+        results.add(
+            CheckResult::warning("rust", "there is no cc, with which rustc links build scripts and proc macros")
+                .with_fix("install a C compiler: `apt-get install gcc`"),
+        );
+    }
+    problems.report(None, &[Requirement::LockFile, Requirement::Auditable], results)?;
+    for note in toolchain.notes.iter().cloned().chain(toolchain.advice()) {
+        results.add(CheckResult::note("rust", note));
+    }
+    let missing_std = toolchain.missing_std(plan);
+    let mut is_installable = false;
+    for (triple, builds) in &builds_by_triple(plan) {
+        let has_problem = problems.report(Some(triple), &[Requirement::Target, Requirement::Std], results)?;
+        if missing_std.contains(triple) {
+            is_installable |= check_installable(triple, plan.cargo.offline, results)?;
+        } else if !has_problem {
+            let is_compiled = builds.iter().all(|build| build.settings.build_std);
+            let source = if is_compiled { "compiled along" } else { "installed" };
+            results.add(CheckResult::ok("std", format!("{}: {source}", Platform::and_triple(triple))));
+        }
+        problems.report(Some(triple), &[Requirement::Crates], results)?;
+        for build in builds {
+            if let Some(choice) = toolchain.choices.get(&build.settings) {
+                let message = format!("{}: {}: {}", build.name(), choice.linker, choice.why);
+                results.add(CheckResult::ok("linker", message));
+            }
+        }
+        problems.report(Some(triple), &[Requirement::Linker], results)?;
+    }
+    if is_installable {
+        results.fixes.push(Fix::InstallStd(Box::new(plan.clone()), Box::new(tools.clone())));
+    }
+    Ok(())
+}
+
+fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
+    let mut by_triple: IndexMap<String, Vec<Build>> = IndexMap::new();
+    for build in plan.unique_builds() {
+        by_triple.entry(build.settings.triple.clone()).or_default().push(build);
+    }
+    by_triple
+}
+
+/// Checks whether the missing standard library of a triple can be installed.
+fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
+    match std_library::rustup(&[triple.to_owned()], is_offline) {
+        Ok(_) => {
+            let message = format!("{}: missing; a publish installs it first", Platform::and_triple(triple));
+            results.add(CheckResult::warning("std", message).with_fix(format!("`rustup target add {triple}`")));
+            Ok(true)
+        }
+        Err(failure) => {
+            results.add_error("std", failure)?;
+            Ok(false)
+        }
+    }
+}
+
+/// A requirement that a build lacks.
+struct Problem {
+    requirement: Requirement,
+    /// `None` if all triples lack it.
+    triple: Option<String>,
+    failure: Failure,
+}
+
+/// The problems that are not among the results yet.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Moves the problems with some requirements of a triple to the results. Returns whether there are any.
+    fn report(
+        &mut self,
+        triple: Option<&str>,
+        requirements: &[Requirement],
+        results: &mut Results,
+    ) -> Result<bool, Failure> {
+        let is_reported =
+            |problem: &mut Problem| problem.triple.as_deref() == triple && requirements.contains(&problem.requirement);
+        let mut has_problem = false;
+        for Problem { requirement, failure, .. } in self.0.extract_if(.., is_reported) {
+            results.add_error(subject(requirement), failure)?;
+            has_problem = true;
+        }
+        Ok(has_problem)
+    }
+}
+
+fn subject(requirement: Requirement) -> &'static str {
+    match requirement {
+        Requirement::Target | Requirement::Std => "std",
+        Requirement::LockFile => "workspace",
+        Requirement::Crates => "crates",
+        Requirement::Linker => "linker",
+        Requirement::Auditable => "rust",
+    }
+}

@@ -1,0 +1,56 @@
+//! The table that `verify` prints.
+
+use indexmap::IndexSet;
+
+use super::table;
+use crate::verify::{InspectedImage, InspectedPlatform};
+
+/// Renders a block per image with a row per platform.
+pub fn render(images: &[InspectedImage], width: Option<usize>) -> String {
+    images.iter().map(|image| image_block(image, width)).collect::<Vec<_>>().join("\n\n")
+}
+
+fn image_block(image: &InspectedImage, width: Option<usize>) -> String {
+    let mut lines = vec![heading(image)];
+    let mut rows = vec![["PLATFORM", "STARTS", "LIBC", "BASE", "RESULT"].map(str::to_owned)];
+    rows.extend(image.platforms.iter().map(|platform| row(image, platform)));
+    lines.extend(table::render_rows(&rows, width));
+    lines.join("\n")
+}
+
+/// The reference, and the digest unless the reference has it.
+fn heading(image: &InspectedImage) -> String {
+    let reference = &image.reference;
+    match &image.digest {
+        Some(digest) if !reference.contains(digest) => {
+            // A path in front of `@sha256:…` would not be a reference.
+            let is_layout = ["oci:", "oci-archive:"].iter().any(|transport| reference.starts_with(transport));
+            let separator = if is_layout { " " } else { "@" };
+            format!("{reference}{separator}{digest}")
+        }
+        _ => reference.clone(),
+    }
+}
+
+fn row(image: &InspectedImage, platform: &InspectedPlatform) -> [String; 5] {
+    let facts = &platform.facts;
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let libc = match (&facts.glibc, &facts.libc) {
+        (Some(required), Some(present)) => format!("{present}, wants {required}"),
+        (Some(required), None) => format!("wants glibc {required}"),
+        (None, present) => or_dash(present),
+    };
+    [platform.platform.clone(), or_dash(&facts.program), libc, or_dash(&facts.distribution), result(image, platform)]
+}
+
+/// `ok`, or the codes of the findings for this platform, those for the index included; then the allowed codes.
+fn result(image: &InspectedImage, platform: &InspectedPlatform) -> String {
+    let in_index = image.findings.iter().filter(|finding| finding.platform.as_ref() == Some(&platform.platform));
+    let codes: IndexSet<&str> = in_index.chain(&platform.findings).map(|finding| finding.code.0.code).collect();
+    let found = if codes.is_empty() { "ok".to_owned() } else { Vec::from_iter(codes).join(" ") };
+    if platform.allowed.is_empty() {
+        return found;
+    }
+    let allowed: Vec<&str> = platform.allowed.iter().map(String::as_str).collect();
+    format!("{found} ({} allowed)", allowed.join(" "))
+}
