@@ -13,14 +13,17 @@ mod shared;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use cargo_multiarch::compile::{Artifact, Artifacts};
-use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
+use cargo_multiarch::compile::{Artifact, Artifacts, CompiledBinary};
+use cargo_multiarch::dockerfile::pinned_bases::PinnedBases;
+use cargo_multiarch::image::bases::PulledBases;
 use cargo_multiarch::image::{self, context, embedded};
 use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{tags, upload};
+use cargo_multiarch::threads::CancelToken;
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -82,18 +85,34 @@ fn child(args: &[String]) {
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
     let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
-    let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
-    let stage = |image| context::stage(plan, image, render(image)).unwrap();
+    let root = &plan.paths.root;
+    let render = |image| image::render(image, &PinnedBases::default(), root).unwrap();
+    let stage = |image| context::stage(image, render(image), root, context::context_dir(&plan.paths, image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
-    let prepared = embedded::prepare(plan, &staged, &PulledBases::new()).unwrap();
+    let time = plan.source_date_epoch;
+    let prepared = embedded::prepare(&plan.images, &staged, &PulledBases::new(), time).unwrap();
     let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let on_layer =
-            |image: &_, layer: &cargo_multiarch::oci::layer::Layer| uploads.blob(image, &layer.descriptor, &layer.path);
-        let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
-            artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
-            let mut images = plan.images.iter().zip(&staged);
-            images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
+        let (compiled, binaries) = mpsc::channel();
+        let (finished, layers) = mpsc::channel::<cargo_multiarch::oci::descriptor::ImageBlob>();
+        for ((build, binary), artifact) in artifacts {
+            let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
+            compiled.send(CompiledBinary { build, binary, artifact }).unwrap();
+        }
+        drop(compiled);
+        let layouts = std::thread::scope(|scope| {
+            let images = &plan.images;
+            scope.spawn(move || {
+                for blob in layers {
+                    uploads.blob(&images[blob.image], &blob.descriptor, &blob.path);
+                }
+            });
+            let finished = finished;
+            let cancel = CancelToken::default();
+            embedded::build(&prepared, binaries, &finished, &plan.paths, time, &cancel, &ui)
         })?;
+        for (image, staged) in plan.images.iter().zip(&staged) {
+            context::stage_binaries(image, artifacts, &staged.dir)?;
+        }
         let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);

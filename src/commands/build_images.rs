@@ -1,5 +1,7 @@
 //! The story, on one screen: plan → artifacts → layouts → verified → published → report.
 
+use std::sync::mpsc;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
@@ -10,25 +12,28 @@ use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, environment,
 };
 use crate::compile::toolchain::Toolchain;
-use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
+use crate::compile::{self, ArtifactSource, Artifacts, CompiledBinary, bundle, probe};
+use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
 use crate::error::{Class, Failure};
 use crate::fs;
-use crate::image::bases::{self, PinnedBases};
+use crate::image::bases;
 use crate::image::buildx::builder::{self, Builder};
-use crate::image::buildx::{self, qemu};
+use crate::image::buildx::{BuildxEngine, qemu};
 use crate::image::context::{self, StagedContext};
-use crate::image::embedded::{self, OnLayer};
-use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::embedded;
+use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::load::{self, ImageLoader};
 use crate::image::{self, export};
 use crate::oci::cache::Cache;
+use crate::oci::descriptor::ImageBlob;
 use crate::oci::layout::Layout;
 use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
 use crate::platform::Platform;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
+use crate::threads::{self, CancelToken};
 use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::wrap::{self, plural};
@@ -82,9 +87,10 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
     preflight::preflight(&plan, &registry, ui)?;
+    let images = plan.images.clone();
     let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
         let made =
-            make(plan, ready, &registry, &|image, layer| uploads.blob(image, &layer.descriptor, &layer.path), ui)?;
+            make(plan, ready, &registry, &|blob| uploads.blob(&images[blob.image], &blob.descriptor, &blob.path), ui)?;
         for (image, built) in made.each() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
             uploads.layout(image, &built.layout)?;
@@ -138,7 +144,7 @@ fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
     let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
-    let made = make(plan, ready, &registry, &|_, _| true, ui)?;
+    let made = make(plan, ready, &registry, &|_| true, ui)?;
     for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
@@ -161,7 +167,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
-    embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
+    embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
     let tools = probe::probe(&plan)?;
     if let Engine::Buildx(builder) = &chosen.engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
@@ -170,10 +176,11 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
     toolchain.preview(&plan).iter().for_each(|cmd| ui.would_run(cmd));
     if let Engine::Buildx(builder) = &chosen.engine {
-        builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
+        builder::create_command(builder, &plan.paths).iter().for_each(|cmd| ui.would_run(cmd));
+        let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
         for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
-            let staged = StagedContext { dir: context::dir(&plan, image), dockerfile };
-            buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
+            let staged = StagedContext { dir: context::context_dir(&plan.paths, image), dockerfile };
+            buildx.commands(image, &staged).iter().for_each(|command| ui.would_run(&command.cmd));
         }
     }
     let data = match (args.graph.graph, args.output.message_format) {
@@ -203,7 +210,7 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
             ui.data("")?;
         }
         ui.data(&format!("# {}", image.name))?;
-        ui.data(image::render(&plan, image, &PinnedBases::new())?.text.trim_end())?;
+        ui.data(image::render(image, &PinnedBases::default(), &plan.paths.root)?.text.trim_end())?;
     }
     Ok(())
 }
@@ -215,6 +222,9 @@ fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
     fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
+
+/// Called for every layer as soon as its blob is on disk. Returns whether to go on.
+type OnLayer<'a> = dyn Fn(&ImageBlob) -> bool + Sync + 'a;
 
 /// What is there before any tag moves.
 struct Made {
@@ -262,11 +272,18 @@ struct Ready {
 
 /// What the workspace and the machine must have: the files that images want, templates that render, an engine.
 fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
-    context::check_files(plan)?;
-    export::check(plan)?;
-    let render = |image| image::render(plan, image, &PinnedBases::new());
+    context::check_files(&plan.images, &plan.paths)?;
+    export::check(&plan.outputs)?;
+    let render = |image| image::render(image, &PinnedBases::default(), &plan.paths.root);
     let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
-    let chosen = engine::choose(plan, &dockerfiles, ui)?;
+    let request = EngineRequest {
+        options: &plan.engine,
+        images: &plan.images,
+        dockerfiles: &dockerfiles,
+        paths: &plan.paths,
+        source_date_epoch: plan.source_date_epoch,
+    };
+    let chosen = engine::choose(request, ui)?;
     Ok((dockerfiles, chosen))
 }
 
@@ -275,10 +292,10 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
         let (dockerfiles, chosen) = inspect(plan, ui)?;
         Cache::new(&plan.paths.cache_dir).check()?;
-        anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
+        anyhow::Ok((dockerfiles, engine::start(chosen, &plan.paths, ui)?))
     })?;
     plan.notes.iter().for_each(|note| ui.note(note));
-    let loader = load::find(plan, ui)?;
+    let loader = if plan.load { Some(load::find(&plan.images, ui)?) } else { None };
     let source = ui.timed(Phase::Prepare, "toolchain", || ArtifactSource::find(plan, ui))?;
     Ok(Ready { engine, dockerfiles, loader, source })
 }
@@ -293,12 +310,11 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
-    let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_bases(&bases);
-    // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
-        true => image::render(&plan, image, &bases),
-        false => Ok(dockerfile),
+    let bases = bases::pin(&plan.images, registry, ui)?;
+    let plan = Plan { images: bases.pinned.label(&plan.images), ..plan };
+    // Templates use the digests of bases, which are known only now.
+    let pinned = |(image, dockerfile): (&Image, _)| {
+        if bases.pinned.affect(image) { image::render(image, &bases.pinned, &plan.paths.root) } else { Ok(dockerfile) }
     };
     let dockerfiles = plan.images.iter().zip(dockerfiles).map(pinned).collect::<Result<Vec<_>>>()?;
     if let Engine::Buildx(builder) = &engine {
@@ -306,25 +322,49 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     }
     let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(&plan, ui))?;
     let stage = |(image, dockerfile): (&Image, _)| {
-        ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || context::stage(&plan, image, dockerfile))
+        ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || {
+            context::stage(image, dockerfile, &plan.paths.root, context::context_dir(&plan.paths, image))
+        })
     };
     let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
 
     let (artifacts, layouts) = match &engine {
         Engine::Embedded => {
-            let pulled = bases::pull(&plan, &bases, &indexes, registry, ui)?;
-            let prepared = embedded::prepare(&plan, &staged, &pulled)?;
-            embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
-                let artifacts = source.binaries(&plan, ui, on_artifact)?;
-                stage_binaries(&plan, &artifacts, &staged)?;
-                Ok(artifacts)
+            let pulled = bases::pull(&plan.images, &bases, registry, &Cache::new(&plan.paths.cache_dir), ui)?;
+            let time = plan.source_date_epoch;
+            let prepared = embedded::prepare(&plan.images, &staged, &pulled, time)?;
+            let cancel = CancelToken::default();
+            threads::scope(&cancel, |stages| {
+                let (compiled, binaries) = mpsc::channel();
+                let (finished, layers) = mpsc::channel();
+                let (prepared, plan, cancel) = (&prepared, &plan, &cancel);
+                let building =
+                    stages.spawn(move || embedded::build(prepared, binaries, &finished, &plan.paths, time, cancel, ui));
+                let announcing = stages.spawn(move || {
+                    for layer in layers {
+                        if !on_layer(&layer) {
+                            cancel.cancel();
+                        }
+                    }
+                    Ok(())
+                });
+                let artifacts = source.binaries(plan, ui, &mut |build, binary, artifact| {
+                    let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
+                    let _ = compiled.send(CompiledBinary { build, binary, artifact });
+                })?;
+                drop(compiled);
+                stage_binaries(plan, &artifacts, &staged)?;
+                let layouts = building.join()?;
+                announcing.join()?;
+                Ok((artifacts, layouts))
             })?
         }
         Engine::Buildx(builder) => {
-            embedded::check_scratch_images(&plan, &staged)?;
+            embedded::check_scratch_images(&plan.images, &staged, plan.source_date_epoch)?;
             let artifacts = source.binaries(&plan, ui, &mut |_, _, _| {})?;
             stage_binaries(&plan, &artifacts, &staged)?;
-            let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
+            let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+            let build = |(image, staged)| buildx.build(image, staged, ui);
             let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;
             (artifacts, layouts)
         }
@@ -339,11 +379,11 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         images.push(Built { layout, verified });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
-    export::write(&plan, &layouts, ui)?;
+    export::write(&plan.outputs, &plan.images, &layouts, ui)?;
     if let Some(loader) = &loader {
-        loader.load(&plan, &layouts, ui)?;
+        loader.load(&plan.images, &layouts, ui)?;
     }
-    Ok(Made { plan, source, bases, artifacts, images })
+    Ok(Made { plan, source, bases: bases.pinned, artifacts, images })
 }
 
 fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) -> Result<()> {

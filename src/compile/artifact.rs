@@ -16,6 +16,14 @@ use crate::platform::Platform;
 /// Every binary that a plan wants, by how it was built.
 pub type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
+/// A binary that cargo has just linked, or that comes from a bundle.
+#[derive(Debug, Clone)]
+pub struct CompiledBinary {
+    pub build: BuildSettings,
+    pub binary: Binary,
+    pub artifact: Artifact,
+}
+
 /// A compiled binary in the tool's own folder, where no later cargo run overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -24,7 +24,7 @@ pub mod system_libraries;
 pub mod target_env;
 pub mod toolchain;
 
-pub use artifact::{Artifact, Artifacts};
+pub use artifact::{Artifact, Artifacts, CompiledBinary};
 pub use artifact_source::ArtifactSource;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ pub mod error;
 pub mod evaluate;
 pub mod expand;
 pub mod instructions;
+pub mod pinned_bases;
 pub mod ports;
 pub mod read_stage;
 pub mod render;

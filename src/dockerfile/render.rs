@@ -1,7 +1,4 @@
 //! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
-//! Pure: a plan and the resolved bases in, text out.
-
-use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -10,6 +7,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::instructions::instructions;
+use super::pinned_bases::PinnedBases;
 use super::template::{TemplateText, json, quote};
 use super::template_check;
 use crate::config::{FileEntry, Healthcheck};
@@ -173,10 +171,10 @@ pub fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<S
     platform.files.iter().enumerate().map(copied).collect()
 }
 
-/// Renders an image's Dockerfile. `bases` has the pinned form of each base that was resolved.
+/// Renders an image's Dockerfile. `mode_of` returns the mode of a single file of the workspace, `None` for a directory.
 pub fn render(
     image: &Image,
-    bases: &BTreeMap<(String, Platform), String>,
+    bases: &PinnedBases,
     read_template: &dyn Fn(&camino::Utf8Path) -> anyhow::Result<String>,
     mode_of: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Dockerfile> {
@@ -188,8 +186,8 @@ pub fn render(
     };
     let mut first_args = None;
     for platform in &image.platforms {
-        let pinned = bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base);
-        let variables = variables(image, platform, pinned, mode_of, &mut result.build_args);
+        let base = bases.reference(&platform.base);
+        let variables = variables(image, platform, base, mode_of, &mut result.build_args);
         let (name, source) = match &platform.template {
             Template::BuiltIn(name) => (format!("template {name}"), built_in(name).to_owned()),
             Template::File(path) => (path.to_string(), read_template(path)?),

@@ -8,7 +8,7 @@ use crate::compile::std_library;
 use crate::error::{Class, class_of, hints_of, sentence};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
-use crate::plan::Plan;
+use crate::plan::{Paths, Plan};
 use crate::platform::Platform;
 use crate::ui::Ui;
 
@@ -16,7 +16,7 @@ pub enum Fix {
     /// Installs standard libraries with rustup.
     InstallStd(Box<Plan>, Box<Tools>),
     /// Creates a builder for several platforms.
-    CreateBuilder(Box<Plan>, Builder),
+    CreateBuilder(Box<Paths>, Builder),
     /// Registers QEMU in the kernel, from a container.
     RegisterQemu(Vec<Platform>),
 }
@@ -38,8 +38,8 @@ impl Fix {
             Fix::InstallStd(plan, tools) => {
                 format!("rustup target add {}", std_library::missing(plan, tools).join(" "))
             }
-            Fix::CreateBuilder(plan, builder) => {
-                builder::create_command(plan, builder).map(|cmd| cmd.to_string()).unwrap_or_default()
+            Fix::CreateBuilder(paths, builder) => {
+                builder::create_command(builder, paths).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
             Fix::RegisterQemu(platforms) => qemu::install_command(platforms).to_string(),
         }
@@ -51,7 +51,7 @@ impl Fix {
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {
             Fix::InstallStd(plan, mut tools) => std_library::install(&plan, &mut tools, ui).map(drop),
-            Fix::CreateBuilder(plan, builder) => builder::make(&plan, &builder, ui),
+            Fix::CreateBuilder(paths, builder) => builder::create(&builder, &paths, ui),
             Fix::RegisterQemu(platforms) => qemu::install_command(&platforms).read().map(drop),
         };
         match result {

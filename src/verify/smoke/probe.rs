@@ -19,7 +19,8 @@ impl SmokeHost {
             return Ok(SmokeHost::default());
         }
         let linux = cfg!(target_os = "linux");
-        let docker = load::docker(ui)?.map(|platform| Docker { platform, is_here: linux && docker::is_local(ui) });
+        let docker =
+            load::docker_platform(ui)?.map(|platform| Docker { platform, is_here: linux && docker::is_local(ui) });
         let qemu = Platform::all().map(Platform::qemu_name);
         let mut entry = None;
         for possible in [Isolation::Namespaces, Isolation::ChangeRoot, Isolation::UserNamespace] {
@@ -30,7 +31,7 @@ impl SmokeHost {
         Ok(SmokeHost {
             host: host().filter(|_| linux),
             docker,
-            handled: Platform::all().filter(|platform| qemu::handled(*platform)).collect(),
+            handled: Platform::all().filter(|platform| qemu::is_emulated(*platform)).collect(),
             qemu: qemu.filter_map(|name| Some((name, find_program(&format!("qemu-{name}-static"))?))).collect(),
             entry,
         })
