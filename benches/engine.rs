@@ -23,7 +23,8 @@ use cargo_multiarch::image::{self, context, embedded};
 use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{tags, upload};
-use cargo_multiarch::threads::CancelToken;
+use cargo_multiarch::registry::Registry;
+use cargo_multiarch::threads::{self, CancelToken};
 use cargo_multiarch::ui::{Color, Ui};
 use cargo_multiarch::verify;
 
@@ -84,32 +85,24 @@ fn child(args: &[String]) {
 /// Does what `publish` does once cargo has finished.
 fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
-    let registry = cargo_multiarch::registry::Registry::new(&plan.engine.insecure_registries, ui.bars()).unwrap();
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars()).unwrap();
     let root = &plan.paths.root;
     let render = |image| image::render(image, &PinnedBases::default(), root).unwrap();
     let stage = |image| context::stage(image, render(image), root, context::context_dir(&plan.paths, image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
     let time = plan.source_date_epoch;
     let prepared = embedded::prepare(&plan.images, &staged, &PulledBases::new(), time).unwrap();
-    let (layouts, verified) = upload::with_uploads(&registry, ui.timings(), |uploads| {
+    let (layouts, verified) = threads::scope(&cancel, |stages| {
+        let (queue, blobs) = mpsc::channel();
+        let uploads = stages.spawn(|| upload::upload_blobs(&plan.images, blobs, &registry, ui.timings(), &cancel));
         let (compiled, binaries) = mpsc::channel();
-        let (finished, layers) = mpsc::channel::<cargo_multiarch::oci::descriptor::ImageBlob>();
         for ((build, binary), artifact) in artifacts {
             let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
             compiled.send(CompiledBinary { build, binary, artifact }).unwrap();
         }
         drop(compiled);
-        let layouts = std::thread::scope(|scope| {
-            let images = &plan.images;
-            scope.spawn(move || {
-                for blob in layers {
-                    uploads.blob(&images[blob.image], &blob.descriptor, &blob.path);
-                }
-            });
-            let finished = finished;
-            let cancel = CancelToken::default();
-            embedded::build(&prepared, binaries, &finished, &plan.paths, time, &cancel, &ui)
-        })?;
+        let layouts = embedded::build(&prepared, binaries, &queue, &plan.paths, time, &cancel, &ui)?;
         for (image, staged) in plan.images.iter().zip(&staged) {
             context::stage_binaries(image, artifacts, &staged.dir)?;
         }
@@ -117,7 +110,11 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
-        plan.images.iter().zip(&layouts).try_for_each(|(image, layout)| uploads.layout(image, layout))?;
+        for (image, layout) in layouts.iter().enumerate() {
+            upload::queue_layout(image, layout, &queue)?;
+        }
+        drop(queue);
+        uploads.join()?;
         Ok((layouts, verified))
     })
     .unwrap();
@@ -128,9 +125,8 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
-        for reference in image.references() {
-            let from = registry.digest(&reference).unwrap();
-            tags::move_tag(layout, &reference, from.as_deref(), &registry).unwrap();
+        for tag in tags::look_up_tags(image, &registry).unwrap() {
+            tags::move_tag(&tag, layout, &registry).unwrap();
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
@@ -141,27 +137,12 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
 fn plan(folder: &Path, case: Case<'_>) -> Plan {
     let Case { registry, images, platforms, compression, .. } = case;
     let folder = camino::Utf8Path::from_path(folder).unwrap();
-    let package = |number: usize| Package {
-        name: format!("app{number}"),
-        version: semver::Version::new(1, 0, 0),
-        manifest_path: folder.join(format!("app{number}/Cargo.toml")),
-        bins: vec![format!("app{number}")],
-        description: None,
-        license: None,
-        repository: None,
-        homepage: None,
-        features: Vec::new(),
+    let package = |number: usize| {
+        let name = format!("app{number}");
+        let manifest_path = folder.join(&name).join("Cargo.toml");
+        Package::with_bins(&name, semver::Version::new(1, 0, 0), manifest_path, &[&name])
     };
-    let packages: Vec<Package> = (0..images).map(package).collect();
-    let workspace = Workspace {
-        root: folder.to_owned(),
-        manifest_path: folder.join("Cargo.toml"),
-        target_dir: folder.join("target"),
-        selected: packages.iter().map(|package| package.name.clone()).collect(),
-        packages,
-        narrowed: false,
-        profiles: std::collections::BTreeSet::new(),
-    };
+    let workspace = Workspace::with_packages(folder, (0..images).map(package).collect());
     let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
     let config = format!(
         "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
@@ -192,7 +173,7 @@ fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
     std::fs::create_dir_all(folder.join("binaries")).unwrap();
     for platform in platforms.split(',') {
-        let identity = platform.parse::<Platform>().unwrap().elf();
+        let identity = platform.parse::<Platform>().unwrap().elf_identity();
         let header = shared::program_headers(identity.machine, size as u64);
         for image in 0..images {
             let mut bytes = header.clone();

@@ -18,6 +18,7 @@ use std::time::Instant;
 use camino::Utf8Path;
 use cargo_multiarch::oci::cache::Cache;
 use cargo_multiarch::registry::Registry;
+use cargo_multiarch::threads::CancelToken;
 use cargo_multiarch::ui::Bars;
 use cargo_multiarch::verify::{self, VerifyOptions};
 use flate2::write::GzEncoder;
@@ -37,7 +38,7 @@ fn main() {
 /// Prints milliseconds and peak RSS in KiB.
 fn child(layout: &str, cache: &str) {
     let cache = Cache::new(Utf8Path::new(cache));
-    let registry = Registry::new(&[], &Bars::default()).unwrap();
+    let registry = Registry::new(&[], &CancelToken::default(), &Bars::default()).unwrap();
     let start = Instant::now();
     let images = verify::images(&layout.parse().unwrap(), &VerifyOptions::default(), &registry, &cache).unwrap();
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;

@@ -1,9 +1,9 @@
-//! Failures that a user can meet: what is wrong, what to run next, and the exit code that says which kind it was.
-//! Nothing here prints; `ui` does.
+//! Errors for users: a message, hints that say what to run next, and a class that decides the exit code. Nothing here
+//! prints; `ui` does.
 
 use std::fmt;
 
-/// The kind of a failure; [`EXIT_CODES`] says when it is which.
+/// The kind of a failure. [`EXIT_CODES`] explains each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     Other,
@@ -32,27 +32,43 @@ impl Class {
     }
 }
 
-/// What the process can end with, a word for it, and when it is. The codes do not change; the help, the manual pages and
-/// README.md tell of them.
-pub const EXIT_CODES: [(u8, &str, &str); 10] = [
-    (0, "done", "All was done; warnings do not count."),
-    (Class::Other.exit_code(), "other", "What no other code covers, such as a full disk."),
-    // clap's.
-    (2, "usage", "The arguments do not parse."),
-    (
-        Class::Config.exit_code(),
-        "configuration",
-        "The manifest, the configuration or a flag's value asks for what cannot be.",
-    ),
-    (Class::Toolchain.exit_code(), "toolchain", "A compiler, a linker or the standard library of a target is missing."),
-    (Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
-    (Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
-    (Class::Registry.exit_code(), "registry", "A registry cannot be reached, refuses, or answers nonsense."),
-    (Class::Verify.exit_code(), "verification", "An image is not what it claims to be, or cannot start."),
-    (Class::Interrupted.exit_code(), "interrupted", "Ctrl-C, or SIGTERM."),
-];
+/// An exit code, for the help, the manual pages and README.md.
+pub struct ExitCodeEntry {
+    pub code: u8,
+    pub name: &'static str,
+    /// When the process exits with it.
+    pub meaning: &'static str,
+}
 
-/// What went wrong (lower case, no full stop) and what to do about it.
+/// All exit codes. They never change.
+pub const EXIT_CODES: [ExitCodeEntry; 10] = {
+    const fn entry(code: u8, name: &'static str, meaning: &'static str) -> ExitCodeEntry {
+        ExitCodeEntry { code, name, meaning }
+    }
+    [
+        entry(0, "done", "All was done; warnings do not count."),
+        entry(Class::Other.exit_code(), "other", "What no other code covers, such as a full disk."),
+        // clap's own.
+        entry(2, "usage", "The arguments do not parse."),
+        entry(
+            Class::Config.exit_code(),
+            "configuration",
+            "The manifest, the configuration or a flag's value asks for what cannot be.",
+        ),
+        entry(
+            Class::Toolchain.exit_code(),
+            "toolchain",
+            "A compiler, a linker or the standard library of a target is missing.",
+        ),
+        entry(Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
+        entry(Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
+        entry(Class::Registry.exit_code(), "registry", "A registry cannot be reached, refuses, or answers nonsense."),
+        entry(Class::Verify.exit_code(), "verification", "An image is not what it claims to be, or cannot start."),
+        entry(Class::Interrupted.exit_code(), "interrupted", "Ctrl-C, or SIGTERM."),
+    ]
+};
+
+/// What went wrong (in lower case, without a full stop) and how to fix it.
 #[derive(Debug)]
 pub struct Failure {
     class: Class,
@@ -72,22 +88,27 @@ impl Failure {
         self
     }
 
-    /// Hints at the known word that `word` was probably meant to be, if there is one.
+    /// Adds the hint "did you mean", if one of the candidates resembles `word`.
     #[must_use]
-    pub fn suggest<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(word, known) {
-            Some(near) => self.hint(format!("did you mean '{near}'?")),
+    pub fn did_you_mean<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        match closest_match(word, candidates) {
+            Some(candidate) => self.hint(format!("did you mean '{candidate}'?")),
             None => self,
         }
     }
 
-    /// The same, and where no word is near all of them, after an introduction.
+    /// Adds the hint "did you mean" or, if no candidate resembles `word`, a list of all candidates after an introduction.
     #[must_use]
-    pub fn suggest_or_list<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>, introduction: &str) -> Self {
-        let known: Vec<&str> = known.into_iter().collect();
-        match nearest(word, known.iter().copied()) {
-            Some(_) => self.suggest(word, known),
-            None => self.hint(format!("{introduction}: {}", known.join(", "))),
+    pub fn did_you_mean_or_list<'a>(
+        self,
+        word: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+        introduction: &str,
+    ) -> Self {
+        let candidates: Vec<&str> = candidates.into_iter().collect();
+        match closest_match(word, candidates.iter().copied()) {
+            Some(_) => self.did_you_mean(word, candidates),
+            None => self.hint(format!("{introduction}: {}", candidates.join(", "))),
         }
     }
 
@@ -108,13 +129,13 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit code's class of an error: that of the outermost [`Failure`] in its chain.
-pub fn class_of(error: &anyhow::Error) -> Class {
+/// Returns the class of the outermost [`Failure`] in an error's chain, [`Class::Other`] if it has none.
+pub fn failure_class(error: &anyhow::Error) -> Class {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Class::Other, Failure::class)
 }
 
-/// The hints of every [`Failure`] in an error's chain, outermost first.
-pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
+/// Returns the hints of every [`Failure`] in an error's chain, outermost first.
+pub fn all_hints(error: &anyhow::Error) -> Vec<&str> {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<Failure>())
@@ -122,24 +143,25 @@ pub fn hints_of(error: &anyhow::Error) -> Vec<&str> {
         .collect()
 }
 
-/// An error and its causes as one sentence: no cause that the one before it has said, and capitals and full stops only
-/// within.
-pub fn sentence(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+/// Joins the messages of an error and its causes, `a: b: c`. A cause that the message before it ends with is left out, and
+/// each is made to fit into one sentence: lower case first, without a full stop.
+pub fn message_with_causes(error: &anyhow::Error) -> String {
+    let mut joined = String::new();
     for cause in error.chain() {
-        let words = cause.to_string();
-        let words = words.trim().trim_end_matches('.');
-        match said.is_empty() {
-            true => said.push_str(words),
-            false if said.ends_with(words) => {}
-            false => said.push_str(&format!(": {}", lower_first(words))),
+        let message = cause.to_string();
+        let message = message.trim().trim_end_matches('.');
+        if joined.is_empty() {
+            joined.push_str(message);
+        } else if !joined.ends_with(message) {
+            joined.push_str(": ");
+            joined.push_str(&lowercase_first_letter(message));
         }
     }
-    said
+    joined
 }
 
 /// `No such file` → `no such file`, but `HTTP 503` and `Cargo.lock` as they are.
-fn lower_first(text: &str) -> String {
+fn lowercase_first_letter(text: &str) -> String {
     let word = text.split(' ').next().unwrap_or_default();
     let mut letters = word.chars();
     match letters.next() {
@@ -150,8 +172,8 @@ fn lower_first(text: &str) -> String {
     }
 }
 
-/// What to do about the operating system's refusal, if there was one.
-pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
+/// Returns a hint for the first I/O error in an error's chain.
+pub fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
         StorageFull => Some("make room: `df -h` says where there is none"),
@@ -162,12 +184,12 @@ pub fn system_hint(error: &anyhow::Error) -> Option<&'static str> {
     }
 }
 
-/// The known word that `word` was probably meant to be.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
+/// Returns the candidate that `word` is probably a typo of.
+pub fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        // With no letter in common they are two words.
+        // Words without a letter in common are different words, not typos.
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -180,10 +202,10 @@ mod tests {
     #[test]
     fn nearest_knows_a_typo_from_another_word() {
         let known = ["base", "bins", "platforms"];
-        assert_eq!(nearest("bsae", known), Some("base"));
-        assert_eq!(nearest("platform", known), Some("platforms"));
-        assert_eq!(nearest("entrypoint", known), None);
-        assert_eq!(nearest("c", ["a", "b"]), None);
+        assert_eq!(closest_match("bsae", known), Some("base"));
+        assert_eq!(closest_match("platform", known), Some("platforms"));
+        assert_eq!(closest_match("entrypoint", known), None);
+        assert_eq!(closest_match("c", ["a", "b"]), None);
     }
 
     #[test]
@@ -191,7 +213,7 @@ mod tests {
         let chain = |causes: &[&str]| {
             let mut causes = causes.iter().rev().map(|cause| (*cause).to_owned());
             let innermost = anyhow::anyhow!(causes.next().unwrap());
-            sentence(&causes.fold(innermost, anyhow::Error::context))
+            message_with_causes(&causes.fold(innermost, anyhow::Error::context))
         };
         for (causes, expected) in [
             (&["it is full"][..], "it is full"),
@@ -206,15 +228,15 @@ mod tests {
             assert_eq!(chain(causes), expected);
         }
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert!(system_hint(&anyhow::Error::from(full).context("cannot write x")).unwrap().contains("df -h"));
-        assert_eq!(system_hint(&anyhow::anyhow!("other")), None);
+        assert!(io_error_hint(&anyhow::Error::from(full).context("cannot write x")).unwrap().contains("df -h"));
+        assert_eq!(io_error_hint(&anyhow::anyhow!("other")), None);
     }
 
     #[test]
     fn class_and_hints_are_found_under_context() {
         let error = anyhow::Error::from(Failure::new(Class::Registry, "down").hint("start it")).context("publishing");
-        assert_eq!(class_of(&error), Class::Registry);
-        assert_eq!(hints_of(&error), ["start it"]);
-        assert_eq!(class_of(&anyhow::anyhow!("other")), Class::Other);
+        assert_eq!(failure_class(&error), Class::Registry);
+        assert_eq!(all_hints(&error), ["start it"]);
+        assert_eq!(failure_class(&anyhow::anyhow!("other")), Class::Other);
     }
 }

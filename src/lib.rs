@@ -65,7 +65,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == "multiarch") {
         args.remove(1);
     }
-    let cli = match environment::parse(&args) {
+    let cli = match environment::parse_command_line(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed terminal is no reason to panic over the help text.
@@ -74,7 +74,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
-    let timings = if cli.timings() { Timings::on() } else { Timings::default() };
+    let timings = if cli.records_timings() { Timings::enabled() } else { Timings::default() };
     let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default()).with_timings(timings);
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
         Command::Publish(args) => build_images::publish(args, &ui),
@@ -93,7 +93,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.error(&error);
-            ExitCode::from(error::class_of(&error).exit_code())
+            ExitCode::from(error::failure_class(&error).exit_code())
         }
     }
 }

@@ -52,13 +52,13 @@ struct Recorder {
 
 impl Timings {
     /// Notes everything from now on.
-    pub fn on() -> Timings {
+    pub fn enabled() -> Timings {
         Timings(Some(Recorder { began: Instant::now(), spans: Mutex::default() }))
     }
 
     /// Something begins; it ends when what comes back is dropped.
-    pub fn span(&self, phase: Phase, name: impl Display) -> Running<'_> {
-        Running(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.began.elapsed(), name))))
+    pub fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
+        OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.began.elapsed(), name))))
     }
 
     /// How long the run has taken, and all that has ended, in the order of phases and starts; none where nothing is noted.
@@ -78,12 +78,12 @@ impl Recorder {
 
 /// Work that is under way.
 #[must_use = "it ends when this is dropped"]
-pub struct Running<'a>(Option<(&'a Recorder, Span)>);
+pub struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
 
-impl<'a> Running<'a> {
+impl<'a> OpenSpan<'a> {
     /// Something else that began together with this.
-    pub fn since_start(&self, phase: Phase, name: impl Display) -> Running<'a> {
-        Running(self.0.as_ref().map(|(recorder, span)| (*recorder, recorder.span(phase, span.start, name))))
+    pub fn span_from_same_start(&self, phase: Phase, name: impl Display) -> OpenSpan<'a> {
+        OpenSpan(self.0.as_ref().map(|(recorder, span)| (*recorder, recorder.span(phase, span.start, name))))
     }
 
     pub fn bytes(&mut self, bytes: u64) {
@@ -105,7 +105,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for OpenSpan<'_> {
     fn drop(&mut self) {
         if let Some((recorder, mut span)) = self.0.take() {
             span.end = recorder.began.elapsed();
@@ -132,14 +132,14 @@ mod tests {
         let timings = Timings::default();
         let mut span = timings.span(Phase::Layer, Costly);
         span.digest(Costly);
-        drop(span.since_start(Phase::Layer, Costly));
+        drop(span.span_from_same_start(Phase::Layer, Costly));
         drop(span);
         assert_eq!(timings.recorded(), None);
     }
 
     #[test]
     fn what_overlaps_is_noted_as_it_was() {
-        let timings = Timings::on();
+        let timings = Timings::enabled();
         let cargo = timings.span(Phase::Cargo, "cargo");
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -148,7 +148,7 @@ mod tests {
                 layer.note("kept");
             });
         });
-        drop(cargo.since_start(Phase::Binary, "a"));
+        drop(cargo.span_from_same_start(Phase::Binary, "a"));
         drop(cargo);
         let (whole, spans) = timings.recorded().unwrap();
         let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();

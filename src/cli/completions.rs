@@ -1,4 +1,4 @@
-//! What was typed of what is made for shells, `man` and editors.
+//! Flags of `completions` and `man`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -16,14 +16,14 @@ pub struct CompletionsArgs {
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The command whose page it is; without it that of the program
-    #[arg(value_name = "COMMAND", value_parser = commands(), conflicts_with = "out")]
+    #[arg(value_name = "COMMAND", value_parser = command_names(), conflicts_with = "out")]
     pub command: Option<String>,
     /// Write a page for each command into DIR, such as ~/.local/share/man/man1
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
 }
 
-/// The names of all commands.
-fn commands() -> PossibleValuesParser {
+/// Parses the name of a command.
+fn command_names() -> PossibleValuesParser {
     PossibleValuesParser::new(COMMANDS.iter().map(|(name, _)| *name))
 }

@@ -1,4 +1,4 @@
-//! What was typed of a look at the machine.
+//! Flags of `doctor`.
 
 use clap::Args;
 

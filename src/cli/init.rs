@@ -1,4 +1,4 @@
-//! What was typed of `init`.
+//! Flags of `init`.
 
 use camino::Utf8PathBuf;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! What was typed, a type for each command. No logic.
+//! The command line: one clap type per command. No logic.
 
 pub mod completions;
 pub mod doctor;
@@ -6,34 +6,31 @@ pub mod environment;
 pub mod examples;
 pub mod init;
 pub mod output;
+pub mod policy;
 pub mod settings;
+pub mod styles;
+pub mod value_parsers;
 pub mod verification;
 
 pub use completions::{CompletionsArgs, ManArgs};
 pub use doctor::DoctorArgs;
 pub use init::InitArgs;
 pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub use policy::PolicyArgs;
 pub use settings::SettingsArgs;
-pub use verification::{PolicyArgs, SmokeArgs, VerifyArgs};
+pub use verification::{SmokeArgs, VerifyArgs};
 
 use camino::Utf8PathBuf;
-use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::settings::{given, parse_platform};
+use self::styles::STYLES;
 use crate::plan::CiService;
 use crate::ui::{Color, Verbosity};
 
-const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default().bold())
-    .placeholder(AnsiColor::Cyan.on_default());
-
 /// Compile a Rust workspace for many platforms and publish it as one container image tag.
 #[derive(Debug, Parser)]
-#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::help_of_program())]
+#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::program_help())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -56,8 +53,8 @@ impl Cli {
         if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
     }
 
-    /// Is the run's time to be noted?
-    pub fn timings(&self) -> bool {
+    /// Whether to record where the time of the run goes.
+    pub fn records_timings(&self) -> bool {
         match &self.command {
             Command::Publish(args) => args.reports.timings,
             Command::Build(args) => args.reports.timings,
@@ -69,37 +66,37 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compile, build, verify, push one tag, and check what the registry serves
-    #[command(visible_alias = "p", after_help = examples::help("publish"))]
+    #[command(visible_alias = "p", after_help = examples::command_help("publish"))]
     Publish(PublishArgs),
     /// The same without pushing: an OCI layout per image in target/multiarch
-    #[command(visible_alias = "b", after_help = examples::help("build"))]
+    #[command(visible_alias = "b", after_help = examples::command_help("build"))]
     Build(BuildArgs),
     /// Compile only, into a bundle that a publish on another machine takes
-    #[command(after_help = examples::help("compile"))]
+    #[command(after_help = examples::command_help("compile"))]
     Compile(CompileArgs),
     /// Show what would happen, without compiling
-    #[command(after_help = examples::help("plan"))]
+    #[command(after_help = examples::command_help("plan"))]
     Plan(PlanArgs),
     /// Check any image: is every platform what it says, and can it start there?
-    #[command(after_help = examples::help("verify"))]
+    #[command(after_help = examples::command_help("verify"))]
     Verify(VerifyArgs),
     /// Write a configuration from what is found, a template to edit, a CI workflow
-    #[command(after_help = examples::help("init"))]
+    #[command(after_help = examples::command_help("init"))]
     Init(InitArgs),
     /// Find all that is missing here for a publish, each with the command that mends it
-    #[command(after_help = examples::help("doctor"))]
+    #[command(after_help = examples::command_help("doctor"))]
     Doctor(DoctorArgs),
     /// Print the Dockerfile that would be built
-    #[command(after_help = examples::help("dockerfile"))]
+    #[command(after_help = examples::command_help("dockerfile"))]
     Dockerfile(DockerfileArgs),
     /// Print what completes commands and flags in a shell
-    #[command(after_help = examples::help("completions"))]
+    #[command(after_help = examples::command_help("completions"))]
     Completions(CompletionsArgs),
     /// Print the manual page of the program or of a command, or write all of them
-    #[command(after_help = examples::help("man"))]
+    #[command(after_help = examples::command_help("man"))]
     Man(ManArgs),
     /// Print the JSON schema of multiarch.toml, for editors
-    #[command(after_help = examples::help("schema"))]
+    #[command(after_help = examples::command_help("schema"))]
     Schema,
 }
 
@@ -170,7 +167,7 @@ pub struct PlanArgs {
     pub output: OutputArgs,
 
     /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow
-    #[arg(long, value_name = "FORGE", value_parser = with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
+    #[arg(long, value_name = "FORGE", value_parser = ci_services_with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
     pub matrix: Option<CiService>,
     #[command(flatten)]
     pub graph: GraphArgs,
@@ -186,10 +183,10 @@ pub struct DockerfileArgs {
     pub variables: bool,
 }
 
-/// Forges, of which those alone are shown that take a matrix; what to do with the others is said when they are asked for.
-fn with_matrix() -> impl TypedValueParser<Value = CiService> {
-    let shown = |forge: &CiService| Some(forge.to_possible_value()?.hide(!forge.takes_matrix()));
-    PossibleValuesParser::new(CiService::value_variants().iter().filter_map(shown))
+/// Parses a CI service. The help lists only those that accept a matrix; the error for the others has a hint.
+fn ci_services_with_matrix() -> impl TypedValueParser<Value = CiService> {
+    let possible_value = |service: &CiService| Some(service.to_possible_value()?.hide(!service.takes_matrix()));
+    PossibleValuesParser::new(CiService::value_variants().iter().filter_map(possible_value))
         .try_map(|name| CiService::from_str(&name, false))
 }
 

@@ -1,11 +1,11 @@
-//! What was typed of where results go.
+//! Flags that say where results go.
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::plan::{Output, PlanRequest};
 
-/// How the result is written to stdout.
+/// The format of the result on stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
     #[default]
@@ -13,7 +13,7 @@ pub enum MessageFormat {
     Json,
 }
 
-/// How a plan is drawn.
+/// The format of a plan's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {
     /// A picture
@@ -73,7 +73,7 @@ pub struct DestinationArgs {
 }
 
 impl DestinationArgs {
-    /// Adds the destinations to what a run asks for.
+    /// Adds the destinations to a request.
     pub fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
     }

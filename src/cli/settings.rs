@@ -1,16 +1,17 @@
-//! What was typed of settings: flags become a `Config` like any other source of them.
+//! Flags that set keys of the configuration. They become a `Config`, like every other source of settings.
 
 use camino::Utf8PathBuf;
 use clap::Args;
 use indexmap::IndexMap;
 
-use super::PolicyArgs;
+use super::policy::PolicyArgs;
+use super::value_parsers::{non_empty, parse_build_arg, parse_platform};
 use crate::config::choices::{EngineChoice, LinkerChoice};
 use crate::config::{Config, OneOrMany};
 use crate::plan::{PlanRequest, Selection};
 use crate::platform::{Libc, Platform};
 
-/// Everything that can also stand in the configuration, and what selects packages as in cargo.
+/// Flags for keys of the configuration, and cargo's flags that select packages.
 #[derive(Debug, Default, Args)]
 pub struct SettingsArgs {
     /// Where to push: a host and perhaps a path, to which the image's name is added
@@ -112,7 +113,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "buildx")]
     builder: Option<String>,
     /// A build argument for a template of your own
-    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_pair, help_heading = "buildx")]
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_build_arg, help_heading = "buildx")]
     build_args: Vec<(String, String)>,
     /// A secret for a template's RUN: id=NAME,src=FILE
     #[arg(long = "secret", value_name = "SPEC", help_heading = "buildx")]
@@ -137,39 +138,39 @@ pub struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The settings that were given, as a layer over the configuration.
+    /// Returns the settings that were given, as a layer over the configuration files.
     pub fn config(&self) -> Config {
         let text = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
-        // Of variables: CI sets them to nothing. A flag with nothing comes not here.
+        // CI sets variables to nothing. Empty flags were rejected before.
         let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {
-            registry: given(&text(&self.registry)).map(OneOrMany::Many),
-            platforms: given(&self.platforms),
-            tags: given(&text(&self.tags)),
+            registry: non_empty(&text(&self.registry)).map(OneOrMany::Many),
+            platforms: non_empty(&self.platforms),
+            tags: non_empty(&text(&self.tags)),
             base: one(&self.base),
             template: one(&self.template),
             libc: self.libc,
             linker: self.linker,
             glibc: one(&self.glibc),
             profile: one(&self.profile),
-            features: given(&text(&self.features)),
+            features: non_empty(&text(&self.features)),
             all_features: self.all_features.then_some(true),
             no_default_features: self.no_default_features.then_some(true),
-            bins: given(&self.bins),
+            bins: non_empty(&self.bins),
             locked,
             engine: self.engine,
-            insecure_registries: given(&text(&self.insecure_registries)),
+            insecure_registries: non_empty(&text(&self.insecure_registries)),
             builder: one(&self.builder),
             build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
-            secrets: given(&from_here(&self.secrets)),
-            cache_from: given(&from_here(&self.cache_from)),
-            cache_to: given(&from_here(&self.cache_to)),
+            secrets: non_empty(&with_absolute_paths(&self.secrets)),
+            cache_from: non_empty(&with_absolute_paths(&self.cache_from)),
+            cache_to: non_empty(&with_absolute_paths(&self.cache_to)),
             provenance: one(&self.provenance),
             sbom: one(&self.sbom),
-            buildx_args: given(&self.buildx_args),
+            buildx_args: non_empty(&self.buildx_args),
             ..self.policy.config()
         }
     }
@@ -183,30 +184,12 @@ impl SettingsArgs {
     }
 }
 
-pub(super) fn given<T: Clone>(values: &[T]) -> Option<Vec<T>> {
-    (!values.is_empty()).then(|| values.to_vec())
-}
-
-pub(super) fn parse_platform(text: &str) -> Result<Platform, String> {
-    Platform::try_from(text.trim().to_owned())
-}
-
-/// The specs with paths that hold wherever buildx runs: typed ones are below the current folder.
-fn from_here(specs: &[String]) -> Vec<String> {
-    let here = std::env::current_dir().unwrap_or_default();
+/// Makes the paths in buildx's cache and secret specs absolute, since buildx may run in another directory.
+fn with_absolute_paths(specs: &[String]) -> Vec<String> {
+    let current_dir = std::env::current_dir().unwrap_or_default();
     let field = |field: &str| match field.split_once('=') {
-        Some((name @ ("src" | "source" | "dest"), path)) => format!("{name}={}", here.join(path).display()),
+        Some((name @ ("src" | "source" | "dest"), path)) => format!("{name}={}", current_dir.join(path).display()),
         _ => field.to_owned(),
     };
     specs.iter().map(|spec| spec.split(',').map(field).collect::<Vec<_>>().join(",")).collect()
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        // As docker does: the value of the variable of that name.
-        _ => std::env::var(text)
-            .map(|value| (text.to_owned(), value))
-            .map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
-    }
 }

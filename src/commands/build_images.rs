@@ -43,7 +43,7 @@ use crate::verify::{self, VerifiedImage, readback};
 /// `cargo multiarch publish`
 pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
     let result = if args.push { push(plan, ui) } else { build_without_push(plan, ui) };
@@ -58,7 +58,7 @@ pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch build`
 pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written = files(&args.reports, &[])?;
-    let request = args.destinations.add_to(PlanRequest { written, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
     let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
     let timings_page = TimingsPage::prepare("build", &plan, ui)?;
     let result = build_without_push(plan, ui);
@@ -70,7 +70,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 
 /// `cargo multiarch compile`
 pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, PlanRequest { is_part: true, ..args.settings.request() })?;
+    let plan = load(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = lock_workspace(&plan, ui)?;
@@ -83,18 +83,23 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
 
 /// Makes all images and moves the tags, last, when everything is in the registry.
 fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
-    preflight::preflight(&plan, &registry, ui)?;
+    preflight::check_push_access(&plan.images, &registry, ui)?;
     let images = plan.images.clone();
-    let made = upload::with_uploads(&registry, ui.timings(), |uploads| {
-        let made =
-            make(plan, ready, &registry, &|blob| uploads.blob(&images[blob.image], &blob.descriptor, &blob.path), ui)?;
-        for (image, built) in made.each() {
+    let made = threads::scope(&cancel, |stages| {
+        let (queue, blobs) = mpsc::channel();
+        let (images, registry, cancel) = (&images, &registry, &cancel);
+        let uploads = stages.spawn(move || upload::upload_blobs(images, blobs, registry, ui.timings(), cancel));
+        let made = make(plan, ready, registry, &queue, cancel, ui)?;
+        for (number, (image, built)) in made.each().enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
-            uploads.layout(image, &built.layout)?;
+            upload::queue_layout(number, &built.layout, &queue)?;
         }
+        drop(queue);
+        uploads.join()?;
         Ok(made)
     })?;
     for (image, built) in made.each() {
@@ -110,19 +115,21 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
-        for reference in image.references() {
+        let digest = &built.verified.digest;
+        for tag in tags::look_up_tags(image, &registry)? {
+            let reference = &tag.reference;
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
-            let from = registry.digest(&reference)?;
-            let before = from.as_deref().filter(|from| *from != built.verified.digest);
-            let was = before.map(|from| format!(" (was {})", report::shorten_digest(from))).unwrap_or_default();
-            let lost =
-                before.map_or(Ok(Vec::new()), |before| tags::lost_platforms(image, &reference, before, &registry))?;
+            let lost = tags::lost_platforms(image, &tag, digest, &registry)?;
             if !lost.is_empty() {
                 ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
             }
+            let was = match tag.replaced_digest(digest) {
+                Some(replaced) => format!(" (was {})", report::shorten_digest(replaced)),
+                None => String::new(),
+            };
             ui.status("Tagging", format!("{reference}{was}"));
-            tags::move_tag(&built.layout, &reference, from.as_deref(), &registry)?;
-            moved.push(MovedTag { reference, from, to: built.verified.digest.clone() });
+            tags::move_tag(&tag, &built.layout, &registry)?;
+            moved.push(MovedTag { reference: tag.reference, from: tag.current, to: digest.clone() });
         }
         moved_tags.push(moved);
     }
@@ -141,10 +148,13 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
 
 /// Makes all images, and pushes none.
 fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, ui.bars())?;
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
     let ready = check(&plan, ui)?;
     let _ours = lock_workspace(&plan, ui)?;
-    let made = make(plan, ready, &registry, &|_| true, ui)?;
+    // Nothing is uploaded: the receiver is dropped.
+    let (blobs, _) = mpsc::channel();
+    let made = make(plan, ready, &registry, &blobs, &cancel, ui)?;
     for (image, built) in made.each() {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
     }
@@ -164,7 +174,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(forge) = args.matrix {
         // Each platform is compiled elsewhere: what this machine lacks is no matter.
-        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan)?)?)?);
+        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan.images)?)?)?);
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
@@ -222,9 +232,6 @@ fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
     fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
-
-/// Called for every layer as soon as its blob is on disk. Returns whether to go on.
-type OnLayer<'a> = dyn Fn(&ImageBlob) -> bool + Sync + 'a;
 
 /// What is there before any tag moves.
 struct Made {
@@ -307,8 +314,16 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 }
 
 /// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
-/// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
-fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
+/// refused is refused before the compiler starts. Every layer is sent to
+/// `blobs` as soon as it is finished.
+fn make(
+    plan: Plan,
+    ready: Ready,
+    registry: &Registry,
+    blobs: &mpsc::Sender<ImageBlob>,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
     let bases = bases::pin(&plan.images, registry, ui)?;
     let plan = Plan { images: bases.pinned.label(&plan.images), ..plan };
@@ -333,21 +348,11 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             let pulled = bases::pull(&plan.images, &bases, registry, &Cache::new(&plan.paths.cache_dir), ui)?;
             let time = plan.source_date_epoch;
             let prepared = embedded::prepare(&plan.images, &staged, &pulled, time)?;
-            let cancel = CancelToken::default();
-            threads::scope(&cancel, |stages| {
+            threads::scope(cancel, |stages| {
                 let (compiled, binaries) = mpsc::channel();
-                let (finished, layers) = mpsc::channel();
-                let (prepared, plan, cancel) = (&prepared, &plan, &cancel);
+                let (prepared, plan) = (&prepared, &plan);
                 let building =
-                    stages.spawn(move || embedded::build(prepared, binaries, &finished, &plan.paths, time, cancel, ui));
-                let announcing = stages.spawn(move || {
-                    for layer in layers {
-                        if !on_layer(&layer) {
-                            cancel.cancel();
-                        }
-                    }
-                    Ok(())
-                });
+                    stages.spawn(move || embedded::build(prepared, binaries, blobs, &plan.paths, time, cancel, ui));
                 let artifacts = source.binaries(plan, ui, &mut |build, binary, artifact| {
                     let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
                     let _ = compiled.send(CompiledBinary { build, binary, artifact });
@@ -355,7 +360,6 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
                 drop(compiled);
                 stage_binaries(plan, &artifacts, &staged)?;
                 let layouts = building.join()?;
-                announcing.join()?;
                 Ok((artifacts, layouts))
             })?
         }
@@ -393,7 +397,7 @@ fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) 
 
 /// Flags, environment and files become the plan; nothing reads them after this.
 pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
-    environment::check()?;
+    environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
     let workspace = Workspace::load(&selection, &current_dir)?;
@@ -409,13 +413,12 @@ pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     };
     let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     let outputs = request.outputs.iter().map(Output::path);
-    let ours = request.artifacts.iter().chain(&request.written).map(Utf8PathBuf::as_path).chain(outputs);
+    let ours = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
         ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
     let checkout = plan::git::checkout(&workspace.root, &ignored)?;
     let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
-    let mut plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
-    plan.notes.extend(checkout.unknown().filter(|_| epoch.is_none()).map(str::to_owned));
-    plan::check_features::check(&plan, &workspace)?;
+    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
+    plan::check_features::check(&plan.unique_builds(), &workspace)?;
     Ok(plan)
 }

@@ -1,5 +1,4 @@
-//! What is made of the command line and the configuration for others to read: completions for shells, pages for `man`, a
-//! schema for editors.
+//! `cargo multiarch completions`: prints a completion script for a shell.
 
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
@@ -11,48 +10,56 @@ use crate::finding::CHECKS;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
-/// The program, and the name of its page.
-pub const NAME: &str = "cargo-multiarch";
+/// The program that cargo runs for `cargo multiarch`.
+pub const PROGRAM: &str = "cargo-multiarch";
 
-/// `completions SHELL`: what the shell reads.
+/// `cargo multiarch completions SHELL`
 pub fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
-/// In zsh cargo's own completions find ours for `cargo multiarch`; in bash and fish that is for us to do.
+/// Returns a shell's completion script. In zsh, cargo's own completions find ours for `cargo multiarch`; for bash and fish,
+/// the script has to add them.
 fn script(shell: Shell) -> String {
-    // clap_complete 4.6 forgets the flags of commands in bash where a program's name has a dash.
-    const IN_BASH: &str = "cargo_multiarch";
-    let generate = |name: &str| {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut with_candidates(Cli::command().name(NAME)), name, &mut script);
-        String::from_utf8_lossy(&script).into_owned()
-    };
+    // In bash, clap_complete 4.6 omits the flags of subcommands if the program's name has a dash.
+    const NAME_IN_BASH: &str = "cargo_multiarch";
     match shell {
         Shell::Bash => {
-            let script = generate(IN_BASH).replace(&format!(" {IN_BASH}\n"), &format!(" {NAME}\n"));
-            script + include_str!("../../templates/completions/cargo.bash")
+            let script = generate(shell, NAME_IN_BASH);
+            script.replace(&format!(" {NAME_IN_BASH}\n"), &format!(" {PROGRAM}\n"))
+                + include_str!("../../templates/completions/cargo.bash")
         }
-        Shell::Fish => generate(NAME) + include_str!("../../templates/completions/cargo.fish"),
-        _ => generate(NAME),
+        Shell::Fish => generate(shell, PROGRAM) + include_str!("../../templates/completions/cargo.fish"),
+        _ => generate(shell, PROGRAM),
     }
 }
 
-/// A command line with what a shell can offer for each value, by what the value is called.
+fn generate(shell: Shell, name: &str) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut with_candidates(Cli::command().name(PROGRAM)), name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Adds what a shell can offer for each value, selected by the name of the value.
 fn with_candidates(command: Command) -> Command {
-    let known = |arg: Arg, words: Vec<&'static str>| arg.value_parser(PossibleValuesParser::new(words));
-    let with = |arg: Arg| match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
-        _ if !arg.get_action().takes_values() => arg,
-        Some("PLATFORM") => known(arg, Platform::all().map(Platform::name).collect()),
-        Some("CODE") => known(arg, CHECKS.iter().map(|check| check.code).collect()),
+    command.mut_args(with_candidates_for_arg).mut_subcommands(with_candidates)
+}
+
+fn with_candidates_for_arg(arg: Arg) -> Arg {
+    if !arg.get_action().takes_values() {
+        return arg;
+    }
+    let one_of = |arg: Arg, values: Vec<&'static str>| arg.value_parser(PossibleValuesParser::new(values));
+    match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
+        Some("PLATFORM") => one_of(arg, Platform::all().map(Platform::name).collect()),
+        Some("CODE") => one_of(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
-        // Also a path, or words of a few kinds.
+        // These take something else as well.
         Some("TEMPLATE" | "IMAGE" | "TRANSPORT:PATH" | "SPEC") => arg.value_hint(ValueHint::AnyPath),
         Some(_) if arg.get_possible_values().is_empty() => arg.value_hint(ValueHint::Other),
         _ => arg,
-    };
-    command.mut_args(with).mut_subcommands(with_candidates)
+    }
 }
 
 #[cfg(test)]

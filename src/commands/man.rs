@@ -1,18 +1,19 @@
-//! Pages for `man`: what clap knows of a command, how it can end, what people type, and where else to look.
+//! `cargo multiarch man`: prints manual pages. clap's description of a command, its exit codes, examples and references.
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-use super::completions::NAME;
-use crate::cli::{Cli, ManArgs, examples};
-use crate::error::{Class, EXIT_CODES, Failure};
+use super::completions::PROGRAM;
+use crate::cli::examples::{self, Example};
+use crate::cli::{Cli, ManArgs};
+use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
 
-/// `man`: the page of the program or of a command, or a file for it and each of its commands.
+/// `cargo multiarch man`
 pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
-    let mut program = Cli::command().name(NAME).disable_help_subcommand(true);
+    let mut program = Cli::command().name(PROGRAM).disable_help_subcommand(true);
     program.build();
     let Some(dir) = &args.out else {
         let command = match &args.command {
@@ -26,63 +27,63 @@ pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
             .hint("name a folder of yours, such as `--out ~/.local/share/man/man1`")
     })?;
     for command in std::iter::once(&program).chain(program.get_subcommands()) {
-        fs_err::write(dir.join(format!("{}.1", name(command))), page(command, &program)?)?;
+        fs_err::write(dir.join(format!("{}.1", page_name(command))), page(command, &program)?)?;
     }
-    ui.status("Wrote", format!("the pages in {dir}: `man {dir}/{NAME}.1`"));
+    ui.status("Wrote", format!("the pages in {dir}: `man {dir}/{PROGRAM}.1`"));
     Ok(())
 }
 
-/// What a command's page is called by.
-fn name(command: &Command) -> &str {
-    command.get_display_name().unwrap_or(NAME)
+fn page_name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(PROGRAM)
 }
 
 fn page(command: &Command, program: &Command) -> Result<String> {
-    // The version stands where others have a date, without which roff's writer mistakes one for the other.
+    // The version is also the page's date: without a date, the parts of the title line would move up.
     let man = Man::new(command.clone().after_help(None::<&'static str>))
-        .title(name(command).to_uppercase())
+        .title(page_name(command).to_uppercase())
         .date(env!("CARGO_PKG_VERSION"))
-        .source(NAME)
+        .source(PROGRAM)
         .manual("Cargo Multiarch");
     let mut page = Vec::new();
     man.render(&mut page)?;
-    let mut more = Roff::new();
-    exit_status(&mut more);
-    what_people_type(&mut more, command);
-    see_also(&mut more, command, program);
-    more.to_writer(&mut page)?;
+    let mut sections = Roff::new();
+    exit_status(&mut sections);
+    examples(&mut sections, command);
+    see_also(&mut sections, command, program);
+    sections.to_writer(&mut page)?;
     Ok(String::from_utf8(page)?)
 }
 
 fn exit_status(page: &mut Roff) {
     page.control("SH", ["EXIT STATUS"]);
-    for (code, _, when) in EXIT_CODES {
-        page.control("TP", []).text([bold(code.to_string())]).text([roman(when)]);
+    for ExitCodeEntry { code, meaning, .. } in EXIT_CODES {
+        page.control("TP", []).text([bold(code.to_string())]).text([roman(meaning)]);
     }
 }
 
-fn what_people_type(page: &mut Roff, command: &Command) {
+fn examples(page: &mut Roff, command: &Command) {
     page.control("SH", ["EXAMPLES"]);
-    for (what, line) in examples::of(command.get_name()) {
-        page.control("PP", []).text([roman(format!("{what}:"))]);
+    for Example { purpose, command_line: line } in examples::examples_of(command.get_name()) {
+        page.control("PP", []).text([roman(format!("{purpose}:"))]);
         page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*line)]);
         page.control("fi", []).control("RE", []);
     }
 }
 
-/// All other pages, and those of what does the work.
+/// The other pages, and those of the programs that do the work.
 fn see_also(page: &mut Roff, command: &Command, program: &Command) {
-    let pages = std::iter::once(program).chain(program.get_subcommands()).map(name);
-    let mut pages: Vec<&str> = pages.filter(|other| *other != name(command)).collect();
+    let this_page = page_name(command);
+    let pages = std::iter::once(program).chain(program.get_subcommands()).map(page_name);
+    let mut pages: Vec<&str> = pages.filter(|other| *other != this_page).collect();
     pages.push("cargo");
-    let calls_buildx = |of: &Command| of.get_arguments().any(|arg| arg.get_long() == Some("builder"));
-    if name(command) == NAME || calls_buildx(command) {
+    let runs_buildx = command.get_arguments().any(|arg| arg.get_long() == Some("builder"));
+    if this_page == PROGRAM || runs_buildx {
         pages.push("docker-buildx");
     }
     let mut list: Vec<Inline> = Vec::new();
     for page in pages {
-        let between = if list.is_empty() { "" } else { ", " };
-        list.extend([roman(between), bold(page), roman("(1)")]);
+        let separator = if list.is_empty() { "" } else { ", " };
+        list.extend([roman(separator), bold(page), roman("(1)")]);
     }
     page.control("SH", ["SEE ALSO"]).text(list);
 }

@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use crate::ui::Ui;
 
-/// Of the types in `plan`, which a test holds it against.
-pub const SCHEMA: &str = include_str!("../../docs/config.schema.json");
+/// Generated from the types in `config`; a test compares them.
+const SCHEMA: &str = include_str!("../../docs/config.schema.json");
 
-/// `schema`: that of multiarch.toml.
+/// `cargo multiarch schema`
 pub fn schema(ui: &Ui) -> Result<()> {
     Ok(ui.data(SCHEMA.trim_end())?)
 }

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use chrono::{TimeDelta, Utc};
 use indexmap::IndexSet;
 
-use crate::error::{Class, Failure, sentence};
+use crate::error::{Class, Failure, message_with_causes};
 use crate::fs;
 use crate::plan::Plan;
 use crate::report::{Report, shorten_digest};
@@ -42,7 +42,7 @@ impl TimingsPage {
     /// Writes the page. A failure is a warning: the result of the run matters more.
     pub fn write(self, result: &Result<Report>, ui: &Ui) {
         let Some((total, spans)) = ui.timings().recorded() else { return };
-        let failure = result.as_ref().err().map(sentence);
+        let failure = result.as_ref().err().map(message_with_causes);
         let outcome = if failure.is_none() { "" } else { ", which failed" };
         let title = format!("cargo multiarch {}: {}{outcome}", self.command, self.images.join(", "));
         let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();

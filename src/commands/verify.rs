@@ -5,12 +5,13 @@ use camino::Utf8Path;
 
 use super::findings;
 use crate::cli::{MessageFormat, VerifyArgs, environment};
-use crate::error::{self, Class, Failure, sentence};
+use crate::error::{self, Class, Failure, message_with_causes};
 use crate::finding::Finding;
 use crate::oci::cache::Cache;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 use crate::report::{self, FailedVerification};
+use crate::threads::CancelToken;
 use crate::ui::{Ui, wrap};
 use crate::verify;
 
@@ -22,8 +23,8 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
             .map_or_else(|| report::checks_table::render(width), |code| wrap::paragraphs(&code.0.explanation(), width));
         return Ok(ui.data(&text)?);
     }
-    environment::check()?;
-    let registry = Registry::new(&args.insecure_registries, ui.bars())?;
+    environment::check_unknown_variables()?;
+    let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
     // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
     let own = environment::cache_dir();
     let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
@@ -40,10 +41,10 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         check_place(location)?;
         match verify::images(location, &wanted, &registry, &cache) {
             Ok(found) => images.extend(found),
-            Err(error) if error::class_of(&error) == Class::Interrupted => return Err(error),
+            Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.
             Err(error) => {
-                failed.push(FailedVerification { reference: location.to_string(), error: sentence(&error) });
+                failed.push(FailedVerification { reference: location.to_string(), error: message_with_causes(&error) });
                 failures.push(error);
             }
         }

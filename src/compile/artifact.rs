@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use object::ReadCache;
 use serde::Serialize;
 
-use crate::elf::{Elf, numbers};
+use crate::elf::{Elf, parse_version};
 use crate::error::{Class, Failure};
 use crate::oci::digest::hash_reader;
 use crate::plan::{Binary, BuildSettings};
@@ -35,12 +35,12 @@ pub struct Artifact {
     /// Hexadecimal.
     pub sha256: String,
     #[serde(flatten, serialize_with = "asks")]
-    #[cfg_attr(test, schemars(with = "crate::elf::Asks"))]
+    #[cfg_attr(test, schemars(with = "crate::elf::RuntimeRequirements"))]
     pub elf: Elf,
 }
 
 fn asks<S: serde::Serializer>(elf: &Elf, serializer: S) -> Result<S::Ok, S::Error> {
-    elf.asks().serialize(serializer)
+    elf.runtime_requirements().serialize(serializer)
 }
 
 impl Artifact {
@@ -55,8 +55,8 @@ impl Artifact {
     /// Checks that a binary asks for no newer glibc than it may: what links is told of the floor, and what is linked in
     /// has not heard of it. `platforms` are those that it is for.
     pub fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
-        match (self.elf.glibc(), floor) {
-            (Some(asked), Some(floor)) if numbers(&asked) > numbers(floor) => {
+        match (self.elf.needed_glibc(), floor) {
+            (Some(asked), Some(floor)) if parse_version(&asked) > parse_version(floor) => {
                 let what =
                     format!("'{name}' for {platforms} asks for GLIBC_{asked}, and glibc = \"{floor}\" allows less");
                 Err(Failure::new(Class::Verify, what)
@@ -74,7 +74,7 @@ pub fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), F
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {what}"))
             .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))
     };
-    let wanted = platform.elf();
+    let wanted = platform.elf_identity();
     let found = elf.identity;
     if !elf.executable {
         return wrong("is not an executable".to_owned());
@@ -91,11 +91,11 @@ pub fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::Want;
+    use crate::elf::NeededVersion;
     use crate::platform::{ElfIdentity, FloatAbi};
 
     fn facts(machine: u16, class: u8, big_endian: bool, float_abi: Option<FloatAbi>) -> Elf {
-        Elf { executable: true, ..Elf::of(ElfIdentity { machine, class, big_endian, float_abi }) }
+        Elf { executable: true, ..Elf::with_identity(ElfIdentity { machine, class, big_endian, float_abi }) }
     }
 
     #[test]
@@ -119,8 +119,8 @@ mod tests {
             size: 0,
             sha256: String::new(),
             elf: Elf {
-                wants: glibc
-                    .map(|glibc| Want {
+                needed_versions: glibc
+                    .map(|glibc| NeededVersion {
                         library: "libc.so.6".to_owned(),
                         version: format!("GLIBC_{glibc}"),
                         weak: false,

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Artifacts;
 use super::toolchain::Toolchain;
 use crate::config::choices::Auditable;
-use crate::elf::Asks;
+use crate::elf::RuntimeRequirements;
 use crate::error::{Class, Failure};
 use crate::fs::{self, Replaceable};
 use crate::oci::digest::{hash_reader, hex};
@@ -64,7 +64,7 @@ pub struct BundledBinary {
     pub sha256: String,
     /// For people and other tools: a publish reads the file itself.
     #[serde(flatten, skip_deserializing)]
-    pub asks: Option<Asks>,
+    pub asks: Option<RuntimeRequirements>,
 }
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
@@ -121,7 +121,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
             file,
             size: artifact.size,
             sha256: artifact.sha256.clone(),
-            asks: Some(artifact.elf.asks()),
+            asks: Some(artifact.elf.runtime_requirements()),
         });
     }
     let manifest = BundleManifest {

@@ -185,16 +185,8 @@ mod tests {
 
     /// The plan of packages `a` and `b`, each with the binary of its name.
     fn plan(config: &str) -> Plan {
-        let package = |name: &str| Package { bins: vec![name.to_owned()], ..Package::named(name) };
-        let workspace = Workspace {
-            root: "/w".into(),
-            manifest_path: "/w/Cargo.toml".into(),
-            target_dir: "/w/target".into(),
-            packages: vec![package("a"), package("b")],
-            selected: vec!["a".into(), "b".into()],
-            narrowed: false,
-            profiles: BTreeSet::new(),
-        };
+        let packages = ["a", "b"].map(|name| Package::for_tests(name, &[name]));
+        let workspace = Workspace::with_packages("/w".into(), packages.into());
         let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
         resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
     }

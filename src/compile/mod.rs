@@ -64,9 +64,9 @@ pub fn run(plan: &Plan, toolchain: &Toolchain, ui: &Ui, on_artifact: OnArtifact<
         let process = ui.timings().span(Phase::Cargo, format_args!("{binaries} for {platforms}"));
         artifacts.extend(cargo(&run, &cmd, plan, toolchain, (ui, &child), &mut |build, binary, path| {
             let artifact = keep(path, &folder.join(&build.triple), binary)?;
-            let (size, linkage) = (size::of(artifact.size), artifact.elf.linkage());
+            let (size, linkage) = (size::format_bytes(artifact.size), artifact.elf.linkage());
             let platforms = plan.name_of(build);
-            let mut span = process.since_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
+            let mut span = process.span_from_same_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
             span.bytes(artifact.size);
             drop(span);
             ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));

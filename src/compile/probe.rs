@@ -15,7 +15,7 @@ use super::requirement::{OnProblem, Requirement};
 use super::sysroot::{self, apt};
 use super::{c_env, cargo_tree, target_env};
 use crate::config::choices::LinkerChoice;
-use crate::error::{Class, Failure, sentence};
+use crate::error::{Class, Failure, message_with_causes};
 use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
@@ -41,7 +41,7 @@ pub fn probe_with(plan: &Plan, in_the_way: OnProblem<'_>) -> Result<Tools> {
     // Without the user's wrapper, which is for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
     let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
-        Failure::new(Class::Toolchain, format!("rustc does not run: {}", sentence(&error)))
+        Failure::new(Class::Toolchain, format!("rustc does not run: {}", message_with_causes(&error)))
             .hint("install Rust: https://rustup.rs")
     })?;
     let field =
@@ -77,7 +77,7 @@ pub fn probe_with(plan: &Plan, in_the_way: OnProblem<'_>) -> Result<Tools> {
             Ok(printed) => printed,
             Err(error) => {
                 check_interrupt()?;
-                let what = format!("rustc does not know the target '{triple}': {}", sentence(&error));
+                let what = format!("rustc does not know the target '{triple}': {}", message_with_causes(&error));
                 in_the_way(Requirement::Target, Some(triple), Failure::new(Class::Toolchain, what))?;
                 continue;
             }

@@ -67,7 +67,7 @@ fn can_build(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
 }
 
 fn failure(build: &BuildSettings, what: &str) -> Failure {
-    Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(&build.triple)))
+    Failure::new(Class::Toolchain, format!("{}: {what}", Platform::describe_triple(&build.triple)))
 }
 
 /// Hints at the other libc, for a platform alone.
@@ -78,7 +78,7 @@ fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
 }
 
 fn named(triples: &[String]) -> String {
-    triples.iter().map(|triple| Platform::and_triple(triple)).collect::<Vec<_>>().join("; ")
+    triples.iter().map(|triple| Platform::describe_triple(triple)).collect::<Vec<_>>().join("; ")
 }
 
 fn is_missing(triples: &[String]) -> Failure {

@@ -1,29 +1,31 @@
-//! Sections of a manifest whose names are nearly that of ours: cargo lets every name stand there, and nobody reads them.
-//! Pure.
+//! Notes on metadata tables with names like ours, such as `multi-arch`. cargo accepts any name, so nothing else reports them.
 
 use camino::Utf8Path;
 
-use super::read::ConfigTable;
-use crate::error::nearest;
+use super::ConfigTable;
+use crate::error::closest_match;
 
 const NAME: &str = "multiarch";
 
-/// What is said of a section beside which there is none of ours.
-pub fn note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
-    let holder = match table {
+/// Returns a note if a manifest has a table with nearly our name, and not ours.
+pub fn misspelled_table_note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
+    let section = match table {
         ConfigTable::Root => return None,
         ConfigTable::Workspace => "workspace",
         ConfigTable::Package => "package",
     };
     let manifest: toml::Table = text.parse().ok()?;
-    let sections = manifest.get(holder)?.get("metadata")?.as_table()?;
-    let near = sections.keys().find(|name| is_near(name)).filter(|_| !sections.contains_key(NAME))?;
-    Some(format!("{path}: [{holder}.metadata.{near}] is not read: the section's name is {holder}.metadata.{NAME}"))
+    let tables = manifest.get(section)?.get("metadata")?.as_table()?;
+    if tables.contains_key(NAME) {
+        return None;
+    }
+    let name = tables.keys().find(|name| resembles_our_name(name))?;
+    Some(format!("{path}: [{section}.metadata.{name}] is not read: the section's name is {section}.metadata.{NAME}"))
 }
 
-fn is_near(name: &str) -> bool {
+fn resembles_our_name(name: &str) -> bool {
     let letters: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    nearest(letters.strip_prefix("cargo").unwrap_or(&letters), [NAME]).is_some()
+    closest_match(letters.strip_prefix("cargo").unwrap_or(&letters), [NAME]).is_some()
 }
 
 #[cfg(test)]
@@ -45,12 +47,16 @@ mod tests {
             ("package.metadata.docs.rs", ConfigTable::Package, None),
             ("package.metadata.bundle", ConfigTable::Package, None),
         ] {
-            let found = note(&format!("[{section}]\nkey = 1\n"), "Cargo.toml".into(), table);
+            let found = misspelled_table_note(&format!("[{section}]\nkey = 1\n"), "Cargo.toml".into(), table);
             let start = expected.map(|name| format!("Cargo.toml: [{name}] is not read: the section's name is "));
             assert_eq!(found.is_some(), start.is_some(), "{section}: {found:?}");
             assert!(found.unwrap_or_default().starts_with(&start.unwrap_or_default()), "{section}");
         }
         let both = "[package.metadata.multi-arch]\n[package.metadata.multiarch]\n";
-        assert_eq!(note(both, "Cargo.toml".into(), ConfigTable::Package), None, "it is somebody else's");
+        assert_eq!(
+            misspelled_table_note(both, "Cargo.toml".into(), ConfigTable::Package),
+            None,
+            "it is somebody else's"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The configuration as it is written: one serde struct for every source and every level.
-//! What the keys come to for an image and a platform is `settings`' business.
+//! The types of the configuration: one serde struct for every source and every scope. `read` reads them from files,
+//! `plan::precedence` decides which source wins.
 
 pub mod choices;
 pub mod metadata_typo;
@@ -18,8 +18,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use self::choices::{Auditable, EngineChoice, LinkerChoice};
-use self::policy::{Glob, Policy, Required};
-use crate::finding::Code;
+use self::policy::{Glob, Policy, RequiredMetadata};
+use crate::finding::CheckCode;
 use crate::oci::compression::Compression;
 use crate::platform::{Libc, Platform};
 
@@ -76,7 +76,7 @@ pub struct Config {
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub workdir: Option<String>,
     /// The signal that ends it, by name or number: `"SIGINT"`.
-    #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signals())))]
+    #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signal_pattern())))]
     pub stop_signal: Option<String>,
     /// The command by which Docker sees whether it is well.
     pub healthcheck: Option<Healthcheck>,
@@ -139,7 +139,7 @@ pub struct Config {
     pub buildx_args: Option<Vec<String>>,
 
     /// Checks that do not count, by code or name, such as `"MA053"`. Without it none.
-    pub allow: Option<Vec<Code>>,
+    pub allow: Option<Vec<CheckCode>>,
     /// Libraries that no program may lead to, such as `"libssl*"`.
     pub deny_needed: Option<Vec<Glob>>,
     /// Programs must be linked statically.
@@ -150,12 +150,23 @@ pub struct Config {
     #[cfg_attr(test, schemars(with = "Option<crate::config::schema_fragments::Size>"))]
     pub max_size: Option<ByteSize>,
     /// Labels that must be there (`"NAME"`), or match (`"NAME=PATTERN"`).
-    pub require_labels: Option<Vec<Required>>,
+    pub require_labels: Option<Vec<RequiredMetadata>>,
     /// Annotations of the index that must be there, or match.
-    pub require_annotations: Option<Vec<Required>>,
+    pub require_annotations: Option<Vec<RequiredMetadata>>,
     /// The words after the entrypoint with which every platform is run before a tag moves, such as `["--version"]`; `[]`
     /// runs it as it is. Without it nothing is run.
     pub smoke: Option<Vec<String>>,
+}
+
+/// The table of a file that holds a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigTable {
+    /// The top level of the file, multiarch.toml.
+    Root,
+    /// `[workspace.metadata.multiarch]`
+    Workspace,
+    /// `[package.metadata.multiarch]`
+    Package,
 }
 
 /// `"a"` or `["a", "b"]`.
@@ -236,7 +247,7 @@ pub struct Healthcheck {
 }
 
 impl Config {
-    /// What an image must keep to.
+    /// Returns the rules that the image must follow.
     pub fn policy(&self) -> Policy {
         Policy {
             allow: self.allow.clone().unwrap_or_default(),
@@ -249,7 +260,7 @@ impl Config {
         }
     }
 
-    /// Lays `over` on top: its values replace, its maps add and replace key by key.
+    /// Applies another configuration on top: its values replace those here, its maps are merged key by key.
     pub fn update(&mut self, over: Config) {
         macro_rules! fields {
             (replace: $($replace:ident)*; merge: $($merge:ident)*; nest: $($nest:ident)*) => {

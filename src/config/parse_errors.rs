@@ -1,22 +1,24 @@
-//! Errors of configuration files in the words of TOML: file, line and key, what is there, what is wanted, and how to
-//! write that. The parser speaks of Rust's types. Pure.
+//! Errors in configuration files, in TOML's terms: file, line and key, the value, what was expected, and how to write it.
+//! The parser's own messages use the names of Rust types.
 
 use camino::Utf8Path;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Class, Failure};
 
-/// A parser's error as a failure.
-pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
+/// Translates an error of the TOML parser.
+pub fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
     let offset = error.span().map_or(0, |span| span.start);
     let before = text.get(..offset).unwrap_or_default();
-    let place = format!("{path}:{}", before.matches('\n').count() + 1);
-    let failure = |what: String| Failure::new(Class::Config, format!("{place}: {what}"));
+    let location = format!("{path}:{}", before.matches('\n').count() + 1);
+    let failure = |what: String| Failure::new(Class::Config, format!("{location}: {what}"));
     let message = error.message().lines().next().unwrap_or_default();
     // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if let (true, Some((unknown, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
-        return failure(format!("unknown key '{unknown}'")).suggest_or_list(
+    if message.starts_with("unknown field")
+        && let Some((unknown, known)) = quoted.split_first()
+    {
+        return failure(format!("unknown key '{unknown}'")).did_you_mean_or_list(
             unknown,
             known.iter().copied(),
             "the keys here are",
@@ -32,7 +34,8 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
     match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown variant") => {
             let words = known.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-            failure(format!("{key} is \"{unknown}\", wanted one of {words}")).suggest(unknown, known.iter().copied())
+            failure(format!("{key} is \"{unknown}\", wanted one of {words}"))
+                .did_you_mean(unknown, known.iter().copied())
         }
         Some((missing, _)) if message.starts_with("missing field") => {
             let example = if *missing == "cmd" { "[\"…\"]" } else { "\"…\"" };
@@ -41,8 +44,8 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
         _ => match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
             Some(rest) => {
                 let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-                let what = format!("{key} is {}, wanted {}", in_toml(found), wanted(expected));
-                failure(what).hint(how(&key, expected, &value(found)))
+                let what = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
+                failure(what).hint(example_hint(&key, expected, &value_text(found)))
             }
             // An enum's: a word.
             None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
@@ -58,58 +61,60 @@ pub fn explain(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure 
 /// The key of the value at an offset, as a path from the top of the configuration.
 fn key_at(text: &str, offset: usize) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
-    let path = in_table(table.get_ref(), offset)?;
+    let path = key_in_table(table.get_ref(), offset)?;
     let inside = ["package.metadata.multiarch.", "workspace.metadata.multiarch."];
     Some(inside.iter().find_map(|table| path.strip_prefix(table)).unwrap_or(&path).to_owned())
 }
 
-fn in_table(table: &DeTable<'_>, offset: usize) -> Option<String> {
+fn key_in_table(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(key, value)| {
         let name = key.get_ref();
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         let name = if plain { name.to_string() } else { format!("\"{name}\"") };
-        let here = value.span().contains(&offset) || key.span().contains(&offset);
-        let below = in_value(value.get_ref(), offset).map(|below| match below.starts_with('[') {
-            true => format!("{name}{below}"),
-            false => format!("{name}.{below}"),
-        });
-        below.or_else(|| here.then_some(name))
+        let is_here = value.span().contains(&offset) || key.span().contains(&offset);
+        match key_in_value(value.get_ref(), offset) {
+            Some(index) if index.starts_with('[') => Some(format!("{name}{index}")),
+            Some(key) => Some(format!("{name}.{key}")),
+            None => is_here.then_some(name),
+        }
     })
 }
 
-fn in_value(value: &DeValue<'_>, offset: usize) -> Option<String> {
+fn key_in_value(value: &DeValue<'_>, offset: usize) -> Option<String> {
     match value {
-        DeValue::Table(table) => in_table(table, offset),
-        DeValue::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
-            let below = in_value(item.get_ref(), offset).map(|below| format!("[{index}].{below}"));
-            below.or_else(|| item.span().contains(&offset).then(|| format!("[{index}]")))
-        }),
+        DeValue::Table(table) => key_in_table(table, offset),
+        DeValue::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| match key_in_value(item.get_ref(), offset) {
+                Some(key) => Some(format!("[{index}].{key}")),
+                None => item.span().contains(&offset).then(|| format!("[{index}]")),
+            })
+        }
         _ => None,
     }
 }
 
-/// serde's name for what is there, such as ``integer `5` ``.
-fn in_toml(found: &str) -> String {
+/// Describes a value in TOML's terms. `found` is serde's description, such as ``integer `5` ``.
+fn describe_value(found: &str) -> String {
     match found.split_once(' ') {
         _ if found == "sequence" => "a list".to_owned(),
         _ if found == "map" => "a table".to_owned(),
         Some(("string", text)) => format!("the string {text}"),
-        Some(("boolean", _)) => value(found),
-        Some(("integer" | "floating", _)) => format!("the number {}", value(found)),
+        Some(("boolean", _)) => value_text(found),
+        Some(("integer" | "floating", _)) => format!("the number {}", value_text(found)),
         _ => found.to_owned(),
     }
 }
 
-/// The value in serde's name for it, without quotes.
-fn value(found: &str) -> String {
+/// Extracts the value from serde's description of it, without quotes.
+fn value_text(found: &str) -> String {
     let quoted = |quote: char| Some(found.split_once(quote)?.1.rsplit_once(quote)?.0.to_owned());
     quoted('"').or_else(|| quoted('`')).unwrap_or_else(|| "…".to_owned())
 }
 
 const SIZE: &str = "a number and a unit";
 
-/// serde's name for what is expected.
-fn wanted(expected: &str) -> &str {
+/// Describes an expected type in TOML's terms. `expected` is serde's description.
+fn describe_type(expected: &str) -> &str {
     match expected {
         "a sequence" => "a list",
         "a map" | "struct Config" => "a table",
@@ -122,22 +127,22 @@ fn wanted(expected: &str) -> &str {
     }
 }
 
-/// What a text would be as a list: the words of a command, or names between commas.
-fn items(name: &str, value: &str) -> Vec<String> {
+/// Splits a string that should have been a list: into the words of a command, or at commas.
+fn list_items(name: &str, value: &str) -> Vec<String> {
     // Rust's escapes are JSON's, but for characters that no command has.
     let text = serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned());
     let words = ["entrypoint", "cmd", "smoke"].contains(&name).then(|| shell_words::split(&text).ok());
     words.flatten().unwrap_or_else(|| text.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
-/// How what is wanted is written, with the value that is there where it fits.
-fn how(key: &str, expected: &str, value: &str) -> String {
+/// Returns a hint with an example of the expected type, made of the given value where that fits.
+fn example_hint(key: &str, expected: &str, value: &str) -> String {
     let name = key.rsplit('.').next().unwrap_or(key);
     let (name, is_item) = name.split_once('[').map_or((name, false), |(name, _)| (name, true));
-    let example = match wanted(expected) {
+    let example = match describe_type(expected) {
         "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
         "a list" => {
-            let items = items(name, value).into_iter().map(|item| toml::Value::from(item).to_string());
+            let items = list_items(name, value).into_iter().map(|item| toml::Value::from(item).to_string());
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
         "a table" if name == "platform" => {
@@ -152,10 +157,7 @@ fn how(key: &str, expected: &str, value: &str) -> String {
         _ if name == "mode" && value.len() == 3 && value.chars().all(|c| c.is_digit(8)) => format!("\"0{value}\""),
         _ => format!("\"{value}\""),
     };
-    match is_item {
-        true => format!("write it as in {name} = [{example}]"),
-        false => format!("write it as in {name} = {example}"),
-    }
+    if is_item { format!("write it as in {name} = [{example}]") } else { format!("write it as in {name} = {example}") }
 }
 
 #[cfg(test)]
@@ -247,7 +249,7 @@ mod tests {
             ("base = debian", "1: string values must be quoted, expected literal string", ""),
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err();
-            let failure = explain(&error, text, "multiarch.toml".into());
+            let failure = explain_parse_error(&error, text, "multiarch.toml".into());
             assert_eq!(failure.to_string(), format!("multiarch.toml:{message}"), "{text}: {error}");
             assert!(failure.hints().join("\n").contains(hint), "{text}: {:?}", failure.hints());
         }

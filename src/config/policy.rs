@@ -1,4 +1,4 @@
-//! What an image must keep to beyond starting, where somebody asks for it.
+//! Rules that an image must follow, beyond being able to start.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,21 +6,21 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Code;
+use crate::finding::CheckCode;
 
 /// The rules of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// Findings that do not count.
-    pub allow: Vec<Code>,
+    pub allow: Vec<CheckCode>,
     /// Libraries that no program may lead to.
     pub deny_needed: Vec<Glob>,
     pub static_only: bool,
     pub non_root_only: bool,
     /// Of a platform's config and layers, as they are stored.
     pub max_size: Option<ByteSize>,
-    pub require_labels: Vec<Required>,
-    pub require_annotations: Vec<Required>,
+    pub require_labels: Vec<RequiredMetadata>,
+    pub require_annotations: Vec<RequiredMetadata>,
 }
 
 /// A name with `*`, `?` and `[…]`.
@@ -51,36 +51,38 @@ impl fmt::Display for Glob {
 
 /// A label or annotation that must be there: `NAME`, or `NAME=GLOB` for its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = "^\\s*[^=\\s]")))]
-pub struct Required {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Required", with = "String", extend("pattern" = "^\\s*[^=\\s]")))]
+pub struct RequiredMetadata {
     pub name: String,
     pub value: Option<Glob>,
 }
 
-impl FromStr for Required {
+impl FromStr for RequiredMetadata {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Required, String> {
+    fn from_str(text: &str) -> Result<RequiredMetadata, String> {
         let (name, value) = match text.trim().split_once('=') {
             Some((name, value)) => (name.trim_end(), Some(value.parse()?)),
             None => (text.trim(), None),
         };
-        match name.is_empty() {
-            true => Err(format!("'{text}' is not NAME or NAME=PATTERN")),
-            false => Ok(Required { name: name.to_owned(), value }),
+        if name.is_empty() {
+            return Err(format!("'{text}' is not NAME or NAME=PATTERN"));
+        }
+        Ok(RequiredMetadata { name: name.to_owned(), value })
+    }
+}
+
+impl fmt::Display for RequiredMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.name),
+            None => f.write_str(&self.name),
         }
     }
 }
 
-impl fmt::Display for Required {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        self.value.as_ref().map_or(Ok(()), |value| write!(f, "={value}"))
-    }
-}
-
-/// Written as text, in configurations and in a plan's JSON.
-macro_rules! as_text {
+/// Serializes types as their text form, in configurations and in a plan's JSON.
+macro_rules! serialize_as_text {
     ($($type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -96,7 +98,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Glob, Required, Code);
+serialize_as_text!(Glob, RequiredMetadata, CheckCode);
 
 #[cfg(test)]
 mod tests {
@@ -106,15 +108,15 @@ mod tests {
     fn what_is_written_is_what_is_meant() {
         assert!("libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
         assert!(!"libssl*".parse::<Glob>().unwrap().matches("libc.so.6"));
-        let required: Required = "org.example=v*".parse().unwrap();
+        let required: RequiredMetadata = "org.example=v*".parse().unwrap();
         assert_eq!((required.name.as_str(), required.to_string().as_str()), ("org.example", "org.example=v*"));
         assert_eq!(
-            " a , b".split(',').map(|name| name.parse::<Required>().unwrap().name).collect::<Vec<_>>(),
+            " a , b".split(',').map(|name| name.parse::<RequiredMetadata>().unwrap().name).collect::<Vec<_>>(),
             ["a", "b"]
         );
         assert!(" libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
-        assert_eq!(" MA010 ".parse::<Code>().unwrap().0.code, "MA010");
-        assert!("=x".parse::<Required>().is_err());
+        assert_eq!(" MA010 ".parse::<CheckCode>().unwrap().0.code, "MA010");
+        assert!("=x".parse::<RequiredMetadata>().is_err());
         assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is no pattern: "));
     }
 }

@@ -4,54 +4,44 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::parse_errors::explain;
+use super::parse_errors::explain_parse_error;
 use super::scope::{Scope, misplaced_key};
-use super::{Config, metadata_typo};
+use super::{Config, ConfigTable, metadata_typo};
 use crate::error::{Class, Failure};
 
-/// Which table of a manifest holds the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfigTable {
-    /// The file's own top level: `multiarch.toml`.
-    Root,
-    /// `[workspace.metadata.multiarch]`
-    Workspace,
-    /// `[package.metadata.multiarch]`
-    Package,
+/// The part of a Cargo.toml that may hold a configuration.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CargoManifest {
+    workspace: ManifestSection,
+    package: ManifestSection,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct CargoManifest {
-    workspace: Holder,
-    package: Holder,
+struct ManifestSection {
+    metadata: MetadataTables,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub struct Holder {
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct Metadata {
+struct MetadataTables {
     multiarch: Option<Config>,
 }
 
-/// Reads the configuration in a table of a file; none where the table or the file is missing. What may be meant for one
-/// is noted.
+/// Reads the configuration in a table of a file. `None` if the file or the table is missing. Adds a note if another table
+/// looks like a misspelled one.
 pub fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read the configuration"),
     };
-    notes.extend(metadata_typo::note(&text, path, table));
+    notes.extend(metadata_typo::misspelled_table_note(&text, path, table));
     Ok(parse(&text, path, table)?)
 }
 
-/// The configuration in a table of a text; none where it has no such table.
+/// Parses the configuration in a table of a file's text. `None` if it has no such table.
 pub fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
     let parsed = match table {
         ConfigTable::Root => toml::from_str(text).map(Some),
@@ -62,24 +52,20 @@ pub fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<C
             toml::from_str::<CargoManifest>(text).map(|manifest| manifest.package.metadata.multiarch)
         }
     };
-    let config = parsed.map_err(|error| explain(&error, text, path))?;
-    let top = if table == ConfigTable::Package { Scope::Package } else { Scope::Top };
-    match config.as_ref().and_then(|config| misplaced_key(config, top)) {
-        None => Ok(config),
-        Some(key) => {
-            let level = match key.split_once('.') {
-                None => "package",
-                Some(_) if key.contains("platform.") => "platform",
-                Some(_) => "image",
-            };
-            Err(Failure::new(Class::Config, format!("{path}: key '{key}' cannot differ per {level}")).hint(
-                match level {
-                    "package" => "move it to [workspace.metadata.multiarch] or multiarch.toml",
-                    _ => "move it one level up",
-                },
-            ))
-        }
+    let config = parsed.map_err(|error| explain_parse_error(&error, text, path))?;
+    let scope = if table == ConfigTable::Package { Scope::Package } else { Scope::Workspace };
+    if let Some(misplaced) = config.as_ref().and_then(|config| misplaced_key(config, scope)) {
+        let (level, hint) = match misplaced.scope {
+            Scope::Workspace | Scope::Package => {
+                ("package", "move it to [workspace.metadata.multiarch] or multiarch.toml")
+            }
+            Scope::Image => ("image", "move it one level up"),
+            Scope::Platform => ("platform", "move it one level up"),
+        };
+        let what = format!("{path}: key '{}' cannot differ per {level}", misplaced.path);
+        return Err(Failure::new(Class::Config, what).hint(hint));
     }
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -92,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_example_parses() {
-        let config = root(include_str!("../../templates/multiarch.toml")).unwrap();
-        assert_eq!(config.images.keys().collect::<Vec<_>>(), ["komodo-core"]);
-        let image = &config.images["komodo-core"];
-        assert_eq!(image.bins.as_deref(), Some(&["core".to_owned(), "km".to_owned()][..]));
-        assert_eq!(image.platform.keys().map(|p| p.name()).collect::<Vec<_>>(), ["linux/riscv64"]);
+    fn the_example_workspace_parses() {
+        let config = root(include_str!("../../examples/workspace/multiarch.toml")).unwrap();
+        assert_eq!(config.images.keys().collect::<Vec<_>>(), ["core", "worker", "ctl"]);
+        let image = &config.images["core"];
+        assert_eq!(image.bins.as_deref(), Some(&["core".to_owned(), "ctl".to_owned()][..]));
+        assert_eq!(image.platform.keys().map(|p| p.name()).collect::<Vec<_>>(), ["linux/arm64"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The JSON schema of the configuration, docs/config.schema.json: it is that of the types, with the keys of each level.
-//! Draft 7 is what editors know for TOML.
+//! The JSON schema of the configuration, docs/config.schema.json: generated from the types, with the keys of each scope.
+//! It is draft 7, which editors support for TOML.
 
 use std::path::Path;
 
@@ -26,9 +26,9 @@ pub fn check_file(file: &str, schema: &Schema) {
     assert!(found == expected, "docs/{file} is not the schema of its type: {UPDATE}=1 cargo test --lib schema");
 }
 
-/// A table with those of the keys that make sense at a level, as they are at the top.
-fn table(keys: &Map<String, Value>, level: Scope, description: &str) -> Value {
-    let keys = keys.keys().filter(|key| level.has(key));
+/// Returns the schema of a table with the keys that a scope allows. Each refers to the key at the top.
+fn table(keys: &Map<String, Value>, scope: Scope, description: &str) -> Value {
+    let keys = keys.keys().filter(|key| scope.allows(key));
     let keys: Map<_, _> = keys.map(|key| (key.clone(), json!({ "$ref": format!("#/properties/{key}") }))).collect();
     json!({ "description": description, "type": "object", "properties": keys, "additionalProperties": false })
 }

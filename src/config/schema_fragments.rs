@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use super::value_syntax::SIGNALS;
 
-/// Durations that `values::nanoseconds` reads.
+/// Durations that `value_syntax::parse_nanoseconds` reads.
 pub const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 /// A host and perhaps a path.
 pub const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
 
-/// Signals that `values::is_signal` knows.
-pub fn signals() -> String {
+/// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
+pub fn signal_pattern() -> String {
     let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
     let in_any_case = |name: &str| {
         name.chars().map(|c| if c.is_ascii_uppercase() { either(c) } else { c.to_string() }).collect::<String>()

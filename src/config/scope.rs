@@ -1,22 +1,24 @@
-//! Which keys of the configuration make sense where: some are the workspace's alone, and some cannot differ per platform.
-//! Pure.
+//! Which keys are allowed in which scope: some only apply to the whole workspace, and some cannot differ per platform.
 
 use serde_json::{Map, Value};
 
 use super::Config;
 
-/// Where a configuration stands.
+/// What a table of the configuration applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    Top,
+    /// The whole workspace: multiarch.toml or the workspace's metadata.
+    Workspace,
     Package,
     Image,
     Platform,
 }
 
-const OF_THE_WORKSPACE: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
+/// Keys that only the workspace can have.
+const WORKSPACE_KEYS: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
 
-const OF_AN_IMAGE: [&str; 23] = [
+/// Keys that cannot differ per platform.
+const IMAGE_KEYS: [&str; 23] = [
     "registry",
     "platforms",
     "tags",
@@ -43,34 +45,47 @@ const OF_AN_IMAGE: [&str; 23] = [
 ];
 
 impl Scope {
-    /// Does a key make sense here?
-    pub fn has(self, key: &str) -> bool {
-        let below_the_top = key != "images" && !OF_THE_WORKSPACE.contains(&key);
+    /// Whether a key is allowed in this scope.
+    pub fn allows(self, key: &str) -> bool {
+        let allowed_in_images = key != "images" && !WORKSPACE_KEYS.contains(&key);
         match self {
-            Scope::Top => true,
-            Scope::Package => !OF_THE_WORKSPACE.contains(&key),
-            Scope::Image => below_the_top,
-            Scope::Platform => below_the_top && !OF_AN_IMAGE.contains(&key),
+            Scope::Workspace => true,
+            Scope::Package => !WORKSPACE_KEYS.contains(&key),
+            Scope::Image => allowed_in_images,
+            Scope::Platform => allowed_in_images && !IMAGE_KEYS.contains(&key),
         }
     }
 }
 
-/// The first key that makes no sense at its level, as a path.
-pub fn misplaced_key(config: &Config, level: Scope) -> Option<String> {
-    first(serde_json::to_value(config).ok()?.as_object()?, level)
+/// A key in a scope that does not allow it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MisplacedKey {
+    /// `images.app.builder`
+    pub path: String,
+    pub scope: Scope,
 }
 
-fn first(keys: &Map<String, Value>, level: Scope) -> Option<String> {
-    // What is not set is there as null, or as a table with nothing in it.
-    let is_set = |value: &Value| !value.is_null() && value.as_object().is_none_or(|table| !table.is_empty());
-    let own = keys.iter().find(|(key, value)| is_set(value) && !level.has(key)).map(|(key, _)| key.clone());
-    let tables = |name: &str| keys.get(name).and_then(Value::as_object).into_iter().flatten();
-    let mut images = tables("images")
-        .filter_map(|(name, image)| first(image.as_object()?, Scope::Image).map(|key| format!("images.{name}.{key}")));
-    let mut platforms = tables("platform").filter_map(|(platform, keys)| {
-        first(keys.as_object()?, Scope::Platform).map(|key| format!("platform.\"{platform}\".{key}"))
+/// Returns the first key of a configuration, or of the tables in it, that its scope does not allow.
+pub fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKey> {
+    misplaced_in_table(serde_json::to_value(config).ok()?.as_object()?, scope, "")
+}
+
+fn misplaced_in_table(table: &Map<String, Value>, scope: Scope, prefix: &str) -> Option<MisplacedKey> {
+    for (key, value) in table {
+        // Keys that are not set are null or an empty table.
+        let is_set = !value.is_null() && value.as_object().is_none_or(|table| !table.is_empty());
+        if is_set && !scope.allows(key) {
+            return Some(MisplacedKey { path: format!("{prefix}{key}"), scope });
+        }
+    }
+    let tables_in = |key: &str| table.get(key).and_then(Value::as_object).into_iter().flatten();
+    let mut in_images = tables_in("images").filter_map(|(name, image)| {
+        misplaced_in_table(image.as_object()?, Scope::Image, &format!("{prefix}images.{name}."))
     });
-    own.or_else(|| images.next()).or_else(|| platforms.next())
+    let mut in_platforms = tables_in("platform").filter_map(|(platform, keys)| {
+        misplaced_in_table(keys.as_object()?, Scope::Platform, &format!("{prefix}platform.\"{platform}\"."))
+    });
+    in_images.next().or_else(|| in_platforms.next())
 }
 
 #[cfg(test)]
@@ -78,29 +93,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_at_the_wrong_level() {
-        for (text, level, key) in [
-            ("[platform.'linux/arm64']\ntags = ['a']", Scope::Top, Some("platform.\"linux/arm64\".tags")),
-            ("[images.a]\nbuilder = 'b'", Scope::Top, Some("images.a.builder")),
-            ("[images.a.images.b]\nuser = '1'", Scope::Top, Some("images.a.images")),
+    fn misplaced_keys_are_found() {
+        for (text, scope, key) in [
+            ("[platform.'linux/arm64']\ntags = ['a']", Scope::Workspace, Some("platform.\"linux/arm64\".tags")),
+            ("[images.a]\nbuilder = 'b'", Scope::Workspace, Some("images.a.builder")),
+            ("[images.a.images.b]\nuser = '1'", Scope::Workspace, Some("images.a.images")),
             (
                 "[images.a.platform.'linux/arm64']\nbins = []",
-                Scope::Top,
+                Scope::Workspace,
                 Some("images.a.platform.\"linux/arm64\".bins"),
             ),
             ("[images.a.platform.'linux/arm64']\nbase = 'b'\n[images.b]\ntags = ['b']", Scope::Package, None),
             ("locked = false", Scope::Package, Some("locked")),
-            ("locked = false\nengine = 'auto'\n[images.a]\nsmoke = []", Scope::Top, None),
+            ("locked = false\nengine = 'auto'\n[images.a]\nsmoke = []", Scope::Workspace, None),
         ] {
             let config = toml::from_str(text).unwrap();
-            assert_eq!(misplaced_key(&config, level).as_deref(), key, "{text}");
+            assert_eq!(misplaced_key(&config, scope).map(|key| key.path).as_deref(), key, "{text}");
         }
     }
 
     #[test]
-    fn the_keys_that_have_a_level_are_keys() {
+    fn keys_with_a_scope_exist() {
         let known = serde_json::to_value(Config::default()).unwrap();
-        for key in OF_THE_WORKSPACE.iter().chain(&OF_AN_IMAGE) {
+        for key in WORKSPACE_KEYS.iter().chain(&IMAGE_KEYS) {
             assert!(known.get(key).is_some(), "{key}");
         }
     }

@@ -1,16 +1,16 @@
 //! Syntax of values: signals and durations.
 
-/// Docker's, in nanoseconds.
-pub const SHORTEST_INTERVAL: u64 = 1_000_000;
+/// The shortest duration that Docker accepts for a health check, in nanoseconds.
+pub const MIN_HEALTHCHECK_DURATION: u64 = 1_000_000;
 
-/// Linux' signals, but for the real-time ones (signal(7)).
+/// The signals of Linux, without the real-time ones (signal(7)).
 pub const SIGNALS: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
     "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
 ];
 
-/// A signal's number or name, with or without SIG, as Docker reads it.
+/// Whether a text is a signal's number or name, with or without SIG, as Docker reads it.
 pub fn is_signal(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -24,8 +24,8 @@ pub fn is_signal(text: &str) -> bool {
         || real_time("RTMAX-", 14)
 }
 
-/// A duration in Go's form: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
-pub fn nanoseconds(text: &str) -> Option<u64> {
+/// Parses a duration in Go's format: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
+pub fn parse_nanoseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() && text != "0" {
@@ -50,4 +50,42 @@ pub fn nanoseconds(text: &str) -> Option<u64> {
         reason = "no sign is read, and a fraction of a nanosecond is none"
     )]
     (!text.is_empty() && total < i64::MAX as f64).then_some(total as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, length) in [
+            ("1m30s", Some(90_000_000_000)),
+            ("1.5h", Some(5_400_000_000_000)),
+            (".5s", Some(500_000_000)),
+            ("1s.5s", Some(1_500_000_000)),
+            ("3µs", Some(3_000)),
+            ("0", Some(0)),
+            ("5", None),
+            ("5x", None),
+            ("s", None),
+            (".s", None),
+            ("1.2.3s", None),
+            ("-1s", None),
+            ("", None),
+            ("é", None),
+            ("9999999999h", None),
+        ] {
+            assert_eq!(parse_nanoseconds(text), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn signals() {
+        for good in ["SIGTERM", "term", "sigint", "9", "1000", "SIGRTMIN+3", "RTMAX-14", "rtmin"] {
+            assert!(is_signal(good), "{good}");
+        }
+        for bad in ["", "SIGNOPE", "0", "-9", "SIGRTMIN+99", "RTMIN+", "RTMIN++3", "SIGSIGTERM", "é"] {
+            assert!(!is_signal(bad), "{bad}");
+        }
+    }
 }

@@ -312,7 +312,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
             .hint("the template language is Jinja's: https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
     Failure::new(Class::Config, format!("{template}{line}: unknown variable '{code}'"))
-        .suggest(code, VARIABLES.iter().map(|(name, _, _)| *name))
+        .did_you_mean(code, VARIABLES.iter().map(|(name, _, _)| *name))
         .hint("see them all with `cargo multiarch dockerfile --variables`")
 }
 

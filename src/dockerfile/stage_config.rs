@@ -5,7 +5,7 @@ use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
 use super::error::StageError;
-use crate::config::value_syntax::{SHORTEST_INTERVAL, nanoseconds};
+use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 
 /// Docker's PATH for images from `scratch`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -159,9 +159,9 @@ impl StageConfig {
 }
 
 fn interval(text: &str) -> Result<u64, StageError> {
-    match nanoseconds(text) {
+    match parse_nanoseconds(text) {
         _ if text.is_empty() => Ok(0),
-        Some(number) if number == 0 || number >= SHORTEST_INTERVAL => Ok(number),
+        Some(number) if number == 0 || number >= MIN_HEALTHCHECK_DURATION => Ok(number),
         Some(_) => Err(StageError::invalid(format!("'{text}' is shorter than 1ms"))),
         None => Err(StageError::invalid(format!("'{text}' is not a duration"))),
     }

@@ -23,7 +23,7 @@ pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> R
         check_keywords(template, &instructions)?;
     }
     match &platform.template {
-        Template::File(_) => check_configured_keys(name, &instructions, &platform.container.said),
+        Template::File(_) => check_configured_keys(name, &instructions, &platform.container.explicit_keys),
         Template::BuiltIn(_) => Ok(()),
     }
 }
@@ -33,11 +33,12 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
         return Ok(());
     };
     let location = template.locate(unknown.text.lines().next().unwrap_or_default());
-    Err(Failure::new(Class::Config, format!("{location}: unknown instruction '{}'", unknown.keyword)).suggest_or_list(
-        &unknown.keyword.to_ascii_uppercase(),
-        INSTRUCTIONS.iter().copied(),
-        "the instructions are",
-    ))
+    Err(Failure::new(Class::Config, format!("{location}: unknown instruction '{}'", unknown.keyword))
+        .did_you_mean_or_list(
+            &unknown.keyword.to_ascii_uppercase(),
+            INSTRUCTIONS.iter().copied(),
+            "the instructions are",
+        ))
 }
 
 /// Fails if the template ignores a key that the configuration sets.

@@ -1,6 +1,6 @@
-//! What an ELF file asks of the system that starts or loads it, and what it offers to others. Read as a loader reads
-//! it: by its program headers and its dynamic section, never by section names, except for what only sections have
-//! (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
+//! Reads what an ELF file requires of the system that starts or loads it, and what it provides to other files. It is
+//! read as a loader reads it: by program headers and the dynamic section. Section headers are used only for ARM's
+//! attributes, which nothing else has (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
 pub mod processor;
 
@@ -10,11 +10,11 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef, StringTable};
 use serde::{Deserialize, Serialize};
 
-use self::processor::{Attributes, float_abi, level};
+use self::processor::{ArmAttributes, cpu_level, float_abi};
 use crate::platform::ElfIdentity;
 
-/// Bytes of a loader that are looked through for its folders; none has as many.
-const LARGEST_LOADER: u64 = 8 << 20;
+/// Maximum number of bytes to search for the directories that are compiled into a loader.
+const MAX_LOADER_SIZE: u64 = 8 << 20;
 
 /// The facts of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +22,12 @@ pub struct Elf {
     pub identity: ElfIdentity,
     /// `e_type` is ET_EXEC or ET_DYN, it has an entry point, and there is something to load.
     pub executable: bool,
-    /// All that its segments name is in the file.
-    pub whole: bool,
+    /// The file has all the bytes that its segments refer to.
+    #[serde(rename = "whole")]
+    pub is_complete: bool,
     /// The number of the lowest variant that runs it, where the file says so: 7 for ARMv7, 3 for x86-64-v3.
-    pub level: Option<u8>,
+    #[serde(rename = "level")]
+    pub cpu_level: Option<u8>,
     /// PT_INTERP, the dynamic loader; none in a static binary.
     pub interpreter: Option<String>,
     /// DT_SONAME.
@@ -36,31 +38,31 @@ pub struct Elf {
     /// DT_RPATH and DT_RUNPATH, as they are written: folders with a colon between them.
     pub rpath: Option<String>,
     pub runpath: Option<String>,
-    /// The versions that its symbols want of others.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub wants: Vec<Want>,
-    /// The versions that it defines.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub offers: Vec<String>,
-    /// Of glibc's loader: the folders that it looks into when nothing else names one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub folders: Vec<String>,
+    /// The symbol versions that it needs from libraries.
+    #[serde(rename = "wants", default, skip_serializing_if = "Vec::is_empty")]
+    pub needed_versions: Vec<NeededVersion>,
+    /// The symbol versions that it defines.
+    #[serde(rename = "offers", default, skip_serializing_if = "Vec::is_empty")]
+    pub defined_versions: Vec<String>,
+    /// The library directories that are compiled into glibc's dynamic loader. Empty for any other file.
+    #[serde(rename = "folders", default, skip_serializing_if = "Vec::is_empty")]
+    pub default_library_dirs: Vec<String>,
 }
 
-/// A version that symbols of a file want of a library.
+/// A symbol version that a file needs from a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Want {
+pub struct NeededVersion {
     pub library: String,
     pub version: String,
-    /// The loader goes on without it.
+    /// The loader accepts a library without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak: bool,
 }
 
 /// What a report says of an executable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Asks {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Asks"))]
+pub struct RuntimeRequirements {
     /// PT_INTERP, the dynamic linker; none in a static binary.
     interpreter: Option<String>,
     /// DT_NEEDED.
@@ -69,12 +71,12 @@ pub struct Asks {
     glibc: Option<String>,
 }
 
-/// glibc's loader has these versions, others do not.
-const GLIBC: &str = "GLIBC_";
-/// A longer table of names is none.
-const MOST_STRINGS: u64 = 64 << 20;
-/// More than any file has, and a bound to what a broken one makes of it.
-const MOST_VERSIONS: usize = 10_000;
+/// The start of the names of glibc's symbol versions.
+const GLIBC_PREFIX: &str = "GLIBC_";
+/// Maximum size of a string table. A larger one is taken for a broken file.
+const MAX_STRING_TABLE_SIZE: u64 = 64 << 20;
+/// Maximum number of symbol versions, so that a broken file cannot keep the reader busy.
+const MAX_VERSIONS: usize = 10_000;
 
 impl Elf {
     /// Reads what the headers lead to, and nothing else of the file.
@@ -86,41 +88,45 @@ impl Elf {
         }
     }
 
-    /// A file of which nothing but its kind is known.
-    pub fn of(identity: ElfIdentity) -> Elf {
+    /// Creates the facts of a file of which only the machine is known.
+    pub fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
             executable: false,
-            whole: true,
-            level: None,
+            is_complete: true,
+            cpu_level: None,
             interpreter: None,
             soname: None,
             needed: Vec::new(),
             rpath: None,
             runpath: None,
-            wants: Vec::new(),
-            offers: Vec::new(),
-            folders: Vec::new(),
+            needed_versions: Vec::new(),
+            defined_versions: Vec::new(),
+            default_library_dirs: Vec::new(),
         }
     }
 
-    pub fn asks(&self) -> Asks {
-        Asks { interpreter: self.interpreter.clone(), needed: self.needed.clone(), glibc: self.glibc() }
+    pub fn runtime_requirements(&self) -> RuntimeRequirements {
+        RuntimeRequirements {
+            interpreter: self.interpreter.clone(),
+            needed: self.needed.clone(),
+            glibc: self.needed_glibc(),
+        }
     }
 
-    /// The highest `GLIBC_x.y` that a symbol wants: `2.34`.
-    pub fn glibc(&self) -> Option<String> {
-        highest(self.wants.iter().map(|want| want.version.as_str()))
+    /// Returns the glibc version that it needs, the highest `GLIBC_x.y` of its symbols: `2.34`.
+    pub fn needed_glibc(&self) -> Option<String> {
+        highest_glibc(self.needed_versions.iter().map(|needed| needed.version.as_str()))
     }
 
-    /// The highest `GLIBC_x.y` that it defines, as glibc does.
-    pub fn glibc_offered(&self) -> Option<String> {
-        highest(self.offers.iter().map(String::as_str))
+    /// Returns the glibc version that it defines, if it is a part of glibc.
+    pub fn defined_glibc(&self) -> Option<String> {
+        highest_glibc(self.defined_versions.iter().map(String::as_str))
     }
 
     /// `static`, or what it needs: `glibc 2.34`, `dynamic`.
     pub fn linkage(&self) -> String {
-        match (&self.interpreter, self.glibc()) {
+        match (&self.interpreter, self.needed_glibc()) {
             (None, _) => "static".to_owned(),
             (Some(_), Some(version)) => format!("glibc {version}"),
             (Some(_), None) => "dynamic".to_owned(),
@@ -128,13 +134,13 @@ impl Elf {
     }
 }
 
-fn highest<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> {
-    let numbers = versions.filter_map(|version| version.strip_prefix(GLIBC).and_then(numbers)).max()?;
+fn highest_glibc<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> {
+    let numbers = versions.filter_map(|version| parse_version(version.strip_prefix(GLIBC_PREFIX)?)).max()?;
     Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
 }
 
-/// The numbers of a version; none where there is something else in it.
-pub fn numbers(version: &str) -> Option<Vec<u32>> {
+/// Splits a version into its numbers. `None` if it has other parts.
+pub fn parse_version(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
 
@@ -149,7 +155,7 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
         let end = segment.p_offset(endian).into().checked_add(segment.p_filesz(endian).into());
         segment.p_type(endian) != elf::PT_LOAD || end.is_some_and(|end| end <= length)
     };
-    let attributes = Attributes::of(header, endian, bytes);
+    let attributes = ArmAttributes::find(header, endian, bytes);
     let machine = header.e_machine(endian);
     let identity = ElfIdentity {
         machine: machine.0,
@@ -159,11 +165,11 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
     };
     let mut facts = Elf {
         executable: (kind == elf::ET_EXEC || kind == elf::ET_DYN) && loads && header.e_entry(endian).into() != 0,
-        whole: segments.iter().all(within),
-        level: level(machine, &attributes, segments, endian, bytes),
-        ..Elf::of(identity)
+        is_complete: segments.iter().all(within),
+        cpu_level: cpu_level(machine, &attributes, segments, endian, bytes),
+        ..Elf::with_identity(identity)
     };
-    if !facts.whole {
+    if !facts.is_complete {
         return Ok(facts);
     }
     for segment in segments {
@@ -175,9 +181,9 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
     if let Some(dynamic) = dynamic.transpose()? {
         Dynamic::<Header, R> { bytes, endian, segments, entries: dynamic }.read(&mut facts)?;
     }
-    if facts.soname.as_ref().is_some_and(|name| name.starts_with("ld")) && facts.glibc_offered().is_some() {
-        let all = bytes.read_bytes_at(0, length.min(LARGEST_LOADER)).unwrap_or_default();
-        facts.folders = folders(all);
+    if facts.soname.as_ref().is_some_and(|name| name.starts_with("ld")) && facts.defined_glibc().is_some() {
+        let contents = bytes.read_bytes_at(0, length.min(MAX_LOADER_SIZE)).unwrap_or_default();
+        facts.default_library_dirs = library_dirs_in_loader(contents);
     }
     Ok(facts)
 }
@@ -197,7 +203,7 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
             return Ok(());
         };
         let size = self.value(elf::DT_STRSZ).unwrap_or(0);
-        if size > MOST_STRINGS {
+        if size > MAX_STRING_TABLE_SIZE {
             bail!("its table of names has {size} bytes");
         }
         let strings = StringTable::new(self.bytes, start, start.saturating_add(size));
@@ -212,10 +218,10 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
             }
         }
         if let Some(at) = self.value(elf::DT_VERNEED).and_then(|address| self.offset(address)) {
-            facts.wants = self.wants(at, &strings)?;
+            facts.needed_versions = self.needed_versions(at, &strings)?;
         }
         if let Some(at) = self.value(elf::DT_VERDEF).and_then(|address| self.offset(address)) {
-            facts.offers = self.offers(at, &strings)?;
+            facts.defined_versions = self.defined_versions(at, &strings)?;
         }
         Ok(())
     }
@@ -238,41 +244,41 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
         self.bytes.read_at(offset).map_err(|()| anyhow::anyhow!("a table of versions ends early"))
     }
 
-    fn wants(&self, mut at: u64, strings: &StringTable<'data, R>) -> Result<Vec<Want>> {
-        let mut wants = Vec::new();
+    fn needed_versions(&self, mut at: u64, strings: &StringTable<'data, R>) -> Result<Vec<NeededVersion>> {
+        let mut needed = Vec::new();
         loop {
             let library: &Verneed<Endianness> = self.at(at)?;
             let name = text(strings, library.vn_file.get(self.endian).into())?;
-            let mut of_library = at + u64::from(library.vn_aux.get(self.endian));
+            let mut version_at = at + u64::from(library.vn_aux.get(self.endian));
             for _ in 0..library.vn_cnt.get(self.endian) {
-                let version: &Vernaux<Endianness> = self.at(of_library)?;
-                wants.push(Want {
+                let version: &Vernaux<Endianness> = self.at(version_at)?;
+                needed.push(NeededVersion {
                     library: name.clone(),
                     version: text(strings, version.vna_name.get(self.endian).into())?,
                     weak: version.vna_flags.get(self.endian).contains(elf::VER_FLG_WEAK),
                 });
-                of_library += u64::from(version.vna_next.get(self.endian));
+                version_at += u64::from(version.vna_next.get(self.endian));
             }
             match library.vn_next.get(self.endian) {
-                0 => return Ok(wants),
-                _ if wants.len() > MOST_VERSIONS => bail!("its table of versions has no end"),
+                0 => return Ok(needed),
+                _ if needed.len() > MAX_VERSIONS => bail!("its table of versions has no end"),
                 next => at += u64::from(next),
             }
         }
     }
 
-    fn offers(&self, mut at: u64, strings: &StringTable<'data, R>) -> Result<Vec<String>> {
-        let mut offers = Vec::new();
+    fn defined_versions(&self, mut at: u64, strings: &StringTable<'data, R>) -> Result<Vec<String>> {
+        let mut names = Vec::new();
         loop {
             let defined: &elf::Verdef<Endianness> = self.at(at)?;
             let name: &elf::Verdaux<Endianness> = self.at(at + u64::from(defined.vd_aux.get(self.endian)))?;
             // The first is the file's own name.
             if !defined.vd_flags.get(self.endian).contains(elf::VER_FLG_BASE) {
-                offers.push(text(strings, name.vda_name.get(self.endian).into())?);
+                names.push(text(strings, name.vda_name.get(self.endian).into())?);
             }
             match defined.vd_next.get(self.endian) {
-                0 => return Ok(offers),
-                _ if offers.len() > MOST_VERSIONS => bail!("its table of versions has no end"),
+                0 => return Ok(names),
+                _ if names.len() > MAX_VERSIONS => bail!("its table of versions has no end"),
                 next => at += u64::from(next),
             }
         }
@@ -285,16 +291,18 @@ fn text<'a, R: ReadRef<'a>>(strings: &StringTable<'a, R>, offset: u64) -> Result
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// The folders that were compiled into glibc's loader: they stand side by side, each with a slash at its end.
-fn folders(loader: &[u8]) -> Vec<String> {
-    let is_folder =
+/// Finds the library directories that were compiled into glibc's loader: the longest run of adjacent strings that are
+/// directories with "lib" in their names, each with a trailing slash.
+fn library_dirs_in_loader(loader: &[u8]) -> Vec<String> {
+    let is_library_dir =
         |text: &&[u8]| text.starts_with(b"/") && text.ends_with(b"/") && text.windows(3).any(|w| w == b"lib");
     let mut best: Vec<&[u8]> = Vec::new();
     let mut run: Vec<&[u8]> = Vec::new();
     for text in loader.split(|byte| *byte == 0) {
-        match is_folder(&text) {
-            true => run.push(text),
-            false => run.clear(),
+        if is_library_dir(&text) {
+            run.push(text);
+        } else {
+            run.clear();
         }
         if run.len() > best.len() {
             best.clone_from(&run);
@@ -309,29 +317,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loaders_folders_stand_side_by_side() {
+    fn finds_the_directories_of_a_loader() {
         let loader = b"x\0/lib64/\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\0/etc/\0";
-        assert_eq!(folders(loader), ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]);
-        assert!(folders(b"no folder").is_empty());
+        assert_eq!(
+            library_dirs_in_loader(loader),
+            ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]
+        );
+        assert!(library_dirs_in_loader(b"no folder").is_empty());
     }
 
     #[test]
     fn the_test_itself_is_read_as_its_loader_does() {
         let program = Elf::parse(&*fs_err::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
-        assert!(program.executable && program.whole && program.soname.is_none());
+        assert!(program.executable && program.is_complete && program.soname.is_none());
         assert!(
-            program.wants.iter().any(|want| want.library.starts_with("libc.so") && want.version.starts_with("GLIBC_2"))
+            program
+                .needed_versions
+                .iter()
+                .any(|needed| needed.library.starts_with("libc.so") && needed.version.starts_with("GLIBC_2"))
         );
         let loader = Elf::parse(&*fs_err::read(program.interpreter.unwrap()).unwrap()).unwrap();
-        assert!(loader.offers.iter().any(|version| version.starts_with("GLIBC_2")), "{loader:?}");
-        assert!(loader.folders.iter().any(|folder| folder == "/lib"), "{loader:?}");
+        assert!(loader.defined_versions.iter().any(|version| version.starts_with("GLIBC_2")), "{loader:?}");
+        assert!(loader.default_library_dirs.iter().any(|folder| folder == "/lib"), "{loader:?}");
         assert!(loader.soname.unwrap().starts_with("ld"));
     }
 
     #[test]
     fn what_ends_early_is_known() {
         let whole = fs_err::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(!Elf::parse(&whole[..4096]).unwrap().whole);
+        assert!(!Elf::parse(&whole[..4096]).unwrap().is_complete);
         for length in [0, 5, 30, 63] {
             assert!(Elf::parse(&whole[..length]).is_err(), "{length}");
         }

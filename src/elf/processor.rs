@@ -1,4 +1,4 @@
-//! What an ELF file asks of the processor beyond its machine.
+//! What an ELF file requires of the processor beyond its machine: the floating-point ABI and the instruction set level.
 
 use object::read::elf::{AttributesSection, FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, ReadRef, elf};
@@ -7,34 +7,34 @@ use crate::platform::FloatAbi;
 
 /// What `.ARM.attributes` says (Addenda to the ABI for the Arm Architecture, §3).
 #[derive(Debug, Default)]
-pub struct Attributes {
+pub struct ArmAttributes {
     /// Tag_CPU_arch.
     cpu: Option<u64>,
     /// Tag_ABI_VFP_args.
     floats: Option<u64>,
 }
 
-impl Attributes {
-    /// None of a file without sections, and none of those that cannot be read: the loader does without them.
-    pub fn of<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+impl ArmAttributes {
+    /// Reads the attributes of a file. Empty if it has no sections or they cannot be read, since the loader does not need
+    /// them either.
+    pub fn find<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         header: &Header,
         endian: Endianness,
         bytes: R,
-    ) -> Attributes {
+    ) -> ArmAttributes {
         if header.e_machine(endian) != elf::EM_ARM {
-            return Attributes::default();
+            return ArmAttributes::default();
         }
-        let read = || -> object::Result<Option<Attributes>> {
+        let read = || -> object::Result<Option<ArmAttributes>> {
             let sections = header.sections(endian, bytes)?;
             let section = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_ARM_ATTRIBUTES);
             let Some(section) = section else { return Ok(None) };
-            let mut of_vendors =
-                AttributesSection::<Header>::new(endian, section.data(endian, bytes)?)?.subsections()?;
-            while let Some(of_vendor) = of_vendors.next()? {
-                let mut parts = of_vendor.subsubsections();
-                while let Some(part) = parts.next()? {
-                    if of_vendor.vendor() == b"aeabi" && part.tag() == elf::Tag_File {
-                        return Attributes::read(part.attributes());
+            let mut vendors = AttributesSection::<Header>::new(endian, section.data(endian, bytes)?)?.subsections()?;
+            while let Some(vendor) = vendors.next()? {
+                let mut subsections = vendor.subsubsections();
+                while let Some(subsection) = subsections.next()? {
+                    if vendor.vendor() == b"aeabi" && subsection.tag() == elf::Tag_File {
+                        return ArmAttributes::read(subsection.attributes());
                     }
                 }
             }
@@ -43,8 +43,8 @@ impl Attributes {
         read().ok().flatten().unwrap_or_default()
     }
 
-    fn read(mut attributes: object::read::elf::AttributeReader<'_>) -> object::Result<Option<Attributes>> {
-        let mut found = Attributes::default();
+    fn read(mut attributes: object::read::elf::AttributeReader<'_>) -> object::Result<Option<ArmAttributes>> {
+        let mut found = ArmAttributes::default();
         while let Some(tag) = attributes.read_tag()? {
             match tag {
                 6 => found.cpu = Some(attributes.read_integer()?),
@@ -62,7 +62,7 @@ impl Attributes {
 }
 
 /// What floating-point arguments are passed in, where the file says so.
-pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &Attributes) -> Option<FloatAbi> {
+pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &ArmAttributes) -> Option<FloatAbi> {
     match machine {
         // ELF for the Arm Architecture, §5.2: set in executables that keep to one of the two call standards.
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
@@ -81,9 +81,9 @@ pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &Attr
 }
 
 /// The number of the lowest variant that runs it, where the file says so.
-pub fn level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
+pub fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     machine: elf::Machine,
-    attributes: &Attributes,
+    attributes: &ArmAttributes,
     segments: &[Segment],
     endian: Endianness,
     bytes: R,

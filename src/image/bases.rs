@@ -17,8 +17,8 @@ use crate::oci::layout::{descriptor_platform, format_platform};
 use crate::oci::rootfs::RootFs;
 use crate::plan::Image;
 use crate::platform::Platform;
+use crate::registry::FetchedManifest;
 use crate::registry::Registry;
-use crate::registry::pull::FetchedManifest;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
@@ -64,7 +64,7 @@ pub fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBas
 
 /// Pins a base to the digest that its tag has now, and checks that it has some platforms.
 pub fn resolve(base: &str, platforms: &BTreeSet<Platform>, registry: &Registry, ui: &Ui) -> Result<ResolvedBase> {
-    let manifest = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.pull(base));
+    let manifest = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.fetch_manifest(base));
     let manifest = manifest.with_context(|| format!("base {base}"))?;
     let available = available_platforms(base, &manifest, registry)?;
     platforms.iter().try_for_each(|platform| check_platform(base, *platform, &available))?;
@@ -91,13 +91,13 @@ fn available_platforms(base: &str, fetched: &FetchedManifest, registry: &Registr
         let platforms = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
         return Ok(platforms.collect());
     }
-    let config = registry.config(base, &fetched.manifest()?)?;
+    let config = registry.fetch_config(base, &fetched.manifest()?)?;
     let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
     Ok(BTreeSet::from([format_platform(&os, &architecture, config.variant().as_deref())]))
 }
 
 fn check_platform(base: &str, platform: Platform, available: &BTreeSet<String>) -> Result<(), Failure> {
-    if platform.runs().any(|runs| available.contains(runs.name())) {
+    if platform.compatible_platforms().any(|runs| available.contains(runs.name())) {
         return Ok(());
     }
     let available = available.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -143,7 +143,7 @@ fn pull_platform(
 ) -> Result<BaseImage> {
     let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
     let manifest = platform_manifest(repository, platform, fetched, registry)?;
-    let config = cache.blob(manifest.config(), |file| registry.download(repository, manifest.config(), file))?;
+    let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
         Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
             .hint("registries hold other things than images as well: check the name")
@@ -173,12 +173,12 @@ fn platform_manifest(
             .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
             .into());
     }
-    Ok(registry.pull(&format!("{repository}@{}", entry.digest()))?.manifest()?)
+    Ok(registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?)
 }
 
 /// The entry for a platform: its own, or else one for an older variant that it runs.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
-    platform.runs().find_map(|runs| {
+    platform.compatible_platforms().find_map(|runs| {
         entries
             .iter()
             .find(|entry| entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(runs.name()))
@@ -208,7 +208,7 @@ fn pull_layers(
             let mut span = timings.span(Phase::Base, format_args!("{repository}: layer"));
             span.digest(blob.digest());
             span.bytes(blob.size());
-            registry.download(repository, blob, file)
+            registry.download_blob(repository, blob, file)
         })?;
         let descriptor = descriptor(media_type, blob.digest().as_ref(), blob.size())?;
         Ok(Layer { descriptor, diff_id: diff_id.as_str().unwrap_or_default().to_owned(), path })

@@ -10,7 +10,7 @@ use crate::config::choices::EngineChoice;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::Dockerfile;
 use crate::dockerfile::stage::StageSource;
-use crate::error::{self, Class, Failure, sentence};
+use crate::error::{self, Class, Failure, message_with_causes};
 use crate::plan::{EngineOptions, Image, Paths};
 use crate::ui::Ui;
 
@@ -151,7 +151,11 @@ fn decide_freely(builder: Result<Builder, BuilderError>) -> Result<EngineSelecti
         Err(BuilderError::NoDaemon(_)) => embedded("no Docker daemon answers"),
         Err(error) => {
             let error = anyhow::Error::from(error);
-            if error::class_of(&error) == Class::Interrupted { Err(error) } else { embedded(&sentence(&error)) }
+            if error::failure_class(&error) == Class::Interrupted {
+                Err(error)
+            } else {
+                embedded(&message_with_causes(&error))
+            }
         }
     }
 }
@@ -216,8 +220,8 @@ mod tests {
         assert_eq!(error.unwrap_err().to_string(), "it has RUN");
         let no_daemon = || Err(BuilderError::NoDaemon(failure("docker says …")));
         let error = decide(EngineChoice::Buildx, None, no_daemon).unwrap_err();
-        assert!(error::hints_of(&error)[0].contains("leave out `--engine buildx`"), "{error}");
+        assert!(error::all_hints(&error)[0].contains("leave out `--engine buildx`"), "{error}");
         let error = decide(EngineChoice::Auto, Some(failure("it has RUN")), no_daemon).unwrap_err();
-        assert_eq!(sentence(&error), "it has RUN, and docker buildx cannot be used: docker says …");
+        assert_eq!(message_with_causes(&error), "it has RUN, and docker buildx cannot be used: docker says …");
     }
 }

@@ -90,7 +90,7 @@ impl PlatformQuery {
 impl ImageLoader {
     /// Returns the platform of an image to load.
     fn select_platform(&self, image: &Image) -> Result<Platform, Failure> {
-        let mut runs = self.platform.runs();
+        let mut runs = self.platform.compatible_platforms();
         runs.find(|platform| image.platforms.iter().any(|other| other.platform == *platform)).ok_or_else(|| {
             let has = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
             Failure::new(

@@ -1,12 +1,37 @@
-//! References: registries, repositories, tags and digests.
+//! Image references: registry hosts, repositories, tags and digests.
 
-use anyhow::Result;
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 
 use crate::error::{Class, Failure};
 
-/// Is the registry of a reference `localhost`, in `127.0.0.0/8` or `[::1]`? Docker speaks plain HTTP to those.
+/// Parses `HOST/NAME:TAG` or `HOST/NAME@DIGEST`.
+pub fn parse_reference(reference: &str) -> Result<Reference, Failure> {
+    reference.parse().map_err(|error| {
+        Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
+            .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
+    })
+}
+
+/// Returns `host/name`: a reference without its tag and digest.
+pub fn repository_name(reference: &str) -> Result<String, Failure> {
+    let reference = parse_reference(reference)?;
+    Ok(format!("{}/{}", reference.registry(), reference.repository()))
+}
+
+/// Returns the host that requests for a reference go to. For Docker Hub that is not the host in the name.
+pub fn registry_host(reference: &str) -> Result<String, Failure> {
+    Ok(parse_reference(reference)?.resolve_registry().to_owned())
+}
+
+/// Returns the repository and the first digits of a blob's digest, for a progress bar.
+pub fn blob_label(repository: &Reference, blob: &Descriptor) -> String {
+    let digest: String = blob.digest().digest().chars().take(12).collect();
+    format!("{}/{} {digest}", repository.registry(), repository.repository())
+}
+
+/// Returns whether the registry of a reference is `localhost`, in `127.0.0.0/8` or `[::1]`. Like Docker, we use plain
+/// HTTP for those.
 pub fn is_loopback(reference: &str) -> bool {
     let host = reference.split('/').next().unwrap_or(reference);
     let name = match host.rsplit_once(':') {
@@ -17,21 +42,52 @@ pub fn is_loopback(reference: &str) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// `host/name`, without the tag and the digest of a reference.
-pub fn repository_of(reference: &str) -> Result<String, Failure> {
-    let target = parse_reference(reference)?;
-    Ok(format!("{}/{}", target.registry(), target.repository()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A blob, for people.
-pub fn name_of(target: &Reference, blob: &Descriptor) -> String {
-    let digest: String = blob.digest().digest().chars().take(12).collect();
-    format!("{}/{} {digest}", target.registry(), target.repository())
-}
+    #[test]
+    fn references_have_a_repository_and_a_host() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (reference, repository, host) in [
+            ("ghcr.io/you/app", "ghcr.io/you/app", "ghcr.io"),
+            ("ghcr.io/you/app:1.0", "ghcr.io/you/app", "ghcr.io"),
+            (&format!("ghcr.io/you/app@{digest}"), "ghcr.io/you/app", "ghcr.io"),
+            (&format!("ghcr.io/you/app:1.0@{digest}"), "ghcr.io/you/app", "ghcr.io"),
+            ("localhost:5000/app", "localhost:5000/app", "localhost:5000"),
+            ("localhost:5000/app:1.0", "localhost:5000/app", "localhost:5000"),
+            ("debian:12", "docker.io/library/debian", "index.docker.io"),
+            ("you/app", "docker.io/you/app", "index.docker.io"),
+            ("index.docker.io/you/app", "docker.io/you/app", "index.docker.io"),
+        ] {
+            assert_eq!(repository_name(reference).unwrap(), repository, "{reference}");
+            assert_eq!(registry_host(reference).unwrap(), host, "{reference}");
+        }
+    }
 
-pub fn parse_reference(reference: &str) -> Result<Reference, Failure> {
-    reference.parse().map_err(|error| {
-        Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
-            .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
-    })
+    #[test]
+    fn bad_references_are_named() {
+        for reference in ["", "ghcr.io/You/app", "ghcr.io/you/app:", "ghcr.io/you/app@sha256:0"] {
+            let failure = parse_reference(reference).unwrap_err();
+            assert!(failure.to_string().starts_with(&format!("'{reference}' is not a reference: ")), "{failure}");
+        }
+    }
+
+    #[test]
+    fn loopback_hosts_are_recognized() {
+        for (reference, expected) in [
+            ("localhost", true),
+            ("localhost:5000/app", true),
+            ("127.0.0.1:5000/app", true),
+            ("127.1.2.3/app:1", true),
+            ("[::1]:5000/app", true),
+            ("[::1]", true),
+            ("localhost.example/app", false),
+            ("ghcr.io/localhost", false),
+            ("10.0.0.1:5000", false),
+            ("you/app", false),
+        ] {
+            assert_eq!(is_loopback(reference), expected, "{reference}");
+        }
+    }
 }

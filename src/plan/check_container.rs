@@ -1,19 +1,28 @@
-//! Values of the configuration that an image's config takes from it, checked before a builder or a container meets them.
-//! Pure.
+//! Checks the values that end up in a Dockerfile or in an image's config, before a builder or a container runtime rejects
+//! them.
 
-use crate::config::Config;
-use crate::config::value_syntax::{SHORTEST_INTERVAL, SIGNALS, is_signal, nanoseconds};
+use camino::Utf8PathBuf;
+
+use super::check_names::check_no_credentials;
+use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, SIGNALS, is_signal, parse_nanoseconds};
+use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
 
-/// Fails for the first value that Docker would not take, naming its key.
+/// Fails for the first invalid value, naming its key.
 pub fn check(settings: &Config, image: &str) -> Result<(), Failure> {
-    let wrong = |key: &str, value: &str| {
+    check_dockerfile_values(settings, image)?;
+    check_config_values(settings, image)
+}
+
+/// Fails for the first value that Docker does not accept in an image's config.
+fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
+    let invalid = |key: &str, value: &str| {
         Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
     };
     if let Some(signal) = settings.stop_signal.as_ref().filter(|signal| !is_signal(signal)) {
         let names = SIGNALS.iter().copied();
-        return Err(wrong("stop-signal", signal)
-            .suggest(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
+        return Err(invalid("stop-signal", signal)
+            .did_you_mean(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
             .hint("write a signal's name or number, as in stop-signal = \"SIGTERM\""));
     }
     for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {
@@ -29,72 +38,95 @@ pub fn check(settings: &Config, image: &str) -> Result<(), Failure> {
     }
     let durations = [("interval", &check.interval), ("timeout", &check.timeout), ("start-period", &check.start_period)];
     for (key, value) in durations {
-        let good = |value: &str| nanoseconds(value).is_some_and(|length| length == 0 || length >= SHORTEST_INTERVAL);
-        if let Some(value) = value.as_ref().filter(|value| !good(value)) {
-            return Err(wrong(&format!("healthcheck.{key}"), value)
+        let is_valid = |value: &str| {
+            parse_nanoseconds(value).is_some_and(|length| length == 0 || length >= MIN_HEALTHCHECK_DURATION)
+        };
+        if let Some(value) = value.as_ref().filter(|value| !is_valid(value)) {
+            return Err(invalid(&format!("healthcheck.{key}"), value)
                 .hint("write a duration of 1ms or more, as in \"30s\" or \"1m30s\""));
         }
     }
     if let Some(retries) = check.retries.filter(|retries| i32::try_from(*retries).is_err()) {
-        return Err(wrong("healthcheck.retries", &retries.to_string()).hint("write a small number, as in retries = 3"));
+        return Err(
+            invalid("healthcheck.retries", &retries.to_string()).hint("write a small number, as in retries = 3")
+        );
     }
     Ok(())
 }
 
-/// The keys of an image's config that the configuration sets itself, as paths: `user`, `env.PATH`.
-pub fn said(settings: &Config) -> Vec<String> {
-    let keys = [
-        ("entrypoint", settings.entrypoint.is_some()),
-        ("cmd", settings.cmd.is_some()),
-        ("expose", settings.expose.as_ref().is_some_and(|list| !list.is_empty())),
-        ("volumes", settings.volumes.as_ref().is_some_and(|list| !list.is_empty())),
-        ("user", settings.user.is_some()),
-        ("workdir", settings.workdir.is_some()),
-        ("stop-signal", settings.stop_signal.is_some()),
-        ("healthcheck", settings.healthcheck.is_some()),
+/// Checks that a file entry has a full path in the image and an octal mode.
+pub fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Failure> {
+    let to = Utf8PathBuf::from(&file.to);
+    if !to.is_absolute() || to.components().any(|part| part.as_str() == "..") || file.to.ends_with('/') {
+        return Err(Failure::new(
+            Class::Config,
+            format!("image '{image}': files.to '{}' is not a full path in the image", file.to),
+        )
+        .hint("write it as in to = \"/etc/app/config.toml\""));
+    }
+    if let Some(mode) = &file.mode
+        && (u32::from_str_radix(mode, 8).is_err() || mode.len() > 4)
+    {
+        return Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' of {} is not octal", file.to))
+            .hint("write it as in mode = \"0755\""));
+    }
+    Ok(())
+}
+
+/// Fails for the first value that would break a line of a Dockerfile.
+fn check_dockerfile_values(settings: &Config, image: &str) -> Result<(), Failure> {
+    let invalid = |key: &str, value: &str, hint: &str| {
+        Err(Failure::new(Class::Config, format!("image '{image}': {key} '{}' is not valid", value.escape_debug()))
+            .hint(hint))
+    };
+    settings.base.iter().try_for_each(|base| check_no_credentials("base", base))?;
+    if let Some(base) = settings.base.as_ref().filter(|base| base.parse::<oci_spec::distribution::Reference>().is_err())
+    {
+        return invalid("base", base, "write it as in base = \"debian:trixie-slim\", or base = \"scratch\"");
+    }
+    for port in settings.expose.iter().flatten() {
+        let text = port.to_string();
+        let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+        if number.parse::<u16>().is_err() || !matches!(protocol, "tcp" | "udp" | "sctp") {
+            return invalid("expose", &text, "write it as 8080 or \"53/udp\"");
+        }
+    }
+    let volumes = settings.volumes.iter().flatten().map(|dir| ("volumes", dir));
+    for (key, dir) in volumes.chain(settings.workdir.iter().map(|dir| ("workdir", dir))) {
+        if !dir.is_empty() && !dir.starts_with('/') {
+            return invalid(key, dir, "write a full path in the image, such as \"/data\"");
+        }
+    }
+    for name in settings.build_env.keys() {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
+            return invalid("build-env", name, "a variable's name has letters, digits and '_'");
+        }
+        if ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"].contains(&name.as_str()) {
+            return invalid("build-env", name, "write rustflags = [\"…\"], which hides no other flags");
+        }
+    }
+    for name in settings.env.keys() {
+        if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+            return invalid("env", name, "a variable's name has no spaces and no '='");
+        }
+    }
+    let single_line_keys = [
+        ("user", &settings.user),
+        ("workdir", &settings.workdir),
+        ("stop-signal", &settings.stop_signal),
+        ("profile", &settings.profile),
     ];
-    let mut said: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
-    said.extend(settings.labels.keys().map(|name| format!("labels.{name}")));
-    said.extend(keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| key.to_owned()));
-    said
+    for (key, value) in single_line_keys {
+        if let Some(value) = value.as_ref().filter(|value| value.is_empty() || value.contains(['\n', '\r'])) {
+            return invalid(key, value, "it is one line of text");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, length) in [
-            ("1m30s", Some(90_000_000_000)),
-            ("1.5h", Some(5_400_000_000_000)),
-            (".5s", Some(500_000_000)),
-            ("1s.5s", Some(1_500_000_000)),
-            ("3µs", Some(3_000)),
-            ("0", Some(0)),
-            ("5", None),
-            ("5x", None),
-            ("s", None),
-            (".s", None),
-            ("1.2.3s", None),
-            ("-1s", None),
-            ("", None),
-            ("é", None),
-            ("9999999999h", None),
-        ] {
-            assert_eq!(nanoseconds(text), length, "{text}");
-        }
-    }
-
-    #[test]
-    fn signals() {
-        for good in ["SIGTERM", "term", "sigint", "9", "1000", "SIGRTMIN+3", "RTMAX-14", "rtmin"] {
-            assert!(is_signal(good), "{good}");
-        }
-        for bad in ["", "SIGNOPE", "0", "-9", "SIGRTMIN+99", "RTMIN+", "RTMIN++3", "SIGSIGTERM", "é"] {
-            assert!(!is_signal(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn a_wrong_value_is_named_with_its_key() {

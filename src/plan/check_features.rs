@@ -1,76 +1,52 @@
-//! Features and profiles that cargo would refuse, told from the manifests before anything is asked or compiled.
+//! Rejects features and profiles that do not exist, before anything is compiled.
 
 use std::collections::BTreeSet;
 
-use camino::Utf8Path;
-use indexmap::IndexMap;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-use super::{BuildSettings, Package, Plan, Workspace};
+use super::{Build, BuildSettings, Package, Workspace};
 use crate::error::{Class, Failure};
 
-/// cargo's own.
-const PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
+/// The profiles that cargo defines.
+const BUILT_IN_PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
 
-/// Fails for the first feature or profile of a plan that nothing defines.
-pub fn check(plan: &Plan, workspace: &Workspace) -> Result<(), Failure> {
-    plan.builds().try_for_each(|build| {
-        let packages: Vec<&Package> =
-            plan.packages_of(build).into_iter().filter_map(|name| workspace.package(name)).collect();
-        check_profile(&build.profile, &workspace.profiles)?;
-        check_features(build, &packages)
-    })
+/// Fails for the first feature or profile of a build that nothing defines.
+pub fn check(builds: &[Build], workspace: &Workspace) -> Result<(), Failure> {
+    for build in builds {
+        let packages: Vec<&Package> = build.packages().into_iter().filter_map(|name| workspace.package(name)).collect();
+        check_profile(&build.settings.profile, &workspace.profiles)?;
+        check_features(&build.settings, &packages)?;
+    }
+    Ok(())
 }
 
 fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failure> {
-    // A variable's name has no other letters.
+    // As in CARGO_PROFILE_<name>_INHERITS.
     let in_variables = profile.to_lowercase().replace('-', "_");
-    if PROFILES.contains(&profile) || defined.contains(profile) || defined.contains(&in_variables) {
+    if BUILT_IN_PROFILES.contains(&profile) || defined.contains(profile) || defined.contains(&in_variables) {
         return Ok(());
     }
-    let known = PROFILES.into_iter().chain(defined.iter().map(String::as_str));
+    let known = BUILT_IN_PROFILES.into_iter().chain(defined.iter().map(String::as_str));
     let failure = Failure::new(Class::Config, format!("the workspace has no profile '{profile}'"));
     Err(match profile {
-        // The folder's name, which cargo takes for no profile's.
+        // The name of the dev profile's directory.
         "debug" => failure.hint("did you mean 'dev'?"),
-        _ => failure.suggest_or_list(profile, known, "its profiles are").hint(format!(
+        _ => failure.did_you_mean_or_list(profile, known, "its profiles are").hint(format!(
             "or define it in the workspace's Cargo.toml: profile.{profile} = {{ inherits = \"release\" }}"
         )),
     })
 }
 
 fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Failure> {
-    // Of another package's (`a/x`) cargo is the judge.
-    let words = build.features.iter().flat_map(|words| words.split([',', ' '])).filter(|word| !word.is_empty());
+    // Features of dependencies (`a/x`) are left to cargo.
+    let words = build.features.iter().flat_map(|list| list.split([',', ' '])).filter(|word| !word.is_empty());
     let mut plain = words.filter(|word| !word.contains(['/', ':']) && *word != "default");
     let known = || packages.iter().flat_map(|package| &package.features).map(String::as_str);
     let Some(unknown) = plain.find(|word| known().all(|feature| feature != *word)) else { return Ok(()) };
     let names = packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
     let failure = Failure::new(Class::Config, format!("{names} has no feature '{unknown}'"));
     Err(match known().next() {
-        Some(_) => failure.suggest_or_list(unknown, known(), "its features are"),
+        Some(_) => failure.did_you_mean_or_list(unknown, known(), "its features are"),
         None => failure.hint(format!("it has no features at all: leave out `--features {unknown}`")),
     })
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WithProfiles {
-    profile: IndexMap<String, IgnoredAny>,
-}
-
-/// The profiles that the workspace's manifest, cargo's configuration files and variables define.
-pub fn profiles(manifest: &Utf8Path, current_dir: &Utf8Path) -> BTreeSet<String> {
-    let files = cargo_config2::Walk::new(current_dir.as_std_path()).chain([manifest.as_std_path().to_owned()]);
-    // What cannot be read is cargo's to complain of.
-    let texts = files.filter_map(|path| fs_err::read_to_string(path).ok());
-    let parsed = texts.filter_map(|text| toml::from_str::<WithProfiles>(&text).ok());
-    let variables = std::env::vars_os().filter_map(|(name, _)| {
-        let name = name.to_str()?.strip_prefix("CARGO_PROFILE_")?.strip_suffix("_INHERITS")?;
-        Some(name.to_lowercase())
-    });
-    parsed.flat_map(|file| file.profile.into_keys()).chain(variables).collect()
 }
 
 #[cfg(test)]
@@ -78,7 +54,7 @@ mod tests {
     use super::*;
 
     fn package(name: &str, features: &[&str]) -> Package {
-        Package { features: features.iter().map(|name| (*name).to_owned()).collect(), ..Package::named(name) }
+        Package { features: features.iter().map(|name| (*name).to_owned()).collect(), ..Package::for_tests(name, &[]) }
     }
 
     #[test]

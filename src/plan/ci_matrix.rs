@@ -1,13 +1,15 @@
-//! Where CI compiles: the forges, and for each platform the runner that is its own. Pure.
+//! CI jobs: the supported services, and the runner that compiles each platform.
+
+use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::Plan;
+use super::Image;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// Where a repository and its CI live.
+/// A supported CI service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CiService {
     #[value(name = "github")]
@@ -17,11 +19,11 @@ pub enum CiService {
     Forgejo,
 }
 
-/// The job that compiles a platform.
+/// A CI job that compiles one platform.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct CiJob {
     pub platform: &'static str,
-    /// Fit for the name of its bundle.
+    /// The name of its bundle.
     pub bundle: String,
     pub runner: &'static str,
 }
@@ -35,7 +37,7 @@ pub struct Matrix {
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
 impl CiService {
-    /// The runners for programs of x86-64 and arm64; those for other platforms compile on the first.
+    /// Returns the runners for x86-64 and arm64. The first also compiles for all other platforms.
     pub fn runners(self) -> [&'static str; 2] {
         match self {
             CiService::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
@@ -44,11 +46,10 @@ impl CiService {
         }
     }
 
-    /// A job for each platform of the plan's images, also where two have one runner.
-    pub fn jobs(self, plan: &Plan) -> Vec<CiJob> {
-        let mut platforms: Vec<Platform> = plan.platforms().map(|platform| platform.platform).collect();
-        platforms.sort_unstable();
-        platforms.dedup();
+    /// Returns a job for each platform of the images.
+    pub fn jobs(self, images: &[Image]) -> Vec<CiJob> {
+        let platforms: BTreeSet<Platform> =
+            images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
         platforms.into_iter().map(|platform| self.job(platform)).collect()
     }
 
@@ -58,18 +59,17 @@ impl CiService {
         CiJob { platform: platform.name(), bundle: platform.stage_suffix(), runner }
     }
 
-    /// The jobs for a workflow that reads them from a job before.
-    pub fn matrix(self, plan: &Plan) -> Result<Matrix, Failure> {
-        match self.takes_matrix() {
-            true => Ok(Matrix { include: self.jobs(plan) }),
-            false => {
-                Err(Failure::new(Class::Config, "GitLab takes no matrix from a job: it knows its jobs before one runs")
-                    .hint("have the jobs written: `cargo multiarch init --ci gitlab --ci-native`"))
-            }
+    /// Returns the jobs as a matrix that one job of a workflow computes for the next.
+    pub fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
+        if !self.takes_matrix() {
+            let what = "GitLab takes no matrix from a job: it knows its jobs before one runs";
+            return Err(Failure::new(Class::Config, what)
+                .hint("have the jobs written: `cargo multiarch init --ci gitlab --ci-native`"));
         }
+        Ok(Matrix { include: self.jobs(images) })
     }
 
-    /// Does it know a workflow's jobs only when it runs?
+    /// Whether a workflow can compute its jobs while it runs.
     pub fn takes_matrix(self) -> bool {
         self != CiService::GitLab
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_each_platform_is_compiled() {
+    fn jobs_run_on_native_runners() {
         for (platform, bundle, native) in [
             ("linux/amd64", "linux-amd64", 0),
             ("linux/amd64/v3", "linux-amd64v3", 0),
@@ -90,10 +90,10 @@ mod tests {
             ("linux/riscv64", "linux-riscv64", 0),
             ("linux/s390x", "linux-s390x", 0),
         ] {
-            for forge in [CiService::GitHub, CiService::GitLab, CiService::Forgejo] {
-                let job = forge.job(platform.parse().unwrap());
-                let expected = CiJob { platform, bundle: bundle.to_owned(), runner: forge.runners()[native] };
-                assert_eq!(job, expected, "{forge:?}");
+            for service in [CiService::GitHub, CiService::GitLab, CiService::Forgejo] {
+                let job = service.job(platform.parse().unwrap());
+                let expected = CiJob { platform, bundle: bundle.to_owned(), runner: service.runners()[native] };
+                assert_eq!(job, expected, "{service:?}");
             }
         }
     }

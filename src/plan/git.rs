@@ -1,4 +1,4 @@
-//! What git says of the workspace: the commit that labels, tags and the time of the build come from.
+//! Asks git for the commit that labels, tags and the build time come from.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,15 +20,15 @@ pub struct Commit {
     /// None on a detached HEAD.
     pub branch: Option<String>,
     /// What the work tree has and the commit has not: changed files, or files that git does not ignore.
-    #[serde(rename = "dirty", serialize_with = "is_any")]
+    #[serde(rename = "dirty", serialize_with = "serialize_is_not_empty")]
     #[cfg_attr(test, schemars(with = "bool", description = "The work tree has something that the commit has not."))]
     pub changes: Vec<String>,
 }
 
-/// What is checked out.
+/// What is checked out in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checkout {
-    /// This is no work tree, or there is no git.
+    /// Not a git work tree, or git is not installed.
     None,
     /// A repository before its first commit.
     Unborn,
@@ -36,7 +36,7 @@ pub enum Checkout {
 }
 
 impl Commit {
-    /// What the image is labelled with: nobody must look for changes in a commit that has none of them.
+    /// Returns the revision for the image's labels. It ends in `-dirty` if the work tree has uncommitted changes.
     pub fn revision(&self) -> String {
         format!("{}{}", self.sha, if self.is_dirty() { "-dirty" } else { "" })
     }
@@ -54,8 +54,8 @@ impl Checkout {
         }
     }
 
-    /// What images lack without a commit: where they come from, and a time.
-    pub fn unknown(&self) -> Option<&'static str> {
+    /// Returns a note on what images miss without a git repository.
+    pub fn no_repository_note(&self) -> Option<&'static str> {
         match self {
             Checkout::None => Some(
                 "this is no git repository: images name no commit, and were made in 1970 (SOURCE_DATE_EPOCH sets the time)",
@@ -64,17 +64,17 @@ impl Checkout {
         }
     }
 
-    /// Why what is built here can be found in no commit; none where it can, and where nobody commits.
-    pub fn uncommitted(&self) -> Option<String> {
-        const NAMED: usize = 2;
+    /// Returns why the sources are not those of a commit. `None` if they are, or outside of a repository.
+    pub fn uncommitted_reason(&self) -> Option<String> {
+        const LISTED: usize = 2;
         match self {
             Checkout::Commit(commit) if commit.is_dirty() => {
-                let named = commit.changes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let listed = commit.changes.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
                 let more = match commit.changes.len() {
-                    all @ 3.. => format!(" and {} more", all - NAMED),
+                    total if total > LISTED => format!(" and {} more", total - LISTED),
                     _ => String::new(),
                 };
-                Some(format!("the work tree has changes that are not committed ({named}{more})"))
+                Some(format!("the work tree has changes that are not committed ({listed}{more})"))
             }
             Checkout::Unborn => Some("nothing is committed yet".to_owned()),
             Checkout::Commit(_) | Checkout::None => None,
@@ -83,22 +83,19 @@ impl Checkout {
 }
 
 #[expect(clippy::ptr_arg, reason = "serde hands over the field")]
-fn is_any<S: serde::Serializer>(list: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(!list.is_empty())
 }
 
-/// What is checked out in the work tree that holds `dir`. What is in `ignored`, folders and files below `dir` such as the
-/// target directory, makes no tree dirty.
+/// Finds out what is checked out in `dir`. Changes of `ignored` files and directories below `dir`, such as the target
+/// directory, do not make the work tree dirty.
 pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
-        return match dir.ancestors().any(|dir| dir.join(".git").exists()) {
-            true => {
-                Err(Failure::new(Class::Config, "this is a git repository, and there is no git to ask for its commit")
-                    .hint("install it: `sudo apt install git`")
-                    .into())
-            }
-            false => Ok(Checkout::None),
-        };
+        if dir.ancestors().any(|dir| dir.join(".git").exists()) {
+            let what = "this is a git repository, and there is no git to ask for its commit";
+            return Err(Failure::new(Class::Config, what).hint("install it: `sudo apt install git`").into());
+        }
+        return Ok(Checkout::None);
     };
     let git = |args: &[&str]| Cmd::new(&git).args(["-C", dir.as_str()]).args(args).env("LC_ALL", "C").output();
     let lines = |args: &[&str]| -> Result<Vec<String>> {
@@ -109,15 +106,14 @@ pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let line = |args: &[&str]| -> Result<Option<String>> { Ok(lines(args)?.into_iter().next()) };
     let head = git(&["rev-parse", "--verify", "HEAD"])?;
     if !head.status.success() {
-        let words = head.stderr.trim();
-        return match words {
-            _ if words.contains("not a git repository") => Ok(Checkout::None),
-            _ if words.contains("Needed a single revision") => Ok(Checkout::Unborn),
-            _ => Err(refused(dir, words).into()),
+        return match head.stderr.trim() {
+            message if message.contains("not a git repository") => Ok(Checkout::None),
+            message if message.contains("Needed a single revision") => Ok(Checkout::Unborn),
+            message => Err(git_failure(dir, message).into()),
         };
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
-    // The whole repository: a path dependency may be outside of the workspace.
+    // The status of the whole repository, since a path dependency may be outside of the workspace.
     let exclude: Vec<String> =
         ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
     let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
@@ -134,22 +130,20 @@ pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     }))
 }
 
-/// Where the work tree that holds `dir` was cloned from, as far as git says.
+/// Returns the URL of the remote `origin`.
 pub fn origin(dir: &Utf8Path) -> Option<String> {
     let git = find_program("git")?;
     let origin = Cmd::new(git).args(["-C", dir.as_str(), "config", "--get", "remote.origin.url"]).read().ok()?;
     Some(origin.trim().to_owned()).filter(|origin| !origin.is_empty())
 }
 
-fn refused(dir: &Utf8Path, words: &str) -> Failure {
-    let first = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
-    let failure = Failure::new(Class::Config, format!("git does not say which commit this is: {first}"));
-    match words.contains("dubious ownership") {
-        true => {
-            // git names the repository, of which the workspace may be a part.
-            let named = first.split('\'').nth(1).unwrap_or(dir.as_str());
-            failure.hint(format!("`git config --global --add safe.directory {named}`"))
-        }
-        false => failure.hint(format!("see `git -C {dir} rev-parse HEAD`")),
+fn git_failure(dir: &Utf8Path, message: &str) -> Failure {
+    let first_line = message.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
+    let failure = Failure::new(Class::Config, format!("git does not say which commit this is: {first_line}"));
+    if message.contains("dubious ownership") {
+        // git names the repository, which may be a parent directory of the workspace.
+        let repository = first_line.split('\'').nth(1).unwrap_or(dir.as_str());
+        return failure.hint(format!("`git config --global --add safe.directory {repository}`"));
     }
+    failure.hint(format!("see `git -C {dir} rev-parse HEAD`"))
 }

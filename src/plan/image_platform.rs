@@ -1,61 +1,62 @@
-//! What one platform of an image is made of and how its binaries are compiled. Pure.
+//! Resolves the settings of one platform of an image: its base, contents and config, and how its binaries are compiled.
 
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
-use super::check_names::{check_file, check_values};
-use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace, check_container};
-use crate::config::Config;
-use crate::error::{Class, Failure, nearest};
+use super::check_container::{self, check_file_entry};
+use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace};
+use crate::config::{Config, FileEntry};
+use crate::error::{Class, Failure, closest_match};
 use crate::platform::{Libc, Platform};
-
-/// The built-in templates: name, the base where none is named, and the libc that fits it.
-const BUILT_IN: &[(&str, &str, Libc)] = &[
-    ("scratch", "scratch", Libc::Musl),
-    ("alpine", "alpine:3.22", Libc::Musl),
-    ("debian", "debian:trixie-slim", Libc::Gnu),
-    ("distroless-static", "gcr.io/distroless/static-debian12:nonroot", Libc::Musl),
-    ("distroless-cc", "gcr.io/distroless/cc-debian12:nonroot", Libc::Gnu),
-];
 
 /// A built-in template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BuiltIn {
+pub struct BuiltInTemplate {
     pub name: &'static str,
-    /// The base where none is named.
+    /// The base, unless another is configured.
     pub base: &'static str,
-    /// The libc that fits it.
+    /// The libc of the base.
     pub libc: Libc,
 }
 
-/// The built-in templates.
-pub fn built_ins() -> impl Iterator<Item = BuiltIn> {
-    BUILT_IN.iter().map(|(name, base, libc)| BuiltIn { name, base, libc: *libc })
+const SCRATCH: &str = "scratch";
+
+const BUILT_IN_TEMPLATES: [BuiltInTemplate; 5] = [
+    BuiltInTemplate { name: SCRATCH, base: SCRATCH, libc: Libc::Musl },
+    BuiltInTemplate { name: "alpine", base: "alpine:3.22", libc: Libc::Musl },
+    BuiltInTemplate { name: "debian", base: "debian:trixie-slim", libc: Libc::Gnu },
+    BuiltInTemplate { name: "distroless-static", base: "gcr.io/distroless/static-debian12:nonroot", libc: Libc::Musl },
+    BuiltInTemplate { name: "distroless-cc", base: "gcr.io/distroless/cc-debian12:nonroot", libc: Libc::Gnu },
+];
+
+/// Returns all built-in templates.
+pub fn built_in_templates() -> impl Iterator<Item = BuiltInTemplate> {
+    BUILT_IN_TEMPLATES.into_iter()
 }
 
-/// The built-in template of a name.
-pub fn built_in(name: &str) -> Result<BuiltIn, Failure> {
-    built_ins().find(|template| template.name == name).ok_or_else(|| {
-        let known = built_ins().map(|template| template.name);
+/// Finds a built-in template by name.
+pub fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> {
+    built_in_templates().find(|template| template.name == name).ok_or_else(|| {
+        let names: Vec<&str> = built_in_templates().map(|template| template.name).collect();
         let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
-        match nearest(name, known) {
-            Some(near) => failure.hint(format!("did you mean '{near}'?")),
+        match closest_match(name, names.iter().copied()) {
+            Some(candidate) => failure.hint(format!("did you mean '{candidate}'?")),
             None => failure.hint(format!(
                 "built in are {}; a file of your own has a '.' or '/' in its name: template = \"docker/app.j2\", \
                  `cargo multiarch publish --template docker/app.j2`",
-                built_ins().map(|template| template.name).collect::<Vec<_>>().join(", ")
+                names.join(", ")
             )),
         }
     })
 }
 
-/// The numeric user that images run as, where nothing else is said: distroless' `nonroot`.
+/// The numeric user that images run as by default: distroless' `nonroot`.
 const NON_ROOT: &str = "65532:65532";
 
-/// The settings of one platform, with everything that has a default filled in.
-pub fn image_platform(
+/// Resolves the settings of one platform, filling in everything that has a default.
+pub fn resolve_image_platform(
     image: &str,
     platform: Platform,
     settings: &Config,
@@ -63,56 +64,16 @@ pub fn image_platform(
     labels: &IndexMap<String, String>,
     workspace: &Workspace,
 ) -> Result<ImagePlatform, Failure> {
-    check_values(settings, image)?;
     check_container::check(settings, image)?;
-    let template = template(settings, &workspace.root)?;
+    let template = choose_template(settings, &workspace.root)?;
     let built_in = match template {
-        Template::BuiltIn(name) => BUILT_IN.iter().find(|row| row.0 == name),
+        Template::BuiltIn(name) => Some(built_in_template(name)?),
         Template::File(_) => None,
     };
-    // A base alone does not decide the libc: a static binary runs on all of them.
-    let named = settings.template.is_some().then_some(built_in).flatten();
-    let libc = settings.libc.or(named.map(|row| row.2)).unwrap_or(Libc::Musl);
-    if let Some((name, _, Libc::Musl)) = built_in.filter(|row| libc == Libc::Gnu && row.0 != "scratch") {
-        return Err(Failure::new(
-            Class::Config,
-            format!("image '{image}': libc \"gnu\" does not run on {name}, which has no glibc"),
-        )
-        .hint("take libc = \"musl\", or a base that has glibc: base = \"debian:trixie-slim\""));
-    }
-    let base = match (&settings.base, built_in) {
-        (Some(base), _) => base.clone(),
-        (None, Some(row)) if row.0 != "scratch" || libc == Libc::Musl => row.1.to_owned(),
-        (None, None) if libc == Libc::Musl => "scratch".to_owned(),
-        _ => {
-            return Err(Failure::new(
-                Class::Config,
-                format!("image '{image}': libc \"gnu\" needs a base that has glibc"),
-            )
-            .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
-        }
-    };
-    let mut all_labels = labels.clone();
-    all_labels.extend(settings.labels.clone());
-    let default_entrypoint = || {
-        let main = binaries.iter().find(|binary| binary.name == image).unwrap_or(&binaries[0]);
-        vec![main.path()]
-    };
+    let libc = choose_libc(image, settings, built_in)?;
+    let base = choose_base(image, settings, built_in, libc)?;
     let files = settings.files.clone().unwrap_or_default();
-    for file in &files {
-        check_file(file, image)?;
-        if binaries.iter().any(|binary| binary.path() == file.to) {
-            return Err(Failure::new(
-                Class::Config,
-                format!("image '{image}': a file and a binary are both {}", file.to),
-            ));
-        }
-    }
-    for (index, file) in files.iter().enumerate() {
-        if files[..index].iter().any(|other| other.to == file.to) {
-            return Err(Failure::new(Class::Config, format!("image '{image}': two files are both {}", file.to)));
-        }
-    }
+    check_files(image, &files, binaries)?;
     Ok(ImagePlatform {
         platform,
         build: build_settings(image, platform, libc, settings)?,
@@ -120,20 +81,106 @@ pub fn image_platform(
         base,
         template,
         files,
-        container: ContainerConfig {
-            env: settings.env.clone(),
-            labels: all_labels,
-            entrypoint: settings.entrypoint.clone().unwrap_or_else(default_entrypoint),
-            cmd: settings.cmd.clone(),
-            expose: settings.expose.iter().flatten().map(ToString::to_string).collect(),
-            volumes: settings.volumes.clone().unwrap_or_default(),
-            user: Some(settings.user.clone().unwrap_or_else(|| NON_ROOT.to_owned())),
-            workdir: settings.workdir.clone(),
-            stop_signal: settings.stop_signal.clone(),
-            healthcheck: settings.healthcheck.clone(),
-            said: check_container::said(settings),
-        },
+        container: container_config(image, settings, binaries, labels),
     })
+}
+
+/// Chooses the libc to link: the configured one, else that of a template that was named explicitly. A base alone does not
+/// decide, since static binaries run on all of them.
+fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>) -> Result<Libc, Failure> {
+    let explicit_template = built_in.filter(|_| settings.template.is_some());
+    let libc = settings.libc.or(explicit_template.map(|template| template.libc)).unwrap_or(Libc::Musl);
+    if let Some(template) = built_in
+        && libc == Libc::Gnu
+        && template.libc == Libc::Musl
+        && template.name != SCRATCH
+    {
+        let what = format!("image '{image}': libc \"gnu\" does not run on {}, which has no glibc", template.name);
+        return Err(Failure::new(Class::Config, what)
+            .hint("take libc = \"musl\", or a base that has glibc: base = \"debian:trixie-slim\""));
+    }
+    Ok(libc)
+}
+
+/// Chooses the base: the configured one, else that of the template, else scratch.
+fn choose_base(
+    image: &str,
+    settings: &Config,
+    built_in: Option<BuiltInTemplate>,
+    libc: Libc,
+) -> Result<String, Failure> {
+    if let Some(base) = &settings.base {
+        return Ok(base.clone());
+    }
+    let base = built_in.map_or(SCRATCH, |template| template.base);
+    if base == SCRATCH && libc == Libc::Gnu {
+        let what = format!("image '{image}': libc \"gnu\" needs a base that has glibc");
+        return Err(Failure::new(Class::Config, what)
+            .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
+    }
+    Ok(base.to_owned())
+}
+
+/// Fails if a file entry is invalid, or has the path of a binary or of another file.
+fn check_files(image: &str, files: &[FileEntry], binaries: &[Binary]) -> Result<(), Failure> {
+    for file in files {
+        check_file_entry(file, image)?;
+        if binaries.iter().any(|binary| binary.path() == file.to) {
+            let what = format!("image '{image}': a file and a binary are both {}", file.to);
+            return Err(Failure::new(Class::Config, what));
+        }
+    }
+    for (index, file) in files.iter().enumerate() {
+        if files[..index].iter().any(|other| other.to == file.to) {
+            return Err(Failure::new(Class::Config, format!("image '{image}': two files are both {}", file.to)));
+        }
+    }
+    Ok(())
+}
+
+fn container_config(
+    image: &str,
+    settings: &Config,
+    binaries: &[Binary],
+    labels: &IndexMap<String, String>,
+) -> ContainerConfig {
+    let mut labels = labels.clone();
+    labels.extend(settings.labels.clone());
+    let default_entrypoint = || {
+        let main = binaries.iter().find(|binary| binary.name == image).unwrap_or(&binaries[0]);
+        vec![main.path()]
+    };
+    ContainerConfig {
+        env: settings.env.clone(),
+        labels,
+        entrypoint: settings.entrypoint.clone().unwrap_or_else(default_entrypoint),
+        cmd: settings.cmd.clone(),
+        expose: settings.expose.iter().flatten().map(ToString::to_string).collect(),
+        volumes: settings.volumes.clone().unwrap_or_default(),
+        user: Some(settings.user.clone().unwrap_or_else(|| NON_ROOT.to_owned())),
+        workdir: settings.workdir.clone(),
+        stop_signal: settings.stop_signal.clone(),
+        healthcheck: settings.healthcheck.clone(),
+        explicit_keys: explicit_keys(settings),
+    }
+}
+
+/// Returns the keys of the image's config that the configuration sets explicitly, as paths: `user`, `env.PATH`.
+fn explicit_keys(settings: &Config) -> Vec<String> {
+    let keys = [
+        ("entrypoint", settings.entrypoint.is_some()),
+        ("cmd", settings.cmd.is_some()),
+        ("expose", settings.expose.as_ref().is_some_and(|list| !list.is_empty())),
+        ("volumes", settings.volumes.as_ref().is_some_and(|list| !list.is_empty())),
+        ("user", settings.user.is_some()),
+        ("workdir", settings.workdir.is_some()),
+        ("stop-signal", settings.stop_signal.is_some()),
+        ("healthcheck", settings.healthcheck.is_some()),
+    ];
+    let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
+    paths.extend(settings.labels.keys().map(|name| format!("labels.{name}")));
+    paths.extend(keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key.to_owned()));
+    paths
 }
 
 fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config) -> Result<BuildSettings, Failure> {
@@ -178,20 +225,21 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
     })
 }
 
-/// The Debian packages to compile against, sorted, where they can be had and used.
+/// Returns the Debian packages to compile against, sorted. Fails if their names are invalid, or if Debian or the libc does
+/// not support them.
 fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Config) -> Result<Vec<String>, Failure> {
     let packages: BTreeSet<&String> = settings.sysroot_packages.iter().flatten().collect();
-    let refuse = |what: String| Failure::new(Class::Config, format!("image '{image}': {what}"));
-    let otherwise = "or do without Debian's library: the crate's `vendored` feature, or rustls in place of OpenSSL";
+    let failure = |what: String| Failure::new(Class::Config, format!("image '{image}': {what}"));
+    let alternative = "or do without Debian's library: the crate's `vendored` feature, or rustls in place of OpenSSL";
     for package in &packages {
-        // Debian Policy, 5.6.1; a version after `=`, as for apt. What starts with a dash would be an option.
+        // Debian Policy, 5.6.1, with a version after `=`, as for apt. apt would take a leading dash for an option.
         let (name, version) = package.split_once('=').unwrap_or((package, "0"));
-        let fits = |text: &str, more: &str| {
-            let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c);
-            text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.chars().all(known)
+        let is_valid = |text: &str, punctuation: &str| {
+            let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || punctuation.contains(c);
+            text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.chars().all(is_allowed)
         };
-        if !fits(name, "+-.") || !fits(&version.to_ascii_lowercase(), "+-.:~") {
-            return Err(refuse(format!("sysroot-packages: '{package}' is not the name of a Debian package"))
+        if !is_valid(name, "+-.") || !is_valid(&version.to_ascii_lowercase(), "+-.:~") {
+            return Err(failure(format!("sysroot-packages: '{package}' is not the name of a Debian package"))
                 .hint("write it as in sysroot-packages = [\"libssl-dev\"], without an architecture"));
         }
     }
@@ -199,32 +247,32 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
         return Ok(Vec::new());
     }
     if triple.contains("-musl") {
-        return Err(refuse(format!("sysroot-packages are built for glibc, and musl is linked for {platform}"))
+        return Err(failure(format!("sysroot-packages are built for glibc, and musl is linked for {platform}"))
             .hint("link glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
-            .hint(otherwise));
+            .hint(alternative));
     }
     match platform.debian() {
         Some(_) => Ok(packages.into_iter().cloned().collect()),
-        None => Err(refuse(format!("sysroot-packages: Debian has no packages for {platform}")).hint(otherwise)),
+        None => Err(failure(format!("sysroot-packages: Debian has no packages for {platform}")).hint(alternative)),
     }
 }
 
-/// A template by name or path; where none is named, by what the base is.
-fn template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
+/// Chooses the template: the configured name or path, else the built-in one for the base.
+fn choose_template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
     if let Some(name) = &settings.template {
-        return match name.contains(['/', '.']) {
-            true => Ok(Template::File(root.join(name))),
-            false => Ok(Template::BuiltIn(built_in(name)?.name)),
-        };
+        if name.contains(['/', '.']) {
+            return Ok(Template::File(root.join(name)));
+        }
+        return Ok(Template::BuiltIn(built_in_template(name)?.name));
     }
-    let base = settings.base.as_deref().unwrap_or("scratch");
+    let base = settings.base.as_deref().unwrap_or(SCRATCH);
     let path = base.split(['@']).next().unwrap_or(base);
     let name = path.rsplit('/').next().unwrap_or(path).split(':').next().unwrap_or(path);
     let by_base = match name {
-        "scratch" | "alpine" => name,
+        SCRATCH | "alpine" => name,
         _ if path.contains("distroless") && name.starts_with("static") => "distroless-static",
         _ if path.contains("distroless") => "distroless-cc",
         _ => "debian",
     };
-    Ok(Template::BuiltIn(built_in(by_base)?.name))
+    Ok(Template::BuiltIn(built_in_template(by_base)?.name))
 }

@@ -1,4 +1,4 @@
-//! Which images a run is about: the configured ones, else one for each binary; and what could not be told apart. Pure.
+//! Selects the images of a run, and rejects names that collide.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use indexmap::IndexSet;
 use super::{Binary, ConfigSources, Image, Package, Workspace};
 use crate::error::{Class, Failure};
 
-/// What cannot be told apart later: images by their name and references, binaries by the name of cargo's file.
+/// Fails if two images have the same name or reference, or two binaries the same file name.
 pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
     let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
-    let mut places: BTreeMap<String, &str> = BTreeMap::new();
+    let mut references: BTreeMap<String, &str> = BTreeMap::new();
     for image in images {
         if let Some(other) = names.insert(&image.name, image) {
             let what = format!(
@@ -21,7 +21,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
                 .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
         }
         for reference in image.references() {
-            if let Some(other) = places.insert(reference.clone(), &image.name) {
+            if let Some(other) = references.insert(reference.clone(), &image.name) {
                 let what = format!("images '{other}' and '{}' would both be {reference}", image.name);
                 return Err(Failure::new(Class::Config, what).hint("give one of them another name, registry or tag"));
             }
@@ -30,12 +30,12 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
     let binaries: BTreeSet<&Binary> =
         images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
     for binary in &binaries {
-        // cargo's `--bin NAME` builds it in every package that is compiled with it.
-        let has_too = |other: &&&Binary| {
+        // cargo's `--bin NAME` builds the binary of every package in the same command.
+        let has_same_bin = |other: &&&Binary| {
             other.package != binary.package
                 && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
         };
-        if let Some(other) = binaries.iter().find(has_too) {
+        if let Some(other) = binaries.iter().find(has_same_bin) {
             let what = format!(
                 "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
                 binary.package, other.package, binary.name
@@ -47,7 +47,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
     Ok(())
 }
 
-/// The workspace with the packages of `-p` selected, where there are any.
+/// Selects the packages of `-p`, if there are any.
 pub fn select_packages(
     mut workspace: Workspace,
     names: &[String],
@@ -55,99 +55,136 @@ pub fn select_packages(
 ) -> Result<Workspace, Failure> {
     if let Some(unknown) = names.iter().find(|name| workspace.package(name).is_none()) {
         let failure = Failure::new(Class::Config, format!("the workspace has no package '{unknown}'"));
-        let images = wanted_images(&workspace, sources).unwrap_or_default();
-        if let Some((_, package, binaries)) = images.iter().find(|(name, ..)| name == unknown) {
+        let images = select_images(&workspace, sources).unwrap_or_default();
+        if let Some(image) = images.iter().find(|image| image.name == *unknown) {
             return Err(failure.hint(format!(
                 "'{unknown}' is an image: take it with `-p {}`, or with its binary: `--bin {}`",
-                package.name, binaries[0].name
+                image.package.name, image.binaries[0].name
             )));
         }
         let known = workspace.packages.iter().map(|package| package.name.as_str());
-        return Err(failure.suggest_or_list(unknown, known, "its packages are"));
+        return Err(failure.did_you_mean_or_list(unknown, known, "its packages are"));
     }
     if !names.is_empty() {
         workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
-        workspace.narrowed = true;
+        workspace.has_explicit_selection = true;
     }
     Ok(workspace)
 }
 
-/// An image's name, the package it takes its version from, and its binaries.
-pub type Wanted<'a> = (String, &'a Package, Vec<Binary>);
+/// An image to build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSelection<'a> {
+    pub name: String,
+    /// The package that its version comes from.
+    pub package: &'a Package,
+    pub binaries: Vec<Binary>,
+}
 
-/// The images that a run is about.
-pub fn wanted_images<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<Wanted<'a>>, Failure> {
+/// Returns the images that a run builds: the configured ones, or one for each binary if none are configured.
+pub fn select_images<'a>(
+    workspace: &'a Workspace,
+    sources: &ConfigSources,
+) -> Result<Vec<ImageSelection<'a>>, Failure> {
+    if sources.configured_images().is_empty() {
+        image_per_binary(workspace, sources)
+    } else {
+        configured_images(workspace, sources)
+    }
+}
+
+/// Returns the configured images that have a selected binary.
+fn configured_images<'a>(
+    workspace: &'a Workspace,
+    sources: &ConfigSources,
+) -> Result<Vec<ImageSelection<'a>>, Failure> {
+    let bin_flags = sources.command_line.bins.as_ref();
+    let is_selected = |binary: &Binary| {
+        (!workspace.has_explicit_selection || workspace.selected.contains(&binary.package))
+            && bin_flags.is_none_or(|bins| bins.contains(&binary.name))
+    };
     let configured = sources.configured_images();
-    let flags = &sources.command_line;
     let mut images = Vec::new();
     for (name, owner) in &configured {
-        let settings = sources.image(name, *owner);
-        let owner = owner.or_else(|| workspace.package(name).map(|package| package.name.as_str()));
-        let bins = match (settings.bins, owner.and_then(|owner| workspace.package(owner))) {
-            (Some(bins), _) if !bins.is_empty() => bins,
-            (_, Some(package)) if !package.bins.is_empty() => package.bins.clone(),
-            _ if workspace.package_of(name).is_some() => vec![(*name).to_owned()],
-            _ => {
-                return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
-                    .hint(format!("say which: bins = [\"…\"] in images.{name}")));
-            }
-        };
-        let owner = owner.and_then(|owner| workspace.package(owner));
-        let binaries: Vec<Binary> =
-            bins.iter().map(|bin| binary(workspace, owner, bin)).collect::<Result<_, Failure>>()?;
-        let selected = |binary: &Binary| {
-            (!workspace.narrowed || workspace.selected.contains(&binary.package))
-                && flags.bins.as_ref().is_none_or(|bins| bins.contains(&binary.name))
-        };
+        let binaries = binaries_of_image(name, *owner, workspace, sources)?;
         if let Some(package) = workspace.package(&binaries[0].package)
-            && binaries.iter().any(selected)
+            && binaries.iter().any(is_selected)
         {
-            images.push(((*name).to_owned(), package, binaries));
+            images.push(ImageSelection { name: (*name).to_owned(), package, binaries });
         }
     }
-    if !configured.is_empty() {
-        let has = |bin: &&String| images.iter().flat_map(|(_, _, binaries)| binaries).any(|other| other.name == **bin);
-        let what = match flags.bins.iter().flatten().find(|bin| !has(bin)) {
-            Some(bin) => package_of(workspace, bin).map(|_| format!("the binary '{bin}'"))?,
-            None if images.is_empty() => format!("a binary of {}", workspace.selected.join(", ")),
-            None => return Ok(images),
-        };
-        let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
-        return Err(Failure::new(Class::Config, format!("no image has {what}"))
-            .hint(format!("the configured images are: {names}; add one, or a name to `bins`")));
-    }
-    // With nothing configured: one image for each binary, named after its package where that has just one.
-    let mut wanted: IndexSet<String> = IndexSet::new();
+    let has_bin = |bin: &&String| images.iter().flat_map(|image| &image.binaries).any(|binary| binary.name == **bin);
+    let missing = match bin_flags.into_iter().flatten().find(|bin| !has_bin(bin)) {
+        Some(bin) => {
+            package_with_bin(workspace, bin)?;
+            format!("the binary '{bin}'")
+        }
+        None if images.is_empty() => format!("a binary of {}", workspace.selected.join(", ")),
+        None => return Ok(images),
+    };
+    let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
+    Err(Failure::new(Class::Config, format!("no image has {missing}"))
+        .hint(format!("the configured images are: {names}; add one, or a name to `bins`")))
+}
+
+/// Returns the binaries of a configured image: those in `bins`, else all of its package, else the one of its name. `owner` is
+/// the package whose metadata configures the image.
+fn binaries_of_image(
+    name: &str,
+    owner: Option<&str>,
+    workspace: &Workspace,
+    sources: &ConfigSources,
+) -> Result<Vec<Binary>, Failure> {
+    let settings = sources.image(name, owner);
+    let package = match owner {
+        Some(owner) => workspace.package(owner),
+        None => workspace.package(name),
+    };
+    let bins = match (settings.bins, package) {
+        (Some(bins), _) if !bins.is_empty() => bins,
+        (_, Some(package)) if !package.bins.is_empty() => package.bins.clone(),
+        _ if workspace.package_with_bin(name).is_some() => vec![name.to_owned()],
+        _ => {
+            return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
+                .hint(format!("say which: bins = [\"…\"] in images.{name}")));
+        }
+    };
+    bins.iter().map(|bin| find_binary(workspace, package, bin)).collect()
+}
+
+/// Returns an image for each binary of the selected packages, named after the package if it has no other binaries.
+fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<ImageSelection<'a>>, Failure> {
+    let mut images = Vec::new();
+    let mut requested_bins: IndexSet<String> = IndexSet::new();
     for package in workspace.selected.iter().filter_map(|name| workspace.package(name)) {
         let only = sources.all_platforms(&sources.image(&package.name, Some(&package.name))).bins;
-        wanted.extend(only.iter().flatten().cloned());
-        for bin in &package.bins {
-            if only.as_ref().is_none_or(|only| only.contains(bin)) {
-                let name = if package.bins.len() == 1 { &package.name } else { bin };
-                images.push((name.clone(), package, vec![binary(workspace, Some(package), bin)?]));
-            }
+        requested_bins.extend(only.iter().flatten().cloned());
+        for bin in package.bins.iter().filter(|bin| only.as_ref().is_none_or(|only| only.contains(bin))) {
+            let name = if package.bins.len() == 1 { &package.name } else { bin };
+            let binaries = vec![find_binary(workspace, Some(package), bin)?];
+            images.push(ImageSelection { name: name.clone(), package, binaries });
         }
     }
-    if let Some(missing) = wanted.iter().find(|bin| images.iter().all(|(_, _, binaries)| binaries[0].name != **bin)) {
-        return Err(package_of(workspace, missing).err().unwrap_or_else(|| {
-            Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
-                .hint(format!("select its package: -p {}", workspace.package_of(missing).map_or("", |p| &p.name)))
-        }));
+    let has_image = |bin: &&String| images.iter().any(|image| image.binaries[0].name == **bin);
+    if let Some(missing) = requested_bins.iter().find(|bin| !has_image(bin)) {
+        let package = package_with_bin(workspace, missing)?;
+        return Err(Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
+            .hint(format!("select its package: -p {}", package.name)));
     }
     if images.is_empty() { Err(no_binaries(workspace)) } else { Ok(images) }
 }
 
 fn no_binaries(workspace: &Workspace) -> Failure {
-    let of = match &workspace.selected[..] {
+    let packages = match &workspace.selected[..] {
         [] => "the workspace, which has no default members".to_owned(),
         names => names.join(", "),
     };
-    Failure::new(Class::Config, format!("no binary target in {of}"))
+    Failure::new(Class::Config, format!("no binary target in {packages}"))
         .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
 }
 
-/// A binary of the image's own package or, where that has none of this name, of another.
-fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
+/// Finds a binary by name, in the image's own package or else in any other.
+fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
     let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
     let mut others = workspace.packages.iter().filter(|package| package.bins.iter().any(|name| name == bin));
     if let (None, Some(one), Some(two)) = (owner, others.next(), others.next())
@@ -159,14 +196,14 @@ fn binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<B
             one.name
         )));
     }
-    let package = owner.map_or_else(|| package_of(workspace, bin), Ok)?;
+    let package = owner.map_or_else(|| package_with_bin(workspace, bin), Ok)?;
     Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
 }
 
-fn package_of<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
-    workspace.package_of(bin).ok_or_else(|| {
+fn package_with_bin<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
+    workspace.package_with_bin(bin).ok_or_else(|| {
         let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
-        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).suggest_or_list(
+        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).did_you_mean_or_list(
             bin,
             known,
             "its binaries are",
@@ -179,21 +216,10 @@ mod tests {
     use super::*;
     use crate::plan::{Checkout, PlanRequest, resolve};
 
-    /// A workspace of packages with binaries; the first is the selected one.
+    /// A workspace of packages with binaries.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
-        let package = |(name, bins): &(&str, &[&str])| Package {
-            bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
-            ..Package::named(name)
-        };
-        Workspace {
-            root: "/w".into(),
-            manifest_path: "/w/Cargo.toml".into(),
-            target_dir: "/w/target".into(),
-            packages: packages.iter().map(package).collect(),
-            selected: packages.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            narrowed: false,
-            profiles: BTreeSet::new(),
-        }
+        let packages = packages.iter().map(|(name, bins)| Package::for_tests(name, bins));
+        Workspace::with_packages("/w".into(), packages.collect())
     }
 
     /// `image: package/binary …; …` of a plan.

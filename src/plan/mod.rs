@@ -1,6 +1,7 @@
-//! What is wanted: flags, environment and configuration files become a [`Plan`], which is pure data.
-//! Nothing downstream of this folder reads any of them again, and this folder knows nothing downstream.
+//! Resolves flags, environment and configuration files into a [`Plan`], which is plain data. Later stages read nothing but
+//! the plan.
 
+pub mod cargo_profiles;
 pub mod check_container;
 pub mod check_features;
 pub mod check_names;
@@ -16,7 +17,7 @@ pub mod workspace;
 
 pub use ci_matrix::{CiJob, CiService};
 pub use git::{Checkout, Commit};
-pub use image_platform::{BuiltIn, built_in, built_ins};
+pub use image_platform::{BuiltInTemplate, built_in_template, built_in_templates};
 pub use images::select_packages;
 pub use outputs::Output;
 pub use precedence::ConfigSources;
@@ -36,7 +37,7 @@ use crate::oci::compression::Compression;
 use crate::platform::Platform;
 use crate::process;
 
-/// Everything that a run will do.
+/// Everything that a run does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     #[serde(flatten)]
@@ -48,15 +49,15 @@ pub struct Plan {
     pub cargo: CargoOptions,
     #[serde(flatten)]
     pub engine: EngineOptions,
-    /// Where the images go beside their folder and the registry.
+    /// Additional outputs for the images.
     pub outputs: Vec<Output>,
-    /// Folders with bundles of compiled binaries; empty where cargo compiles.
+    /// Directories with bundles of compiled binaries. If empty, cargo compiles them.
     pub artifacts: Vec<Utf8PathBuf>,
     /// Load the images into the local Docker or Podman.
     pub load: bool,
     /// In the order of the configuration.
     pub images: Vec<Image>,
-    /// What was left out, and why.
+    /// Remarks for the user, such as what was left out and why.
     pub notes: Vec<String>,
 }
 
@@ -113,19 +114,19 @@ pub struct Build {
 }
 
 impl Build {
-    /// The names of its platforms, which tell builds for the same triple apart.
+    /// Returns the names of its platforms, which distinguish builds for the same triple.
     pub fn name(&self) -> String {
         self.platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The packages of its binaries, each once.
+    /// Returns the packages of its binaries, each once.
     pub fn packages(&self) -> BTreeSet<&str> {
         self.binaries.iter().map(|binary| binary.package.as_str()).collect()
     }
 }
 
 impl Plan {
-    /// The builds that all images need, each once, in the order of the images and their platforms.
+    /// Returns the builds that all images need, each once, in the order of the images and their platforms.
     pub fn unique_builds(&self) -> Vec<Build> {
         let mut builds: IndexMap<&BuildSettings, Build> = IndexMap::new();
         for platform in self.platforms() {
@@ -179,25 +180,25 @@ pub struct Image {
     /// The package that version, labels and annotations come from.
     pub package: String,
     pub version: semver::Version,
-    /// `registry/name` for every registry; empty when nothing is pushed.
+    /// `registry/name` for every registry. Empty if nothing is pushed.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
-    /// Of the index.
+    /// Annotations of the index.
     pub annotations: IndexMap<String, String>,
     /// In the order of the platform table.
     pub platforms: Vec<ImagePlatform>,
     pub compression: Compression,
-    /// 1 to 9 for gzip, 1 to 22 for zstd; none is the format's usual one.
+    /// 1 to 9 for gzip, 1 to 22 for zstd. `None` uses the default of the format.
     pub compression_level: Option<u32>,
-    /// What it must keep to beyond starting.
+    /// Rules that it must follow, beyond being able to start.
     pub policy: Policy,
-    /// The words after the entrypoint with which every platform is run once before a tag moves; none runs nothing.
+    /// The arguments to run every platform with, once, before a tag moves. `None` runs nothing.
     pub smoke: Option<Vec<String>>,
     pub buildx: BuildxOptions,
 }
 
 impl Image {
-    /// `repository:tag` for every repository and tag.
+    /// Returns `repository:tag` for every repository and tag.
     pub fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
     }
@@ -209,14 +210,14 @@ pub struct ImagePlatform {
     pub platform: Platform,
     pub build: BuildSettings,
     pub binaries: Vec<Binary>,
-    /// As it was written: `scratch`, or a reference.
+    /// As written in the configuration: `scratch`, or a reference.
     pub base: String,
     pub template: Template,
     pub files: Vec<FileEntry>,
     pub container: ContainerConfig,
 }
 
-/// A binary target, and the package that has it.
+/// A binary target and its package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Binary {
     pub name: String,
@@ -224,7 +225,7 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Where the binary is in the image.
+    /// Returns the path of the binary in the image.
     pub fn path(&self) -> String {
         format!("/usr/local/bin/{}", self.name)
     }
@@ -238,21 +239,21 @@ pub struct BuildSettings {
     pub features: Vec<String>,
     pub all_features: bool,
     pub no_default_features: bool,
-    /// The flags of this tool's configuration and of the platform's variant, to be added to the user's own.
+    /// Flags from the configuration and for the platform's variant. They are added to the user's own.
     pub rustflags: Vec<String>,
-    /// Variables for cargo and what it runs.
-    #[serde(serialize_with = "without_secrets")]
+    /// Environment variables for cargo and the programs that it runs.
+    #[serde(serialize_with = "mask_secret_values")]
     pub env: BTreeMap<String, String>,
-    /// Debian packages whose headers and libraries are compiled against; sorted.
+    /// Debian packages to compile against, sorted.
     pub sysroot_packages: Vec<String>,
     pub linker: Option<LinkerChoice>,
-    /// The highest glibc that may be asked for, `2.28`; zig only.
+    /// The highest glibc version that the binaries may need, `2.28`. Only zig supports it.
     pub glibc: Option<String>,
-    /// The standard library is compiled as well, for targets that have none.
+    /// Compile the standard library as well, for targets that have none.
     pub build_std: bool,
 }
 
-/// What becomes the image's config (image-spec, config.md).
+/// The settings of the image's config (image-spec, config.md).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ContainerConfig {
     pub env: IndexMap<String, String>,
@@ -265,39 +266,39 @@ pub struct ContainerConfig {
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
     pub healthcheck: Option<Healthcheck>,
-    /// The keys above that the configuration sets itself, as paths: `user`, `env.PATH`.
+    /// The keys that the configuration sets explicitly, as paths: `user`, `env.PATH`.
     #[serde(skip)]
-    pub said: Vec<String>,
+    pub explicit_keys: Vec<String>,
 }
 
-/// What is handed to `docker buildx build` as it is.
+/// Options that are passed to `docker buildx build` unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BuildxOptions {
-    #[serde(serialize_with = "without_secrets")]
+    #[serde(serialize_with = "mask_secret_values")]
     pub build_args: IndexMap<String, String>,
-    #[serde(serialize_with = "list_without_secrets")]
+    #[serde(serialize_with = "mask_secret_words")]
     pub cache_from: Vec<String>,
-    #[serde(serialize_with = "list_without_secrets")]
+    #[serde(serialize_with = "mask_secret_words")]
     pub cache_to: Vec<String>,
     pub provenance: Option<String>,
     pub sbom: Option<String>,
     pub secrets: Vec<String>,
-    #[serde(serialize_with = "list_without_secrets")]
+    #[serde(serialize_with = "mask_secret_words")]
     pub args: Vec<String>,
 }
 
-/// Where the Dockerfile stage of a platform comes from.
+/// The source of a platform's Dockerfile stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Template {
-    /// One of the tool's own, by name.
+    /// A built-in template, by name.
     BuiltIn(&'static str),
-    /// The user's, by absolute path.
+    /// A file of the user's, by absolute path.
     File(Utf8PathBuf),
 }
 
-/// A plan is printed; what its names say is secret is not.
-fn without_secrets<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
+/// Serializes variables, with the values masked of those whose names sound secret.
+fn mask_secret_values<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
 where
     S: serde::Serializer,
     for<'a> &'a T: IntoIterator<Item = (&'a String, &'a String)>,
@@ -308,7 +309,7 @@ where
     serializer.collect_map(map.into_iter().map(masked))
 }
 
-/// The same for command-line words.
-fn list_without_secrets<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes command-line words, with secrets masked.
+fn mask_secret_words<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|word| process::without_secrets(word)))
 }

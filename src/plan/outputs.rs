@@ -1,12 +1,11 @@
-//! Where an image goes, beside its folder and the registry, in the names of skopeo's transports
-//! (containers-transports(5)).
+//! Additional outputs for images, named as skopeo names its transports (containers-transports(5)).
 
 use std::str::FromStr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-/// An OCI image layout as a folder, or as a tar archive of one.
+/// An OCI image layout, as a directory or as a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
@@ -27,12 +26,12 @@ impl FromStr for Output {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some((_, "")) => Err("the path is missing".to_owned()),
-            // skopeo's `oci:DIR:TAG`; taken for a path it would be a folder of that name.
+            // skopeo's `oci:DIR:TAG`, which would otherwise create a directory with that name.
             Some((transport @ ("oci" | "oci-archive"), path)) if path.contains(':') => {
                 let path = path.split(':').next().unwrap_or_default();
-                let give =
+                let fix =
                     if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
-                Err(format!("{give}, the image's name and tag come from the plan (`--tag NAME`)"))
+                Err(format!("{fix}, the image's name and tag come from the plan (`--tag NAME`)"))
             }
             Some(("oci", path)) => Ok(Output::Oci(path.into())),
             Some(("oci-archive", path)) => Ok(Output::OciArchive(path.into())),

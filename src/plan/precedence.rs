@@ -4,8 +4,7 @@ use anyhow::Result;
 use indexmap::IndexMap;
 
 use super::Workspace;
-use crate::config::Config;
-use crate::config::read::{self, ConfigTable};
+use crate::config::{Config, ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 

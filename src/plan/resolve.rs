@@ -1,13 +1,13 @@
-//! Workspace, commit and settings in, plan out: pure.
+//! Resolves workspace, settings and commit into a plan, without looking at the machine.
 
 use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
-use super::check_names::{check_host, check_name, is_host, repository};
-use super::image_platform::image_platform;
-use super::images::{check_collisions, wanted_images};
+use super::check_names::{check_image_name, check_registry_host, is_registry_host, repository_name};
+use super::image_platform::resolve_image_platform;
+use super::images::{ImageSelection, check_collisions, select_images};
 use super::{
     Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
     Plan, Template, Workspace, tags,
@@ -17,10 +17,10 @@ use crate::error::{Class, Failure};
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
 
-/// The tags where none are named, as templates.
+/// The tag templates of images without configured tags.
 pub const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
-/// What a run asks for, beside its settings.
+/// What a run asks for, apart from settings that can also be configured.
 #[derive(Debug, Clone, Default)]
 pub struct PlanRequest {
     pub offline: bool,
@@ -29,13 +29,29 @@ pub struct PlanRequest {
     pub outputs: Vec<Output>,
     pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
-    /// Of all images, whatever the configuration says.
+    /// The smoke command for all images, in place of the configured ones.
     pub smoke: Option<Vec<String>>,
-    /// Other files that the run writes, and no source of anything.
-    pub written: Vec<Utf8PathBuf>,
-    /// The platforms of the command line are a part of what another machine publishes.
-    pub is_part: bool,
+    /// Other files that the run writes. They do not count as uncommitted changes.
+    pub written_files: Vec<Utf8PathBuf>,
+    /// This run covers only some platforms of a plan that another machine publishes.
+    pub is_partial: bool,
     pub cache_dir: Utf8PathBuf,
+}
+
+/// What a plan is resolved from.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    workspace: &'a Workspace,
+    sources: &'a ConfigSources,
+    checkout: &'a Checkout,
+    request: &'a PlanRequest,
+}
+
+impl Inputs<'_> {
+    /// Whether tags were given by flag or environment variable.
+    fn has_explicit_tags(&self) -> bool {
+        self.sources.command_line.tags.is_some()
+    }
 }
 
 /// Decides everything that can be decided without looking at the machine.
@@ -45,38 +61,20 @@ pub fn resolve(
     checkout: &Checkout,
     request: &PlanRequest,
 ) -> Result<Plan, Failure> {
+    let inputs = Inputs { workspace, sources, checkout, request };
     let mut notes = sources.notes.clone();
-    notes.extend(tags::uncommitted_note(checkout).filter(|_| sources.command_line.tags.is_none()));
-    let mut images = Vec::new();
-    let wanted = wanted_images(workspace, sources)?.into_iter().map(|(name, package, binaries)| {
-        let settings = sources.image(&name, Some(&package.name));
-        (name, package, binaries, settings)
-    });
-    let wanted: Vec<_> = wanted.collect();
-    let own = |settings: &Config| settings.platforms.clone().unwrap_or_else(default_platforms);
-    let configured: BTreeSet<Platform> = wanted.iter().flat_map(|(.., settings)| own(settings)).collect();
-    for (name, package, binaries, settings) in wanted {
-        let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| own(&settings));
-        if request.is_part {
-            let (kept, left) = of_part(platforms, &own(&settings), &configured);
-            notes.extend(
-                left.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out there")),
-            );
-            if kept.is_empty() && !left.is_empty() {
-                continue;
-            }
-            platforms = kept;
-        }
-        let image = image(&name, package, binaries, &settings, &platforms, workspace, sources, checkout, &mut notes)?;
-        let asked = sources.command_line.tags.is_some();
-        notes.extend(tags::other_version_note(&name, &image.version, checkout).filter(|_| !asked));
-        images.push(Image { smoke: request.smoke.clone().or(image.smoke), ..image });
+    if !inputs.has_explicit_tags() {
+        notes.extend(tags::uncommitted_note(checkout));
     }
+    let images = resolve_images(&inputs, &mut notes)?;
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms(&sources.workspace);
     let insecure_registries = top.insecure_registries.unwrap_or_default();
-    insecure_registries.iter().try_for_each(|host| check_host("insecure-registries", host))?;
+    insecure_registries.iter().try_for_each(|host| check_registry_host("insecure-registries", host))?;
     notes.extend(registry_notes(&images, &insecure_registries));
+    if request.source_date_epoch.is_none() {
+        notes.extend(checkout.no_repository_note().map(str::to_owned));
+    }
     Ok(Plan {
         paths: Paths {
             root: workspace.root.clone(),
@@ -101,83 +99,100 @@ pub fn resolve(
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one input of a pure function")]
-fn image(
-    name: &str,
-    package: &Package,
-    binaries: Vec<Binary>,
+fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Image>, Failure> {
+    let Inputs { sources, checkout, request, .. } = *inputs;
+    let selections = select_images(inputs.workspace, sources)?;
+    let settings: Vec<Config> =
+        selections.iter().map(|image| sources.image(&image.name, Some(&image.package.name))).collect();
+    let all_configured: BTreeSet<Platform> = settings.iter().flat_map(configured_platforms).collect();
+    let mut images = Vec::new();
+    for (selection, settings) in selections.into_iter().zip(settings) {
+        let name = selection.name.clone();
+        let configured = configured_platforms(&settings);
+        let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| configured.clone());
+        if request.is_partial {
+            let left_out = remove_platforms_of_other_images(&mut platforms, &configured, &all_configured);
+            notes.extend(
+                left_out.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out there")),
+            );
+            if platforms.is_empty() && !left_out.is_empty() {
+                continue;
+            }
+        }
+        let image = resolve_image(selection, &settings, &platforms, inputs, notes)?;
+        if !inputs.has_explicit_tags() {
+            notes.extend(tags::other_version_note(&name, &image.version, checkout));
+        }
+        images.push(image);
+    }
+    Ok(images)
+}
+
+/// The platforms in an image's configuration, or the default ones.
+fn configured_platforms(settings: &Config) -> Vec<Platform> {
+    let is_default = |platform: &Platform| matches!(platform.name(), "linux/amd64" | "linux/arm64");
+    settings.platforms.clone().unwrap_or_else(|| Platform::all().filter(is_default).collect())
+}
+
+/// Removes the requested platforms that only other images are configured for, and returns them. A platform that no image is
+/// configured for stays.
+fn remove_platforms_of_other_images(
+    requested: &mut Vec<Platform>,
+    configured: &[Platform],
+    all_configured: &BTreeSet<Platform>,
+) -> Vec<Platform> {
+    let is_of_other_images =
+        |platform: &mut Platform| !configured.contains(platform) && all_configured.contains(platform);
+    requested.extract_if(.., is_of_other_images).collect()
+}
+
+fn resolve_image(
+    selection: ImageSelection<'_>,
     settings: &Config,
-    wanted: &[Platform],
-    workspace: &Workspace,
-    sources: &ConfigSources,
-    checkout: &Checkout,
+    platforms: &[Platform],
+    inputs: &Inputs<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
+    let ImageSelection { name, package, binaries } = selection;
+    let Inputs { workspace, sources, checkout, request } = *inputs;
     let all = sources.all_platforms(settings);
-    check_name(name)?;
+    check_image_name(&name)?;
     let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
     let repositories: IndexSet<String> =
-        registries.iter().map(|registry| repository(registry, name)).collect::<Result<_, _>>()?;
-    let asked = sources.command_line.tags.is_some();
+        registries.iter().map(|registry| repository_name(registry, &name)).collect::<Result<_, _>>()?;
     let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
-    let tags = tags::render(&templates, asked, &package.version, checkout)?;
+    let tags = tags::render(&templates, inputs.has_explicit_tags(), &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
+    check_binary_paths(&name, &binaries)?;
+    let has_platform_flags = sources.command_line.platforms.is_some();
+    let platforms = sort_platforms(&name, platforms, settings, has_platform_flags)?;
 
-    let earlier = |index: usize, path: String| binaries[..index].iter().any(|other| other.path() == path);
-    if let Some((_, twice)) = binaries.iter().enumerate().find(|(index, binary)| earlier(*index, binary.path())) {
-        return Err(Failure::new(Class::Config, format!("image '{name}' has two binaries at {}", twice.path()))
-            .hint("name each binary once in `bins`"));
+    let labels = labels(&name, package, checkout.commit());
+    let mut resolved = Vec::new();
+    for platform in platforms {
+        let settings = sources.platform(settings, platform);
+        resolved.push(resolve_image_platform(&name, platform, &settings, &binaries, &labels, workspace)?);
     }
-
-    let platforms: Vec<Platform> = Platform::all().filter(|platform| wanted.contains(platform)).collect();
-    if platforms.is_empty() {
-        return Err(Failure::new(Class::Config, format!("image '{name}' has no platform"))
-            .hint("give one with `--platform linux/amd64`"));
-    }
-    for overridden in settings.platform.keys().filter(|platform| !platforms.contains(platform)) {
-        if sources.command_line.platforms.is_none() {
-            return Err(Failure::new(
-                Class::Config,
-                format!("image '{name}' has keys for {overridden} but does not build it"),
-            )
-            .hint(format!("add \"{overridden}\" to `platforms`, or take the keys out")));
-        }
-    }
-    let labels = labels(name, package, checkout.commit());
-    let platforms = platforms
-        .into_iter()
-        .map(|platform| {
-            image_platform(name, platform, &sources.platform(settings, platform), &binaries, &labels, workspace)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-
     let policy = all.policy();
-    if let Some(glibc) = all.glibc.filter(|_| platforms.iter().all(|platform| platform.build.glibc.is_none())) {
+    if let Some(glibc) = all.glibc.filter(|_| resolved.iter().all(|platform| platform.build.glibc.is_none())) {
         notes.push(format!("{name}: glibc {glibc} means nothing here, musl is linked (libc = \"gnu\" changes that)"));
     }
     let compression = all.compression.unwrap_or_default();
-    let (format, levels) = match compression {
-        Compression::Gzip => ("gzip", 1..=9),
-        Compression::Zstd => ("zstd", 1..=22),
-    };
-    if let Some(level) = all.compression_level.filter(|level| !levels.contains(level)) {
-        return Err(Failure::new(Class::Config, format!("image '{name}': {format} has no compression-level {level}"))
-            .hint(format!("its levels are {} to {}", levels.start(), levels.end())));
-    }
+    check_compression_level(&name, compression, all.compression_level)?;
     let mut annotations = labels;
     annotations.extend(all.annotations);
     Ok(Image {
-        name: name.to_owned(),
+        name,
         package: package.name.clone(),
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
         annotations,
-        platforms,
+        platforms: resolved,
         compression,
         compression_level: all.compression_level,
         policy,
-        smoke: all.smoke,
+        smoke: request.smoke.clone().or(all.smoke),
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),
@@ -190,46 +205,99 @@ fn image(
     })
 }
 
-/// What may not be meant, of where images go to and come from.
-fn registry_notes(images: &[Image], insecure: &[String]) -> IndexSet<String> {
-    let first = |reference: &str| reference.split_once('/').map_or("", |(first, _)| first).to_owned();
+/// Fails if two binaries have the same path in the image.
+fn check_binary_paths(image: &str, binaries: &[Binary]) -> Result<(), Failure> {
+    for (index, binary) in binaries.iter().enumerate() {
+        if binaries[..index].iter().any(|other| other.path() == binary.path()) {
+            return Err(Failure::new(Class::Config, format!("image '{image}' has two binaries at {}", binary.path()))
+                .hint("name each binary once in `bins`"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the platforms of an image in the order of the platform table. Fails if there are none, or if the configuration
+/// has keys for another one.
+fn sort_platforms(
+    image: &str,
+    platforms: &[Platform],
+    settings: &Config,
+    has_platform_flags: bool,
+) -> Result<Vec<Platform>, Failure> {
+    let sorted: Vec<Platform> = Platform::all().filter(|platform| platforms.contains(platform)).collect();
+    if sorted.is_empty() {
+        return Err(Failure::new(Class::Config, format!("image '{image}' has no platform"))
+            .hint("give one with `--platform linux/amd64`"));
+    }
+    let not_built = settings.platform.keys().find(|platform| !sorted.contains(platform));
+    if let Some(platform) = not_built.filter(|_| !has_platform_flags) {
+        let what = format!("image '{image}' has keys for {platform} but does not build it");
+        return Err(
+            Failure::new(Class::Config, what).hint(format!("add \"{platform}\" to `platforms`, or take the keys out"))
+        );
+    }
+    Ok(sorted)
+}
+
+fn check_compression_level(image: &str, compression: Compression, level: Option<u32>) -> Result<(), Failure> {
+    let (format, levels) = match compression {
+        Compression::Gzip => ("gzip", 1..=9),
+        Compression::Zstd => ("zstd", 1..=22),
+    };
+    match level {
+        Some(level) if !levels.contains(&level) => {
+            Err(Failure::new(Class::Config, format!("image '{image}': {format} has no compression-level {level}"))
+                .hint(format!("its levels are {} to {}", levels.start(), levels.end())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns notes on registries that are probably not what the user meant.
+fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<String> {
     let mut notes = IndexSet::new();
-    for (image, repository) in images.iter().flat_map(|image| image.repositories.iter().map(move |it| (image, it))) {
-        let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
-        if registry.rsplit('/').next() == Some(image.name.as_str()) {
-            notes.insert(format!("registry '{registry}' ends in the image's name, which is added to it: {repository}"));
-        }
-        if !is_host(&first(repository)) {
-            notes.insert(format!(
-                "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"
-            ));
+    for image in images {
+        for repository in &image.repositories {
+            let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
+            if registry.rsplit('/').next() == Some(image.name.as_str()) {
+                notes.insert(format!(
+                    "registry '{registry}' ends in the image's name, which is added to it: {repository}"
+                ));
+            }
+            if !is_registry_host(first_component(repository)) {
+                notes.insert(format!(
+                    "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"
+                ));
+            }
         }
     }
-    let platforms = || images.iter().flat_map(|image| &image.platforms);
-    let mut hosts: IndexSet<String> = images.iter().flat_map(|image| &image.repositories).map(|it| first(it)).collect();
-    hosts.extend(platforms().map(|platform| first(&platform.base)).filter(|host| is_host(host)));
-    // A template of one's own may pull from anywhere.
-    if platforms().all(|platform| matches!(platform.template, Template::BuiltIn(_))) {
-        let unused = insecure.iter().filter(|host| !hosts.contains(*host));
-        notes.extend(unused.map(|host| {
-            let used = hosts.iter().filter(|host| is_host(host)).cloned().collect::<Vec<_>>().join(", ");
-            format!("insecure-registries: nothing is on '{host}' (the hosts are: {used})")
-        }));
-    }
+    notes.extend(unused_insecure_registries(images, insecure_registries));
     notes
 }
 
-/// The platforms that an image is compiled for as a part of a plan, and those that are left to the images which are
-/// configured for them; what none is configured for, all get.
-fn of_part(asked: Vec<Platform>, own: &[Platform], configured: &BTreeSet<Platform>) -> (Vec<Platform>, Vec<Platform>) {
-    asked.into_iter().partition(|platform| own.contains(platform) || !configured.contains(platform))
+/// Returns a note for each insecure registry that no image and no base is on.
+fn unused_insecure_registries(images: &[Image], insecure_registries: &[String]) -> Vec<String> {
+    let platforms = || images.iter().flat_map(|image| &image.platforms);
+    // The user's own templates may pull from anywhere.
+    if platforms().any(|platform| matches!(platform.template, Template::File(_))) {
+        return Vec::new();
+    }
+    let repositories = images.iter().flat_map(|image| &image.repositories);
+    let mut hosts: IndexSet<&str> = repositories.map(|repository| first_component(repository)).collect();
+    hosts.extend(platforms().map(|platform| first_component(&platform.base)).filter(|host| is_registry_host(host)));
+    let listed = hosts.iter().copied().filter(|host| is_registry_host(host)).collect::<Vec<_>>().join(", ");
+    let unused = insecure_registries.iter().filter(|registry| !hosts.contains(registry.as_str()));
+    unused
+        .map(|registry| format!("insecure-registries: nothing is on '{registry}' (the hosts are: {listed})"))
+        .collect()
 }
 
-fn default_platforms() -> Vec<Platform> {
-    Platform::all().filter(|platform| matches!(platform.name(), "linux/amd64" | "linux/arm64")).collect()
+/// Returns the part of a reference before the first slash, empty if there is none.
+fn first_component(reference: &str) -> &str {
+    reference.split_once('/').map_or("", |(first, _)| first)
 }
 
-/// `org.opencontainers.image.*` (image-spec, annotations.md) from the manifest and git.
+/// Returns the `org.opencontainers.image.*` labels (image-spec, annotations.md), from the manifest and git.
 fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<String, String> {
     [
         ("title", Some(name.to_owned())),
@@ -252,25 +320,21 @@ mod tests {
     /// A workspace with a package `a` and its binary `a`.
     fn workspace() -> Workspace {
         let package = Package {
-            bins: vec!["a".into()],
             description: Some("two\n  lines".into()),
             repository: Some("https://git.example/a".into()),
-            ..Package::named("a")
+            ..Package::for_tests("a", &["a"])
         };
-        Workspace {
-            root: "/w".into(),
-            manifest_path: "/w/Cargo.toml".into(),
-            target_dir: "/w/target".into(),
-            packages: vec![package],
-            selected: vec!["a".into()],
-            narrowed: false,
-            profiles: std::collections::BTreeSet::new(),
-        }
+        Workspace::with_packages("/w".into(), vec![package])
+    }
+
+    /// A request with a time, so that a missing repository is not noted.
+    fn request() -> PlanRequest {
+        PlanRequest { source_date_epoch: Some(7), ..PlanRequest::default() }
     }
 
     fn plan(config: &str, checkout: &Checkout) -> Plan {
         let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
-        resolve(&workspace(), &sources, checkout, &PlanRequest::default()).unwrap()
+        resolve(&workspace(), &sources, checkout, &request()).unwrap()
     }
 
     #[test]
@@ -316,12 +380,12 @@ mod tests {
     fn a_part_of_a_plan_leaves_out_what_is_not_of_it() {
         const OWN: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
         const LEFT: &str = "image 'two' is not for linux/arm64: it is left out there";
-        for (config, flags, is_part, expected, note) in [
+        for (config, flags, is_partial, expected, note) in [
             (OWN, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
             (OWN, &["linux/arm64"], true, "one: linux/arm64", Some(LEFT)),
             (OWN, &["linux/amd64"], true, "one: linux/amd64; two: linux/amd64", None),
             (OWN, &["linux/amd64", "linux/arm64"], true, "one: linux/amd64 linux/arm64; two: linux/amd64", Some(LEFT)),
-            // None is configured for it: whoever asks wants it all the same.
+            // No image is configured for it, so that all images get it.
             (OWN, &["linux/riscv64"], true, "one: linux/riscv64; two: linux/riscv64", None),
             (OWN, &["linux/arm64"], false, "one: linux/arm64; two: linux/arm64", None),
             ("", &["linux/arm64"], true, "a: linux/arm64", None),
@@ -333,14 +397,14 @@ mod tests {
                 command_line: Config { platforms: (!flags.is_empty()).then_some(platforms), ..Config::default() },
                 ..ConfigSources::default()
             };
-            let request = PlanRequest { is_part, ..PlanRequest::default() };
+            let request = PlanRequest { is_partial, ..request() };
             let plan = resolve(&workspace(), &sources, &Checkout::None, &request).unwrap();
             let line = |image: &Image| {
                 let names: Vec<&str> = image.platforms.iter().map(|platform| platform.platform.name()).collect();
                 format!("{}: {}", image.name, names.join(" "))
             };
             let found: Vec<String> = plan.images.iter().map(line).collect();
-            assert_eq!(found.join("; "), expected, "{config} {flags:?} {is_part}");
+            assert_eq!(found.join("; "), expected, "{config} {flags:?} {is_partial}");
             assert_eq!(plan.notes.iter().map(String::as_str).collect::<Vec<_>>(), Vec::from_iter(note), "{flags:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Tags from templates. Pure: a version and a commit in, the tags out.
+//! Renders tag templates from a version and a commit.
 
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -7,27 +7,27 @@ use semver::Version;
 use super::Checkout;
 use crate::error::{Class, Failure};
 
-/// The tags of an image, in the order they were written, and a note for each that was left out.
+/// The tags of an image, in the order of their templates, and a note for each that was left out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tags {
     pub tags: Vec<String>,
     pub notes: Vec<String>,
 }
 
-/// Renders tag templates. `asked` says that they were given for this run (by flag or environment), not as the standing
-/// policy of a configuration file: then they are taken as they are, whatever the version and the work tree.
-pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &Checkout) -> Result<Tags, Failure> {
+/// Renders tag templates. `explicit` means that they were given for this run, by flag or environment variable, and not in a
+/// configuration file: such tags are used unchanged, whatever the version and the state of the work tree.
+pub fn render(templates: &[String], explicit: bool, version: &Version, checkout: &Checkout) -> Result<Tags, Failure> {
     let commit = checkout.commit();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_formatter(|out, state, value| match value.as_str() {
-        Some("") => Ok(out.write_str(NOTHING)?),
+        Some("") => Ok(out.write_str(EMPTY_MARKER)?),
         _ => minijinja::escape_formatter(out, state, value),
     });
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
     let variables = context! {
-        // Semantic Versioning's build metadata has a `+`.
-        version => fit(&version.to_string()),
+        // Build metadata of a version contains a `+`, which tags cannot.
+        version => sanitize(&version.to_string()),
         major => version.major,
         minor => version.minor,
         patch => version.patch,
@@ -35,19 +35,19 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
         git => context! {
             sha => commit.map(|commit| commit.sha.clone()).unwrap_or_default(),
             short => commit.map(|commit| commit.sha.chars().take(7).collect::<String>()).unwrap_or_default(),
-            tag => fit(&text(commit.and_then(|commit| commit.tag.as_ref()))),
-            branch => fit(&text(commit.and_then(|commit| commit.branch.as_ref()))),
+            tag => sanitize(&text(commit.and_then(|commit| commit.tag.as_ref()))),
+            branch => sanitize(&text(commit.and_then(|commit| commit.branch.as_ref()))),
         },
     };
-    let uncommitted = checkout.uncommitted().filter(|_| !asked);
-    let pre_release = !asked && !version.pre.is_empty();
+    let uncommitted = checkout.uncommitted_reason().filter(|_| !explicit);
+    let pre_release = !explicit && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
     for template in templates {
         let rendered = environment.render_str(template, &variables).map_err(|error| {
-            Failure::new(Class::Config, format!("tag template '{template}': {}", reason(&error)))
+            Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
                 .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
         })?;
-        let tag = rendered.replace(NOTHING, "");
+        let tag = rendered.replace(EMPTY_MARKER, "");
         if rendered != tag && !tag.trim().is_empty() {
             let name = empty_variable(template, &environment, &variables).unwrap_or("a part");
             return Err(Failure::new(
@@ -64,7 +64,7 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
         };
         match tag.as_str() {
             "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
-            // Said once, of all images.
+            // `uncommitted_note` covers this once for all images.
             "latest" if uncommitted.is_some() => {}
             "latest" if pre_release => result.notes.push(format!(
                 "tag 'latest' stays where it is: {version} is a pre-release (`--tag NAME,latest` moves it)"
@@ -86,40 +86,41 @@ pub fn render(templates: &[String], asked: bool, version: &Version, checkout: &C
     Ok(result)
 }
 
-/// What becomes of the tags of all images where something is not committed.
+/// Returns a note on what happens to the tags of all images if something is not committed.
 pub fn uncommitted_note(checkout: &Checkout) -> Option<String> {
-    let why = checkout.uncommitted()?;
+    let why = checkout.uncommitted_reason()?;
     Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
 }
 
-/// Is a tag of git the version, as in `v1.2.3`? None where it is no version at all.
+/// Whether a git tag stands for a version, as `v1.2.3` does. `None` if the tag does not look like a version.
 pub fn is_version(tag: &str, version: &Version) -> Option<bool> {
     let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
     Some(Version::parse(tagged).ok()? == *version)
 }
 
-/// That a commit was tagged for one version, and the package says another: somebody forgot to say it twice.
+/// Returns a note if the commit's tag names another version than the package has.
 pub fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
     let tag = checkout.commit()?.tag.as_deref()?;
-    let is_other = is_version(tag, version) == Some(false);
-    is_other.then(|| {
-        format!("the commit's tag is {tag}, and image '{name}' is {version}, as its package's Cargo.toml says")
-    })
+    if is_version(tag, version) != Some(false) {
+        return None;
+    }
+    Some(format!("the commit's tag is {tag}, and image '{name}' is {version}, as its package's Cargo.toml says"))
 }
 
-/// Stands for an empty value in what is rendered; no template has it.
-const NOTHING: &str = "\0";
+/// Marks an empty value in rendered text. Templates cannot contain it.
+const EMPTY_MARKER: &str = "\0";
 
-const MAY_BE_EMPTY: [&str; 5] = ["git.sha", "git.short", "git.tag", "git.branch", "pre"];
+/// Variables that are empty in some cases.
+const POSSIBLY_EMPTY: [&str; 5] = ["git.sha", "git.short", "git.tag", "git.branch", "pre"];
 
-/// The variable of a template that has nothing in it.
+/// Returns the first empty variable that a template uses.
 fn empty_variable(template: &str, environment: &Environment<'_>, variables: &Value) -> Option<&'static str> {
     let used = environment.template_from_str(template).ok()?.undeclared_variables(true);
     let is_empty = |name: &&str| {
         let value = name.split('.').try_fold(variables.clone(), |value, part| value.get_attr(part));
         used.contains(*name) && value.is_ok_and(|value| value.as_str() == Some(""))
     };
-    MAY_BE_EMPTY.into_iter().find(is_empty)
+    POSSIBLY_EMPTY.into_iter().find(is_empty)
 }
 
 fn why_empty(name: &str, version: &Version, checkout: &Checkout) -> String {
@@ -135,26 +136,26 @@ fn why_empty(name: &str, version: &Version, checkout: &Checkout) -> String {
     }
 }
 
-/// minijinja's own words, without the name that it makes up for the template.
-fn reason(error: &minijinja::Error) -> String {
+/// Returns minijinja's message, without the name that it makes up for the template.
+fn template_error(error: &minijinja::Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
-/// A name from elsewhere as a part of a tag, as docker's metadata-action has it: what no tag may have becomes `-`. At the
-/// start, where no tag has a `-` either, it goes.
-fn fit(name: &str) -> String {
-    let mut fitting = String::new();
+/// Turns any name into a valid part of a tag, as docker's metadata-action does: runs of characters that a tag cannot contain
+/// become `-`, and are removed at the start.
+fn sanitize(name: &str) -> String {
+    let mut sanitized = String::new();
     for c in name.chars() {
-        match c.is_ascii_alphanumeric() || "._-".contains(c) {
-            true => fitting.push(c),
-            false if fitting.ends_with('-') => {}
-            false => fitting.push('-'),
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            sanitized.push(c);
+        } else if !sanitized.ends_with('-') {
+            sanitized.push('-');
         }
     }
-    fitting.trim_start_matches(['.', '-']).to_owned()
+    sanitized.trim_start_matches(['.', '-']).to_owned()
 }
 
-/// The grammar of a tag (distribution-spec, "Pulling manifests").
+/// Checks the grammar of a tag (distribution-spec, "Pulling manifests").
 fn is_valid(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
@@ -175,9 +176,9 @@ mod tests {
         })
     }
 
-    fn tags(templates: &[&str], asked: bool, version: &str, checkout: &Checkout) -> Result<Tags, Failure> {
+    fn tags(templates: &[&str], explicit: bool, version: &str, checkout: &Checkout) -> Result<Tags, Failure> {
         let templates: Vec<String> = templates.iter().map(|t| (*t).to_owned()).collect();
-        render(&templates, asked, &version.parse().unwrap(), checkout)
+        render(&templates, explicit, &version.parse().unwrap(), checkout)
     }
 
     #[test]
@@ -205,7 +206,7 @@ mod tests {
             ("#12", "12"),
             ("v1.0_2-rc", "v1.0_2-rc"),
         ] {
-            assert_eq!(fit(name), expected, "{name}");
+            assert_eq!(sanitize(name), expected, "{name}");
         }
         let mut on_branch = commit(false);
         if let Checkout::Commit(commit) = &mut on_branch {

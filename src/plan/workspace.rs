@@ -1,4 +1,4 @@
-//! The workspace as cargo knows it: the one call of `cargo metadata` and what is used of its answer.
+//! The workspace and its packages, as `cargo metadata` reports them.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use semver::Version;
 
-use super::check_features;
+use super::cargo_profiles::defined_profiles;
 use crate::error::{Class, Failure};
 
-/// The folder that the program runs in.
+/// Returns the current directory.
 pub fn current_dir() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")
 }
@@ -23,11 +23,12 @@ pub struct Workspace {
     pub target_dir: Utf8PathBuf,
     /// All members.
     pub packages: Vec<Package>,
-    /// What cargo would build here with no `-p`: the package of the current folder, or the default members.
+    /// The packages of `-p`; without it those that cargo would build here: the package of the current directory, or the
+    /// default members.
     pub selected: Vec<String>,
-    /// They are what was asked for, by `-p`, the current folder or the manifest's, and not all that there is.
-    pub narrowed: bool,
-    /// The profiles that somebody has defined.
+    /// The selection comes from `-p`, the current directory or `--manifest-path`, and not from the default members.
+    pub has_explicit_selection: bool,
+    /// The profiles that are defined in addition to cargo's own.
     pub profiles: BTreeSet<String>,
 }
 
@@ -46,15 +47,14 @@ pub struct Package {
     pub homepage: Option<String>,
 }
 
-#[cfg(test)]
 impl Package {
-    /// A package 1.2.3 in the folder of its name, with nothing in it.
-    pub fn named(name: &str) -> Package {
+    /// Creates a package with some binaries and nothing else.
+    pub fn with_bins(name: &str, version: Version, manifest_path: Utf8PathBuf, bins: &[&str]) -> Package {
         Package {
             name: name.to_owned(),
-            version: Version::new(1, 2, 3),
-            manifest_path: format!("/w/{name}/Cargo.toml").into(),
-            bins: Vec::new(),
+            version,
+            manifest_path,
+            bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
             features: Vec::new(),
             description: None,
             license: None,
@@ -62,100 +62,102 @@ impl Package {
             homepage: None,
         }
     }
+
+    /// Creates version 1.2.3 of a package, in the directory of its name.
+    #[cfg(test)]
+    pub fn for_tests(name: &str, bins: &[&str]) -> Package {
+        Package::with_bins(name, Version::new(1, 2, 3), format!("/w/{name}/Cargo.toml").into(), bins)
+    }
 }
 
-/// Which workspace is meant, and what of it.
+/// Flags that select a workspace and packages in it.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
-    /// `-p`, for `wanted`.
+    /// `-p`, for `select_packages`.
     pub packages: Vec<String>,
     pub offline: bool,
 }
 
 impl Workspace {
-    /// Asks cargo. `current_dir` decides which package is meant, as it does for `cargo build`.
+    /// Creates a workspace of some packages, all of them selected.
+    pub fn with_packages(root: &Utf8Path, packages: Vec<Package>) -> Workspace {
+        Workspace {
+            root: root.to_owned(),
+            manifest_path: root.join("Cargo.toml"),
+            target_dir: root.join("target"),
+            selected: packages.iter().map(|package| package.name.clone()).collect(),
+            packages,
+            has_explicit_selection: false,
+            profiles: BTreeSet::new(),
+        }
+    }
+
+    /// Runs `cargo metadata`. `current_dir` decides which package is selected, as it does for `cargo build`.
     pub fn load(selection: &Selection, current_dir: &Utf8Path) -> Result<Workspace> {
         let mut command = MetadataCommand::new();
         command.no_deps().current_dir(current_dir);
         if let Some(path) = &selection.manifest_path {
             if !current_dir.join(path).is_file() {
-                return Err(no_manifest(path, current_dir).into());
+                return Err(missing_manifest(path, current_dir).into());
             }
             command.manifest_path(path);
         }
         if selection.offline {
             command.other_options(["--offline".to_owned()]);
         }
-        let metadata = command.exec().map_err(explain)?;
+        let metadata = command.exec().map_err(explain_metadata_error)?;
         let packages: Vec<Package> = metadata.workspace_packages().into_iter().map(Package::from).collect();
-        let here = match &selection.manifest_path {
+        let selected_dir = match &selection.manifest_path {
             Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
             None => current_dir.to_owned(),
         };
-        // Without `..` and links, as cargo's own paths are.
-        let here = here.canonicalize_utf8().unwrap_or(here);
-        let (selected, narrowed) = match member_at(&metadata, &packages, &here) {
-            Some(member) => (vec![member], true),
-            None => (metadata.workspace_default_packages().iter().map(|p| p.name.to_string()).collect(), false),
+        // cargo's paths have no `..` and no symbolic links either.
+        let selected_dir = selected_dir.canonicalize_utf8().unwrap_or(selected_dir);
+        let member = member_at(&metadata.workspace_root, &packages, &selected_dir);
+        let has_explicit_selection = member.is_some();
+        let selected = match member {
+            Some(member) => vec![member],
+            None => metadata.workspace_default_packages().iter().map(|package| package.name.to_string()).collect(),
         };
         Ok(Workspace {
-            profiles: check_features::profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
+            profiles: defined_profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),
             packages,
             selected,
-            narrowed,
+            has_explicit_selection,
         })
     }
 
-    /// What stands for a workspace where there is none, or none that can be read: one program.
-    pub fn stand_in(dir: &Utf8Path) -> Workspace {
+    /// Creates a workspace with one program, to stand in for one that is missing or cannot be read.
+    pub fn placeholder(dir: &Utf8Path) -> Workspace {
         const NAME: &str = "program";
-        let manifest_path = dir.join("Cargo.toml");
-        let package = Package {
-            name: NAME.to_owned(),
-            version: Version::new(0, 0, 0),
-            manifest_path: manifest_path.clone(),
-            bins: vec![NAME.to_owned()],
-            features: Vec::new(),
-            description: None,
-            license: None,
-            repository: None,
-            homepage: None,
-        };
-        Workspace {
-            root: dir.to_owned(),
-            manifest_path,
-            target_dir: dir.join("target"),
-            packages: vec![package],
-            selected: vec![NAME.to_owned()],
-            narrowed: false,
-            profiles: BTreeSet::new(),
-        }
+        let package = Package::with_bins(NAME, Version::new(0, 0, 0), dir.join("Cargo.toml"), &[NAME]);
+        Workspace::with_packages(dir, vec![package])
     }
 
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// The package that has a binary of this name.
-    pub fn package_of(&self, bin: &str) -> Option<&Package> {
-        let has = |package: &&Package| package.bins.iter().any(|name| name == bin);
-        let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has);
-        selected.or_else(|| self.packages.iter().find(has))
+    /// Returns the package that has a binary, preferring selected packages.
+    pub fn package_with_bin(&self, bin: &str) -> Option<&Package> {
+        let has_bin = |package: &&Package| package.bins.iter().any(|name| name == bin);
+        let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has_bin);
+        selected.or_else(|| self.packages.iter().find(has_bin))
     }
 }
 
-/// The member whose folder, or a folder below it, is the current one; none at the workspace's root.
-fn member_at(metadata: &cargo_metadata::Metadata, packages: &[Package], here: &Utf8Path) -> Option<String> {
-    let folder = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
-    let inside = packages
+/// Returns the name of the innermost member that a directory belongs to. `None` for the workspace's root.
+fn member_at(workspace_root: &Utf8Path, packages: &[Package], dir: &Utf8Path) -> Option<String> {
+    let package_dir = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let containing = packages
         .iter()
-        .filter(|package| here.starts_with(folder(package)) && folder(package) != metadata.workspace_root)
-        .max_by_key(|package| folder(package).as_str().len());
-    inside.map(|package| package.name.clone())
+        .filter(|package| dir.starts_with(package_dir(package)) && package_dir(package) != workspace_root)
+        .max_by_key(|package| package_dir(package).as_str().len());
+    containing.map(|package| package.name.clone())
 }
 
 impl From<&cargo_metadata::Package> for Package {
@@ -175,29 +177,30 @@ impl From<&cargo_metadata::Package> for Package {
     }
 }
 
-fn no_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
+fn missing_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
     let failure = |what: &str| Failure::new(Class::Config, format!("--manifest-path {path}: {what}"));
-    let inside = path.join("Cargo.toml");
-    match current_dir.join(path).is_dir() {
-        true if current_dir.join(&inside).is_file() => {
-            failure("a folder, and its manifest is wanted").hint(format!("`--manifest-path {inside}`"))
-        }
-        true => failure("a folder without a Cargo.toml").hint("name the manifest of a package or workspace"),
-        false => failure("there is no such file").hint("name the manifest of a package or workspace"),
+    let manifest_inside = path.join("Cargo.toml");
+    if current_dir.join(&manifest_inside).is_file() {
+        failure("a folder, and its manifest is wanted").hint(format!("`--manifest-path {manifest_inside}`"))
+    } else if current_dir.join(path).is_dir() {
+        failure("a folder without a Cargo.toml").hint("name the manifest of a package or workspace")
+    } else {
+        failure("there is no such file").hint("name the manifest of a package or workspace")
     }
 }
 
-/// cargo's own words, and where there is no manifest what to do.
-fn explain(error: cargo_metadata::Error) -> anyhow::Error {
+/// Passes cargo's message on, with a hint if there is no manifest.
+fn explain_metadata_error(error: cargo_metadata::Error) -> anyhow::Error {
     let cargo_metadata::Error::CargoMetadata { stderr } = error else {
         return Failure::new(Class::Toolchain, error.to_string()).hint("install Rust: https://rustup.rs").into();
     };
     let message = stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(stderr.trim());
-    let failure = Failure::new(Class::Config, message.to_owned());
-    match message.starts_with("could not find `Cargo.toml`") {
-        true => failure.hint("run it inside a Rust package, or give `--manifest-path path/to/Cargo.toml`").into(),
-        false => Failure::new(Class::Config, stderr.trim().trim_start_matches("error: ").to_owned())
-            .hint("cargo says the same: `cargo metadata --no-deps --format-version 1`")
-            .into(),
+    if message.starts_with("could not find `Cargo.toml`") {
+        return Failure::new(Class::Config, message)
+            .hint("run it inside a Rust package, or give `--manifest-path path/to/Cargo.toml`")
+            .into();
     }
+    Failure::new(Class::Config, stderr.trim().trim_start_matches("error: "))
+        .hint("cargo says the same: `cargo metadata --no-deps --format-version 1`")
+        .into()
 }

@@ -1,10 +1,8 @@
-//! What the ELF header of a program says of its machine.
+//! The fields of an ELF header that say which machine a program is for.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use super::machine_name;
 
 /// What a 32-bit ARM binary passes floating-point arguments in (ELF for the Arm Architecture, §5.2).
 ///
@@ -31,8 +29,8 @@ impl fmt::Display for FloatAbi {
     }
 }
 
-/// What the ELF header of a program for a platform says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The header fields that all programs for one platform share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ElfIdentity {
     /// `e_machine`.
     pub machine: u16,
@@ -44,16 +42,8 @@ pub struct ElfIdentity {
 }
 
 impl ElfIdentity {
-    /// The same machine, class and byte order: may one be run or loaded where the other is?
+    /// Compares machine, class and byte order: whether one can run or be loaded where the other can.
     pub fn same_machine(&self, other: &ElfIdentity) -> bool {
         (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
-    }
-}
-
-/// `aarch64 (64-bit, little-endian)`
-impl fmt::Display for ElfIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = if self.big_endian { "big" } else { "little" };
-        write!(f, "{} ({}-bit, {order}-endian)", machine_name(self.machine), self.class)
     }
 }

@@ -20,7 +20,7 @@ use crate::error::{Class, Failure};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "What Docker calls it.", extend("enum" = Platform::names())))]
 #[serde(try_from = "String", into = "String")]
-pub struct Platform(&'static Row);
+pub struct Platform(&'static PlatformRow);
 
 /// The C library that a binary is linked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -31,48 +31,68 @@ pub enum Libc {
     Musl,
 }
 
+/// A row of [`TABLE`].
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Row {
+struct PlatformRow {
     name: &'static str,
-    gnu: &'static str,
-    musl: &'static str,
+    gnu_triple: &'static str,
+    musl_triple: &'static str,
     /// rustc's `-C target-cpu`, where the variant is a matter of instructions and not of the triple.
     target_cpu: Option<&'static str>,
-    machine: u16,
-    class: u8,
-    big_endian: bool,
-    float_abi: Option<FloatAbi>,
+    elf_header: ElfIdentity,
     /// The suffix of QEMU's user-mode emulator, as in `qemu-aarch64`.
-    qemu: &'static str,
-    /// GNU's name, the prefix of Debian's cross compilers; none for ARMv6, where theirs links ARMv7's start files.
-    gcc: &'static str,
-    /// Debian's name of the architecture; none for ARMv6, since Debian's armhf is ARMv7's.
-    debian: &'static str,
+    qemu_name: &'static str,
+    debian: Option<DebianArchitecture>,
+}
+
+/// Debian's names for an architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DebianArchitecture {
+    /// `arm64`
+    pub name: &'static str,
+    /// The directory below /usr/lib that holds its libraries: `aarch64-linux-gnu`.
+    pub library_dir: &'static str,
+    /// The prefix of its cross compilers, GNU's name for the architecture: `aarch64-linux-gnu`.
+    gcc_prefix: &'static str,
 }
 
 #[rustfmt::skip]
-static TABLE: &[Row] = {
-    const fn row(
-        name: &'static str, gnu: &'static str, musl: &'static str, target_cpu: Option<&'static str>,
-        elf: (u16, u8, bool, Option<FloatAbi>), qemu: &'static str, (gcc, debian): (&'static str, &'static str),
-    ) -> Row {
-        Row { name, gnu, musl, target_cpu, machine: elf.0, class: elf.1, big_endian: elf.2, float_abi: elf.3, qemu, gcc, debian }
+static TABLE: &[PlatformRow] = {
+    const fn platform(
+        name: &'static str, gnu_triple: &'static str, musl_triple: &'static str, target_cpu: Option<&'static str>,
+        elf_header: ElfIdentity, qemu_name: &'static str, debian: Option<DebianArchitecture>,
+    ) -> PlatformRow {
+        PlatformRow { name, gnu_triple, musl_triple, target_cpu, elf_header, qemu_name, debian }
     }
-    const X86_64: (u16, u8, bool, Option<FloatAbi>) = (elf::EM_X86_64.0, 64, false, None);
-    const ARM_HARD: (u16, u8, bool, Option<FloatAbi>) = (elf::EM_ARM.0, 32, false, Some(FloatAbi::Hard));
+    const fn elf(machine: elf::Machine, class: u8) -> ElfIdentity {
+        ElfIdentity { machine: machine.0, class, big_endian: false, float_abi: None }
+    }
+    const fn elf_with_floats(machine: elf::Machine, class: u8, float_abi: FloatAbi) -> ElfIdentity {
+        ElfIdentity { float_abi: Some(float_abi), ..elf(machine, class) }
+    }
+    const fn debian(name: &'static str, gcc_prefix: &'static str) -> Option<DebianArchitecture> {
+        Some(DebianArchitecture { name, library_dir: gcc_prefix, gcc_prefix })
+    }
+    const X86_64: ElfIdentity = elf(elf::EM_X86_64, 64);
+    const ARM_HARD: ElfIdentity = elf_with_floats(elf::EM_ARM, 32, FloatAbi::Hard);
+    const S390X: ElfIdentity = ElfIdentity { big_endian: true, ..elf(elf::EM_S390, 64) };
+    const AMD64: Option<DebianArchitecture> = debian("amd64", "x86_64-linux-gnu");
+    // Debian's cross compilers for i386 are called i686, its directories are not.
+    const I386: Option<DebianArchitecture> = Some(DebianArchitecture { name: "i386", library_dir: "i386-linux-gnu", gcc_prefix: "i686-linux-gnu" });
     &[
-        row("linux/amd64",    "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      None,              X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
-        row("linux/amd64/v2", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v2"), X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
-        row("linux/amd64/v3", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v3"), X86_64, "x86_64", ("x86_64-linux-gnu", "amd64")),
-        row("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, (elf::EM_386.0, 32, false, None), "i386", ("i686-linux-gnu", "i386")),
-        row("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, (elf::EM_AARCH64.0, 64, false, None), "aarch64", ("aarch64-linux-gnu", "arm64")),
-        row("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, (elf::EM_ARM.0, 32, false, Some(FloatAbi::Soft)), "arm", ("arm-linux-gnueabi", "armel")),
-        row("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", ("", "")),
-        row("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", ("arm-linux-gnueabihf", "armhf")),
-        row("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, (elf::EM_RISCV.0, 64, false, Some(FloatAbi::Double)), "riscv64", ("riscv64-linux-gnu", "riscv64")),
-        row("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, (elf::EM_PPC64.0, 64, false, None), "ppc64le", ("powerpc64le-linux-gnu", "ppc64el")),
-        row("linux/s390x",    "s390x-unknown-linux-gnu",       "s390x-unknown-linux-musl",       None, (elf::EM_S390.0, 64, true, None), "s390x", ("s390x-linux-gnu", "s390x")),
-        row("linux/loong64",  "loongarch64-unknown-linux-gnu", "loongarch64-unknown-linux-musl", None, (elf::EM_LOONGARCH.0, 64, false, None), "loongarch64", ("loongarch64-linux-gnu", "loong64")),
+        platform("linux/amd64",    "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      None,              X86_64, "x86_64", AMD64),
+        platform("linux/amd64/v2", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v2"), X86_64, "x86_64", AMD64),
+        platform("linux/amd64/v3", "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      Some("x86-64-v3"), X86_64, "x86_64", AMD64),
+        platform("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, elf(elf::EM_386, 32), "i386", I386),
+        platform("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, elf(elf::EM_AARCH64, 64), "aarch64", debian("arm64", "aarch64-linux-gnu")),
+        platform("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, elf_with_floats(elf::EM_ARM, 32, FloatAbi::Soft), "arm", debian("armel", "arm-linux-gnueabi")),
+        // Debian's armhf is ARMv7: its cross compiler links ARMv7's start files.
+        platform("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", None),
+        platform("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", debian("armhf", "arm-linux-gnueabihf")),
+        platform("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, elf_with_floats(elf::EM_RISCV, 64, FloatAbi::Double), "riscv64", debian("riscv64", "riscv64-linux-gnu")),
+        platform("linux/ppc64le",  "powerpc64le-unknown-linux-gnu", "powerpc64le-unknown-linux-musl", None, elf(elf::EM_PPC64, 64), "ppc64le", debian("ppc64el", "powerpc64le-linux-gnu")),
+        platform("linux/s390x",    "s390x-unknown-linux-gnu",       "s390x-unknown-linux-musl",       None, S390X, "s390x", debian("s390x", "s390x-linux-gnu")),
+        platform("linux/loong64",  "loongarch64-unknown-linux-gnu", "loongarch64-unknown-linux-musl", None, elf(elf::EM_LOONGARCH, 64), "loongarch64", debian("loong64", "loongarch64-linux-gnu")),
     ]
 };
 
@@ -100,27 +120,27 @@ impl Platform {
     }
 
     pub fn os(self) -> &'static str {
-        self.part(0).unwrap_or_default()
+        self.component(0).unwrap_or_default()
     }
 
     pub fn architecture(self) -> &'static str {
-        self.part(1).unwrap_or_default()
+        self.component(1).unwrap_or_default()
     }
 
     /// `v7` in `linux/arm/v7`; none where the normal form has none.
     pub fn variant(self) -> Option<&'static str> {
-        self.part(2)
+        self.component(2)
     }
 
-    fn part(self, index: usize) -> Option<&'static str> {
+    fn component(self, index: usize) -> Option<&'static str> {
         self.0.name.split('/').nth(index)
     }
 
     /// The target triple of the standard library for this platform and libc.
     pub fn triple(self, libc: Libc) -> &'static str {
         match libc {
-            Libc::Gnu => self.0.gnu,
-            Libc::Musl => self.0.musl,
+            Libc::Gnu => self.0.gnu_triple,
+            Libc::Musl => self.0.musl_triple,
         }
     }
 
@@ -134,9 +154,9 @@ impl Platform {
         self.0.target_cpu
     }
 
-    /// The variant's number, where a processor without it cannot run what was made for it: 7 in `linux/arm/v7`, and 1
-    /// in plain `linux/amd64`.
-    pub fn level(self) -> Option<u8> {
+    /// Returns the instruction set level that programs for this platform may require of the processor: 7 for
+    /// `linux/arm/v7`, 1 for plain `linux/amd64`.
+    pub fn cpu_level(self) -> Option<u8> {
         match (self.architecture(), self.variant()) {
             ("amd64", None) => Some(1),
             (_, Some(variant)) => variant.strip_prefix('v')?.parse().ok(),
@@ -144,28 +164,22 @@ impl Platform {
         }
     }
 
-    pub fn elf(self) -> ElfIdentity {
-        let Row { machine, class, big_endian, float_abi, .. } = *self.0;
-        ElfIdentity { machine, class, big_endian, float_abi }
+    /// Returns the ELF header fields of programs for this platform.
+    pub fn elf_identity(self) -> ElfIdentity {
+        self.0.elf_header
     }
 
     /// The platforms that a target triple serves, the plain one before its variants; none for a triple not in the table.
     pub fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
-        TABLE.iter().filter(move |row| row.gnu == triple || row.musl == triple).map(Platform)
+        TABLE.iter().filter(move |row| row.gnu_triple == triple || row.musl_triple == triple).map(Platform)
     }
 
-    /// The plain platform of a triple, by its name; the triple itself where it is not in the table.
-    pub fn name_for(triple: &str) -> &str {
+    /// Returns a triple with its platform, for messages: `linux/arm64, aarch64-unknown-linux-musl`.
+    pub fn describe_triple(triple: &str) -> String {
         match Self::for_triple(triple).next() {
-            Some(platform) => platform.name(),
-            None => triple,
+            Some(platform) => format!("{platform}, {triple}"),
+            None => triple.to_owned(),
         }
-    }
-
-    /// A triple, with its platform before it where there is one: `linux/arm64, aarch64-unknown-linux-musl`.
-    pub fn and_triple(triple: &str) -> String {
-        let platform = Self::for_triple(triple).next().map(|platform| format!("{platform}, "));
-        format!("{}{triple}", platform.unwrap_or_default())
     }
 
     /// A triple of the machine that this runs on, without asking a compiler.
@@ -180,41 +194,41 @@ impl Platform {
         format!("{architecture}-unknown-linux-gnu")
     }
 
-    /// The platforms whose programs also run here, this one first: newer variants run what older ones do.
-    pub fn runs(self) -> impl Iterator<Item = Platform> {
+    /// Returns the platforms whose programs run on this one, itself first: newer variants run programs for older ones.
+    pub fn compatible_platforms(self) -> impl Iterator<Item = Platform> {
         const OLDER: &[(&str, &str)] = &[
             ("linux/amd64/v3", "linux/amd64/v2"),
             ("linux/amd64/v2", "linux/amd64"),
             ("linux/arm/v7", "linux/arm/v6"),
             ("linux/arm/v6", "linux/arm/v5"),
         ];
-        let older = |platform: &Platform| {
+        let next_older = |platform: &Platform| {
             let (_, name) = OLDER.iter().find(|(name, _)| *name == platform.name())?;
             TABLE.iter().find(|row| row.name == *name).map(Platform)
         };
-        std::iter::successors(Some(self), older)
+        std::iter::successors(Some(self), next_older)
     }
 
-    /// The GNU name of the triple's cross compiler: `aarch64-linux-gnu`, `aarch64-linux-musl`.
+    /// Returns the prefix of the triple's cross compiler: `aarch64-linux-gnu`, `aarch64-linux-musl`.
     pub fn gcc_prefix(triple: &str) -> Option<String> {
         let row = Self::for_triple(triple).next()?.0;
-        let prefix = if triple == row.gnu { row.gcc.to_owned() } else { row.gcc.replace("-gnu", "-musl") };
-        (!prefix.is_empty()).then_some(prefix)
+        let prefix = row.debian?.gcc_prefix;
+        Some(if triple == row.gnu_triple { prefix.to_owned() } else { prefix.replace("-gnu", "-musl") })
     }
 
-    /// Debian's name of the architecture, and of the folders that hold its libraries: `arm64`, `aarch64-linux-gnu`.
-    pub fn debian(self) -> Option<(&'static str, String)> {
-        (!self.0.debian.is_empty()).then(|| (self.0.debian, self.0.gcc.replace("i686", "i386")))
+    /// Returns Debian's names for the architecture. `None` if Debian has no such architecture.
+    pub fn debian(self) -> Option<DebianArchitecture> {
+        self.0.debian
     }
 
     /// QEMU's name of the architecture: the binfmt_misc entry is `qemu-NAME`.
     pub fn qemu_name(self) -> &'static str {
-        self.0.qemu
+        self.0.qemu_name
     }
 
     /// Do binaries for this platform run on a machine whose own triple is `host` without emulation?
     pub fn is_native_to(self, host: &str) -> bool {
-        Self::for_triple(host).any(|native| native.elf() == self.elf())
+        Self::for_triple(host).any(|native| native.elf_identity() == self.elf_identity())
     }
 
     /// `linux-armv7`: fit for the name of a Dockerfile stage, and equal to
@@ -245,7 +259,7 @@ impl FromStr for Platform {
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
             // Two letters off, in names that all begin alike, are another architecture.
             let near = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
-            failure.suggest(&with_os, near).hint(known)
+            failure.did_you_mean(&with_os, near).hint(known)
         })
     }
 }
@@ -267,11 +281,15 @@ impl From<Platform> for String {
     }
 }
 
-/// The table's names of ELF machines, for messages.
-pub fn machine_name(machine: u16) -> String {
-    match TABLE.iter().find(|row| row.machine == machine) {
-        Some(row) => row.qemu.to_owned(),
-        None => format!("machine {machine}"),
+/// `aarch64 (64-bit, little-endian)`
+impl fmt::Display for ElfIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match TABLE.iter().find(|row| row.elf_header.machine == self.machine) {
+            Some(row) => f.write_str(row.qemu_name)?,
+            None => write!(f, "machine {}", self.machine)?,
+        }
+        let byte_order = if self.big_endian { "big" } else { "little" };
+        write!(f, " ({}-bit, {byte_order}-endian)", self.class)
     }
 }
 
@@ -294,7 +312,7 @@ mod tests {
             for libc in [Libc::Gnu, Libc::Musl] {
                 let triple = platform.triple(libc);
                 assert!(Platform::for_triple(triple).any(|p| p == platform), "{triple}");
-                assert!(Platform::for_triple(triple).all(|p| p.elf() == platform.elf()), "{triple}");
+                assert!(Platform::for_triple(triple).all(|p| p.elf_identity() == platform.elf_identity()), "{triple}");
                 assert!(triple.contains(if libc == Libc::Gnu { "linux-gnu" } else { "linux-musl" }));
             }
         }
@@ -314,7 +332,7 @@ mod tests {
     #[test]
     fn elf_identities() {
         let identity = |name: &str| {
-            let elf = name.parse::<Platform>().unwrap().elf();
+            let elf = name.parse::<Platform>().unwrap().elf_identity();
             (elf.machine, elf.class, elf.big_endian, elf.float_abi)
         };
         assert_eq!(identity("linux/amd64/v3"), (62, 64, false, None));
@@ -348,7 +366,9 @@ mod tests {
 
     #[test]
     fn newer_variants_run_what_older_ones_do() {
-        let runs = |name: &str| name.parse::<Platform>().unwrap().runs().map(Platform::name).collect::<Vec<_>>();
+        let runs = |name: &str| {
+            name.parse::<Platform>().unwrap().compatible_platforms().map(Platform::name).collect::<Vec<_>>()
+        };
         assert_eq!(runs("linux/amd64/v3"), ["linux/amd64/v3", "linux/amd64/v2", "linux/amd64"]);
         assert_eq!(runs("linux/arm/v6"), ["linux/arm/v6", "linux/arm/v5"]);
         assert_eq!(runs("linux/arm64"), ["linux/arm64"]);
@@ -360,7 +380,11 @@ mod tests {
         let v7: Platform = "linux/arm/v7".parse().unwrap();
         assert_eq!((v7.os(), v7.architecture(), v7.variant()), ("linux", "arm", Some("v7")));
         assert_eq!(v7.stage_suffix(), "linux-armv7");
-        assert_eq!(v7.debian(), Some(("armhf", "arm-linux-gnueabihf".to_owned())));
+        let debian =
+            |name: &str| name.parse::<Platform>().unwrap().debian().map(|debian| (debian.name, debian.library_dir));
+        assert_eq!(debian("linux/arm/v7"), Some(("armhf", "arm-linux-gnueabihf")));
+        assert_eq!(debian("linux/386"), Some(("i386", "i386-linux-gnu")));
+        assert_eq!(debian("linux/arm/v6"), None);
         assert_eq!("linux/arm64".parse::<Platform>().unwrap().variant(), None);
         assert_eq!(Platform::gcc_prefix("aarch64-unknown-linux-musl").as_deref(), Some("aarch64-linux-musl"));
         assert_eq!(Platform::gcc_prefix("riscv64gc-unknown-linux-gnu").as_deref(), Some("riscv64-linux-gnu"));
@@ -375,8 +399,7 @@ mod tests {
     #[test]
     fn triples_are_named() {
         let musl = "aarch64-unknown-linux-musl";
-        assert_eq!((Platform::name_for(musl), Platform::name_for("x-y")), ("linux/arm64", "x-y"));
-        assert_eq!(Platform::and_triple(musl), "linux/arm64, aarch64-unknown-linux-musl");
-        assert_eq!(Platform::and_triple("x-y"), "x-y");
+        assert_eq!(Platform::describe_triple(musl), "linux/arm64, aarch64-unknown-linux-musl");
+        assert_eq!(Platform::describe_triple("x-y"), "x-y");
     }
 }

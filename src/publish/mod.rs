@@ -1,5 +1,4 @@
-//! One tag: what must hold before anything is built, and the way of an image to its registries.
-//! Knows plans; never flags, and never Docker.
+//! Publishing images: what must hold before the build, uploading blobs and manifests, and moving tags last.
 
 pub mod preflight;
 pub mod tags;

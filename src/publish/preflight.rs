@@ -1,17 +1,17 @@
-//! What must hold before anything is built.
+//! Checks that must pass before anything is built.
 
 use anyhow::Result;
 
 use crate::error::{Class, Failure};
-use crate::plan::{Image, Plan};
+use crate::plan::Image;
 use crate::registry::Registry;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// Every repository must take a push: a refusal is better in the first second than after the build.
-pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {
-    for image in &plan.images {
-        for repository in repositories(image)? {
+/// Checks that every repository accepts pushes, rather than failing after the build.
+pub fn check_push_access(images: &[Image], registry: &Registry, ui: &Ui) -> Result<()> {
+    for image in images {
+        for repository in push_repositories(image)? {
             ui.timed(Phase::Prepare, format_args!("push to {repository}"), || registry.check_push(repository))?;
             ui.status("Checked", format!("{repository} takes a push"));
         }
@@ -19,12 +19,12 @@ pub fn preflight(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Where an image goes.
-pub fn repositories(image: &Image) -> Result<&[String], Failure> {
-    match image.repositories.is_empty() {
-        false => Ok(&image.repositories),
-        true => Err(Failure::new(Class::Config, format!("image '{}': no registry to push to", image.name))
+/// Returns the repositories to push an image to. Fails if there are none.
+pub fn push_repositories(image: &Image) -> Result<&[String], Failure> {
+    if image.repositories.is_empty() {
+        return Err(Failure::new(Class::Config, format!("image '{}': no registry to push to", image.name))
             .hint("say where: `--registry ghcr.io/you`, MULTIARCH_REGISTRY, or registry = \"…\" in the configuration")
-            .hint("or build without pushing: `cargo multiarch build`")),
+            .hint("or build without pushing: `cargo multiarch build`"));
     }
+    Ok(&image.repositories)
 }

@@ -2,24 +2,58 @@
 
 use anyhow::Result;
 
-use super::upload::repository_of;
 use crate::oci::layout::{Layout, descriptor_platform};
+use crate::oci::reference::repository_name;
 use crate::plan::Image;
 use crate::registry::Registry;
+use crate::threads::parallel;
 
-/// The platforms of what a tag leads to that an image has not; none where that is no index.
-pub fn lost_platforms(image: &Image, reference: &str, digest: &str, registry: &Registry) -> Result<Vec<String>> {
-    let Some(served) = registry.find(&format!("{}@{digest}", repository_of(reference)))? else { return Ok(Vec::new()) };
-    let Some(index) = served.index().ok().filter(|_| served.is_index()) else { return Ok(Vec::new()) };
-    let had = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
-    let has = |name: &String| image.platforms.iter().any(|of| of.platform.name() == name);
-    Ok(had.filter(|name| !has(name)).collect())
+/// A tag, and what it names before it is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagState {
+    /// `host/name:tag`
+    pub reference: String,
+    /// The digest that the tag names; `None` if it does not exist.
+    pub current: Option<String>,
 }
 
-/// Moves a tag to a layout's index, unless that is where it leads now, which is `from`.
-pub fn move_tag(layout: &Layout, reference: &str, from: Option<&str>, registry: &Registry) -> Result<()> {
-    if from == Some(layout.descriptor.digest().as_ref()) {
+impl TagState {
+    /// Returns the digest that the tag will no longer name after it moved to `new`.
+    pub fn replaced_digest(&self, new: &str) -> Option<&str> {
+        self.current.as_deref().filter(|current| *current != new)
+    }
+}
+
+/// Looks up all tags of an image, in all its repositories.
+pub fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<TagState>> {
+    let references: Vec<String> = image.references().collect();
+    parallel(&references, |reference| {
+        let current = registry.find_digest(reference)?;
+        Ok(TagState { reference: reference.clone(), current })
+    })
+}
+
+/// Returns the platforms that the tag's current index has and `image`, with the digest `new`, does not. Empty if the tag
+/// is not an index.
+pub fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Registry) -> Result<Vec<String>> {
+    let Some(replaced) = tag.replaced_digest(new) else { return Ok(Vec::new()) };
+    let repository = repository_name(&tag.reference)?;
+    let Some(manifest) = registry.find_manifest(&format!("{repository}@{replaced}"))? else { return Ok(Vec::new()) };
+    if !manifest.is_index() {
+        return Ok(Vec::new());
+    }
+    // An index that cannot be parsed is replaced like any other.
+    let Ok(index) = manifest.index() else { return Ok(Vec::new()) };
+    let platforms = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
+    let is_built = |name: &String| image.platforms.iter().any(|built| built.platform.name() == name);
+    Ok(platforms.filter(|name| !is_built(name)).collect())
+}
+
+/// Moves a tag to a layout's index, unless it already names that.
+pub fn move_tag(tag: &TagState, layout: &Layout, registry: &Registry) -> Result<()> {
+    let index = &layout.descriptor;
+    if tag.current.as_deref() == Some(index.digest().as_ref()) {
         return Ok(());
     }
-    registry.put_manifest(reference, &layout.read(&layout.descriptor)?, &layout.descriptor)
+    registry.put_manifest(&tag.reference, &layout.read(index)?, index)
 }

@@ -1,202 +1,191 @@
-//! To the registry: blobs, then manifests by digest, then the index by digest, and the tags last, after everything is
-//! there (distribution-spec, "Pushing manifests"). Blobs are sent while others are still being made.
+//! Uploads blobs while others are still being built, and then manifests by digest (distribution-spec, "Pushing
+//! manifests"). No tag moves here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
-use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
-use oci_spec::distribution::Reference;
-use oci_spec::image::Descriptor;
+use anyhow::Result;
+use oci_spec::image::{Descriptor, ImageManifest};
 
+use crate::error::Failure;
+use crate::oci::descriptor::ImageBlob;
 use crate::oci::layout::{Layout, blob_path};
+use crate::oci::reference::{registry_host, repository_name};
 use crate::plan::Image;
-use crate::registry::Registry;
-use crate::registry::scope::Access;
-use crate::threads::{AT_A_TIME, lock, next, parallel};
+use crate::registry::{Access, PushedBlob, Registry};
+use crate::threads::{self, AT_A_TIME, CancelToken, Cancelled, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
-/// A blob on its way to some repositories.
-struct UploadJob {
-    blob: Descriptor,
-    path: Utf8PathBuf,
-    repositories: Vec<String>,
-    /// Repositories that probably have it already: a base's.
-    sources: Vec<String>,
-}
-
-/// The repositories that have a blob; locked while it is on its way.
-type Repositories = Arc<Mutex<Vec<String>>>;
-
-/// A queue of blobs, and what is known of where they are.
-pub struct Uploads<'a> {
-    registry: &'a Registry,
-    timings: &'a Timings,
-    jobs: Mutex<mpsc::Sender<UploadJob>>,
-    queued: Mutex<BTreeSet<(String, String)>>,
-    /// By host and digest.
-    at: Mutex<BTreeMap<(String, String), Repositories>>,
-    failed: Mutex<Option<anyhow::Error>>,
-    /// What is still queued is of no use any more.
-    given_up: AtomicBool,
-}
-
-/// Runs `work` while what it queues is uploaded, and waits for the rest.
-pub fn with_uploads<T>(
+/// Uploads blobs, several at a time, until the channel closes. A blob that was already uploaded to a repository is
+/// skipped. The first error cancels the other uploads.
+pub fn upload_blobs(
+    images: &[Image],
+    blobs: mpsc::Receiver<ImageBlob>,
     registry: &Registry,
     timings: &Timings,
-    work: impl FnOnce(&Uploads<'_>) -> Result<T>,
-) -> Result<T> {
-    let (sender, receiver) = mpsc::channel();
-    let receiver = Mutex::new(receiver);
-    let uploads = Uploads {
-        registry,
-        timings,
-        jobs: Mutex::new(sender),
-        queued: Mutex::default(),
-        at: Mutex::default(),
-        failed: Mutex::default(),
-        given_up: AtomicBool::new(false),
+    cancel: &CancelToken,
+) -> Result<()> {
+    let uploader = Uploader::new(images, registry, timings)?;
+    let queue = Mutex::new(blobs);
+    let work = || -> Result<()> {
+        while let Some(blob) = next(&queue) {
+            cancel.check()?;
+            uploader.push(&blob)?;
+        }
+        Ok(())
     };
-    let worked = std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some(job) = next(&receiver) {
-                    if !uploads.given_up.load(Ordering::Relaxed)
-                        && let Err(error) = uploads.send(&job)
-                    {
-                        lock(&uploads.failed).get_or_insert(error);
-                        uploads.give_up();
-                    }
-                }
-            });
-        }
-        let _ends = CloseOnDrop(&uploads);
-        let worked = work(&uploads);
-        if let Err(error) = worked {
-            // Work that was given up for an upload has no reason of its own, and uploads that are given up neither.
-            lock(&uploads.failed).get_or_insert(error);
-            uploads.give_up();
-            return None;
-        }
-        worked.ok()
-    });
-    match (worked, uploads.failed.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-        (_, Some(error)) => Err(error),
-        (worked, None) => worked.context("nothing came of it"),
-    }
-}
-
-/// CloseOnDrop the queue, and with it the threads; also after a panic, which would wait for them.
-struct CloseOnDrop<'a>(&'a Uploads<'a>);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.jobs) = mpsc::channel().0;
-    }
-}
-
-impl Uploads<'_> {
-    fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
-        self.registry.give_up();
-    }
-
-    /// Queues a blob for every repository of an image, each once. Is there any use in more?
-    pub fn blob(&self, image: &Image, blob: &Descriptor, path: &Utf8Path) -> bool {
-        let digest = blob.digest().to_string();
-        let mut queued = lock(&self.queued);
-        let repositories: Vec<String> = image
-            .repositories
-            .iter()
-            .filter(|repository| queued.insert(((*repository).clone(), digest.clone())))
-            .cloned()
-            .collect();
-        let goes_on = !self.given_up.load(Ordering::Relaxed);
-        if repositories.is_empty() {
-            return goes_on;
-        }
-        let bases = image.platforms.iter().map(|platform| platform.base.as_str()).filter(|base| *base != "scratch");
-        let sources = bases.map(repository_of).collect::<BTreeSet<_>>().into_iter().collect();
-        // Without its threads the queue is of no use to anybody.
-        let _ = lock(&self.jobs).send(UploadJob { blob: blob.clone(), path: path.to_owned(), repositories, sources });
-        goes_on
-    }
-
-    /// Queues what a layout has and the repositories of its image may lack.
-    pub fn layout(&self, image: &Image, layout: &Layout) -> Result<()> {
-        for entry in layout.index.manifests() {
-            let manifest: oci_spec::image::ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
-            for blob in manifest.layers().iter().chain([manifest.config()]) {
-                self.blob(image, blob, &blob_path(&layout.dir, blob));
-            }
+    threads::scope(cancel, |stages| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| stages.spawn(work)).collect();
+        for worker in workers {
+            worker.join()?;
         }
         Ok(())
-    }
+    })
+}
 
-    fn send(&self, job: &UploadJob) -> Result<()> {
-        let digest = job.blob.digest().to_string();
-        for repository in &job.repositories {
-            let host = host_of(repository);
-            let at = lock(&self.at).entry((host.clone(), digest.clone())).or_default().clone();
-            let mut at = lock(&at);
-            let mut span = self.timings.span(Phase::Upload, repository);
-            span.digest(&digest);
-            if self.registry.has_blob(repository, &digest, Access::Push)? {
-                span.note("was there");
-            } else {
-                let near = |source: &&String| host_of(source) == host && *source != repository;
-                let sources: Vec<&String> = at.iter().chain(&job.sources).filter(near).collect();
-                match self.registry.push_blob(repository, &sources, &job.blob, &job.path)? {
-                    true => span.bytes(job.blob.size()),
-                    false => span.note("taken over from another repository"),
-                }
-            }
-            drop(span);
-            at.push(repository.clone());
+/// Queues all blobs of a finished layout. Most layers were queued before, and are skipped by the upload.
+pub fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
+    for entry in layout.index.manifests() {
+        let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
+        for descriptor in manifest.layers().iter().chain([manifest.config()]) {
+            let path = blob_path(&layout.dir, descriptor);
+            // The queue is closed if an upload has failed. That error is the one to report.
+            queue.send(ImageBlob { image, descriptor: descriptor.clone(), path }).map_err(|_| Cancelled)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
-/// A base's name without tag and digest.
-pub fn repository_of(base: &str) -> String {
-    let name = base.split('@').next().unwrap_or(base);
-    let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-    tagged.map_or(name, |(name, _)| name).to_owned()
-}
-
-fn host_of(repository: &str) -> String {
-    repository
-        .parse::<Reference>()
-        .map_or_else(|_| repository.to_owned(), |reference| reference.resolve_registry().to_owned())
-}
-
-/// Stores the manifests of a layout and then its index, by digest, where they are not yet. No tag moves.
+/// Pushes the manifests of a layout and then its index, by digest, if the registry does not have them.
 pub fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
-    let put = |entry: &Descriptor| {
-        let reference = format!("{repository}@{}", entry.digest());
-        match registry.digest(&reference)? {
+    let push = |manifest: &Descriptor| {
+        let reference = format!("{repository}@{}", manifest.digest());
+        match registry.find_digest(&reference)? {
             Some(_) => Ok(()),
-            None => registry.put_manifest(&reference, &layout.read(entry)?, entry),
+            None => registry.put_manifest(&reference, &layout.read(manifest)?, manifest),
         }
     };
-    // A registry takes an index only when it has what the index lists, and may lose that while it keeps the index.
-    let entries: Vec<&Descriptor> = layout.index.manifests().iter().collect();
-    parallel(&entries, |entry| put(entry))?;
-    put(&layout.descriptor)
+    // Even if the registry has the index: some registries lose manifests and keep the index that lists them.
+    let manifests: Vec<&Descriptor> = layout.index.manifests().iter().collect();
+    parallel(&manifests, |manifest| push(manifest))?;
+    push(&layout.descriptor)
+}
+
+/// Pushes each blob once to each repository.
+struct Uploader<'a> {
+    images: &'a [Image],
+    /// The repositories of each image's bases, which probably have the layers of the base.
+    base_repositories: Vec<BTreeSet<Repository>>,
+    registry: &'a Registry,
+    timings: &'a Timings,
+    known: KnownRepositories,
+    /// What was pushed, or is being pushed: repositories and digests.
+    pushed: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl<'a> Uploader<'a> {
+    fn new(images: &'a [Image], registry: &'a Registry, timings: &'a Timings) -> Result<Uploader<'a>> {
+        let base_repositories = images.iter().map(base_repositories).collect::<Result<_, _>>()?;
+        let (known, pushed) = (KnownRepositories::default(), Mutex::default());
+        Ok(Uploader { images, base_repositories, registry, timings, known, pushed })
+    }
+
+    /// Pushes a blob to the repositories of its image.
+    fn push(&self, blob: &ImageBlob) -> Result<()> {
+        for repository in &self.images[blob.image].repositories {
+            let is_new = lock(&self.pushed).insert((repository.clone(), blob.descriptor.digest().to_string()));
+            if is_new {
+                self.push_to(repository, blob)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push_to(&self, reference: &str, blob: &ImageBlob) -> Result<()> {
+        let repository = Repository::parse(reference)?;
+        let digest = blob.descriptor.digest().as_ref();
+        let known = self.known.with_blob(&repository.host, digest);
+        let mut known = lock(&known);
+        let mut span = self.timings.span(Phase::Upload, reference);
+        span.digest(digest);
+        if self.registry.has_blob(reference, digest, Access::Push)? {
+            span.note("was there");
+        } else {
+            let bases = self.base_repositories[blob.image].iter();
+            let bases = bases.filter(|base| base.host == repository.host).map(|base| &base.name);
+            let mount_sources: Vec<String> =
+                known.iter().chain(bases).filter(|name| **name != repository.name).cloned().collect();
+            match self.registry.push_blob(reference, &mount_sources, &blob.descriptor, &blob.path)? {
+                PushedBlob::Uploaded => span.bytes(blob.descriptor.size()),
+                PushedBlob::Mounted => span.note("taken over from another repository"),
+            }
+        }
+        known.push(repository.name);
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Repository {
+    host: String,
+    /// `host/name`, as in a normalized reference.
+    name: String,
+}
+
+impl Repository {
+    fn parse(reference: &str) -> Result<Repository, Failure> {
+        Ok(Repository { host: registry_host(reference)?, name: repository_name(reference)? })
+    }
+}
+
+fn base_repositories(image: &Image) -> Result<BTreeSet<Repository>, Failure> {
+    let bases = image.platforms.iter().map(|platform| platform.base.as_str());
+    bases.filter(|base| *base != "scratch").map(Repository::parse).collect()
+}
+
+/// The repositories that are known to have a blob, by the host of their registry and the blob's digest.
+#[derive(Default)]
+struct KnownRepositories(Mutex<BTreeMap<(String, String), Arc<Mutex<Vec<String>>>>>);
+
+impl KnownRepositories {
+    /// Returns the repositories of a host that have a blob. The list is to be locked while the blob is pushed to another
+    /// one: whoever waits for that can then mount the blob instead of uploading it again.
+    fn with_blob(&self, host: &str, digest: &str) -> Arc<Mutex<Vec<String>>> {
+        lock(&self.0).entry((host.to_owned(), digest.to_owned())).or_default().clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::descriptor::descriptor;
+    use crate::oci::digest::sha256;
     use crate::ui::Bars;
+    use camino::Utf8PathBuf;
+
+    fn upload(images: &[Image], blobs: mpsc::Receiver<ImageBlob>, cancel: &CancelToken) -> Result<()> {
+        let registry = Registry::new(&[], cancel, &Bars::default())?;
+        upload_blobs(images, blobs, &registry, &Timings::default(), cancel)
+    }
 
     #[test]
-    #[should_panic(expected = "a bug")]
-    fn a_panic_is_not_waited_for() {
-        let registry = Registry::new(&[], &Bars::default()).unwrap();
-        let _ = with_uploads(&registry, &Timings::default(), |_| -> Result<()> { panic!("a bug") });
+    fn uploads_end_when_the_channel_closes() {
+        let cancel = CancelToken::default();
+        let (queue, blobs) = mpsc::channel();
+        drop(queue);
+        upload(&[], blobs, &cancel).unwrap();
+        assert!(!cancel.is_cancelled());
+    }
+
+    #[test]
+    fn uploads_stop_when_they_are_cancelled() {
+        let cancel = CancelToken::default();
+        cancel.cancel();
+        let (queue, blobs) = mpsc::channel();
+        let descriptor = descriptor("application/octet-stream", &sha256(b""), 0).unwrap();
+        queue.send(ImageBlob { image: 0, descriptor, path: Utf8PathBuf::from("missing") }).unwrap();
+        drop(queue);
+        let error = upload(&[], blobs, &cancel).unwrap_err();
+        assert!(Cancelled::caused(&error), "{error:?}");
     }
 }

@@ -1,137 +1,157 @@
-//! What a registry's answers mean, and what to do about them.
+//! The error of a request to a registry, and whether to try again. `explain` turns it into a message.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use oci_spec::distribution::Reference;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use super::idle_timeout;
-use super::scope::Access;
-use crate::error::{Class, Failure};
+use crate::error::Failure;
+use crate::threads::Cancelled;
 
-/// What became of a request that did not succeed.
 #[derive(Debug)]
 pub enum RegistryError {
-    ErrorResponse(ErrorResponse),
-    /// No answer, or one that broke off.
+    /// A response with a status other than the expected ones.
+    Response(ErrorResponse),
+    /// The HTTP client cannot be created.
+    HttpClient(reqwest::Error),
+    /// No connection, or one that was closed early.
     Connection(reqwest::Error),
-    /// Nothing moved for too long.
-    Silence,
-    /// Other bytes than those of the digest.
-    OtherBytes(String),
-    /// What no registry should do, as the rest of "registry r.example …".
-    Unexpected(String),
-    /// Nothing of the registry's: a disk, a credential helper.
-    Here(anyhow::Error),
+    /// Nothing was sent or received for too long.
+    Stalled,
+    /// The content has this digest instead of the requested one.
+    DigestMismatch(String),
+    /// A violation of the protocol. Completes the sentence "registry r.example …".
+    Protocol(String),
+    /// The manifest is not JSON.
+    InvalidManifest(serde_json::Error),
+    /// The manifest has the format that Docker used before version 1.10.
+    Schema1Manifest,
+    /// The config blob is not an image config.
+    InvalidConfig(serde_json::Error),
+    /// The request was cancelled.
+    Cancelled(Cancelled),
+    /// A problem on this machine: a full disk, a credential helper, Ctrl-C.
+    Local(anyhow::Error),
 }
 
 #[derive(Debug, Default)]
 pub struct ErrorResponse {
     pub status: u16,
-    /// The host of the token server, if it is that one's answer.
+    /// The host of the token server if that sent the response.
     pub token_server: Option<String>,
     pub retry_after: Option<Duration>,
-    /// The registry's own words.
+    /// The message in the body.
     pub message: Option<String>,
 }
 
 impl From<Failure> for RegistryError {
     fn from(failure: Failure) -> RegistryError {
-        RegistryError::Here(failure.into())
+        RegistryError::Local(failure.into())
     }
 }
 
-/// An error body is not worth more.
-const LONGEST_BODY: usize = 64 * 1024;
+impl From<Cancelled> for RegistryError {
+    fn from(cancelled: Cancelled) -> RegistryError {
+        RegistryError::Cancelled(cancelled)
+    }
+}
 
 impl RegistryError {
-    pub async fn unless_success(mut answer: Response) -> Result<Response, RegistryError> {
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let retry_after = retry_after(answer.headers(), Utc::now());
-        let body = idle_timeout::body(&mut answer, LONGEST_BODY).await.unwrap_or_default();
-        Err(RegistryError::ErrorResponse(ErrorResponse {
+    /// An error response.
+    pub fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
+        RegistryError::Response(ErrorResponse {
             status: status.as_u16(),
             token_server: None,
-            retry_after,
-            message: message(&body),
-        }))
+            retry_after: retry_after(headers, Utc::now()),
+            message: error_message(body),
+        })
     }
 
-    /// A success that is not the one that was asked for.
-    pub fn other_status(status: StatusCode) -> RegistryError {
-        RegistryError::ErrorResponse(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
+    /// A successful response with a status that the request cannot have.
+    pub fn unexpected_status(status: StatusCode) -> RegistryError {
+        RegistryError::Response(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }
 
-    pub fn of_token_server(self, server: &str) -> RegistryError {
+    /// Marks an error response as one of a token server.
+    #[must_use]
+    pub fn from_token_server(self, server: &str) -> RegistryError {
         match self {
-            RegistryError::ErrorResponse(answer) => {
-                RegistryError::ErrorResponse(ErrorResponse { token_server: Some(server.to_owned()), ..answer })
+            RegistryError::Response(response) => {
+                RegistryError::Response(ErrorResponse { token_server: Some(server.to_owned()), ..response })
             }
             other => other,
         }
     }
 
-    /// The status of the registry itself.
+    /// The status of an error response by the registry itself.
     pub fn status(&self) -> Option<u16> {
         match self {
-            RegistryError::ErrorResponse(answer) if answer.token_server.is_none() => Some(answer.status),
+            RegistryError::Response(response) if response.token_server.is_none() => Some(response.status),
             _ => None,
         }
     }
 
-    /// Does it say no, and will it say so again?
+    /// Returns whether the registry refused the request and would refuse it again.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, RegistryError::ErrorResponse(answer) if (400..500).contains(&answer.status))
+        matches!(self, RegistryError::Response(response) if (400..500).contains(&response.status))
             && !self.is_transient()
     }
 
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            RegistryError::ErrorResponse(answer) => answer.retry_after,
+            RegistryError::Response(response) => response.retry_after,
             _ => None,
         }
     }
 
-    /// May it go well the next time?
+    /// Returns whether another try may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
-            RegistryError::ErrorResponse(answer) => matches!(answer.status, 408 | 429 | 500 | 502..=504),
-            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || broken_off(error),
+            RegistryError::Response(response) => matches!(response.status, 408 | 429 | 500 | 502..=504),
+            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || is_dropped(error),
             RegistryError::Connection(error) => !error.is_builder() && !error.is_redirect(),
-            RegistryError::Silence => true,
-            RegistryError::OtherBytes(_) | RegistryError::Unexpected(_) | RegistryError::Here(_) => false,
+            RegistryError::Stalled => true,
+            RegistryError::HttpClient(_)
+            | RegistryError::DigestMismatch(_)
+            | RegistryError::Protocol(_)
+            | RegistryError::InvalidManifest(_)
+            | RegistryError::Schema1Manifest
+            | RegistryError::InvalidConfig(_)
+            | RegistryError::Cancelled(_)
+            | RegistryError::Local(_) => false,
         }
     }
 }
 
-/// Was there a connection, or nearly?
-fn broken_off(error: &(dyn Error + 'static)) -> bool {
+/// Returns whether the other side closed the connection, for example during the TLS handshake.
+fn is_dropped(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    let mut kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
-    kinds.any(|kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// Returns an error and all its causes, outermost first.
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// How long a busy registry wants to be left alone: seconds, or a date (RFC 9110, 10.2.3).
+/// Reads `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). `None` if the date has passed.
 fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = value.parse().map(Duration::from_secs);
-    seconds.ok().or_else(|| (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now).to_std().ok())
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(value).ok()?;
+    (date.to_utc() - now).to_std().ok()
 }
 
-/// The message of an error body (distribution-spec, "Error Codes"), in one line.
-fn message(body: &[u8]) -> Option<String> {
+/// Reads the first message of an error body (distribution-spec, "Error Codes"), as one line.
+fn error_message(body: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
     let error = json.pointer("/errors/0")?;
     let text = error["message"].as_str().filter(|text| !text.is_empty()).or_else(|| error["code"].as_str())?;
@@ -139,182 +159,46 @@ fn message(body: &[u8]) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-pub fn connection_error(error: &(dyn Error + 'static)) -> Failure {
-    Failure::new(Class::Registry, format!("no registry can be asked from here: {}", innermost(error)))
-        .hint("install the CA certificates: `apt-get install ca-certificates`")
-}
-
-/// What a trouble with a reference means, and what to do. `root` is where its registry was asked, which was `shown`
-/// credentials or not.
-pub fn explain(trouble: RegistryError, reference: &str, access: Access<'_>, root: &str, shown: bool) -> anyhow::Error {
-    let host = reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |r| r.registry().to_owned());
-    let failure = |what: String| Failure::new(Class::Registry, what);
-    match trouble {
-        RegistryError::Here(error) => return error,
-        RegistryError::ErrorResponse(answer) => explain_answer(&answer, &host, reference, access, (root, shown)),
-        RegistryError::Connection(error) if error.is_connect() && !error.is_timeout() => {
-            unreachable(&error, &host, root)
-        }
-        RegistryError::Connection(error) if !error.is_timeout() => {
-            failure(format!("registry {host} broke the connection off: {}", innermost(&error)))
-                .hint("check the network, or try again")
-        }
-        RegistryError::Connection(_) | RegistryError::Silence => failure(format!("registry {host} does not answer"))
-            .hint(format!("check the network, or try again later: `curl -i {root}`")),
-        RegistryError::OtherBytes(found) => Failure::new(
-            Class::Verify,
-            format!("registry {host} serves other bytes than those of {reference}: {found}"),
-        )
-        .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it"),
-        RegistryError::Unexpected(what) => failure(format!("registry {host} {what}")).hint(is_it_one(&host, root)),
-    }
-    .into()
-}
-
-fn unreachable(error: &reqwest::Error, host: &str, root: &str) -> Failure {
-    // A registry may send its clients elsewhere, such as for their token.
-    let asked = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|asked| *asked != host);
-    let at = asked.map(|asked| format!(" at {asked}")).unwrap_or_default();
-    let words = innermost(error);
-    let failure = Failure::new(Class::Registry, format!("registry {host} cannot be reached{at}: {words}"));
-    if words.contains("certificate") && ["expired", "valid yet"].iter().any(|word| words.contains(word)) {
-        failure.hint("is this machine's clock right? `date -u`; else whoever runs the registry must renew it")
-    } else if words.contains("certificate") {
-        failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
-    } else if words.contains("invalidcontenttype") {
-        failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
-    } else if words.contains("lookup address") {
-        let name = asked.unwrap_or(host);
-        let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
-        failure.hint(format!("the name does not resolve: check it, and the network (`getent hosts {name}`)"))
-    } else {
-        // Whoever could not be reached is whom to ask.
-        let url = error.url().filter(|url| !root.starts_with(&url.origin().ascii_serialization()));
-        let url = url.map_or_else(|| root.to_owned(), |url| url.origin().ascii_serialization());
-        failure.hint(format!("is the name right, and does it run? `curl -i {url}`"))
-    }
-}
-
-fn explain_answer(
-    answer: &ErrorResponse,
-    host: &str,
-    reference: &str,
-    access: Access<'_>,
-    (root, shown): (&str, bool),
-) -> Failure {
-    let is_pull = matches!(access, Access::Pull);
-    let code = answer.status;
-    let words = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
-    let said = answer.message.iter().fold(format!("{code} {words}"), |status, said| format!("{status}: {said}"));
-    let failure = |what: String| Failure::new(Class::Registry, what);
-    match (&answer.token_server, code) {
-        (_, 429) => {
-            let wait = answer.retry_after.map_or("a while".to_owned(), |wait| format!("{} s", wait.as_secs()));
-            failure(format!("registry {host} wants fewer requests ({said})"))
-                .hint(format!("wait {wait}; logged-in accounts may ask more often"))
-        }
-        (Some(server), 500..) => {
-            failure(format!("the token server of registry {host}, {server}, failed (HTTP {said})"))
-                .hint("try again later")
-        }
-        (_, 401) | (Some(_), _) => {
-            let yours = if shown { ", and yours are not" } else { "" };
-            let failure = failure(format!("registry {host} wants valid credentials for {reference}{yours} ({said})"))
-                .hint(format!("log in: `docker login {host}`"));
-            match is_pull {
-                true => failure.hint("or is the name wrong? some registries say no other of what does not exist"),
-                false => failure,
-            }
-        }
-        (None, 403) if is_pull => failure(format!("registry {host} refuses {reference} ({said})"))
-            .hint("the account you are logged in with may not read there: check the name and its permissions"),
-        (None, 404) if is_pull => {
-            failure(format!("{reference} does not exist ({said})")).hint("check the name and the tag")
-        }
-        (None, 403) => failure(format!("registry {host} refuses {reference} ({said})"))
-            .hint("the account you are logged in with may not push there: check the name and its permissions"),
-        (None, 404) => failure(format!("{reference} does not exist ({said})"))
-            .hint("check the name; some registries want the repository to be created first"),
-        (None, 501) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
-            .hint(is_it_one(host, root)),
-        (None, 500..) => failure(format!("registry {host} failed at {reference} (HTTP {said})")).hint("try again later"),
-        (None, 413) => failure(format!("registry {host} does not take as much as {reference} has ({said})"))
-            .hint("a proxy in front of it may limit the size of a request"),
-        (None, 400..) if answer.message.is_some() => failure(format!("registry {host} does not take {reference} ({said})"))
-            .hint("a tag there may not be moved, or a limit is reached: take another tag (`--tag NAME`), or ask whoever runs it"),
-        (None, _) => failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
-            .hint(is_it_one(host, root)),
-    }
-}
-
-pub fn is_it_one(host: &str, root: &str) -> String {
-    format!("is {host} a container registry? `curl -i {root}`")
-}
-
-/// The last cause: the operating system's own words.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map(|cause| cause.to_string().to_lowercase()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_explained() {
-        let of = |status, token_server: Option<&str>| {
-            let token_server = token_server.map(str::to_owned);
-            RegistryError::ErrorResponse(ErrorResponse { status, token_server, ..ErrorResponse::default() })
-        };
-        for (status, token_server, words, hint, transient) in [
-            (401, None, "wants valid credentials", "log in: `docker login r.example`", false),
-            (403, None, "refuses", "permissions", false),
-            (404, None, "does not exist", "check the name", false),
-            (503, None, "HTTP 503", "try again later", true),
-            (501, None, "HTTP 501", "curl -i https://r.example/v2/", false),
-            (429, None, "fewer requests", "wait a while", true),
-            (418, None, "(HTTP 418)", "curl -i https://r.example/v2/", false),
-            (401, Some("t.example"), "wants valid credentials", "docker login", false),
-            (503, Some("t.example"), "t.example, failed (HTTP 503 Service Unavailable)", "try again later", true),
-            (429, Some("t.example"), "fewer requests", "wait a while", true),
+    fn only_some_responses_are_worth_another_try() {
+        for (status, is_transient, is_refusal) in [
+            (401, false, true),
+            (403, false, true),
+            (404, false, true),
+            (408, true, false),
+            (418, false, true),
+            (429, true, false),
+            (500, true, false),
+            (501, false, false),
+            (503, true, false),
         ] {
-            assert_eq!(of(status, token_server).is_transient(), transient, "{status}");
-            let error =
-                explain(of(status, token_server), "r.example/a/b", Access::Push, "https://r.example/v2/", false);
-            let failure = error.downcast_ref::<Failure>().unwrap();
-            assert!(failure.to_string().contains(words), "{status}: {failure}");
-            assert!(failure.hints().join("\n").contains(hint), "{status}: {:?}", failure.hints());
+            for token_server in [None, Some("t.example".to_owned())] {
+                let response = ErrorResponse { status, token_server, ..ErrorResponse::default() };
+                let error = RegistryError::Response(response);
+                assert_eq!(error.is_transient(), is_transient, "{error:?}");
+                assert_eq!(error.is_refusal(), is_refusal, "{error:?}");
+            }
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_to_be_created() {
-        for (status, hint) in
-            [(404, "check the name and the tag"), (403, "may not read there"), (401, "is the name wrong?")]
-        {
-            let trouble = RegistryError::ErrorResponse(ErrorResponse { status, ..ErrorResponse::default() });
-            let error = explain(trouble, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
-            let hints = error.downcast_ref::<Failure>().unwrap().hints().join("\n");
-            assert!(hints.contains(hint) && !hints.contains("push") && !hints.contains("created"), "{status}: {hints}");
-        }
-        let error = explain(RegistryError::Silence, "r.example/a:1", Access::Pull, "http://r.example/v2/", false);
-        assert!(error.downcast_ref::<Failure>().unwrap().hints()[0].contains("`curl -i http://r.example/v2/`"));
-    }
-
-    #[test]
-    fn registries_words_are_told() {
-        for (body, said) in [
+    fn the_message_of_an_error_body_is_one_line() {
+        for (body, expected) in [
             (r#"{"errors":[{"code":"DENIED","message":"no\n write"}]}"#, Some("no  write")),
             (r#"{"errors":[{"code":"DENIED"}]}"#, Some("DENIED")),
             ("<html>", None),
             ("{}", None),
         ] {
-            assert_eq!(message(body.as_bytes()).as_deref(), said, "{body}");
+            assert_eq!(error_message(body.as_bytes()).as_deref(), expected, "{body}");
         }
     }
 
     #[test]
-    fn waits_are_seconds_or_dates() {
+    fn retry_after_is_in_seconds_or_a_date() {
         let now = DateTime::parse_from_rfc2822("Fri, 31 Dec 1999 23:59:50 GMT").unwrap().to_utc();
         for (value, seconds) in [
             ("7", Some(7)),

@@ -1,41 +1,85 @@
-//! The HTTP client: proxies, certificates, timeouts.
+//! The HTTP client (proxies, redirects, connect timeout), and reading responses.
 
 use std::time::Duration;
 
-use anyhow::Result;
-use reqwest::Client;
+use bytes::Bytes;
+use reqwest::redirect::Policy;
+use reqwest::{Client, NoProxy, Proxy, Response, Url};
 
-use super::error::connection_error;
+use super::error::RegistryError;
+use super::idle_timeout::IDLE_TIMEOUT;
 use crate::error::{Class, Failure};
+use crate::ui::size;
 
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of bytes read from an error response.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
-/// A client that goes through the user's proxies, and has no deadline of its own: `Watch` has.
-pub fn http_client(redirects: reqwest::redirect::Policy) -> Result<Client, Failure> {
+/// Creates a client that uses the user's proxies. It has no deadline for a whole request: see `IdleTimeout`.
+pub fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
     let mut builder = Client::builder()
         .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirects)
         .no_proxy();
-    // Loopback is behind no proxy, as in Go's net/http and so in Docker.
-    let not_for = format!("{},localhost,127.0.0.0/8,::1", variable("NO_PROXY").unwrap_or_default());
-    for (name, proxy) in [
-        ("HTTP_PROXY", reqwest::Proxy::http as fn(String) -> reqwest::Result<reqwest::Proxy>),
-        ("HTTPS_PROXY", reqwest::Proxy::https),
-    ] {
-        if let Some(url) = variable(name) {
-            // Not shown: it may hold a password.
-            let proxy = proxy(url).map_err(|_| {
-                Failure::new(Class::Config, format!("{name} is not the address of a proxy"))
-                    .hint(format!("`export {name}=http://host:port`"))
-            })?;
-            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&not_for)));
-        }
+    if let Some(url) = proxy_variable("HTTP_PROXY") {
+        builder = builder.proxy(proxy("HTTP_PROXY", Proxy::http(url))?);
     }
-    builder.build().map_err(|error| connection_error(&error))
+    if let Some(url) = proxy_variable("HTTPS_PROXY") {
+        builder = builder.proxy(proxy("HTTPS_PROXY", Proxy::https(url))?);
+    }
+    builder.build().map_err(RegistryError::HttpClient)
 }
 
-/// A proxy variable, in either spelling.
-pub fn variable(name: &str) -> Option<String> {
-    [name.to_owned(), name.to_lowercase()].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+fn proxy(variable: &str, proxy: reqwest::Result<Proxy>) -> Result<Proxy, Failure> {
+    // The error is not shown: the URL may contain a password.
+    let proxy = proxy.map_err(|_| {
+        Failure::new(Class::Config, format!("{variable} is not the address of a proxy"))
+            .hint(format!("`export {variable}=http://host:port`"))
+    })?;
+    // Loopback never goes through a proxy, as in Go's net/http and so in Docker.
+    let excluded = format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default());
+    Ok(proxy.no_proxy(NoProxy::from_string(&excluded)))
+}
+
+/// Returns a proxy variable, in upper or lower case, unless it is empty.
+fn proxy_variable(name: &str) -> Option<String> {
+    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    value(name).or_else(|| value(&name.to_lowercase()))
+}
+
+/// Returns a response if its status is a success.
+pub async fn check_status(mut response: Response) -> Result<Response, RegistryError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let body = read_body(&mut response, ERROR_BODY_LIMIT).await.unwrap_or_default();
+    Err(RegistryError::response(response.status(), response.headers(), &body))
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = next_chunk(response).await? {
+        if body.len() + chunk.len() > limit {
+            let limit = size::format_bytes(limit as u64);
+            return Err(RegistryError::Protocol(format!("sends more than {limit} where JSON is wanted")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads the next chunk of a body; `None` at its end.
+pub async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
+    match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
+        Ok(chunk) => chunk.map_err(RegistryError::Connection),
+        Err(_) => Err(RegistryError::Stalled),
+    }
+}
+
+/// Returns whether a URL is on the registry's own server: its origin, or its host over HTTPS.
+pub fn is_same_server(url: &Url, root: &Url) -> bool {
+    let is_https = url.scheme() == "https" && url.port_or_known_default() == Some(443);
+    url.origin() == root.origin() || (url.host_str() == root.host_str() && is_https)
 }

@@ -1,4 +1,4 @@
-//! Patience with a registry: it may take its time as long as something moves.
+//! Idle timeouts: a transfer may be slow, but not stalled.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,81 +7,65 @@ use reqwest::{RequestBuilder, Response};
 
 use super::error::RegistryError;
 use crate::threads::lock;
-use crate::ui::size;
 
-/// For an answer, and for every piece of it.
-const SILENCE: Duration = Duration::from_secs(30);
-/// The same for uploads, of which buffers on the way hold some.
-const UPLOAD_SILENCE: Duration = Duration::from_secs(60);
-/// For the answer to an upload: a registry may hash what it has got, and hand it on to its own storage.
-const AFTER_UPLOAD: Duration = Duration::from_secs(300);
+/// How long to wait for a response, and for each chunk of it.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for an upload to go on. Longer, because buffers on the way hold some of it.
+const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for the response to a finished upload. The registry may have to hash the blob and to copy it to
+/// its own storage.
+const UPLOAD_RESPONSE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// When something last moved, and for how long nothing may.
+/// Fails a request when nothing has been sent or received for some time.
 pub struct IdleTimeout {
-    usual: Duration,
-    /// The last movement, and the patience since.
-    since: Mutex<(Instant, Duration)>,
+    idle_limit: Duration,
+    last_activity: Mutex<Activity>,
+}
+
+#[derive(Clone, Copy)]
+struct Activity {
+    at: Instant,
+    /// The request fails if nothing happens within this time.
+    limit: Duration,
 }
 
 impl IdleTimeout {
-    pub fn new() -> IdleTimeout {
-        IdleTimeout::with(SILENCE)
+    pub fn for_request() -> IdleTimeout {
+        IdleTimeout::new(IDLE_TIMEOUT)
     }
 
-    pub fn of_upload() -> IdleTimeout {
-        IdleTimeout::with(UPLOAD_SILENCE)
+    pub fn for_upload() -> IdleTimeout {
+        IdleTimeout::new(UPLOAD_IDLE_TIMEOUT)
     }
 
-    fn with(usual: Duration) -> IdleTimeout {
-        IdleTimeout { usual, since: Mutex::new((Instant::now(), usual)) }
+    fn new(idle_limit: Duration) -> IdleTimeout {
+        IdleTimeout { idle_limit, last_activity: Mutex::new(Activity { at: Instant::now(), limit: idle_limit }) }
     }
 
-    /// A piece of an upload went out.
-    pub fn moved(&self) {
-        *lock(&self.since) = (Instant::now(), self.usual);
+    /// Restarts the timeout, after a part of the request was sent.
+    pub fn restart(&self) {
+        *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.idle_limit };
     }
 
-    /// The whole of an upload went out.
-    pub fn sent(&self) {
-        *lock(&self.since) = (Instant::now(), AFTER_UPLOAD);
+    /// Starts the longer timeout for the response to an upload, after all of the body was sent.
+    pub fn upload_sent(&self) {
+        *lock(&self.last_activity) = Activity { at: Instant::now(), limit: UPLOAD_RESPONSE_TIMEOUT };
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub async fn answer(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
-        self.moved();
-        let mut answer = std::pin::pin!(request.send());
+    /// Sends a request and returns its response as soon as the headers are there.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
+        self.restart();
+        let mut response = std::pin::pin!(request.send());
         loop {
-            let (last, patience) = *lock(&self.since);
-            match tokio::time::timeout_at((last + patience).into(), answer.as_mut()).await {
-                Ok(answer) => return answer.map_err(RegistryError::Connection),
-                Err(_) if lock(&self.since).0 == last => return Err(RegistryError::Silence),
+            let activity = *lock(&self.last_activity);
+            let deadline = activity.at + activity.limit;
+            match tokio::time::timeout_at(deadline.into(), response.as_mut()).await {
+                Ok(response) => return response.map_err(RegistryError::Connection),
+                Err(_) if lock(&self.last_activity).at == activity.at => return Err(RegistryError::Stalled),
                 Err(_) => {}
             }
         }
     }
-}
-
-/// The next piece of a body; none at its end.
-pub async fn piece(answer: &mut Response) -> Result<Option<bytes::Bytes>, RegistryError> {
-    tokio::time::timeout(SILENCE, answer.chunk())
-        .await
-        .map_err(|_| RegistryError::Silence)?
-        .map_err(RegistryError::Connection)
-}
-
-/// A whole body, of which no more than `limit` bytes are read.
-pub async fn body(answer: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = piece(answer).await? {
-        if bytes.len() + piece.len() > limit {
-            return Err(RegistryError::Unexpected(format!(
-                "sends more than {} where JSON is wanted",
-                size::of(limit as u64)
-            )));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -89,23 +73,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_ends_a_request_and_movement_does_not() {
+    fn a_request_fails_when_nothing_happens() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let watch = IdleTimeout::with(Duration::from_millis(200));
-        let begun = Instant::now();
-        let answer = std::thread::scope(|scope| {
+        let timeout = IdleTimeout::new(Duration::from_millis(200));
+        let start = Instant::now();
+        let response = std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..10 {
                     std::thread::sleep(Duration::from_millis(50));
-                    watch.moved();
+                    timeout.restart();
                 }
             });
-            runtime.block_on(watch.answer(client.get(url)))
+            runtime.block_on(timeout.send(client.get(url)))
         });
-        assert!(matches!(answer, Err(RegistryError::Silence)));
-        assert!(begun.elapsed() >= Duration::from_millis(700));
+        assert!(matches!(response, Err(RegistryError::Stalled)));
+        assert!(start.elapsed() >= Duration::from_millis(700));
     }
 }

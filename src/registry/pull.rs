@@ -1,32 +1,32 @@
-//! What is read from a registry: manifests and blobs (distribution-spec, "Pull").
+//! Reading from a registry: manifests and blobs (distribution-spec, "Pull").
 
+use std::fs::File;
 use std::io::{self, Seek, Write};
 
 use anyhow::Result;
+use oci_spec::distribution::Reference;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
-use reqwest::Response;
 use reqwest::header::ACCEPT;
+use reqwest::{Client, Response};
+use serde_json::Value;
 
 use super::Registry;
-use super::error::{RegistryError, is_it_one};
-use super::idle_timeout::{self, IdleTimeout};
+use super::error::RegistryError;
+use super::explain::not_an_image;
+use super::http::{next_chunk, read_body};
 use super::scope::Access;
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash_reader;
-use crate::oci::reference::{name_of, parse_reference};
+use crate::oci::digest::sha256;
+use crate::oci::reference::{blob_label, parse_reference};
 
 const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const ALL_TYPES: [&str; 4] = [
-    INDEX_TYPES[0],
-    INDEX_TYPES[1],
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
-/// Registries take 4 MiB and more; an index of ten thousand entries has 3.
+const MANIFEST_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+/// Maximum size of a manifest or config. Registries accept at least 4 MiB; an index of ten thousand entries has 3.
 const JSON_LIMIT: usize = 16 << 20;
 
-/// What a reference leads to.
+/// A manifest or index, as a registry served it.
 #[derive(Debug, Clone)]
 pub struct FetchedManifest {
     pub digest: String,
@@ -35,135 +35,121 @@ pub struct FetchedManifest {
 }
 
 impl FetchedManifest {
+    fn new(bytes: Vec<u8>) -> Result<FetchedManifest, RegistryError> {
+        let json: Value = serde_json::from_slice(&bytes).map_err(RegistryError::InvalidManifest)?;
+        if json["schemaVersion"] == 1 {
+            return Err(RegistryError::Schema1Manifest);
+        }
+        let media_type = match json["mediaType"].as_str() {
+            Some(media_type) => media_type,
+            // The field is optional in OCI manifests (image-spec, manifest.md). Only an index has `manifests`.
+            None if json.get("manifests").is_some() => INDEX_TYPES[0],
+            None => MANIFEST_TYPES[0],
+        };
+        Ok(FetchedManifest { digest: sha256(&bytes), media_type: media_type.to_owned(), bytes })
+    }
+
     pub fn is_index(&self) -> bool {
         INDEX_TYPES.contains(&self.media_type.as_str())
     }
 
     pub fn index(&self) -> Result<ImageIndex, Failure> {
-        parse_json(&self.bytes, || format!("{} is not an image index", self.digest))
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| not_an_image(&format!("{} is not an image index", self.digest), &error))
     }
 
     pub fn manifest(&self) -> Result<ImageManifest, Failure> {
-        parse_json(&self.bytes, || format!("{} is not an image manifest", self.digest))
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| not_an_image(&format!("{} is not an image manifest", self.digest), &error))
     }
 }
 
 impl Registry {
-    /// The manifest or index of a reference.
-    pub fn pull(&self, reference: &str) -> Result<FetchedManifest> {
-        let served = self.get(reference, |_| false)?;
-        served.ok_or_else(|| anyhow::anyhow!("{reference} is not there"))
-    }
-
-    /// The same; none where there is nothing.
-    pub fn find(&self, reference: &str) -> Result<Option<FetchedManifest>> {
-        self.get(reference, |trouble| trouble.status() == Some(404))
-    }
-
-    /// What is served; none where the trouble is no more than that there is nothing.
-    fn get(&self, reference: &str, is_nothing: impl Fn(&RegistryError) -> bool) -> Result<Option<FetchedManifest>> {
+    /// Returns the manifest or index of a reference.
+    pub fn fetch_manifest(&self, reference: &str) -> Result<FetchedManifest> {
         let target = parse_reference(reference)?;
-        let (root, url) = (self.root(&target)?, self.manifest_url(&target)?);
-        let got = self.retry(reference, Access::Pull, || async {
-            let watch = IdleTimeout::new();
-            let sent = self
-                .send(&target, Access::Pull, &watch, |http| http.get(url.clone()).header(ACCEPT, ALL_TYPES.join(", ")))
-                .await;
-            let mut answer = match sent {
-                Err(trouble) if is_nothing(&trouble) => return Ok(None),
-                sent => sent?,
-            };
-            let said = said_digest(&answer);
-            let wanted: Vec<String> = target.digest().into_iter().chain(said).map(str::to_owned).collect();
-            let bytes = idle_timeout::body(&mut answer, JSON_LIMIT).await?;
-            let digest = digest_of(&bytes)?;
-            match wanted.iter().find(|wanted| **wanted != digest) {
-                Some(_) => Err(RegistryError::OtherBytes(digest)),
-                None => Ok(Some((bytes, digest))),
-            }
-        })?;
-        let Some((bytes, digest)) = got else { return Ok(None) };
-        let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(Class::Registry, format!("what is served as {reference} is not a manifest: {error}"))
-                .hint(is_it_one(target.registry(), root.as_str()))
-        })?;
-        if json["schemaVersion"] == 1 {
-            return Err(Failure::new(
-                Class::Registry,
-                format!("{reference} is a manifest of Docker's schema 1, which has no platforms"),
-            )
-            .hint("it is from before 2017: take a newer image")
-            .into());
-        }
-        // The field is optional in OCI manifests (image-spec, manifest.md): an index is what has `manifests`.
-        let guessed = if json.get("manifests").is_some() { INDEX_TYPES[0] } else { ALL_TYPES[2] };
-        let media_type = json["mediaType"].as_str().unwrap_or(guessed).to_owned();
-        Ok(Some(FetchedManifest { digest, media_type, bytes }))
+        self.retry(reference, Access::Pull, || self.get_manifest(&target))
     }
 
-    /// The digest that a reference to something of ours leads to; none where there is nothing.
-    pub fn digest(&self, reference: &str) -> Result<Option<String>> {
+    /// Returns the manifest or index of a reference; `None` if there is none.
+    pub fn find_manifest(&self, reference: &str) -> Result<Option<FetchedManifest>> {
         let target = parse_reference(reference)?;
-        let url = self.manifest_url(&target)?;
-        self.retry(reference, Access::Push, || async {
-            let accept = ALL_TYPES.join(", ");
-            let request = self
-                .send(&target, Access::Push, &IdleTimeout::new(), |http| http.head(url.clone()).header(ACCEPT, &accept))
-                .await;
-            let answer = match request {
-                Ok(answer) => answer,
-                // Some registries have no other answer for a repository that is not there yet.
-                Err(trouble) if matches!(trouble.status(), Some(401 | 403 | 404)) => return Ok(None),
-                Err(trouble) => return Err(trouble),
-            };
-            let said = said_digest(&answer);
-            if let Some(digest) = target.digest().or(said) {
-                return Ok(Some(digest.to_owned()));
+        self.retry(reference, Access::Pull, || async {
+            match self.get_manifest(&target).await {
+                Ok(manifest) => Ok(Some(manifest)),
+                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(error) => Err(error),
             }
-            let mut answer = self
-                .send(&target, Access::Push, &IdleTimeout::new(), |http| http.get(url.clone()).header(ACCEPT, &accept))
-                .await?;
-            Ok(Some(digest_of(&idle_timeout::body(&mut answer, JSON_LIMIT).await?)?))
         })
     }
 
-    /// The config of a manifest in the same repository.
-    pub fn config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
-        let target = parse_reference(repository)?;
-        let digest = manifest.config().digest();
-        let url = self.blob_url(&target, digest.as_ref())?;
-        let bytes = self.retry(&format!("{repository}@{digest}"), Access::Pull, || async {
-            let mut answer =
-                self.send(&target, Access::Pull, &IdleTimeout::new(), |http| http.get(url.clone())).await?;
-            let bytes = idle_timeout::body(&mut answer, JSON_LIMIT).await?;
-            let found = digest_of(&bytes)?;
-            if found == digest.to_string() { Ok(bytes) } else { Err(RegistryError::OtherBytes(found)) }
-        })?;
-        Ok(parse_json(&bytes, || format!("{repository}@{digest} is not the config of a container image"))?)
+    async fn get_manifest(&self, target: &Reference) -> Result<FetchedManifest, RegistryError> {
+        let url = self.manifest_url(target)?;
+        let mut response =
+            self.send(target, Access::Pull, |http| http.get(url.clone()).header(ACCEPT, accepted_types())).await?;
+        let announced = digest_header(&response).map(str::to_owned);
+        let bytes = read_body(&mut response, JSON_LIMIT).await?;
+        for expected in [target.digest(), announced.as_deref()].into_iter().flatten() {
+            check_digest(&bytes, expected)?;
+        }
+        FetchedManifest::new(bytes)
     }
 
-    /// Streams a blob into a file, from its beginning for every try. What it gets is not compared with the digest,
-    /// and of more than the blob should have there is only the beginning.
-    pub fn download(&self, repository: &str, blob: &Descriptor, file: &mut std::fs::File) -> Result<()> {
+    /// Returns the digest of the manifest or index that a reference to one of our own repositories names; `None` if
+    /// there is none.
+    pub fn find_digest(&self, reference: &str) -> Result<Option<String>> {
+        let target = parse_reference(reference)?;
+        let url = self.manifest_url(&target)?;
+        self.retry(reference, Access::Push, || async {
+            let head = |http: &Client| http.head(url.clone()).header(ACCEPT, accepted_types());
+            let response = match self.send(&target, Access::Push, head).await {
+                Ok(response) => response,
+                Err(error) if is_missing(&error, Access::Push) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if let Some(digest) = target.digest().or(digest_header(&response)) {
+                return Ok(Some(digest.to_owned()));
+            }
+            let get = |http: &Client| http.get(url.clone()).header(ACCEPT, accepted_types());
+            let mut response = self.send(&target, Access::Push, get).await?;
+            Ok(Some(sha256(&read_body(&mut response, JSON_LIMIT).await?)))
+        })
+    }
+
+    /// Returns the config of a manifest in the same repository.
+    pub fn fetch_config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
+        let target = parse_reference(repository)?;
+        let digest = manifest.config().digest().as_ref();
+        let url = self.blob_url(&target, digest)?;
+        self.retry(&format!("{repository}@{digest}"), Access::Pull, || async {
+            let mut response = self.send(&target, Access::Pull, |http| http.get(url.clone())).await?;
+            let bytes = read_body(&mut response, JSON_LIMIT).await?;
+            check_digest(&bytes, digest)?;
+            serde_json::from_slice(&bytes).map_err(RegistryError::InvalidConfig)
+        })
+    }
+
+    /// Downloads a blob into a file, replacing its content. The caller checks the digest. If the blob is larger than
+    /// its descriptor says, only a part is downloaded.
+    pub fn download_blob(&self, repository: &str, blob: &Descriptor, file: &File) -> Result<()> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
-        let file = std::cell::RefCell::new(file);
-        let unwritten = |error: io::Error| {
+        let cannot_write = |error: io::Error| {
             Failure::new(Class::Other, format!("blob {} of {repository} cannot be written: {error}", blob.digest()))
                 .hint("is the disk full? `df -h`, and `XDG_CACHE_HOME` names another folder for the cache")
         };
         self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
-            let emptied = file.borrow_mut().rewind();
-            emptied.and_then(|()| file.borrow().set_len(0)).map_err(unwritten)?;
-            let mut answer =
-                self.send(&target, Access::Pull, &IdleTimeout::new(), |http| http.get(url.clone())).await?;
-            let bar = self.bars.bytes("Pulling", &name_of(&target, blob), blob.size());
+            // Each try starts over.
+            let mut file = file;
+            file.rewind().and_then(|()| file.set_len(0)).map_err(cannot_write)?;
+            let mut response = self.send(&target, Access::Pull, |http| http.get(url.clone())).await?;
+            let bar = self.bars.bytes("Pulling", &blob_label(&target, blob), blob.size());
             let mut size = 0;
-            while let Some(piece) = idle_timeout::piece(&mut answer).await? {
-                size += piece.len() as u64;
-                bar.advance(piece.len());
-                file.borrow_mut().write_all(&piece).map_err(unwritten)?;
-                // Whoever serves more than was said will not fill the disk.
+            while let Some(chunk) = next_chunk(&mut response).await? {
+                size += chunk.len() as u64;
+                bar.advance(chunk.len());
+                file.write_all(&chunk).map_err(cannot_write)?;
+                // A blob of the wrong size must not fill the disk.
                 if size > blob.size() {
                     break;
                 }
@@ -172,35 +158,40 @@ impl Registry {
         })
     }
 
-    /// Has a repository this blob? Asked with a token for what else is done there.
+    /// Returns whether a repository has a blob. `access` is what else is done there, so that one token is enough.
     pub fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, digest)?;
         self.retry(repository, access, || async {
-            match self.send(&target, access, &IdleTimeout::new(), |http| http.head(url.clone())).await {
+            match self.send(&target, access, |http| http.head(url.clone())).await {
                 Ok(_) => Ok(true),
-                Err(trouble) if trouble.status() == Some(404) => Ok(false),
-                // Some registries have no other answer for a repository that is not there yet.
-                Err(trouble) if matches!((access, trouble.status()), (Access::Push, Some(401 | 403))) => Ok(false),
-                Err(trouble) => Err(trouble),
+                Err(error) if is_missing(&error, access) => Ok(false),
+                Err(error) => Err(error),
             }
         })
     }
 }
 
-fn parse_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: impl FnOnce() -> String) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        Failure::new(Class::Registry, format!("{}: {error}", what()))
-            .hint("registries hold other things than images as well: check the name, or publish it again")
-    })
+/// Returns whether an error means that there is no such manifest or blob.
+fn is_missing(error: &RegistryError, access: Access<'_>) -> bool {
+    match error.status() {
+        Some(404) => true,
+        // Some registries send this for a repository that does not exist yet.
+        Some(401 | 403) => matches!(access, Access::Push),
+        _ => false,
+    }
 }
 
-/// The digest that a registry says is that of its answer.
-fn said_digest(answer: &Response) -> Option<&str> {
-    answer.headers().get("docker-content-digest")?.to_str().ok()
+fn accepted_types() -> String {
+    [INDEX_TYPES, MANIFEST_TYPES].concat().join(", ")
 }
 
-fn digest_of(bytes: &[u8]) -> Result<String, RegistryError> {
-    let (hex, _) = hash_reader(bytes).map_err(|error| RegistryError::Here(error.into()))?;
-    Ok(format!("sha256:{hex}"))
+/// The digest that the registry claims its response has.
+fn digest_header(response: &Response) -> Option<&str> {
+    response.headers().get("docker-content-digest")?.to_str().ok()
+}
+
+fn check_digest(bytes: &[u8], expected: &str) -> Result<(), RegistryError> {
+    let digest = sha256(bytes);
+    if digest == expected { Ok(()) } else { Err(RegistryError::DigestMismatch(digest)) }
 }

@@ -1,102 +1,130 @@
-//! What is stored in a registry: blobs and manifests (distribution-spec, "Push").
+//! Writing to a registry: blobs and manifests (distribution-spec, "Push").
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
+use bytes::Bytes;
 use camino::Utf8Path;
 use futures_util::{Stream, stream};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Body, Client, Response, StatusCode, Url};
 
 use super::Registry;
 use super::error::RegistryError;
+use super::http::{check_status, is_same_server};
 use super::idle_timeout::IdleTimeout;
 use super::scope::Access;
-use super::token::is_same_server;
-use crate::oci::reference::{name_of, parse_reference};
+use crate::oci::reference::{blob_label, parse_reference};
 use crate::threads::lock;
 use crate::ui::Bar;
 
 /// Bytes of an upload that are in memory at a time.
-const CHUNK: u64 = 64 * 1024;
+const CHUNK_SIZE: u64 = 64 * 1024;
 
-/// What became of a request for an upload.
-enum UploadStart {
-    /// The blob was taken over from another repository.
+/// How a blob got into a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushedBlob {
+    Uploaded,
+    /// The registry already had it in another repository.
     Mounted,
-    UploadSession(UploadSession),
 }
 
-/// Where an upload goes.
+/// The response to a request to upload a blob.
+enum UploadStart {
+    /// Nothing to upload: the blob was mounted from another repository.
+    Mounted,
+    Session(UploadSession),
+}
+
+/// Where to upload a blob to.
 struct UploadSession {
     url: Url,
-    /// Elsewhere than the registry itself: its address is all that is shown there.
-    elsewhere: bool,
+    /// Whether that is another server than the registry. It must not get the registry's credentials.
+    is_external: bool,
 }
 
 impl Registry {
-    /// Asks for an upload into a repository, and cancels it: the registry's own answer to "may I push?".
+    /// Checks that the registry accepts pushes to a repository, by starting an upload and cancelling it.
     pub fn check_push(&self, repository: &str) -> Result<()> {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
-            if let UploadStart::UploadSession(session) = self.begin(&target, None, "").await? {
-                self.cancel(&target, &session).await;
+            if let UploadStart::Session(session) = self.start_upload(&target).await? {
+                self.cancel_upload(&target, &session).await;
             }
             Ok(())
         })
     }
 
-    /// Stores a blob: from a repository that probably has it, else from a file, streamed. Was it sent?
-    pub fn push_blob(&self, repository: &str, sources: &[&String], blob: &Descriptor, path: &Utf8Path) -> Result<bool> {
+    /// Pushes a blob: mounts it from one of the repositories that probably have it, or else uploads the file.
+    pub fn push_blob(
+        &self,
+        repository: &str,
+        mount_sources: &[String],
+        blob: &Descriptor,
+        path: &Utf8Path,
+    ) -> Result<PushedBlob> {
         let target = parse_reference(repository)?;
-        let sources = sources.iter().map(|source| parse_reference(source)).collect::<Result<Vec<_>, _>>()?;
-        let digest = blob.digest().to_string();
-        self.retry(&format!("{repository}@{digest}"), Access::Push, || async {
-            let mut session = None;
-            for source in &sources {
-                match self.begin(&target, Some(source), &digest).await {
-                    Ok(UploadStart::Mounted) => return Ok(false),
-                    Ok(UploadStart::UploadSession(begun)) => {
-                        if let Some(unused) = session.replace(begun) {
-                            self.cancel(&target, &unused).await;
-                        }
-                    }
-                    // It may not read there, or the registry does not take over.
-                    Err(trouble) if trouble.is_refusal() => {}
-                    Err(trouble) => return Err(trouble),
+        let mount_sources =
+            mount_sources.iter().map(|source| parse_reference(source)).collect::<Result<Vec<_>, _>>()?;
+        self.retry(&format!("{repository}@{}", blob.digest()), Access::Push, || async {
+            let start = match self.mount_blob(&target, &mount_sources, blob).await? {
+                Some(start) => start,
+                None => self.start_upload(&target).await?,
+            };
+            match start {
+                UploadStart::Mounted => Ok(PushedBlob::Mounted),
+                UploadStart::Session(session) => {
+                    self.upload(&target, session, blob, path).await?;
+                    Ok(PushedBlob::Uploaded)
                 }
             }
-            let session = match session {
-                Some(session) => session,
-                None => match self.begin(&target, None, &digest).await? {
-                    UploadStart::Mounted => return Ok(false),
-                    UploadStart::UploadSession(session) => session,
-                },
-            };
-            self.upload(&target, session, blob, path).await.map(|()| true)
         })
     }
 
-    async fn begin(
+    /// Tries to mount a blob from one repository after another. `None` if the registry refused all of them.
+    async fn mount_blob(
         &self,
         target: &Reference,
-        source: Option<&Reference>,
-        digest: &str,
-    ) -> Result<UploadStart, RegistryError> {
-        let mut url = self.url(target, "blobs/uploads/")?;
-        if let Some(source) = source {
-            url.query_pairs_mut().append_pair("mount", digest).append_pair("from", source.repository());
+        sources: &[Reference],
+        blob: &Descriptor,
+    ) -> Result<Option<UploadStart>, RegistryError> {
+        let mut session: Option<UploadSession> = None;
+        for source in sources {
+            let mut url = self.upload_url(target)?;
+            url.query_pairs_mut().append_pair("mount", blob.digest().as_ref()).append_pair("from", source.repository());
+            match self.request_upload(target, Access::Mount(source), url).await {
+                Ok(UploadStart::Mounted) => return Ok(Some(UploadStart::Mounted)),
+                Ok(UploadStart::Session(started)) => {
+                    if let Some(unused) = session.replace(started) {
+                        self.cancel_upload(target, &unused).await;
+                    }
+                }
+                // No access to the source, or mounting is not supported.
+                Err(error) if error.is_refusal() => {}
+                Err(error) => return Err(error),
+            }
         }
-        let access = source.map_or(Access::Push, Access::Mount);
-        let begin = |http: &Client| http.post(url.clone()).header(CONTENT_LENGTH, 0);
-        let answer = self.send(target, access, &IdleTimeout::new(), begin).await?;
-        match answer.status() {
+        Ok(session.map(UploadStart::Session))
+    }
+
+    async fn start_upload(&self, target: &Reference) -> Result<UploadStart, RegistryError> {
+        self.request_upload(target, Access::Push, self.upload_url(target)?).await
+    }
+
+    async fn request_upload(
+        &self,
+        target: &Reference,
+        access: Access<'_>,
+        url: Url,
+    ) -> Result<UploadStart, RegistryError> {
+        let response = self.send(target, access, |http| http.post(url.clone()).header(CONTENT_LENGTH, 0)).await?;
+        match response.status() {
             StatusCode::CREATED => Ok(UploadStart::Mounted),
-            StatusCode::ACCEPTED => session(&answer, &self.root(target)?).map(UploadStart::UploadSession),
-            status => Err(RegistryError::other_status(status)),
+            StatusCode::ACCEPTED => upload_session(&response, &self.root(target)?).map(UploadStart::Session),
+            status => Err(RegistryError::unexpected_status(status)),
         }
     }
 
@@ -107,103 +135,105 @@ impl Registry {
         blob: &Descriptor,
         path: &Utf8Path,
     ) -> Result<(), RegistryError> {
-        let mut url = session.url.clone();
+        let mut url = session.url;
         url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
-        let watch = Arc::new(IdleTimeout::of_upload());
-        let unread: Arc<Mutex<Option<io::Error>>> = Arc::default();
+        let timeout = Arc::new(IdleTimeout::for_upload());
+        let read_error: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let put = |http: &Client| {
-            // Anew for a request that is made again.
-            let bar = self.bars.bytes("Pushing", &name_of(target, blob), blob.size());
-            let body = Body::wrap_stream(pieces(path, blob.size(), &watch, bar, &unread));
+            let upload = UploadBody {
+                timeout: Arc::clone(&timeout),
+                bar: self.bars.bytes("Pushing", &blob_label(target, blob), blob.size()),
+                read_error: Arc::clone(&read_error),
+            };
             http.put(url.clone())
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_LENGTH, blob.size())
-                .body(body)
+                .body(Body::wrap_stream(upload.stream(path, blob.size())))
         };
-        let answer = self.to_session(target, &session, &watch, put).await;
-        // The registry only sees a body that breaks off.
-        if let Some(error) = lock(&unread).take() {
-            return Err(RegistryError::Here(error.into()));
+        let response = if session.is_external {
+            let response = timeout.send(put(&self.client()?)).await;
+            match response {
+                Ok(response) => check_status(response).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            self.send_within(&timeout, target, Access::Push, put).await
+        };
+        // The request then failed as well, but without the reason.
+        if let Some(error) = lock(&read_error).take() {
+            return Err(RegistryError::Local(error.into()));
         }
-        match answer?.status() {
+        match response?.status() {
             StatusCode::CREATED => Ok(()),
-            status => Err(RegistryError::other_status(status)),
+            status => Err(RegistryError::unexpected_status(status)),
         }
     }
 
-    /// An upload that is not cancelled expires by itself.
-    async fn cancel(&self, target: &Reference, session: &UploadSession) {
-        if !session.elsewhere {
-            self.tell(target, |http| http.delete(session.url.clone())).await;
+    /// Cancels an upload, as a courtesy: it would expire anyway.
+    async fn cancel_upload(&self, target: &Reference, session: &UploadSession) {
+        if !session.is_external {
+            self.send_best_effort(target, |http| http.delete(session.url.clone())).await;
         }
     }
 
-    async fn to_session(
-        &self,
-        target: &Reference,
-        session: &UploadSession,
-        watch: &IdleTimeout,
-        request: impl Fn(&Client) -> RequestBuilder,
-    ) -> Result<Response, RegistryError> {
-        match session.elsewhere {
-            true => RegistryError::unless_success(watch.answer(request(&self.client()?)).await?).await,
-            false => self.send(target, Access::Push, watch, request).await,
-        }
-    }
-
-    /// Stores a manifest or index under its digest or a tag.
+    /// Pushes a manifest or index by its digest, or to a tag.
     pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
         let media_type = descriptor.media_type().to_string();
-        let put = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
         self.retry(reference, Access::Push, || async {
-            self.send(&target, Access::Push, &IdleTimeout::new(), put).await?;
+            let put = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
+            self.send(&target, Access::Push, put).await?;
             Ok(())
         })
     }
 }
 
-/// Where an answer says that the upload goes: an absolute address, or one on the same server.
-fn session(answer: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let url = location.and_then(|location| answer.url().join(location).ok());
+/// Reads the `Location` header: an absolute URL, or one relative to that of the request.
+fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let url = location.and_then(|location| response.url().join(location).ok());
     let url =
-        url.ok_or_else(|| RegistryError::Unexpected("does not say where an upload goes (no Location)".to_owned()))?;
-    let elsewhere = !is_same_server(&url, root);
-    Ok(UploadSession { url, elsewhere })
+        url.ok_or_else(|| RegistryError::Protocol("does not say where an upload goes (no Location)".to_owned()))?;
+    let is_external = !is_same_server(&url, root);
+    Ok(UploadSession { url, is_external })
 }
 
-/// The first `size` bytes of a file, opened anew and read as they are sent.
-fn pieces(
-    path: &Utf8Path,
-    size: u64,
-    watch: &Arc<IdleTimeout>,
+/// The body of an upload. It is created anew each time the request is sent.
+struct UploadBody {
+    timeout: Arc<IdleTimeout>,
     bar: Bar,
-    unread: &Arc<Mutex<Option<io::Error>>>,
-) -> impl Stream<Item = io::Result<bytes::Bytes>> + Send + 'static {
-    let (watch, unread) = (watch.clone(), unread.clone());
-    let mut file = fs_err::File::open(path).map(|file| file.take(size));
-    let mut read = move || -> io::Result<Vec<u8>> {
+    /// Set if the file cannot be read: the HTTP client does not return the error of a body.
+    read_error: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl UploadBody {
+    /// Streams the first `size` bytes of a file, reading them as they are sent.
+    fn stream(self, path: &Utf8Path, size: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let mut file = fs_err::File::open(path).map(|file| file.take(size));
+        let chunks = std::iter::from_fn(move || match self.read_chunk(&mut file) {
+            Ok(chunk) if chunk.is_empty() => None,
+            Ok(chunk) => Some(Ok(Bytes::from(chunk))),
+            Err(error) => {
+                let kind = error.kind();
+                lock(&self.read_error).get_or_insert(error);
+                Some(Err(kind.into()))
+            }
+        });
+        stream::iter(chunks)
+    }
+
+    fn read_chunk(&self, file: &mut io::Result<io::Take<fs_err::File>>) -> io::Result<Vec<u8>> {
         let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
-        let mut piece = Vec::new();
-        file.take(CHUNK).read_to_end(&mut piece)?;
-        bar.advance(piece.len());
-        // The end is not asked for when all the bytes that were said are sent.
+        let mut chunk = Vec::new();
+        file.take(CHUNK_SIZE).read_to_end(&mut chunk)?;
+        self.bar.advance(chunk.len());
+        // There is no call for the end of the body: the client stops when it has Content-Length bytes.
         if file.limit() == 0 {
-            watch.sent()
+            self.timeout.upload_sent();
         } else {
-            watch.moved()
+            self.timeout.restart();
         }
-        Ok(piece)
-    };
-    let next = move || match read() {
-        Ok(piece) => (!piece.is_empty()).then(|| Ok(bytes::Bytes::from(piece))),
-        Err(error) => {
-            let kind = error.kind();
-            lock(&unread).get_or_insert(error);
-            Some(Err(kind.into()))
-        }
-    };
-    stream::iter(std::iter::from_fn(next))
+        Ok(chunk)
+    }
 }

@@ -2,22 +2,24 @@
 
 use oci_spec::distribution::Reference;
 
-/// What a request wants to do with its repository.
+/// The access that a request needs.
 #[derive(Clone, Copy)]
 pub enum Access<'a> {
     Pull,
     Push,
-    /// Push, and take a blob over from this repository.
+    /// Push, and mount a blob from this repository.
     Mount(&'a Reference),
 }
 
 impl Access<'_> {
+    /// Returns the scopes of a token for a request to `repository` (distribution, "Token Scope Documentation").
     pub fn scopes(self, repository: &str) -> Vec<String> {
-        let scope = |repository: &str, actions| format!("repository:{repository}:{actions}");
+        let pull = |repository: &str| format!("repository:{repository}:pull");
+        let push = |repository: &str| format!("repository:{repository}:pull,push");
         match self {
-            Access::Pull => vec![scope(repository, "pull")],
-            Access::Push => vec![scope(repository, "pull,push")],
-            Access::Mount(from) => vec![scope(repository, "pull,push"), scope(from.repository(), "pull")],
+            Access::Pull => vec![pull(repository)],
+            Access::Push => vec![push(repository)],
+            Access::Mount(source) => vec![push(repository), pull(source.repository())],
         }
     }
 }

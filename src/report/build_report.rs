@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::dockerfile::pinned_bases::PinnedBases;
-use crate::finding::{Code, Finding};
+use crate::finding::{CheckCode, Finding};
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::{PlatformFacts, SmokeResult, VerifiedImage};
@@ -48,7 +48,7 @@ pub(super) struct ImageReport {
     pub(super) moved: Vec<MovedTag>,
     /// The checks that did not count, by their codes.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
-    pub(super) allow: Vec<Code>,
+    pub(super) allow: Vec<CheckCode>,
     pub(super) platforms: Vec<PlatformReport>,
 }
 

@@ -117,7 +117,7 @@ fn table_row(report: &PlatformReport) -> String {
     if let Some(floor) = &report.glibc_floor {
         libc.push_str(&format!(" (floor {floor})"));
     }
-    let size = report.size.map_or("-".to_owned(), size::of);
+    let size = report.size.map_or("-".to_owned(), size::format_bytes);
     let base = match report.base.split_once('@') {
         Some((name, digest)) => format!("{name} `{}`", shorten_digest(digest)),
         None => report.base.clone(),

@@ -97,11 +97,11 @@ struct PhaseSection {
     /// The sum of all spans.
     sum: String,
     bytes: Option<String>,
-    bars: Vec<Bar>,
+    bars: Vec<SpanBar>,
 }
 
 #[derive(Serialize)]
-struct Bar {
+struct SpanBar {
     row: usize,
     name: String,
     /// In percent of the chart's width.
@@ -169,7 +169,7 @@ fn phase_sections(spans: &[Span], run: Duration, row_count: &mut usize) -> Vec<P
             took: seconds(took),
             share: format!("{:.0} %", percent(took, run)),
             sum: seconds(spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()),
-            bytes: (bytes > 0).then(|| size::of(bytes)),
+            bytes: (bytes > 0).then(|| size::format_bytes(bytes)),
             bars: spans.iter().map(|span| bar(span, run, bar_name(span, &names), next_row())).collect(),
         });
     }
@@ -197,9 +197,9 @@ fn bar_name(span: &Span, names: &IndexMap<&str, &str>) -> String {
     })
 }
 
-fn bar(span: &Span, run: Duration, name: String, row: usize) -> Bar {
+fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
     let (start, end) = (percent(span.start, run), percent(span.end, run));
-    Bar {
+    SpanBar {
         row,
         name,
         x: start,
@@ -209,7 +209,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> Bar {
         start: seconds(span.start),
         end: seconds(span.end),
         took: seconds(span.end.saturating_sub(span.start)),
-        bytes: span.bytes.map(size::of),
+        bytes: span.bytes.map(size::format_bytes),
         note: span.note,
     }
 }

@@ -72,20 +72,20 @@ mod tests {
 
     #[test]
     fn findings_as_the_runner_reads_them() {
-        let wrong = || WRONG_MACHINE.finds("is for x86_64, wanted aarch64", "put another there");
+        let wrong = || WRONG_MACHINE.finding("is for x86_64, wanted aarch64", "put another there");
         for (finding, expected) in [
             (
-                wrong().of("linux/arm64").at("/bin/100%"),
+                wrong().for_platform("linux/arm64").in_file("/bin/100%"),
                 "::error title=MA010 linux/arm64::/bin/100%25 is for x86_64, wanted aarch64%0Ahint: put another there",
             ),
             (wrong(), "::error title=MA010::is for x86_64, wanted aarch64%0Ahint: put another there"),
             // An image says what its platforms are called.
             (
-                wrong().of("a::b,c=d%"),
+                wrong().for_platform("a::b,c=d%"),
                 "::error title=MA010 a%3A%3Ab%2Cc=d%25::is for x86_64, wanted aarch64%0Ahint: put another there",
             ),
             (
-                MISSING_WORKDIR.finds("/app is missing", "make it").of("linux/amd64"),
+                MISSING_WORKDIR.finding("/app is missing", "make it").for_platform("linux/amd64"),
                 "::warning title=MA053 linux/amd64::/app is missing%0Ahint: make it",
             ),
         ] {

@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use console::Term;
 
 use self::progress::Screen;
-use crate::error::{Class, class_of, hints_of, sentence, system_hint};
+use crate::error::{Class, all_hints, failure_class, io_error_hint, message_with_causes};
 use crate::finding::Finding;
 use crate::process::Cmd;
 use crate::timings::{Phase, Timings};
@@ -137,9 +137,9 @@ impl Ui {
 
     /// An error with its causes, then its hints.
     pub fn error(&self, error: &anyhow::Error) {
-        let (sentence, mut hints) = (sentence(error), hints_of(error));
-        if class_of(error) == Class::Other && hints.is_empty() {
-            hints.push(system_hint(error).unwrap_or("run again with -v to see the commands"));
+        let (sentence, mut hints) = (message_with_causes(error), all_hints(error));
+        if failure_class(error) == Class::Other && hints.is_empty() {
+            hints.push(io_error_hint(error).unwrap_or("run again with -v to see the commands"));
         }
         let shown = if self.annotates { github::inert(&sentence) } else { sentence.clone() };
         self.line(&format!("{}: {shown}", self.paint(RED, "error")));

@@ -152,7 +152,7 @@ fn amounts(position: u64, length: u64, per_second: f64) -> [String; 2] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
     let rate = per_second as u64;
     [
-        format!("{}/{} {}/s ", size::of(position), size::of(length), size::of(rate)),
+        format!("{}/{} {}/s ", size::format_bytes(position), size::format_bytes(length), size::format_bytes(rate)),
         format!("{}% ", position.saturating_mul(100).checked_div(length).unwrap_or(0).min(100)),
     ]
 }

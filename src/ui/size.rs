@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 
 /// In powers of ten, as disks, registries and release pages have it.
-pub fn of(bytes: u64) -> String {
+pub fn format_bytes(bytes: u64) -> String {
     ByteSize(bytes).display().si().to_string()
 }
 
@@ -21,7 +21,7 @@ mod tests {
             (1_384_120, "1.4 MB"),
             (53_043_000_000, "53.0 GB"),
         ] {
-            assert_eq!(of(bytes), expected);
+            assert_eq!(format_bytes(bytes), expected);
         }
     }
 }

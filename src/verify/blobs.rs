@@ -16,8 +16,8 @@ use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 
 /// Where the blobs of an image are.
 pub enum Blobs<'a> {
@@ -63,7 +63,7 @@ impl Blobs<'_> {
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.document(descriptor) };
         let digest = descriptor.digest();
-        let Some(served) = registry.find(&format!("{repository}@{digest}"))? else {
+        let Some(served) = registry.find_manifest(&format!("{repository}@{digest}"))? else {
             return Ok(Err(Box::new(missing(digest.as_ref()))));
         };
         Ok(match differs(descriptor, served.bytes.len() as u64, &served.digest) {
@@ -77,7 +77,7 @@ impl Blobs<'_> {
         let digest = descriptor.digest();
         if descriptor.size() > LARGEST_DOCUMENT {
             return Ok(Err(Box::new(
-                UNREADABLE.finds(format!("{digest} is no document: it has {} bytes", descriptor.size()), PUSH_AGAIN),
+                UNREADABLE.finding(format!("{digest} is no document: it has {} bytes", descriptor.size()), PUSH_AGAIN),
             )));
         }
         let Some(mut stream) = self.open(descriptor)? else { return Ok(Err(Box::new(missing(digest.as_ref())))) };
@@ -143,7 +143,7 @@ impl Blobs<'_> {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;
-                registry.download(repository, descriptor, &mut file)?;
+                registry.download_blob(repository, descriptor, &mut file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }
@@ -284,13 +284,13 @@ fn scanned(result: io::Result<ScannedLayer>, name: &str) -> Result<(Option<Scann
         Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
         Err(error) => {
             let reason = format!("layer {name} cannot be read: {error}");
-            Ok((None, vec![UNREADABLE.finds(reason, "build it again, with gzip or zstd layers")]))
+            Ok((None, vec![UNREADABLE.finding(reason, "build it again, with gzip or zstd layers")]))
         }
     }
 }
 
 fn missing(name: &str) -> Finding {
-    MISSING_BLOB.finds(format!("{name} is not there, and the image consists of it"), "publish it again")
+    MISSING_BLOB.finding(format!("{name} is not there, and the image consists of it"), "publish it again")
 }
 
 fn differs(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
@@ -298,15 +298,15 @@ fn differs(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     match () {
         () if *digest.algorithm() != DigestAlgorithm::Sha256 => {
             let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
-            Some(UNREADABLE.finds(reason, "publish it by sha256, as nearly all do"))
+            Some(UNREADABLE.finding(reason, "publish it by sha256, as nearly all do"))
         }
         () if size != descriptor.size() => {
             // Of too much nobody reads all.
             let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
-            Some(WRONG_SIZE.finds(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN))
+            Some(WRONG_SIZE.finding(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN))
         }
         () if found != digest.to_string() => {
-            Some(WRONG_DIGEST.finds(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN))
+            Some(WRONG_DIGEST.finding(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN))
         }
         () => None,
     }

@@ -48,7 +48,9 @@ pub fn check(
     let facts = PlatformFacts {
         libc: loaded.last().and_then(|last| last.libc.as_deref()).map(printable),
         glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
-            File { content: Content::Program(program), .. } => program.elf.as_ref()?.glibc().as_deref().map(printable),
+            File { content: Content::Program(program), .. } => {
+                program.elf.as_ref()?.needed_glibc().as_deref().map(printable)
+            }
             _ => None,
         }),
         program: way.program.as_deref().map(printable),
@@ -56,7 +58,7 @@ pub fn check(
     };
     let mut once = Vec::new();
     for finding in findings {
-        let finding = finding.of(platform.name());
+        let finding = finding.for_platform(platform.name());
         if !once.contains(&finding) {
             once.push(finding);
         }
@@ -70,14 +72,15 @@ const LOADERS: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
 /// Is the base for the platform? A static binary starts on any, until it runs something of it.
 fn base(root: &ExecContext<'_>) -> Option<Finding> {
-    let wanted = root.platform.elf();
+    let wanted = root.platform.elf_identity();
     let machine = |path: &str| match root.file(path)?.1 {
         File { content: Content::Program(program), .. } => Some(program.elf.as_ref()?.identity),
         _ => None,
     };
     let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
-    let wrong =
-        |path: &str, found| WRONG_BASE.finds(format!("of the base is for {found}, wanted {wanted}"), fix).at(path);
+    let wrong = |path: &str, found| {
+        WRONG_BASE.finding(format!("of the base is for {found}, wanted {wanted}"), fix).in_file(path)
+    };
     if let Some((path, found)) = SHELLS.iter().find_map(|path| Some((path, machine(path)?))) {
         return (!found.same_machine(&wanted)).then(|| wrong(path, found));
     }

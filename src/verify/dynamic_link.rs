@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dynamic_loader::{Found, Interpreter, Loader, Misfit, Object};
 use super::exec_context::{EXECUTE, ExecContext, describe};
-use crate::elf::{Elf, numbers};
+use crate::elf::{Elf, parse_version};
 use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
@@ -36,14 +36,14 @@ pub fn check(root: &ExecContext<'_>, path: &str) -> Loaded {
     loaded.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
     loaded.libraries.extend(elf.needed.iter().cloned());
     let shown = format!("/{path}");
-    let wanted = root.platform.elf();
+    let wanted = root.platform.elf_identity();
     if !elf.identity.same_machine(&wanted) {
         let reason = format!("is for {}, wanted {wanted}", elf.identity);
         let fix = format!(
             "put the {} binary there: is it the target folder, or the base, of another platform?",
             root.platform
         );
-        loaded.findings.push(WRONG_MACHINE.finds(reason, fix).at(shown));
+        loaded.findings.push(WRONG_MACHINE.finding(reason, fix).in_file(shown));
         return loaded;
     }
     loaded.findings.extend(level(root, elf, &shown).or_else(|| float_abi(root, elf, &shown)));
@@ -63,7 +63,7 @@ pub fn check(root: &ExecContext<'_>, path: &str) -> Loaded {
 /// What its processor must have and the platform's need not.
 fn level(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
     let (platform, family) = (root.platform, if root.platform.architecture() == "amd64" { "x86-64-v" } else { "ARMv" });
-    if let (Some(needs), Some(has)) = (elf.level, platform.level())
+    if let (Some(needs), Some(has)) = (elf.cpu_level, platform.cpu_level())
         && needs > has
     {
         let reason = format!("needs {family}{needs}, and {platform} promises {family}{has} only");
@@ -71,7 +71,7 @@ fn level(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
             "amd64" => format!("compile it without `-C target-cpu`, or publish it as linux/amd64/v{needs}"),
             _ => format!("compile it for {}, and link nothing that is for ARMv{needs}", platform.triple(Libc::Musl)),
         };
-        return Some(CPU_LEVEL.finds(reason, fix).at(shown));
+        return Some(CPU_LEVEL.finding(reason, fix).in_file(shown));
     }
     None
 }
@@ -79,14 +79,15 @@ fn level(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
 /// A platform without floating-point registers passes nothing in them.
 fn float_abi(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
     let platform = root.platform;
-    let hard = elf.identity.float_abi == Some(FloatAbi::Hard) && platform.elf().float_abi == Some(FloatAbi::Soft);
+    let hard =
+        elf.identity.float_abi == Some(FloatAbi::Hard) && platform.elf_identity().float_abi == Some(FloatAbi::Soft);
     hard.then(|| {
         WRONG_FLOAT_ABI
-            .finds(
+            .finding(
                 format!("has the hard float ABI, and {platform} the soft one"),
                 format!("compile it for {}", platform.triple(Libc::Musl)),
             )
-            .at(shown)
+            .in_file(shown)
     })
 }
 
@@ -100,7 +101,7 @@ fn interpreter<'a>(
     let Some((path, file)) = root.file(&asked_from_root) else {
         let musl = asked.contains("ld-musl");
         let reason = format!("needs {asked}, which is not in the image");
-        let fix = match (musl, elf.glibc()) {
+        let fix = match (musl, elf.needed_glibc()) {
             (true, _) => "it is linked dynamically against musl: take a base that has it, such as alpine:3, or link it statically".to_owned(),
             (false, Some(glibc)) => format!(
                 "it is linked against glibc {glibc}: take a base that has that, such as {}, or link it statically: libc = \"musl\"",
@@ -108,11 +109,11 @@ fn interpreter<'a>(
             ),
             (false, None) => "take a base that has it, or link it statically: libc = \"musl\"".to_owned(),
         };
-        return Err(Box::new(LOADER_MISSING.finds(reason, fix).at(shown)));
+        return Err(Box::new(LOADER_MISSING.finding(reason, fix).in_file(shown)));
     };
     let unusable = |reason: String| {
         let fix = "take the base's own, or a base of this platform";
-        Err(Box::new(LOADER_UNUSABLE.finds(format!("needs {asked}, and that {reason}"), fix).at(shown)))
+        Err(Box::new(LOADER_UNUSABLE.finding(format!("needs {asked}, and that {reason}"), fix).in_file(shown)))
     };
     let Content::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
@@ -120,7 +121,7 @@ fn interpreter<'a>(
         return Err(Box::new(root.closed(&folder, &format!("/{path}"))));
     }
     match () {
-        () if !found.whole => unusable("is an ELF file that ends early".to_owned()),
+        () if !found.is_complete => unusable("is an ELF file that ends early".to_owned()),
         () if !found.identity.same_machine(&elf.identity) => unusable(format!("is for {}", found.identity)),
         () if !found.executable => unusable("is no program".to_owned()),
         () if !root.may(&file.attributes, EXECUTE) => {
@@ -129,7 +130,9 @@ fn interpreter<'a>(
                 root.who(),
                 describe(&file.attributes)
             );
-            Err(Box::new(NOT_EXECUTABLE.finds(reason, "copy it with its mode: `--chmod=0755`").at(format!("/{path}"))))
+            Err(Box::new(
+                NOT_EXECUTABLE.finding(reason, "copy it with its mode: `--chmod=0755`").in_file(format!("/{path}")),
+            ))
         }
         () => Ok(Interpreter { asked: asked.to_owned(), path, elf: found, secure: false }),
     }
@@ -189,8 +192,8 @@ fn libraries<'a>(root: &ExecContext<'a>, path: &str, elf: &'a Elf, interpreter: 
         Loader::Musl => Some("musl".to_owned()),
         _ => objects
             .iter()
-            .filter_map(|object| object.elf.glibc_offered())
-            .max_by_key(|version| numbers(version))
+            .filter_map(|object| object.elf.defined_glibc())
+            .max_by_key(|version| parse_version(version))
             .map(|version| format!("glibc {version}")),
     };
 }
@@ -200,7 +203,7 @@ fn other_float_abi(program: &str, elf: &Elf, path: &str, other: &Elf) -> Option<
     let (of_program, of_other) = (elf.identity.float_abi?, other.identity.float_abi?);
     let reason = format!("has the {of_other} float ABI, and /{program}, which loads it, the {of_program} one");
     let fix = "take both from one place: a base of this platform, and a binary for its triple";
-    (of_program != of_other).then(|| WRONG_FLOAT_ABI.finds(reason, fix).at(format!("/{path}")))
+    (of_program != of_other).then(|| WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{path}")))
 }
 
 fn not_found(
@@ -215,14 +218,14 @@ fn not_found(
         root.tree.below("").find(|(path, _)| path.rsplit('/').next() == Some(name)).map(|(path, _)| path.to_owned());
     match misfit {
         Some(Misfit { path, reason, other_machine: true }) => LIBRARY_MACHINE
-            .finds(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
-            .at(by),
+            .finding(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
+            .in_file(by),
         Some(Misfit { path, reason, .. }) => LIBRARY_MISSING
-            .finds(
+            .finding(
                 format!("needs {name}, and of {path} that is there: {reason}"),
                 "copy the library itself, readable for all",
             )
-            .at(by),
+            .in_file(by),
         None => {
             let reason = match &elsewhere {
                 Some(path) => format!("needs {name}, and does not look where it is: /{path}"),
@@ -240,7 +243,7 @@ fn not_found(
                 (name, None, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => "take a base with that OpenSSL, or link it in: the crate's feature `vendored`, or rustls".to_owned(),
                 _ => "take a base that has it, copy it into the image, or link it statically".to_owned(),
             };
-            LIBRARY_MISSING.finds(reason, fix).at(by)
+            LIBRARY_MISSING.finding(reason, fix).in_file(by)
         }
     }
 }
@@ -248,7 +251,7 @@ fn not_found(
 /// The versions that an object wants of libraries which do not offer them; of each library the highest.
 fn versions(object: &Object<'_>, objects: &[Object<'_>], interpreter: &Interpreter<'_>) -> Vec<Finding> {
     let mut lacking: BTreeMap<&str, (Vec<&str>, String, &Elf)> = BTreeMap::new();
-    for want in object.elf.wants.iter().filter(|want| !want.weak) {
+    for want in object.elf.needed_versions.iter().filter(|want| !want.weak) {
         let named =
             |other: &&Object<'_>| other.name == want.library || other.elf.soname.as_ref() == Some(&want.library);
         let (path, elf) = match objects.iter().skip(1).find(named) {
@@ -260,16 +263,16 @@ fn versions(object: &Object<'_>, objects: &[Object<'_>], interpreter: &Interpret
             None => continue,
         };
         // Of a library without versions the loader takes any symbol.
-        if !elf.offers.is_empty() && !elf.offers.contains(&want.version) {
+        if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&want.version) {
             lacking.entry(&want.library).or_insert_with(|| (Vec::new(), path, elf)).0.push(&want.version);
         }
     }
     let finding = |(library, (mut wanted, path, elf)): (&str, (Vec<&str>, String, &Elf))| {
-        wanted.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| numbers(number)));
+        wanted.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| parse_version(number)));
         let highest = wanted.last().copied().unwrap_or_default();
         let family = highest.split('_').next().unwrap_or_default();
-        let offered = elf.offers.iter().filter(|version| version.split('_').next() == Some(family));
-        let offered = offered.filter_map(|version| numbers(version.rsplit_once('_')?.1)).max();
+        let offered = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
+        let offered = offered.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
         let offered = offered.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
         let has = match &offered {
             Some(offered) => format!("{path} has {family}_{offered} at most"),
@@ -277,14 +280,14 @@ fn versions(object: &Object<'_>, objects: &[Object<'_>], interpreter: &Interpret
         };
         let reason = format!("wants {highest} of {library}, and {has}");
         let fix = match (family, highest.split_once('_').map(|(_, number)| number)) {
-            ("GLIBC", Some(number)) if numbers(number).is_some() => format!(
+            ("GLIBC", Some(number)) if parse_version(number).is_some() => format!(
                 "link it for the base's glibc: glibc = \"{}\"; or take a base that has {number}: {}",
                 offered.unwrap_or_default(),
                 base_with(number)
             ),
             _ => "compile it on, or for, what the base has, or take a newer base".to_owned(),
         };
-        VERSION_MISSING.finds(reason, fix).at(format!("/{}", object.path))
+        VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
     };
     lacking.into_iter().map(finding).collect()
 }
@@ -293,7 +296,7 @@ fn versions(object: &Object<'_>, objects: &[Object<'_>], interpreter: &Interpret
 fn mixed(object: &Object<'_>, loader: Loader) -> Option<Finding> {
     let other = match loader {
         Loader::Musl => {
-            object.elf.glibc().map(|version| format!("is made for glibc {version}, and musl's loader loads it"))
+            object.elf.needed_glibc().map(|version| format!("is made for glibc {version}, and musl's loader loads it"))
         }
         _ => {
             let musl = object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so");
@@ -301,7 +304,7 @@ fn mixed(object: &Object<'_>, loader: Loader) -> Option<Finding> {
         }
     }?;
     let fix = "take programs and libraries of one libc: the base's";
-    Some(MIXED_LIBCS.finds(other, fix).at(format!("/{}", object.path)))
+    Some(MIXED_LIBCS.finding(other, fix).in_file(format!("/{}", object.path)))
 }
 
 /// A well-known base that has a version of glibc.
@@ -312,6 +315,6 @@ fn base_with(version: &str) -> &'static str {
         ("2.36", "debian:bookworm-slim"),
         ("2.41", "debian:trixie-slim"),
     ];
-    let has = |(has, _): &&(&str, &str)| numbers(version) <= numbers(has);
+    let has = |(has, _): &&(&str, &str)| parse_version(version) <= parse_version(has);
     BASES.iter().find(has).map_or("debian:sid-slim", |(_, base)| base)
 }

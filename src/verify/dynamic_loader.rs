@@ -58,7 +58,7 @@ impl Loader {
         let is_musl = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl"));
         let soname = elf.soname.as_deref().unwrap_or_default();
         match () {
-            () if elf.glibc_offered().is_some() => Loader::Glibc,
+            () if elf.defined_glibc().is_some() => Loader::Glibc,
             () if is_musl(path) || soname.starts_with("libc.musl") || soname == "libc.so" => Loader::Musl,
             () => Loader::Other,
         }
@@ -163,7 +163,7 @@ impl Loader {
                     None => owned(&["/lib", "/usr/local/lib", "/usr/lib"]),
                 }
             }
-            _ if !interpreter.elf.folders.is_empty() => interpreter.elf.folders.clone(),
+            _ if !interpreter.elf.default_library_dirs.is_empty() => interpreter.elf.default_library_dirs.clone(),
             _ => owned(&["/lib64", "/usr/lib64", "/lib", "/usr/lib"]),
         }
     }
@@ -203,15 +203,15 @@ fn fits<'a>(
     }
     let Content::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };
     match &program.elf {
-        Some(elf) if elf.whole && elf.identity.same_machine(wanted) => Ok(program),
-        Some(elf) if elf.whole => Err((format!("it is for {}", elf.identity), true)),
+        Some(elf) if elf.is_complete && elf.identity.same_machine(wanted) => Ok(program),
+        Some(elf) if elf.is_complete => Err((format!("it is for {}", elf.identity), true)),
         _ => Err(("it ends early".to_owned(), false)),
     }
 }
 
 /// A list of folders with what `$ORIGIN` and `$LIB` stand for (ld.so(8), "Dynamic string tokens").
 fn expand(list: &str, object: &Object<'_>, root: &ExecContext<'_>) -> Vec<String> {
-    let debian = root.platform.debian().map(|(_, gnu)| format!("lib/{gnu}"));
+    let debian = root.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
     let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();
     let mut folders = Vec::new();
     for folder in list.split(':') {

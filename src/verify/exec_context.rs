@@ -48,7 +48,7 @@ impl<'a> ExecContext<'a> {
             Err(reason) => {
                 let numbers = if user == "root" { "0:0" } else { "65532:65532" };
                 let fix = format!("copy a file that has the name, or write it in numbers: user = \"{numbers}\"");
-                findings.push(UNKNOWN_USER.finds(reason, fix));
+                findings.push(UNKNOWN_USER.finding(reason, fix));
             }
         }
         findings.extend(root.check_workdir());
@@ -68,8 +68,8 @@ impl<'a> ExecContext<'a> {
     fn check_workdir(&self) -> Option<Finding> {
         let not_a_folder = |dir: String| {
             WORKDIR_NOT_A_FOLDER
-                .finds("is the working directory, and no folder", "name a folder: workdir = \"/\"")
-                .at(dir)
+                .finding("is the working directory, and no folder", "name a folder: workdir = \"/\"")
+                .in_file(dir)
         };
         let dir = self.workdir();
         let resolved = self.tree.resolve(&dir).ok();
@@ -82,11 +82,11 @@ impl<'a> ExecContext<'a> {
             None if self.user.as_ref().is_some_and(|user| user.uid == 0) => None,
             None => Some(
                 MISSING_WORKDIR
-                    .finds(
+                    .finding(
                         "is the working directory, and not in the image: runtimes make it, for root",
                         "make it in the image, so that its owner is who you want: a file in it, or `WORKDIR` below `USER`",
                     )
-                    .at(dir),
+                    .in_file(dir),
             ),
         }
     }
@@ -99,11 +99,11 @@ impl<'a> ExecContext<'a> {
         };
         let on_the_way = if clean(to) == folder { String::new() } else { format!(", on the way to {to}") };
         CLOSED_FOLDER
-            .finds(
+            .finding(
                 format!("cannot be entered by {}{on_the_way}: its mode is {mode}", self.who()),
                 format!("let all enter it: `chmod a+x /{folder}` where the image is made"),
             )
-            .at(format!("/{folder}"))
+            .in_file(format!("/{folder}"))
     }
 
     /// From the root, with a leading slash.

@@ -156,7 +156,7 @@ fn index(named: &[(String, PlatformEntry)], wanted: &VerifyOptions) -> Vec<Findi
         // Windows has one for each of its versions.
         if !seen.insert(name.as_str()) && !name.starts_with("windows/") {
             let fix = "list each platform once: runtimes take the first, others the last";
-            findings.push(DUPLICATE_PLATFORM.finds(format!("the index has {name} twice"), fix).of(name));
+            findings.push(DUPLICATE_PLATFORM.finding(format!("the index has {name} twice"), fix).for_platform(name));
         }
     }
     let missing: BTreeSet<&Platform> =
@@ -166,8 +166,8 @@ fn index(named: &[(String, PlatformEntry)], wanted: &VerifyOptions) -> Vec<Findi
         let fix = format!("publish it as well: `--platform {platform}`");
         findings.push(
             MISSING_PLATFORM
-                .finds(format!("wanted {}, actual: {has}", long_name(platform.name())), fix)
-                .of(platform.name()),
+                .finding(format!("wanted {}, actual: {has}", long_name(platform.name())), fix)
+                .for_platform(platform.name()),
         );
     }
     findings
@@ -207,7 +207,7 @@ fn platform(
     let parts = match &entry.parts {
         Ok(parts) => parts,
         Err(findings) => {
-            result.findings.extend(findings.iter().cloned().map(|finding| finding.of(name)));
+            result.findings.extend(findings.iter().cloned().map(|finding| finding.for_platform(name)));
             return Ok(result);
         }
     };
@@ -216,12 +216,14 @@ fn platform(
     if configured != name {
         let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
         let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
-        result.findings.push(PLATFORM_MISMATCH.finds(reason, fix));
+        result.findings.push(PLATFORM_MISMATCH.finding(reason, fix));
     }
     let Ok(platform) = name.parse::<Platform>() else {
         let reason = "nothing of it is checked: the platform is not one of those that are known here";
-        result.findings.push(UNCHECKED_PLATFORM.finds(reason, "leave it out with `--platform`, or allow this finding"));
-        result.findings = result.findings.into_iter().map(|finding| finding.of(name)).collect();
+        result
+            .findings
+            .push(UNCHECKED_PLATFORM.finding(reason, "leave it out with `--platform`, or allow this finding"));
+        result.findings = result.findings.into_iter().map(|finding| finding.for_platform(name)).collect();
         return Ok(result);
     };
     let (tree, findings) = merge(parts, layers);
@@ -234,7 +236,7 @@ fn platform(
         result.findings.extend(findings);
     }
     result.findings.extend(parts.size.and_then(|size| check_size(&wanted.policy, size)));
-    result.findings = result.findings.into_iter().map(|finding| finding.of(name)).collect();
+    result.findings = result.findings.into_iter().map(|finding| finding.for_platform(name)).collect();
     Ok(result)
 }
 
@@ -244,7 +246,7 @@ fn merge(parts: &Parts, layers: &Layers) -> (Option<RootFs>, Vec<Finding>) {
     let diff_ids = parts.config.rootfs().diff_ids();
     if diff_ids.len() != parts.layers.len() {
         let reason = format!("its manifest has {} layers, and its config {}", parts.layers.len(), diff_ids.len());
-        findings.push(LAYER_COUNT.finds(reason, "publish it again with a tool that keeps both together"));
+        findings.push(LAYER_COUNT.finding(reason, "publish it again with a tool that keeps both together"));
     }
     let mut tree = Some(RootFs::default());
     for (index, layer) in parts.layers.iter().enumerate() {
@@ -260,13 +262,13 @@ fn merge(parts: &Parts, layers: &Layers) -> (Option<RootFs>, Vec<Finding>) {
         {
             let reason =
                 format!("layer {} unpacks to {}, and the config says {diff_id}", layer.name(), scanned.diff_id);
-            findings.push(WRONG_DIFF_ID.finds(reason, "publish it again with a tool that keeps both together"));
+            findings.push(WRONG_DIFF_ID.finding(reason, "publish it again with a tool that keeps both together"));
         }
         if let Some(whole) = &mut tree
             && let Err(what) = whole.apply(&scanned.changes)
         {
             let reason = format!("layer {} cannot be unpacked: {what}", layer.name());
-            findings.push(UNREADABLE.finds(reason, "build it again: the file that the link names must be in it"));
+            findings.push(UNREADABLE.finding(reason, "build it again: the file that the link names must be in it"));
             tree = None;
         }
     }

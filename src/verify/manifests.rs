@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
 use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
-use crate::oci::reference;
+use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
@@ -54,8 +54,8 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 pub fn read<'a>(location: &ImageLocation, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<ImageManifests<'a>>> {
     match location {
         ImageLocation::Registry(reference) => {
-            let served = registry.pull(reference)?;
-            let repository = reference::repository_of(reference)?;
+            let served = registry.fetch_manifest(reference)?;
+            let repository = repository_name(reference)?;
             let blobs = Blobs::Registry { registry, repository, cache };
             let digest = Some(served.digest.clone());
             Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
@@ -170,7 +170,7 @@ fn image<'a>(
     let index: ImageIndex = match serde_json::from_slice(bytes) {
         Ok(index) => index,
         Err(error) => {
-            read.findings.push(UNREADABLE.finds(format!("its index is none: {error}"), "publish it again"));
+            read.findings.push(UNREADABLE.finding(format!("its index is none: {error}"), "publish it again"));
             return Ok(read);
         }
     };
@@ -179,19 +179,19 @@ fn image<'a>(
         let claimed = claimed(entry);
         let digest = Some(entry.digest().to_string());
         let of = |finding: Finding| match &claimed {
-            Some(claimed) => finding.of(claimed),
+            Some(claimed) => finding.for_platform(claimed),
             None => finding,
         };
         if claimed.as_deref() == Some("unknown/unknown") {
             let reason = format!("the index has {} for no platform, and not as an attestation", entry.digest());
-            read.findings.push(NO_IMAGE.finds(reason, "leave it out, or say which platform it is for"));
+            read.findings.push(NO_IMAGE.finding(reason, "leave it out, or say which platform it is for"));
             continue;
         }
         if INDEXES.contains(&entry.media_type().as_ref()) {
             let reason =
                 format!("the index has another index here ({}), which most runtimes do not enter", entry.digest());
             read.findings.push(of(NESTED_INDEX
-                .finds(reason, "list the inner one's manifests themselves: `docker buildx imagetools create`")));
+                .finding(reason, "list the inner one's manifests themselves: `docker buildx imagetools create`")));
             continue;
         }
         let parts = match read.blobs.manifest(entry)? {
@@ -202,7 +202,7 @@ fn image<'a>(
     }
     if read.entries.is_empty() && read.findings.is_empty() {
         let only = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
-        read.findings.push(NO_IMAGE.finds(format!("the index {only}: there is nothing to run"), "publish it again"));
+        read.findings.push(NO_IMAGE.finding(format!("the index {only}: there is nothing to run"), "publish it again"));
     }
     Ok(read)
 }
@@ -216,7 +216,7 @@ fn claimed(entry: &Descriptor) -> Option<String> {
 fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding>>> {
     let unreadable = |what: &str, error: serde_json::Error| {
         let fix = "is it a container image? Registries hold other things as well";
-        vec![UNREADABLE.finds(format!("its {what} is none: {error}"), fix)]
+        vec![UNREADABLE.finding(format!("its {what} is none: {error}"), fix)]
     };
     let manifest: ImageManifest = match serde_json::from_slice(manifest) {
         Ok(manifest) => manifest,
@@ -279,24 +279,23 @@ fn docker_archive<'a>(
         if wanted.is_some_and(|wanted| !tags.iter().any(|tag| is(tag, wanted))) {
             continue;
         }
-        let parts =
-            match archive.read(&saved.config)? {
-                None => Err(vec![UNREADABLE.finds(
-                    format!("its config {} is not in the archive", saved.config),
-                    "save it again: `docker save`",
-                )]),
-                Some(config) => match serde_json::from_slice::<ImageConfiguration>(&config) {
-                    Err(error) => Err(vec![
-                        UNREADABLE.finds(format!("its config is none: {error}"), "save it again: `docker save`"),
-                    ]),
-                    Ok(config) => Ok(Parts {
-                        config,
-                        size: [&saved.config].into_iter().chain(&saved.layers).map(|name| archive.size(name)).sum(),
-                        layers: saved.layers.into_iter().map(LayerBlob::File).collect(),
-                        annotations: HashMap::new(),
-                    }),
-                },
-            };
+        let parts = match archive.read(&saved.config)? {
+            None => Err(vec![UNREADABLE.finding(
+                format!("its config {} is not in the archive", saved.config),
+                "save it again: `docker save`",
+            )]),
+            Some(config) => match serde_json::from_slice::<ImageConfiguration>(&config) {
+                Err(error) => Err(vec![
+                    UNREADABLE.finding(format!("its config is none: {error}"), "save it again: `docker save`"),
+                ]),
+                Ok(config) => Ok(Parts {
+                    config,
+                    size: [&saved.config].into_iter().chain(&saved.layers).map(|name| archive.size(name)).sum(),
+                    layers: saved.layers.into_iter().map(LayerBlob::File).collect(),
+                    annotations: HashMap::new(),
+                }),
+            },
+        };
         let reference = match tags.first() {
             Some(tag) if several && wanted.is_none() => format!("{location}:{tag}"),
             _ => location.to_string(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::dynamic_link::Loaded;
 use super::exec_context::ExecContext;
-use crate::config::policy::{Policy, Required};
+use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
@@ -15,8 +15,11 @@ pub fn check(policy: &Policy, root: &ExecContext<'_>, programs: &[(&str, &Loaded
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
         findings.extend(loaded.libraries.iter().filter(denied).map(|library| {
             DENIED_LIBRARY
-                .finds(format!("leads to {library}, which deny-needed forbids"), "link it statically, or do without it")
-                .at(format!("/{path}"))
+                .finding(
+                    format!("leads to {library}, which deny-needed forbids"),
+                    "link it statically, or do without it",
+                )
+                .in_file(format!("/{path}"))
         }));
     }
     // What is started last is what the image is for: a shell or an init before it may be what it likes.
@@ -25,12 +28,13 @@ pub fn check(policy: &Policy, root: &ExecContext<'_>, programs: &[(&str, &Loaded
         && loaded.is_dynamic
     {
         let fix = "link it statically: libc = \"musl\"";
-        findings
-            .push(NOT_STATIC.finds("is linked dynamically, and static-only forbids that", fix).at(format!("/{path}")));
+        findings.push(
+            NOT_STATIC.finding("is linked dynamically, and static-only forbids that", fix).in_file(format!("/{path}")),
+        );
     }
     if policy.non_root_only && root.user.as_ref().is_some_and(|user| user.uid == 0) {
         findings.push(
-            ROOT_USER.finds("it runs as root, which non-root-only forbids", "name a user: user = \"65532:65532\""),
+            ROOT_USER.finding("it runs as root, which non-root-only forbids", "name a user: user = \"65532:65532\""),
         );
     }
     let labels = root.config.config().as_ref().and_then(|config| config.labels().clone()).unwrap_or_default();
@@ -38,7 +42,7 @@ pub fn check(policy: &Policy, root: &ExecContext<'_>, programs: &[(&str, &Loaded
         let reason = lacks(required, &labels)?;
         Some(
             MISSING_LABEL
-                .finds(format!("label {reason}"), format!("set it: labels = {{ \"{}\" = \"…\" }}", required.name)),
+                .finding(format!("label {reason}"), format!("set it: labels = {{ \"{}\" = \"…\" }}", required.name)),
         )
     }));
     findings
@@ -49,16 +53,14 @@ pub fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
     let most = policy.max_size.map(|most| most.as_u64()).filter(|most| bytes > *most)?;
     let reason = format!(
         "its layers have {}, {} more than the {} that max-size allows",
-        size::of(bytes),
-        size::of(bytes - most),
-        size::of(most)
+        size::format_bytes(bytes),
+        size::format_bytes(bytes - most),
+        size::format_bytes(most)
     );
-    Some(
-        TOO_LARGE.finds(
-            reason,
-            "see what is in it: `docker history IMAGE`; strip = true in the profile makes binaries smaller",
-        ),
-    )
+    Some(TOO_LARGE.finding(
+        reason,
+        "see what is in it: `docker history IMAGE`; strip = true in the profile makes binaries smaller",
+    ))
 }
 
 /// Checks the annotations of an index, or of a single manifest.
@@ -66,12 +68,12 @@ pub fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>)
     let lacking = policy.require_annotations.iter().filter_map(|required| {
         let reason = lacks(required, annotations)?;
         let fix = format!("set it: annotations = {{ \"{}\" = \"…\" }}", required.name);
-        Some(MISSING_ANNOTATION.finds(format!("annotation {reason}"), fix))
+        Some(MISSING_ANNOTATION.finding(format!("annotation {reason}"), fix))
     });
     lacking.collect()
 }
 
-fn lacks(required: &Required, has: &HashMap<String, String>) -> Option<String> {
+fn lacks(required: &RequiredMetadata, has: &HashMap<String, String>) -> Option<String> {
     match (has.get(&required.name), &required.value) {
         (None, _) => Some(format!("{} is not there", required.name)),
         (Some(value), Some(glob)) if !glob.matches(value) => {

@@ -8,14 +8,14 @@ use oci_spec::image::Descriptor;
 use super::{ANOTHER, OTHER_INDEX, VerifiedImage, check_config, entries, wrong};
 use crate::plan::Image;
 use crate::platform::Platform;
+use crate::registry::Access;
 use crate::registry::Registry;
-use crate::registry::scope::Access;
 use crate::threads::parallel;
 
 /// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
 pub fn registry(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
     let pushed = &built.digest;
-    let index = registry.pull(&format!("{repository}@{pushed}"))?;
+    let index = registry.fetch_manifest(&format!("{repository}@{pushed}"))?;
     if !index.is_index() {
         return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type))
             .hint(OTHER_INDEX)
@@ -33,8 +33,8 @@ pub fn registry(image: &Image, repository: &str, built: &VerifiedImage, registry
             let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
             return Err(wrong(image, what).hint(ANOTHER).into());
         }
-        let manifest = registry.pull(&format!("{repository}@{digest}"))?.manifest()?;
-        check_config(image, *platform, &registry.config(repository, &manifest)?)?;
+        let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
+        check_config(image, *platform, &registry.fetch_config(repository, &manifest)?)?;
         Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
     })?;
     let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
@@ -51,7 +51,7 @@ pub fn registry(image: &Image, repository: &str, built: &VerifiedImage, registry
 pub fn tags(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
     let pushed = &built.digest;
     for tag in &image.tags {
-        let served = registry.pull(&format!("{repository}:{tag}"))?.digest;
+        let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
         if served != *pushed {
             let what = format!("{repository}:{tag} leads to {served}, and {pushed} was pushed");
             return Err(wrong(image, what).hint(ANOTHER).into());

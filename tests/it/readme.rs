@@ -52,7 +52,7 @@ fn every_command_is_one_that_the_program_takes() {
 #[test]
 fn every_exit_code_is_told_of() {
     let told = readme().split_whitespace().collect::<Vec<_>>().join(" ");
-    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, word, _)| format!("{code} {word}")).collect();
+    let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
     let line = format!("Exit codes: {}.", codes.join(", "));
     assert!(told.contains(&line), "README lacks: {line}");
 }

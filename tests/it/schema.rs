@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use cargo_multiarch::config::read::{self, ConfigTable};
+use cargo_multiarch::config::{ConfigTable, read};
 use serde_json::Value;
 
 use crate::init::workspace;
@@ -45,7 +45,7 @@ fn it_is_printed() {
 
 #[test]
 fn what_is_documented() {
-    assert_takes(include_str!("../../templates/multiarch.toml"));
+    assert_takes(include_str!("../../examples/workspace/multiarch.toml"));
     blocks("toml").iter().for_each(|block| assert_takes(block));
 }
 

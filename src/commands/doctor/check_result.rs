@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::{Class, class_of, hints_of, sentence};
+use crate::error::{Class, all_hints, failure_class, message_with_causes};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,8 +60,12 @@ impl CheckResult {
 
     /// An error that `publish` would fail with.
     pub fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
-        let fixes = hints_of(error).into_iter().map(str::to_owned).collect();
-        CheckResult { fixes, class: class_of(error), ..CheckResult::new(subject, CheckState::Error, sentence(error)) }
+        let fixes = all_hints(error).into_iter().map(str::to_owned).collect();
+        CheckResult {
+            fixes,
+            class: failure_class(error),
+            ..CheckResult::new(subject, CheckState::Error, message_with_causes(error))
+        }
     }
 
     #[must_use]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::compile::facts::Tools;
 use crate::compile::std_library;
-use crate::error::{Class, class_of, hints_of, sentence};
+use crate::error::{Class, all_hints, failure_class, message_with_causes};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
 use crate::plan::{Paths, Plan};
@@ -59,12 +59,12 @@ impl Fix {
                 ui.status("Fixed", format!("by `{command}`"));
                 Ok(FixResult { command, error: None, error_class: None })
             }
-            Err(error) if class_of(&error) == Class::Interrupted => Err(error),
+            Err(error) if failure_class(&error) == Class::Interrupted => Err(error),
             Err(error) => {
-                let hints = hints_of(&error).into_iter().map(str::to_owned);
-                let message = std::iter::once(sentence(&error)).chain(hints).collect::<Vec<_>>().join("; ");
+                let hints = all_hints(&error).into_iter().map(str::to_owned);
+                let message = std::iter::once(message_with_causes(&error)).chain(hints).collect::<Vec<_>>().join("; ");
                 ui.warning(&message);
-                Ok(FixResult { command, error: Some(message), error_class: Some(class_of(&error)) })
+                Ok(FixResult { command, error: Some(message), error_class: Some(failure_class(&error)) })
             }
         }
     }

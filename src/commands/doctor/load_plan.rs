@@ -91,5 +91,5 @@ fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request:
     let cache_dir = environment::cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
     let sources = ConfigSources { command_line, ..ConfigSources::default() };
     let request = PlanRequest { cache_dir, ..request };
-    plan::resolve(&Workspace::stand_in(current_dir), &sources, &Checkout::None, &request)
+    plan::resolve(&Workspace::placeholder(current_dir), &sources, &Checkout::None, &request)
 }

@@ -29,7 +29,7 @@ pub fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
         Err(cause) => return error(format!("cannot be looked at: {cause}"), "see whose it is with `ls -ld`"),
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let free_size = size::of(free);
+    let free_size = size::format_bytes(free);
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         error("is on a read-only file system".to_owned(), &use_another)
     } else if free < TOO_LITTLE_SPACE {
@@ -56,8 +56,8 @@ pub fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check_result::CheckState;
     use super::*;
+    use crate::commands::doctor::check_result::CheckState;
 
     #[test]
     fn clocks() {

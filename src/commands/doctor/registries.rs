@@ -8,18 +8,19 @@ use super::check_result::{CheckResult, CheckState};
 use super::machine;
 use super::results::Results;
 use crate::image::bases;
-use crate::oci::reference::repository_of;
+use crate::oci::reference::repository_name;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
-use crate::publish::preflight::repositories;
+use crate::publish::preflight::push_repositories;
 use crate::registry::Registry;
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 /// Checks the registries that images are pushed to, and those that their bases are pulled from.
 pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(&plan.engine.insecure_registries, results, ui)?;
     for image in &plan.images {
-        match repositories(image) {
+        match push_repositories(image) {
             Ok(repositories) => {
                 for repository in repositories {
                     checker.check_push(repository)?;
@@ -57,7 +58,7 @@ struct RegistryChecker<'a> {
 
 impl<'a> RegistryChecker<'a> {
     fn new(insecure_registries: &[String], results: &'a mut Results, ui: &'a Ui) -> Result<Self> {
-        let registry = Registry::new(insecure_registries, ui.bars())?;
+        let registry = Registry::new(insecure_registries, &CancelToken::default(), ui.bars())?;
         Ok(RegistryChecker { registry, hosts: BTreeMap::new(), results, ui })
     }
 
@@ -77,7 +78,7 @@ impl<'a> RegistryChecker<'a> {
     }
 
     fn check_pull(&mut self, base: &str, platforms: &BTreeSet<Platform>) -> Result<()> {
-        let repository = match repository_of(base) {
+        let repository = match repository_name(base) {
             Ok(repository) => repository,
             Err(failure) => return Ok(self.results.add_error("base", failure)?),
         };

@@ -2,7 +2,7 @@
 
 use super::check_result::{CheckResult, CheckState};
 use super::fix::Fix;
-use crate::error::{Class, Failure, class_of};
+use crate::error::{Class, Failure, failure_class};
 
 #[derive(Default)]
 pub struct Results {
@@ -19,7 +19,7 @@ impl Results {
     /// Adds an error. Returns it instead if it is an interruption, which ends the checks.
     pub fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
         let error = error.into();
-        if class_of(&error) == Class::Interrupted {
+        if failure_class(&error) == Class::Interrupted {
             return Err(Failure::new(Class::Interrupted, "interrupted"));
         }
         self.add(CheckResult::error(subject, &error));

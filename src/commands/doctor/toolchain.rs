@@ -45,7 +45,7 @@ pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
         } else if !has_problem {
             let is_compiled = builds.iter().all(|build| build.settings.build_std);
             let source = if is_compiled { "compiled along" } else { "installed" };
-            results.add(CheckResult::ok("std", format!("{}: {source}", Platform::and_triple(triple))));
+            results.add(CheckResult::ok("std", format!("{}: {source}", Platform::describe_triple(triple))));
         }
         problems.report(Some(triple), &[Requirement::Crates], results)?;
         for build in builds {
@@ -74,7 +74,7 @@ fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
 fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
     match std_library::rustup(&[triple.to_owned()], is_offline) {
         Ok(_) => {
-            let message = format!("{}: missing; a publish installs it first", Platform::and_triple(triple));
+            let message = format!("{}: missing; a publish installs it first", Platform::describe_triple(triple));
             results.add(CheckResult::warning("std", message).with_fix(format!("`rustup target add {triple}`")));
             Ok(true)
         }

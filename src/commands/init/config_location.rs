@@ -1,93 +1,86 @@
-//! Where the configuration stands, or will stand.
+//! Where the configuration is, or will be.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use super::table_name;
 use crate::config::Config;
-use crate::config::read::ConfigTable;
+use crate::config::{ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 
-/// A table of a file.
-pub struct Place {
+/// The table of a file that has the configuration, or will have it.
+pub struct ConfigLocation {
     pub path: Utf8PathBuf,
     pub table: ConfigTable,
-    /// The file as it is; empty where there is none.
+    /// The text of the file. Empty if it does not exist.
     pub text: String,
-    /// The package whose table it is.
+    /// The package, if it is a package's table.
     package: Option<String>,
-    /// This table is there.
-    is_there: bool,
-    /// It is, or one of a member.
-    is_configured: bool,
+    /// The table exists already.
+    pub exists: bool,
+    /// The table exists, or that of a member of the workspace.
+    pub is_configured: bool,
 }
 
-impl Place {
-    /// Where the configuration is; else multiarch.toml if `file` is wanted, else the root manifest.
-    pub fn find(workspace: &Workspace, sources: &ConfigSources, file: bool) -> Result<Place> {
-        let path = workspace.root.join("multiarch.toml");
-        let manifest = read(&workspace.manifest_path)?;
-        let in_manifest = [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| {
-            crate::config::read::parse(&manifest, &workspace.manifest_path, *table).is_ok_and(|config| config.is_some())
-        });
-        let is_file = path.is_file();
-        if let Some(name) = in_manifest.and_then(table_name).filter(|_| file && !is_file) {
-            return Err(Failure::new(
-                Class::Config,
-                format!("the configuration is [{name}] in {}, and --file would make a second", workspace.manifest_path),
-            )
-            .hint(format!("take [{name}] out of it first, or go on with it: `cargo multiarch init`"))
-            .into());
+impl ConfigLocation {
+    /// Finds the existing configuration. Without one, this is multiarch.toml if `use_file` is set, else the root manifest.
+    pub fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
+        let file = workspace.root.join("multiarch.toml");
+        let manifest_path = &workspace.manifest_path;
+        let manifest = fs_err::read_to_string(manifest_path)?;
+        let existing_table = configured_table(&manifest, manifest_path);
+        let file_exists = file.is_file();
+        if let Some(name) = existing_table.and_then(table_name)
+            && use_file
+            && !file_exists
+        {
+            let message = format!("the configuration is [{name}] in {manifest_path}, and --file would make a second");
+            return Err(Failure::new(Class::Config, message)
+                .hint(format!("take [{name}] out of it first, or go on with it: `cargo multiarch init`"))
+                .into());
         }
-        let is_member = !sources.packages.is_empty();
-        if is_file || file {
-            let text = if is_file { read(&path)? } else { String::new() };
-            return Ok(Place {
-                path,
+        let is_member_configured = !sources.packages.is_empty();
+        if file_exists || use_file {
+            return Ok(ConfigLocation {
+                text: if file_exists { fs_err::read_to_string(&file)? } else { String::new() },
+                path: file,
                 table: ConfigTable::Root,
-                text,
                 package: None,
-                is_there: is_file,
-                is_configured: is_file || is_member,
+                exists: file_exists,
+                is_configured: file_exists || is_member_configured,
             });
         }
-        let root = || workspace.packages.iter().find(|package| package.manifest_path == workspace.manifest_path);
-        let is_workspace = manifest.parse::<toml::Table>().is_ok_and(|manifest| manifest.contains_key("workspace"));
-        let table = in_manifest.unwrap_or(if is_workspace { ConfigTable::Workspace } else { ConfigTable::Package });
-        Ok(Place {
-            path: workspace.manifest_path.clone(),
+        let table = existing_table.unwrap_or_else(|| default_table(&manifest));
+        let root_package = workspace.packages.iter().find(|package| package.manifest_path == *manifest_path);
+        let package = match table {
+            ConfigTable::Package => root_package.map(|package| package.name.clone()),
+            ConfigTable::Workspace | ConfigTable::Root => None,
+        };
+        Ok(ConfigLocation {
+            path: manifest_path.clone(),
             table,
             text: manifest,
-            package: root().filter(|_| table == ConfigTable::Package).map(|package| package.name.clone()),
-            is_there: in_manifest.is_some(),
-            is_configured: in_manifest.is_some() || is_member,
+            package,
+            exists: existing_table.is_some(),
+            is_configured: existing_table.is_some() || is_member_configured,
         })
     }
 
-    pub fn is_there(&self) -> bool {
-        self.is_there
-    }
-
-    pub fn is_configured(&self) -> bool {
-        self.is_configured
-    }
-
-    /// `[workspace.metadata.multiarch]`, and the whole file by its name.
-    pub fn name(&self) -> String {
+    /// `[workspace.metadata.multiarch]`, or a name for a whole file.
+    pub fn description(&self) -> String {
         table_name(self.table).map_or_else(|| "the configuration".to_owned(), |name| format!("[{name}]"))
     }
 
-    /// Puts a configuration in the place of what was read here.
-    pub fn put(&self, sources: &mut ConfigSources, config: Config) {
+    /// Replaces the configuration that was read from here.
+    pub fn set_config(&self, sources: &mut ConfigSources, config: Config) {
         match &self.package {
             Some(package) => drop(sources.packages.insert(package.clone(), config)),
             None => sources.workspace = config,
         }
     }
 
-    /// What was read here.
-    pub fn table_in(&self, sources: &ConfigSources) -> Config {
+    /// Returns the configuration that was read from here.
+    pub fn config(&self, sources: &ConfigSources) -> Config {
         match &self.package {
             Some(package) => sources.packages.get(package).cloned().unwrap_or_default(),
             None => sources.workspace.clone(),
@@ -95,6 +88,22 @@ impl Place {
     }
 }
 
-fn read(path: &Utf8PathBuf) -> Result<String> {
-    Ok(fs_err::read_to_string(path)?)
+/// The table of a manifest that has the configuration.
+fn configured_table(manifest: &str, path: &Utf8Path) -> Option<ConfigTable> {
+    let has_config = |table| read::parse(manifest, path, table).is_ok_and(|config| config.is_some());
+    [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| has_config(*table))
+}
+
+fn default_table(manifest: &str) -> ConfigTable {
+    let is_workspace = manifest.parse::<toml::Table>().is_ok_and(|manifest| manifest.contains_key("workspace"));
+    if is_workspace { ConfigTable::Workspace } else { ConfigTable::Package }
+}
+
+/// Returns the name of a table in a manifest. multiarch.toml has none.
+pub fn table_name(table: ConfigTable) -> Option<&'static str> {
+    match table {
+        ConfigTable::Root => None,
+        ConfigTable::Workspace => Some("workspace.metadata.multiarch"),
+        ConfigTable::Package => Some("package.metadata.multiarch"),
+    }
 }

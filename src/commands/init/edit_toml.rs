@@ -1,16 +1,16 @@
-//! A table in the text of a TOML file: written, replaced, or given keys, with every other byte as it was. Pure.
+//! Edits a table in the text of a TOML file: replaces it, or sets keys in it. Every other byte stays as it is.
 
 use std::ops::Range;
 
 use anyhow::Result;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
-use crate::config::read::ConfigTable;
+use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 
 const NAME: &str = "multiarch";
 
-/// The tables that lead to ours.
+/// The tables that contain ours.
 fn parents(table: ConfigTable) -> &'static [&'static str] {
     match table {
         ConfigTable::Root => &[],
@@ -19,12 +19,12 @@ fn parents(table: ConfigTable) -> &'static [&'static str] {
     }
 }
 
-/// The text with a table at its end, instead of one that was there; a file of our own is the table alone.
-pub fn with_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
+/// Returns the text with a new table at its end, and without the existing one. multiarch.toml is replaced as a whole.
+pub fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
     if table == ConfigTable::Root {
         return Ok(new.to_owned());
     }
-    let mut text = without_table(text, table)?;
+    let mut text = remove_table(text, table)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push_str(newline);
@@ -34,122 +34,137 @@ pub fn with_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The text without a table, those below it, and the empty line before it.
-fn without_table(text: &str, table: ConfigTable) -> Result<String> {
+/// Returns the text without a table, its subtables, and the empty line before it.
+fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
     let document = toml_edit::Document::parse(text)?;
-    let mut at: &dyn TableLike = document.as_table();
+    let mut parent: &dyn TableLike = document.as_table();
     for (depth, name) in parents(table).iter().enumerate() {
-        let Some(item) = at.get(name) else { return Ok(text.to_owned()) };
+        let Some(item) = parent.get(name) else { return Ok(text.to_owned()) };
         if item.is_inline_table() {
-            return Err(inline(&parents(table)[..=depth].join(".")).into());
+            return Err(inline_table_error(&parents(table)[..=depth].join(".")).into());
         }
         let Some(next) = item.as_table_like() else { return Ok(text.to_owned()) };
-        at = next;
+        parent = next;
     }
-    let mut spans = Vec::new();
-    if let Some(item) = at.get(NAME) {
-        collect_spans(item, &mut spans);
+    let mut sections = Vec::new();
+    if let Some(item) = parent.get(NAME) {
+        collect_sections(item, &mut sections);
     }
-    if spans.is_empty() {
-        // It is no section, but a key of one.
+    if sections.is_empty() {
+        // The table is a key of its parent, not a section.
         return edit(text, |document| {
-            let mut at: &mut dyn TableLike = document.as_table_mut();
+            let mut parent: &mut dyn TableLike = document.as_table_mut();
             for name in parents(table) {
-                let Some(next) = at.get_mut(name).and_then(Item::as_table_like_mut) else { return Ok(()) };
-                at = next;
+                let Some(next) = parent.get_mut(name).and_then(Item::as_table_like_mut) else { return Ok(()) };
+                parent = next;
             }
-            at.remove(NAME);
+            parent.remove(NAME);
             Ok(())
         });
     }
-    spans.sort_by_key(|span| span.start);
-    let mut kept = String::new();
-    let mut from = 0;
-    for span in spans {
-        let before = &text[from..span.start];
-        // Comments between two of the tables are theirs.
-        let is_ours = from > 0 && before.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
-        if !is_ours {
-            let without_line = before.strip_suffix("\r\n").or_else(|| before.strip_suffix('\n'));
-            kept.push_str(without_line.filter(|rest| rest.is_empty() || rest.ends_with('\n')).unwrap_or(before));
-        }
-        // To the end of the line, with a comment that stands there.
-        from = text[span.end..].find('\n').map_or(text.len(), |at| span.end + at + 1);
-    }
-    kept.push_str(&text[from..]);
-    Ok(kept)
+    sections.sort_by_key(|section| section.start);
+    Ok(without_sections(text, &sections))
 }
 
-/// Where the sections of a table stand, from each header to the last value.
-fn collect_spans(item: &Item, spans: &mut Vec<Range<usize>>) {
-    let mut of_table = |table: &toml_edit::Table| {
+/// Finds the sections of a table, each from its header to its last value.
+fn collect_sections(item: &Item, sections: &mut Vec<Range<usize>>) {
+    let mut collect = |table: &toml_edit::Table| {
         if !table.is_implicit() && !table.is_dotted() {
-            let mut span = table.span().unwrap_or_default();
+            let mut section = table.span().unwrap_or_default();
             let values = table.iter().filter_map(|(_, item)| item.as_value()?.span());
-            span.end = values.map(|value| value.end).fold(span.end, usize::max);
-            spans.push(span);
+            section.end = values.map(|value| value.end).fold(section.end, usize::max);
+            sections.push(section);
         }
-        table.iter().for_each(|(_, item)| collect_spans(item, spans));
+        table.iter().for_each(|(_, item)| collect_sections(item, sections));
     };
     match item {
-        Item::Table(table) => of_table(table),
-        Item::ArrayOfTables(tables) => tables.iter().for_each(of_table),
+        Item::Table(table) => collect(table),
+        Item::ArrayOfTables(tables) => tables.iter().for_each(collect),
         Item::Value(_) | Item::None => {}
     }
 }
 
-/// The text with keys in a table, which is made where there is none. A key with another value is replaced by `force`
-/// alone.
-pub fn with_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
-    edit(text, |document| {
-        let path: Vec<&str> =
-            parents(table).iter().copied().chain((table != ConfigTable::Root).then_some(NAME)).collect();
-        let mut at: &mut dyn TableLike = document.as_table_mut();
-        for name in &path {
-            let item = at.entry(name).or_insert_with(|| {
-                let mut table = toml_edit::Table::new();
-                table.set_implicit(*name != NAME);
-                Item::Table(table)
-            });
-            at = item.as_table_like_mut().ok_or_else(|| inline(&path.join(".")))?;
+/// Returns the text without some sections, the comments between them, and the empty line before each.
+fn without_sections(text: &str, sections: &[Range<usize>]) -> String {
+    let mut kept = String::new();
+    let mut position = 0;
+    for section in sections {
+        let before = &text[position..section.start];
+        let is_comment = before.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#'));
+        let is_between_sections = position > 0 && is_comment;
+        if !is_between_sections {
+            let without_line = before.strip_suffix("\r\n").or_else(|| before.strip_suffix('\n'));
+            kept.push_str(without_line.filter(|rest| rest.is_empty() || rest.ends_with('\n')).unwrap_or(before));
         }
+        // Up to the end of the line, which may have a comment.
+        position = text[section.end..].find('\n').map_or(text.len(), |newline| section.end + newline + 1);
+    }
+    kept.push_str(&text[position..]);
+    kept
+}
+
+/// Returns the text with keys set in a table, which is added if it does not exist. Only `force` replaces other values.
+pub fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
+    edit(text, |document| {
+        let table = find_or_add_table(document, table)?;
         for (key, new) in keys {
-            match at.get(key).map(|old| old.as_str().unwrap_or_default().to_owned()) {
-                Some(old) if old == *new => {}
-                Some(old) if !force => {
-                    return Err(Failure::new(Class::Config, format!("{key} is '{old}', and not '{new}'"))
-                        .hint(format!("take {key} out, or have it replaced: `--force`")));
-                }
-                Some(_) => {
-                    if let Some(old) = at.get_mut(key).and_then(Item::as_value_mut) {
-                        let decor = old.decor().clone();
-                        *old = new.as_str().into();
-                        *old.decor_mut() = decor;
-                    }
-                }
-                None => drop(at.insert(key, value(new.as_str()))),
+            let Some(old) = table.get_mut(key) else {
+                table.insert(key, value(new.as_str()));
+                continue;
+            };
+            let old_text = old.as_str().unwrap_or_default();
+            if old_text == new {
+                continue;
+            }
+            if !force {
+                return Err(Failure::new(Class::Config, format!("{key} is '{old_text}', and not '{new}'"))
+                    .hint(format!("take {key} out, or have it replaced: `--force`")));
+            }
+            if let Some(old) = old.as_value_mut() {
+                let decor = old.decor().clone();
+                *old = new.as_str().into();
+                *old.decor_mut() = decor;
             }
         }
         Ok(())
     })
 }
 
-fn inline(name: &str) -> Failure {
+fn find_or_add_table(document: &mut DocumentMut, table: ConfigTable) -> Result<&mut dyn TableLike, Failure> {
+    let mut path = parents(table).to_vec();
+    if table != ConfigTable::Root {
+        path.push(NAME);
+    }
+    let mut current: &mut dyn TableLike = document.as_table_mut();
+    for name in &path {
+        let item = current.entry(name).or_insert_with(|| {
+            let mut table = toml_edit::Table::new();
+            table.set_implicit(*name != NAME);
+            Item::Table(table)
+        });
+        current = item.as_table_like_mut().ok_or_else(|| inline_table_error(&path.join(".")))?;
+    }
+    Ok(current)
+}
+
+fn inline_table_error(name: &str) -> Failure {
     Failure::new(Class::Config, format!("'{name}' is a table on one line, to which no other can be added"))
         .hint(format!("write it as [{name}], or have a file of its own: `cargo multiarch init --file`"))
 }
 
-/// The text as `change` leaves it. toml_edit knows no line ends but its own.
+/// Returns the text as `change` leaves it, with its own line ends: toml_edit writes `\n` only.
 fn edit(text: &str, change: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
     let before = document.to_string();
     change(&mut document)?;
     let after = document.to_string();
-    Ok(match before == after {
-        true => text.to_owned(),
-        false if text.contains("\r\n") => after.replace("\r\n", "\n").replace('\n', "\r\n"),
-        false => after,
-    })
+    if before == after {
+        Ok(text.to_owned())
+    } else if text.contains("\r\n") {
+        Ok(after.replace("\r\n", "\n").replace('\n', "\r\n"))
+    } else {
+        Ok(after)
+    }
 }
 
 #[cfg(test)]
@@ -167,12 +182,12 @@ mod tests {
             "[package]\nname = \"a\"",
             "[package]\r\nname = \"a\"\r\n",
         ] {
-            let written = with_table(manifest, ConfigTable::Package, OURS).unwrap();
+            let written = replace_table(manifest, ConfigTable::Package, OURS).unwrap();
             assert!(written.starts_with(manifest), "{written}");
             let table =
                 |text: &str| crate::config::read::parse(text, "Cargo.toml".into(), ConfigTable::Package).unwrap();
             assert_eq!(table(&written).unwrap().tags, Some(vec!["a".to_owned()]), "{written}");
-            assert_eq!(with_table(&written, ConfigTable::Package, OURS).unwrap(), written, "again");
+            assert_eq!(replace_table(&written, ConfigTable::Package, OURS).unwrap(), written, "again");
         }
     }
 
@@ -189,12 +204,15 @@ mod tests {
         ] {
             for newline in ["\n", "\r\n"] {
                 let lines = |text: &str| text.replace('\n', newline);
-                let after = with_table(&lines(&format!("{head}{old}{tail}")), ConfigTable::Package, OURS).unwrap();
+                let after = replace_table(&lines(&format!("{head}{old}{tail}")), ConfigTable::Package, OURS).unwrap();
                 assert_eq!(after, lines(&format!("{head}{tail}\n{OURS}")), "{old}");
             }
         }
         let apart = "[package.metadata.multiarch]\nbase = 'x'\n[a]\nb = 1\n[package.metadata.multiarch.env]\nA = 'x'\n# c\n[d]\n";
-        assert_eq!(with_table(apart, ConfigTable::Package, OURS).unwrap(), format!("[a]\nb = 1\n# c\n[d]\n\n{OURS}"));
+        assert_eq!(
+            replace_table(apart, ConfigTable::Package, OURS).unwrap(),
+            format!("[a]\nb = 1\n# c\n[d]\n\n{OURS}")
+        );
     }
 
     #[test]
@@ -218,17 +236,17 @@ mod tests {
             ),
             (ConfigTable::Root, "template = \"docker/x.j2\" # so\n", "template = \"docker/x.j2\" # so\n"),
         ] {
-            assert_eq!(with_keys(before, table, &keys, false).unwrap(), after);
+            assert_eq!(set_keys(before, table, &keys, false).unwrap(), after);
         }
         let other = "template = \"debian\" # why\n";
-        let error = with_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
+        let error = set_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
         assert_eq!(error.to_string(), "template is 'debian', and not 'docker/x.j2'");
-        assert_eq!(with_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
+        assert_eq!(set_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
     }
 
     #[test]
     fn a_table_on_one_line_is_named() {
-        let error = with_table("[package]\nmetadata = { a = 1 }\n", ConfigTable::Package, OURS).unwrap_err();
+        let error = replace_table("[package]\nmetadata = { a = 1 }\n", ConfigTable::Package, OURS).unwrap_err();
         assert!(error.to_string().starts_with("'package.metadata' is a table on one line"), "{error}");
     }
 }

@@ -1,41 +1,41 @@
-//! Where the images of a repository probably go, by where the repository is.
+//! Guesses the registry from where the source repository is hosted.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::plan::{Workspace, git};
 
-/// Where the sources live.
-pub struct Origin {
-    /// As Cargo.toml or git has it.
+/// The repository that the sources are hosted in.
+pub struct SourceRepository {
+    /// From Cargo.toml, or from git.
     url: Option<String>,
 }
 
-impl Origin {
-    pub fn find(workspace: &Workspace) -> Origin {
+impl SourceRepository {
+    pub fn find(workspace: &Workspace) -> SourceRepository {
         let in_manifest = workspace.packages.iter().find_map(|package| package.repository.clone());
-        Origin { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
+        SourceRepository { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
     }
 
-    /// A registry to push to, if the forge is one that has its own.
-    pub fn registry(&self) -> Option<String> {
-        registry(self.url.as_deref()?)
+    /// Returns the registry of the hosting service, if it has one.
+    pub fn guess_registry(&self) -> Option<String> {
+        registry_of(self.url.as_deref()?)
     }
 }
 
-/// The folder with `.git` that holds a folder; that folder itself where there is none.
+/// Returns the closest ancestor with `.git`, or the directory itself if there is none.
 pub fn repository_root(dir: &Utf8Path) -> Utf8PathBuf {
     dir.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(dir).to_owned()
 }
 
 /// `https://github.com/You/app`, `git@github.com:You/app.git` → `ghcr.io/you`.
-fn registry(url: &str) -> Option<String> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let (host, path) = rest.split_once(['/', ':'])?;
+fn registry_of(url: &str) -> Option<String> {
+    let without_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let without_user = without_scheme.rsplit_once('@').map_or(without_scheme, |(_, rest)| rest);
+    let (host, path) = without_user.split_once(['/', ':'])?;
     let path = path.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path).to_lowercase();
     let owner = path.split('/').next().filter(|owner| !owner.is_empty())?;
-    // A page of the project, as in `…/-/tree/main/crates/a`.
+    // The URL of a page of the project, as in `…/-/tree/main/crates/a`.
     let project = path.split("/-/").next().unwrap_or(&path);
     match host {
         "github.com" => Some(format!("ghcr.io/{owner}")),
@@ -63,7 +63,7 @@ mod tests {
             ("https://github.com/", None),
             ("../app", None),
         ] {
-            assert_eq!(registry(url).as_deref(), expected, "{url}");
+            assert_eq!(registry_of(url).as_deref(), expected, "{url}");
         }
     }
 }

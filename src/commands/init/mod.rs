@@ -1,145 +1,150 @@
-//! `cargo multiarch init`: looks at the workspace, and writes what `plan` reads: a configuration, a template to edit, a
-//! workflow. What is written is decided first, read as `plan` will read it, and then written file by file.
+//! `cargo multiarch init`: detects what a workspace needs, and writes what `plan` reads: a configuration, a copy of a
+//! template, a CI workflow. Everything is decided and read back as `plan` will read it before a file is written.
 
 pub mod config_location;
+pub mod config_text;
 pub mod detect;
 pub mod edit_toml;
 pub mod guess_registry;
+pub mod planned_file;
 pub mod render;
+pub mod template_copy;
 pub mod workflow;
-pub mod write;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use self::config_location::Place;
-use self::detect::Found;
-use self::guess_registry::Origin;
-use self::write::{Kind, Write};
+use self::config_location::ConfigLocation;
+use self::detect::NativeDependencies;
+use self::guess_registry::SourceRepository;
+use self::planned_file::{ManagedPart, PlannedFile};
+use self::workflow::WorkflowOptions;
 use crate::cli::InitArgs;
 use crate::config::Config;
-use crate::config::read::{self, ConfigTable};
-use crate::dockerfile::render::built_in;
-use crate::plan::{self, BuiltIn, Checkout, CiService, ConfigSources, Plan, PlanRequest, Selection, Workspace};
+use crate::config::read;
+use crate::plan::{self, BuiltInTemplate, Checkout, ConfigSources, Image, Plan, PlanRequest, Selection, Workspace};
+use crate::platform::Libc;
 use crate::ui::Ui;
 
 /// `cargo multiarch init`
 pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
-    let workspace = whole_workspace(args)?;
+    let workspace = load_whole_workspace(args)?;
     let mut sources = ConfigSources::load(&workspace, Config::default())?;
     sources.notes.iter().for_each(|note| ui.note(note));
-    let template = args.template.as_deref().map(plan::built_in).transpose()?;
-    let place = Place::find(&workspace, &sources, args.file)?;
-    let is_new = !place.is_configured() || (args.force && template.is_none() && args.ci.is_none());
-    let request = PlanRequest { offline: args.offline, ..PlanRequest::default() };
-    let origin = Origin::find(&workspace);
+    let template = args.template.as_deref().map(plan::built_in_template).transpose()?;
+    let location = ConfigLocation::find(&workspace, &sources, args.file)?;
+    let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
 
+    // A configuration that is replaced has no say in the new one.
     if is_new {
-        place.put(&mut sources, Config::default());
+        location.set_config(&mut sources, Config::default());
     }
-    let asked = resolve(&workspace, &sources, &request)?;
-    let found = match is_new || args.ci.is_some() {
-        true => Found::look(&asked, ui)?,
-        false => Found::default(),
+    let initial_plan = resolve(&workspace, &sources, args)?;
+    let needs_dependencies = is_new || args.ci.is_some();
+    let dependencies = if needs_dependencies { detect::native_dependencies(&initial_plan, ui)? } else { Vec::new() };
+    let config_file = if is_new {
+        warn_about_musl(template, &dependencies, ui);
+        new_config_file(&location, &workspace, &initial_plan.images, &dependencies, template)
+    } else if let Some(template) = template {
+        let keys = template_copy::config_keys(template, &location.config(&sources));
+        edit_toml::set_keys(&location.text, location.table, &keys, args.force)
+    } else {
+        Ok(location.text.clone())
     };
-    let config = match (is_new, template) {
-        (true, _) => {
-            found.advise(template, ui);
-            let text = found.config(&asked, &place, &origin, template)?;
-            edit_toml::with_table(&place.text, place.table, &text)
-        }
-        (false, Some(template)) => {
-            let keys = template_keys(template, &place.table_in(&sources));
-            edit_toml::with_keys(&place.text, place.table, &keys, args.force)
-        }
-        (false, None) => Ok(place.text.clone()),
-    };
-    let config = config.with_context(|| format!("cannot write {}", place.path))?;
-    place.put(&mut sources, read::parse(&config, &place.path, place.table)?.unwrap_or_default());
-    // As the next command will read it.
-    let plan = resolve(&workspace, &sources, &request)?;
+    let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
+    // From here on, as the next command will read it.
+    let config = read::parse(&config_file, &location.path, location.table)?.unwrap_or_default();
+    location.set_config(&mut sources, config);
+    let plan = resolve(&workspace, &sources, args)?;
 
-    let mut writes = Vec::new();
+    let mut files = Vec::new();
     if let Some(template) = template {
-        let path = workspace.root.join(template_path(template));
-        writes.push(Write::find(path, template_text(template), Kind::Whole)?);
+        let path = workspace.root.join(template_copy::path(template));
+        files.push(PlannedFile::new(path, template_copy::text(template), ManagedPart::WholeFile)?);
     }
-    if let Some(forge) = args.ci {
-        writes.push(workflow_of(forge, args.ci_native, &plan, &found)?);
-    }
-    writes.push(Write::find(place.path.clone(), config, Kind::Part(place.name(), !place.is_there()))?);
+    files.extend(workflow_file(args, &plan, &dependencies)?);
+    let section = ManagedPart::Section { name: location.description(), is_new: !location.exists };
+    files.push(PlannedFile::new(location.path.clone(), config_file, section)?);
     if args.dry_run {
-        return write::print(&writes, &workspace.root, ui);
+        return planned_file::print(&files, &workspace.root, ui);
     }
-    write::check(&writes, &workspace.root, args)?;
-    for write in &writes {
-        write.perform(&workspace.root, ui)?;
+    planned_file::check(&files, &workspace.root, args.force)?;
+    for file in &files {
+        file.write(&workspace.root, ui)?;
     }
+    print_next_steps(args, is_new, &files, &plan.images, ui);
+    Ok(())
+}
+
+/// Loads all packages of the workspace, whichever of its directories this runs in.
+fn load_whole_workspace(args: &InitArgs) -> Result<Workspace> {
+    let selection =
+        Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
+    let workspace = Workspace::load(&selection, &plan::current_dir()?)?;
+    if !workspace.has_explicit_selection {
+        return Ok(workspace);
+    }
+    Workspace::load(&Selection { offline: args.offline, ..Selection::default() }, &workspace.root)
+}
+
+fn resolve(workspace: &Workspace, sources: &ConfigSources, args: &InitArgs) -> Result<Plan> {
+    let request = PlanRequest { offline: args.offline, ..PlanRequest::default() };
+    Ok(plan::resolve(workspace, sources, &Checkout::None, &request)?)
+}
+
+/// Warns if the requested template has musl, and a dependency needs a library that musl does not have.
+fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDependencies], ui: &Ui) {
+    let Some(template) = template.filter(|template| template.libc == Libc::Musl) else { return };
+    let mut libraries = dependencies.iter().flat_map(|dependencies| &dependencies.libraries);
+    if let Some(library) = libraries.next() {
+        let alternative = config_text::glibc_template().map_or("debian", |template| template.name);
+        ui.warning(format!(
+            "{} wants a library that musl does not have, and {} is for musl: `--template {alternative}`",
+            library.package, template.name
+        ));
+    }
+}
+
+/// The file with a new configuration.
+fn new_config_file(
+    location: &ConfigLocation,
+    workspace: &Workspace,
+    images: &[Image],
+    dependencies: &[NativeDependencies],
+    template: Option<BuiltInTemplate>,
+) -> Result<String> {
+    let repository = SourceRepository::find(workspace);
+    let text = config_text::config_text(location.table, images, dependencies, &repository, template)?;
+    edit_toml::replace_table(&location.text, location.table, &text)
+}
+
+/// The workflow that `--ci` requests.
+fn workflow_file(args: &InitArgs, plan: &Plan, dependencies: &[NativeDependencies]) -> Result<Option<PlannedFile>> {
+    let Some(service) = args.ci else { return Ok(None) };
+    let root = guess_registry::repository_root(&plan.paths.root);
+    let text = workflow::workflow_text(
+        plan,
+        &WorkflowOptions {
+            service,
+            is_native: args.ci_native,
+            compiles_c: dependencies.iter().any(|dependencies| dependencies.compiles_c),
+            workspace_dir: plan.paths.root.strip_prefix(&root).unwrap_or(Utf8Path::new("")),
+        },
+    )?;
+    Ok(Some(PlannedFile::new(root.join(workflow::path(service)), text, ManagedPart::WholeFile)?))
+}
+
+fn print_next_steps(args: &InitArgs, is_new: bool, files: &[PlannedFile], images: &[Image], ui: &Ui) {
     if is_new {
         ui.note("where to push to is a comment in it: `registry`, which `publish` wants there or as `--registry`");
-    } else if writes.iter().all(Write::is_there) {
+    } else if files.iter().all(PlannedFile::is_unchanged) {
         ui.note("nothing has changed; `cargo multiarch init --force` writes the configuration anew");
     }
-    if let (Some(_), Some(image)) = (args.ci, plan.images.first()) {
+    if let (Some(_), Some(image)) = (args.ci, images.first()) {
         let version = &image.version;
         ui.note(format!(
             "the workflow runs for a tag of a commit that has it: `git tag v{version} && git push origin v{version}`"
         ));
     }
     ui.status("Next", "`cargo multiarch plan` shows what will be made");
-    Ok(())
-}
-
-/// All of the workspace, from whichever folder of it this runs in.
-fn whole_workspace(args: &InitArgs) -> Result<Workspace> {
-    let current_dir = plan::current_dir()?;
-    let selection =
-        Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
-    let here = Workspace::load(&selection, &current_dir)?;
-    if !here.narrowed {
-        return Ok(here);
-    }
-    let root = here.root.clone();
-    Workspace::load(&Selection { offline: args.offline, ..Selection::default() }, &root)
-}
-
-fn resolve(workspace: &Workspace, sources: &ConfigSources, request: &PlanRequest) -> Result<Plan> {
-    Ok(plan::resolve(workspace, sources, &Checkout::None, request)?)
-}
-
-/// Where a copy of a built-in template goes, below the workspace's root.
-fn template_path(template: BuiltIn) -> String {
-    format!("docker/{}.Dockerfile.j2", template.name)
-}
-
-fn template_text(template: BuiltIn) -> String {
-    format!("# `cargo multiarch dockerfile --variables` lists what can stand here.\n{}", built_in(template.name))
-}
-
-/// The keys that a copy of a template wants; its base and libc come by no name, and are left where they are set.
-fn template_keys(template: BuiltIn, set: &Config) -> Vec<(&'static str, String)> {
-    let mut keys = vec![("template", template_path(template))];
-    if set.base.is_none() {
-        keys.push(("base", template.base.to_owned()));
-    }
-    if set.libc.is_none() {
-        keys.push(("libc", detect::word(template.libc)));
-    }
-    keys
-}
-
-fn workflow_of(forge: CiService, is_native: bool, plan: &Plan, found: &Found) -> Result<Write> {
-    let root = guess_registry::repository_root(&plan.paths.root);
-    let folder = plan.paths.root.strip_prefix(&root).unwrap_or(Utf8Path::new(""));
-    let text = workflow::text(forge, is_native, plan, folder, found.compiles_c())?;
-    Write::find(root.join(workflow::path(forge)), text, Kind::Whole)
-}
-
-/// The table's name, as it stands in a manifest; none in multiarch.toml.
-fn table_name(table: ConfigTable) -> Option<&'static str> {
-    match table {
-        ConfigTable::Root => None,
-        ConfigTable::Workspace => Some("workspace.metadata.multiarch"),
-        ConfigTable::Package => Some("package.metadata.multiarch"),
-    }
 }

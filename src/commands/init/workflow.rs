@@ -1,4 +1,4 @@
-//! Workflows: one job, or one runner per platform and a job that publishes what they compiled. Pure.
+//! CI workflows: one job, or one job per platform on its own runner and a job that publishes what they compiled.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -6,25 +6,27 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use super::render::render;
-use crate::plan::{CiJob, CiService, Plan};
+use crate::plan::{CiJob, CiService, Image, Plan};
 use crate::platform::{Libc, Platform};
 
-/// What differs from forge to forge.
-struct Kind {
+/// What differs between CI services.
+struct ServiceSettings {
+    /// The path that the service reads the workflow from, below the repository's root.
     path: &'static str,
     template: &'static str,
-    /// The registry that the forge's own token is for: its host, and what `--registry` is told.
+    /// The host of the service's own registry, which a job's token is for.
     host: &'static str,
+    /// The value of `--registry` for it.
     registry: &'static str,
     username: &'static str,
     password: &'static str,
-    /// How a job names a secret of the repository's, or a variable: what stands before and behind its name.
+    /// How a job refers to a secret of the repository: what is before and after its name.
     secret: [&'static str; 2],
-    /// Jobs run in a container in any case.
+    /// Jobs always run in a container.
     in_container: bool,
 }
 
-const GITHUB: Kind = Kind {
+const GITHUB: ServiceSettings = ServiceSettings {
     path: ".github/workflows/multiarch.yml",
     template: include_str!("../../../templates/ci/github.yml"),
     host: "ghcr.io",
@@ -35,7 +37,7 @@ const GITHUB: Kind = Kind {
     in_container: false,
 };
 
-const GITLAB: Kind = Kind {
+const GITLAB: ServiceSettings = ServiceSettings {
     path: ".gitlab-ci.yml",
     template: include_str!("../../../templates/ci/gitlab.yml"),
     host: "$CI_REGISTRY",
@@ -46,7 +48,7 @@ const GITLAB: Kind = Kind {
     in_container: true,
 };
 
-const FORGEJO: Kind = Kind {
+const FORGEJO: ServiceSettings = ServiceSettings {
     path: ".forgejo/workflows/multiarch.yml",
     template: include_str!("../../../templates/ci/forgejo.yml"),
     host: "${GITHUB_SERVER_URL#*://}",
@@ -57,106 +59,124 @@ const FORGEJO: Kind = Kind {
     in_container: true,
 };
 
-fn kind(forge: CiService) -> &'static Kind {
-    match forge {
+fn settings(service: CiService) -> &'static ServiceSettings {
+    match service {
         CiService::GitHub => &GITHUB,
         CiService::GitLab => &GITLAB,
         CiService::Forgejo => &FORGEJO,
     }
 }
 
-/// Where the forge looks for it, below the repository's root.
-pub fn path(forge: CiService) -> &'static str {
-    kind(forge).path
+/// Returns the path that the service reads the workflow from, below the repository's root.
+pub fn path(service: CiService) -> &'static str {
+    settings(service).path
 }
 
+/// What the templates in `templates/ci` render.
 #[derive(Serialize)]
-struct Variables<'a> {
+struct WorkflowVariables<'a> {
     images: String,
     native: bool,
     jobs: Vec<CiJob>,
     runner: &'static str,
     container: Option<String>,
     zig: bool,
-    /// The workspace's folder in the repository.
+    /// The workspace's directory in the repository.
     folder: &'a str,
-    /// The same before a path.
+    /// The same with a slash, in front of a path.
     prefix: String,
     logins: Vec<Login>,
-    /// The flag, where the configuration has no registry.
+    /// The flag, if the configuration has no registry.
     registry: String,
 }
 
-/// What a job needs to push to a registry.
+/// What a job needs to log in to a registry.
 #[derive(Debug, PartialEq, Serialize)]
 struct Login {
     host: String,
     username: String,
     password: String,
-    /// What the secrets' names begin with; the forge's own registry wants none.
+    /// The prefix of the secrets' names. The service's own registry needs none.
     secrets: Option<String>,
-    /// Which of several it is.
+    /// The number of the login, if there are several.
     number: String,
 }
 
-/// One for every registry of the plan's images; for the forge's own where they name none.
-fn logins(kind: &Kind, plan: &Plan) -> Vec<Login> {
-    let repositories = plan.images.iter().flat_map(|image| &image.repositories);
-    let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
-    if hosts.is_empty() {
-        hosts.insert(kind.host);
-    }
-    let others = hosts.iter().filter(|host| **host != kind.host).count();
-    let login = |(index, host): (usize, &&str)| {
-        let number = if hosts.len() == 1 { String::new() } else { (index + 1).to_string() };
-        let host = (*host).to_owned();
-        if host == kind.host {
-            let [username, password] = [kind.username, kind.password].map(str::to_owned);
-            return Login { host, username, password, secrets: None, number };
-        }
-        let secrets = if others == 1 { "REGISTRY".to_owned() } else { format!("REGISTRY_{}", in_a_name(&host)) };
-        let [before, behind] = kind.secret;
-        let [username, password] = ["USERNAME", "PASSWORD"].map(|what| format!("{before}{secrets}_{what}{behind}"));
-        Login { host, username, password, secrets: Some(secrets), number }
-    };
-    hosts.iter().enumerate().map(login).collect()
+/// Which workflow to write.
+pub struct WorkflowOptions<'a> {
+    pub service: CiService,
+    /// Each platform is compiled on its own runner.
+    pub is_native: bool,
+    /// A build script of any image compiles C.
+    pub compiles_c: bool,
+    /// The workspace's directory in the repository.
+    pub workspace_dir: &'a Utf8Path,
 }
 
-/// `ghcr.io` → `GHCR_IO`; of Docker Hub's address `DOCKER_HUB`.
-fn in_a_name(host: &str) -> String {
+/// Renders a workflow.
+pub fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<String> {
+    let WorkflowOptions { service, is_native, compiles_c, workspace_dir } = *options;
+    let settings = settings(service);
+    let has_registry = plan.images.iter().any(|image| !image.repositories.is_empty());
+    let in_container = settings.in_container.then(|| "rust:1".to_owned());
+    let variables = WorkflowVariables {
+        images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
+        native: is_native,
+        jobs: service.jobs(&plan.images),
+        runner: service.runners()[0],
+        container: sysroot_container(&plan.images).or(in_container),
+        zig: plan.platforms().any(|image_platform| {
+            needs_zig(image_platform.platform, &image_platform.build.triple, is_native, compiles_c)
+        }),
+        folder: workspace_dir.as_str(),
+        prefix: if workspace_dir.as_str().is_empty() { String::new() } else { format!("{workspace_dir}/") },
+        logins: logins(settings, &plan.images),
+        registry: if has_registry { String::new() } else { format!(" --registry {}", settings.registry) },
+    };
+    render(settings.template, &variables)
+}
+
+/// A login for every registry of the images, or for the service's own if they name none.
+fn logins(settings: &ServiceSettings, images: &[Image]) -> Vec<Login> {
+    let repositories = images.iter().flat_map(|image| &image.repositories);
+    let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
+    if hosts.is_empty() {
+        hosts.insert(settings.host);
+    }
+    let is_only_foreign_host = hosts.iter().filter(|host| **host != settings.host).count() == 1;
+    let mut logins = Vec::new();
+    for (index, host) in hosts.iter().enumerate() {
+        let number = if hosts.len() == 1 { String::new() } else { (index + 1).to_string() };
+        let host = (*host).to_owned();
+        logins.push(if host == settings.host {
+            let [username, password] = [settings.username, settings.password].map(str::to_owned);
+            Login { host, username, password, secrets: None, number }
+        } else {
+            let secrets = if is_only_foreign_host {
+                "REGISTRY".to_owned()
+            } else {
+                format!("REGISTRY_{}", secret_name_part(&host))
+            };
+            let [before, after] = settings.secret;
+            let [username, password] =
+                ["USERNAME", "PASSWORD"].map(|suffix| format!("{before}{secrets}_{suffix}{after}"));
+            Login { host, username, password, secrets: Some(secrets), number }
+        });
+    }
+    logins
+}
+
+/// `ghcr.io` → `GHCR_IO`. Docker Hub's address becomes `DOCKER_HUB`.
+fn secret_name_part(host: &str) -> String {
     match host {
         DOCKER_HUB => "DOCKER_HUB".to_owned(),
         _ => host.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
     }
 }
 
-/// The text of a workflow; `folder` is the workspace's in the repository.
-pub fn text(forge: CiService, is_native: bool, plan: &Plan, folder: &Utf8Path, compiles_c: bool) -> Result<String> {
-    let kind = kind(forge);
-    let is_configured = plan.images.iter().any(|image| !image.repositories.is_empty());
-    let variables = Variables {
-        images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
-        native: is_native,
-        jobs: forge.jobs(plan),
-        runner: forge.runners()[0],
-        container: container(plan).or(kind.in_container.then(|| "rust:1".to_owned())),
-        zig: plan
-            .platforms()
-            .any(|platform| wants_zig(platform.platform, &platform.build.triple, is_native, compiles_c)),
-        folder: folder.as_str(),
-        prefix: if folder.as_str().is_empty() { String::new() } else { format!("{folder}/") },
-        logins: logins(kind, plan),
-        registry: match is_configured {
-            true => String::new(),
-            false => format!(" --registry {}", kind.registry),
-        },
-    };
-    render(kind.template, &variables)
-}
-
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What a repository's registry is called in Docker's config.json.
+/// The key of a repository's registry in Docker's config.json.
 fn login_host(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) && host != "docker.io" => host,
@@ -167,20 +187,25 @@ fn login_host(repository: &str) -> &str {
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
-/// Is zig, which compiles C and links for any platform, what will serve here?
-fn wants_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
-    match triple == platform.triple(Libc::Gnu) {
-        true => !(triple == AMD64 || (is_native && triple == ARM64)),
-        false => compiles_c,
+/// Whether a job needs zig, which compiles C and links for every platform.
+fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
+    if triple == platform.triple(Libc::Gnu) {
+        let links_with_host_gcc = triple == AMD64 || (is_native && triple == ARM64);
+        !links_with_host_gcc
+    } else {
+        compiles_c
     }
 }
 
-/// Debian's packages are fetched from the release that the base is of: the jobs run in it.
-fn container(plan: &Plan) -> Option<String> {
-    let platform = plan.platforms().find(|platform| !platform.build.sysroot_packages.is_empty())?;
-    let tag = platform.base.split('@').next().unwrap_or_default().rsplit_once(':').map(|(_, tag)| tag);
-    let release = tag.and_then(|tag| tag.strip_suffix("-slim")).filter(|_| platform.base.contains("debian"));
-    Some(release.map_or_else(|| "rust:1".to_owned(), |release| format!("rust:1-{release}")))
+/// The container of jobs that install Debian's packages: it has the Debian release of the base.
+fn sysroot_container(images: &[Image]) -> Option<String> {
+    let mut platforms = images.iter().flat_map(|image| &image.platforms);
+    let base = &platforms.find(|platform| !platform.build.sysroot_packages.is_empty())?.base;
+    let tag = base.split('@').next().unwrap_or_default().rsplit_once(':').map(|(_, tag)| tag);
+    match tag.and_then(|tag| tag.strip_suffix("-slim")) {
+        Some(release) if base.contains("debian") => Some(format!("rust:1-{release}")),
+        _ => Some("rust:1".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -188,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_each_job_compiles_with() {
+    fn jobs_that_need_zig() {
         for (platform, libc, is_native, compiles_c, expected) in [
             ("linux/amd64", Libc::Musl, false, false, false),
             ("linux/amd64", Libc::Musl, true, true, true),
@@ -201,7 +226,7 @@ mod tests {
             let platform: Platform = platform.parse().unwrap();
             let triple = platform.triple(libc);
             assert_eq!(
-                wants_zig(platform, triple, is_native, compiles_c),
+                needs_zig(platform, triple, is_native, compiles_c),
                 expected,
                 "{triple} {is_native} {compiles_c}"
             );

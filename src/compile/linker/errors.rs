@@ -6,7 +6,7 @@ use crate::platform::Platform;
 
 /// A failure with the commands that bring a linker.
 pub fn no_linker(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
-    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::and_triple(triple)));
+    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::describe_triple(triple)));
     if only != Some("gcc") {
         failure = failure.hint("install zig: `pip install ziglang`");
     }
@@ -29,7 +29,7 @@ pub fn no_gcc(triple: &str, facts: &TargetFacts) -> Failure {
     }
     let wanted = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
     let other = facts.other_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
-    let what = format!("{}: linker = \"gcc\", and there is no {wanted}{other}", Platform::and_triple(triple));
+    let what = format!("{}: linker = \"gcc\", and there is no {wanted}{other}", Platform::describe_triple(triple));
     Failure::new(Class::Toolchain, what)
         .hint("leave `linker` out: rust-lld and zig link musl")
         .hint("or link glibc: `--libc gnu`, with a base that has it")

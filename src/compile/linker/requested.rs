@@ -15,7 +15,7 @@ pub fn requested(wanted: LinkerChoice, triple: &str, facts: &TargetFacts, tools:
         LinkerChoice::Host if links_for(&tools.host, triple) => chosen(Linker::Host),
         LinkerChoice::Host => {
             let what = format!("linker = \"host\", and the compiler of {} does not link for it", tools.host);
-            let what = format!("{}: {what}", Platform::and_triple(triple));
+            let what = format!("{}: {what}", Platform::describe_triple(triple));
             Err(Failure::new(Class::Toolchain, what)
                 .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
         }

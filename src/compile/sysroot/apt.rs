@@ -11,7 +11,7 @@ use super::packages::{self, DebianPackage};
 use super::relocate;
 use crate::compile::facts::Sysroot;
 use crate::compile::linker::errors::sysroot_by_hand;
-use crate::error::{Class, Failure, class_of, sentence};
+use crate::error::{Class, Failure, failure_class, message_with_causes};
 use crate::fs;
 use crate::oci::digest;
 use crate::plan::Plan;
@@ -38,8 +38,8 @@ pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Resu
         let names = packages::asked_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
         match make(sysroot, before.as_deref(), plan, ui) {
-            Err(error) if before.is_some() && class_of(&error) != Class::Interrupted => {
-                ui.warning(format!("{}: what was fetched before is used", sentence(&error)));
+            Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
+                ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
             }
             result => result?,
         }

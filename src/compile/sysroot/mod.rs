@@ -15,13 +15,14 @@ use crate::platform::Platform;
 pub fn wanted(plan: &Plan) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
     for build in plan.builds().filter(|build| !build.sysroot_packages.is_empty()) {
-        let Some((platform, (architecture, folder))) =
+        let Some((platform, debian)) =
             Platform::for_triple(&build.triple).find_map(|platform| Some((platform, platform.debian()?)))
         else {
             continue;
         };
         let dir = plan.paths.work_dir().join("+sysroot").join(&build.triple);
         let packages = BTreeSet::new();
+        let (architecture, folder) = (debian.name, debian.library_dir.to_owned());
         let new = Sysroot { platform, dir, architecture, folder, packages };
         sysroots.entry(build.triple.clone()).or_insert(new).packages.extend(build.sysroot_packages.iter().cloned());
     }

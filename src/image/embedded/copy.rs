@@ -376,7 +376,7 @@ mod tests {
         ] {
             let error = planned(&[copy]).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
-            assert!(!crate::error::hints_of(&error).is_empty(), "{error}");
+            assert!(!crate::error::all_hints(&error).is_empty(), "{error}");
         }
         // A folder where a file would go.
         for source in ["bin-x", "one.txt"] {

@@ -36,26 +36,26 @@ impl Requester {
     pub fn misses(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Perhaps => return None,
-            Requester::Config => PROGRAM_NOT_FOUND.finds(
+            Requester::Config => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, and is what the image would start"),
                 "copy it there, or name what is there: entrypoint = [\"…\"]",
             ),
-            Requester::File(by) => PROGRAM_NOT_FOUND.finds(
+            Requester::File(by) => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, and is what {by} would start"),
                 "copy it there, or let it start what is there",
             ),
-            Requester::Line(by) if path.ends_with('\r') => INTERPRETER_MISSING.finds(
+            Requester::Line(by) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
                 format!(
                     "is not in the image: the first line of {by} ends in a carriage return, which is part of the name"
                 ),
                 "end its lines as Unix does: `sed -i 's/\\r$//' FILE`",
             ),
-            Requester::Line(by) => INTERPRETER_MISSING.finds(
+            Requester::Line(by) => INTERPRETER_MISSING.finding(
                 format!("{reason}, and is what the first line of {by} names"),
                 "take a base that has it, or write the script for one that is there",
             ),
         };
-        Some(finding.at(path.trim_end_matches('\r')))
+        Some(finding.in_file(path.trim_end_matches('\r')))
     }
 }
 
@@ -111,7 +111,7 @@ pub fn follow(root: &ExecContext<'_>) -> ExecChain {
         way: ExecChain::default(),
     };
     match words.is_empty() {
-        true => follower.way.findings.push(NO_ENTRYPOINT.finds(
+        true => follower.way.findings.push(NO_ENTRYPOINT.finding(
             "its config names no program: it has neither ENTRYPOINT nor CMD",
             "say what it starts: entrypoint = [\"/usr/local/bin/app\"]",
         )),
@@ -152,7 +152,7 @@ impl<'a> Follower<'a> {
         }
         if self.under_way.contains(&step) || depth > DEEPEST || lines > MOST_LINES {
             let reason = "leads to itself, by `#!` lines or as an argument of its own";
-            self.find(asker, NOT_A_PROGRAM.finds(reason, "let it lead to a program").at(name));
+            self.find(asker, NOT_A_PROGRAM.finding(reason, "let it lead to a program").in_file(name));
             return;
         }
         self.under_way.push(step);
@@ -170,14 +170,14 @@ impl<'a> Follower<'a> {
         }
         match &file.content {
             Content::Program(program) => match &program.elf {
-                Some(elf) if elf.whole && elf.executable => {
+                Some(elf) if elf.is_complete && elf.executable => {
                     let running = StartedProgram { path: path.clone(), user: self.root.user.clone() };
                     if !self.way.programs.contains(&running) {
                         self.way.programs.push(running);
                     }
                     self.started(&path, name, arguments, asker, depth);
                 }
-                Some(elf) if elf.whole => self.not_a_program(&path, "is an ELF file, and no executable", asker),
+                Some(elf) if elf.is_complete => self.not_a_program(&path, "is an ELF file, and no executable", asker),
                 _ => self.not_a_program(&path, "is an ELF file that ends early", asker),
             },
             Content::Script(script) => self.script(&path, script, arguments, asker, depth, lines),
@@ -244,12 +244,12 @@ impl<'a> Follower<'a> {
             _ => format!("is a script that {who} may not read: its mode is {mode}"),
         };
         let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
-        Some(NOT_EXECUTABLE.finds(reason, fix).at(shown))
+        Some(NOT_EXECUTABLE.finding(reason, fix).in_file(shown))
     }
 
     fn not_a_program(&mut self, path: &str, reason: &str, asker: &Requester) {
         let fix = "see what it is where the image is made: `file PATH`; was it copied whole?";
-        self.find(asker, NOT_A_PROGRAM.finds(reason, fix).at(format!("/{path}")));
+        self.find(asker, NOT_A_PROGRAM.finding(reason, fix).in_file(format!("/{path}")));
     }
 
     fn find(&mut self, asker: &Requester, finding: Finding) {
@@ -351,7 +351,7 @@ impl<'a> Follower<'a> {
         if let Some((path, _)) = env.filter(|_| exec_wrappers::is_split(&words[1..])) {
             let reason = format!("is {}, and busybox's env has no -S, which the script's first line has", words[0]);
             let fix = "name the program itself, as in `#!/bin/sh -e`, or take a base with GNU's env";
-            self.find(by, INTERPRETER_MISSING.finds(reason, fix).at(format!("/{path}")));
+            self.find(by, INTERPRETER_MISSING.finding(reason, fix).in_file(format!("/{path}")));
         }
         if let Started::Program(inner) = exec_wrappers::started("env", &words[1..]) {
             self.step(&inner[..1], by, depth + 1, lines + 1);

@@ -13,7 +13,7 @@ fn file(mode: u32, content: Content) -> Node {
 
 fn program() -> Content {
     let platform: Platform = "linux/arm64".parse().unwrap();
-    let elf = Elf { executable: true, ..Elf::of(platform.elf()) };
+    let elf = Elf { executable: true, ..Elf::with_identity(platform.elf_identity()) };
     Content::Program(Arc::new(Program { sha256: String::new(), elf: Some(elf) }))
 }
 

@@ -91,7 +91,7 @@ impl SmokeHost {
 
 /// Chooses for a platform; `alone` where what starts is one program, which is no script and starts no other.
 pub fn choose(platform: Platform, alone: bool, machine: &SmokeHost) -> Runner {
-    let runs = |of: Platform| of.runs().any(|other| other == platform);
+    let runs = |of: Platform| of.compatible_platforms().any(|other| other == platform);
     let native = machine.host.is_some_and(runs);
     let handled = machine.handled.contains(&platform);
     if let Some(docker) = &machine.docker {

@@ -41,7 +41,7 @@ impl SmokeHost {
 /// The newest platform that this processor runs.
 fn host() -> Option<Platform> {
     let triple = Platform::host_triple();
-    Platform::for_triple(&triple).filter(|platform| platform.level().is_none_or(has_level)).last()
+    Platform::for_triple(&triple).filter(|platform| platform.cpu_level().is_none_or(has_level)).last()
 }
 
 /// The instructions of an x86-64 level (x86-64 psABI, "Micro-Architecture Levels").

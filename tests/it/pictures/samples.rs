@@ -1,6 +1,6 @@
 //! Plans and runs to draw, small and large, with the names that people give and the longest that may be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cargo_multiarch::cli::GraphFormat;
@@ -16,26 +16,11 @@ use cargo_multiarch::timings::{Phase, Span};
 
 /// Three packages with a binary each.
 fn plan(config: &str) -> Plan {
-    let package = |name: &str| Package {
-        name: name.to_owned(),
-        version: semver::Version::new(1, 2, 3),
-        manifest_path: format!("/w/{name}/Cargo.toml").into(),
-        bins: vec![name.to_owned()],
-        features: Vec::new(),
-        description: None,
-        license: None,
-        repository: None,
-        homepage: None,
+    let package = |name: &str| {
+        let manifest_path = format!("/w/{name}/Cargo.toml").into();
+        Package::with_bins(name, semver::Version::new(1, 2, 3), manifest_path, &[name])
     };
-    let workspace = Workspace {
-        root: "/w".into(),
-        manifest_path: "/w/Cargo.toml".into(),
-        target_dir: "/w/target".into(),
-        packages: vec![package("core"), package("ctl"), package("worker")],
-        selected: vec!["core".into(), "ctl".into(), "worker".into()],
-        narrowed: false,
-        profiles: BTreeSet::new(),
-    };
+    let workspace = Workspace::with_packages("/w".into(), ["core", "ctl", "worker"].map(package).into());
     let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
     resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
 }

@@ -1,0 +1,10 @@
+//! Colors of the help text.
+
+use clap::builder::styling::{AnsiColor, Styles};
+
+/// cargo's colors.
+pub const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());

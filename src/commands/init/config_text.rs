@@ -1,0 +1,132 @@
+//! The text of a new configuration.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::config_location::table_name;
+use super::detect::NativeDependencies;
+use super::guess_registry::SourceRepository;
+use super::render::render;
+use super::template_copy;
+use crate::config::ConfigTable;
+use crate::plan::{self, BuiltInTemplate, DEFAULT_TAGS, Image};
+use crate::platform::{Libc, Platform};
+
+/// What `templates/init.toml.j2` renders.
+#[derive(Serialize)]
+struct ConfigVariables<'a> {
+    table: Option<&'static str>,
+    /// The name of the table and a dot, in front of the names of its own tables.
+    prefix: String,
+    registry: RegistryVariable,
+    platforms: Vec<&'static str>,
+    /// The supported platforms that are not among `platforms`.
+    others: Vec<&'static str>,
+    tags: [&'static str; 2],
+    template_copy: Option<TemplateCopyVariables>,
+    has_one_image: bool,
+    images: Vec<ImageVariables<'a>>,
+}
+
+#[derive(Serialize)]
+struct RegistryVariable {
+    value: String,
+    is_guess: bool,
+}
+
+#[derive(Serialize)]
+struct TemplateCopyVariables {
+    path: String,
+    base: &'static str,
+    libc: &'static str,
+}
+
+#[derive(Serialize)]
+struct ImageVariables<'a> {
+    name: &'a str,
+    package: &'a str,
+    bins: Vec<&'a str>,
+    /// The built-in template that has glibc.
+    template: Option<&'static str>,
+    libraries: Vec<LibraryVariables<'a>>,
+    /// The libraries whose Debian package is unknown.
+    unknown: Vec<&'a str>,
+    sysroot_packages: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LibraryVariables<'a> {
+    package: &'a str,
+    links: &'a str,
+    vendored: Option<&'static str>,
+}
+
+/// Renders a configuration for `images`. `dependencies` are in their order.
+pub fn config_text(
+    table: ConfigTable,
+    images: &[Image],
+    dependencies: &[NativeDependencies],
+    repository: &SourceRepository,
+    template: Option<BuiltInTemplate>,
+) -> Result<String> {
+    let used: BTreeSet<Platform> =
+        images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
+    let (platforms, others): (Vec<Platform>, Vec<Platform>) =
+        Platform::all().partition(|platform| used.contains(platform));
+    let guess = repository.guess_registry();
+    let table = table_name(table);
+    let variables = ConfigVariables {
+        table,
+        prefix: table.map(|table| format!("{table}.")).unwrap_or_default(),
+        registry: RegistryVariable { is_guess: guess.is_some(), value: guess.unwrap_or("ghcr.io/you".to_owned()) },
+        platforms: platforms.into_iter().map(Platform::name).collect(),
+        others: others.into_iter().map(Platform::name).collect(),
+        tags: DEFAULT_TAGS,
+        template_copy: template.map(|template| TemplateCopyVariables {
+            path: template_copy::path(template),
+            base: template.base,
+            libc: template_copy::libc_name(template.libc),
+        }),
+        has_one_image: images.len() == 1,
+        images: images
+            .iter()
+            .zip(dependencies)
+            .map(|(image, dependencies)| image_variables(image, dependencies, template))
+            .collect(),
+    };
+    render(include_str!("../../../templates/init.toml.j2"), &variables)
+}
+
+fn image_variables<'a>(
+    image: &'a Image,
+    dependencies: &'a NativeDependencies,
+    template: Option<BuiltInTemplate>,
+) -> ImageVariables<'a> {
+    let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
+    // A requested template decides the libc, and Debian's packages are useless with musl.
+    let is_gnu = template.is_none_or(|template| template.libc == Libc::Gnu);
+    let libraries = || dependencies.libraries.iter().filter(|_| is_gnu);
+    let sysroot_packages: BTreeSet<&str> = libraries().filter_map(|library| library.debian).collect();
+    ImageVariables {
+        name: &image.name,
+        package: &image.package,
+        bins: binaries.iter().map(|binary| binary.name.as_str()).collect(),
+        template: if template.is_none() { glibc_template().map(|template| template.name) } else { None },
+        libraries: libraries()
+            .map(|library| LibraryVariables {
+                package: &library.package,
+                links: &library.links,
+                vendored: library.vendored,
+            })
+            .collect(),
+        unknown: libraries().filter(|library| library.debian.is_none()).map(|library| library.links.as_str()).collect(),
+        sysroot_packages: sysroot_packages.into_iter().collect(),
+    }
+}
+
+/// Returns the built-in template for programs that need glibc.
+pub fn glibc_template() -> Option<BuiltInTemplate> {
+    plan::built_in_templates().find(|template| template.libc == Libc::Gnu)
+}

@@ -1,0 +1,193 @@
+//! Authorization of requests: what each registry wants (Basic or Bearer), and the tokens it was given.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use oci_spec::distribution::Reference;
+use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Client, RequestBuilder, Response, Url};
+
+use super::credentials::{self, Credentials};
+use super::error::RegistryError;
+use super::http::{check_status, is_same_server};
+use super::idle_timeout::IdleTimeout;
+use super::scope::Access;
+use super::token::{Token, fetch_token};
+use crate::threads::lock;
+
+/// The `Authorization` header of a request.
+#[derive(Clone)]
+pub enum Authorization {
+    Basic { user: String, password: String },
+    Bearer(String),
+}
+
+/// Adds the `Authorization` header, if there is one.
+pub fn authorize(request: RequestBuilder, authorization: Option<&Authorization>) -> RequestBuilder {
+    match authorization {
+        Some(Authorization::Basic { user, password }) => request.basic_auth(user, Some(password)),
+        Some(Authorization::Bearer(token)) => request.bearer_auth(token),
+        None => request,
+    }
+}
+
+/// The `WWW-Authenticate` header of a registry.
+#[derive(Clone)]
+enum Challenge {
+    Basic,
+    Bearer(BearerChallenge),
+}
+
+#[derive(Clone)]
+struct BearerChallenge {
+    /// The URL of the token server.
+    realm: String,
+    service: String,
+    /// Whether the registry uses HTTPS, so that its token server must as well.
+    is_https: bool,
+}
+
+/// What is known about the registries of a run, by their hosts.
+#[derive(Default)]
+pub struct AuthState {
+    credentials: Mutex<BTreeMap<String, Credentials>>,
+    /// `None` for a host that requires no authorization.
+    challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
+    /// How far this machine's clock is ahead of the host's.
+    clock_offsets: Mutex<BTreeMap<String, TimeDelta>>,
+    /// By host and scopes. Locked while a token is fetched, so that each is fetched once.
+    tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
+}
+
+impl AuthState {
+    /// Returns the authorization for a request. `None` if the registry requires none, or if there are no credentials.
+    pub async fn authorization(
+        &self,
+        client: &Client,
+        target: &Reference,
+        access: Access<'_>,
+    ) -> Result<Option<Authorization>, RegistryError> {
+        let host = target.resolve_registry();
+        let Some(challenge) = lock(&self.challenges).get(host).cloned().flatten() else { return Ok(None) };
+        let credentials = self.credentials(host)?;
+        match challenge {
+            Challenge::Basic => Ok(match credentials {
+                Credentials::Basic { user, password } => Some(Authorization::Basic { user, password }),
+                Credentials::Anonymous | Credentials::IdentityToken(_) => None,
+            }),
+            Challenge::Bearer(challenge) => {
+                let scopes = access.scopes(target.repository());
+                let token = self.token(client, host, scopes, &challenge, &credentials).await?;
+                Ok(Some(Authorization::Bearer(token)))
+            }
+        }
+    }
+
+    /// Returns a token for some scopes: the last one, until it has to be renewed.
+    async fn token(
+        &self,
+        client: &Client,
+        host: &str,
+        scopes: Vec<String>,
+        challenge: &BearerChallenge,
+        credentials: &Credentials,
+    ) -> Result<String, RegistryError> {
+        let key = (host.to_owned(), scopes);
+        let mut tokens = self.tokens.lock().await;
+        if let Some(known) = tokens.get(&key).filter(|known| Instant::now() < known.renew_at) {
+            return Ok(known.token.clone());
+        }
+        let realm = Url::parse(&challenge.realm)
+            .map_err(|error| RegistryError::Protocol(format!("names '{}' for its tokens: {error}", challenge.realm)))?;
+        if challenge.is_https && realm.scheme() != "https" {
+            return Err(RegistryError::Protocol(format!("wants credentials sent in the clear, to {realm}")));
+        }
+        let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials).await?;
+        let token = fetched.token.clone();
+        tokens.insert(key, fetched);
+        Ok(token)
+    }
+
+    /// Asks a registry, once, which authorization it requires. Some registries report what is missing authorization as
+    /// nonexistent, so that the first 401 of another request would be too late.
+    pub async fn discover_auth(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), RegistryError> {
+        let host = target.resolve_registry();
+        if lock(&self.challenges).contains_key(host) {
+            return Ok(());
+        }
+        let response = IdleTimeout::for_request().send(client.get(root.clone())).await?;
+        if let Some(date) = date(response.headers()) {
+            lock(&self.clock_offsets).insert(host.to_owned(), Utc::now() - date);
+        }
+        if matches!(response.status().as_u16(), 429 | 502..=504) {
+            return check_status(response).await.map(drop);
+        }
+        lock(&self.challenges).insert(host.to_owned(), challenge(&response, root));
+        Ok(())
+    }
+
+    /// Updates what a registry requires from a response with status 401 to a request. Returns whether the request is
+    /// worth another try.
+    pub async fn update_auth(&self, target: &Reference, response: &Response, root: &Url, was_authorized: bool) -> bool {
+        let Some(challenge) = challenge(response, root) else { return false };
+        let host = target.resolve_registry();
+        // A token may have been revoked, but the same password will be rejected again.
+        let is_worth_retrying = !was_authorized || matches!(challenge, Challenge::Bearer(_));
+        self.tokens.lock().await.retain(|(token_host, _), _| token_host != host);
+        lock(&self.challenges).insert(host.to_owned(), Some(challenge));
+        is_worth_retrying
+    }
+
+    /// Returns how far this machine's clock is ahead of a host's, if that has sent a date.
+    pub fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
+        lock(&self.clock_offsets).get(host).copied()
+    }
+
+    /// Returns whether there are credentials for a host, and it required them.
+    pub fn is_logged_in(&self, host: &str) -> bool {
+        lock(&self.credentials).get(host).is_some_and(|known| !matches!(known, Credentials::Anonymous))
+    }
+
+    /// Returns Docker's credentials for a host. They are loaded once: a credential helper may ask the user.
+    fn credentials(&self, host: &str) -> Result<Credentials, RegistryError> {
+        let mut known = lock(&self.credentials);
+        if let Some(credentials) = known.get(host) {
+            return Ok(credentials.clone());
+        }
+        let credentials = credentials::load(host)?;
+        known.insert(host.to_owned(), credentials.clone());
+        Ok(credentials)
+    }
+}
+
+/// Reads the `Date` header (RFC 9110, section 6.6.1).
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let value = headers.get(DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc())
+}
+
+/// Reads the `WWW-Authenticate` headers (RFC 9110, section 11.6.1), preferring Bearer. `None` if a redirect led to
+/// another server: it is not the registry that asks then.
+fn challenge(response: &Response, root: &Url) -> Option<Challenge> {
+    if !is_same_server(response.url(), root) {
+        return None;
+    }
+    let headers = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
+    let challenges: Vec<_> =
+        headers.flat_map(|header| http_auth::parse_challenges(header).unwrap_or_default()).collect();
+    let with_scheme = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme));
+    if let Some(bearer) = with_scheme("bearer") {
+        let parameter = |name: &str| {
+            let parameter = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            parameter.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
+        };
+        return Some(Challenge::Bearer(BearerChallenge {
+            realm: parameter("realm"),
+            service: parameter("service"),
+            is_https: root.scheme() == "https",
+        }));
+    }
+    with_scheme("basic").map(|_| Challenge::Basic)
+}
