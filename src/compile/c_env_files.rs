@@ -52,7 +52,7 @@ fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     // Another run may be reading it.
     if !fs_err::read_to_string(&toolchain_file).is_ok_and(|existing| existing == text) {
         let path = Utf8Path::from_path(&toolchain_file).context("the cache's path is not UTF-8")?;
-        fs::replace(path, text.as_bytes())?;
+        fs::write_atomically(path, text.as_bytes())?;
     }
     variables.insert("CMAKE_TOOLCHAIN_FILE", path(&toolchain_file));
     if build.dependencies.bindgen {

@@ -31,7 +31,7 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         };
         match output {
             Output::Oci(dir) => {
-                let layout = Replaceable { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
+                let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
                 let archive = format!("for an archive: `--output oci-archive:{dir}`");
                 fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
                 writable(dir, "oci:image")?;
@@ -106,7 +106,7 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
     // Another workspace may add to it at the same time.
-    let _locked = fs::lock(&dir.join("oci-layout"), || {})?;
+    let _locked = fs::lock_file(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
         let top: Value = serde_json::from_slice(&text).map_err(|error| {
@@ -122,7 +122,7 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
             let same = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
             if !same {
                 // No link: what is done to the output must not reach what later builds use.
-                fs::copy(&blob, &to)?;
+                fs::copy_atomically(&blob, &to)?;
             }
         }
         let new = entry(image, layout)?;

@@ -141,11 +141,28 @@ impl Plan {
         builds.into_values().collect()
     }
 
-    /// Adds the names and digests of the bases to the labels and annotations of the images. `bases` has the pinned reference
-    /// of each base, by the reference in the configuration and the platform.
-    pub fn with_base_labels(self, bases: &BTreeMap<(String, Platform), String>) -> Plan {
-        let images = self.images.into_iter().map(|image| image.with_base_labels(bases)).collect();
-        Plan { images, ..self }
+    /// The plan with every base's name and digest among the labels and, where all platforms share it, the annotations.
+    /// `bases` has the pinned form of each, by what is written and the platform.
+    pub fn with_bases(mut self, bases: &BTreeMap<(String, Platform), String>) -> Plan {
+        const NAME: &str = "org.opencontainers.image.base.name";
+        const DIGEST: &str = "org.opencontainers.image.base.digest";
+        for image in &mut self.images {
+            let mut shared = BTreeSet::new();
+            for platform in &mut image.platforms {
+                let pinned =
+                    bases.get(&(platform.base.clone(), platform.platform)).and_then(|pinned| pinned.split_once('@'));
+                shared.insert(pinned);
+                if let Some((name, digest)) = pinned {
+                    platform.container.labels.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
+                    platform.container.labels.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+                }
+            }
+            if let [Some((name, digest))] = shared.into_iter().collect::<Vec<_>>()[..] {
+                image.annotations.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
+                image.annotations.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            }
+        }
+        self
     }
 
     /// Returns the platforms of all images.
@@ -210,32 +227,9 @@ impl Image {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
     }
 
-    /// Whether any of its platforms has one of these bases.
-    pub fn has_pinned_base(&self, bases: &BTreeMap<(String, Platform), String>) -> bool {
-        self.platforms.iter().any(|platform| bases.contains_key(&(platform.base.clone(), platform.platform)))
-    }
-
-    /// Adds the name and digest of every base to the labels and, if all platforms share it, to the annotations.
-    fn with_base_labels(mut self, bases: &BTreeMap<(String, Platform), String>) -> Image {
-        const NAME: &str = "org.opencontainers.image.base.name";
-        const DIGEST: &str = "org.opencontainers.image.base.digest";
-        let add_to = |entries: &mut IndexMap<String, String>, (name, digest): (&str, &str)| {
-            entries.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
-            entries.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
-        };
-        let mut distinct = BTreeSet::new();
-        for platform in &mut self.platforms {
-            let pinned = bases.get(&(platform.base.clone(), platform.platform));
-            let name_and_digest = pinned.and_then(|pinned| pinned.split_once('@'));
-            distinct.insert(name_and_digest);
-            if let Some(base) = name_and_digest {
-                add_to(&mut platform.container.labels, base);
-            }
-        }
-        if let [Some(base)] = Vec::from_iter(distinct)[..] {
-            add_to(&mut self.annotations, base);
-        }
-        self
+    /// Is any of its platforms made from one of these bases?
+    pub fn is_on(&self, bases: &BTreeMap<(String, Platform), String>) -> bool {
+        self.platforms.iter().any(|of| bases.contains_key(&(of.base.clone(), of.platform)))
     }
 }
 

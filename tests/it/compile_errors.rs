@@ -4,7 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
+use crate::snapshot::snapshot;
+use crate::support::{Fakes, Finished, HEALTHY_DOCKER, Project, Run};
 
 fn docker() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
@@ -22,12 +23,7 @@ fn a_compile_error_on_one_platform() {
         .file("src/main.rs", "#[cfg(target_arch = \"riscv64\")]\ncompile_error!(\"not on this one\");\nfn main() {}\n");
     let finished = build(&project, &docker(), "linux/amd64,linux/riscv64").fails(5).finish();
     finished
-        .says(&[
-            "not on this one",
-            "Compiled app for linux/amd64",
-            "error: app did not compile for linux/riscv64 (riscv64gc-unknown-linux-musl): in `app`",
-            "run it again with `-v --platform linux/riscv64`",
-        ])
+        .says(&["not on this one", "for linux/amd64", "--platform linux/riscv64`"])
         .keeps_quiet_about("buildx build");
 }
 
@@ -35,11 +31,7 @@ fn a_compile_error_on_one_platform() {
 #[ignore = "compiles for real: scripts/test runs it"]
 fn a_build_script_that_fails() {
     let project = Project::app().file("build.rs", "fn main() { eprintln!(\"no luck\"); std::process::exit(1); }");
-    build(&project, &docker(), "linux/amd64").fails(5).finish().says(&[
-        "no luck",
-        "did not compile for linux/amd64",
-        "in `app`",
-    ]);
+    build(&project, &docker(), "linux/amd64").fails(5).finish().says(&["no luck", "linux/amd64", "`app`"]);
 }
 
 /// A cargo that fails as a kept failure did; what else it is asked, the real one answers.
@@ -52,17 +44,19 @@ fn failing_cargo(name: &str) -> Fakes {
 
 #[test]
 fn a_failure_is_explained() {
-    for (name, says) in [
-        ("openssl-headers", "`openssl-sys` finds no openssl for the target\n hint: have it built from source"),
-        ("perl", "`openssl-sys` runs perl, which is not installed\n hint: install it: `apt-get install perl`"),
-        ("library-ld", "`app` links sqlite3, which the target does not have\n hint: "),
-        ("killed", "`app` was killed while it compiled, most likely for want of memory\n hint: "),
-    ] {
+    let seen = ["openssl-headers", "perl", "library-ld", "killed"].map(|name| {
         let cargo = failing_cargo(name);
-        let run = build(&Project::app(), &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
-        let says = format!("error: app did not compile for linux/amd64 (x86_64-unknown-linux-musl): {says}");
-        run.finish().says(&[&says, "run it again with `-v --platform linux/amd64`"]);
-    }
+        let project = Project::with_config("auditable = false");
+        let run = build(&project, &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
+        after_cargo(&run.finish())
+    });
+    snapshot!(seen);
+}
+
+/// What is said of a failure below cargo's own words.
+fn after_cargo(finished: &Finished) -> String {
+    let from = finished.stderr.rfind("error: ").unwrap();
+    finished.stderr[from..].to_owned()
 }
 
 #[test]
@@ -73,12 +67,9 @@ fn a_failure_is_the_builds_and_not_the_triples() {
     let script =
         format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat >&2 <<'END'\n{said}\nEND\nkill -9 $$", real.display());
     let cargo = docker().program("cargo", &script);
-    let run = build(&Project::app(), &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
-    run.fails(5).finish().says(&[
-        "app did not compile for linux/amd64/v3 (x86_64-unknown-linux-musl); linux/arm64 (",
-        "): `a` (linux/amd64/v3) runs perl, which is not installed",
-        "hint: run fewer compilers at a time: `--jobs 1`",
-    ]);
+    let project = Project::with_config("auditable = false");
+    let run = build(&project, &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
+    snapshot!(after_cargo(&run.fails(5).finish()));
 }
 
 #[test]
@@ -88,7 +79,7 @@ fn a_library_that_is_not_there() {
     let project = Project::app().file("src/main.rs", main);
     build(&project, &docker(), "linux/arm64").fails(5).finish().says(&[
         "unable to find library -lsqlite3",
-        "app did not compile for linux/arm64 (aarch64-unknown-linux-musl): `app` links sqlite3, which the target does",
+        "aarch64-unknown-linux-musl",
         "features = [\"bundled\"]",
     ]);
 }
@@ -98,41 +89,29 @@ fn no_linker() {
     let tools = docker().real("cargo").real("rustc").real("git");
     let run =
         Project::with_config("libc = 'gnu'\nbase = 'x'").run(&["plan", "--platform", "linux/s390x"]).path_only(&tools);
-    run.fails(4).finish().says(&[
-        "linux/s390x, s390x-unknown-linux-gnu: there is no linker for this target",
-        "pip install ziglang",
-        "apt-get install gcc-s390x-linux-gnu",
-    ]);
+    snapshot!(run.fails(4).finish());
 }
 
 #[test]
 fn a_target_that_is_not_installed() {
     let without_rustup = docker().real("cargo").real("rustc").real("git").real("sh");
-    let says = [
-        "the standard library is missing for linux/ppc64le, powerpc64le-unknown-linux-musl",
-        "rustup target add powerpc64le-unknown-linux-musl",
-        "hint: or have cargo compile it: build-std = true, with rust-src and a nightly toolchain",
-    ];
     let run = Project::app().run(&["build", "--platform", "linux/ppc64le"]).path_only(&without_rustup);
-    run.fails(4).finish().says(&says);
+    let no_rustup = run.fails(4).finish();
 
     let failing = docker().program("rustup", "echo \"$@\" >> \"$0.log\"; echo 'error: no such server' >&2; exit 1");
-    let run = build(&Project::app(), &failing, "linux/ppc64le").fails(4);
-    run.finish().says(&says).says(&["says: error: no such server"]);
+    let fails = build(&Project::app(), &failing, "linux/ppc64le").fails(4).finish();
     let log = std::fs::read_to_string(failing.path().join("rustup.log")).unwrap();
     assert_eq!(log, "target add powerpc64le-unknown-linux-musl\n");
 
     let lacking = "echo \"error: toolchain 'old' does not support target '$3'\" >&2; exit 1";
-    let run = build(&Project::app(), &docker().program("rustup", lacking), "linux/ppc64le").fails(4);
-    run.finish().says(&["does not support target", "platform.\"linux/ppc64le\" = { libc = \"gnu\""]);
+    let unknown = build(&Project::app(), &docker().program("rustup", lacking), "linux/ppc64le").fails(4).finish();
 
-    for command in ["plan", "build"] {
-        let run = Project::app().run(&[command, "--platform", "linux/s390x"]).path_first(&failing).fails(4);
-        run.finish().says(&["s390x-unknown-linux-musl: Rust has no standard library for it", "libc = \"gnu\""]);
-    }
+    let nowhere = ["plan", "build"].map(|command| {
+        Project::app().run(&[command, "--platform", "linux/s390x"]).path_first(&failing).fails(4).finish()
+    });
 
     let run = Project::app().run(&["build", "--offline", "--platform", "linux/ppc64le"]).path_first(&failing).fails(4);
-    run.finish().says(&["while online"]);
+    snapshot!(no_rustup, fails, unknown, nowhere, run.finish());
 }
 
 #[test]
@@ -158,7 +137,7 @@ fn the_users_rustflags_survive() {
 fn the_rustc_wrapper_is_called() {
     let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
     let run = build(&Project::app(), &wrapper, "linux/amd64").env("RUSTC_WRAPPER", wrapper.path().join("wrapper"));
-    run.fails(6).finish().says(&["Compiled app"]);
+    run.fails(6).finish();
     assert!(wrapper.path().join("wrapper.log").exists());
 }
 
@@ -182,7 +161,7 @@ fn one_cargo_process_serves_all_targets() {
 fn a_dynamic_binary_on_scratch() {
     let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64']");
     let run = project.run(&["build"]).path_first(&docker()).fails(8);
-    run.finish().says(&["'app' needs /lib64/ld-linux-x86-64.so.2, which 'scratch' does not have", "libc = \"musl\""]);
+    run.finish().says(&["/lib64/ld-linux-x86-64.so.2", "libc = \"musl\""]);
 }
 
 #[test]

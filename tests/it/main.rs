@@ -11,12 +11,15 @@
 mod base;
 mod bundles;
 mod fake_registry;
+mod ready_made;
+mod snapshot;
 mod support;
 
 mod architecture;
 mod bad_input;
 mod cargo;
 mod ci;
+mod compatibility;
 mod compile_errors;
 mod completions;
 mod config_errors;
@@ -24,6 +27,7 @@ mod corpus;
 mod doctor;
 mod e2e;
 mod embedded;
+mod help;
 mod init;
 mod linkers;
 mod man;

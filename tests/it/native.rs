@@ -89,11 +89,7 @@ fn bindgen() -> Project {
 fn by_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
         let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
-        let finished = finished.says(&[
-            "Compiled app for linux/arm64 (",
-            ", static)",
-            &format!("{variable}_aarch64_unknown_linux_musl="),
-        ]);
+        let finished = finished.says(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
         let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
         assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
     }
@@ -104,7 +100,7 @@ fn by_zig_for_musl() {
 fn by_gcc_for_glibc() {
     // A binary for glibc does not run on scratch, which is said once it is compiled.
     let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
-    finished.says(&["Compiled app for linux/arm64 (", "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
+    finished.says(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
 
 #[test]
@@ -112,11 +108,10 @@ fn by_gcc_for_glibc() {
 fn jemalloc_and_the_pages_of_arm64() {
     let main = "#[global_allocator]\nstatic ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;\nfn main() {}\n";
     let project = app("[dependencies]\ntikv-jemallocator = \"0.6\"").file("src/main.rs", main);
-    build(&project, &["--linker", "zig"]).fails(6).finish().says(&[
-        "note: linux/arm64: tikv-jemalloc-sys is compiled with \
-         AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16",
-        "Compiled app for linux/arm64 (",
-    ]);
+    build(&project, &["--linker", "zig"])
+        .fails(6)
+        .finish()
+        .says(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
     let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e/aarch64-unknown-linux-musl/release/build");
     let defines = "out/build/include/jemalloc/internal/jemalloc_internal_defs.h";
     let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
@@ -129,11 +124,7 @@ fn jemalloc_and_the_pages_of_arm64() {
 fn a_crate_that_no_linker_helps() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
     let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
-    finished.keeps_quiet_about("Compiling").says(&[
-        "error: linux/riscv64: ring 0.16.20 does not compile there: it has code for x86 and Arm alone",
-        "hint: take ring 0.17, by newer versions of what depends on it",
-        "hint: or leave linux/riscv64 out",
-    ]);
+    finished.keeps_quiet_about("Compiling").says(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
 }
 
 /// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
@@ -151,7 +142,7 @@ fn a_standard_library_that_is_compiled_along() {
     let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
         .env("RUSTC_BOOTSTRAP", "1")
         .finish();
-    finished.says(&["-Zbuild-std=std,panic_abort", "Compiled app for linux/arm/v6 (", ", static)"]);
+    finished.says(&["-Zbuild-std=std,panic_abort", ", static)"]);
     let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());

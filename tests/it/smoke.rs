@@ -1,6 +1,7 @@
 //! Smoke runs by a Docker that is not there: what it is asked, and what becomes of its answers.
 
 use crate::report::assert_valid;
+use crate::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
 
 /// A Docker of this machine that loads, and whose `run` is a test's own.
@@ -41,7 +42,7 @@ fn calls(docker: &Fakes) -> Vec<String> {
 fn the_words_are_those_of_a_shell() {
     let (registry, docker) = (FakeRegistry::storing(), docker("echo; echo '  app 1.2.3 '; echo more"));
     let finished = publish(&Project::app(), &registry, &docker, &["--smoke", "--name 'a b'"]).finish();
-    finished.says(&["Ran app --name 'a b' for linux/amd64, in Docker: app 1.2.3\n", "Tagging"]);
+    finished.says(&["app --name 'a b'", "app 1.2.3\n"]);
     let calls = calls(&docker);
     let run = calls.iter().find(|call| call.starts_with("run ")).unwrap();
     for part in ["--rm", "--platform linux/amd64", "--network none", "--pull never", "--name a b"] {
@@ -53,15 +54,14 @@ fn the_words_are_those_of_a_shell() {
 #[test]
 #[ignore = "compiles for real: scripts/test runs it"]
 fn what_fails_moves_no_tag() {
-    for (run, words) in [
-        ("seq 30; echo no luck >&2; exit 1", "the smoke run `app --version` ended with 1"),
-        ("kill -SEGV $$", "the smoke run `app --version` was ended by signal 11"),
-    ] {
+    for (run, words) in
+        [("seq 30; echo no luck >&2; exit 1", "`app --version` ended with 1"), ("kill -SEGV $$", "signal 11")]
+    {
         let (registry, docker) = (FakeRegistry::storing(), docker(run));
         let project = Project::with_config("smoke = ['--version']");
         let finished: Finished = publish(&project, &registry, &docker, &[]).fails(8).finish();
         finished
-            .says(&[&format!("error: image 'app': linux/amd64: {words}\n hint: "), "smoke = [\"--version\"]"])
+            .says(&["error: image 'app': linux/amd64: ", words, "smoke = [\"--version\"]"])
             .keeps_quiet_about("\n5\n")
             .keeps_quiet_about("Tagging");
         calls(&docker);
@@ -87,24 +87,21 @@ fn what_is_not_run_has_not_passed() {
         let unticked = format!("\n- [ ] started on every platform: linux/amd64 not at all ({why}");
         assert!(finished.stdout.contains(&unticked), "{finished}");
         assert_valid("report.schema.json", &project.path().join("report.json"));
-        let warning = "warning: image 'app': linux/amd64: the smoke run `app -V` was not run: ";
-        finished.says(&[&format!("{warning}{why}"), "Tagging"]).keeps_quiet_about(" Ran ");
+        finished.says(&["warning: image 'app': linux/amd64: ", why]).keeps_quiet_about(" Ran ");
         calls(&docker);
     }
     let (registry, docker) = (FakeRegistry::storing(), docker(no_format));
-    publish(&Project::app(), &registry, &docker, &["--smoke=-V"]).fails(8).finish().says(&["`app -V` ended with 255"]);
+    publish(&Project::app(), &registry, &docker, &["--smoke=-V"]).fails(8).finish().says(&["255"]);
     let broken =
         Fakes::new().program("docker", "case $1 in version) echo linux/amd64 ;; *) echo no >&2; exit 1 ;; esac");
     let registry = FakeRegistry::storing();
     let finished = publish(&Project::app(), &registry, &broken, &["--smoke=-V"]).finish();
-    finished.says(&["the smoke run `app -V` was not run: `docker load "]).keeps_quiet_about(" Ran ");
+    finished.says(&["`docker load "]).keeps_quiet_about(" Ran ");
 }
 
 #[test]
 fn words_and_levels_that_make_no_sense() {
     let run = |args: &[&str]| Project::app().run(&[&["build"], args].concat()).fails(2).finish();
-    run(&["--smoke", "'open"]).says(&["--smoke"]);
-    run(&["--smoke", ""]).says(&["--smoke is empty"]);
     let project = Project::with_config("[platform.'linux/arm64']\nsmoke = ['-V']\n");
-    project.run(&["plan"]).fails(3).finish().says(&["key 'platform.\"linux/arm64\".smoke' cannot differ per platform"]);
+    snapshot!(run(&["--smoke", "'open"]), run(&["--smoke", ""]), project.run(&["plan"]).fails(3).finish());
 }

@@ -2,12 +2,13 @@
 //! fake programs on PATH, and a fake registry on loopback.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 pub use crate::fake_registry::{Answer, FakeRegistry, Request};
+use crate::snapshot::{Show, spellings};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
@@ -56,6 +57,8 @@ impl Project {
         let status = Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
             .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
             .current_dir(self.path())
@@ -85,10 +88,18 @@ pub struct Run {
 }
 
 /// What a run wrote.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Finished {
     pub stdout: String,
     pub stderr: String,
+    code: i32,
+    args: Vec<String>,
+    /// multiarch.toml as the run has left it.
+    config: Option<String>,
+    /// Otherwise a snapshot does not mention cargo-auditable, which some machines have.
+    fakes_auditable: bool,
+    /// The test's own directories, and what a snapshot calls them.
+    places: Vec<(String, &'static str)>,
 }
 
 impl Run {
@@ -102,7 +113,7 @@ impl Run {
                 command.env_remove(name);
             }
         }
-        command.env("PATH", path());
+        command.env("PATH", path()).env("COLUMNS", "100").env_remove("SOURCE_DATE_EPOCH");
         Run { command, code: 0, finds: false, dirs: vec![dir] }
     }
 
@@ -143,7 +154,10 @@ impl Run {
     }
 
     /// No credentials but a test's own. And one CA certificate: a debug build reads all of them in 0.2 s.
-    fn logged_in_nowhere(self, fakes: &Fakes) -> Run {
+    fn logged_in_nowhere(mut self, fakes: &Fakes) -> Run {
+        if fakes.path().join("docker").exists() {
+            self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
+        }
         let run = self.env("DOCKER_CONFIG", fakes.path());
         let Ok(bundle) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return run };
         let first = fakes.path().join("ca.pem");
@@ -159,9 +173,16 @@ impl Run {
     /// Runs to the end and checks the exit code; never a panic, never a backtrace.
     pub fn finish(mut self) -> Finished {
         let output = self.command.output().expect("the program starts");
+        let names = std::iter::once("[project]").chain(std::iter::repeat("[fakes]"));
+        let places = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
         let finished = Finished {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
+            code: self.code,
+            args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
+            fakes_auditable: self.dirs.iter().any(|dir| dir.path().join("cargo-auditable").exists()),
+            places: places.collect(),
         };
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
         assert!(!finished.stderr.contains("panicked at"), "{finished}");
@@ -170,8 +191,8 @@ impl Run {
             assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
         }
         let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
-        if let (true, Ok(config)) = (planned, std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml"))) {
-            crate::schema::assert_takes(&config);
+        if let (true, Some(config)) = (planned, &finished.config) {
+            crate::schema::assert_takes(config);
         }
         finished
     }
@@ -180,6 +201,30 @@ impl Run {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl From<Output> for Finished {
+    /// Of a program that was not started by a [`Run`].
+    fn from(output: Output) -> Finished {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap_or_default();
+        Finished { stdout: text(output.stdout), stderr: text(output.stderr), code, ..Finished::default() }
+    }
+}
+
+impl Show for Finished {
+    /// The command line, multiarch.toml, stdout, stderr and the exit code.
+    fn show(&self) -> String {
+        let args = shell_words::join(&self.args);
+        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is here ");
+        let stderr: String = self.stderr.split_inclusive('\n').filter(is_shown).collect();
+        let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
+        let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, stderr);
+        if self.code != 0 {
+            shown += &format!("[exit code {}]\n", self.code);
+        }
+        self.places.iter().fold(shown, |shown, (path, name)| shown.replace(path, name))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which tools are found and asked, with programs of the test's choosing on PATH; and that cargo's own settings hold.
 
+use crate::snapshot::snapshot;
 use crate::support::{Fakes, Finished, HEALTHY_DOCKER, Project, Run};
 
 fn docker() -> Fakes {
@@ -13,7 +14,7 @@ fn build(project: &Project, args: &[&str]) -> Run {
 
 #[track_caller]
 fn compiles(run: Run, platforms: &[&str]) -> Finished {
-    let finished = run.fails(6).finish().says(&["this docker builds nothing"]);
+    let finished = run.fails(6).finish();
     platforms.iter().fold(finished, |finished, platform| finished.says(&[&format!("Compiled app for {platform} (")]))
 }
 
@@ -37,19 +38,12 @@ fn linkers_on_path() {
         let json: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
         assert_eq!(json["images"][0]["platforms"][0]["linker"]["linker"].to_string(), linker, "{plan}");
     }
-    for (args, says) in [
-        (&[][..], "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target"),
-        (&["--linker", "gcc"], "aarch64-unknown-linux-gnu: linker = \"gcc\", and it is missing"),
-    ] {
-        let finished = plan_gnu(&bare(), args).fails(4).finish();
-        finished.says(&[says, "`apt-get install gcc-aarch64-linux-gnu`"]);
-    }
-    for (args, says) in [
-        (["--linker", "zig"], "aarch64-unknown-linux-gnu: linker = \"zig\", and zig is missing"),
-        (["--glibc", "2.28"], "aarch64-unknown-linux-gnu: a glibc floor needs zig"),
-    ] {
-        plan_gnu(&gcc(), &args).fails(4).finish().says(&[says, "hint: install zig: `pip install ziglang`"]);
-    }
+    snapshot!(
+        plan_gnu(&bare(), &[]).fails(4).finish(),
+        plan_gnu(&bare(), &["--linker", "gcc"]).fails(4).finish(),
+        plan_gnu(&gcc(), &["--linker", "zig"]).fails(4).finish(),
+        plan_gnu(&gcc(), &["--glibc", "2.28"]).fails(4).finish(),
+    );
 }
 
 /// `plan` with a cargo-auditable on PATH, and what else is set.
@@ -63,34 +57,25 @@ fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
 #[test]
 fn cargo_auditable() {
     const WRAPPER: Option<(&str, &str)> = Some(("RUSTC_WORKSPACE_WRAPPER", "/opt/wrapper"));
-    plan_auditable("", None).finish().says(&["cargo auditable build --manifest-path", "note: cargo-auditable is here"]);
+    let plain = plan_auditable("", None).finish();
     plan_auditable("auditable = false", None).finish().keeps_quiet_about("auditable");
-    let finished = plan_auditable("auditable = true", None).finish().says(&["cargo auditable build "]);
-    finished.keeps_quiet_about("note: cargo-auditable");
-    let wrapped = plan_auditable("", WRAPPER).finish().says(&["cargo build --manifest-path"]);
-    wrapped
-        .says(&["note: cargo-auditable is not used: it would take the place of RUSTC_WORKSPACE_WRAPPER, /opt/wrapper"]);
+    let always = plan_auditable("auditable = true", None).finish();
+    let wrapped = plan_auditable("", WRAPPER).finish();
     let refused = plan_auditable("auditable = true", WRAPPER).fails(3).finish();
-    refused.says(&["auditable = true, and RUSTC_WORKSPACE_WRAPPER is /opt/wrapper", "hint: take one of them"]);
     let json = Project::app().run(&["plan", "--message-format", "json", "--engine", "embedded"]);
     let json = json.path_only(&bare().program("cargo-auditable", "exit 1")).finish();
     assert!(json.stdout.contains("\"auditable\": true,"), "{json}");
     // A cache of compilations is no such wrapper.
     plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().says(&["cargo auditable build "]);
 
-    let without = Project::with_config("auditable = true").run(&["plan"]).path_only(&bare()).fails(4).finish();
-    without.says(&["cargo-auditable is missing", "hint: install it: `cargo install cargo-auditable --locked`"]);
+    let without = Project::with_config("auditable = true").run(&["plan"]).path_only(&bare()).fails(4);
+    snapshot!(plain, always, wrapped, refused, without.finish());
 }
 
 #[test]
 fn a_standard_library_of_ones_own() {
     let project = || Project::with_config("platforms = ['linux/amd64']\nbuild-std = true");
-    let stable = project().run(&["plan"]).path_only(&bare()).fails(4).finish();
-    stable.says(&[
-        "linux/amd64, x86_64-unknown-linux-musl: build-std wants a nightly toolchain, and this one is 1.",
-        "`cargo +nightly multiarch …`",
-        "`RUSTC_BOOTSTRAP=1 cargo multiarch …`",
-    ]);
+    snapshot!(project().run(&["plan"]).path_only(&bare()).fails(4).finish());
     let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     let sysroot = String::from_utf8(sysroot.stdout).unwrap();
     if !std::path::Path::new(sysroot.trim()).join("lib/rustlib/src").exists() {
@@ -116,14 +101,13 @@ fn linkers_of_several_kinds_share_a_process() {
 fn lines_of_several_processes_are_told_apart() {
     let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
     let run = build(&Project::with_config(config), &[]);
-    compiles(run, &["linux/amd64", "linux/arm64"])
-        .says(&["[linux/arm64]    Compiling app", "[linux/amd64]    Compiling app"]);
+    compiles(run, &["linux/amd64", "linux/arm64"]).says(&["[linux/arm64] ", "[linux/amd64] "]);
 }
 
 #[test]
 fn no_cargo_and_no_rustc() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
-    run(&Fakes::new()).finish().says(&["failed to start `cargo metadata`", "hint: install Rust: https://rustup.rs"]);
+    snapshot!(run(&Fakes::new()).finish());
     // cargo metadata wants rustc as well, and says so itself.
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
     run(&broken).finish().says(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
@@ -176,7 +160,7 @@ fn cargos_own_words_are_shown() {
         (Project::app().file("Cargo.toml", bin), &[], "requires the features: `extra`"),
     ] {
         let run = project.run(&[&["build", "-q", "--platform", "linux/amd64"], args].concat()).path_first(&docker());
-        run.fails(5).finish().says(&[says, "app did not compile for linux/amd64", "hint: "]);
+        run.fails(5).finish().says(&[says]);
     }
     let with = Project::app().file("Cargo.toml", bin);
     compiles(build(&with, &["--platform", "linux/amd64", "--all-features"]), &["linux/amd64"]);
@@ -194,9 +178,5 @@ fn a_dependency_that_does_not_compile() {
         .file("dep/Cargo.toml", "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
         .file("dep/src/lib.rs", "#[cfg(target_pointer_width = \"64\")]\ncompile_error!(\"not here\");\n");
     let finished = build(&project, &["--platform", "linux/amd64,linux/arm64"]).fails(5).finish();
-    finished.says(&[
-        "not here",
-        "app did not compile for linux/amd64 (x86_64-unknown-linux-musl); linux/arm64 (aarch64-unknown-linux-musl): in `dep`",
-        "--platform linux/amd64 --platform linux/arm64",
-    ]);
+    finished.says(&["not here", "x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "`dep`"]);
 }

@@ -64,9 +64,10 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
 fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
-    let _alone = fs::lock(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
+    let _alone =
+        fs::lock_file(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
-    let _progress = ui.bars().clock("Fetching");
+    let _progress = ui.bars().elapsed("Fetching");
     let update_errors = if apt.offline { String::new() } else { apt.update()? };
     let closure = packages::closure(&sysroot.packages, |names| apt.show(names)).map_err(|error| match error {
         ClosureError::UnknownPackage(name) => apt.unknown(&name, &update_errors).into(),
@@ -74,7 +75,7 @@ fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     })?;
     let record = packages::record(&sysroot.packages, &closure);
     if before == Some(record.as_str()) {
-        return fs::replace(&sysroot.dir.join(RECORD), record.as_bytes());
+        return fs::write_atomically(&sysroot.dir.join(RECORD), record.as_bytes());
     }
     apt.download(&closure)?;
     let parent = sysroot.dir.parent().unwrap_or(&sysroot.dir);
@@ -91,7 +92,7 @@ fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
-    fs::replace(&dir.join(RECORD), record.as_bytes())?;
+    fs::write_atomically(&dir.join(RECORD), record.as_bytes())?;
     if sysroot.dir.exists() {
         fs_err::remove_dir_all(&sysroot.dir)?;
     }

@@ -115,7 +115,7 @@ pub fn make(plan: &Plan, builder: &Builder, ui: &Ui) -> Result<()> {
     ui.status("Creating", format!("builder '{name}': {}", missing.why));
     if !missing.config.is_empty() {
         fs_err::create_dir_all(plan.paths.work_dir())?;
-        fs::replace(&config_file(plan), missing.config.as_bytes())?;
+        fs::write_atomically(&config_file(plan), missing.config.as_bytes())?;
     }
     ui.command(&cmd);
     let created = cmd.output()?;

@@ -123,7 +123,7 @@ pub fn build(plan: &Plan, image: &Image, staged: &StagedContext, builder: &Build
 fn run(cmd: &Cmd, what: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut words = Vec::new();
-    let progress = ui.bars().clock("buildx");
+    let progress = ui.bars().elapsed("buildx");
     let status = cmd.stream(|line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
         progress.message(&line);

@@ -12,6 +12,7 @@ pub use jobs::{published, run as run_jobs, with_matrix as workflow_with_matrix};
 use serde_json::{Value, json};
 
 use crate::corpus::history;
+use crate::snapshot::snapshot;
 use crate::support::{Fakes, Project};
 
 /// action.yml, as GitHub reads it.
@@ -57,13 +58,11 @@ fn the_matrix_is_one_line_of_what_the_workflow_says() {
 #[test]
 fn matrices_that_are_none() {
     let project = Project::app();
-    project.run(&["plan", "--matrix", "gitlab"]).fails(3).finish().says(&[
-        "GitLab takes no matrix from a job",
-        "hint: have the jobs written: `cargo multiarch init --ci gitlab --ci-native`",
-    ]);
-    let both = ["plan", "--matrix", "github", "--message-format", "json"];
-    project.run(&both).fails(2).finish().says(&["cannot be used with"]);
-    project.run(&["plan", "--matrix", "gitea"]).fails(2).finish().says(&["github", "forgejo"]);
+    snapshot!(
+        project.run(&["plan", "--matrix", "gitlab"]).fails(3).finish(),
+        project.run(&["plan", "--matrix", "github", "--message-format", "json"]).fails(2).finish(),
+        project.run(&["plan", "--matrix", "gitea"]).fails(2).finish(),
+    );
 }
 
 #[test]
@@ -76,23 +75,15 @@ fn runners_are_told_what_is_wrong() {
     verify().finish().keeps_quiet_about("::error");
     verify().env("GITHUB_ACTIONS", "false").finish().keeps_quiet_about("::error");
     let told = verify().env("GITHUB_ACTIONS", "true").finish();
-    let told: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("::")).collect();
-    let [finding, failure] = told[..] else { panic!("{told:?}") };
-    let start = "::error title=MA010 linux/arm64::/usr/local/bin/core is for x86_64 (64-bit, little-endian), wanted ";
-    assert!(finding.starts_with(start) && finding.contains("%0Ahint: put the linux/arm64 binary there"), "{finding}");
-    assert_eq!(
-        failure,
-        "::error title=cargo multiarch::oci:core-aarch64 failed 1 check\
-         %0Ahint: what it means: `cargo multiarch verify --explain MA010`\
-         %0Ahint: to go on all the same: `--allow MA010`"
-    );
+    assert_eq!(told.stderr.lines().filter(|line| line.starts_with("::")).count(), 2, "{told}");
+    snapshot!(told);
 }
 
 #[test]
 fn runners_are_told_of_notes() {
     let project = Project::app().committed().file("more", "");
-    let run = project.run(&["plan", "--engine", "embedded"]).env("GITHUB_ACTIONS", "true").finish();
-    run.says(&["\n::notice title=cargo multiarch::the work tree has changes that are not committed (more)"]);
+    let bare = Fakes::new().real("cargo").real("rustc").real("git");
+    snapshot!(project.run(&["plan"]).path_only(&bare).env("GITHUB_ACTIONS", "true").finish());
 }
 
 #[test]

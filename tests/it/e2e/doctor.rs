@@ -5,8 +5,8 @@ use std::process::Command;
 use super::failures::as_another_user;
 use super::tls::{Registry, Tls};
 use super::{open_registry, run};
-use crate::doctor::{Told, told};
-use crate::support::{PROGRAM, Project, service};
+use crate::doctor::told;
+use crate::support::{Finished, PROGRAM, Project, service};
 
 #[test]
 #[ignore = "needs Docker: scripts/test runs it"]
@@ -39,7 +39,7 @@ fn a_stopped_daemon() {
 fn no_permission_on_the_socket() {
     let output = as_another_user("doctor --engine buildx");
     let status = output.status.code();
-    let told = Told::from(output);
+    let told = Finished::from(output);
     assert_eq!(status, Some(6), "{}\n{}", told.stdout, told.stderr);
     told.mended("error", "daemon", "permission denied", "sudo usermod -aG docker $USER");
     told.found("ok", "docker", "the client ");
@@ -80,7 +80,7 @@ fn the_classic_image_store() {
     let (mut command, _folders) = run(&["--fix"]).into_command();
     let output = command.output().unwrap();
     let status = output.status;
-    let fixed = Told::from(output);
+    let fixed = Finished::from(output);
     if status.success() {
         fixed.found("ok", "builder", "driver docker-container, is there for it");
     } else {
@@ -195,9 +195,9 @@ fn disks() {
             .current_dir(project.path())
             .output()
             .unwrap();
-        let text_of = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let told = Told { stdout: text_of(output.stdout), stderr: text_of(output.stderr) };
-        assert_eq!(output.status.code(), Some(i32::from(state == "error")), "{}\n{}", told.stdout, told.stderr);
+        let status = output.status.code();
+        let told = Finished::from(output);
+        assert_eq!(status, Some(i32::from(state == "error")), "{told}");
         let fixes = told.found(state, "disk", "the target folder, ");
         assert!(told.stdout.contains(text) && fixes.len() == 1, "{}", told.stdout);
     }

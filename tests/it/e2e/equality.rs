@@ -205,6 +205,6 @@ fn paths_through_links() {
         let build = ["build", "--platform", "linux/amd64", "--engine"];
         project.run(&[&build[..], &["buildx"]].concat()).fails(6).finish();
         let finished = project.run(&[&build[..], &["embedded"]].concat()).fails(3).finish();
-        finished.says(&[&format!("'{line}' does not work: "), "hint: "]).keeps_quiet_about("Compiling");
+        finished.says(&[line]).keeps_quiet_about("Compiling");
     }
 }

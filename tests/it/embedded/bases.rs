@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::embedded;
 use crate::base::{BaseStyle, Entry, base_image, tar_of};
 use crate::fake_registry::digest;
-use crate::support::{FakeRegistry, Project};
+use crate::snapshot::snapshot;
+use crate::support::{FakeRegistry, Finished, Project};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -27,17 +28,17 @@ fn on(registry: &FakeRegistry) -> Project {
     Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
 }
 
-/// Builds, which must fail before anything is compiled, with an exit code and these words; nothing is left in the cache.
+/// Builds, which must fail before anything is compiled, with an exit code; no part of a blob is left in the cache.
 #[track_caller]
-fn refused(registry: &FakeRegistry, code: i32, says: &[&str]) {
+fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
-    let finished = embedded(&project, &["build"]).fails(code).finish();
-    finished.says(says).says(&["hint: "]).keeps_quiet_about("Compiling");
+    let finished = embedded(&project, &["build"]).fails(code).finish().keeps_quiet_about("Compiling");
     let cached = walk(&project.path().join("cache"));
     for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_eq!(digest(&std::fs::read(path).unwrap()), format!("sha256:{name}"), "a partial entry");
     }
+    finished
 }
 
 /// Builds on a base that must be fine: a file that cannot be copied ends the run before the compiler.
@@ -46,7 +47,7 @@ fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
     let file = "[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'";
     let project = Project::with_config(&format!("{base}\n{file}"));
-    embedded(&project, &["build"]).fails(3).finish().says(&["Pulling", "/usr/bin/sh is not a folder"]);
+    embedded(&project, &["build"]).fails(3).finish().says(&["/usr/bin/sh"]);
 }
 
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -72,17 +73,17 @@ fn good() -> (FakeRegistry, Value) {
 
 #[test]
 fn a_base_that_is_not_there() {
-    refused(&FakeRegistry::storing(), 7, &["/base:1 does not exist (404 Not Found: manifest unknown)"]);
+    snapshot!(refused(&FakeRegistry::storing(), 7));
 }
 
 #[test]
 fn a_platform_that_the_base_lacks() {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
-    refused(&registry, 3, &["/base:1 has no linux/arm64", "it has linux/amd64, linux/arm/v7"]);
+    let index = refused(&registry, 3);
     // A single image of another architecture is no way around that.
     base_image(&registry, "base", "1", &["linux/amd64"], &files(), BaseStyle { index: false, ..STYLE });
-    refused(&registry, 3, &["/base:1 has no linux/arm64", "it has linux/amd64"]);
+    snapshot!(index, refused(&registry, 3));
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn bytes_that_are_not_those_of_the_digest() {
     let (_, manifest) = good();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
-    for (part, how) in [(&layer, "other"), (&layer, "short"), (&layer, "long"), (&config, "other")] {
+    let seen = [(&layer, "other"), (&layer, "short"), (&layer, "long"), (&config, "other")].map(|(part, how)| {
         let part = part.clone();
         let registry = FakeRegistry::storing_with(move |request, stored| {
             let mut bytes = request.path.ends_with(&part).then(|| stored.blob("base", &part))??;
@@ -102,8 +103,9 @@ fn bytes_that_are_not_those_of_the_digest() {
             (request.method == "GET").then_some((200, vec![], bytes))
         });
         base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
-        refused(&registry, 8, &["hint: what is stored there is damaged"]);
-    }
+        refused(&registry, 8)
+    });
+    snapshot!(seen);
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_manifest_that_is_not_that_of_its_digest() {
         Some((200, vec![("Content-Type", media_type)], bytes))
     });
     base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
-    refused(&registry, 8, &["serves other bytes than those of"]);
+    snapshot!(refused(&registry, 8));
 }
 
 #[test]
@@ -136,30 +138,22 @@ fn layers_and_indexes_that_nobody_knows() {
     let (registry, mut image) = good();
     image["layers"][0]["mediaType"] = "application/vnd.example.layer+brotli".into();
     manifest(&registry, OCI_MANIFEST, &image);
-    refused(&registry, 3, &["it has a layer of type application/vnd.example.layer+brotli", "--engine buildx"]);
+    let compression = refused(&registry, 3);
 
     image["layers"] = json!([]);
     manifest(&registry, OCI_MANIFEST, &image);
-    refused(&registry, 8, &["its manifest has 0 layers, and its config 1"]);
+    let layers = refused(&registry, 8);
 
     let inner = registry.stored_manifest("base", "1").unwrap().1;
     let nested = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
         { "mediaType": OCI_INDEX, "digest": digest(&inner), "size": inner.len(), "platform": { "os": "linux", "architecture": "arm64" } }
     ] });
     manifest(&registry, OCI_INDEX, &nested);
-    refused(
-        &registry,
-        3,
-        &[
-            "its entry for linux/arm64 is an index again, not an image",
-            "name the inner one: base = \"",
-            "base:1@sha256:",
-        ],
-    );
+    let nested = refused(&registry, 3);
 
     let schema1 = json!({ "schemaVersion": 1, "name": "base", "tag": "1", "architecture": "arm64", "fsLayers": [], "history": [] });
     manifest(&registry, "application/vnd.docker.distribution.manifest.v1+json", &schema1);
-    refused(&registry, 7, &["/base:1 is a manifest of Docker's schema 1"]);
+    snapshot!(compression, layers, nested, refused(&registry, 7));
 }
 
 #[test]
@@ -177,7 +171,7 @@ fn an_index_of_ten_thousand_entries() {
 #[test]
 fn a_base_that_wants_credentials() {
     let registry = FakeRegistry::refusing(401);
-    refused(&registry, 7, &["wants valid credentials for", "docker login"]);
+    snapshot!(refused(&registry, 7));
 }
 
 #[test]
@@ -185,8 +179,7 @@ fn a_cache_that_cannot_be_written() {
     let (registry, _) = good();
     let project = on(&registry).file("cache", "a file where the folder should be");
     let run = embedded(&project, &["build"]).fails(1).finish();
-    run.says(&["the cache cannot be written: ", "cache/cargo-multiarch: Not a directory", "XDG_CACHE_HOME"])
-        .keeps_quiet_about("Compiling");
+    snapshot!(run.keeps_quiet_about("Compiling"));
 }
 
 #[test]
@@ -202,7 +195,7 @@ fn every_form_of_a_base() {
                 let base = format!("{}/base:1", registry.host);
                 let host = format!("{}/out", registry.host);
                 let args = ["publish", "--base", &base, "--platform", "linux/arm64", "--registry", &host];
-                embedded(&project, &args).finish().says(&["Published app for 1 platform, verified"]);
+                embedded(&project, &args).finish();
                 let (_, index) = registry.stored_manifest("out/app", "latest").unwrap();
                 let index: Value = serde_json::from_slice(&index).unwrap();
                 let child = index["manifests"][0]["digest"].as_str().unwrap();
@@ -283,6 +276,6 @@ fn a_full_disk() {
     let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
     let left = walk(&cache);
     run("umount", &[]);
-    finished.unwrap().says(&["cannot be written", "No space left on device", "df -h", "XDG_CACHE_HOME"]);
+    finished.unwrap().says(&["No space left on device", "XDG_CACHE_HOME"]);
     assert!(left.len() <= 1, "only the config was whole: {left:?}");
 }
