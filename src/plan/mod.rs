@@ -141,14 +141,7 @@ impl Plan {
         builds.into_values().collect()
     }
 
-    /// Adds the names and digests of the bases to the labels and annotations of the images. `bases` has the pinned reference
-    /// of each base, by the reference in the configuration and the platform.
-    pub fn with_base_labels(self, bases: &BTreeMap<(String, Platform), String>) -> Plan {
-        let images = self.images.into_iter().map(|image| image.with_base_labels(bases)).collect();
-        Plan { images, ..self }
-    }
-
-    /// Returns the platforms of all images.
+    /// The platforms of all images.
     pub fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
         self.images.iter().flat_map(|image| &image.platforms)
     }
@@ -208,34 +201,6 @@ impl Image {
     /// Returns `repository:tag` for every repository and tag.
     pub fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
-    }
-
-    /// Whether any of its platforms has one of these bases.
-    pub fn has_pinned_base(&self, bases: &BTreeMap<(String, Platform), String>) -> bool {
-        self.platforms.iter().any(|platform| bases.contains_key(&(platform.base.clone(), platform.platform)))
-    }
-
-    /// Adds the name and digest of every base to the labels and, if all platforms share it, to the annotations.
-    fn with_base_labels(mut self, bases: &BTreeMap<(String, Platform), String>) -> Image {
-        const NAME: &str = "org.opencontainers.image.base.name";
-        const DIGEST: &str = "org.opencontainers.image.base.digest";
-        let add_to = |entries: &mut IndexMap<String, String>, (name, digest): (&str, &str)| {
-            entries.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
-            entries.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
-        };
-        let mut distinct = BTreeSet::new();
-        for platform in &mut self.platforms {
-            let pinned = bases.get(&(platform.base.clone(), platform.platform));
-            let name_and_digest = pinned.and_then(|pinned| pinned.split_once('@'));
-            distinct.insert(name_and_digest);
-            if let Some(base) = name_and_digest {
-                add_to(&mut platform.container.labels, base);
-            }
-        }
-        if let [Some(base)] = Vec::from_iter(distinct)[..] {
-            add_to(&mut self.annotations, base);
-        }
-        self
     }
 }
 

@@ -3,12 +3,12 @@
 use camino::Utf8Path;
 use indexmap::{IndexMap, IndexSet};
 
-use super::table::{self, ListItem};
 use crate::compile::toolchain::Toolchain;
 use crate::image::buildx::builder::Builder;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Image, ImagePlatform, Plan, Template};
 use crate::platform::Platform;
+use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
 /// Renders a block per image with a row per platform, then the engine, the linkers, and what is installed first.
@@ -17,7 +17,7 @@ pub fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, w
     let mut sections =
         vec![images.join("\n\n"), engine_section(selection, width), linkers_section(plan, toolchain, width)];
     sections.extend(sysroots_section(toolchain, width));
-    sections.extend(missing_std_section(plan, toolchain, width));
+    sections.extend(missing_std_section(toolchain, width));
     sections.join("\n\n")
 }
 
@@ -35,7 +35,7 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
-        toolchain.linker(&platform.build),
+        toolchain.linker_name(&platform.build),
         platform.base.clone(),
         template_name(&platform.template, &plan.paths.root),
         binaries.join(", "),
@@ -44,8 +44,9 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
 
 fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
     let mut section = wrapped("Engine: ", &format!("{} ({})", selection.name(), selection.why), width);
-    if let Engine::Buildx(Builder { name: Some(name), missing, .. }) = &selection.engine {
-        let creation = missing.as_ref().map(|missing| format!(", made first: {}", missing.why)).unwrap_or_default();
+    if let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine {
+        let creation =
+            to_create.as_ref().map(|to_create| format!(", made first: {}", to_create.why)).unwrap_or_default();
         section.push('\n');
         section.push_str(&wrapped("Builder: ", &format!("{name}{creation}"), width));
     }
@@ -56,7 +57,7 @@ fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
 fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
     let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
     for platform in plan.platforms() {
-        if let Some(choice) = toolchain.choices.get(&platform.build) {
+        if let Some(choice) = toolchain.linkers.get(&platform.build) {
             by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
         }
     }
@@ -74,14 +75,14 @@ fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> 
 
 fn sysroots_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
     let mut lines = vec!["Sysroots, of Debian's packages:".to_owned()];
-    for build in toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()) {
+    for build in toolchain.linkers.keys().filter(|build| !build.sysroot_packages.is_empty()) {
         lines.push(wrapped(&format!("  {}  ", build.triple), &build.sysroot_packages.join(", "), width));
     }
     (lines.len() > 1).then(|| lines.join("\n"))
 }
 
-fn missing_std_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
-    let missing = toolchain.missing_std(plan);
+fn missing_std_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
+    let missing = toolchain.missing_std();
     if missing.is_empty() {
         return None;
     }
@@ -94,7 +95,7 @@ fn missing_std_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>)
 }
 
 fn wrapped(start: &str, text: &str, width: Option<usize>) -> String {
-    format!("{start}{}", wrap::hanging(text, start.len(), width))
+    format!("{start}{}", wrap::wrap_at(text, start.len(), width))
 }
 
 /// The references that an image is pushed to, or its name and tags if it has no repository.
