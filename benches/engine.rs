@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use cargo_multiarch::compile::{Artifact, Artifacts};
 use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
 use cargo_multiarch::image::{self, context, embedded};
+use cargo_multiarch::oci::descriptor::ImageBlob;
 use cargo_multiarch::oci::layer::Layer;
 use cargo_multiarch::plan::{Checkout, ConfigSources, Image, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
-use cargo_multiarch::publish::upload::ImageBlob;
 use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::registry::Registry;
 use cargo_multiarch::threads::{self, CancelToken};
@@ -106,7 +106,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
             images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
         })?;
         let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
-        let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
+        let verify = |(image, layout)| verify::verify_layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
         for (image, layout) in layouts.iter().enumerate() {
@@ -121,7 +121,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_pushed(image, &image.repositories[0], &verified.digests, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for tag in tags::look_up_tags(image, &registry).unwrap() {
@@ -129,7 +129,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::tags(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_tags(image, &image.repositories[0], &verified.digests.index, &registry).unwrap();
     }
 }
 

@@ -25,11 +25,11 @@ use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::load::{self, ImageLoader};
 use crate::image::{self, export};
 use crate::oci::cache::Cache;
+use crate::oci::descriptor::ImageBlob;
 use crate::oci::layer::Layer;
 use crate::oci::layout::Layout;
 use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
 use crate::platform::Platform;
-use crate::publish::upload::ImageBlob;
 use crate::publish::{preflight, tags, upload};
 use crate::registry::Registry;
 use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
@@ -38,7 +38,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 use crate::ui::text::plural;
 use crate::ui::wrap;
-use crate::verify::smoke::{self, SmokeHost};
+use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{self, VerifiedImage, readback};
 
 /// `cargo multiarch publish`
@@ -118,14 +118,14 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 upload::push_manifests(&built.layout, repository, &registry)
             })?;
             ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
-                readback::registry(image, repository, &built.verified, &registry)
+                readback::check_pushed(image, repository, &built.verified.digests, &registry)
             })?;
         }
     }
     let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
-        let digest = &built.verified.digest;
+        let digest = &built.verified.digests.index;
         for tag in tags::look_up_tags(image, &registry)? {
             let reference = &tag.reference;
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
@@ -146,7 +146,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| {
             let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
-            readback::tags(image, name, &built.verified, &registry)
+            readback::check_tags(image, name, &built.verified.digests.index, &registry)
         })?;
         ui.status(
             "Published",
@@ -252,6 +252,7 @@ struct Made {
 struct Built {
     layout: Layout,
     verified: VerifiedImage,
+    smoke: SmokeResults,
 }
 
 impl Made {
@@ -264,7 +265,12 @@ impl Made {
         Report::new(ReportInputs {
             commit: self.plan.commit.as_ref(),
             images: images
-                .map(|((image, built), moved)| ReportedImage { image, verified: &built.verified, moved })
+                .map(|((image, built), moved)| ReportedImage {
+                    image,
+                    verified: &built.verified,
+                    smoke: &built.smoke,
+                    moved,
+                })
                 .collect(),
             artifacts: &self.artifacts,
             source: &self.source,
@@ -353,13 +359,13 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
         }
     };
     let cache = Cache::new(&plan.paths.cache_dir);
-    let machine = SmokeHost::find(&plan, ui)?;
+    let smoke_host = smoke::find_host(&plan.images, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
-        findings::print_and_check(&image.name, verified.inspected.all(), ui)?;
-        verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
-        images.push(Built { layout, verified });
+        let verified = verify::verify_layout(image, &layout, &artifacts, &cache, ui.timings())?;
+        findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
+        let smoke = smoke::run(image, &layout, &smoke_host, &plan.paths.work_dir(), &cache, ui)?;
+        images.push(Built { layout, verified, smoke });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan, &layouts, ui)?;

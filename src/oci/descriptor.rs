@@ -1,10 +1,21 @@
 //! Descriptors, and blobs in memory (image-spec, descriptor.md).
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 use oci_spec::image::{Descriptor, MediaType};
 use serde_json::Value;
 
 use super::digest::sha256;
+
+/// A blob on disk that one of a run's images consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageBlob {
+    /// The position of the image among the run's images.
+    pub image: usize,
+    pub descriptor: Descriptor,
+    /// The file with its content.
+    pub path: Utf8PathBuf,
+}
 
 /// Some bytes and what describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]

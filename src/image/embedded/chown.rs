@@ -2,7 +2,7 @@
 //! them (its `llb.WithUser`, and `solver/llbsolver/file/user_linux.go`). Pure.
 
 use crate::dockerfile::error::StageError;
-use crate::oci::rootfs::{Content, File, Node, RootFs};
+use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
 
 /// User and group in numbers. A user alone brings the group of `/etc/passwd`, or else the group of its own number.
 pub fn numbers(owner: &str, tree: &RootFs) -> Result<(u64, u64), StageError> {
@@ -35,7 +35,7 @@ fn number(word: &str) -> Result<Option<u64>, StageError> {
 /// The numbers behind a name in a file of lines like `name:x:1:2` (passwd(5), group(5)).
 fn find(tree: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
     let text = match tree.get(&tree.resolve(file).map_err(StageError::Wrong)?) {
-        Some(Node::File(File { content: Content::Text(text), .. })) => text,
+        Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => text,
         None => return StageError::wrong(format!("the image has no {file} that says who '{name}' is")),
         Some(_) => return StageError::beyond(format!("names of a {file} that is no plain file")),
     };
@@ -48,8 +48,8 @@ fn find(tree: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Node {
-        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    fn file(text: &str) -> FsNode {
+        FsNode::File(RegularFile { content: FileContent::Text(text.to_owned()), ..RegularFile::default() })
     }
 
     #[test]
@@ -79,10 +79,10 @@ mod tests {
                 "{owner}"
             );
         }
-        tree.insert("etc/passwd", Node::Other);
+        tree.insert("etc/passwd", FsNode::Other);
         let beyond = StageError::Beyond("names of a /etc/passwd that is no plain file".to_owned());
         assert_eq!(numbers("bob", &tree), Err(beyond));
-        tree.insert("etc/passwd", Node::Link("../passwd".to_owned()));
+        tree.insert("etc/passwd", FsNode::Link("../passwd".to_owned()));
         assert_eq!(numbers("bob", &tree), StageError::wrong("the image has no /etc/passwd that says who 'bob' is"));
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::oci::digest::hash_reader;
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
-use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, RootFs, normal, parent};
+use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
 
 /// One layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +89,8 @@ impl Placer<'_> {
         Ok(())
     }
 
-    fn attributes(&self, mode: u32) -> Attributes {
-        Attributes { mode, uid: self.owner.0, gid: self.owner.1, mtime: self.time }
+    fn attributes(&self, mode: u32) -> FileAttributes {
+        FileAttributes { mode, uid: self.owner.0, gid: self.owner.1, mtime: self.time }
     }
 
     fn does_not_work(&self, what: &str) -> Failure {
@@ -104,7 +104,7 @@ impl Placer<'_> {
     }
 
     fn is_folder(&self, path: &str) -> bool {
-        path.is_empty() || matches!(self.tree.get(path), Some(Node::Dir(_)))
+        path.is_empty() || matches!(self.tree.get(path), Some(FsNode::Dir(_)))
     }
 
     /// Makes sure that there is a folder, which is new where there was none.
@@ -135,9 +135,9 @@ impl Placer<'_> {
         if self.copy.target.ends_with('/') {
             self.folder_at(&resolved)?;
         }
-        let target = if self.is_folder(&resolved) { normal(&format!("{resolved}/{name}")) } else { resolved };
+        let target = if self.is_folder(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
         match self.tree.get(&target) {
-            Some(Node::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
+            Some(FsNode::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
             _ => Ok(target),
         }
     }
@@ -150,14 +150,14 @@ impl Placer<'_> {
         }
         self.folders_above(&above);
         let attributes = match self.tree.get(&above) {
-            Some(Node::Dir(attributes)) => *attributes,
+            Some(FsNode::Dir(attributes)) => *attributes,
             _ => self.attributes(0o755),
         };
         self.folder(&above, attributes);
     }
 
-    fn folder(&mut self, path: &str, attributes: Attributes) {
-        self.tree.insert(path, Node::Dir(attributes));
+    fn folder(&mut self, path: &str, attributes: FileAttributes) {
+        self.tree.insert(path, FsNode::Dir(attributes));
         self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
@@ -165,7 +165,7 @@ impl Placer<'_> {
         let name = source.rsplit('/').next().unwrap_or(source);
         let target = self.target(name)?;
         self.folders_above(&target);
-        self.tree.insert(&target, Node::File(TreeFile::default()));
+        self.tree.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
         self.entries.insert(target.clone(), LayerEntry { attributes, file });
@@ -197,10 +197,10 @@ impl Placer<'_> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
         for child in children {
-            let target = normal(&format!("{to}/{}", child.file_name()));
+            let target = normalize(&format!("{to}/{}", child.file_name()));
             let metadata = fs_err::metadata(child.path())?;
             let is_folder = metadata.is_dir();
-            if self.tree.get(&target).is_some_and(|there| matches!(there, Node::Dir(_)) != is_folder) {
+            if self.tree.get(&target).is_some_and(|there| matches!(there, FsNode::Dir(_)) != is_folder) {
                 let what = if is_folder { "is not a folder" } else { "is a folder, and no file" };
                 return Err(self.does_not_work(&format!("/{target} {what}")).into());
             }
@@ -219,9 +219,9 @@ impl Placer<'_> {
     fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         self.folders_above(to);
         let metadata = fs_err::metadata(from)?;
-        let text = layer_scan::text(to, metadata.len(), fs_err::File::open(from)?)?;
-        let content = text.map_or(Content::Other, Content::Text);
-        self.tree.insert(to, Node::File(TreeFile { size: metadata.len(), content, ..TreeFile::default() }));
+        let text = layer_scan::read_config_text(to, metadata.len(), fs_err::File::open(from)?)?;
+        let content = text.map_or(FileContent::Other, FileContent::Text);
+        self.tree.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
@@ -236,8 +236,8 @@ mod tests {
 
     const TIME: u64 = 7;
 
-    fn dir(mode: u32) -> Node {
-        Node::Dir(Attributes { mode, uid: 1, gid: 1, mtime: 1 })
+    fn dir(mode: u32) -> FsNode {
+        FsNode::Dir(FileAttributes { mode, uid: 1, gid: 1, mtime: 1 })
     }
 
     fn copy(sources: &[&str], target: &str) -> StageCopy {
@@ -264,23 +264,26 @@ mod tests {
         for (path, node) in [
             ("usr", dir(0o755)),
             ("usr/bin", dir(0o755)),
-            ("bin", Node::Link("usr/bin".to_owned())),
+            ("bin", FsNode::Link("usr/bin".to_owned())),
             ("root", dir(0o700)),
-            ("file", Node::File(TreeFile::default())),
+            ("file", FsNode::File(RegularFile::default())),
             ("etc", dir(0o755)),
             (
                 "etc/passwd",
-                Node::File(TreeFile { content: Content::Text("bob:x:7:8::/:/\n".to_owned()), ..TreeFile::default() }),
+                FsNode::File(RegularFile {
+                    content: FileContent::Text("bob:x:7:8::/:/\n".to_owned()),
+                    ..RegularFile::default()
+                }),
             ),
-            ("loop", Node::Link("loop".to_owned())),
-            ("dangling", Node::Link("/no/where".to_owned())),
-            ("usr/bin/tool", Node::Link("/file".to_owned())),
+            ("loop", FsNode::Link("loop".to_owned())),
+            ("dangling", FsNode::Link("/no/where".to_owned())),
+            ("usr/bin/tool", FsNode::Link("/file".to_owned())),
         ] {
             tree.insert(path, node);
         }
         let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
         let line = |(path, entry): (&String, &LayerEntry)| {
-            let Attributes { mode, uid, gid, mtime } = entry.attributes;
+            let FileAttributes { mode, uid, gid, mtime } = entry.attributes;
             format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
         };
         Ok(layers.iter().map(|layer| layer.entries.iter().map(line).collect()).collect())

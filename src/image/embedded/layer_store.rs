@@ -155,12 +155,12 @@ mod tests {
     use super::*;
     use crate::oci::digest::hash_reader;
     use crate::oci::layer::{LayerEntry, LayerFile, decompress};
-    use crate::oci::rootfs::Attributes;
+    use crate::oci::rootfs::FileAttributes;
 
     fn entries(dir: &Utf8Path) -> LayerEntries {
         let path = dir.join("file");
         fs_err::write(&path, "content").unwrap();
-        let attributes = Attributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
+        let attributes = FileAttributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
         let (sha256, size) = hash_reader("content".as_bytes()).unwrap();
         let long = format!("tmp/{}", "long".repeat(60));
         BTreeMap::from([

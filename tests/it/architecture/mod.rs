@@ -46,9 +46,6 @@ const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("compile/diagnose/linking.rs", "compile/diagnose/mod.rs"),
     ("compile/progress.rs", "compile/mod.rs"),
     ("dockerfile/stage.rs", "dockerfile/read_stage.rs"),
-    ("verify/smoke/docker.rs", "verify/smoke/mod.rs"),
-    ("verify/smoke/method.rs", "verify/smoke/mod.rs"),
-    ("verify/smoke/mod.rs", "verify/mod.rs"),
 ];
 
 const HINT: &str =
