@@ -12,7 +12,7 @@ use crate::cli::{
     BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, environment,
 };
 use crate::compile::toolchain::Toolchain;
-use crate::compile::{self, ArtifactSource, Artifacts, bundle, probe};
+use crate::compile::{self, ArtifactSource, Artifacts, CompileRequest, CompiledBinary, bundle};
 use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
 use crate::error::{Class, Failure};
 use crate::fs;
@@ -75,9 +75,9 @@ pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _ours = lock_workspace(&plan, ui)?;
-    let toolchain = Toolchain::find(&plan)?.complete(&plan, ui)?;
-    let artifacts = compile::run(&plan, &toolchain, ui, &mut |_, _, _| {})?;
-    let files = bundle::write(&args.out, &plan, &toolchain, &artifacts)?;
+    let toolchain = Toolchain::find(compile_request(&plan))?.complete(ui)?;
+    let artifacts = compile::run(&toolchain, &mpsc::channel().0, &CancelToken::default(), ui)?;
+    let files = bundle::write(&args.out, &toolchain, plan.commit.as_ref(), &artifacts)?;
     ui.status("Bundled", format!("{} in {}", plural(files.len(), "binary", "binaries"), args.out));
     files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
 }
@@ -185,13 +185,12 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     }
     let (dockerfiles, chosen) = inspect(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
-    let tools = probe::probe(&plan)?;
+    let toolchain = Toolchain::check(compile_request(&plan))?.into_result()?;
     if let Engine::Buildx(builder) = &chosen.engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    let toolchain = Toolchain::choose(&plan, tools)?;
     toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
-    toolchain.preview(&plan).iter().for_each(|cmd| ui.would_run(cmd));
+    toolchain.preview().iter().for_each(|cmd| ui.would_run(cmd));
     if let Engine::Buildx(builder) = &chosen.engine {
         builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
         for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
@@ -229,6 +228,11 @@ pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
         ui.data(image::render(&plan, image, &PinnedBases::new())?.text.trim_end())?;
     }
     Ok(())
+}
+
+/// What compiling needs to know of a plan.
+fn compile_request(plan: &Plan) -> CompileRequest {
+    CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
 /// Another run in this workspace would write the same files.
@@ -308,7 +312,9 @@ fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
     })?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let loader = load::find(plan, ui)?;
-    let source = ui.timed(Phase::Prepare, "toolchain", || ArtifactSource::find(plan, ui))?;
+    let source = ui.timed(Phase::Prepare, "toolchain", || {
+        ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)
+    })?;
     Ok(Ready { engine, dockerfiles, loader, source })
 }
 
@@ -322,6 +328,7 @@ fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, u
 /// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
 fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
     let Ready { engine, dockerfiles, loader, source } = ready;
+    let cancel = CancelToken::default();
     let (bases, indexes) = bases::pin(&plan, registry, ui)?;
     let plan = plan.with_bases(&bases);
     // A digest is in what a template is told, and only now known.
@@ -333,7 +340,7 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&plan, &dockerfiles, builder, ui)?;
     }
-    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(&plan, ui))?;
+    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(ui))?;
     let stage = |(image, dockerfile): (&Image, _)| {
         ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || context::stage(&plan, image, dockerfile))
     };
@@ -344,14 +351,24 @@ fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, u
             let pulled = bases::pull(&plan, &bases, &indexes, registry, ui)?;
             let prepared = embedded::prepare(&plan, &staged, &pulled)?;
             embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
-                let artifacts = source.binaries(&plan, ui, on_artifact)?;
+                let (finished, binaries) = mpsc::channel::<CompiledBinary>();
+                let artifacts = std::thread::scope(|scope| {
+                    let compiling = scope.spawn(|| {
+                        let finished = finished;
+                        source.binaries(&finished, &cancel, ui)
+                    });
+                    binaries
+                        .iter()
+                        .for_each(|compiled| on_artifact(&compiled.build, &compiled.binary, &compiled.artifact));
+                    compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })?;
                 stage_binaries(&plan, &artifacts, &staged)?;
                 Ok(artifacts)
             })?
         }
         Engine::Buildx(builder) => {
             embedded::check_scratch_images(&plan, &staged)?;
-            let artifacts = source.binaries(&plan, ui, &mut |_, _, _| {})?;
+            let artifacts = source.binaries(&mpsc::channel().0, &cancel, ui)?;
             stage_binaries(&plan, &artifacts, &staged)?;
             let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
             let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;

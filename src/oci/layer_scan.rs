@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_no_fault_of_the_layer() {
+    fn errors_of_this_machine_are_told_apart() {
         let program = [ELF_MAGIC, &vec![0; MAX_SIZE_IN_MEMORY]].concat();
         let error = read_content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
         assert!(is_local_error(&error), "{error}");

@@ -14,14 +14,22 @@ use super::layout::Layout;
 use super::rootfs::{FileAttributes, FsNode, LayerChange, LayerChanges, RegularFile, Removal, RootFs, join};
 use crate::process::check_interrupt;
 
-/// Unpacks layers, with their scanned content, on top of each other into `root`, which is empty. One layer at a time is
+/// A layer with its content.
+#[derive(Debug)]
+pub struct UnpackableLayer {
+    pub descriptor: Descriptor,
+    pub scanned: ScannedLayer,
+}
+
+/// Unpacks layers on top of each other into `root`, which is empty. One layer at a time is
 /// unpacked into a directory next to it first.
-pub fn unpack(layout: &Layout, layers: &[(Descriptor, ScannedLayer)], root: &Utf8Path) -> Result<()> {
+pub fn unpack(layout: &Layout, layers: &[UnpackableLayer], root: &Utf8Path) -> Result<()> {
     let mut lower = RootFs::default();
-    for (layer, scanned) in layers {
-        let tar = decompress(layout.open_blob(layer)?, layer.media_type().as_ref())?.context("it is no layer")?;
+    for UnpackableLayer { descriptor, scanned } in layers {
+        let blob = layout.open_blob(descriptor)?;
+        let tar = decompress(blob, descriptor.media_type().as_ref())?.context("it is no layer")?;
         add_layer(tar, &scanned.changes, &mut lower, root)
-            .with_context(|| format!("layer {} cannot be unpacked", layer.digest()))?;
+            .with_context(|| format!("layer {} cannot be unpacked", descriptor.digest()))?;
     }
     Ok(())
 }
@@ -205,8 +213,8 @@ mod tests {
     use super::*;
     use crate::oci::layer_scan;
 
-    /// A layer: paths with what is there. `name -> target` is a link, `name = target` a hard link, `name/` a folder, and
-    /// whatever else a file that holds its own path.
+    /// Creates a layer from entries: `name -> target` is a link, `name = target` a hard link, `name/` a directory, and
+    /// anything else a file that contains its own path.
     fn layer(entries: &[String]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for entry in entries {
@@ -230,7 +238,7 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    /// Unpacks layers into `root` of a folder; what is then there, and what went wrong.
+    /// Unpacks layers into an empty directory. Returns what is there afterwards, and the last error.
     fn unpacked(layers: &[&[&str]]) -> (Vec<String>, Option<String>) {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
@@ -262,10 +270,12 @@ mod tests {
             let path = entry.unwrap().into_path();
             let name = path.strip_prefix(root).unwrap();
             let metadata = path.symlink_metadata().unwrap();
-            found.push(match () {
-                () if metadata.is_dir() => format!("{name}/"),
-                () if metadata.is_symlink() => format!("{name} -> {}", path.read_link_utf8().unwrap()),
-                () => format!("{name}: {}", fs_err::read_to_string(&path).unwrap()),
+            found.push(if metadata.is_dir() {
+                format!("{name}/")
+            } else if metadata.is_symlink() {
+                format!("{name} -> {}", path.read_link_utf8().unwrap())
+            } else {
+                format!("{name}: {}", fs_err::read_to_string(&path).unwrap())
             });
             if metadata.is_dir() {
                 walk(&path, root, found);
@@ -300,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_folder() {
+    fn nothing_leads_out_of_the_directory() {
         for layers in [
             &[&["../outside/x"][..]][..],
             &[&["a/../../outside/x"]],
@@ -316,7 +326,7 @@ mod tests {
             &[&["../.wh.outside"]],
             &[&["a/.wh..."]],
         ] {
-            // What is outside is looked at there.
+            // Checks that nothing was written outside.
             unpacked(layers);
         }
         for (layers, expected) in [

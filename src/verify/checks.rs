@@ -27,34 +27,34 @@ pub struct PlatformFacts {
     pub distribution: Option<String>,
 }
 
+/// The result of checking a platform.
+#[derive(Debug, Default)]
+pub struct CheckedPlatform {
+    pub facts: PlatformFacts,
+    pub findings: Vec<Finding>,
+}
+
 /// Checks a merged file system.
-pub fn check(
-    root: &RootFs,
-    platform: Platform,
-    config: &ImageConfiguration,
-    policy: &Policy,
-) -> (PlatformFacts, Vec<Finding>) {
+pub fn check(root: &RootFs, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> CheckedPlatform {
     let (context, mut findings) = ExecContext::new(root, platform, config);
     findings.extend(check_base(&context));
     let chain = exec_chain::follow(&context);
     findings.extend(chain.findings);
-    let mut programs: Vec<(&str, ProgramLinkage)> = Vec::new();
+    let mut programs: Vec<ProgramLinkage> = Vec::new();
     for program in &chain.programs {
         let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
         findings.extend(linkage.findings.iter().cloned());
-        programs.push((&program.path, linkage));
+        programs.push(linkage);
     }
     findings.extend(policy::check(policy, &context, &programs));
-    let mut facts = PlatformFacts {
-        program: chain.program.as_deref().map(printable),
-        distribution: distribution(root),
-        ..PlatformFacts::default()
-    };
     // The last program is the image's purpose; those before it are shells and init programs.
-    if let Some((path, linkage)) = programs.last() {
-        facts.libc = linkage.libc.as_deref().map(printable);
-        facts.glibc = needed_glibc(&context, path);
-    }
+    let main_program = programs.last();
+    let facts = PlatformFacts {
+        program: chain.program.as_deref().map(printable),
+        libc: main_program.and_then(|program| program.libc.as_deref()).map(printable),
+        glibc: main_program.and_then(|program| needed_glibc(&context, &program.path)),
+        distribution: distribution(root),
+    };
     let mut unique = Vec::new();
     for finding in findings {
         let finding = finding.for_platform(platform.name());
@@ -62,7 +62,7 @@ pub fn check(
             unique.push(finding);
         }
     }
-    (facts, unique)
+    CheckedPlatform { facts, findings: unique }
 }
 
 /// Returns the highest glibc that a program needs.

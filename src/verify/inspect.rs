@@ -8,9 +8,9 @@ use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::blobs::{Blobs, LayerBlob, LayerReading};
+use super::checks::{self, CheckedPlatform, PlatformFacts};
 use super::manifests::{self, ImageManifests, PlatformContents, PlatformEntry, config_platform};
 use super::policy::{check_annotations, check_size};
-use super::{PlatformFacts, checks};
 use crate::config::policy::Policy;
 use crate::finding::{
     DUPLICATE_PLATFORM, Finding, LAYER_COUNT, MISSING_PLATFORM, PLATFORM_MISMATCH, UNCHECKED_PLATFORM, UNREADABLE,
@@ -192,23 +192,23 @@ impl Inspection<'_> {
 
     fn platform(&self, platform: &NamedPlatform, layers: &Layers) -> Result<InspectedPlatform> {
         let NamedPlatform { name, entry } = platform;
-        let mut facts = PlatformFacts::default();
-        let (size, findings) = match &entry.contents {
-            Ok(contents) => (contents.size, self.check_contents(name, contents, layers, &mut facts)?),
-            Err(findings) => (None, findings.clone()),
+        let checked = match &entry.contents {
+            Ok(contents) => self.check_contents(name, contents, layers)?,
+            Err(findings) => CheckedPlatform { facts: PlatformFacts::default(), findings: findings.clone() },
         };
-        let mut findings = findings.into_iter().map(|finding| finding.for_platform(name)).collect();
+        let mut findings = checked.findings.into_iter().map(|finding| finding.for_platform(name)).collect();
         let allowed = self.take_allowed(&mut findings);
-        Ok(InspectedPlatform { platform: name.clone(), digest: entry.digest.clone(), size, facts, findings, allowed })
+        Ok(InspectedPlatform {
+            platform: name.clone(),
+            digest: entry.digest.clone(),
+            size: entry.contents.as_ref().ok().and_then(|contents| contents.size),
+            facts: checked.facts,
+            findings,
+            allowed,
+        })
     }
 
-    fn check_contents(
-        &self,
-        name: &str,
-        contents: &PlatformContents,
-        layers: &Layers,
-        facts: &mut PlatformFacts,
-    ) -> Result<Vec<Finding>> {
+    fn check_contents(&self, name: &str, contents: &PlatformContents, layers: &Layers) -> Result<CheckedPlatform> {
         let mut findings = Vec::new();
         let configured = config_platform(&contents.config);
         if configured != name {
@@ -219,17 +219,18 @@ impl Inspection<'_> {
         let Ok(platform) = name.parse::<Platform>() else {
             let reason = "nothing of it is checked: the platform is not one of those that are known here";
             findings.push(UNCHECKED_PLATFORM.finding(reason, "leave it out with `--platform`, or allow this finding"));
-            return Ok(findings);
+            return Ok(CheckedPlatform { facts: PlatformFacts::default(), findings });
         };
+        let mut facts = PlatformFacts::default();
         // An incomplete file system proves nothing.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
-            let (checked_facts, found) = checks::check(&root, platform, &contents.config, &self.options.policy);
-            *facts = checked_facts;
-            findings.extend(found);
+            let checked = checks::check(&root, platform, &contents.config, &self.options.policy);
+            facts = checked.facts;
+            findings.extend(checked.findings);
         }
         findings.extend(contents.size.and_then(|size| check_size(&self.options.policy, size)));
-        Ok(findings)
+        Ok(CheckedPlatform { facts, findings })
     }
 }
 

@@ -8,28 +8,30 @@ use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
-/// Checks one platform. `programs` are those that it starts, by path.
-pub fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[(&str, ProgramLinkage)]) -> Vec<Finding> {
+/// Checks one platform. `programs` are those that it starts.
+pub fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, linkage) in programs {
+    for program in programs {
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
-        findings.extend(linkage.libraries.iter().filter(denied).map(|library| {
+        findings.extend(program.libraries.iter().filter(denied).map(|library| {
             DENIED_LIBRARY
                 .finding(
                     format!("leads to {library}, which deny-needed forbids"),
                     "link it statically, or do without it",
                 )
-                .in_file(format!("/{path}"))
+                .in_file(format!("/{}", program.path))
         }));
     }
     // The last program is the image's purpose; a shell or an init program before it may be dynamic.
-    if let Some((path, linkage)) = programs.last()
+    if let Some(program) = programs.last()
         && policy.static_only
-        && linkage.is_dynamic
+        && program.is_dynamic
     {
         let fix = "link it statically: libc = \"musl\"";
         findings.push(
-            NOT_STATIC.finding("is linked dynamically, and static-only forbids that", fix).in_file(format!("/{path}")),
+            NOT_STATIC
+                .finding("is linked dynamically, and static-only forbids that", fix)
+                .in_file(format!("/{}", program.path)),
         );
     }
     if policy.non_root_only && context.user.as_ref().is_some_and(|user| user.uid == 0) {

@@ -29,10 +29,10 @@ use self::run::{Attempt, FinishedRun, run_command};
 use super::error::image_failure;
 use crate::error::Failure;
 use crate::oci::cache::Cache;
-use crate::oci::layer_scan::{self, ScannedLayer};
+use crate::oci::layer_scan;
 use crate::oci::layout::Layout;
 use crate::oci::rootfs::RootFs;
-use crate::oci::unpack;
+use crate::oci::unpack::{self, UnpackableLayer};
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::threads::parallel;
@@ -85,9 +85,6 @@ enum Outcome {
     Completed(SmokeResult),
     Failed(FailedRun),
 }
-
-/// A layer with its content.
-type UnpackableLayer = (Descriptor, ScannedLayer);
 
 impl ImageRun<'_> {
     fn all_platforms(&self) -> Result<Vec<(Platform, Outcome)>> {
@@ -172,7 +169,7 @@ impl ImageRun<'_> {
                 Ok(layer_scan::scan(blob, layer.media_type().as_ref(), self.cache.dir()?)?)
             })?;
             root.apply(&scanned.changes).map_err(anyhow::Error::msg)?;
-            read.push((layer.clone(), scanned));
+            read.push(UnpackableLayer { descriptor: layer.clone(), scanned });
         }
         Ok((read, root))
     }
