@@ -107,7 +107,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
             context::stage_binaries(image, artifacts, &staged.dir)?;
         }
         let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
-        let verify = |(image, layout)| verify::layout(image, layout, artifacts, &cache, ui.timings());
+        let verify = |(image, layout)| verify::verify_layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);
         let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
         for (image, layout) in layouts.iter().enumerate() {
@@ -122,7 +122,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::registry(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_pushed(image, &image.repositories[0], &verified.digests, &registry).unwrap();
     }
     for (image, layout) in plan.images.iter().zip(&layouts) {
         for tag in tags::look_up_tags(image, &registry).unwrap() {
@@ -130,7 +130,7 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
         }
     }
     for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::tags(image, &image.repositories[0], verified, &registry).unwrap();
+        verify::readback::check_tags(image, &image.repositories[0], &verified.digests.index, &registry).unwrap();
     }
 }
 

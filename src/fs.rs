@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, also when two programs do the same at once.
+//! File operations: writing files atomically, locking them, and checking in advance that outputs can be written.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,75 +10,80 @@ use tempfile::NamedTempFile;
 use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
-/// What may stand in a folder that is to be written: nothing, or what is replaced.
+/// Contents of an output directory that may be replaced.
 pub struct Replaceable {
-    /// As it is called in a hint, `an OCI layout`.
+    /// Their name in a hint: `an OCI layout`.
     pub name: &'static str,
-    /// It is what stands there.
-    pub is_there: bool,
+    /// Whether the directory has such contents.
+    pub is_present: bool,
 }
 
-/// Fails where a file or something else is in a folder's place. `asked` is how the folder was asked for, `for_a_file` the
-/// hint where a file is there.
-pub fn check_output_dir(asked: &str, dir: &Utf8Path, replaces: &Replaceable, for_a_file: &str) -> Result<(), Failure> {
-    let wrong = |what: &str| Failure::new(Class::Config, format!("{asked} {what}"));
+/// Fails if an output directory is a file, or has contents that may not be replaced. `option` is how the user requested the
+/// directory, `hint_for_file` the hint if it is a file.
+pub fn check_output_dir(
+    option: &str,
+    dir: &Utf8Path,
+    replaceable: &Replaceable,
+    hint_for_file: &str,
+) -> Result<(), Failure> {
+    let failure = |what: &str| Failure::new(Class::Config, format!("{option} {what}"));
     if dir.is_file() {
-        return Err(wrong("is a file, and a folder is wanted").hint(for_a_file));
+        return Err(failure("is a file, and a folder is wanted").hint(hint_for_file));
     }
-    let empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
-    match empty || replaces.is_there {
-        true => Ok(()),
-        false => Err(wrong("is a folder with something else in it")
-            .hint(format!("name one that is empty, {}, or not there yet", replaces.name))),
+    let is_empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
+    if is_empty || replaceable.is_present {
+        return Ok(());
     }
+    Err(failure("is a folder with something else in it")
+        .hint(format!("name one that is empty, {}, or not there yet", replaceable.name)))
 }
 
-/// Fails where nothing can be written in a folder, which need not be there yet. Nothing is left behind.
+/// Fails if no files can be created in a directory, which need not exist yet. Leaves nothing behind.
 pub fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
-    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Utf8Path::new("."));
-    tempfile::tempfile_in(there).map(drop)
+    let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Utf8Path::new("."));
+    tempfile::tempfile_in(existing).map(drop)
 }
 
-/// A file without a place yet, beside the one that it will get; with the permissions of any other new file.
-pub fn temporary_file(beside: &Utf8Path) -> Result<NamedTempFile> {
-    let dir = beside.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+/// Creates a temporary file in the directory of its later path, with the permissions of any other new file.
+pub fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
+    let dir = path.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
     let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
     file.with_context(|| format!("cannot write in {dir}"))
 }
 
-/// Gives a file its place, over whatever was there.
+/// Moves a temporary file to its path, and replaces any file there.
 pub fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
     file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
 }
 
-/// Writes a file in one step.
-pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file atomically: readers see either the old or the new contents.
+pub fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let file = temporary_file(path)?;
     fs_err::write(file.path(), bytes)?;
     persist(file, path)
 }
 
-/// Copies a file in one step.
-pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+/// Copies a file atomically.
+pub fn copy_atomically(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let mut file = temporary_file(to)?;
     std::io::copy(&mut fs_err::File::open(from)?, file.as_file_mut()).with_context(|| format!("cannot write {to}"))?;
     persist(file, to)
 }
 
-/// Waits until no other run has a file, and has it until what comes back is dropped. `waits` is called if it must wait.
-pub fn lock(path: &Utf8Path, waits: impl FnOnce()) -> Result<File> {
+/// Locks a file until the returned handle is dropped. Calls `on_wait` once if another process holds the lock.
+pub fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).with_context(|| format!("cannot write {path}"))?;
-    let mut waits = Some(waits);
+    let mut on_wait = Some(on_wait);
     while let Err(error) = file.try_lock() {
         match error {
             std::fs::TryLockError::WouldBlock => {}
-            // Some file systems of networks have no locks; cargo goes on there as well.
+            // Some network file systems do not support locks. cargo ignores that as well.
             std::fs::TryLockError::Error(error) if error.kind() == std::io::ErrorKind::Unsupported => break,
             std::fs::TryLockError::Error(error) => return Err(error).with_context(|| format!("cannot lock {path}")),
         }
-        if let Some(waits) = waits.take() {
-            waits();
+        if let Some(on_wait) = on_wait.take() {
+            on_wait();
         }
         check_interrupt()?;
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -86,8 +91,8 @@ pub fn lock(path: &Utf8Path, waits: impl FnOnce()) -> Result<File> {
     Ok(file)
 }
 
-/// Links a file, or copies it where links do not go; what is there already is the same.
-pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+/// Creates a hard link to a file, or a copy if links are not supported. An existing file is expected to be the same.
+pub fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     match fs_err::hard_link(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(_) => Ok(fs_err::copy(from, to).map(drop)?),
@@ -95,7 +100,7 @@ pub fn link(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Files for what a run writes, each of its own.
+/// Checks that the output files of a run are different and can be written.
 pub fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     for (index, path) in paths.iter().enumerate() {
         if path == "-" {
@@ -112,12 +117,12 @@ pub fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file that cannot be written is better known before a tag moves than after.
+/// Checks that an output file can be written, before the run does anything else.
 pub fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
     let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
-    let tried = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
-    tried.map_err(|error| {
+    let result = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
+    result.map_err(|error| {
         Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
     })
 }
@@ -127,18 +132,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_as_others() {
+    fn new_files_have_the_usual_permissions() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let mode = |name: &str| fs_err::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
         fs_err::write(dir.join("usual"), "x").unwrap();
-        replace(&dir.join("replaced"), b"x").unwrap();
-        copy(&dir.join("usual"), &dir.join("copied")).unwrap();
+        write_atomically(&dir.join("replaced"), b"x").unwrap();
+        copy_atomically(&dir.join("usual"), &dir.join("copied")).unwrap();
         assert_eq!((mode("replaced"), mode("copied")), (mode("usual"), mode("usual")));
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_known_before() {
+    fn unwritable_directories_are_detected() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::write(dir.join("file"), "x").unwrap();
@@ -151,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_waited_for() {
+    fn lock_file_waits() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("lock");
-        let held = lock(&path, || panic!("nobody has it")).unwrap();
+        let held = lock_file(&path, || panic!("nobody has it")).unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| lock(&path, || sender.send(()).unwrap()).unwrap());
+            let waiting = scope.spawn(|| lock_file(&path, || sender.send(()).unwrap()).unwrap());
             receiver.recv().unwrap();
             assert!(!waiting.is_finished());
             drop(held);

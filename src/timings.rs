@@ -1,4 +1,4 @@
-//! Where the time of a run goes: what was under way, from when to when, noted by whoever does it. Off, it costs nothing.
+//! Records when a run did what. Costs nothing unless it is enabled.
 
 use std::fmt::Display;
 use std::sync::Mutex;
@@ -6,28 +6,28 @@ use std::time::{Duration, Instant};
 
 use crate::threads::lock;
 
-/// What kind of work it was, in the order in which a run comes to it.
+/// The kind of work, in the order of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// What is found out and made ready before the compiler starts.
+    /// Everything before the compiler starts.
     Prepare,
     Base,
     /// A cargo process.
     Cargo,
-    /// From the start of its cargo process until a binary was there.
+    /// A binary, from the start of its cargo process until it is complete.
     Binary,
     Layer,
-    /// A layout, from layers or by buildx.
+    /// A layout, assembled from layers or built by buildx.
     Layout,
     Upload,
     Verify,
     Smoke,
-    /// Copies of a layout for elsewhere.
+    /// A copy of a layout to one of the outputs.
     Output,
     Publish,
 }
 
-/// Some work, from its start to its end; both since the run began.
+/// Some work, with its start and end as times since the start of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     pub phase: Phase,
@@ -35,38 +35,38 @@ pub struct Span {
     pub start: Duration,
     pub end: Duration,
     pub bytes: Option<u64>,
-    /// Of the blob that it made or sent.
+    /// The digest of the blob that was created or sent.
     pub digest: Option<String>,
     pub note: Option<&'static str>,
 }
 
-/// What a run notes of its time.
+/// A record of a run's time. The default records nothing.
 #[derive(Debug, Default)]
 pub struct Timings(Option<Recorder>);
 
 #[derive(Debug)]
 struct Recorder {
-    began: Instant,
+    started: Instant,
     spans: Mutex<Vec<Span>>,
 }
 
 impl Timings {
-    /// Notes everything from now on.
+    /// Starts recording.
     pub fn enabled() -> Timings {
-        Timings(Some(Recorder { began: Instant::now(), spans: Mutex::default() }))
+        Timings(Some(Recorder { started: Instant::now(), spans: Mutex::default() }))
     }
 
-    /// Something begins; it ends when what comes back is dropped.
+    /// Starts a span. It ends when it is dropped.
     pub fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
-        OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.began.elapsed(), name))))
+        OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.started.elapsed(), name))))
     }
 
-    /// How long the run has taken, and all that has ended, in the order of phases and starts; none where nothing is noted.
+    /// Returns the time since the start and all finished spans, by phase and start. `None` if nothing is recorded.
     pub fn recorded(&self) -> Option<(Duration, Vec<Span>)> {
         let recorder = self.0.as_ref()?;
         let mut spans = lock(&recorder.spans).clone();
         spans.sort_by_key(|span| (span.phase, span.start));
-        Some((recorder.began.elapsed(), spans))
+        Some((recorder.started.elapsed(), spans))
     }
 }
 
@@ -76,29 +76,29 @@ impl Recorder {
     }
 }
 
-/// Work that is under way.
-#[must_use = "it ends when this is dropped"]
+/// Unfinished work. Dropping it ends the span.
+#[must_use = "the span ends when this is dropped"]
 pub struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
 
 impl<'a> OpenSpan<'a> {
-    /// Something else that began together with this.
+    /// Starts a span that began at the same time as this one.
     pub fn span_from_same_start(&self, phase: Phase, name: impl Display) -> OpenSpan<'a> {
         OpenSpan(self.0.as_ref().map(|(recorder, span)| (*recorder, recorder.span(phase, span.start, name))))
     }
 
     pub fn bytes(&mut self, bytes: u64) {
-        self.add(|span| span.bytes = Some(bytes));
+        self.update(|span| span.bytes = Some(bytes));
     }
 
     pub fn digest(&mut self, digest: impl Display) {
-        self.add(|span| span.digest = Some(digest.to_string()));
+        self.update(|span| span.digest = Some(digest.to_string()));
     }
 
     pub fn note(&mut self, note: &'static str) {
-        self.add(|span| span.note = Some(note));
+        self.update(|span| span.note = Some(note));
     }
 
-    fn add(&mut self, change: impl FnOnce(&mut Span)) {
+    fn update(&mut self, change: impl FnOnce(&mut Span)) {
         if let Some((_, span)) = &mut self.0 {
             change(span);
         }
@@ -108,7 +108,7 @@ impl<'a> OpenSpan<'a> {
 impl Drop for OpenSpan<'_> {
     fn drop(&mut self) {
         if let Some((recorder, mut span)) = self.0.take() {
-            span.end = recorder.began.elapsed();
+            span.end = recorder.started.elapsed();
             lock(&recorder.spans).push(span);
         }
     }
@@ -118,7 +118,7 @@ impl Drop for OpenSpan<'_> {
 mod tests {
     use super::*;
 
-    /// A name that must not be asked for.
+    /// A name that must not be formatted.
     struct Costly;
 
     impl Display for Costly {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn off_it_notes_nothing() {
+    fn disabled_it_records_nothing() {
         let timings = Timings::default();
         let mut span = timings.span(Phase::Layer, Costly);
         span.digest(Costly);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_noted_as_it_was() {
+    fn overlapping_spans_are_recorded() {
         let timings = Timings::enabled();
         let cargo = timings.span(Phase::Cargo, "cargo");
         std::thread::scope(|scope| {

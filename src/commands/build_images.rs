@@ -36,8 +36,9 @@ use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
 use crate::threads::{self, CancelToken};
 use crate::timings::Phase;
 use crate::ui::Ui;
-use crate::ui::wrap::{self, plural};
-use crate::verify::smoke::{self, SmokeHost};
+use crate::ui::text::plural;
+use crate::ui::wrap;
+use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{self, VerifiedImage, readback};
 
 /// `cargo multiarch publish`
@@ -108,14 +109,14 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
                 upload::push_manifests(&built.layout, repository, &registry)
             })?;
             ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
-                readback::registry(image, repository, &built.verified, &registry)
+                readback::check_pushed(image, repository, &built.verified.digests, &registry)
             })?;
         }
     }
     let mut moved_tags = Vec::new();
     for (image, built) in made.each() {
         let mut moved = Vec::new();
-        let digest = &built.verified.digest;
+        let digest = &built.verified.digests.index;
         for tag in tags::look_up_tags(image, &registry)? {
             let reference = &tag.reference;
             let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
@@ -136,7 +137,7 @@ fn push(plan: Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in made.each() {
         image.repositories.iter().try_for_each(|name| {
             let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
-            readback::tags(image, name, &built.verified, &registry)
+            readback::check_tags(image, name, &built.verified.digests.index, &registry)
         })?;
         ui.status(
             "Published",
@@ -206,7 +207,7 @@ pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
 /// `cargo multiarch dockerfile`
 pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
-        let line = |head: String, meaning| ui.data(&wrap::beside(&head, meaning, ui.data_width()));
+        let line = |head: String, meaning| ui.data(&wrap::wrap_after(&head, meaning, ui.data_width()));
         for (name, kind, meaning) in VARIABLES {
             line(format!("{name:12} {kind:34} "), meaning)?;
         }
@@ -230,7 +231,7 @@ fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
     let dir = plan.paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
+    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
 }
 
 /// What is there before any tag moves.
@@ -246,6 +247,7 @@ struct Made {
 struct Built {
     layout: Layout,
     verified: VerifiedImage,
+    smoke: SmokeResults,
 }
 
 impl Made {
@@ -258,7 +260,12 @@ impl Made {
         Report::new(ReportInputs {
             commit: self.plan.commit.as_ref(),
             images: images
-                .map(|((image, built), moved)| ReportedImage { image, verified: &built.verified, moved })
+                .map(|((image, built), moved)| ReportedImage {
+                    image,
+                    verified: &built.verified,
+                    smoke: &built.smoke,
+                    moved,
+                })
                 .collect(),
             artifacts: &self.artifacts,
             source: &self.source,
@@ -374,13 +381,13 @@ fn make(
         }
     };
     let cache = Cache::new(&plan.paths.cache_dir);
-    let machine = SmokeHost::find(&plan, ui)?;
+    let smoke_host = smoke::find_host(&plan.images, ui)?;
     let mut images = Vec::new();
     for (image, layout) in plan.images.iter().zip(layouts) {
-        let mut verified = verify::layout(image, &layout, &artifacts, &cache, ui.timings())?;
-        findings::print_and_check(&image.name, verified.inspected.all(), ui)?;
-        verified.smoke = smoke::run(&plan, image, &layout, &machine, &cache, ui)?;
-        images.push(Built { layout, verified });
+        let verified = verify::verify_layout(image, &layout, &artifacts, &cache, ui.timings())?;
+        findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
+        let smoke = smoke::run(image, &layout, &smoke_host, &plan.paths.work_dir(), &cache, ui)?;
+        images.push(Built { layout, verified, smoke });
     }
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan.outputs, &plan.images, &layouts, ui)?;

@@ -5,7 +5,7 @@ use indexmap::IndexSet;
 use crate::error::{Class, Failure};
 use crate::finding::Finding;
 use crate::ui::Ui;
-use crate::ui::wrap::plural;
+use crate::ui::text::plural;
 
 /// Prints the findings of the images called `names`. Fails if one is an error.
 pub fn print_and_check<'a>(names: &str, findings: impl Iterator<Item = &'a Finding>, ui: &Ui) -> Result<(), Failure> {

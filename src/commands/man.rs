@@ -6,7 +6,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::completions::PROGRAM;
-use crate::cli::examples::{self, Example};
+use crate::cli::examples::{Example, examples_of};
 use crate::cli::{Cli, ManArgs};
 use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
@@ -63,9 +63,9 @@ fn exit_status(page: &mut Roff) {
 
 fn examples(page: &mut Roff, command: &Command) {
     page.control("SH", ["EXAMPLES"]);
-    for Example { purpose, command_line: line } in examples::examples_of(command.get_name()) {
+    for Example { purpose, command_line } in examples_of(command.get_name()) {
         page.control("PP", []).text([roman(format!("{purpose}:"))]);
-        page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*line)]);
+        page.control("PP", []).control("RS", ["4"]).control("nf", []).text([roman(*command_line)]);
         page.control("fi", []).control("RE", []);
     }
 }

@@ -48,7 +48,7 @@ impl TimingsPage {
         let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
         let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
         let page = timings_page::render(&PageHeader { title, facts, failure }, total, &spans);
-        match page.and_then(|page| fs::replace(&self.path, page.as_bytes())) {
+        match page.and_then(|page| fs::write_atomically(&self.path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
             Err(error) => ui.warning(format!("the timing report is not saved: {error:#}")),
         }

@@ -19,8 +19,10 @@ use crate::verify;
 pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
-        let text = code
-            .map_or_else(|| report::checks_table::render(width), |code| wrap::paragraphs(&code.0.explanation(), width));
+        let text = code.map_or_else(
+            || report::checks_table::render(width),
+            |code| wrap::wrap_paragraphs(&code.0.explanation(), width),
+        );
         return Ok(ui.data(&text)?);
     }
     environment::check_unknown_variables()?;
@@ -39,7 +41,7 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     for location in &args.images {
         ui.status("Verifying", location.to_string());
         check_place(location)?;
-        match verify::images(location, &wanted, &registry, &cache) {
+        match verify::inspect_location(location, &wanted, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.
@@ -56,10 +58,10 @@ pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     let names: Vec<&str> = images
         .iter()
-        .filter(|image| image.all().any(Finding::is_error))
+        .filter(|image| image.all_findings().any(Finding::is_error))
         .map(|image| image.reference.as_str())
         .collect();
-    let all = images.iter().flat_map(verify::InspectedImage::all);
+    let all = images.iter().flat_map(verify::InspectedImage::all_findings);
     failures.extend(findings::print_and_check(&names.join(", "), all, ui).err().map(anyhow::Error::from));
     let last = failures.pop();
     failures.iter().for_each(|failure| ui.error(failure));

@@ -72,7 +72,7 @@ pub fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     let is_bundle = dir.join(MANIFEST).is_file();
     // What an interrupted run left behind has no manifest, and this file.
     let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
-    let earlier = Replaceable { name: "an earlier bundle", is_there: is_bundle || is_ours() };
+    let earlier = Replaceable { name: "an earlier bundle", is_present: is_bundle || is_ours() };
     fs::check_output_dir(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
     fs::check_writable(dir).map_err(|error| {
         Failure::new(Class::Config, format!("--out {dir} cannot be written: {error}"))
@@ -134,7 +134,7 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
         builds: builds.into_values().collect(),
     };
     // The last: what an interrupted run leaves is no bundle.
-    fs::replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    fs::write_atomically(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(paths)
 }
 

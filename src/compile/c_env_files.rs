@@ -49,7 +49,10 @@ fn zig(build: &BuildSettings, tools: &Tools) -> Result<Variables> {
     let text = c_env::cmake_toolchain(&build.triple, &variables);
     // Another run may be reading it.
     if !fs_err::read_to_string(&file).is_ok_and(|there| there == text) {
-        fs::replace(camino::Utf8Path::from_path(&file).context("the cache's path is not UTF-8")?, text.as_bytes())?;
+        fs::write_atomically(
+            camino::Utf8Path::from_path(&file).context("the cache's path is not UTF-8")?,
+            text.as_bytes(),
+        )?;
     }
     variables.insert("CMAKE_TOOLCHAIN_FILE", path(&file));
     if tools.graph(build).bindgen {

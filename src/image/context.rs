@@ -12,7 +12,7 @@ use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
-use crate::fs::link;
+use crate::fs::hard_link_or_copy;
 use crate::plan::{Image, ImagePlatform, Paths};
 
 /// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
@@ -149,7 +149,7 @@ pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> R
                 let hint = "give one of them another name, or an image of its own: images.NAME = { bins = [\"…\"] }";
                 return Err(Failure::new(Class::Verify, message).hint(hint).into());
             }
-            link(&artifact.path, &staged)?;
+            hard_link_or_copy(&artifact.path, &staged)?;
         }
     }
     Ok(())

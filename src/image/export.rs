@@ -28,7 +28,7 @@ pub fn check(outputs: &[Output]) -> Result<(), Failure> {
 }
 
 fn check_layout(dir: &Utf8Path) -> Result<(), Failure> {
-    let layout = Replaceable { name: "an OCI layout", is_there: dir.join("oci-layout").is_file() };
+    let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
     let archive = format!("for an archive: `--output oci-archive:{dir}`");
     fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
     check_writable(dir, dir, "oci:image")
@@ -112,7 +112,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
     // Another workspace may add to it at the same time.
-    let _locked = fs::lock(&dir.join("oci-layout"), || {})?;
+    let _locked = fs::lock_file(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
         let top: Value = serde_json::from_slice(&text).map_err(|error| {
@@ -128,7 +128,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
             let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
             if !is_up_to_date {
                 // Not a link: changes of the output must not reach the files that later builds use.
-                fs::copy(&blob, &to)?;
+                fs::copy_atomically(&blob, &to)?;
             }
         }
         let new = index_entry(image, layout)?;

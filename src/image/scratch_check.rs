@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
-use crate::oci::rootfs::{Content, File, Node, RootFs, clean};
+use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
 /// Looks for the program and the user that an image's `config` names among all that was copied.
 pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
@@ -32,10 +32,10 @@ pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
 
 fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
     match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
-        Some(Node::File(File { content: Content::Text(text), .. })) => {
+        Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => {
             text.lines().any(|line| line.split(':').next() == Some(name))
         }
-        Some(Node::File(_) | Node::Other) => true,
+        Some(FsNode::File(_) | FsNode::Other) => true,
         _ => false,
     }
 }
@@ -44,7 +44,7 @@ fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
 fn is_there(program: &str, config: &Value, tree: &RootFs) -> bool {
     let is_file = |path: &str| {
         let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
-        matches!(node, Some(Node::Other | Node::File(_)))
+        matches!(node, Some(FsNode::Other | FsNode::File(_)))
     };
     if program.contains('/') {
         let from = if program.starts_with('/') { "" } else { config["WorkingDir"].as_str().unwrap_or_default() };
@@ -59,8 +59,8 @@ fn is_there(program: &str, config: &Value, tree: &RootFs) -> bool {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Node {
-        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    fn file(text: &str) -> FsNode {
+        FsNode::File(RegularFile { content: FileContent::Text(text.to_owned()), ..RegularFile::default() })
     }
     use serde_json::json;
 
@@ -68,9 +68,9 @@ mod tests {
     fn programs_and_users() {
         let mut tree = RootFs::default();
         for (path, node) in [
-            ("usr/local/bin/app", Node::File(File::default())),
-            ("bin", Node::Link("usr/local/bin".to_owned())),
-            ("dangling", Node::Link("nowhere".to_owned())),
+            ("usr/local/bin/app", FsNode::File(RegularFile::default())),
+            ("bin", FsNode::Link("usr/local/bin".to_owned())),
+            ("dangling", FsNode::Link("nowhere".to_owned())),
             ("etc/passwd", file("nonroot:x:65532:65532::/:\n")),
         ] {
             tree.insert(path, node);

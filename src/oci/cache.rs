@@ -10,9 +10,9 @@ use oci_spec::image::Descriptor;
 use super::digest::hash_reader;
 use super::layer::compression_of;
 use super::layer_scan::ScannedLayer;
-use super::rootfs::FORM;
+use super::rootfs::SCAN_VERSION;
 use crate::error::{Class, Failure};
-use crate::fs::{self, replace};
+use crate::fs::{self, write_atomically};
 
 pub struct Cache {
     dir: Utf8PathBuf,
@@ -75,7 +75,7 @@ impl Cache {
         let scanned = read()?;
         if let Some(path) = self.layer_path(layer) {
             self.make(path.parent().unwrap_or(&self.dir))?;
-            replace(&path, &serde_json::to_vec(&scanned)?)?;
+            write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
         }
         Ok(scanned)
     }
@@ -91,7 +91,7 @@ impl Cache {
         let digest = layer.digest();
         let name = format!("{}-{}.{compression}.json", digest.algorithm(), digest.digest());
         // A layer of an older form says less than is asked of it now.
-        Some(self.dir.join(format!("layers-{FORM}")).join(name))
+        Some(self.dir.join(format!("layers-{SCAN_VERSION}")).join(name))
     }
 
     fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
@@ -107,7 +107,7 @@ fn unusable(error: impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::rootfs::{Change, Node};
+    use crate::oci::rootfs::{FsNode, LayerChange};
 
     const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn scanned() -> ScannedLayer {
-        let changes = vec![("etc".to_owned(), Change::Put(Node::Link("/private/etc".to_owned())))];
+        let changes = vec![("etc".to_owned(), LayerChange::Put(FsNode::Link("/private/etc".to_owned())))];
         ScannedLayer { diff_id: "sha256:y".to_owned(), changes }
     }
 
@@ -128,7 +128,7 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let cache = Cache::new(dir);
         let known = cache.layer_path(&descriptor(LAYER)).unwrap();
-        for older in ["layers".to_owned(), format!("layers-{}", FORM - 1)] {
+        for older in ["layers".to_owned(), format!("layers-{}", SCAN_VERSION - 1)] {
             fs_err::create_dir_all(dir.join(&older)).unwrap();
             fs_err::write(dir.join(older).join(known.file_name().unwrap()), "[]").unwrap();
         }

@@ -34,6 +34,33 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// Counts and hashes the bytes that are read through it.
+pub struct HashingReader<R> {
+    from: R,
+    hash: Sha256,
+    pub size: u64,
+}
+
+impl<R> HashingReader<R> {
+    pub fn new(from: R) -> Self {
+        HashingReader { from, hash: Sha256::new(), size: 0 }
+    }
+
+    /// Returns `sha256:<hex>` of what was read so far.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex(&self.hash.clone().finalize()))
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        self.size += read as u64;
+        Ok(read)
+    }
+}
+
 /// `sha256:<hex>` of some bytes.
 pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))

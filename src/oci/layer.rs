@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::digest::hex;
-use super::rootfs::Attributes;
+use super::rootfs::FileAttributes;
 use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 use crate::ui::Bar;
@@ -24,7 +24,7 @@ pub type LayerEntries = BTreeMap<String, LayerEntry>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerEntry {
     #[serde(flatten)]
-    pub attributes: Attributes,
+    pub attributes: FileAttributes,
     /// None for a folder.
     pub file: Option<LayerFile>,
 }

@@ -1,5 +1,5 @@
-//! A layer's entries, read from its tar stream: what they do to the file system below, and of files no more than a start
-//! depends on. Nothing is unpacked, and memory does not grow with the files' sizes.
+//! Reads the entries of a layer from its tar stream: what they change in the file system below and, of files, only what
+//! decides how a program starts. Nothing is unpacked, and memory does not grow with the size of the files.
 
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek};
@@ -10,77 +10,65 @@ use object::ReadCache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::digest::hex;
+use super::digest::{HashingReader, hex};
 use super::layer::decompress;
-use super::rootfs::{Attributes, Change, Changes, Content, File, Node, Program, Script, join, normal, parent};
+use super::rootfs::{
+    ElfFile, FileAttributes, FileContent, FsNode, LayerChange, LayerChanges, RegularFile, ScriptFile, file_name, join,
+    normalize, parent,
+};
 use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;
 
-/// Of users, groups and the loader's configuration; what is longer is none.
-const LONGEST_TEXT: u64 = 1 << 20;
-/// Longer scripts are read up to here.
-const LONGEST_SCRIPT: u64 = 256 << 10;
-/// Longer programs are read from a temporary file.
-const LARGEST_IN_MEMORY: usize = 4 << 20;
-/// The kernel reads no more of a script's first line (`BINPRM_BUF_SIZE`, binfmts.h).
-const LONGEST_LINE: usize = 254;
+/// Maximum size of a configuration file whose text is kept.
+const MAX_TEXT_SIZE: u64 = 1 << 20;
+/// Number of bytes that are read of a script.
+const MAX_SCRIPT_SIZE: u64 = 256 << 10;
+/// Larger programs are read from a temporary file.
+const MAX_SIZE_IN_MEMORY: usize = 4 << 20;
+/// Number of bytes that the kernel reads of a script's first line (`BINPRM_BUF_SIZE`, binfmts.h).
+const MAX_SHEBANG_LENGTH: usize = 254;
+/// limits.h, `PATH_MAX`
+const MAX_PATH_LENGTH: usize = 4096;
 
-const LONGEST_PATH: usize = 4096;
-
-const ELF: &[u8] = b"\x7fELF";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "busybox"];
-const CACHE: &[u8] = b"glibc-ld.so.cache1.1";
+const LOADER_CACHE_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
-/// What a layer's blob holds.
+/// The content of a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScannedLayer {
     /// The digest of the uncompressed tar.
     pub diff_id: String,
-    pub changes: Changes,
+    pub changes: LayerChanges,
 }
 
-/// Reads a blob of a media type to its end; `dir` takes what is too large for memory.
-pub fn scan(blob: impl Read, media_type: &str, dir: &Utf8Path) -> io::Result<ScannedLayer> {
-    let stream = decompress(blob, media_type)?
+/// Reads a layer's blob to its end. What is too large for memory goes to temporary files in `temp_dir`.
+pub fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io::Result<ScannedLayer> {
+    let tar = decompress(blob, media_type)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("its media type is {media_type}")))?;
-    let mut stream = HashingReader { from: stream, sha256: Sha256::new() };
-    let changes = layer(&mut stream, dir)?;
-    // Nothing of the tar is left then, and the rest of it is part of its digest.
-    io::copy(&mut stream, &mut io::sink())?;
-    Ok(ScannedLayer { diff_id: format!("sha256:{}", hex(&stream.sha256.finalize())), changes })
-}
-
-/// Hashes what goes through it.
-struct HashingReader<R> {
-    from: R,
-    sha256: Sha256,
-}
-
-impl<R: Read> Read for HashingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.sha256.update(&buffer[..read]);
-        Ok(read)
-    }
+    let mut tar = HashingReader::new(tar);
+    let changes = read_changes(&mut tar, temp_dir)?;
+    // Padding after the end of the archive is part of the digest.
+    io::copy(&mut tar, &mut io::sink())?;
+    Ok(ScannedLayer { diff_id: tar.digest(), changes })
 }
 
 /// Reads an uncompressed layer to the end of the archive.
-fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
-    let mut changes = Changes::new();
-    for entry in tar::Archive::new(stream).entries()? {
+fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges> {
+    let mut changes = LayerChanges::new();
+    for entry in tar::Archive::new(tar).entries()? {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
-        let change = match entry_of(&entry) {
-            TarEntry::None => continue,
-            // No file system has it (limits.h, PATH_MAX).
-            TarEntry::Whiteout(path, _) | TarEntry::File(path) if path.len() > LONGEST_PATH => {
+        let change = match TarEntry::of(&entry) {
+            TarEntry::Metadata => continue,
+            TarEntry::Whiteout(path, _) | TarEntry::File(path) if path.len() > MAX_PATH_LENGTH => {
                 let reason = format!("it has a path of {} bytes", path.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             TarEntry::Whiteout(path, change) => (path, change),
             TarEntry::File(path) => {
-                let change = change(&path, &mut entry, dir)?;
+                let change = read_file_entry(&path, &mut entry, temp_dir)?;
                 (path, change)
             }
         };
@@ -89,84 +77,88 @@ fn layer(stream: impl Read, dir: &Utf8Path) -> io::Result<Changes> {
     Ok(changes)
 }
 
-/// What an entry of a layer's tar is.
+/// An entry of a layer's tar by its name. There is a [`LayerChange`] for every entry but `Metadata`, in the same order.
 pub enum TarEntry {
-    Whiteout(String, Change),
-    /// A file of any kind, at its path.
+    Whiteout(String, LayerChange),
+    /// A file of any type, with its path.
     File(String),
-    /// About the archive itself.
-    None,
+    /// Metadata of the archive itself.
+    Metadata,
 }
 
-/// Reads an entry's name: there is a [`Change`] for each that is not `None`, in the same order.
-pub fn entry_of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
-    let path = normal(&String::from_utf8_lossy(&entry.path_bytes()));
-    let (folder, name) = (parent(&path), path.rsplit('/').next().unwrap_or_default());
-    match name.strip_prefix(".wh.") {
-        Some(".wh..opq") => TarEntry::Whiteout(folder.to_owned(), Change::Empty),
-        // What AUFS kept for itself.
-        Some(hidden) if hidden.starts_with(".wh.") => TarEntry::None,
-        Some(hidden) => TarEntry::Whiteout(join(folder, hidden), Change::Hide),
-        None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::None,
-        None => TarEntry::File(path),
+impl TarEntry {
+    pub fn of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
+        let path = normalize(&String::from_utf8_lossy(&entry.path_bytes()));
+        let (dir, name) = (parent(&path), file_name(&path));
+        match name.strip_prefix(".wh.") {
+            Some(".wh..opq") => TarEntry::Whiteout(dir.to_owned(), LayerChange::OpaqueWhiteout),
+            // AUFS's own bookkeeping.
+            Some(hidden) if hidden.starts_with(".wh.") => TarEntry::Metadata,
+            Some(hidden) => TarEntry::Whiteout(join(dir, hidden), LayerChange::Whiteout),
+            None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::Metadata,
+            None => TarEntry::File(path),
+        }
     }
 }
 
-/// What an entry leaves at its path.
-fn change(path: &str, entry: &mut tar::Entry<'_, impl Read>, dir: &Utf8Path) -> io::Result<Change> {
+/// Reads an entry that is not a whiteout.
+fn read_file_entry(path: &str, entry: &mut tar::Entry<'_, impl Read>, temp_dir: &Utf8Path) -> io::Result<LayerChange> {
     let header = entry.header();
-    // Fields that are left empty are zero, as Go's archive/tar reads them.
-    let attributes = Attributes {
+    // Empty fields are zero, as in Go's archive/tar.
+    let attributes = FileAttributes {
         mode: header.mode().unwrap_or(0o755) & 0o7777,
         uid: header.uid().unwrap_or(0),
         gid: header.gid().unwrap_or(0),
         mtime: header.mtime().unwrap_or(0),
     };
-    let target =
-        |entry: &tar::Entry<'_, _>| String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
     Ok(match header.entry_type() {
-        tar::EntryType::Directory => Change::Put(Node::Dir(attributes)),
-        tar::EntryType::Symlink => Change::Put(Node::Link(target(entry))),
-        tar::EntryType::Link => Change::HardLink(normal(&target(entry))),
+        tar::EntryType::Directory => LayerChange::Put(FsNode::Dir(attributes)),
+        tar::EntryType::Symlink => LayerChange::Put(FsNode::Link(link_target(entry))),
+        tar::EntryType::Link => LayerChange::HardLink(normalize(&link_target(entry))),
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let size = entry.size();
-            Change::Put(Node::File(File { attributes, size, content: content(path, size, entry, dir)? }))
+            let content = read_content(path, size, entry, temp_dir)?;
+            LayerChange::Put(FsNode::File(RegularFile { attributes, size, content }))
         }
-        _ => Change::Put(Node::Other),
+        _ => LayerChange::Put(FsNode::Other),
     })
 }
 
-/// What is to be kept of a file that ends up at a path.
-fn content(path: &str, size: u64, mut file: impl Read, dir: &Utf8Path) -> io::Result<Content> {
-    if let Some(text) = text(path, size, &mut file)? {
-        return Ok(Content::Text(text));
+fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {
+    String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned()
+}
+
+/// Reads what is kept of the file that ends up at a path.
+fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<FileContent> {
+    if let Some(text) = read_config_text(path, size, &mut file)? {
+        return Ok(FileContent::Text(text));
     }
-    let mut start = Vec::new();
-    (&mut file).take(ELF.len() as u64).read_to_end(&mut start)?;
-    let whole = Cursor::new(start.clone()).chain(file);
-    Ok(match start.as_slice() {
-        ELF => Content::Program(Arc::new(program(whole, dir)?)),
-        [b'#', b'!', ..] => Content::Script(Arc::new(script(whole)?)),
-        _ if path == "etc/ld.so.cache" && size <= LONGEST_TEXT => Content::LoaderCache(loader_cache(whole)?),
-        _ => Content::Other,
+    let mut magic = Vec::new();
+    (&mut file).take(ELF_MAGIC.len() as u64).read_to_end(&mut magic)?;
+    let whole = Cursor::new(magic.clone()).chain(file);
+    Ok(match magic.as_slice() {
+        ELF_MAGIC => FileContent::Program(Arc::new(read_elf(whole, temp_dir)?)),
+        [b'#', b'!', ..] => FileContent::Script(Arc::new(read_script(whole)?)),
+        _ if path == "etc/ld.so.cache" && size <= MAX_TEXT_SIZE => FileContent::LoaderCache(read_loader_cache(whole)?),
+        _ => FileContent::Other,
     })
 }
 
-/// The text of a file that says who users are, what the system is, or where libraries are; none of others, of which
-/// nothing is read.
-pub fn text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
-    let (folder, name) = (parent(path), path.rsplit('/').next().unwrap_or_default());
-    let wanted = match folder {
+/// Returns the text of a file that configures users, the distribution or the dynamic loader. `None` for any other file,
+/// of which nothing is read.
+pub fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
+    let name = file_name(path);
+    let is_config = match parent(path) {
         "etc" => {
             matches!(name, "passwd" | "group" | "ld.so.conf" | "os-release")
                 || (name.starts_with("ld-musl-") && name.ends_with(".path"))
         }
         "etc/ld.so.conf.d" => true,
         "usr/lib" => name == "os-release",
-        // Where `etc` itself is a link.
+        // `etc` itself may be a link.
         _ => path.ends_with("/etc/passwd") || path.ends_with("/etc/group"),
     };
-    if !wanted || size > LONGEST_TEXT {
+    if !is_config || size > MAX_TEXT_SIZE {
         return Ok(None);
     }
     let mut bytes = Vec::new();
@@ -174,9 +166,9 @@ pub fn text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<Str
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Reads and hashes a program; headers stand at its beginning and at its end.
-fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
-    let mut kept = tempfile::SpooledTempFile::new_in(LARGEST_IN_MEMORY, dir);
+/// Hashes and parses an ELF file, which has headers at its start and at its end.
+fn read_elf(mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<ElfFile> {
+    let mut copy = tempfile::SpooledTempFile::new_in(MAX_SIZE_IN_MEMORY, temp_dir);
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -185,13 +177,13 @@ fn program(mut file: impl Read, dir: &Utf8Path) -> io::Result<Program> {
             break;
         }
         sha256.update(&buffer[..read]);
-        io::Write::write_all(&mut kept, &buffer[..read]).map_err(|error| io::Error::other(LocalError(error)))?;
+        io::Write::write_all(&mut copy, &buffer[..read]).map_err(|error| io::Error::other(LocalError(error)))?;
     }
-    kept.rewind()?;
-    Ok(Program { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(kept)).ok() })
+    copy.rewind()?;
+    Ok(ElfFile { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(copy)).ok() })
 }
 
-/// Nothing of the layer's: a disk that is full, a folder that may not be written.
+/// An error of this machine rather than of the layer, such as a full disk.
 #[derive(Debug)]
 struct LocalError(io::Error);
 
@@ -207,43 +199,47 @@ impl fmt::Display for LocalError {
     }
 }
 
-/// Is an error of [`scan`] this machine's, and not the layer's?
+/// Whether an error of [`scan`] is this machine's fault, not the layer's.
 pub fn is_local_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<LocalError>())
 }
 
-fn script(file: impl Read) -> io::Result<Script> {
+fn read_script(file: impl Read) -> io::Result<ScriptFile> {
     let mut bytes = Vec::new();
-    file.take(LONGEST_SCRIPT).read_to_end(&mut bytes)?;
+    file.take(MAX_SCRIPT_SIZE).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // A carriage return at its end is part of it.
-    let first: String = text.split('\n').next().unwrap_or_default().chars().skip(2).take(LONGEST_LINE).collect();
-    let is_shell = first.split_whitespace().any(|word| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default()));
-    Ok(Script { execs: if is_shell { shell::execs(&text) } else { Vec::new() }, line: first })
+    // A carriage return at the end of the line is part of it.
+    let first_line = text.split('\n').next().unwrap_or_default();
+    let shebang: String = first_line.chars().skip(2).take(MAX_SHEBANG_LENGTH).collect();
+    let is_shell = shebang.split_whitespace().any(|word| SHELLS.contains(&file_name(word)));
+    let commands = if is_shell { shell::final_commands(&text) } else { Vec::new() };
+    Ok(ScriptFile { shebang, commands })
 }
 
-/// The paths in glibc's cache of libraries (glibc, sysdeps/generic/dl-cache.h: `struct cache_file_new`). It is written in
-/// the byte order of its machine, and says by its size which that is.
-fn loader_cache(mut file: impl Read) -> io::Result<Vec<String>> {
+/// Returns the paths in glibc's cache of libraries (glibc, sysdeps/generic/dl-cache.h: `struct cache_file_new`). The
+/// cache is in the byte order of its machine; a plausible number of entries tells which one that is.
+fn read_loader_cache(mut file: impl Read) -> io::Result<Vec<String>> {
     const HEADER: usize = 48;
     const ENTRY: usize = 24;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    // An older table may stand before it.
-    let Some(start) = bytes.windows(CACHE.len()).position(|window| window == CACHE) else { return Ok(Vec::new()) };
+    // An older table may precede it.
+    let magic_at = |window: &[u8]| window == LOADER_CACHE_MAGIC;
+    let Some(start) = bytes.windows(LOADER_CACHE_MAGIC.len()).position(magic_at) else { return Ok(Vec::new()) };
     let cache = &bytes[start..];
-    let word = |at: usize, big: bool| -> Option<usize> {
-        let word: [u8; 4] = cache.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(if big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }).ok()
+    let word = |offset: usize, is_big_endian: bool| -> Option<usize> {
+        let word: [u8; 4] = cache.get(offset..offset + 4)?.try_into().ok()?;
+        usize::try_from(if is_big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }).ok()
     };
-    let fits = |big: &bool| word(20, *big).is_some_and(|entries| entries < cache.len() / ENTRY);
-    let Some(big) = [false, true].into_iter().find(fits) else { return Ok(Vec::new()) };
+    let is_plausible =
+        |is_big_endian: &bool| word(20, *is_big_endian).is_some_and(|entries| entries < cache.len() / ENTRY);
+    let Some(is_big_endian) = [false, true].into_iter().find(is_plausible) else { return Ok(Vec::new()) };
     let path = |entry: usize| {
-        let at = word(HEADER + entry * ENTRY + 8, big)?;
-        let text = cache.get(at..)?.split(|byte| *byte == 0).next()?;
+        let offset = word(HEADER + entry * ENTRY + 8, is_big_endian)?;
+        let text = cache.get(offset..)?.split(|byte| *byte == 0).next()?;
         Some(String::from_utf8_lossy(text).into_owned())
     };
-    Ok((0..word(20, big).unwrap_or(0)).filter_map(path).collect())
+    Ok((0..word(20, is_big_endian).unwrap_or(0)).filter_map(path).collect())
 }
 
 #[cfg(test)]
@@ -254,35 +250,35 @@ mod tests {
     fn caches_are_read_in_either_byte_order() {
         for big in [false, true] {
             let word = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
-            let mut cache = [CACHE, &word(1)[..], &word(30)[..]].concat();
+            let mut cache = [LOADER_CACHE_MAGIC, &word(1)[..], &word(30)[..]].concat();
             cache.resize(48, 0);
             cache.extend([word(1), word(72), word(82), word(0), word(0), word(0)].concat());
             cache.extend(b"libx.so.1\0/opt/x/libx.so.1\0");
-            assert_eq!(loader_cache(&cache[..]).unwrap(), ["/opt/x/libx.so.1"], "{big}");
+            assert_eq!(read_loader_cache(&cache[..]).unwrap(), ["/opt/x/libx.so.1"], "{big}");
         }
-        assert_eq!(loader_cache(&b"something else"[..]).unwrap(), Vec::<String>::new());
+        assert_eq!(read_loader_cache(&b"something else"[..]).unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn files_are_known_by_their_beginnings() {
         let content =
-            |path: &str, bytes: &[u8]| content(path, bytes.len() as u64, bytes, Utf8Path::new("/none")).unwrap();
-        assert_eq!(content("etc/passwd", b"root:x:0:0"), Content::Text("root:x:0:0".to_owned()));
-        assert_eq!(content("srv/passwd", b"root:x:0:0"), Content::Other);
-        let Content::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };
+            |path: &str, bytes: &[u8]| read_content(path, bytes.len() as u64, bytes, Utf8Path::new("/none")).unwrap();
+        assert_eq!(content("etc/passwd", b"root:x:0:0"), FileContent::Text("root:x:0:0".to_owned()));
+        assert_eq!(content("srv/passwd", b"root:x:0:0"), FileContent::Other);
+        let FileContent::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };
         assert_eq!(broken.elf, None);
-        let Content::Script(script) = content("run", b"#! /bin/sh -e\r\nexec \"$@\"\n") else { panic!() };
-        assert_eq!(script.line, " /bin/sh -e\r");
-        assert_eq!(script.execs[0].words, ["$@"]);
-        let Content::Script(script) = content("run", b"#!/usr/bin/python3\nexec(x)\n") else { panic!() };
-        assert!(script.execs.is_empty());
-        assert_eq!(content("x", b""), Content::Other);
+        let FileContent::Script(script) = content("run", b"#! /bin/sh -e\r\nexec \"$@\"\n") else { panic!() };
+        assert_eq!(script.shebang, " /bin/sh -e\r");
+        assert_eq!(script.commands[0].words, ["$@"]);
+        let FileContent::Script(script) = content("run", b"#!/usr/bin/python3\nexec(x)\n") else { panic!() };
+        assert!(script.commands.is_empty());
+        assert_eq!(content("x", b""), FileContent::Other);
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_no_fault_of_the_layer() {
-        let program = [ELF, &vec![0; LARGEST_IN_MEMORY]].concat();
-        let error = content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
+    fn errors_of_this_machine_are_told_apart() {
+        let program = [ELF_MAGIC, &vec![0; MAX_SIZE_IN_MEMORY]].concat();
+        let error = read_content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
         assert!(is_local_error(&error), "{error}");
         let cut = scan(&b"\x1f\x8b"[..], "application/vnd.oci.image.layer.v1.tar+gzip", Utf8Path::new("/none"));
         assert!(!is_local_error(&cut.unwrap_err()));

@@ -10,7 +10,7 @@ use super::descriptor::{Blob, descriptor};
 use super::digest::sha256;
 use super::layer::Layer;
 use crate::error::{Class, Failure};
-use crate::fs::{link, replace};
+use crate::fs::{hard_link_or_copy, write_atomically};
 use crate::platform::Platform;
 
 /// `oci-layout`.
@@ -75,7 +75,7 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
     }
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     for layer in layers {
-        link(&layer.path, &blob_path(dir, &layer.descriptor))?;
+        hard_link_or_copy(&layer.path, &blob_path(dir, &layer.descriptor))?;
     }
     for blob in blobs {
         fs_err::write(blob_path(dir, &blob.descriptor), &blob.bytes)?;
@@ -95,7 +95,7 @@ pub fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
         for blob in part.dir.join("blobs/sha256").read_dir_utf8()? {
             let blob = blob?;
             if blob.file_name() != part.descriptor.digest().digest() {
-                link(blob.path(), &blobs.join(blob.file_name()))?;
+                hard_link_or_copy(blob.path(), &blobs.join(blob.file_name()))?;
             }
         }
     }
@@ -115,7 +115,7 @@ pub fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
         // In its place: the file may be locked.
         fs_err::write(version, VERSION)?;
     }
-    replace(&dir.join("index.json"), &index_json(images)?)
+    write_atomically(&dir.join("index.json"), &index_json(images)?)
 }
 
 /// `index.json` over some images.

@@ -1,5 +1,5 @@
-//! The file system that layers make (image-spec, layer.md): enough of it to know where a copied file ends up, who its
-//! users are, and what a program finds when it starts. `scan` reads it from the layers. Pure.
+//! The root file system that an image's layers make (image-spec, layer.md): which file is at a path, who the users are,
+//! and what a program finds when it starts. `layer_scan` reads layers into it, `unpack` does the same on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,286 +8,345 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use crate::elf::Elf;
-use crate::shell::Exec;
+use crate::shell::ScriptCommand;
 
-/// What is at a path.
+/// A file, directory or link at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Node {
-    Dir(Attributes),
-    /// A symbolic link, and where it leads.
+pub enum FsNode {
+    Dir(FileAttributes),
+    /// A symbolic link with its target.
     Link(String),
-    File(File),
+    File(RegularFile),
     /// A device, a pipe or a socket.
     Other,
 }
 
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
+pub struct RegularFile {
     #[serde(flatten)]
-    pub attributes: Attributes,
-    /// Bytes.
+    pub attributes: FileAttributes,
+    /// In bytes.
     pub size: u64,
-    pub content: Content,
+    pub content: FileContent,
 }
 
-/// What is kept of a file's bytes.
+/// The part of a file's content that checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Content {
+pub enum FileContent {
     Other,
-    /// All of it, of the few files that a start depends on.
+    /// The whole text, for the few configuration files that decide how a program starts.
     Text(String),
-    Program(Arc<Program>),
-    Script(Arc<Script>),
-    /// The libraries that `/etc/ld.so.cache` names, by path.
+    Program(Arc<ElfFile>),
+    Script(Arc<ScriptFile>),
+    /// The libraries listed in `/etc/ld.so.cache`, by path.
     LoaderCache(Vec<String>),
 }
 
-/// A file that begins as ELF files do.
+/// A file that starts with the ELF magic number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Program {
-    /// Hexadecimal.
+pub struct ElfFile {
+    /// In hexadecimal.
     pub sha256: String,
-    /// None where the rest of it is none.
+    /// `None` if the rest of the file is not valid ELF.
     pub elf: Option<Elf>,
 }
 
-/// A file that begins with `#!`.
+/// A file that starts with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Script {
-    /// What follows on the first line, as it is.
-    pub line: String,
-    /// What it replaces itself with, where a shell reads it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub execs: Vec<Exec>,
+pub struct ScriptFile {
+    /// The rest of the first line, unchanged.
+    #[serde(rename = "line")]
+    pub shebang: String,
+    /// The programs that a shell script turns into.
+    #[serde(rename = "execs", default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<ScriptCommand>,
 }
 
-/// An owner, permission bits and a time in seconds.
+/// Permission bits, owner and modification time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attributes {
+pub struct FileAttributes {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
     pub mtime: u64,
 }
 
-/// What an entry of a layer does at its path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Change {
-    Put(Node),
-    /// The file at another path gets this one as well.
-    HardLink(String),
-    /// A whiteout: nothing of the layers below is left here.
-    Hide,
-    /// An opaque whiteout: a folder of the layers below is empty.
-    Empty,
+impl FileAttributes {
+    /// A directory that no layer lists: runtimes create it with these.
+    const IMPLIED_DIR: FileAttributes = FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 }
 
-/// A layer: paths from the root without a leading slash, in the order of its entries; empty for the root itself.
-pub type Changes = Vec<(String, Change)>;
+/// What a layer's entry does at its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LayerChange {
+    Put(FsNode),
+    /// Links the file at another path of the layer here.
+    HardLink(String),
+    /// Removes whatever lower layers have here.
+    #[serde(rename = "Hide")]
+    Whiteout,
+    /// Removes whatever lower layers have in this directory.
+    #[serde(rename = "Empty")]
+    OpaqueWhiteout,
+}
 
-/// The form in which layers are kept, for whoever keeps some: another number for another form, and for files that are
-/// read in another way.
-pub const FORM: u32 = 5;
+/// The entries of a layer, in their order: paths from the root without a leading slash; the root itself is empty.
+pub type LayerChanges = Vec<(String, LayerChange)>;
 
-/// By path from the root, without a leading slash.
+/// Version of the serialized form of scanned layers. Increase it if that form changes, or how files are read.
+pub const SCAN_VERSION: u32 = 5;
+
+/// A file system by path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RootFs(BTreeMap<String, Node>);
+pub struct RootFs(BTreeMap<String, FsNode>);
 
-/// BuildKit's limit (containerd's continuity, `fs.RootPath`).
-const MOST_LINKS: usize = 255;
+/// Something that a whiteout removes from the layers below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// The path with everything below it.
+    Path(String),
+    /// Everything in the directory, but not the directory itself.
+    DirContents(String),
+}
 
-impl Default for File {
-    /// An empty file that everybody may run.
-    fn default() -> File {
-        File { attributes: Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }, size: 0, content: Content::Other }
+/// Maximum number of links followed for one path, as in BuildKit (containerd's continuity, `fs.RootPath`).
+const MAX_LINKS: usize = 255;
+
+impl Default for RegularFile {
+    /// An empty file that everybody may execute.
+    fn default() -> RegularFile {
+        RegularFile {
+            attributes: FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 },
+            size: 0,
+            content: FileContent::Other,
+        }
     }
 }
 
 impl RootFs {
-    pub fn get(&self, path: &str) -> Option<&Node> {
+    pub fn get(&self, path: &str) -> Option<&FsNode> {
         self.0.get(path)
     }
 
-    /// What a path itself is: links in the folders above it are followed, and one at its end is not.
-    pub fn at(&self, path: &str) -> Option<&Node> {
-        let path = normal(path);
-        self.get(&join(&self.resolve(parent(&path)).ok()?, path.rsplit('/').next().unwrap_or_default()))
+    /// Returns what is at a path without following a link at its end, as lstat(2) does.
+    pub fn lstat(&self, path: &str) -> Option<&FsNode> {
+        let path = normalize(path);
+        self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
-    /// All paths that begin with a text, in order.
-    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+    /// Returns all paths that start with `prefix`, in order.
+    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
 
-    /// The text of a file that is kept as one, through links.
+    /// Returns the text of a file whose text is kept, following links.
     pub fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
-            Node::File(File { content: Content::Text(text), .. }) => Some(text),
+            FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
             _ => None,
         }
     }
 
-    pub fn insert(&mut self, path: &str, node: Node) {
-        // A folder that is replaced by something else takes what it holds with it.
-        if !matches!(node, Node::Dir(_)) && matches!(self.get(path), Some(Node::Dir(_))) {
-            self.remove(path, false);
+    pub fn insert(&mut self, path: &str, node: FsNode) {
+        // A directory that something else replaces takes its contents with it.
+        if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
+            self.remove(&Removal::Path(path.to_owned()));
         }
         self.0.insert(path.to_owned(), node);
     }
 
-    /// Takes a path out with all below it, or only what is below.
-    fn remove(&mut self, path: &str, keep: bool) {
+    fn remove(&mut self, removal: &Removal) {
+        let (Removal::Path(path) | Removal::DirContents(path)) = removal;
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let gone: Vec<String> = self.below(&prefix).map(|(path, _)| path.to_owned()).collect();
-        gone.iter().filter(|gone| *gone != path).for_each(|gone| drop(self.0.remove(gone)));
-        if !keep {
+        let contents: Vec<String> = self.with_prefix(&prefix).map(|(path, _)| path.to_owned()).collect();
+        for inner in contents.iter().filter(|inner| *inner != path) {
+            self.0.remove(inner);
+        }
+        if matches!(removal, Removal::Path(_)) {
             self.0.remove(path);
         }
     }
 
-    /// Lays a layer on top; says what of it cannot be. As with overlayfs, where a layer is unpacked by itself: its paths
-    /// go through links of its own, a link below it gives way to a folder, and its hard links name files of its own.
-    pub fn apply(&mut self, layer: &Changes) -> Result<(), String> {
-        // Whiteouts are for the layers below, wherever they stand in this one (layer.md, "Whiteouts").
+    /// Puts a layer on top. Fails with the reason if one of its entries is impossible.
+    ///
+    /// The layer is laid out by itself first, as overlayfs has it: its paths go through its own links only, its hard
+    /// links name its own files, and its directories replace links below.
+    pub fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
+        self.apply_whiteouts(layer);
+        let mut upper = RootFs::default();
         for (path, change) in layer {
-            match change {
-                Change::Hide => self.remove(path, false),
-                Change::Empty => self.remove(path, true),
-                Change::Put(_) | Change::HardLink(_) => {}
-            }
+            upper.add_entry(path, change, self)?;
         }
-        let mut own = RootFs::default();
-        layer.iter().try_for_each(|(path, change)| own.put(path, change, self).map(drop))?;
-        own.0.into_iter().for_each(|(path, node)| self.insert(&path, node));
+        self.merge(upper);
         Ok(())
     }
 
-    /// Lays an entry of a layer on the others of the same layer, and nothing for a whiteout; where it went.
-    pub fn put(&mut self, path: &str, change: &Change, below: &RootFs) -> Result<Option<String>, String> {
+    /// Removes what a layer's whiteouts hide, wherever they are in the layer: they hide files of lower layers only
+    /// (layer.md, "Whiteouts"). Returns what was removed, in order.
+    pub fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
+        let mut removals = Vec::new();
+        for (path, change) in layer {
+            let removal = match change {
+                LayerChange::Whiteout => Removal::Path(path.clone()),
+                LayerChange::OpaqueWhiteout => Removal::DirContents(path.clone()),
+                LayerChange::Put(_) | LayerChange::HardLink(_) => continue,
+            };
+            // A path that goes through a link of a lower layer names nothing.
+            let exists = path.is_empty() || self.get(path).is_some();
+            self.remove(&removal);
+            if exists {
+                removals.push(removal);
+            }
+        }
+        removals
+    }
+
+    /// Puts a layer that was laid out by itself on top.
+    pub fn merge(&mut self, upper: RootFs) {
+        for (path, node) in upper.0 {
+            self.insert(&path, node);
+        }
+    }
+
+    /// Adds an entry to the earlier ones of its layer, which `self` holds. Returns the path where it ends up, or `None`
+    /// for whiteouts. Directories that the layer does not list are taken from the `lower` layers.
+    pub fn add_entry(&mut self, path: &str, change: &LayerChange, lower: &RootFs) -> Result<Option<String>, String> {
         let node = match change {
-            Change::Put(node) => node.clone(),
-            Change::HardLink(target) => match self.get(&self.place(target)) {
-                Some(node @ (Node::File(_) | Node::Link(_) | Node::Other)) => node.clone(),
+            LayerChange::Put(node) => node.clone(),
+            LayerChange::HardLink(target) => match self.get(&self.real_path(target)) {
+                Some(node @ (FsNode::File(_) | FsNode::Link(_) | FsNode::Other)) => node.clone(),
                 _ => {
                     return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
                 }
             },
-            Change::Hide | Change::Empty => return Ok(None),
+            LayerChange::Whiteout | LayerChange::OpaqueWhiteout => return Ok(None),
         };
-        let place = self.place(path);
-        self.folders_above(&place, below);
-        self.insert(&place, node);
-        Ok(Some(place))
+        let real_path = self.real_path(path);
+        self.add_parents(&real_path, lower);
+        self.insert(&real_path, node);
+        Ok(Some(real_path))
     }
 
-    /// Where an entry of a layer goes: a folder above it may be a link.
-    pub fn place(&self, path: &str) -> String {
+    /// Returns where an entry of a layer ends up: a directory above it may be a link.
+    pub fn real_path(&self, path: &str) -> String {
         if path.is_empty() {
             return String::new();
         }
-        let name = path.rsplit('/').next().unwrap_or_default();
-        self.resolve(parent(path)).map_or_else(|_| path.to_owned(), |above| join(&above, name))
-    }
-
-    /// The folders that a layer leaves unsaid: those below it, or new ones.
-    fn folders_above(&mut self, path: &str, below: &RootFs) {
-        let above = parent(path).to_owned();
-        if !above.is_empty() && self.get(&above).is_none() {
-            self.folders_above(&above, below);
-            let node = match below.get(&above) {
-                Some(node @ Node::Dir(_)) => node.clone(),
-                _ => Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }),
-            };
-            self.insert(&above, node);
+        match self.resolve(parent(path)) {
+            Ok(dir) => join(&dir, file_name(path)),
+            Err(_) => path.to_owned(),
         }
     }
 
-    /// The path that a path really is, once all links on its way are followed, those to nothing as well.
-    pub fn resolve(&self, path: &str) -> Result<String, String> {
-        self.walk(path, &mut |_| {})
+    /// Adds the directories above a path that the layer does not list: those of the `lower` layers, or new ones.
+    fn add_parents(&mut self, path: &str, lower: &RootFs) {
+        let dir = parent(path).to_owned();
+        if dir.is_empty() || self.get(&dir).is_some() {
+            return;
+        }
+        self.add_parents(&dir, lower);
+        let node = match lower.get(&dir) {
+            Some(node @ FsNode::Dir(_)) => node.clone(),
+            _ => FsNode::Dir(FileAttributes::IMPLIED_DIR),
+        };
+        self.insert(&dir, node);
     }
 
-    /// The same; tells each folder that is gone through, the root as the empty path.
-    pub fn walk(&self, path: &str, through: &mut dyn FnMut(&str)) -> Result<String, String> {
-        let mut rest: Vec<String> = parts(path).rev().map(str::to_owned).collect();
-        let mut done = String::new();
+    /// Follows all links on the way to a path and at its end, dangling ones as well, and returns the real path.
+    pub fn resolve(&self, path: &str) -> Result<String, String> {
+        self.resolve_through(path, &mut |_| {})
+    }
+
+    /// Does the same, and calls `on_dir` with each directory on the way; the root is the empty path.
+    pub fn resolve_through(&self, path: &str, on_dir: &mut dyn FnMut(&str)) -> Result<String, String> {
+        let mut remaining: Vec<String> = components(path).rev().map(str::to_owned).collect();
+        let mut resolved = String::new();
         let mut links = 0;
-        while let Some(part) = rest.pop() {
-            if part == ".." {
-                done = parent(&done).to_owned();
+        while let Some(component) = remaining.pop() {
+            if component == ".." {
+                resolved = parent(&resolved).to_owned();
                 continue;
             }
-            through(&done);
-            let here = join(&done, &part);
-            match self.get(&here) {
-                Some(Node::Link(target)) => {
+            on_dir(&resolved);
+            let next = join(&resolved, &component);
+            match self.get(&next) {
+                Some(FsNode::Link(target)) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > MAX_LINKS {
                         return Err(format!("{path} is a link without an end"));
                     }
-                    rest.extend(parts(target).rev().map(str::to_owned));
-                    done = if target.starts_with('/') { String::new() } else { parent(&here).to_owned() };
+                    remaining.extend(components(target).rev().map(str::to_owned));
+                    if target.starts_with('/') {
+                        resolved = String::new();
+                    }
                 }
-                Some(Node::Other | Node::File(_)) if !rest.is_empty() => {
-                    return Err(format!("/{here} is not a folder"));
+                Some(FsNode::Other | FsNode::File(_)) if !remaining.is_empty() => {
+                    return Err(format!("/{next} is not a folder"));
                 }
-                _ => done = here,
+                _ => resolved = next,
             }
         }
-        Ok(done)
+        Ok(resolved)
     }
 }
 
-/// A name in a folder, which is empty for the root.
-pub fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+/// Joins a directory, which is empty for the root, and a name in it.
+pub fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// A path's parts, without what means nothing.
-fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".")
+/// Returns the components of a path, without empty ones and `.`.
+fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
 
-/// Without leading, trailing and double slashes.
-pub fn normal(path: &str) -> String {
-    parts(path).collect::<Vec<_>>().join("/")
+/// Removes leading, trailing and double slashes, and `.`.
+pub fn normalize(path: &str) -> String {
+    components(path).collect::<Vec<_>>().join("/")
 }
 
-/// A path from the root with its `..` gone, whatever links there are (Go's `path.Clean`); normal.
+/// Normalizes a path from the root and removes its `..` without looking at links (Go's `path.Clean`).
 pub fn clean(path: &str) -> String {
     let mut kept = Vec::new();
-    for part in parts(path) {
-        match part {
-            ".." => drop(kept.pop()),
-            part => kept.push(part),
+    for component in components(path) {
+        if component == ".." {
+            kept.pop();
+        } else {
+            kept.push(component);
         }
     }
     kept.join("/")
 }
 
-/// The folder of a normal path; empty for the root's.
+/// Returns the directory of a normalized path; empty if that is the root.
 pub fn parent(path: &str) -> &str {
     Utf8Path::new(path).parent().map_or("", Utf8Path::as_str)
+}
+
+/// Returns what follows the last slash of a path.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILE: fn() -> Change = || Change::Put(Node::File(File::default()));
-    const DIR: fn() -> Change = || Change::Put(Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
+    const FILE: fn() -> LayerChange = || LayerChange::Put(FsNode::File(RegularFile::default()));
+    const DIR: fn() -> LayerChange =
+        || LayerChange::Put(FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 }));
 
-    fn link(target: &str) -> Change {
-        Change::Put(Node::Link(target.to_owned()))
+    fn link(target: &str) -> LayerChange {
+        LayerChange::Put(FsNode::Link(target.to_owned()))
     }
 
-    fn changes(entries: &[(&str, Change)]) -> Changes {
+    fn changes(entries: &[(&str, LayerChange)]) -> LayerChanges {
         entries.iter().map(|(path, change)| ((*path).to_owned(), change.clone())).collect()
     }
 
-    fn tree(layers: &[&[(&str, Change)]]) -> RootFs {
+    fn tree(layers: &[&[(&str, LayerChange)]]) -> RootFs {
         let mut tree = RootFs::default();
         layers.iter().for_each(|entries| tree.apply(&changes(entries)).unwrap());
         tree
@@ -295,7 +354,7 @@ mod tests {
 
     #[test]
     fn links_lead_where_the_files_go() {
-        let base: &[(&str, Change)] = &[
+        let base: &[(&str, LayerChange)] = &[
             ("usr/bin", DIR()),
             ("bin", link("usr/bin")),
             ("usr/local", link("/opt/local")),
@@ -325,7 +384,7 @@ mod tests {
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
             assert_eq!(tree.resolve(path), Err(format!("{path} is a link without an end")));
         }
-        assert!(matches!(tree.get("unsaid"), Some(Node::Dir(_))));
+        assert!(matches!(tree.get("unsaid"), Some(FsNode::Dir(_))));
         assert_eq!(tree.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
     }
 
@@ -338,7 +397,7 @@ mod tests {
 
     #[test]
     fn whiteouts_hide_what_is_below() {
-        let base: &[(&str, Change)] = &[
+        let base: &[(&str, LayerChange)] = &[
             ("a", DIR()),
             ("a/b", DIR()),
             ("a/b/c", FILE()),
@@ -347,31 +406,36 @@ mod tests {
             ("o", DIR()),
             ("o/x", FILE()),
         ];
-        let over: &[(&str, Change)] =
-            &[("a/b", Change::Hide), ("d", Change::Hide), ("o/new", FILE()), ("o", Change::Empty)];
+        let over: &[(&str, LayerChange)] = &[
+            ("a/b", LayerChange::Whiteout),
+            ("d", LayerChange::Whiteout),
+            ("o/new", FILE()),
+            ("o", LayerChange::OpaqueWhiteout),
+        ];
         let tree = tree(&[base, over]);
         assert_eq!(tree.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
     }
     #[test]
     fn hard_links_are_the_files_that_they_name() {
-        let program = Node::File(File { size: 7, ..File::default() });
-        let base: &[(&str, Change)] = &[("a", Change::Put(program.clone())), ("b", Change::HardLink("a".to_owned()))];
-        let mut tree = tree(&[base, &[("a", Change::Hide)]]);
+        let program = FsNode::File(RegularFile { size: 7, ..RegularFile::default() });
+        let base: &[(&str, LayerChange)] =
+            &[("a", LayerChange::Put(program.clone())), ("b", LayerChange::HardLink("a".to_owned()))];
+        let mut tree = tree(&[base, &[("a", LayerChange::Whiteout)]]);
         assert_eq!((tree.get("a"), tree.get("b")), (None, Some(&program)));
-        let wrong = tree.apply(&changes(&[("e", Change::HardLink("b".to_owned()))])).unwrap_err();
+        let wrong = tree.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
         assert_eq!(wrong, "/e is a hard link to /b, which is no file of the same layer");
     }
 
     #[test]
     fn a_layers_links_are_its_own() {
-        let dir = |mode: u32| Change::Put(Node::Dir(Attributes { mode, uid: 0, gid: 0, mtime: 0 }));
-        let base: &[(&str, Change)] =
+        let dir = |mode: u32| LayerChange::Put(FsNode::Dir(FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }));
+        let base: &[(&str, LayerChange)] =
             &[("usr/lib/a", FILE()), ("lib", link("usr/lib")), ("lib/b", FILE()), ("x", dir(0o700))];
         let merged = tree(&[base]);
         assert!(merged.get("usr/lib/b").is_some() && merged.get("lib/b").is_none());
         let merged = tree(&[base, &[("lib/c", FILE()), ("x/y", FILE())]]);
-        assert!(matches!(merged.get("lib"), Some(Node::Dir(_))));
+        assert!(matches!(merged.get("lib"), Some(FsNode::Dir(_))));
         assert!(merged.get("lib/c").is_some() && merged.get("usr/lib/c").is_none());
-        assert!(matches!(merged.get("x"), Some(Node::Dir(Attributes { mode: 0o700, .. }))));
+        assert!(matches!(merged.get("x"), Some(FsNode::Dir(FileAttributes { mode: 0o700, .. }))));
     }
 }

@@ -1,11 +1,31 @@
-//! Where an image to verify is, as it is typed: the transports of containers-transports(5).
+//! Image locations outside of registries, in the syntax of containers-transports(5).
 
 use std::fmt;
 use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-/// `REF`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`.
+/// `TRANSPORT:PATH[:NAME]`, split into its parts, none of which is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransportPath<'a> {
+    pub transport: &'a str,
+    pub path: &'a str,
+    pub name: Option<&'a str>,
+}
+
+impl<'a> TransportPath<'a> {
+    /// Returns `None` for text without a colon. References with a port or a tag have one as well: look at the transport.
+    pub fn split(text: &'a str) -> Option<TransportPath<'a>> {
+        let (transport, rest) = text.split_once(':')?;
+        let (path, name) = match rest.split_once(':') {
+            Some((path, name)) => (path, Some(name)),
+            None => (rest, None),
+        };
+        Some(TransportPath { transport, path, name })
+    }
+}
+
+/// An image to verify: `REF`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageLocation {
     Registry(String),
@@ -14,47 +34,46 @@ pub enum ImageLocation {
     DockerArchive(Utf8PathBuf, Option<String>),
 }
 
+const WANTED: &str = "wanted a reference, oci:DIR, oci-archive:FILE or docker-archive:FILE";
+
 impl FromStr for ImageLocation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ImageLocation, String> {
-        let place = |rest: &str| match rest.split_once(':') {
-            Some((path, name)) => (Utf8PathBuf::from(path), Some(name.to_owned())),
-            None => (Utf8PathBuf::from(rest), None),
+        match text.strip_prefix("docker://") {
+            Some("") => return Err(WANTED.to_owned()),
+            Some(reference) => return Ok(ImageLocation::Registry(reference.to_owned())),
+            None => {}
+        }
+        let Some(TransportPath { transport, path, name }) = TransportPath::split(text) else {
+            return registry_location(text);
         };
-        let (transport, rest) = text.split_once(':').unwrap_or(("", text));
-        let (path, name) = place(rest);
+        let (location_path, name) = (Utf8PathBuf::from(path), name.map(str::to_owned));
         let location = match transport {
-            "oci" => ImageLocation::Oci(path, name),
-            "oci-archive" => ImageLocation::OciArchive(path, name),
-            "docker-archive" => ImageLocation::DockerArchive(path, name),
-            "docker" if rest.starts_with("//") => ImageLocation::Registry(rest[2..].to_owned()),
+            "oci" => ImageLocation::Oci(location_path, name),
+            "oci-archive" => ImageLocation::OciArchive(location_path, name),
+            "docker-archive" => ImageLocation::DockerArchive(location_path, name),
             "docker-daemon" | "containers-storage" | "dir" | "ostree" => {
                 return Err(format!(
                     "'{transport}:' is not read here: save it first, as in `docker save IMAGE -o image.tar`, and give docker-archive:image.tar"
                 ));
             }
-            _ if text.starts_with(['.', '/', '~']) => {
-                return Err(format!(
-                    "'{text}' is a path: oci:{text} for a layout's folder, oci-archive:{text} or docker-archive:{text} for a file"
-                ));
-            }
-            _ => ImageLocation::Registry(text.to_owned()),
+            _ => return registry_location(text),
         };
-        match &location {
-            ImageLocation::Registry(reference) if reference.is_empty() => {
-                Err("wanted a reference, oci:DIR, oci-archive:FILE or docker-archive:FILE".to_owned())
-            }
-            ImageLocation::Oci(path, _)
-            | ImageLocation::OciArchive(path, _)
-            | ImageLocation::DockerArchive(path, _)
-                if path.as_str().is_empty() =>
-            {
-                Err("the path is missing".to_owned())
-            }
-            _ => Ok(location),
-        }
+        if path.is_empty() { Err("the path is missing".to_owned()) } else { Ok(location) }
     }
+}
+
+fn registry_location(reference: &str) -> Result<ImageLocation, String> {
+    if reference.is_empty() {
+        return Err(WANTED.to_owned());
+    }
+    if reference.starts_with(['.', '/', '~']) {
+        return Err(format!(
+            "'{reference}' is a path: oci:{reference} for a layout's folder, oci-archive:{reference} or docker-archive:{reference} for a file"
+        ));
+    }
+    Ok(ImageLocation::Registry(reference.to_owned()))
 }
 
 impl fmt::Display for ImageLocation {
@@ -66,7 +85,10 @@ impl fmt::Display for ImageLocation {
             ImageLocation::DockerArchive(path, name) => ("docker-archive", path, name),
         };
         write!(f, "{transport}:{path}")?;
-        name.as_ref().map_or(Ok(()), |name| write!(f, ":{name}"))
+        match name {
+            Some(name) => write!(f, ":{name}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The file system that layers make, in a folder. The rules are those of `image::tree`: each layer by itself first, then
-//! on top of those below it. Nothing is written outside of the folder, wherever links lead.
+//! Unpacks layers into a directory. [`RootFs`] decides where each entry goes and what whiteouts remove; this module acts on
+//! it, and never writes outside the directory, wherever links lead.
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -9,143 +9,159 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
 use super::layer::decompress;
-use super::layer_scan::{ScannedLayer, TarEntry, entry_of};
+use super::layer_scan::{ScannedLayer, TarEntry};
 use super::layout::Layout;
-use super::rootfs::{Attributes, Change, Changes, File, Node, RootFs, join};
+use super::rootfs::{FileAttributes, FsNode, LayerChange, LayerChanges, RegularFile, Removal, RootFs, join};
 use crate::process::check_interrupt;
 
-/// Unpacks layers, each with what is known to be in it, on top of each other. `root` is empty, and beside it one layer at
-/// a time is unpacked by itself.
-pub fn unpack(layout: &Layout, layers: &[(Descriptor, ScannedLayer)], root: &Utf8Path) -> Result<()> {
-    let mut below = RootFs::default();
-    for (layer, scanned) in layers {
-        let tar = decompress(layout.open_blob(layer)?, layer.media_type().as_ref())?.context("it is no layer")?;
-        add(tar, &scanned.changes, &mut below, root)
-            .with_context(|| format!("layer {} cannot be unpacked", layer.digest()))?;
+/// A layer with its content.
+#[derive(Debug)]
+pub struct UnpackableLayer {
+    pub descriptor: Descriptor,
+    pub scanned: ScannedLayer,
+}
+
+/// Unpacks layers on top of each other into `root`, which is empty. One layer at a time is
+/// unpacked into a directory next to it first.
+pub fn unpack(layout: &Layout, layers: &[UnpackableLayer], root: &Utf8Path) -> Result<()> {
+    let mut lower = RootFs::default();
+    for UnpackableLayer { descriptor, scanned } in layers {
+        let blob = layout.open_blob(descriptor)?;
+        let tar = decompress(blob, descriptor.media_type().as_ref())?.context("it is no layer")?;
+        add_layer(tar, &scanned.changes, &mut lower, root)
+            .with_context(|| format!("layer {} cannot be unpacked", descriptor.digest()))?;
     }
     Ok(())
 }
 
-/// Adds a layer to what is below it.
-fn add(tar: impl io::Read, changes: &Changes, below: &mut RootFs, root: &Utf8Path) -> Result<()> {
-    let root = Folder::new(root)?;
-    for (path, change) in changes {
-        match change {
-            // A path of the layers below with a link on its way is none.
-            _ if below.get(checked(path)?).is_none() && !path.is_empty() => {}
-            Change::Hide => root.remove(path)?,
-            Change::Empty => root.empty(path)?,
-            Change::Put(_) | Change::HardLink(_) => {}
+/// Adds a layer on top of the `lower` ones, which are in `root`.
+fn add_layer(tar: impl io::Read, changes: &LayerChanges, lower: &mut RootFs, root: &Utf8Path) -> Result<()> {
+    changes.iter().try_for_each(|(path, _)| check_path(path))?;
+    let root = ConfinedDir::new(root)?;
+    for removal in lower.apply_whiteouts(changes) {
+        match removal {
+            Removal::Path(path) => root.remove(&path)?,
+            Removal::DirContents(path) => root.clear(&path)?,
         }
     }
-    let dir = root.0.with_file_name("layer");
-    fs_err::create_dir(&dir)?;
-    let layer = Folder::new(&dir)?;
-    let own = alone(tar, changes, below, &layer)?;
-    for (path, node) in own.below("").filter(|(path, _)| !path.is_empty()) {
-        check_interrupt()?;
-        let (from, to) = (layer.path(path)?, root.path(path)?);
-        match node {
-            Node::Dir(attributes) => {
-                if !is_folder(&to) {
-                    root.remove(path)?;
-                    fs_err::create_dir(&to)?;
-                }
-                own_as(&to, attributes.mode | OURS, attributes)?;
-            }
-            _ => {
-                root.remove(path)?;
-                if from.symlink_metadata().is_ok() {
-                    fs_err::rename(from, to)?;
-                }
-            }
-        }
-    }
-    fs_err::remove_dir_all(dir)?;
-    below.apply(changes).map_err(anyhow::Error::msg)
+    let layer_dir = root.0.with_file_name("layer");
+    fs_err::create_dir(&layer_dir)?;
+    let layer = ConfinedDir::new(&layer_dir)?;
+    let upper = unpack_layer(tar, changes, lower, &layer)?;
+    move_into(&upper, &layer, &root)?;
+    fs_err::remove_dir_all(layer_dir)?;
+    lower.merge(upper);
+    Ok(())
 }
 
-/// Unpacks a layer by itself, into an empty folder; what is then there.
-fn alone(tar: impl io::Read, changes: &Changes, below: &RootFs, folder: &Folder) -> Result<RootFs> {
-    let mut own = RootFs::default();
+/// Unpacks a layer by itself into an empty directory, and returns what is there afterwards.
+fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir: &ConfinedDir) -> Result<RootFs> {
+    let mut upper = RootFs::default();
     let mut changes = changes.iter();
     for entry in tar::Archive::new(tar).entries()? {
         check_interrupt()?;
         let mut entry = entry?;
-        let named = entry_of(&entry);
-        if matches!(named, TarEntry::None) {
+        let kind = TarEntry::of(&entry);
+        if matches!(kind, TarEntry::Metadata) {
             continue;
         }
         let (path, change) = changes.next().context("it has more entries than it had")?;
-        if let TarEntry::File(name) = named {
+        if let TarEntry::File(name) = kind {
             ensure!(name == *path, "it has /{name} where /{path} was");
-            put(path, change, below, &mut own, folder, &mut entry).with_context(|| format!("/{path}"))?;
+            unpack_entry(path, change, lower, &mut upper, dir, &mut entry).with_context(|| format!("/{path}"))?;
         }
     }
-    Ok(own)
+    Ok(upper)
 }
 
-/// Lays an entry on the others of its layer.
-fn put(
+/// Unpacks an entry of a layer next to the earlier ones.
+fn unpack_entry(
     path: &str,
-    change: &Change,
-    below: &RootFs,
-    own: &mut RootFs,
-    folder: &Folder,
+    change: &LayerChange,
+    lower: &RootFs,
+    upper: &mut RootFs,
+    dir: &ConfinedDir,
     content: &mut impl io::Read,
 ) -> Result<()> {
-    // Before the tree knows of the entry: it may take the place of what it links to.
+    // Resolved before the entry is added, which may replace the file that it links to.
     let linked = match change {
-        Change::HardLink(target) => Some(own.place(checked(target)?)),
+        LayerChange::HardLink(target) => {
+            check_path(target)?;
+            Some(upper.real_path(target))
+        }
         _ => None,
     };
-    let place = own.put(checked(path)?, change, below).map_err(anyhow::Error::msg)?.unwrap_or_default();
-    if place.is_empty() || linked.as_ref() == Some(&place) {
+    let real_path = upper.add_entry(path, change, lower).map_err(anyhow::Error::msg)?.unwrap_or_default();
+    if real_path.is_empty() || linked.as_ref() == Some(&real_path) {
         return Ok(());
     }
-    let to = folder.path(&place)?;
-    if matches!(change, Change::Put(Node::Dir(_))) && is_folder(&to) {
+    let to = dir.path(&real_path)?;
+    if matches!(change, LayerChange::Put(FsNode::Dir(_))) && is_dir(&to) {
         return Ok(());
     }
-    folder.remove(&place)?;
+    dir.remove(&real_path)?;
     match change {
-        Change::Put(Node::Dir(_)) => Ok(fs_err::create_dir(&to)?),
-        Change::Put(Node::Link(target)) => Ok(symlink(target, &to)?),
-        Change::Put(Node::File(File { attributes, .. })) => {
+        LayerChange::Put(FsNode::Dir(_)) => Ok(fs_err::create_dir(&to)?),
+        LayerChange::Put(FsNode::Link(target)) => Ok(symlink(target, &to)?),
+        LayerChange::Put(FsNode::File(RegularFile { attributes, .. })) => {
             let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(&to)?;
             io::copy(content, &mut file)?;
-            own_as(&to, attributes.mode, attributes)
+            set_attributes(&to, attributes.mode, attributes)
         }
-        Change::HardLink(_) => {
-            let from = folder.path(&linked.unwrap_or_default())?;
-            // Devices and pipes are left out, and so are links to them.
-            if from.symlink_metadata().is_ok() { Ok(fs_err::hard_link(from, to)?) } else { Ok(()) }
+        LayerChange::HardLink(_) => {
+            let from = dir.path(&linked.unwrap_or_default())?;
+            // Devices and pipes are not created, and neither are links to them.
+            if from.symlink_metadata().is_ok() {
+                fs_err::hard_link(from, to)?;
+            }
+            Ok(())
         }
-        Change::Put(Node::Other) | Change::Hide | Change::Empty => Ok(()),
+        LayerChange::Put(FsNode::Other) | LayerChange::Whiteout | LayerChange::OpaqueWhiteout => Ok(()),
     }
 }
 
-/// A folder that nothing leads out of.
-struct Folder(Utf8PathBuf);
+/// Moves an unpacked layer on top of what is in `root`.
+fn move_into(upper: &RootFs, layer: &ConfinedDir, root: &ConfinedDir) -> Result<()> {
+    for (path, node) in upper.with_prefix("").filter(|(path, _)| !path.is_empty()) {
+        check_interrupt()?;
+        let (from, to) = (layer.path(path)?, root.path(path)?);
+        if let FsNode::Dir(attributes) = node {
+            if !is_dir(&to) {
+                root.remove(path)?;
+                fs_err::create_dir(&to)?;
+            }
+            set_attributes(&to, attributes.mode | OWNER_ACCESS, attributes)?;
+        } else {
+            root.remove(path)?;
+            if from.symlink_metadata().is_ok() {
+                fs_err::rename(from, to)?;
+            }
+        }
+    }
+    Ok(())
+}
 
-impl Folder {
-    fn new(path: &Utf8Path) -> Result<Folder> {
-        Ok(Folder(path.canonicalize_utf8()?))
+/// A directory that no path leads out of.
+struct ConfinedDir(Utf8PathBuf);
+
+impl ConfinedDir {
+    fn new(path: &Utf8Path) -> Result<ConfinedDir> {
+        Ok(ConfinedDir(path.canonicalize_utf8()?))
     }
 
-    /// The path of a place in it; the folders above it are made, and none of them is a link.
-    fn path(&self, place: &str) -> Result<Utf8PathBuf> {
-        let path = self.0.join(place);
-        let above = path.parent().unwrap_or(&self.0);
-        let there = above.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(above);
-        let is_real = there.canonicalize_utf8().is_ok_and(|real| real == there);
-        ensure!(there.starts_with(&self.0) && is_real, "it leads out of its folder");
-        fs_err::create_dir_all(above)?;
+    /// Returns where `path` is on disk. Creates the directories above it, and fails if one of them is a link.
+    fn path(&self, path: &str) -> Result<Utf8PathBuf> {
+        let path = self.0.join(path);
+        let parent = path.parent().unwrap_or(&self.0);
+        let existing = parent.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(parent);
+        let is_real = existing.canonicalize_utf8().is_ok_and(|real| real == existing);
+        ensure!(existing.starts_with(&self.0) && is_real, "it leads out of its folder");
+        fs_err::create_dir_all(parent)?;
         Ok(path)
     }
 
-    fn remove(&self, place: &str) -> Result<()> {
-        let path = self.path(place)?;
+    fn remove(&self, path: &str) -> Result<()> {
+        let path = self.path(path)?;
         match path.symlink_metadata() {
             Err(_) => Ok(()),
             Ok(metadata) if metadata.is_dir() => Ok(fs_err::remove_dir_all(path)?),
@@ -153,38 +169,39 @@ impl Folder {
         }
     }
 
-    fn empty(&self, place: &str) -> Result<()> {
-        let folder = if place.is_empty() { self.0.clone() } else { self.path(place)? };
-        if is_folder(&folder) {
-            for entry in folder.read_dir_utf8()? {
-                self.remove(&join(place, entry?.file_name()))?;
+    /// Removes everything in a directory.
+    fn clear(&self, path: &str) -> Result<()> {
+        let dir = if path.is_empty() { self.0.clone() } else { self.path(path)? };
+        if is_dir(&dir) {
+            for entry in dir.read_dir_utf8()? {
+                self.remove(&join(path, entry?.file_name()))?;
             }
         }
         Ok(())
     }
 }
 
-/// What whoever unpacks must be allowed in a folder, to fill it and to remove it.
-const OURS: u32 = 0o700;
+/// Permissions that this process needs in every directory, to fill and to remove it.
+const OWNER_ACCESS: u32 = 0o700;
 
-fn is_folder(path: &Utf8Path) -> bool {
+fn is_dir(path: &Utf8Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// A path of a layer without `..`, which no path of a layer needs.
-fn checked(path: &str) -> Result<&str> {
-    if path.split('/').any(|part| part == "..") {
+/// Fails for a path with `..`, which no layer needs.
+fn check_path(path: &str) -> Result<()> {
+    if path.split('/').any(|component| component == "..") {
         bail!("/{path} has '..' in it");
     }
-    Ok(path)
+    Ok(())
 }
 
-/// Gives a file or a folder its owner, where that may be done, and its mode.
-fn own_as(path: &Utf8Path, mode: u32, attributes: &Attributes) -> Result<()> {
-    let number = |id: u64| u32::try_from(id).ok();
+/// Sets the mode of a file or directory and, if this process may do so, its owner.
+fn set_attributes(path: &Utf8Path, mode: u32, attributes: &FileAttributes) -> Result<()> {
+    let id = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
-        // A root of no more than a few users has not all of them.
-        let _ = lchown(path, number(attributes.uid), number(attributes.gid));
+        // Fails for users that this user namespace does not map.
+        let _ = lchown(path, id(attributes.uid), id(attributes.gid));
     }
     Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
@@ -196,8 +213,8 @@ mod tests {
     use super::*;
     use crate::oci::layer_scan;
 
-    /// A layer: paths with what is there. `name -> target` is a link, `name = target` a hard link, `name/` a folder, and
-    /// whatever else a file that holds its own path.
+    /// Creates a layer from entries: `name -> target` is a link, `name = target` a hard link, `name/` a directory, and
+    /// anything else a file that contains its own path.
     fn layer(entries: &[String]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for entry in entries {
@@ -221,21 +238,21 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    /// Unpacks layers into `root` of a folder; what is then there, and what went wrong.
+    /// Unpacks layers into an empty directory. Returns what is there afterwards, and the last error.
     fn unpacked(layers: &[&[&str]]) -> (Vec<String>, Option<String>) {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
         let root = dir.join("root");
         fs_err::create_dir(&root).unwrap();
         fs_err::create_dir(dir.join("outside")).unwrap();
-        let mut below = RootFs::default();
+        let mut lower = RootFs::default();
         let mut error = None;
         for entries in layers {
             let entries: Vec<String> = entries.iter().map(|entry| entry.replace("DIR", dir.as_str())).collect();
             let tar = layer(&entries);
             let scanned =
                 layer_scan::scan(&tar[..], "application/vnd.oci.image.layer.v1.tar", Utf8Path::new("/none")).unwrap();
-            if let Err(wrong) = add(&tar[..], &scanned.changes, &mut below, &root) {
+            if let Err(wrong) = add_layer(&tar[..], &scanned.changes, &mut lower, &root) {
                 error = Some(format!("{wrong:#}"));
                 fs_err::remove_dir_all(dir.join("layer")).unwrap_or_default();
             }
@@ -253,10 +270,12 @@ mod tests {
             let path = entry.unwrap().into_path();
             let name = path.strip_prefix(root).unwrap();
             let metadata = path.symlink_metadata().unwrap();
-            found.push(match () {
-                () if metadata.is_dir() => format!("{name}/"),
-                () if metadata.is_symlink() => format!("{name} -> {}", path.read_link_utf8().unwrap()),
-                () => format!("{name}: {}", fs_err::read_to_string(&path).unwrap()),
+            found.push(if metadata.is_dir() {
+                format!("{name}/")
+            } else if metadata.is_symlink() {
+                format!("{name} -> {}", path.read_link_utf8().unwrap())
+            } else {
+                format!("{name}: {}", fs_err::read_to_string(&path).unwrap())
             });
             if metadata.is_dir() {
                 walk(&path, root, found);
@@ -291,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_folder() {
+    fn nothing_leads_out_of_the_directory() {
         for layers in [
             &[&["../outside/x"][..]][..],
             &[&["a/../../outside/x"]],
@@ -307,7 +326,7 @@ mod tests {
             &[&["../.wh.outside"]],
             &[&["a/.wh..."]],
         ] {
-            // What is outside is looked at there.
+            // Checks that nothing was written outside.
             unpacked(layers);
         }
         for (layers, expected) in [

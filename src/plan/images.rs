@@ -135,7 +135,7 @@ fn binaries_of_image(
     workspace: &Workspace,
     sources: &ConfigSources,
 ) -> Result<Vec<Binary>, Failure> {
-    let settings = sources.image(name, owner);
+    let settings = sources.image_config(name, owner);
     let package = match owner {
         Some(owner) => workspace.package(owner),
         None => workspace.package(name),
@@ -157,7 +157,7 @@ fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Re
     let mut images = Vec::new();
     let mut requested_bins: IndexSet<String> = IndexSet::new();
     for package in workspace.selected.iter().filter_map(|name| workspace.package(name)) {
-        let only = sources.all_platforms(&sources.image(&package.name, Some(&package.name))).bins;
+        let only = sources.all_platforms_config(&sources.image_config(&package.name, Some(&package.name))).bins;
         requested_bins.extend(only.iter().flatten().cloned());
         for bin in package.bins.iter().filter(|bin| only.as_ref().is_none_or(|only| only.contains(bin))) {
             let name = if package.bins.len() == 1 { &package.name } else { bin };

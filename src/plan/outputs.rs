@@ -5,6 +5,8 @@ use std::str::FromStr;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::oci::transport::TransportPath;
+
 /// An OCI image layout, as a directory or as a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -24,18 +26,21 @@ impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some((_, "")) => Err("the path is missing".to_owned()),
+        let wanted = "wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)";
+        let Some(TransportPath { transport, path, name }) = TransportPath::split(text) else {
+            return Err(wanted.to_owned());
+        };
+        match (transport, name) {
+            (_, None) if path.is_empty() => Err("the path is missing".to_owned()),
+            ("oci", None) => Ok(Output::Oci(path.into())),
+            ("oci-archive", None) => Ok(Output::OciArchive(path.into())),
             // skopeo's `oci:DIR:TAG`, which would otherwise create a directory with that name.
-            Some((transport @ ("oci" | "oci-archive"), path)) if path.contains(':') => {
-                let path = path.split(':').next().unwrap_or_default();
+            ("oci" | "oci-archive", Some(_)) => {
                 let fix =
                     if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
                 Err(format!("{fix}, the image's name and tag come from the plan (`--tag NAME`)"))
             }
-            Some(("oci", path)) => Ok(Output::Oci(path.into())),
-            Some(("oci-archive", path)) => Ok(Output::OciArchive(path.into())),
-            _ => Err("wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)".to_owned()),
+            _ => Err(wanted.to_owned()),
         }
     }
 }

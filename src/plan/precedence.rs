@@ -13,11 +13,11 @@ use crate::platform::Platform;
 pub struct ConfigSources {
     /// `multiarch.toml` or `[workspace.metadata.multiarch]`.
     pub workspace: Config,
-    /// `[package.metadata.multiarch]` by package name.
+    /// `[package.metadata.multiarch]`, by package.
     pub packages: IndexMap<String, Config>,
-    /// Flags, laid over the environment.
+    /// Flags, and environment variables for flags that were not given.
     pub command_line: Config,
-    /// What is not read, and may be meant to be.
+    /// Notes on tables that are not read, but look like misspelled ones.
     pub notes: Vec<String>,
 }
 
@@ -28,22 +28,16 @@ impl ConfigSources {
         let mut notes = Vec::new();
         let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
         let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
-        let workspace_config = match (in_file, in_manifest) {
-            (Some(_), Some(_)) => {
-                return Err(Failure::new(
-                    Class::Config,
-                    format!("both {file} and [workspace.metadata.multiarch] in {} are there", workspace.manifest_path),
-                )
-                .hint("keep one of them")
-                .into());
-            }
-            (one, other) => one.or(other).unwrap_or_default(),
-        };
+        if in_file.is_some() && in_manifest.is_some() {
+            let what =
+                format!("both {file} and [workspace.metadata.multiarch] in {} are there", workspace.manifest_path);
+            return Err(Failure::new(Class::Config, what).hint("keep one of them").into());
+        }
         let mut packages = IndexMap::new();
         for package in &workspace.packages {
-            let folder = package.manifest_path.parent().unwrap_or(&workspace.root);
-            let ignored = folder.join("multiarch.toml");
-            if folder != workspace.root && ignored.is_file() {
+            let package_dir = package.manifest_path.parent().unwrap_or(&workspace.root);
+            let ignored = package_dir.join("multiarch.toml");
+            if package_dir != workspace.root && ignored.is_file() {
                 return Err(Failure::new(
                     Class::Config,
                     format!("{ignored} is in a member's folder, where it is not read"),
@@ -58,10 +52,10 @@ impl ConfigSources {
                 packages.insert(package.name.clone(), config);
             }
         }
-        Ok(ConfigSources { workspace: workspace_config, packages, command_line, notes })
+        Ok(ConfigSources { workspace: in_file.or(in_manifest).unwrap_or_default(), packages, command_line, notes })
     }
 
-    /// The images that are configured, and for each the package whose metadata names it, if any does.
+    /// Returns the names of the configured images, each with the package whose metadata configures it, if any.
     pub fn configured_images(&self) -> IndexMap<&str, Option<&str>> {
         let mut images: IndexMap<&str, Option<&str>> =
             self.workspace.images.keys().map(|name| (name.as_str(), None)).collect();
@@ -71,33 +65,31 @@ impl ConfigSources {
         images
     }
 
-    /// The keys for an image of a package, before platforms are looked at and without flags and environment.
-    pub fn image(&self, image: &str, package: Option<&str>) -> Config {
+    /// Returns the configured keys of an image, without flags and environment. Keys for one platform are still apart.
+    pub fn image_config(&self, image: &str, package: Option<&str>) -> Config {
+        let package_config = package.and_then(|package| self.packages.get(package));
         let mut result = Config::default();
-        for layer in
-            [Some(&self.workspace), package.and_then(|package| self.packages.get(package))].into_iter().flatten()
-        {
-            let mut layer = layer.clone();
-            let own = std::mem::take(&mut layer.images).swap_remove(image);
+        for mut layer in [Some(&self.workspace), package_config].into_iter().flatten().cloned() {
+            let image_keys = std::mem::take(&mut layer.images).swap_remove(image);
             result.update(layer);
-            result.update(own.unwrap_or_default());
+            result.update(image_keys.unwrap_or_default());
         }
         result
     }
 
-    /// The keys for all platforms of an image.
-    pub fn all_platforms(&self, image: &Config) -> Config {
+    /// Returns the keys for all platforms of an image, with flags and environment.
+    pub fn all_platforms_config(&self, image: &Config) -> Config {
         let mut result = image.clone();
         result.platform.clear();
         result.update(self.command_line.clone());
         result
     }
 
-    /// The keys for one platform of an image.
-    pub fn platform(&self, image: &Config, platform: Platform) -> Config {
+    /// Returns the keys for one platform of an image, with flags and environment.
+    pub fn platform_config(&self, image: &Config, platform: Platform) -> Config {
         let mut result = image.clone();
-        let own = std::mem::take(&mut result.platform).swap_remove(&platform);
-        result.update(own.unwrap_or_default());
+        let platform_keys = std::mem::take(&mut result.platform).swap_remove(&platform);
+        result.update(platform_keys.unwrap_or_default());
         result.update(self.command_line.clone());
         result
     }
@@ -112,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn layers() {
+    fn later_sources_win() {
         let sources = ConfigSources {
             workspace: config(
                 "base = 'w'\nuser = 'w'\nworkdir = '/w'\nprofile = 'w'\ntags = ['w']\n\
@@ -122,15 +114,15 @@ mod tests {
             command_line: config("libc = 'gnu'"),
             ..ConfigSources::default()
         };
-        let image = sources.image("i", Some("p"));
-        let all = sources.all_platforms(&image);
+        let image = sources.image_config("i", Some("p"));
+        let all = sources.all_platforms_config(&image);
         assert_eq!((all.base.as_deref(), all.user.as_deref()), (Some("w"), Some("wi")));
         assert_eq!((all.workdir.as_deref(), all.tags), (Some("/p"), Some(vec!["pi".to_owned()])));
         assert_eq!(all.profile.as_deref(), Some("wi"));
 
-        let arm64 = sources.platform(&image, "linux/arm64".parse().unwrap());
+        let arm64 = sources.platform_config(&image, "linux/arm64".parse().unwrap());
         assert_eq!((arm64.profile.as_deref(), arm64.libc), (Some("wip"), Some(crate::platform::Libc::Gnu)));
-        assert_eq!(sources.image("other", None).user.as_deref(), Some("w"));
+        assert_eq!(sources.image_config("other", None).user.as_deref(), Some("w"));
     }
 
     #[test]
@@ -140,7 +132,7 @@ mod tests {
             command_line: config("base = 'flag'"),
             ..ConfigSources::default()
         };
-        let image = sources.image("i", None);
-        assert_eq!(sources.platform(&image, "linux/arm64".parse().unwrap()).base.as_deref(), Some("flag"));
+        let image = sources.image_config("i", None);
+        assert_eq!(sources.platform_config(&image, "linux/arm64".parse().unwrap()).base.as_deref(), Some("flag"));
     }
 }

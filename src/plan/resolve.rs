@@ -68,7 +68,7 @@ pub fn resolve(
     }
     let images = resolve_images(&inputs, &mut notes)?;
     check_collisions(workspace, &images)?;
-    let top = sources.all_platforms(&sources.workspace);
+    let top = sources.all_platforms_config(&sources.workspace);
     let insecure_registries = top.insecure_registries.unwrap_or_default();
     insecure_registries.iter().try_for_each(|host| check_registry_host("insecure-registries", host))?;
     notes.extend(registry_notes(&images, &insecure_registries));
@@ -103,7 +103,7 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
     let Inputs { sources, checkout, request, .. } = *inputs;
     let selections = select_images(inputs.workspace, sources)?;
     let settings: Vec<Config> =
-        selections.iter().map(|image| sources.image(&image.name, Some(&image.package.name))).collect();
+        selections.iter().map(|image| sources.image_config(&image.name, Some(&image.package.name))).collect();
     let all_configured: BTreeSet<Platform> = settings.iter().flat_map(configured_platforms).collect();
     let mut images = Vec::new();
     for (selection, settings) in selections.into_iter().zip(settings) {
@@ -155,7 +155,7 @@ fn resolve_image(
 ) -> Result<Image, Failure> {
     let ImageSelection { name, package, binaries } = selection;
     let Inputs { workspace, sources, checkout, request } = *inputs;
-    let all = sources.all_platforms(settings);
+    let all = sources.all_platforms_config(settings);
     check_image_name(&name)?;
     let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
     let repositories: IndexSet<String> =
@@ -170,7 +170,7 @@ fn resolve_image(
     let labels = labels(&name, package, checkout.commit());
     let mut resolved = Vec::new();
     for platform in platforms {
-        let settings = sources.platform(settings, platform);
+        let settings = sources.platform_config(settings, platform);
         resolved.push(resolve_image_platform(&name, platform, &settings, &binaries, &labels, workspace)?);
     }
     let policy = all.policy();

@@ -278,4 +278,17 @@ mod tests {
             assert_eq!(tags(&[template], false, "1.0.0", &Checkout::None).unwrap_err().to_string(), message);
         }
     }
+
+    #[test]
+    fn tags_that_are_versions() {
+        for (tag, expected) in [
+            ("v1.2.3", Some(true)),
+            ("1.2.3", Some(true)),
+            ("app/v1.2.3", Some(true)),
+            ("v1.2.4", Some(false)),
+            ("nightly", None),
+        ] {
+            assert_eq!(is_version(tag, &Version::new(1, 2, 3)), expected, "{tag}");
+        }
+    }
 }

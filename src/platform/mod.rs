@@ -1,5 +1,5 @@
-//! The one table of platforms: what Docker calls a platform, what rustc calls the target triple for it,
-//! and what the ELF header of a program for it says. Nothing else in the crate knows an architecture by name.
+//! The table of platforms: Docker's name for each, the target triples, and the ELF header of programs for it. No other module
+//! knows architectures by name.
 
 pub mod elf_header;
 
@@ -96,7 +96,7 @@ static TABLE: &[PlatformRow] = {
     ]
 };
 
-/// Other spellings, as containerd's `platforms.Normalize` reads them.
+/// Other spellings that containerd's `platforms.Normalize` accepts.
 const ALIASES: &[(&str, &str)] = &[
     ("linux/x86_64", "linux/amd64"),
     ("linux/amd64/v1", "linux/amd64"),
@@ -109,7 +109,7 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Platform {
-    /// Every platform that the tool can build for, in the table's order.
+    /// Returns all supported platforms, in the table's order.
     pub fn all() -> impl Iterator<Item = Platform> {
         TABLE.iter().map(Platform)
     }
@@ -127,7 +127,7 @@ impl Platform {
         self.component(1).unwrap_or_default()
     }
 
-    /// `v7` in `linux/arm/v7`; none where the normal form has none.
+    /// Returns the variant, `v7` in `linux/arm/v7`. `None` if the normal form has none.
     pub fn variant(self) -> Option<&'static str> {
         self.component(2)
     }
@@ -136,7 +136,7 @@ impl Platform {
         self.0.name.split('/').nth(index)
     }
 
-    /// The target triple of the standard library for this platform and libc.
+    /// Returns the target triple for a libc.
     pub fn triple(self, libc: Libc) -> &'static str {
         match libc {
             Libc::Gnu => self.0.gnu_triple,
@@ -144,12 +144,12 @@ impl Platform {
         }
     }
 
-    /// Does Rust come with a standard library for the platform and libc? Without one, rustup has nothing to install.
+    /// Whether rustup can install a standard library for the platform and libc.
     pub fn has_std(self, libc: Libc) -> bool {
         !(libc == Libc::Musl && self.architecture() == "s390x")
     }
 
-    /// rustc's `-C target-cpu` for a variant that is a matter of instructions only (`linux/amd64/v3`).
+    /// Returns rustc's `-C target-cpu` for variants that share a target triple with others (`linux/amd64/v3`).
     pub fn target_cpu(self) -> Option<&'static str> {
         self.0.target_cpu
     }
@@ -169,7 +169,7 @@ impl Platform {
         self.0.elf_header
     }
 
-    /// The platforms that a target triple serves, the plain one before its variants; none for a triple not in the table.
+    /// Returns the platforms with a target triple, the plain one before its variants.
     pub fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
         TABLE.iter().filter(move |row| row.gnu_triple == triple || row.musl_triple == triple).map(Platform)
     }
@@ -182,7 +182,7 @@ impl Platform {
         }
     }
 
-    /// A triple of the machine that this runs on, without asking a compiler.
+    /// Returns the gnu triple of this machine, without running a compiler.
     pub fn host_triple() -> String {
         let architecture = match std::env::consts::ARCH {
             "riscv64" => "riscv64gc",
@@ -221,18 +221,17 @@ impl Platform {
         self.0.debian
     }
 
-    /// QEMU's name of the architecture: the binfmt_misc entry is `qemu-NAME`.
+    /// Returns QEMU's name of the architecture. The binfmt_misc entry is `qemu-NAME`.
     pub fn qemu_name(self) -> &'static str {
         self.0.qemu_name
     }
 
-    /// Do binaries for this platform run on a machine whose own triple is `host` without emulation?
+    /// Whether a machine with the triple `host` runs binaries for this platform without emulation.
     pub fn is_native_to(self, host: &str) -> bool {
         Self::for_triple(host).any(|native| native.elf_identity() == self.elf_identity())
     }
 
-    /// `linux-armv7`: fit for the name of a Dockerfile stage, and equal to
-    /// `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
+    /// Returns the end of a Dockerfile stage's name, `linux-armv7`. It equals `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
     pub fn stage_suffix(self) -> String {
         format!("{}-{}{}", self.os(), self.architecture(), self.variant().unwrap_or_default())
     }
@@ -257,9 +256,9 @@ impl FromStr for Platform {
             }
             let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            // Two letters off, in names that all begin alike, are another architecture.
-            let near = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
-            failure.did_you_mean(&with_os, near).hint(known)
+            // All names start alike, so that a distance of two is another architecture and not a typo.
+            let typo_of = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
+            failure.did_you_mean(&with_os, typo_of).hint(known)
         })
     }
 }
@@ -295,7 +294,7 @@ impl fmt::Display for ElfIdentity {
 
 #[cfg(test)]
 impl Platform {
-    /// All that a platform can be called.
+    /// Returns all spellings of platforms.
     fn names() -> Vec<&'static str> {
         TABLE.iter().map(|row| row.name).chain(ALIASES.iter().map(|(alias, _)| *alias)).collect()
     }

@@ -79,8 +79,8 @@ struct Uploader<'a> {
     registry: &'a Registry,
     timings: &'a Timings,
     known: KnownRepositories,
-    /// What was pushed, or is being pushed: repositories and digests.
-    pushed: Mutex<BTreeSet<(String, String)>>,
+    /// What was pushed, or is being pushed.
+    pushed: Mutex<BTreeSet<BlobInRepository>>,
 }
 
 impl<'a> Uploader<'a> {
@@ -93,7 +93,8 @@ impl<'a> Uploader<'a> {
     /// Pushes a blob to the repositories of its image.
     fn push(&self, blob: &ImageBlob) -> Result<()> {
         for repository in &self.images[blob.image].repositories {
-            let is_new = lock(&self.pushed).insert((repository.clone(), blob.descriptor.digest().to_string()));
+            let digest = blob.descriptor.digest().to_string();
+            let is_new = lock(&self.pushed).insert(BlobInRepository { repository: repository.clone(), digest });
             if is_new {
                 self.push_to(repository, blob)?;
             }
@@ -125,7 +126,13 @@ impl<'a> Uploader<'a> {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct BlobInRepository {
+    repository: String,
+    digest: String,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Repository {
     host: String,
     /// `host/name`, as in a normalized reference.
@@ -143,25 +150,35 @@ fn base_repositories(image: &Image) -> Result<BTreeSet<Repository>, Failure> {
     bases.filter(|base| *base != "scratch").map(Repository::parse).collect()
 }
 
-/// The repositories that are known to have a blob, by the host of their registry and the blob's digest.
+/// The repositories that are known to have a blob.
 #[derive(Default)]
-struct KnownRepositories(Mutex<BTreeMap<(String, String), Arc<Mutex<Vec<String>>>>>);
+struct KnownRepositories(Mutex<BTreeMap<BlobOnHost, RepositoryNames>>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct BlobOnHost {
+    host: String,
+    digest: String,
+}
+
+type RepositoryNames = Arc<Mutex<Vec<String>>>;
 
 impl KnownRepositories {
-    /// Returns the repositories of a host that have a blob. The list is to be locked while the blob is pushed to another
-    /// one: whoever waits for that can then mount the blob instead of uploading it again.
-    fn with_blob(&self, host: &str, digest: &str) -> Arc<Mutex<Vec<String>>> {
-        lock(&self.0).entry((host.to_owned(), digest.to_owned())).or_default().clone()
+    /// Returns the repositories of a host that have a blob. Keep the list locked while the blob is pushed to another one:
+    /// a push that waits for it can then mount the blob instead of uploading it again.
+    fn with_blob(&self, host: &str, digest: &str) -> RepositoryNames {
+        let blob = BlobOnHost { host: host.to_owned(), digest: digest.to_owned() };
+        lock(&self.0).entry(blob).or_default().clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use camino::Utf8PathBuf;
+
     use super::*;
     use crate::oci::descriptor::descriptor;
     use crate::oci::digest::sha256;
     use crate::ui::Bars;
-    use camino::Utf8PathBuf;
 
     fn upload(images: &[Image], blobs: mpsc::Receiver<ImageBlob>, cancel: &CancelToken) -> Result<()> {
         let registry = Registry::new(&[], cancel, &Bars::default())?;

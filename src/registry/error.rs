@@ -78,7 +78,7 @@ impl RegistryError {
 
     /// Marks an error response as one of a token server.
     #[must_use]
-    pub fn from_token_server(self, server: &str) -> RegistryError {
+    pub fn with_token_server(self, server: &str) -> RegistryError {
         match self {
             RegistryError::Response(response) => {
                 RegistryError::Response(ErrorResponse { token_server: Some(server.to_owned()), ..response })

@@ -49,7 +49,7 @@ pub async fn fetch_token(
         Credentials::IdentityToken(token) => refresh_request(realm, service, scopes, token)?,
     };
     let response = IdleTimeout::for_request().send(request).await?;
-    let mut response = check_status(response).await.map_err(|error| error.from_token_server(&server))?;
+    let mut response = check_status(response).await.map_err(|error| error.with_token_server(&server))?;
     let no_token = |problem: &str| {
         RegistryError::Protocol(format!("has a token server, {server}, that gives no token: {problem}"))
     };

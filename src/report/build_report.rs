@@ -8,7 +8,7 @@ use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
-use crate::verify::{PlatformFacts, SmokeResult, VerifiedImage};
+use crate::verify::{PlatformFacts, SmokeResult, SmokeResults, VerifiedImage};
 
 /// What was built or published. `--message-format json` prints it.
 #[derive(Debug, Serialize)]
@@ -113,6 +113,7 @@ pub struct ReportInputs<'a> {
 pub struct ReportedImage<'a> {
     pub image: &'a Image,
     pub verified: &'a VerifiedImage,
+    pub smoke: &'a SmokeResults,
     /// The tags that the run moved. Empty if it pushed nothing.
     pub moved: Vec<MovedTag>,
 }
@@ -121,16 +122,16 @@ impl Report {
     pub fn new(inputs: ReportInputs<'_>) -> Report {
         let ReportInputs { commit, images, artifacts, source, bases, only_loaded } = inputs;
         let image_report = |reported: ReportedImage<'_>| {
-            let ReportedImage { image, verified, moved } = reported;
+            let ReportedImage { image, verified, smoke, moved } = reported;
             let platform_report =
-                |platform: &ImagePlatform| PlatformReport::new(platform, verified, artifacts, source, bases);
+                |platform: &ImagePlatform| PlatformReport::new(platform, verified, smoke, artifacts, source, bases);
             ImageReport {
                 name: image.name.clone(),
                 package: image.package.clone(),
                 package_version: image.version.to_string(),
                 repositories: image.repositories.clone(),
                 tags: image.tags.clone(),
-                digest: verified.digest.clone(),
+                digest: verified.digests.index.clone(),
                 version_is_tag: commit.and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
                 moved,
                 allow: image.policy.allow.clone(),
@@ -153,6 +154,7 @@ impl PlatformReport {
     fn new(
         image_platform: &ImagePlatform,
         verified: &VerifiedImage,
+        smoke: &SmokeResults,
         artifacts: &Artifacts,
         source: &ArtifactSource,
         bases: &PinnedBases,
@@ -168,7 +170,7 @@ impl PlatformReport {
         let inspected = verified.inspected.platforms.iter().find(|inspected| inspected.platform == platform.name());
         PlatformReport {
             platform: platform.to_string(),
-            digest: verified.platforms.get(platform).cloned().unwrap_or_default(),
+            digest: verified.digests.platforms.get(platform).cloned().unwrap_or_default(),
             triple: build.triple.clone(),
             linker: source.linker(build),
             base: bases.reference(base).to_owned(),
@@ -176,7 +178,7 @@ impl PlatformReport {
             glibc_floor: build.glibc.clone(),
             facts: inspected.map(|inspected| inspected.facts.clone()).unwrap_or_default(),
             findings: inspected.map(|inspected| inspected.findings.clone()).unwrap_or_default(),
-            smoke: verified.smoke.get(platform).cloned(),
+            smoke: smoke.get(platform).cloned(),
             binaries,
         }
     }

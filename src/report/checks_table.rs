@@ -10,7 +10,7 @@ pub fn render(width: Option<usize>) -> String {
     let line = |check: &&Check| {
         let severity = if check.severity == Severity::Warning { "warning" } else { "error" };
         let start = format!("{}  {:name_width$}  {severity:7}  ", check.code, check.name);
-        wrap::beside(&start, &check.summary(), width)
+        wrap::wrap_after(&start, &check.summary(), width)
     };
     CHECKS.iter().map(line).collect::<Vec<_>>().join("\n")
 }

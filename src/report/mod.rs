@@ -11,7 +11,6 @@ pub mod plan_table;
 pub mod references;
 pub mod schema;
 pub mod short_digest;
-pub mod table;
 pub mod timings_page;
 pub mod verify_report;
 pub mod verify_table;

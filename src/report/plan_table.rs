@@ -3,12 +3,12 @@
 use camino::Utf8Path;
 use indexmap::{IndexMap, IndexSet};
 
-use super::table::{self, ListItem};
 use crate::compile::toolchain::Toolchain;
 use crate::image::buildx::builder::Builder;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Image, ImagePlatform, Plan, Template};
 use crate::platform::Platform;
+use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
 /// Renders a block per image with a row per platform, then the engine, the linkers, and what is installed first.
@@ -95,7 +95,7 @@ fn missing_std_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>)
 }
 
 fn wrapped(start: &str, text: &str, width: Option<usize>) -> String {
-    format!("{start}{}", wrap::hanging(text, start.len(), width))
+    format!("{start}{}", wrap::wrap_at(text, start.len(), width))
 }
 
 /// The references that an image is pushed to, or its name and tags if it has no repository.

@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::table;
+use crate::ui::table;
 use crate::verify::{InspectedImage, InspectedPlatform};
 
 /// Renders a block per image with a row per platform.

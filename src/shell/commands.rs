@@ -1,21 +1,21 @@
-//! The simple commands of a shell script: words, quotes, here-documents and what joins them (POSIX.1-2024, XCU 2.2 to
-//! 2.9; bash(1)). Pure.
+//! Splits a shell script into its simple commands: words, quotes, here-documents and separators (POSIX.1-2024, XCU 2.2 to
+//! 2.9; bash(1)).
 
-/// A simple command.
+/// A simple command (POSIX.1-2024, XCU 2.9.1).
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct SimpleCommand {
     pub words: Vec<String>,
-    pub joint: Joint,
-    /// `&` follows it.
+    pub separator: Separator,
+    /// The command is followed by `&`.
     pub in_background: bool,
-    /// It is the name of a function, before its `()`.
-    pub is_function: bool,
+    /// The command is a function's name before its `()`.
+    pub is_function_name: bool,
 }
 
-/// What stands between a command and the one before it.
+/// What separates a command from the one before it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Joint {
-    /// A line's end, `;`, `&`, or a bracket.
+pub enum Separator {
+    /// The end of a line, `;`, `&`, or a bracket.
     #[default]
     Next,
     And,
@@ -23,46 +23,47 @@ pub enum Joint {
     Pipe,
 }
 
-impl Command {
-    /// The function that it begins to define.
-    pub fn function(&self) -> Option<&str> {
+impl SimpleCommand {
+    /// Returns the name of the function whose definition starts here.
+    pub fn defined_function(&self) -> Option<&str> {
         match self.words.as_slice() {
-            [function, name, ..] if function == "function" => Some(name),
-            [name] if self.is_function => Some(name),
+            [keyword, name, ..] if keyword == "function" => Some(name),
+            [name] if self.is_function_name => Some(name),
             _ => None,
         }
     }
 }
 
-/// The simple commands of a script, in the order in which they are written.
-pub fn commands(script: &str) -> Vec<Command> {
-    let mut reader =
-        Reader { chars: script.chars().collect(), at: 0, commands: vec![Command::default()], word: None, open: 0 };
-    reader.read();
-    reader.commands.retain(|command| !command.words.is_empty());
-    reader.commands
+/// Returns the simple commands of a script, in the order in which they are written.
+pub fn simple_commands(script: &str) -> Vec<SimpleCommand> {
+    let mut tokenizer = Tokenizer {
+        chars: script.chars().collect(),
+        position: 0,
+        commands: vec![SimpleCommand::default()],
+        word: None,
+        open_subshells: 0,
+    };
+    tokenizer.read();
+    tokenizer.commands.retain(|command| !command.words.is_empty());
+    tokenizer.commands
 }
 
-struct Reader {
+struct Tokenizer {
     chars: Vec<char>,
-    at: usize,
-    commands: Vec<Command>,
+    position: usize,
+    commands: Vec<SimpleCommand>,
     /// The word that is being read; a quoted one may be empty.
     word: Option<String>,
-    /// Subshells that are not closed; to whoever reads the commands they are like `{ }`.
-    open: usize,
+    /// Number of subshells that are not closed yet. Their brackets are returned as `{` and `}`.
+    open_subshells: usize,
 }
 
-impl Reader {
+impl Tokenizer {
     fn read(&mut self) {
         while let Some(c) = self.next() {
             match c {
                 ' ' | '\t' | '\r' => self.end_word(),
-                '#' if self.word.is_none() => {
-                    while self.peek().is_some_and(|c| c != '\n') {
-                        self.at += 1
-                    }
-                }
+                '#' if self.word.is_none() => self.comment(),
                 '\\' => match self.next() {
                     Some('\n') | None => {}
                     Some(c) => self.push(c),
@@ -70,9 +71,9 @@ impl Reader {
                 '\'' => self.quoted('\''),
                 '"' => self.quoted('"'),
                 // bash's `<<<` has its text in the next word.
-                '<' if self.chars[self.at..].starts_with(&['<', '<']) => {
+                '<' if self.chars[self.position..].starts_with(&['<', '<']) => {
                     self.end_word();
-                    self.at += 2;
+                    self.position += 2;
                     self.word = Some("<<<".to_owned());
                     self.end_word();
                 }
@@ -93,57 +94,69 @@ impl Reader {
                 {
                     self.push('&');
                 }
-                '(' => {
-                    self.end_word();
-                    let rest = self.chars[self.at..].iter().find(|c| !matches!(c, ' ' | '\t'));
-                    match self.commands.last_mut() {
-                        Some(command) if rest == Some(&')') => command.is_function = command.words.len() == 1,
-                        _ => {
-                            self.open += 1;
-                            self.end_command(Joint::Next);
-                            self.push('{');
-                        }
-                    }
-                    self.end_command(Joint::Next);
-                }
+                '(' => self.open_bracket(),
                 // Without the other it ends a pattern of `case`.
-                ')' if self.open > 0 => {
-                    self.open -= 1;
-                    self.end_command(Joint::Next);
+                ')' if self.open_subshells > 0 => {
+                    self.open_subshells -= 1;
+                    self.end_command(Separator::Next);
                     self.push('}');
-                    self.end_command(Joint::Next);
+                    self.end_command(Separator::Next);
                 }
-                '\n' | ';' | ')' => self.end_command(Joint::Next),
-                '&' | '|' => {
-                    let joint = match (c, self.peek()) {
-                        ('&', Some('&')) => Joint::And,
-                        ('|', Some('|')) => Joint::Or,
-                        ('|', _) => Joint::Pipe,
-                        _ => Joint::Next,
-                    };
-                    if self.peek() == Some(c) {
-                        self.at += 1;
-                    }
-                    self.end_word();
-                    if let Some(command) = self.commands.last_mut() {
-                        command.in_background = (c, joint) == ('&', Joint::Next);
-                    }
-                    self.end_command(joint);
-                }
+                '\n' | ';' | ')' => self.end_command(Separator::Next),
+                '&' | '|' => self.operator(c),
                 c => self.push(c),
             }
         }
         self.end_word();
     }
 
+    fn comment(&mut self) {
+        while self.peek().is_some_and(|c| c != '\n') {
+            self.position += 1;
+        }
+    }
+
+    /// Reads what follows a `(`: the `)` of a function's definition, or a subshell.
+    fn open_bracket(&mut self) {
+        self.end_word();
+        let following = self.chars[self.position..].iter().find(|c| !matches!(c, ' ' | '\t'));
+        match self.commands.last_mut() {
+            Some(command) if following == Some(&')') => command.is_function_name = command.words.len() == 1,
+            _ => {
+                self.open_subshells += 1;
+                self.end_command(Separator::Next);
+                self.push('{');
+            }
+        }
+        self.end_command(Separator::Next);
+    }
+
+    /// Reads `&`, `&&`, `|` or `||`, of which `first` was read already.
+    fn operator(&mut self, first: char) {
+        let separator = match (first, self.peek()) {
+            ('&', Some('&')) => Separator::And,
+            ('|', Some('|')) => Separator::Or,
+            ('|', _) => Separator::Pipe,
+            _ => Separator::Next,
+        };
+        if self.peek() == Some(first) {
+            self.position += 1;
+        }
+        self.end_word();
+        if let Some(command) = self.commands.last_mut() {
+            command.in_background = (first, separator) == ('&', Separator::Next);
+        }
+        self.end_command(separator);
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
-        self.at += 1;
+        self.position += 1;
         Some(c)
     }
 
     fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
+        self.chars.get(self.position).copied()
     }
 
     fn push(&mut self, c: char) {
@@ -156,13 +169,13 @@ impl Reader {
         }
     }
 
-    fn end_command(&mut self, joint: Joint) {
+    fn end_command(&mut self, separator: Separator) {
         self.end_word();
         match self.commands.last_mut() {
             // A line may end after `&&`.
-            Some(empty) if empty.words.is_empty() && joint == Joint::Next => {}
-            Some(empty) if empty.words.is_empty() => empty.joint = joint,
-            _ => self.commands.push(Command { joint, ..Command::default() }),
+            Some(empty) if empty.words.is_empty() && separator == Separator::Next => {}
+            Some(empty) if empty.words.is_empty() => empty.separator = separator,
+            _ => self.commands.push(SimpleCommand { separator, ..SimpleCommand::default() }),
         }
     }
 
@@ -194,8 +207,8 @@ impl Reader {
 
     /// Leaves out the lines of a here-document, up to the word that ends it.
     fn heredoc(&mut self) {
-        self.at += 1;
-        let rest: String = self.chars[self.at..].iter().collect();
+        self.position += 1;
+        let rest: String = self.chars[self.position..].iter().collect();
         let line = rest.split('\n').next().unwrap_or_default();
         let word: String =
             line.trim_start_matches(['-', '<', ' ']).chars().take_while(|c| !c.is_whitespace() && *c != ';').collect();
@@ -207,7 +220,7 @@ impl Reader {
                 break;
             }
         }
-        self.at = (self.at + length).min(self.chars.len());
+        self.position = (self.position + length).min(self.chars.len());
         self.end_word();
     }
 }

@@ -1,33 +1,34 @@
-//! What a shell script becomes: the programs that it replaces itself with, as far as that can be read without running it
-//! (POSIX.1-2024, XCU 2). What depends on a condition or on an expansion is said to. Pure.
+//! Which programs a shell script turns into, as far as that can be read without running it (POSIX.1-2024, XCU 2).
+//! Commands that depend on a condition or an expansion are marked as uncertain.
 
 pub mod commands;
 
 use serde::{Deserialize, Serialize};
 
-use self::commands::{Joint, commands};
+use self::commands::{Separator, simple_commands};
 
 /// A program that a script runs in its own place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exec {
-    /// Without their quotes; expansions as they are written.
+pub struct ScriptCommand {
+    /// The words without their quotes; expansions are kept as they are written.
     pub words: Vec<String>,
-    /// No condition, loop or function is around it.
-    pub always: bool,
+    /// Whether every run of the script gets here: no condition, loop or function is around the command.
+    #[serde(rename = "always")]
+    pub is_certain: bool,
 }
 
-/// Longer scripts are programs of their own.
-const MOST_EXECS: usize = 50;
+/// Maximum number of commands read from one script. Longer scripts are programs in their own right.
+const MAX_COMMANDS: usize = 50;
 
-/// What opens and closes something that may be left out or done again.
-const OPENING: &[&str] = &["if", "case", "for", "while", "until", "select", "{"];
-const CLOSING: &[&str] = &["fi", "esac", "done", "}"];
-/// Words before a command that leave it one.
-const LEADING: &[&str] = &["then", "else", "elif", "do", "!", "time", "command", "builtin"];
-/// What a shell does by itself, and what comes of it may be either.
-const TESTING: &[&str] =
+/// Words that open and close a block whose commands may run any number of times.
+const BLOCK_STARTS: &[&str] = &["if", "case", "for", "while", "until", "select", "{"];
+const BLOCK_ENDS: &[&str] = &["fi", "esac", "done", "}"];
+/// Words that may precede a command.
+const COMMAND_PREFIXES: &[&str] = &["then", "else", "elif", "do", "!", "time", "command", "builtin"];
+/// Builtins that may fail as a matter of course.
+const TEST_BUILTINS: &[&str] =
     &["[", "[[", "false", "getopts", "hash", "jobs", "kill", "let", "read", "test", "type", "wait"];
-/// What a shell does by itself, and does well.
+/// Builtins that are expected to succeed.
 const BUILTINS: &[&str] = &[
     ":",
     ".",
@@ -68,148 +69,159 @@ const BUILTINS: &[&str] = &[
 ];
 
 fn is_builtin(word: &str) -> bool {
-    BUILTINS.contains(&word) || TESTING.contains(&word)
+    BUILTINS.contains(&word) || TEST_BUILTINS.contains(&word)
 }
 
-/// What a script becomes: its `exec` lines up to the first that always is one, or without such a one the last program
-/// that it runs.
-pub fn execs(script: &str) -> Vec<Exec> {
+/// Returns the programs that a script may turn into: its `exec` commands up to the first certain one or, if it has none,
+/// the last program that it runs.
+pub fn final_commands(script: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
-    let mut moved = Moved::default();
+    let mut lookup = LookupState::default();
     let mut functions = Vec::new();
     let mut last = None;
-    for command in commands(script) {
-        let mut words = command.words.as_slice();
-        while let Some((first, rest)) = words.split_first() {
-            words = match first.as_str() {
-                word if OPENING.contains(&word) => {
-                    depth += 1;
-                    rest
-                }
-                word if CLOSING.contains(&word) => {
-                    depth = depth.saturating_sub(1);
-                    rest
-                }
-                "function" => rest.get(1..).unwrap_or_default(),
-                word if LEADING.contains(&word) || is_assignment(word) => rest,
-                _ => break,
-            };
-        }
-        functions.extend(command.function().map(str::to_owned));
-        moved.note(&command.words);
-        let always = depth == 0 && command.joint == Joint::Next;
+    for command in simple_commands(script) {
+        let words = skip_keywords(&command.words, &mut depth);
+        functions.extend(command.defined_function().map(str::to_owned));
+        lookup.note_changes(&command.words);
+        let is_reached = depth == 0 && command.separator == Separator::Next;
         match words.split_first() {
             Some((first, rest)) if first == "exec" => {
-                let words = program(rest);
-                let always = always && moved.finds(&words);
+                let words = program_words(rest);
+                let is_certain = is_reached && lookup.still_finds(&words);
                 if !words.is_empty() {
-                    if found.len() < MOST_EXECS {
-                        found.push(Exec { words, always });
+                    if found.len() < MAX_COMMANDS {
+                        found.push(ScriptCommand { words, is_certain });
                     }
-                    if always {
+                    if is_certain {
                         return found;
                     }
                     last = None;
                 }
             }
-            Some((first, _)) if always && (first == "exit" || first == "return") => return found,
-            // What follows it does not make it another program.
+            Some((first, _)) if is_reached && (first == "exit" || first == "return") => return found,
+            // A builtin after the last program does not replace it, but may decide whether it matters.
             Some((first, _)) if is_builtin(first) => {
-                if let Some(Exec { always, .. }) = &mut last {
-                    *always = false;
+                if let Some(ScriptCommand { is_certain, .. }) = &mut last {
+                    *is_certain = false;
                 }
             }
-            Some((first, _)) if depth == 0 && !command.is_function && !first.starts_with('-') => {
-                let words = program(words);
-                let always = always && !command.in_background && moved.finds(&words);
-                last = Some(Exec { words, always }).filter(|_| !functions.contains(first));
+            Some((first, _)) if depth == 0 && !command.is_function_name && !first.starts_with('-') => {
+                if functions.contains(first) {
+                    last = None;
+                } else {
+                    let words = program_words(words);
+                    let is_certain = is_reached && !command.in_background && lookup.still_finds(&words);
+                    last = Some(ScriptCommand { words, is_certain });
+                }
             }
             _ => {}
         }
-        moved.keep(&command.words);
+        lookup.note_paths(&command.words);
     }
     found.extend(last);
     found
 }
 
-/// What `sh -c SCRIPT` runs, up to the first program that it always does; nothing where more than what a shell does by
-/// itself decides about it.
-pub fn runs(script: &str) -> Vec<Exec> {
-    let mut found = Vec::new();
-    let mut moved = Moved::default();
-    let mut before = String::new();
-    for command in commands(script) {
-        moved.note(&command.words);
-        let sure = match command.joint {
-            Joint::Next | Joint::Pipe => true,
-            Joint::And => !TESTING.contains(&before.as_str()) && found.is_empty(),
-            Joint::Or => false,
+/// Skips the keywords and assignments before a command, and counts the blocks that they open and close.
+fn skip_keywords<'a>(mut words: &'a [String], depth: &mut usize) -> &'a [String] {
+    while let Some((first, rest)) = words.split_first() {
+        words = match first.as_str() {
+            word if BLOCK_STARTS.contains(&word) => {
+                *depth += 1;
+                rest
+            }
+            word if BLOCK_ENDS.contains(&word) => {
+                *depth = depth.saturating_sub(1);
+                rest
+            }
+            "function" => rest.get(1..).unwrap_or_default(),
+            word if COMMAND_PREFIXES.contains(&word) || is_assignment(word) => rest,
+            _ => break,
         };
-        if command.function().is_some() {
+    }
+    words
+}
+
+/// Returns the programs that `sh -c COMMAND_LINE` runs, up to the first certain one. Empty if anything but builtins
+/// decides what runs.
+pub fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
+    let mut found = Vec::new();
+    let mut lookup = LookupState::default();
+    let mut previous = String::new();
+    for command in simple_commands(command_line) {
+        lookup.note_changes(&command.words);
+        let is_reached = match command.separator {
+            Separator::Next | Separator::Pipe => true,
+            Separator::And => !TEST_BUILTINS.contains(&previous.as_str()) && found.is_empty(),
+            Separator::Or => false,
+        };
+        if command.defined_function().is_some() {
             return found;
         }
         let words: Vec<String> = command.words.into_iter().skip_while(|word| is_assignment(word)).collect();
         let program = match words.first().map(String::as_str) {
             None => Vec::new(),
-            Some(word) if OPENING.contains(&word) || LEADING.contains(&word) => return found,
-            Some("exit") if sure => return found,
-            Some("exec") => program(&words[1..]),
+            Some(word) if BLOCK_STARTS.contains(&word) || COMMAND_PREFIXES.contains(&word) => return found,
+            Some("exit") if is_reached => return found,
+            Some("exec") => program_words(&words[1..]),
             Some(word) if is_builtin(word) => Vec::new(),
-            Some(_) => program(&words),
+            Some(_) => program_words(&words),
         };
         if !program.is_empty() {
-            found.push(Exec { always: sure && moved.finds(&program), words: program });
-            if sure {
+            found.push(ScriptCommand { is_certain: is_reached && lookup.still_finds(&program), words: program });
+            if is_reached {
                 return found;
             }
         }
-        before = words.first().cloned().unwrap_or_default();
+        previous = words.first().cloned().unwrap_or_default();
     }
     found
 }
 
-/// What a script has changed of where programs are looked for.
+/// What a script has changed that decides which file a command's name finds.
 #[derive(Debug, Default)]
-struct Moved {
-    path: bool,
-    folder: bool,
-    arguments: bool,
-    /// Words with a slash: what a script writes first, it may start then.
-    named: Vec<String>,
+struct LookupState {
+    path_changed: bool,
+    directory_changed: bool,
+    arguments_changed: bool,
+    /// Words with a slash in earlier commands: the script may have created these files itself.
+    mentioned_paths: Vec<String>,
 }
 
-impl Moved {
-    fn note(&mut self, words: &[String]) {
-        self.path |=
+impl LookupState {
+    fn note_changes(&mut self, words: &[String]) {
+        self.path_changed |=
             words.iter().any(|word| word.starts_with("PATH=") || word == "." || word == "source" || word == "eval");
-        let sets = |pair: &[String]| pair[0] == "set" && pair[1] == "--";
-        self.arguments |= words.iter().any(|word| word == "shift") || words.windows(2).any(sets);
-        self.folder |= words.iter().any(|word| word == "cd" || word == "pushd");
+        let sets_arguments = |pair: &[String]| pair[0] == "set" && pair[1] == "--";
+        self.arguments_changed |= words.iter().any(|word| word == "shift") || words.windows(2).any(sets_arguments);
+        self.directory_changed |= words.iter().any(|word| word == "cd" || word == "pushd");
     }
 
-    /// Keeps what a command names, once it is done.
-    fn keep(&mut self, words: &[String]) {
+    /// Notes the paths that a command mentions, once the command has been examined.
+    fn note_paths(&mut self, words: &[String]) {
         let paths =
             words.iter().map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit() || "<>&|".contains(c)));
-        self.named.extend(paths.filter(|word| word.contains('/')).map(str::to_owned));
+        self.mentioned_paths.extend(paths.filter(|word| word.contains('/')).map(str::to_owned));
     }
 
-    /// Is a program still found where it was before the script began?
-    fn finds(&self, words: &[String]) -> bool {
-        if words.iter().any(|word| self.named.contains(word) || (self.arguments && word.contains("$@"))) {
+    /// Whether a command still finds the file that it would have found before the script ran.
+    fn still_finds(&self, words: &[String]) -> bool {
+        let is_changed =
+            |word: &String| self.mentioned_paths.contains(word) || (self.arguments_changed && word.contains("$@"));
+        if words.iter().any(is_changed) {
             return false;
         }
         match words.first() {
             Some(word) if word.starts_with('/') => true,
-            Some(word) if word.contains('/') => !self.folder,
-            _ => !self.path,
+            Some(word) if word.contains('/') => !self.directory_changed,
+            _ => !self.path_changed,
         }
     }
 }
 
-/// The program of `exec`'s words and its arguments: without options and redirections.
-fn program(words: &[String]) -> Vec<String> {
+/// Returns the program among the words of `exec` and its arguments, without options and redirections.
+fn program_words(words: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -238,13 +250,17 @@ fn is_assignment(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn said(execs: impl IntoIterator<Item = Exec>) -> Vec<String> {
-        let said = |exec: Exec| format!("{}{}", exec.words.join(" "), if exec.always { "" } else { " ?" });
-        execs.into_iter().map(said).collect()
+    /// Formats commands as their words, with a `?` after those that are uncertain.
+    fn formatted(commands: Vec<ScriptCommand>) -> Vec<String> {
+        let mut formatted = Vec::new();
+        for command in commands {
+            formatted.push(format!("{}{}", command.words.join(" "), if command.is_certain { "" } else { " ?" }));
+        }
+        formatted
     }
 
     #[test]
-    fn what_a_script_becomes() {
+    fn final_commands_of_scripts() {
         let cases: &[(&str, &[&str])] = &[
             ("#!/bin/sh\nset -e\nexec \"$@\"\n", &["$@"]),
             ("exec app --flag 'a b' > /dev/stdout 2>&1\n", &["app --flag a b"]),
@@ -282,12 +298,12 @@ mod tests {
             ("echo 'not ended", &[]),
         ];
         for (script, expected) in cases {
-            assert_eq!(said(execs(script)), *expected, "{script}");
+            assert_eq!(formatted(final_commands(script)), *expected, "{script}");
         }
     }
 
     #[test]
-    fn what_a_command_line_runs() {
+    fn programs_of_command_lines() {
         let cases: &[(&str, &[&str])] = &[
             ("app --port $PORT", &["app --port $PORT"]),
             ("exec /app \"$@\"", &["/app $@"]),
@@ -306,7 +322,7 @@ mod tests {
             ("", &[]),
         ];
         for (script, expected) in cases {
-            assert_eq!(said(runs(script)), *expected, "{script}");
+            assert_eq!(formatted(command_line_programs(script)), *expected, "{script}");
         }
     }
 }

@@ -1,16 +1,17 @@
-//! GitHub's workflow commands: lines of a log that it shows as errors and warnings of the whole run. Pure.
+//! GitHub's workflow commands: lines of a log that GitHub shows as errors and warnings of the run.
 
 use anstream::adapter::strip_str;
 
 use crate::finding::Finding;
 
-/// Whether the log goes to a runner that reads it. Forgejo's sets the same variable.
-pub fn is_read(variable: Option<&str>, terminal: bool) -> bool {
+/// Whether the log goes to a runner that reads such commands. `variable` is GITHUB_ACTIONS, which Forgejo's runner sets as
+/// well.
+pub fn reads_commands(variable: Option<&str>, terminal: bool) -> bool {
     variable == Some("true") && !terminal
 }
 
 /// `::error title=MA010 linux/arm64::/app is for x86_64`
-pub fn of_finding(finding: &Finding) -> String {
+pub fn finding_command(finding: &Finding) -> String {
     let level = if finding.is_error() { "error" } else { "warning" };
     let title = match &finding.platform {
         Some(platform) => format!("{} {platform}", finding.code),
@@ -24,17 +25,17 @@ pub fn of_finding(finding: &Finding) -> String {
 }
 
 /// `::error title=cargo multiarch::no registry to push to`
-pub fn of_failure(sentence: &str, hints: &[&str]) -> String {
-    command("error", "cargo multiarch", sentence, hints)
+pub fn failure_command(message: &str, hints: &[&str]) -> String {
+    command("error", "cargo multiarch", message, hints)
 }
 
 /// `::notice title=cargo multiarch::the work tree has changes`
-pub fn of_note(text: &str) -> String {
+pub fn note_command(text: &str) -> String {
     command("notice", "cargo multiarch", text, &[])
 }
 
-/// A text in which the runner reads no command of its own: an error may quote what others wrote.
-pub fn inert(text: &str) -> String {
+/// Changes a text so that the runner finds no commands in it: an error may quote the output of other programs.
+pub fn disarm_commands(text: &str) -> String {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
     let line =
         |line: &str| if is_command(line) { format!("| {}", line.replace("##[", "## [")) } else { line.to_owned() };
@@ -44,12 +45,12 @@ pub fn inert(text: &str) -> String {
 fn command(level: &str, title: &str, message: &str, hints: &[&str]) -> String {
     let hints = hints.iter().map(|hint| format!("\nhint: {hint}")).collect::<String>();
     let message = format!("{message}{hints}");
-    // A colour that a child wrote means nothing there.
+    // GitHub does not show colors in annotations.
     let message = strip_str(&message).to_string();
     format!("::{level} title={}::{}", escaped(title).replace(':', "%3A").replace(',', "%2C"), escaped(&message))
 }
 
-/// As the runner undoes it; a title's `:` and `,` are escaped beside it.
+/// Escapes a text as the runner expects. In titles, `:` and `,` are escaped as well.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -60,13 +61,13 @@ mod tests {
     use crate::finding::{MISSING_WORKDIR, WRONG_MACHINE};
 
     #[test]
-    fn what_others_wrote_is_no_command() {
+    fn quoted_commands_are_disarmed() {
         for (text, expected) in [
             ("no ::error:: here\nor there", "no ::error:: here\nor there"),
             ("it said\n ::stop-commands::x\nand", "it said\n|  ::stop-commands::x\nand"),
             ("##[group]x", "| ## [group]x"),
         ] {
-            assert_eq!(inert(text), expected);
+            assert_eq!(disarm_commands(text), expected);
         }
     }
 
@@ -89,7 +90,7 @@ mod tests {
                 "::warning title=MA053 linux/amd64::/app is missing%0Ahint: make it",
             ),
         ] {
-            assert_eq!(of_finding(&finding), expected);
+            assert_eq!(finding_command(&finding), expected);
         }
     }
 
@@ -104,16 +105,16 @@ mod tests {
             ),
             ("%0A is none", &[], "::error title=cargo multiarch::%250A is none"),
         ] {
-            assert_eq!(of_failure(sentence, hints), expected);
+            assert_eq!(failure_command(sentence, hints), expected);
         }
     }
 
     #[test]
-    fn where_they_are_read() {
+    fn commands_are_written_for_runners_only() {
         for (variable, terminal, expected) in
             [(None, false, false), (Some("true"), false, true), (Some("true"), true, false), (Some(""), false, false)]
         {
-            assert_eq!(is_read(variable, terminal), expected, "{variable:?} {terminal}");
+            assert_eq!(reads_commands(variable, terminal), expected, "{variable:?} {terminal}");
         }
     }
 }

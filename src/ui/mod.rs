@@ -1,8 +1,10 @@
-//! The only writer to the terminal. People read stderr, in cargo's own shape; stdout carries data alone.
+//! The only writer to the terminal. Messages go to stderr, formatted as cargo formats its own; stdout carries only data.
 
 pub mod github;
 pub mod progress;
 pub mod size;
+pub mod table;
+pub mod text;
 pub mod wrap;
 
 pub use progress::{Bar, Bars};
@@ -12,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use console::Term;
 
-use self::progress::Screen;
+use self::progress::OutputTraits;
 use crate::error::{Class, all_hints, failure_class, io_error_hint, message_with_causes};
 use crate::finding::Finding;
 use crate::process::Cmd;
@@ -23,7 +25,7 @@ const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// When to colour.
+/// When to use color.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
     #[default]
@@ -32,10 +34,10 @@ pub enum Color {
     Never,
 }
 
-/// How much to say: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (the children's whole output).
+/// How much to print: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (all output of child processes).
 pub type Verbosity = i8;
 
-/// What a word of data tells.
+/// The meaning of a word in printed data, which decides its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Good,
@@ -47,9 +49,9 @@ pub enum Tone {
 pub struct Ui {
     verbosity: Verbosity,
     color: bool,
-    /// Of what is written to stdout.
+    /// Whether to color stdout.
     data_color: bool,
-    /// A runner shows what is wrong beside its log.
+    /// Whether to write workflow commands for a CI runner.
     annotates: bool,
     bars: Bars,
     timings: Timings,
@@ -67,21 +69,27 @@ impl Ui {
         };
         let when = variable("CARGO_TERM_PROGRESS_WHEN");
         let ci = ["CI", "TF_BUILD"].into_iter().any(|name| variable(name).is_some());
-        let screen = Screen { quiet: verbosity < 0, terminal, dumb, ci, when: when.as_deref() };
+        let output = OutputTraits {
+            is_quiet: verbosity < 0,
+            is_terminal: terminal,
+            is_dumb: dumb,
+            is_ci: ci,
+            progress_when: when.as_deref(),
+        };
         let width = variable("CARGO_TERM_PROGRESS_WIDTH").and_then(|width| width.parse().ok());
         let color = colored(terminal);
         let data_color = colored(io::stdout().is_terminal());
-        let annotates = github::is_read(variable("GITHUB_ACTIONS").as_deref(), terminal && !dumb);
-        let bars = Bars::new(&screen, color, width);
+        let annotates = github::reads_commands(variable("GITHUB_ACTIONS").as_deref(), terminal && !dumb);
+        let bars = Bars::new(&output, color, width);
         Ui { verbosity, color, data_color, annotates, bars, timings: Timings::default() }
     }
 
-    /// The same, with a place to note the run's time.
+    /// Sets where the run's time is recorded.
     pub fn with_timings(self, timings: Timings) -> Ui {
         Ui { timings, ..self }
     }
 
-    /// Whether the children should colour their output.
+    /// Whether child processes should color their output.
     pub fn color(&self) -> bool {
         self.color
     }
@@ -111,47 +119,47 @@ impl Ui {
         if self.verbosity >= 0 {
             self.line(&format!("{}: {}", self.paint(CYAN, "note"), message.as_ref()));
             if self.annotates {
-                self.line(&github::of_note(message.as_ref()));
+                self.line(&github::note_command(message.as_ref()));
             }
         }
     }
 
-    /// The command that is about to run, with `-v`.
+    /// Prints a command that is about to run, with `-v`.
     pub fn command(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Running", format!("`{cmd}`"));
         }
     }
 
-    /// A command that another run would start, with `-v`.
+    /// Prints a command that a real run would start, with `-v`.
     pub fn would_run(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Would run", format!("`{cmd}`"));
         }
     }
 
-    /// A child's own line, as it wrote it; not muted by `-q`, since only what matters is handed here.
+    /// Prints a line of a child process unchanged, also with `-q`: callers pass only lines that matter.
     pub fn child(&self, line: &str) {
         self.line(line);
     }
 
-    /// An error with its causes, then its hints.
+    /// Prints an error with its causes, then its hints.
     pub fn error(&self, error: &anyhow::Error) {
-        let (sentence, mut hints) = (message_with_causes(error), all_hints(error));
+        let (message, mut hints) = (message_with_causes(error), all_hints(error));
         if failure_class(error) == Class::Other && hints.is_empty() {
             hints.push(io_error_hint(error).unwrap_or("run again with -v to see the commands"));
         }
-        let shown = if self.annotates { github::inert(&sentence) } else { sentence.clone() };
-        self.line(&format!("{}: {shown}", self.paint(RED, "error")));
+        let printed = if self.annotates { github::disarm_commands(&message) } else { message.clone() };
+        self.line(&format!("{}: {printed}", self.paint(RED, "error")));
         for hint in &hints {
             self.line(&format!("{}: {hint}", self.paint(CYAN, " hint")));
         }
         if self.annotates {
-            self.line(&github::of_failure(&sentence, &hints));
+            self.line(&github::failure_command(&message, &hints));
         }
     }
 
-    /// `error[MA010]: linux/arm64: /app is for x86_64`, with what to do about it; errors are said with `-q` as well.
+    /// Prints a finding and its fix: `error[MA010]: linux/arm64: /app is for x86_64`. With `-q`, only errors.
     pub fn finding(&self, finding: &Finding) {
         if self.verbosity < 0 && !finding.is_error() {
             return;
@@ -160,33 +168,33 @@ impl Ui {
         self.line(&format!("{}: {finding}", self.paint(style, &format!("{word}[{}]", finding.code))));
         self.line(&format!("{}: {}", self.paint(CYAN, " hint"), finding.fix));
         if self.annotates {
-            self.line(&github::of_finding(finding));
+            self.line(&github::finding_command(finding));
         }
     }
 
-    /// Where the time of the run is noted.
+    /// Returns the record of the run's time.
     pub fn timings(&self) -> &Timings {
         &self.timings
     }
 
-    /// Does some work, and notes how long it took.
+    /// Does some work and records how long it took.
     pub fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
         let _span = self.timings.span(phase, name);
         work()
     }
 
-    /// A line of data on stdout.
+    /// Prints a line of data to stdout.
     pub fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
-            // `… | head -1` has what it wanted.
+            // The reader has what it wanted, as in `… | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
 
-    /// A word of data, in the colour of what it tells.
-    pub fn in_tone(&self, tone: Tone, word: &str) -> String {
+    /// Colors a word of data.
+    pub fn paint_data(&self, tone: Tone, word: &str) -> String {
         let style = match tone {
             Tone::Good => GREEN,
             Tone::Note => CYAN,
@@ -196,12 +204,12 @@ impl Ui {
         painted(self.data_color, style, word)
     }
 
-    /// Where bars show what is under way.
+    /// Returns the progress bars.
     pub fn bars(&self) -> &Bars {
         &self.bars
     }
 
-    /// The columns that data has room in; none where nobody looks at a terminal.
+    /// Returns the width of the terminal that shows stdout. `None` if it is not a terminal.
     pub fn data_width(&self) -> Option<usize> {
         io::stdout().is_terminal().then(|| Term::stdout().size().1.into())
     }
@@ -210,16 +218,13 @@ impl Ui {
         painted(self.color, style, text)
     }
 
-    /// As long as it is, as cargo's and rustc's are: what is copied has no line feeds of ours in it.
+    /// Prints a line without wrapping it, as cargo does, so that it can be copied.
     fn line(&self, line: &str) {
-        // With nowhere left to write there is nothing better to do than to go on.
-        self.bars.above(|| drop(writeln!(io::stderr().lock(), "{line}")));
+        // There is nowhere to report that stderr is closed.
+        self.bars.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 }
 
 fn painted(color: bool, style: Style, text: &str) -> String {
-    match color {
-        true => format!("{style}{text}{style:#}"),
-        false => text.to_owned(),
-    }
+    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }

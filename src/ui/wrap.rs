@@ -1,66 +1,69 @@
-//! Long lines for a terminal, broken between words: a terminal breaks them anywhere. Pure.
+//! Wraps text for a terminal, between words. Without a `width`, text stays as it is.
 
-use unicode_width::UnicodeWidthStr;
+use super::text::display_width;
 
-/// Columns that make a column of their own for a text; with fewer it goes on at the left.
-pub const LEAST: usize = 24;
-const LEFT: usize = 4;
+/// Minimum width of a column for wrapped text. In a narrower one, the text continues further left instead.
+pub const MIN_COLUMN_WIDTH: usize = 24;
+/// The indent of text that has no room for a column of its own.
+const FALLBACK_INDENT: usize = 4;
 
-/// A text that begins in the column `start` and goes on below itself; as it is where there is no width.
-pub fn hanging(text: &str, start: usize, width: Option<usize>) -> String {
+/// Wraps a text that starts at `column`. Its other lines are indented to that column.
+pub fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
-    let indent = if start + LEAST <= width { start } else { LEFT.min(start) };
-    let (mut wrapped, mut column) = (String::new(), start);
-    let mut add = |text: &str| wrapped.push_str(text);
-    for (number, line) in text.split('\n').enumerate() {
-        if number > 0 {
-            add(&below(indent));
-            column = indent;
+    let indent = if column + MIN_COLUMN_WIDTH <= width { column } else { FALLBACK_INDENT.min(column) };
+    let mut wrapped = String::new();
+    let mut end = column;
+    for (line_number, line) in text.split('\n').enumerate() {
+        if line_number > 0 {
+            break_line(&mut wrapped, indent);
+            end = indent;
         }
-        for (place, word) in words(line).into_iter().enumerate() {
-            let (blank, size) = (if place > 0 { " " } else { "" }, word.width());
-            // A command that is longer than the column has a line of its own.
-            let is_for_left = indent + size > width && LEFT + size <= width;
-            let indent = if is_for_left { LEFT } else { indent };
-            if column > indent && column + blank.len() + size > width {
-                add(&below(indent));
-                column = indent;
+        for (word_number, word) in unbreakable_words(line).into_iter().enumerate() {
+            let separator = if word_number > 0 { " " } else { "" };
+            let word_width = display_width(word);
+            // A command that does not fit into the column gets a line that starts further left.
+            let is_too_wide = indent + word_width > width && FALLBACK_INDENT + word_width <= width;
+            let indent = if is_too_wide { FALLBACK_INDENT } else { indent };
+            if end > indent && end + separator.len() + word_width > width {
+                break_line(&mut wrapped, indent);
+                end = indent;
             } else {
-                add(blank);
-                column += blank.len();
+                wrapped.push_str(separator);
+                end += separator.len();
             }
-            add(word);
-            column += size;
+            wrapped.push_str(word);
+            end += word_width;
         }
     }
     wrapped
 }
 
-/// A text behind its head, which goes on below itself.
-pub fn beside(head: &str, text: &str, width: Option<usize>) -> String {
-    format!("{head}{}", hanging(text, head.width(), width))
+/// Wraps a text that follows a label. Its other lines are indented to the end of the label.
+pub fn wrap_after(label: &str, text: &str, width: Option<usize>) -> String {
+    format!("{label}{}", wrap_at(text, display_width(label), width))
 }
 
-fn below(indent: usize) -> String {
-    format!("\n{}", " ".repeat(indent))
+fn break_line(text: &mut String, indent: usize) {
+    text.push('\n');
+    text.push_str(&" ".repeat(indent));
 }
 
-/// Paragraphs with a blank line between them, each as wide as there is room; as they are where there is no width.
-pub fn paragraphs(text: &str, width: Option<usize>) -> String {
-    let paragraph = |lines: &str| hanging(&lines.replace('\n', " "), 0, width);
+/// Joins the lines of each paragraph and wraps them again.
+pub fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
+    let wrap_paragraph = |paragraph: &str| wrap_at(&paragraph.replace('\n', " "), 0, width);
     match width {
-        Some(_) => text.split("\n\n").map(paragraph).collect::<Vec<_>>().join("\n\n"),
+        Some(_) => text.split("\n\n").map(wrap_paragraph).collect::<Vec<_>>().join("\n\n"),
         None => text.to_owned(),
     }
 }
 
-/// What stays together: words, and of what is to be copied a command in backticks, a table in braces, a key and its value.
-fn words(line: &str) -> Vec<&str> {
+/// Splits a line into words. What users may copy stays together: a command in backticks, a table in braces, `key = value`.
+fn unbreakable_words(line: &str) -> Vec<&str> {
     let (mut words, mut start, mut end) = (Vec::new(), 0, None);
     for (at, c) in line.char_indices() {
         let (before, after) = (&line[..at], &line[at + c.len_utf8()..]);
         match (end, c) {
-            (Some(awaited), _) if c == awaited => end = None,
+            (Some(closing), _) if c == closing => end = None,
             (Some(_), _) => {}
             (None, '`') if after.contains('`') => end = Some('`'),
             (None, '{') if after.contains('}') => end = Some('}'),
@@ -75,17 +78,12 @@ fn words(line: &str) -> Vec<&str> {
     words
 }
 
-/// `1 error`, `2 errors`.
-pub fn plural(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_text_goes_on_below_itself() {
+    fn text_is_wrapped_below_its_start() {
         let text = "no words are broken, and none is lost";
         for (start, width, expected) in [
             (0, None, text),
@@ -97,19 +95,19 @@ mod tests {
             (29, Some(30), "\n    no words are broken, and\n    none is lost"),
             (0, Some(1), "no\nwords\nare\nbroken,\nand\nnone\nis\nlost"),
         ] {
-            assert_eq!(hanging(text, start, width), expected, "{start} {width:?}");
+            assert_eq!(wrap_at(text, start, width), expected, "{start} {width:?}");
         }
         let command = "`cargo multiarch doctor x`";
         let below = format!("run\n    {command}\n        there");
-        assert_eq!(hanging(&format!("run {command} there"), 8, Some(33)), below);
-        assert_eq!(hanging(&format!("a {command}"), 2, Some(27)), format!("a\n  {command}"), "there is no room for it");
-        assert_eq!(beside("ab  ", "one two", Some(9)), format!("ab  {}", hanging("one two", 4, Some(9))));
-        assert_eq!(hanging("a\n\nb  c", 2, Some(40)), "a\n  \n  b  c");
-        assert_eq!(hanging("全角 全角 全角", 0, Some(9)), "全角 全角\n全角");
+        assert_eq!(wrap_at(&format!("run {command} there"), 8, Some(33)), below);
+        assert_eq!(wrap_at(&format!("a {command}"), 2, Some(27)), format!("a\n  {command}"), "there is no room for it");
+        assert_eq!(wrap_after("ab  ", "one two", Some(9)), format!("ab  {}", wrap_at("one two", 4, Some(9))));
+        assert_eq!(wrap_at("a\n\nb  c", 2, Some(40)), "a\n  \n  b  c");
+        assert_eq!(wrap_at("全角 全角 全角", 0, Some(9)), "全角 全角\n全角");
     }
 
     #[test]
-    fn what_is_copied_stays_whole() {
+    fn copied_text_is_not_broken() {
         for (text, expected) in [
             ("run `cargo multiarch doctor` and see", &["run", "`cargo multiarch doctor`", "and", "see"][..]),
             ("set libc = \"gnu\" there", &["set", "libc = \"gnu\"", "there"]),
@@ -121,15 +119,15 @@ mod tests {
             ("a ` b { c", &["a", "`", "b", "{", "c"]),
             ("", &[""]),
         ] {
-            assert_eq!(words(text), expected);
+            assert_eq!(unbreakable_words(text), expected);
         }
     }
 
     #[test]
-    fn paragraphs_are_filled() {
+    fn paragraphs_are_wrapped_again() {
         let text = "## title\n\none two\nthree four\n\nfive";
-        assert_eq!(paragraphs(text, None), text);
-        assert_eq!(paragraphs(text, Some(80)), "## title\n\none two three four\n\nfive");
-        assert_eq!(paragraphs(text, Some(8)), "## title\n\none two\nthree\nfour\n\nfive");
+        assert_eq!(wrap_paragraphs(text, None), text);
+        assert_eq!(wrap_paragraphs(text, Some(80)), "## title\n\none two three four\n\nfive");
+        assert_eq!(wrap_paragraphs(text, Some(8)), "## title\n\none two\nthree\nfour\n\nfive");
     }
 }

@@ -1,4 +1,5 @@
-//! The blobs of an image, wherever they are: documents in memory, layers as streams, each compared with what names it.
+//! Reads the blobs of an image from a registry, a layout or an archive: manifests and configs into memory, layers as
+//! streams. Each is compared with the descriptor that names it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,12 +7,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::{Descriptor, DigestAlgorithm};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, MISSING_BLOB, UNREADABLE, WRONG_DIGEST, WRONG_SIZE};
 use crate::oci::cache::Cache;
-use crate::oci::digest::{hash_reader, hex, sha256};
+use crate::oci::digest::{HashingReader, hash_reader, sha256};
 use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
@@ -26,7 +26,7 @@ pub enum Blobs<'a> {
     Archive(Archive),
 }
 
-/// A layer, as its manifest names it.
+/// A layer as its manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerBlob {
     Blob(Box<Descriptor>),
@@ -34,14 +34,59 @@ pub enum LayerBlob {
     File(String),
 }
 
-/// Documents are no larger, as registries have it.
-const LARGEST_DOCUMENT: u64 = 16 << 20;
-/// Links of an archive that lead to each other.
-const MOST_LINKS: usize = 8;
+/// What came of reading a layer.
+pub struct LayerReading {
+    /// `None` if the layer cannot be read.
+    pub scanned: Option<ScannedLayer>,
+    /// Problems of the blob.
+    pub findings: Vec<Finding>,
+}
+
+/// Why a manifest or config cannot be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The image is damaged.
+    Damaged(Vec<Finding>),
+    /// Anything else, such as a registry that does not answer.
+    Other(anyhow::Error),
+}
+
+impl From<Finding> for ReadError {
+    fn from(finding: Finding) -> ReadError {
+        ReadError::Damaged(vec![finding])
+    }
+}
+
+impl From<anyhow::Error> for ReadError {
+    fn from(error: anyhow::Error) -> ReadError {
+        ReadError::Other(error)
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Other(error.into())
+    }
+}
+
+impl ReadError {
+    /// Returns the findings about a damaged image; any other error is passed on.
+    pub fn into_findings(self) -> Result<Vec<Finding>> {
+        match self {
+            ReadError::Damaged(findings) => Ok(findings),
+            ReadError::Other(error) => Err(error),
+        }
+    }
+}
+
+/// Maximum size of a manifest or config, as in registries.
+const MAX_DOCUMENT_SIZE: u64 = 16 << 20;
+/// Maximum number of links followed from one member of an archive to another.
+const MAX_LINKS: usize = 8;
 const PUSH_AGAIN: &str = "what is stored there is damaged: publish it again";
 
 impl LayerBlob {
-    /// What it is known by.
+    /// The digest or the path.
     pub fn name(&self) -> String {
         match self {
             LayerBlob::Blob(descriptor) => descriptor.digest().to_string(),
@@ -49,7 +94,7 @@ impl LayerBlob {
         }
     }
 
-    /// All that is said of it.
+    /// Everything that the manifest says about the layer.
     pub fn key(&self) -> String {
         match self {
             LayerBlob::Blob(layer) => format!("{} {} {}", layer.digest(), layer.media_type(), layer.size()),
@@ -58,84 +103,100 @@ impl LayerBlob {
     }
 }
 
-impl Blobs<'_> {
-    /// A manifest; registries keep these apart from blobs.
-    pub fn manifest(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
-        let Blobs::Registry { registry, repository, .. } = self else { return self.document(descriptor) };
-        let digest = descriptor.digest();
-        let Some(served) = registry.find_manifest(&format!("{repository}@{digest}"))? else {
-            return Ok(Err(Box::new(missing(digest.as_ref()))));
-        };
-        Ok(match differs(descriptor, served.bytes.len() as u64, &served.digest) {
-            Some(finding) => Err(Box::new(finding)),
-            None => Ok(served.bytes),
-        })
+impl LayerReading {
+    fn missing(name: &str) -> LayerReading {
+        LayerReading { scanned: None, findings: vec![missing(name)] }
     }
 
-    /// A config, or a layout's manifest; what is wrong with its bytes is a finding.
-    pub fn document(&self, descriptor: &Descriptor) -> Result<Result<Vec<u8>, Box<Finding>>> {
-        let digest = descriptor.digest();
-        if descriptor.size() > LARGEST_DOCUMENT {
-            return Ok(Err(Box::new(
-                UNREADABLE.finding(format!("{digest} is no document: it has {} bytes", descriptor.size()), PUSH_AGAIN),
-            )));
-        }
-        let Some(mut stream) = self.open(descriptor)? else { return Ok(Err(Box::new(missing(digest.as_ref())))) };
-        let mut bytes = Vec::new();
-        (&mut stream).take(descriptor.size().saturating_add(1)).read_to_end(&mut bytes)?;
-        let found = sha256(&bytes);
-        Ok(match differs(descriptor, bytes.len() as u64, &found) {
-            Some(finding) => Err(Box::new(finding)),
-            None => Ok(bytes),
-        })
-    }
-
-    /// What a layer holds, none where it cannot be read; and what is wrong with its blob.
-    pub fn layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
-        match layer {
-            LayerBlob::File(path) => {
-                let Blobs::Archive(archive) = self else { return Ok((None, vec![missing(path)])) };
-                let Some(stream) = archive.open(path)? else { return Ok((None, vec![missing(path)])) };
-                let result = layer_scan::scan(stream, media_type_of(archive, path)?, cache.dir()?);
-                check_interrupt()?;
-                scanned(result, path)
+    /// Takes the result of a scan. An error of this machine is passed on; one of the layer is a finding.
+    fn of_scan(result: io::Result<ScannedLayer>, name: &str) -> Result<LayerReading> {
+        match result {
+            Ok(scanned) => Ok(LayerReading { scanned: Some(scanned), findings: Vec::new() }),
+            Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
+            Err(error) => {
+                let reason = format!("layer {name} cannot be read: {error}");
+                let finding = UNREADABLE.finding(reason, "build it again, with gzip or zstd layers");
+                Ok(LayerReading { scanned: None, findings: vec![finding] })
             }
-            LayerBlob::Blob(descriptor) => self.blob(descriptor, cache),
+        }
+    }
+}
+
+impl Blobs<'_> {
+    /// Reads a manifest, which registries keep apart from blobs.
+    pub fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
+        let Blobs::Registry { registry, repository, .. } = self else { return self.read_document(descriptor) };
+        let digest = descriptor.digest();
+        let served =
+            registry.find_manifest(&format!("{repository}@{digest}"))?.ok_or_else(|| missing(digest.as_ref()))?;
+        match compare(descriptor, served.bytes.len() as u64, &served.digest) {
+            Some(finding) => Err(finding.into()),
+            None => Ok(served.bytes),
         }
     }
 
-    fn blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
+    /// Reads a config, or a manifest of a layout.
+    pub fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
+        let digest = descriptor.digest();
+        if descriptor.size() > MAX_DOCUMENT_SIZE {
+            let reason = format!("{digest} is no document: it has {} bytes", descriptor.size());
+            return Err(UNREADABLE.finding(reason, PUSH_AGAIN).into());
+        }
+        let stream = self.open(descriptor)?.ok_or_else(|| missing(digest.as_ref()))?;
+        let mut bytes = Vec::new();
+        stream.take(descriptor.size().saturating_add(1)).read_to_end(&mut bytes)?;
+        match compare(descriptor, bytes.len() as u64, &sha256(&bytes)) {
+            Some(finding) => Err(finding.into()),
+            None => Ok(bytes),
+        }
+    }
+
+    pub fn read_layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<LayerReading> {
+        match layer {
+            LayerBlob::File(path) => self.read_layer_file(path, cache),
+            LayerBlob::Blob(descriptor) => self.read_layer_blob(descriptor, cache),
+        }
+    }
+
+    fn read_layer_file(&self, path: &str, cache: &Cache) -> Result<LayerReading> {
+        let Blobs::Archive(archive) = self else { return Ok(LayerReading::missing(path)) };
+        let Some(stream) = archive.open(path)? else { return Ok(LayerReading::missing(path)) };
+        let result = layer_scan::scan(stream, layer_media_type(archive, path)?, cache.dir()?);
+        check_interrupt()?;
+        LayerReading::of_scan(result, path)
+    }
+
+    fn read_layer_blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<LayerReading> {
         let digest = descriptor.digest().to_string();
-        let known = cache.known_layer(descriptor);
-        if let (Some(known), Blobs::Registry { registry, repository, .. }) = (&known, self) {
-            // Its bytes were those of the digest when they were read; is it still there?
-            return Ok(match registry.has_blob(repository, &digest, Access::Pull)? {
-                true => (Some(known.clone()), Vec::new()),
-                false => (None, vec![missing(&digest)]),
-            });
+        let cached = cache.known_layer(descriptor);
+        if let (Some(cached), Blobs::Registry { registry, repository, .. }) = (&cached, self) {
+            // The digest was verified when the layer was cached; the registry must still have it.
+            if !registry.has_blob(repository, &digest, Access::Pull)? {
+                return Ok(LayerReading::missing(&digest));
+            }
+            return Ok(LayerReading { scanned: Some(cached.clone()), findings: Vec::new() });
         }
-        let Some(stream) = self.open(descriptor)? else { return Ok((None, vec![missing(&digest)])) };
-        if let Some(known) = known {
+        let Some(stream) = self.open(descriptor)? else { return Ok(LayerReading::missing(&digest)) };
+        if let Some(cached) = cached {
             let (hex, size) = hash_reader(stream)?;
-            let wrong = differs(descriptor, size, &format!("sha256:{hex}"));
-            return Ok((Some(known), wrong.into_iter().collect()));
+            let damage = compare(descriptor, size, &format!("sha256:{hex}"));
+            return Ok(LayerReading { scanned: Some(cached), findings: damage.into_iter().collect() });
         }
-        let mut stream = Counting { from: stream, sha256: Sha256::new(), size: 0 };
+        let mut stream = HashingReader::new(stream);
         let result = layer_scan::scan(&mut stream, descriptor.media_type().as_ref(), cache.dir()?);
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
-        let found = format!("sha256:{}", hex(&stream.sha256.finalize()));
-        if let Some(wrong) = differs(descriptor, stream.size, &found) {
-            // What else is wrong with it comes of that.
-            return Ok((result.ok(), vec![wrong]));
+        if let Some(damage) = compare(descriptor, stream.size, &stream.digest()) {
+            // Any other error follows from the damage.
+            return Ok(LayerReading { scanned: result.ok(), findings: vec![damage] });
         }
         if let Ok(scanned) = &result {
             cache.layer(descriptor, || Ok(scanned.clone()))?;
         }
-        scanned(result, &digest)
+        LayerReading::of_scan(result, &digest)
     }
 
-    /// The bytes of a blob; none where there is none.
+    /// Opens a blob. `None` if it does not exist.
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read>>> {
         match self {
             Blobs::Registry { registry, repository, cache } => {
@@ -143,7 +204,7 @@ impl Blobs<'_> {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;
-                registry.download_blob(repository, descriptor, &mut file)?;
+                registry.download_blob(repository, descriptor, &file)?;
                 file.rewind()?;
                 Ok(Some(Box::new(file)))
             }
@@ -154,176 +215,185 @@ impl Blobs<'_> {
             },
             Blobs::Archive(archive) => {
                 let digest = descriptor.digest();
-                Ok(match archive.open(&format!("blobs/{}/{}", digest.algorithm(), digest.digest()))? {
-                    Some(stream) => Some(Box::new(stream)),
-                    None => None,
-                })
+                match archive.open(&format!("blobs/{}/{}", digest.algorithm(), digest.digest()))? {
+                    Some(stream) => Ok(Some(Box::new(stream))),
+                    None => Ok(None),
+                }
             }
         }
     }
 }
 
-/// A tar file, of which each member can be read where it is.
+/// A tar file whose members can be read in any order.
 pub struct Archive {
     file: std::fs::File,
-    /// By name: where it begins, and how long it is.
-    members: BTreeMap<String, (u64, u64)>,
+    members: BTreeMap<String, MemberRange>,
+}
+
+/// Where a member's bytes are in the archive.
+#[derive(Clone, Copy)]
+struct MemberRange {
+    offset: u64,
+    size: u64,
 }
 
 impl Archive {
-    /// Reads the list of members; a compressed archive is unpacked into a temporary file first.
+    /// Reads the list of members; a compressed archive is decompressed into a temporary file first.
     pub fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
-        let not_tar = || {
-            Failure::new(Class::Config, format!("{path} is no tar archive of an image")).hint(
-                "`docker save` and `skopeo copy` make such: see what it is with `file`; a folder is read as oci:DIR",
-            )
+        let unreadable = |error: io::Error| {
+            if path.is_dir() {
+                return not_an_archive(path);
+            }
+            Failure::new(Class::Config, format!("{path} cannot be read: {error}"))
+                .hint("name a file that is there: oci-archive:FILE, docker-archive:FILE")
         };
-        let unread = |error: io::Error| match path.is_dir() {
-            true => not_tar(),
-            false => Failure::new(Class::Config, format!("{path} cannot be read: {error}"))
-                .hint("name a file that is there: oci-archive:FILE, docker-archive:FILE"),
-        };
-        let mut file = std::fs::File::from(fs_err::File::open(path).map_err(unread)?);
-        let mut start = [0; 4];
-        let read = file.read(&mut start).map_err(unread)?;
+        let mut file = std::fs::File::from(fs_err::File::open(path).map_err(unreadable)?);
+        let mut magic = [0; 4];
+        let read = file.read(&mut magic).map_err(unreadable)?;
         file.rewind()?;
-        file = match &start[..read] {
-            [0x1f, 0x8b, ..] => unpacked(&mut flate2::read::MultiGzDecoder::new(file), cache)?,
-            [0x28, 0xb5, 0x2f, 0xfd] => unpacked(&mut zstd::Decoder::new(file)?, cache)?,
-            _ => file,
+        file = match DetectedCompression::of(&magic[..read]) {
+            DetectedCompression::Gzip => decompress(&mut flate2::read::MultiGzDecoder::new(file), cache)?,
+            DetectedCompression::Zstd => decompress(&mut zstd::Decoder::new(file)?, cache)?,
+            DetectedCompression::None => file,
         };
-        let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
-        let mut archive = tar::Archive::new(io::BufReader::new(&file));
-        for entry in archive.entries_with_seek()? {
-            // What it says of itself may be half of a file.
-            let entry = entry.map_err(|_| not_tar())?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-            // Older archives of Docker have one layer's file as a link to another's.
-            match entry.link_name_bytes() {
-                Some(target) if !entry.header().entry_type().is_file() => {
-                    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    let target = rootfs::clean(&format!("{folder}/{}", String::from_utf8_lossy(&target)));
-                    links.insert(name, target);
-                }
-                _ => drop(members.insert(name, (entry.raw_file_position(), entry.size()))),
-            }
-        }
-        // A link may stand before what it leads to.
-        for (name, target) in &links {
-            let target = (0..MOST_LINKS).fold(target, |target, _| links.get(target).unwrap_or(target));
-            if let Some(place) = members.get(target).copied() {
-                members.insert(name.clone(), place);
-            }
-        }
+        let members = list_members(&file, path)?;
         if members.is_empty() {
-            return Err(not_tar().into());
+            return Err(not_an_archive(path).into());
         }
         Ok(Archive { file, members })
     }
 
-    /// A member's bytes.
+    /// Opens a member. `None` if the archive does not have it.
     pub fn open(&self, name: &str) -> io::Result<Option<impl Read + use<>>> {
-        let Some((start, size)) = self.members.get(name).copied() else { return Ok(None) };
-        Ok(Some(Member { file: self.file.try_clone()?, at: start, left: size }))
+        let Some(MemberRange { offset, size }) = self.members.get(name).copied() else { return Ok(None) };
+        Ok(Some(MemberReader { file: self.file.try_clone()?, position: offset, remaining: size }))
     }
 
-    /// The bytes of a member.
+    /// Returns the size of a member in bytes.
     pub fn size(&self, name: &str) -> Option<u64> {
-        self.members.get(name).map(|(_, size)| *size)
+        self.members.get(name).map(|member| member.size)
     }
 
-    /// A small member's bytes.
+    /// Reads a manifest or config.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        stream.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+        stream.take(MAX_DOCUMENT_SIZE).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 }
 
-/// A part of a file; others may read another part of it at the same time.
-struct Member {
-    file: std::fs::File,
-    at: u64,
-    left: u64,
+fn not_an_archive(path: &Utf8Path) -> Failure {
+    Failure::new(Class::Config, format!("{path} is no tar archive of an image"))
+        .hint("`docker save` and `skopeo copy` make such: see what it is with `file`; a folder is read as oci:DIR")
 }
 
-impl Read for Member {
+/// Returns the members of an archive by name, and links to them.
+fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String, MemberRange>> {
+    let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
+    let mut archive = tar::Archive::new(io::BufReader::new(file));
+    for entry in archive.entries_with_seek()? {
+        // The error of the library names only part of the problem.
+        let entry = entry.map_err(|_| not_an_archive(path))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        // In archives of older versions of Docker, one layer's file may be a link to another's.
+        match entry.link_name_bytes() {
+            Some(target) if !entry.header().entry_type().is_file() => {
+                let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir);
+                let target = rootfs::clean(&format!("{dir}/{}", String::from_utf8_lossy(&target)));
+                links.insert(name, target);
+            }
+            _ => {
+                members.insert(name, MemberRange { offset: entry.raw_file_position(), size: entry.size() });
+            }
+        }
+    }
+    // A link may precede its target.
+    for (name, target) in &links {
+        let mut target = target;
+        for _ in 0..MAX_LINKS {
+            target = links.get(target).unwrap_or(target);
+        }
+        if let Some(member) = members.get(target).copied() {
+            members.insert(name.clone(), member);
+        }
+    }
+    Ok(members)
+}
+
+/// Reads part of a file, at its own position.
+struct MemberReader {
+    file: std::fs::File,
+    position: u64,
+    remaining: u64,
+}
+
+impl Read for MemberReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = std::os::unix::fs::FileExt::read_at(&self.file, &mut buffer[..most], self.at)?;
-        self.at += read as u64;
-        self.left -= read as u64;
+        let most = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(buffer.len());
+        let read = std::os::unix::fs::FileExt::read_at(&self.file, &mut buffer[..most], self.position)?;
+        self.position += read as u64;
+        self.remaining -= read as u64;
         Ok(read)
     }
 }
 
-fn unpacked(from: &mut dyn Read, cache: &Cache) -> Result<std::fs::File> {
+/// Decompresses a stream into a temporary file.
+fn decompress(from: &mut dyn Read, cache: &Cache) -> Result<std::fs::File> {
     let mut file = cache.temporary()?;
     io::copy(from, &mut file)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
 }
 
-/// By its first bytes: the archive does not say.
-fn media_type_of(archive: &Archive, path: &str) -> Result<&'static str> {
-    let mut start = Vec::new();
-    if let Some(stream) = archive.open(path)? {
-        stream.take(4).read_to_end(&mut start)?;
-    }
-    Ok(match start.as_slice() {
-        [0x1f, 0x8b, ..] => "application/vnd.docker.image.rootfs.diff.tar.gzip",
-        [0x28, 0xb5, 0x2f, 0xfd] => "application/vnd.docker.image.rootfs.diff.tar.zstd",
-        _ => "application/vnd.docker.image.rootfs.diff.tar",
-    })
+/// How a file is compressed, by its first bytes.
+enum DetectedCompression {
+    Gzip,
+    Zstd,
+    None,
 }
 
-fn scanned(result: io::Result<ScannedLayer>, name: &str) -> Result<(Option<ScannedLayer>, Vec<Finding>)> {
-    match result {
-        Ok(scanned) => Ok((Some(scanned), Vec::new())),
-        Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
-        Err(error) => {
-            let reason = format!("layer {name} cannot be read: {error}");
-            Ok((None, vec![UNREADABLE.finding(reason, "build it again, with gzip or zstd layers")]))
+impl DetectedCompression {
+    fn of(magic: &[u8]) -> DetectedCompression {
+        match magic {
+            [0x1f, 0x8b, ..] => DetectedCompression::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => DetectedCompression::Zstd,
+            _ => DetectedCompression::None,
         }
     }
+}
+
+/// Returns the media type of a layer in a `docker save` archive, which does not record it.
+fn layer_media_type(archive: &Archive, path: &str) -> Result<&'static str> {
+    let mut magic = Vec::new();
+    if let Some(stream) = archive.open(path)? {
+        stream.take(4).read_to_end(&mut magic)?;
+    }
+    Ok(match DetectedCompression::of(&magic) {
+        DetectedCompression::Gzip => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        DetectedCompression::Zstd => "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        DetectedCompression::None => "application/vnd.docker.image.rootfs.diff.tar",
+    })
 }
 
 fn missing(name: &str) -> Finding {
     MISSING_BLOB.finding(format!("{name} is not there, and the image consists of it"), "publish it again")
 }
 
-fn differs(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
+/// Compares a blob's size and digest with its descriptor.
+fn compare(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     let digest = descriptor.digest();
-    match () {
-        () if *digest.algorithm() != DigestAlgorithm::Sha256 => {
-            let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
-            Some(UNREADABLE.finding(reason, "publish it by sha256, as nearly all do"))
-        }
-        () if size != descriptor.size() => {
-            // Of too much nobody reads all.
-            let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
-            Some(WRONG_SIZE.finding(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN))
-        }
-        () if found != digest.to_string() => {
-            Some(WRONG_DIGEST.finding(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN))
-        }
-        () => None,
+    if *digest.algorithm() != DigestAlgorithm::Sha256 {
+        let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
+        return Some(UNREADABLE.finding(reason, "publish it by sha256, as nearly all do"));
     }
-}
-
-/// Hashes and counts what goes through it.
-struct Counting<R> {
-    from: R,
-    sha256: Sha256,
-    size: u64,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.sha256.update(&buffer[..read]);
-        self.size += read as u64;
-        Ok(read)
+    if size != descriptor.size() {
+        // Reading stops one byte after the expected size.
+        let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
+        return Some(WRONG_SIZE.finding(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN));
     }
+    if found != digest.to_string() {
+        return Some(WRONG_DIGEST.finding(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN));
+    }
+    None
 }

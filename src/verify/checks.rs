@@ -1,16 +1,16 @@
-//! The checks of one platform's root file system and config, in the order in which a container starts. Pure.
+//! Checks one platform's root file system and config, in the order in which a container starts.
 
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
-use super::dynamic_link::{self, Loaded};
-use super::exec_chain::{self, StartedProgram};
+use super::dynamic_link::{self, ProgramLinkage};
+use super::exec_chain;
 use super::exec_context::ExecContext;
 use super::policy;
 use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
-use crate::oci::rootfs::{Content, File, RootFs};
-use crate::platform::Platform;
+use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
+use crate::platform::{ElfIdentity, Platform};
 
 /// What an image is, beside what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,76 +27,97 @@ pub struct PlatformFacts {
     pub distribution: Option<String>,
 }
 
+/// The result of checking a platform.
+#[derive(Debug, Default)]
+pub struct CheckedPlatform {
+    pub facts: PlatformFacts,
+    pub findings: Vec<Finding>,
+}
+
 /// Checks a merged file system.
-pub fn check(
-    tree: &RootFs,
-    platform: Platform,
-    config: &ImageConfiguration,
-    policy: &Policy,
-) -> (PlatformFacts, Vec<Finding>) {
-    let (root, mut findings) = ExecContext::new(tree, platform, config);
-    findings.extend(base(&root));
-    let way = exec_chain::follow(&root);
-    findings.extend(way.findings);
-    let load = |running: &StartedProgram| dynamic_link::check(&root.seen_by(running.user.clone()), &running.path);
-    let loaded: Vec<Loaded> = way.programs.iter().map(load).collect();
-    let programs: Vec<(&str, &Loaded)> =
-        way.programs.iter().map(|running| running.path.as_str()).zip(&loaded).collect();
-    findings.extend(loaded.iter().flat_map(|loaded| loaded.findings.iter().cloned()));
-    findings.extend(policy::check(policy, &root, &programs));
-    // What is started last is what the image is for.
+pub fn check(root: &RootFs, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> CheckedPlatform {
+    let (context, mut findings) = ExecContext::new(root, platform, config);
+    findings.extend(check_base(&context));
+    let chain = exec_chain::follow(&context);
+    findings.extend(chain.findings);
+    let mut programs: Vec<ProgramLinkage> = Vec::new();
+    for program in &chain.programs {
+        let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
+        findings.extend(linkage.findings.iter().cloned());
+        programs.push(linkage);
+    }
+    findings.extend(policy::check(policy, &context, &programs));
+    // The last program is the image's purpose; those before it are shells and init programs.
+    let main_program = programs.last();
     let facts = PlatformFacts {
-        libc: loaded.last().and_then(|last| last.libc.as_deref()).map(printable),
-        glibc: way.programs.last().and_then(|last| match root.file(&last.path)?.1 {
-            File { content: Content::Program(program), .. } => {
-                program.elf.as_ref()?.needed_glibc().as_deref().map(printable)
-            }
-            _ => None,
-        }),
-        program: way.program.as_deref().map(printable),
-        distribution: name(tree),
+        program: chain.program.as_deref().map(printable),
+        libc: main_program.and_then(|program| program.libc.as_deref()).map(printable),
+        glibc: main_program.and_then(|program| needed_glibc(&context, &program.path)),
+        distribution: distribution(root),
     };
-    let mut once = Vec::new();
+    let mut unique = Vec::new();
     for finding in findings {
         let finding = finding.for_platform(platform.name());
-        if !once.contains(&finding) {
-            once.push(finding);
+        if !unique.contains(&finding) {
+            unique.push(finding);
         }
     }
-    (facts, once)
+    CheckedPlatform { facts, findings: unique }
 }
 
-/// What every base has, if it has a shell.
-const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
-const LOADERS: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
-
-/// Is the base for the platform? A static binary starts on any, until it runs something of it.
-fn base(root: &ExecContext<'_>) -> Option<Finding> {
-    let wanted = root.platform.elf_identity();
-    let machine = |path: &str| match root.file(path)?.1 {
-        File { content: Content::Program(program), .. } => Some(program.elf.as_ref()?.identity),
+/// Returns the highest glibc that a program needs.
+fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
+    match context.file(path)?.1 {
+        RegularFile { content: FileContent::Program(program), .. } => {
+            program.elf.as_ref()?.needed_glibc().as_deref().map(printable)
+        }
         _ => None,
-    };
-    let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
-    let wrong = |path: &str, found| {
+    }
+}
+
+/// Programs that every base with a shell has.
+const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
+const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
+
+/// Checks that the base is for the platform. A static binary starts on any base, until it runs one of its programs.
+fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
+    let wanted = context.platform.elf_identity();
+    let wrong_base = |path: &str, found: ElfIdentity| {
+        let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
         WRONG_BASE.finding(format!("of the base is for {found}, wanted {wanted}"), fix).in_file(path)
     };
-    if let Some((path, found)) = SHELLS.iter().find_map(|path| Some((path, machine(path)?))) {
-        return (!found.same_machine(&wanted)).then(|| wrong(path, found));
+    for path in SHELLS {
+        if let Some(found) = machine(context, path) {
+            return if found.same_machine(&wanted) { None } else { Some(wrong_base(path, found)) };
+        }
     }
-    let is_loader =
-        |path: &str| LOADERS.iter().any(|name| path.rsplit('/').next().is_some_and(|file| file.starts_with(name)));
-    let below = ["lib", "usr/lib"].into_iter().flat_map(|folder| root.tree.below(folder));
-    let loaders: Vec<_> = below
-        .filter(|(path, _)| is_loader(path))
-        .filter_map(|(path, _)| Some((format!("/{path}"), machine(path)?)))
-        .collect();
-    let fits = loaders.iter().any(|(_, found)| found.same_machine(&wanted));
-    loaders.first().filter(|_| !fits).map(|(path, found)| wrong(path, *found))
+    let mut first = None;
+    for (path, _) in ["lib", "usr/lib"].into_iter().flat_map(|dir| context.root.with_prefix(dir)) {
+        if !LOADER_PREFIXES.iter().any(|prefix| file_name(path).starts_with(prefix)) {
+            continue;
+        }
+        let path = format!("/{path}");
+        let Some(found) = machine(context, &path) else { continue };
+        if found.same_machine(&wanted) {
+            return None;
+        }
+        first.get_or_insert((path, found));
+    }
+    let (path, found) = first?;
+    Some(wrong_base(&path, found))
 }
 
-fn name(tree: &RootFs) -> Option<String> {
-    let text = tree.text("etc/os-release").or_else(|| tree.text("usr/lib/os-release"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(printable(line.trim_matches(['"', '\''])))
+/// Returns the machine that an ELF file is for.
+fn machine(context: &ExecContext<'_>, path: &str) -> Option<ElfIdentity> {
+    match context.file(path)?.1 {
+        RegularFile { content: FileContent::Program(program), .. } => Some(program.elf.as_ref()?.identity),
+        _ => None,
+    }
+}
+
+/// Returns the name of the image's distribution (os-release(5), `PRETTY_NAME`).
+fn distribution(root: &RootFs) -> Option<String> {
+    let text = root.text("etc/os-release").or_else(|| root.text("usr/lib/os-release"))?;
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(printable(name.trim_matches(['"', '\''])))
 }

@@ -1,313 +1,380 @@
-//! Can a program be loaded where it is? Its machine, its interpreter, and every library that it leads to with the
-//! versions that are wanted of it. Pure.
+//! Checks whether a program can be loaded: its machine, its interpreter, and every library that it needs, with the symbol
+//! versions that are needed of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dynamic_loader::{Found, Interpreter, Loader, Misfit, Object};
-use super::exec_context::{EXECUTE, ExecContext, describe};
+use super::dynamic_loader::{DynamicLoader, ElfInterpreter, LibrarySearch, LoadedObject, UnusableLibrary};
+use super::exec_context::{EXECUTE, ExecContext, format_mode};
 use crate::elf::{Elf, parse_version};
 use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
 };
-use crate::oci::rootfs::{Content, File, parent};
+use crate::oci::rootfs::{FileContent, RegularFile, file_name, parent};
 use crate::platform::{FloatAbi, Libc};
 
-/// What a program is and needs.
+/// What a program needs to be loaded, and whether the image has it.
 #[derive(Debug, Default)]
-pub struct Loaded {
-    /// `static`, `glibc 2.36`, `musl`: the C library that it finds in the image.
+pub struct ProgramLinkage {
+    /// Real path of the program, without a leading slash.
+    pub path: String,
+    /// The C library that the program finds in the image: `static`, `glibc 2.36` or `musl`.
     pub libc: Option<String>,
-    /// It asks for a loader or for libraries.
+    /// The program needs an interpreter or libraries.
     pub is_dynamic: bool,
-    /// The libraries that it leads to, by the names that are asked for, whether they are there or not.
+    /// The libraries that the program needs, also indirectly, by the requested names, whether they exist or not.
     pub libraries: BTreeSet<String>,
     pub findings: Vec<Finding>,
 }
 
-/// More libraries than any program has.
-const MOST_LIBRARIES: usize = 2000;
+/// More libraries than any program needs.
+const MAX_LIBRARIES: usize = 2000;
 
 /// Checks the program at a real path.
-pub fn check(root: &ExecContext<'_>, path: &str) -> Loaded {
-    let mut loaded = Loaded::default();
-    let Some((_, File { content: Content::Program(program), attributes, .. })) = root.file(path) else { return loaded };
-    let Some(elf) = &program.elf else { return loaded };
-    loaded.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
-    loaded.libraries.extend(elf.needed.iter().cloned());
-    let shown = format!("/{path}");
-    let wanted = root.platform.elf_identity();
+pub fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
+    let mut linkage = ProgramLinkage { path: path.to_owned(), ..ProgramLinkage::default() };
+    let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = context.file(path) else {
+        return linkage;
+    };
+    let Some(elf) = &program.elf else { return linkage };
+    linkage.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
+    linkage.libraries.extend(elf.needed.iter().cloned());
+    let shown_path = format!("/{path}");
+    let wanted = context.platform.elf_identity();
     if !elf.identity.same_machine(&wanted) {
         let reason = format!("is for {}, wanted {wanted}", elf.identity);
         let fix = format!(
             "put the {} binary there: is it the target folder, or the base, of another platform?",
-            root.platform
+            context.platform
         );
-        loaded.findings.push(WRONG_MACHINE.finding(reason, fix).in_file(shown));
-        return loaded;
+        linkage.findings.push(WRONG_MACHINE.finding(reason, fix).in_file(shown_path));
+        return linkage;
     }
-    loaded.findings.extend(level(root, elf, &shown).or_else(|| float_abi(root, elf, &shown)));
-    match &elf.interpreter {
-        None => loaded.libc = Some("static".to_owned()),
-        Some(asked) => match interpreter(root, asked, elf, &shown) {
-            Ok(interpreter) => {
-                let interpreter = Interpreter { secure: root.gains_rights(attributes), ..interpreter };
-                libraries(root, path, elf, &interpreter, &mut loaded);
-            }
-            Err(finding) => loaded.findings.push(*finding),
-        },
+    let cpu_finding = check_cpu_level(context, elf, &shown_path);
+    linkage.findings.extend(cpu_finding.or_else(|| check_float_abi(context, elf, &shown_path)));
+    let Some(requested) = &elf.interpreter else {
+        linkage.libc = Some("static".to_owned());
+        return linkage;
+    };
+    match find_interpreter(context, requested, elf, &shown_path) {
+        Ok(interpreter) => {
+            let interpreter = ElfInterpreter { secure_execution: context.gains_privileges(attributes), ..interpreter };
+            check_libraries(context, path, elf, &interpreter, &mut linkage);
+        }
+        Err(finding) => linkage.findings.push(*finding),
     }
-    loaded
+    linkage
 }
 
-/// What its processor must have and the platform's need not.
-fn level(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
-    let (platform, family) = (root.platform, if root.platform.architecture() == "amd64" { "x86-64-v" } else { "ARMv" });
-    if let (Some(needs), Some(has)) = (elf.cpu_level, platform.cpu_level())
-        && needs > has
-    {
-        let reason = format!("needs {family}{needs}, and {platform} promises {family}{has} only");
-        let fix = match platform.architecture() {
-            "amd64" => format!("compile it without `-C target-cpu`, or publish it as linux/amd64/v{needs}"),
-            _ => format!("compile it for {}, and link nothing that is for ARMv{needs}", platform.triple(Libc::Musl)),
-        };
-        return Some(CPU_LEVEL.finding(reason, fix).in_file(shown));
+/// Finds a program that needs a newer processor than the platform guarantees.
+fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
+    let platform = context.platform;
+    let (needed, guaranteed) = (elf.cpu_level?, platform.cpu_level()?);
+    if needed <= guaranteed {
+        return None;
     }
-    None
+    let (family, fix) = if platform.architecture() == "amd64" {
+        ("x86-64-v", format!("compile it without `-C target-cpu`, or publish it as linux/amd64/v{needed}"))
+    } else {
+        let triple = platform.triple(Libc::Musl);
+        ("ARMv", format!("compile it for {triple}, and link nothing that is for ARMv{needed}"))
+    };
+    let reason = format!("needs {family}{needed}, and {platform} promises {family}{guaranteed} only");
+    Some(CPU_LEVEL.finding(reason, fix).in_file(shown_path))
 }
 
-/// A platform without floating-point registers passes nothing in them.
-fn float_abi(root: &ExecContext<'_>, elf: &Elf, shown: &str) -> Option<Finding> {
-    let platform = root.platform;
-    let hard =
-        elf.identity.float_abi == Some(FloatAbi::Hard) && platform.elf_identity().float_abi == Some(FloatAbi::Soft);
-    hard.then(|| {
-        WRONG_FLOAT_ABI
-            .finding(
-                format!("has the hard float ABI, and {platform} the soft one"),
-                format!("compile it for {}", platform.triple(Libc::Musl)),
-            )
-            .in_file(shown)
-    })
+/// Finds a program that passes numbers in floating-point registers on a platform without them.
+fn check_float_abi(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
+    let platform = context.platform;
+    if elf.identity.float_abi != Some(FloatAbi::Hard) || platform.elf_identity().float_abi != Some(FloatAbi::Soft) {
+        return None;
+    }
+    let reason = format!("has the hard float ABI, and {platform} the soft one");
+    let fix = format!("compile it for {}", platform.triple(Libc::Musl));
+    Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(shown_path))
 }
 
-fn interpreter<'a>(
-    root: &ExecContext<'a>,
-    asked: &str,
+/// Finds the interpreter of a program, and checks that it can start the program.
+fn find_interpreter<'a>(
+    context: &ExecContext<'a>,
+    requested: &str,
     elf: &Elf,
-    shown: &str,
-) -> Result<Interpreter<'a>, Box<Finding>> {
-    let asked_from_root = root.absolute(asked);
-    let Some((path, file)) = root.file(&asked_from_root) else {
-        let musl = asked.contains("ld-musl");
-        let reason = format!("needs {asked}, which is not in the image");
-        let fix = match (musl, elf.needed_glibc()) {
-            (true, _) => "it is linked dynamically against musl: take a base that has it, such as alpine:3, or link it statically".to_owned(),
-            (false, Some(glibc)) => format!(
-                "it is linked against glibc {glibc}: take a base that has that, such as {}, or link it statically: libc = \"musl\"",
-                base_with(&glibc)
-            ),
-            (false, None) => "take a base that has it, or link it statically: libc = \"musl\"".to_owned(),
-        };
-        return Err(Box::new(LOADER_MISSING.finding(reason, fix).in_file(shown)));
+    shown_path: &str,
+) -> Result<ElfInterpreter<'a>, Box<Finding>> {
+    let absolute = context.absolute(requested);
+    let Some((path, file)) = context.file(&absolute) else {
+        return Err(Box::new(missing_interpreter(requested, elf, shown_path)));
     };
     let unusable = |reason: String| {
         let fix = "take the base's own, or a base of this platform";
-        Err(Box::new(LOADER_UNUSABLE.finding(format!("needs {asked}, and that {reason}"), fix).in_file(shown)))
+        Err(Box::new(LOADER_UNUSABLE.finding(format!("needs {requested}, and that {reason}"), fix).in_file(shown_path)))
     };
-    let Content::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
+    let FileContent::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
     let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
-    if let Some(folder) = root.closed_folder(&asked_from_root) {
-        return Err(Box::new(root.closed(&folder, &format!("/{path}"))));
+    if let Some(dir) = context.first_closed_dir(&absolute) {
+        return Err(Box::new(context.closed_directory_finding(&dir, &format!("/{path}"))));
     }
-    match () {
-        () if !found.is_complete => unusable("is an ELF file that ends early".to_owned()),
-        () if !found.identity.same_machine(&elf.identity) => unusable(format!("is for {}", found.identity)),
-        () if !found.executable => unusable("is no program".to_owned()),
-        () if !root.may(&file.attributes, EXECUTE) => {
-            let reason = format!(
-                "may not be executed by {}, and is what starts {shown}: its mode is {}",
-                root.who(),
-                describe(&file.attributes)
-            );
-            Err(Box::new(
-                NOT_EXECUTABLE.finding(reason, "copy it with its mode: `--chmod=0755`").in_file(format!("/{path}")),
-            ))
-        }
-        () => Ok(Interpreter { asked: asked.to_owned(), path, elf: found, secure: false }),
+    if !found.is_complete {
+        return unusable("is an ELF file that ends early".to_owned());
     }
+    if !found.identity.same_machine(&elf.identity) {
+        return unusable(format!("is for {}", found.identity));
+    }
+    if !found.executable {
+        return unusable("is no program".to_owned());
+    }
+    if !context.has_permission(&file.attributes, EXECUTE) {
+        let reason = format!(
+            "may not be executed by {}, and is what starts {shown_path}: its mode is {}",
+            context.user_description(),
+            format_mode(&file.attributes)
+        );
+        let finding =
+            NOT_EXECUTABLE.finding(reason, "copy it with its mode: `--chmod=0755`").in_file(format!("/{path}"));
+        return Err(Box::new(finding));
+    }
+    Ok(ElfInterpreter { requested: requested.to_owned(), path, elf: found, secure_execution: false })
 }
 
-/// Loads all libraries as the loader would, and compares what is wanted of them with what they offer.
-fn libraries<'a>(root: &ExecContext<'a>, path: &str, elf: &'a Elf, interpreter: &Interpreter<'a>, loaded: &mut Loaded) {
-    let loader = Loader::of(&interpreter.path, interpreter.elf);
-    if loader == Loader::Other {
+fn missing_interpreter(requested: &str, elf: &Elf, shown_path: &str) -> Finding {
+    let fix = match elf.needed_glibc() {
+        _ if requested.contains("ld-musl") => {
+            "it is linked dynamically against musl: take a base that has it, such as alpine:3, or link it statically"
+                .to_owned()
+        }
+        Some(glibc) => format!(
+            "it is linked against glibc {glibc}: take a base that has that, such as {}, or link it statically: libc = \"musl\"",
+            base_with(&glibc)
+        ),
+        None => "take a base that has it, or link it statically: libc = \"musl\"".to_owned(),
+    };
+    LOADER_MISSING.finding(format!("needs {requested}, which is not in the image"), fix).in_file(shown_path)
+}
+
+/// Loads all libraries as the loader would, and checks what the loaded objects need of each other.
+fn check_libraries<'a>(
+    context: &ExecContext<'a>,
+    path: &str,
+    elf: &'a Elf,
+    interpreter: &ElfInterpreter<'a>,
+    linkage: &mut ProgramLinkage,
+) {
+    let loader = DynamicLoader::identify(&interpreter.path, interpreter.elf);
+    if loader == DynamicLoader::Other {
         return;
     }
+    let objects = load_objects(context, path, elf, loader, interpreter, linkage);
+    let findings = &mut linkage.findings;
+    findings.extend(check_same_float_abi(path, elf, &interpreter.path, interpreter.elf));
+    for object in &objects {
+        findings.extend(check_same_float_abi(path, elf, &object.path, object.elf));
+        if object.path != path {
+            findings.extend(check_cpu_level(context, object.elf, &format!("/{}", object.path)));
+        }
+        if loader == DynamicLoader::Glibc {
+            findings.extend(check_versions(object, &objects, interpreter));
+        }
+        findings.extend(check_same_libc(object, loader));
+    }
+    linkage.libraries.extend(objects.iter().skip(1).map(|object| object.name.clone()));
+    linkage.libc = match loader {
+        DynamicLoader::Musl => Some("musl".to_owned()),
+        _ => {
+            let offered = objects.iter().filter_map(|object| object.elf.defined_glibc());
+            offered.max_by_key(|version| parse_version(version)).map(|version| format!("glibc {version}"))
+        }
+    };
+}
+
+/// Loads the program, the preloaded libraries and, breadth first, every library that one of them needs.
+fn load_objects<'a>(
+    context: &ExecContext<'a>,
+    path: &str,
+    elf: &'a Elf,
+    loader: DynamicLoader,
+    interpreter: &ElfInterpreter<'a>,
+    linkage: &mut ProgramLinkage,
+) -> Vec<LoadedObject<'a>> {
     let origin = format!("/{}", parent(path));
-    let mut objects = vec![Object { path: path.to_owned(), origin, elf, name: path.to_owned(), by: None }];
-    let preloaded = root.variable("LD_PRELOAD").filter(|_| !interpreter.secure).unwrap_or_default();
-    for name in preloaded.split([' ', ':']).filter(|name| !name.is_empty()) {
-        // What is not found is left out.
-        if let Found::Library { path, origin, program } = loader.find(root, &objects, 0, name, interpreter)
+    let mut objects = vec![LoadedObject { path: path.to_owned(), origin, elf, name: path.to_owned(), needed_by: None }];
+    let preloaded = if interpreter.secure_execution { None } else { context.env_var("LD_PRELOAD") };
+    for name in preloaded.unwrap_or_default().split([' ', ':']).filter(|name| !name.is_empty()) {
+        // The loader ignores a preloaded library that it does not find.
+        if let LibrarySearch::Found { path, origin, program } =
+            loader.find_library(context, &objects, 0, name, interpreter)
             && let Some(elf) = &program.elf
         {
-            objects.push(Object { path, origin, elf, name: name.to_owned(), by: Some(0) });
+            objects.push(LoadedObject { path, origin, elf, name: name.to_owned(), needed_by: Some(0) });
         }
     }
-    let mut at = 0;
-    while at < objects.len() && objects.len() < MOST_LIBRARIES {
-        loaded.libraries.extend(objects[at].elf.needed.iter().cloned());
-        for name in &objects[at].elf.needed {
-            let is_loaded = |object: &Object<'_>| object.name == *name || object.elf.soname.as_ref() == Some(name);
-            if loader.has(name, interpreter.elf) || objects.iter().skip(1).any(is_loaded) {
+    let mut index = 0;
+    while index < objects.len() && objects.len() < MAX_LIBRARIES {
+        let needed = &objects[index].elf.needed;
+        linkage.libraries.extend(needed.iter().cloned());
+        for name in needed {
+            if loader.provides(name, interpreter.elf) || objects.iter().skip(1).any(|object| object.has_name(name)) {
                 continue;
             }
-            match loader.find(root, &objects, at, name, interpreter) {
-                Found::Library { path, origin, program } => {
+            match loader.find_library(context, &objects, index, name, interpreter) {
+                LibrarySearch::Found { path, origin, program } => {
                     let Some(elf) = &program.elf else { continue };
-                    // The same file under another name is loaded once.
+                    // A file that is found by another name as well is loaded once.
                     if objects.iter().all(|object| object.path != path) {
-                        objects.push(Object { path, origin, elf, name: name.clone(), by: Some(at) });
+                        objects.push(LoadedObject { path, origin, elf, name: name.clone(), needed_by: Some(index) });
                     }
                 }
-                Found::Nothing { misfit } => loaded.findings.push(not_found(root, &objects[at], name, misfit, loader)),
+                LibrarySearch::NotFound { unusable } => {
+                    linkage.findings.push(match unusable {
+                        Some(unusable) => unusable_library(&objects[index], name, &unusable),
+                        None => missing_library(context, &objects[index], name, loader),
+                    });
+                }
             }
         }
-        at += 1;
+        index += 1;
     }
-    loaded.findings.extend(other_float_abi(path, elf, &interpreter.path, interpreter.elf));
-    for object in &objects {
-        loaded.findings.extend(other_float_abi(path, elf, &object.path, object.elf));
-        if object.path != path {
-            loaded.findings.extend(level(root, object.elf, &format!("/{}", object.path)));
-        }
-        if loader == Loader::Glibc {
-            loaded.findings.extend(versions(object, &objects, interpreter));
-        }
-        loaded.findings.extend(mixed(object, loader));
-    }
-    loaded.libraries.extend(objects.iter().skip(1).map(|object| object.name.clone()));
-    loaded.libc = match loader {
-        Loader::Musl => Some("musl".to_owned()),
-        _ => objects
-            .iter()
-            .filter_map(|object| object.elf.defined_glibc())
-            .max_by_key(|version| parse_version(version))
-            .map(|version| format!("glibc {version}")),
-    };
+    objects
 }
 
-/// A program and what is loaded with it pass floating-point numbers in the same places.
-fn other_float_abi(program: &str, elf: &Elf, path: &str, other: &Elf) -> Option<Finding> {
-    let (of_program, of_other) = (elf.identity.float_abi?, other.identity.float_abi?);
-    let reason = format!("has the {of_other} float ABI, and /{program}, which loads it, the {of_program} one");
+/// Finds a program and a loaded object that pass floating-point numbers in different places.
+fn check_same_float_abi(program: &str, program_elf: &Elf, object: &str, object_elf: &Elf) -> Option<Finding> {
+    let (program_abi, object_abi) = (program_elf.identity.float_abi?, object_elf.identity.float_abi?);
+    if program_abi == object_abi {
+        return None;
+    }
+    let reason = format!("has the {object_abi} float ABI, and /{program}, which loads it, the {program_abi} one");
     let fix = "take both from one place: a base of this platform, and a binary for its triple";
-    (of_program != of_other).then(|| WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{path}")))
+    Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{object}")))
 }
 
-fn not_found(
-    root: &ExecContext<'_>,
-    object: &Object<'_>,
-    name: &str,
-    misfit: Option<Misfit>,
-    loader: Loader,
-) -> Finding {
-    let by = format!("/{}", object.path);
-    let elsewhere =
-        root.tree.below("").find(|(path, _)| path.rsplit('/').next() == Some(name)).map(|(path, _)| path.to_owned());
-    match misfit {
-        Some(Misfit { path, reason, other_machine: true }) => LIBRARY_MACHINE
+fn unusable_library(needed_by: &LoadedObject<'_>, name: &str, unusable: &UnusableLibrary) -> Finding {
+    let UnusableLibrary { path, reason, is_for_other_machine } = unusable;
+    let finding = if *is_for_other_machine {
+        LIBRARY_MACHINE
             .finding(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
-            .in_file(by),
-        Some(Misfit { path, reason, .. }) => LIBRARY_MISSING
-            .finding(
-                format!("needs {name}, and of {path} that is there: {reason}"),
-                "copy the library itself, readable for all",
-            )
-            .in_file(by),
-        None => {
-            let reason = match &elsewhere {
-                Some(path) => format!("needs {name}, and does not look where it is: /{path}"),
-                None => format!("needs {name}, which is not in the image"),
-            };
-            let fix = match (name, &elsewhere, loader) {
-                (_, Some(path), Loader::Glibc) => format!(
-                    "let it look there: a `RUN ldconfig` where /etc/ld.so.conf names the folder, or LD_LIBRARY_PATH=/{} in env",
-                    parent(path)
+    } else {
+        let fix = "copy the library itself, readable for all";
+        LIBRARY_MISSING.finding(format!("needs {name}, and of {path} that is there: {reason}"), fix)
+    };
+    finding.in_file(format!("/{}", needed_by.path))
+}
+
+fn missing_library(
+    context: &ExecContext<'_>,
+    needed_by: &LoadedObject<'_>,
+    name: &str,
+    loader: DynamicLoader,
+) -> Finding {
+    let mut paths = context.root.with_prefix("").map(|(path, _)| path);
+    let (reason, fix) = match paths.find(|path| file_name(path) == name) {
+        Some(elsewhere) => {
+            let dir = parent(elsewhere);
+            let fix = match loader {
+                DynamicLoader::Glibc => format!(
+                    "let it look there: a `RUN ldconfig` where /etc/ld.so.conf names the folder, or LD_LIBRARY_PATH=/{dir} in env"
                 ),
-                (_, Some(path), _) => format!("let it look there: LD_LIBRARY_PATH=/{} in env", parent(path)),
-                ("libgcc_s.so.1", None, Loader::Musl) => "take a base that has it (apk add libgcc), or link statically: target-feature=+crt-static".to_owned(),
-                ("libgcc_s.so.1", None, _) => "take a base that has it, such as gcr.io/distroless/cc-debian12, or link it statically: libc = \"musl\"".to_owned(),
-                (name, None, _) if name.starts_with("libc.musl") => "it is for musl, and the loader is glibc's: take the library of the base's own libc".to_owned(),
-                (name, None, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => "take a base with that OpenSSL, or link it in: the crate's feature `vendored`, or rustls".to_owned(),
-                _ => "take a base that has it, copy it into the image, or link it statically".to_owned(),
+                _ => format!("let it look there: LD_LIBRARY_PATH=/{dir} in env"),
             };
-            LIBRARY_MISSING.finding(reason, fix).in_file(by)
+            (format!("needs {name}, and does not look where it is: /{elsewhere}"), fix)
         }
+        None => (format!("needs {name}, which is not in the image"), missing_library_fix(name, loader).to_owned()),
+    };
+    LIBRARY_MISSING.finding(reason, fix).in_file(format!("/{}", needed_by.path))
+}
+
+fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
+    match (name, loader) {
+        ("libgcc_s.so.1", DynamicLoader::Musl) => {
+            "take a base that has it (apk add libgcc), or link statically: target-feature=+crt-static"
+        }
+        ("libgcc_s.so.1", _) => {
+            "take a base that has it, such as gcr.io/distroless/cc-debian12, or link it statically: libc = \"musl\""
+        }
+        (name, _) if name.starts_with("libc.musl") => {
+            "it is for musl, and the loader is glibc's: take the library of the base's own libc"
+        }
+        (name, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => {
+            "take a base with that OpenSSL, or link it in: the crate's feature `vendored`, or rustls"
+        }
+        _ => "take a base that has it, copy it into the image, or link it statically",
     }
 }
 
-/// The versions that an object wants of libraries which do not offer them; of each library the highest.
-fn versions(object: &Object<'_>, objects: &[Object<'_>], interpreter: &Interpreter<'_>) -> Vec<Finding> {
-    let mut lacking: BTreeMap<&str, (Vec<&str>, String, &Elf)> = BTreeMap::new();
+/// Symbol versions that a library does not offer.
+struct MissingVersions<'a> {
+    versions: Vec<&'a str>,
+    /// The library's path, as it is shown.
+    path: String,
+    elf: &'a Elf,
+}
+
+/// Checks that libraries offer the symbol versions that an object needs. Returns a finding per library, with the highest
+/// missing version.
+fn check_versions(
+    object: &LoadedObject<'_>,
+    objects: &[LoadedObject<'_>],
+    interpreter: &ElfInterpreter<'_>,
+) -> Vec<Finding> {
+    let mut missing: BTreeMap<&str, MissingVersions<'_>> = BTreeMap::new();
     for want in object.elf.needed_versions.iter().filter(|want| !want.weak) {
-        let named =
-            |other: &&Object<'_>| other.name == want.library || other.elf.soname.as_ref() == Some(&want.library);
-        let (path, elf) = match objects.iter().skip(1).find(named) {
+        let (path, elf) = match objects.iter().skip(1).find(|other| other.has_name(&want.library)) {
             Some(library) => (format!("/{}", library.path), library.elf),
             None if interpreter.elf.soname.as_ref() == Some(&want.library) => {
-                (interpreter.asked.clone(), interpreter.elf)
+                (interpreter.requested.clone(), interpreter.elf)
             }
-            // It is missing as a whole, which is said already.
+            // The library itself is missing, which is reported already.
             None => continue,
         };
-        // Of a library without versions the loader takes any symbol.
+        // The loader takes any symbol of a library without versions.
         if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&want.version) {
-            lacking.entry(&want.library).or_insert_with(|| (Vec::new(), path, elf)).0.push(&want.version);
+            let library =
+                missing.entry(&want.library).or_insert_with(|| MissingVersions { versions: Vec::new(), path, elf });
+            library.versions.push(&want.version);
         }
     }
-    let finding = |(library, (mut wanted, path, elf)): (&str, (Vec<&str>, String, &Elf))| {
-        wanted.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| parse_version(number)));
-        let highest = wanted.last().copied().unwrap_or_default();
-        let family = highest.split('_').next().unwrap_or_default();
-        let offered = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
-        let offered = offered.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
-        let offered = offered.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
-        let has = match &offered {
-            Some(offered) => format!("{path} has {family}_{offered} at most"),
-            None => format!("{path} has none of those"),
-        };
-        let reason = format!("wants {highest} of {library}, and {has}");
-        let fix = match (family, highest.split_once('_').map(|(_, number)| number)) {
-            ("GLIBC", Some(number)) if parse_version(number).is_some() => format!(
-                "link it for the base's glibc: glibc = \"{}\"; or take a base that has {number}: {}",
-                offered.unwrap_or_default(),
-                base_with(number)
-            ),
-            _ => "compile it on, or for, what the base has, or take a newer base".to_owned(),
-        };
-        VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
+    missing.into_iter().map(|(library, missing)| missing_versions_finding(object, library, missing)).collect()
+}
+
+fn missing_versions_finding(object: &LoadedObject<'_>, library: &str, missing: MissingVersions<'_>) -> Finding {
+    let MissingVersions { mut versions, path, elf } = missing;
+    versions.sort_by_key(|version| version.rsplit_once('_').and_then(|(_, number)| parse_version(number)));
+    let highest = versions.last().copied().unwrap_or_default();
+    let (family, number) = match highest.split_once('_') {
+        Some((family, number)) => (family, Some(number)),
+        None => (highest, None),
     };
-    lacking.into_iter().map(finding).collect()
+    let offered = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
+    let offered = offered.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
+    let offered = offered.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
+    let reason = match &offered {
+        Some(offered) => format!("wants {highest} of {library}, and {path} has {family}_{offered} at most"),
+        None => format!("wants {highest} of {library}, and {path} has none of those"),
+    };
+    let fix = match number {
+        Some(number) if family == "GLIBC" && parse_version(number).is_some() => format!(
+            "link it for the base's glibc: glibc = \"{}\"; or take a base that has {number}: {}",
+            offered.unwrap_or_default(),
+            base_with(number)
+        ),
+        _ => "compile it on, or for, what the base has, or take a newer base".to_owned(),
+    };
+    VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
 }
 
-/// Two C libraries in one process.
-fn mixed(object: &Object<'_>, loader: Loader) -> Option<Finding> {
-    let other = match loader {
-        Loader::Musl => {
-            object.elf.needed_glibc().map(|version| format!("is made for glibc {version}, and musl's loader loads it"))
-        }
-        _ => {
-            let musl = object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so");
-            musl.then(|| "is made for musl, and glibc's loader loads it".to_owned())
-        }
-    }?;
+/// Finds an object that is linked against another C library than the loader's.
+fn check_same_libc(object: &LoadedObject<'_>, loader: DynamicLoader) -> Option<Finding> {
+    let reason = if loader == DynamicLoader::Musl {
+        format!("is made for glibc {}, and musl's loader loads it", object.elf.needed_glibc()?)
+    } else if object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so") {
+        "is made for musl, and glibc's loader loads it".to_owned()
+    } else {
+        return None;
+    };
     let fix = "take programs and libraries of one libc: the base's";
-    Some(MIXED_LIBCS.finding(other, fix).in_file(format!("/{}", object.path)))
+    Some(MIXED_LIBCS.finding(reason, fix).in_file(format!("/{}", object.path)))
 }
 
-/// A well-known base that has a version of glibc.
+/// Returns a well-known base image that has a version of glibc.
 fn base_with(version: &str) -> &'static str {
     const BASES: &[(&str, &str)] = &[
         ("2.28", "debian:buster-slim"),
@@ -315,6 +382,10 @@ fn base_with(version: &str) -> &'static str {
         ("2.36", "debian:bookworm-slim"),
         ("2.41", "debian:trixie-slim"),
     ];
-    let has = |(has, _): &&(&str, &str)| parse_version(version) <= parse_version(has);
-    BASES.iter().find(has).map_or("debian:sid-slim", |(_, base)| base)
+    for (glibc, base) in BASES {
+        if parse_version(version) <= parse_version(glibc) {
+            return base;
+        }
+    }
+    "debian:sid-slim"
 }

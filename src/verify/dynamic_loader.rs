@@ -1,165 +1,183 @@
-//! Where a dynamic loader looks for libraries: glibc's (ld.so(8); glibc, elf/dl-load.c) and musl's (musl,
-//! ldso/dynlink.c). Pure.
+//! Where a dynamic loader searches libraries: glibc's (ld.so(8); glibc, elf/dl-load.c) and musl's (musl, ldso/dynlink.c).
 
 use super::exec_context::{ExecContext, READ};
 use crate::elf::Elf;
-use crate::oci::rootfs::{Content, File, Node, Program, RootFs, clean, parent};
+use crate::oci::rootfs::{ElfFile, FileContent, FsNode, RegularFile, RootFs, clean, file_name, parent};
 use crate::platform::ElfIdentity;
 
-/// Whose loader starts a program.
+/// The kind of a dynamic loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loader {
+pub enum DynamicLoader {
     Glibc,
     Musl,
-    /// Another one: nobody here knows where it looks.
+    /// A loader whose search rules are unknown.
     Other,
 }
 
-/// A file that is loaded: the program itself, or a library.
-pub struct Object<'a> {
-    /// From the root, without a leading slash.
+/// The interpreter of a program, as it is in the image.
+pub struct ElfInterpreter<'a> {
+    /// PT_INTERP, as the program has it.
+    pub requested: String,
+    /// Real path from the root, without a leading slash.
     pub path: String,
-    /// The folder that `$ORIGIN` stands for, from the root.
+    pub elf: &'a Elf,
+    /// The program runs with more rights than its user has, so that the loader ignores the environment (ld.so(8),
+    /// "Secure-execution mode").
+    pub secure_execution: bool,
+}
+
+/// A loaded file: the program itself or a library.
+pub struct LoadedObject<'a> {
+    /// Real path from the root, without a leading slash.
+    pub path: String,
+    /// The directory that `$ORIGIN` stands for, as an absolute path.
     pub origin: String,
     pub elf: &'a Elf,
-    /// The name that it was asked for by.
+    /// The name that it was requested by.
     pub name: String,
-    /// Whose DT_NEEDED it is, by its place among the loaded; none for the program.
-    pub by: Option<usize>,
+    /// Index of the object that needs it among the loaded ones; `None` for the program.
+    pub needed_by: Option<usize>,
 }
 
-/// What a search came to.
-pub enum Found<'a> {
-    Library {
+impl LoadedObject<'_> {
+    /// Whether the object was requested by a name, or has it as its soname.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.name == name || self.elf.soname.as_deref() == Some(name)
+    }
+}
+
+/// The result of searching a library.
+pub enum LibrarySearch<'a> {
+    Found {
         path: String,
         origin: String,
-        program: &'a Program,
+        program: &'a ElfFile,
     },
-    /// None is there, or none that fits; with the first that does not.
-    Nothing {
-        misfit: Option<Misfit>,
+    NotFound {
+        /// The first file with the right name that cannot be loaded.
+        unusable: Option<UnusableLibrary>,
     },
 }
 
-/// A file of the right name that is not the library.
-pub struct Misfit {
+/// A file with a library's name that cannot be loaded.
+pub struct UnusableLibrary {
     pub path: String,
     pub reason: String,
-    /// It is a library, for another machine.
-    pub other_machine: bool,
+    /// It is a library for another machine.
+    pub is_for_other_machine: bool,
 }
 
-/// The names that musl's loader takes for itself, whatever follows the dot (ldso/dynlink.c, `load_library`).
-const MUSLS_OWN: &[&str] = &["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
+/// Prefixes of the libraries that are part of musl's loader (ldso/dynlink.c, `load_library`).
+const MUSL_BUILT_IN: &[&str] = &["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
 
-impl Loader {
-    /// By the interpreter's path and its file.
-    pub fn of(path: &str, elf: &Elf) -> Loader {
-        let is_musl = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl"));
+impl DynamicLoader {
+    /// Identifies a loader by its path and its file.
+    pub fn identify(path: &str, elf: &Elf) -> DynamicLoader {
         let soname = elf.soname.as_deref().unwrap_or_default();
-        match () {
-            () if elf.defined_glibc().is_some() => Loader::Glibc,
-            () if is_musl(path) || soname.starts_with("libc.musl") || soname == "libc.so" => Loader::Musl,
-            () => Loader::Other,
+        if elf.defined_glibc().is_some() {
+            DynamicLoader::Glibc
+        } else if file_name(path).starts_with("ld-musl") || soname.starts_with("libc.musl") || soname == "libc.so" {
+            DynamicLoader::Musl
+        } else {
+            DynamicLoader::Other
         }
     }
 
-    /// Is a library part of the loader itself?
-    pub fn has(self, name: &str, interpreter: &Elf) -> bool {
+    /// Whether a library is part of the loader itself.
+    pub fn provides(self, name: &str, interpreter: &Elf) -> bool {
         match self {
-            Loader::Musl => MUSLS_OWN.iter().any(|own| name.starts_with(own)),
+            DynamicLoader::Musl => MUSL_BUILT_IN.iter().any(|prefix| name.starts_with(prefix)),
             _ => interpreter.soname.as_deref() == Some(name),
         }
     }
 
-    /// Looks for a library as the object at `of` among the loaded asks for it.
-    pub fn find<'a>(
+    /// Searches a library that the object at `index` among the loaded ones needs.
+    pub fn find_library<'a>(
         self,
-        root: &ExecContext<'a>,
-        loaded: &[Object<'a>],
-        of: usize,
+        context: &ExecContext<'a>,
+        loaded: &[LoadedObject<'a>],
+        index: usize,
         name: &str,
-        interpreter: &Interpreter<'a>,
-    ) -> Found<'a> {
-        let mut misfit = None;
-        let paths: Vec<String> = match name.contains('/') {
-            true => vec![root.absolute(name)],
-            false => {
-                let named = self.folders(root, loaded, of, interpreter);
-                let own = self.own_folders(root.tree, interpreter);
-                let within = |folder: String| format!("{folder}/{name}");
-                let cached = self.cached(root.tree, name);
-                named.into_iter().map(within).chain(cached).chain(own.into_iter().map(within)).collect()
-            }
-        };
-        for path in paths {
-            let Some((real, file)) = root.file(&path) else { continue };
-            match fits(root, &path, file, &interpreter.elf.identity) {
+        interpreter: &ElfInterpreter<'a>,
+    ) -> LibrarySearch<'a> {
+        let mut unusable = None;
+        for path in self.candidate_paths(context, loaded, index, name, interpreter) {
+            let Some((real_path, file)) = context.file(&path) else { continue };
+            match check_library(context, &path, &real_path, file, &interpreter.elf.identity) {
                 Ok(program) => {
                     let origin = format!("/{}", parent(&clean(&path)));
-                    return Found::Library { path: real, origin, program };
+                    return LibrarySearch::Found { path: real_path, origin, program };
                 }
-                Err((reason, other_machine)) => {
-                    misfit.get_or_insert(Misfit { path: format!("/{real}"), reason, other_machine });
+                Err(problem) => {
+                    unusable.get_or_insert(problem);
                 }
             }
         }
-        Found::Nothing { misfit }
+        LibrarySearch::NotFound { unusable }
     }
 
-    /// The folders that somebody names, in their order, from the root.
-    fn folders(
+    /// Returns the paths where a library may be, in the order of the search.
+    fn candidate_paths(
         self,
-        root: &ExecContext<'_>,
-        loaded: &[Object<'_>],
-        of: usize,
-        interpreter: &Interpreter<'_>,
+        context: &ExecContext<'_>,
+        loaded: &[LoadedObject<'_>],
+        index: usize,
+        name: &str,
+        interpreter: &ElfInterpreter<'_>,
     ) -> Vec<String> {
-        let mut folders = Vec::new();
-        let chain = || std::iter::successors(loaded.get(of), |object| loaded.get(object.by?));
-        let environment = root
-            .variable("LD_LIBRARY_PATH")
-            .filter(|_| !interpreter.secure)
-            .into_iter()
-            .flat_map(|list| list.split([':', ';']));
-        let environment: Vec<String> =
-            environment.filter(|folder| !folder.is_empty()).map(|folder| root.absolute(folder)).collect();
-        match self {
-            Loader::Musl => {
-                folders.extend(environment);
-                for object in chain() {
-                    let lists = object.elf.rpath.iter().chain(&object.elf.runpath);
-                    folders.extend(lists.flat_map(|list| expand(list, object, root)));
-                }
-            }
-            _ => {
-                // RPATH is for all that an object leads to, and is not read where there is a RUNPATH.
-                if loaded.get(of).is_some_and(|object| object.elf.runpath.is_none()) {
-                    for object in chain().filter(|object| object.elf.runpath.is_none()) {
-                        folders.extend(object.elf.rpath.iter().flat_map(|list| expand(list, object, root)));
-                    }
-                }
-                folders.extend(environment);
-                if let Some(object) = loaded.get(of) {
-                    folders.extend(object.elf.runpath.iter().flat_map(|list| expand(list, object, root)));
-                }
-            }
+        if name.contains('/') {
+            return vec![context.absolute(name)];
         }
-        folders
+        let in_dir = |dir: String| format!("{dir}/{name}");
+        let mut paths: Vec<String> =
+            self.configured_dirs(context, loaded, index, interpreter).into_iter().map(in_dir).collect();
+        paths.extend(self.cached_paths(context.root, name));
+        paths.extend(self.default_dirs(context.root, interpreter).into_iter().map(in_dir));
+        paths
     }
 
-    /// Where it looks when nothing names a folder.
-    fn own_folders(self, tree: &RootFs, interpreter: &Interpreter<'_>) -> Vec<String> {
-        let owned = |folders: &[&str]| folders.iter().map(|folder| (*folder).to_owned()).collect();
+    /// Returns the directories of RPATH, RUNPATH and LD_LIBRARY_PATH in the order of the search, as absolute paths.
+    fn configured_dirs(
+        self,
+        context: &ExecContext<'_>,
+        loaded: &[LoadedObject<'_>],
+        index: usize,
+        interpreter: &ElfInterpreter<'_>,
+    ) -> Vec<String> {
+        let mut dirs = Vec::new();
+        let Some(object) = loaded.get(index) else { return dirs };
+        // The object, the one that needs it, and so on up to the program.
+        let chain = || std::iter::successors(Some(object), |object| loaded.get(object.needed_by?));
+        if self == DynamicLoader::Musl {
+            dirs.extend(library_path_dirs(context, interpreter));
+            for object in chain() {
+                for list in object.elf.rpath.iter().chain(&object.elf.runpath) {
+                    dirs.extend(expand_dirs(list, object, context));
+                }
+            }
+            return dirs;
+        }
+        // RPATH applies to everything that an object leads to. RUNPATH overrides it, and applies to the object alone.
+        if object.elf.runpath.is_none() {
+            for object in chain().filter(|object| object.elf.runpath.is_none()) {
+                dirs.extend(object.elf.rpath.iter().flat_map(|list| expand_dirs(list, object, context)));
+            }
+        }
+        dirs.extend(library_path_dirs(context, interpreter));
+        dirs.extend(object.elf.runpath.iter().flat_map(|list| expand_dirs(list, object, context)));
+        dirs
+    }
+
+    /// Returns the directories that are searched without any configuration.
+    fn default_dirs(self, root: &RootFs, interpreter: &ElfInterpreter<'_>) -> Vec<String> {
+        let owned = |dirs: &[&str]| dirs.iter().map(|dir| (*dir).to_owned()).collect();
         match self {
-            Loader::Musl => {
+            DynamicLoader::Musl => {
                 // `/lib/ld-musl-aarch64.so.1` reads `/etc/ld-musl-aarch64.path`.
-                let name = interpreter.asked.rsplit('/').next().unwrap_or_default().trim_end_matches(".so.1");
-                let prefix = parent(parent(&clean(&interpreter.asked))).to_owned();
-                match tree.text(&format!("{prefix}/etc/{name}.path")) {
-                    Some(text) => {
-                        text.split([':', '\n']).filter(|folder| !folder.is_empty()).map(str::to_owned).collect()
-                    }
+                let name = file_name(&interpreter.requested).trim_end_matches(".so.1");
+                let prefix = parent(parent(&clean(&interpreter.requested))).to_owned();
+                match root.text(&format!("{prefix}/etc/{name}.path")) {
+                    Some(text) => text.split([':', '\n']).filter(|dir| !dir.is_empty()).map(str::to_owned).collect(),
                     None => owned(&["/lib", "/usr/local/lib", "/usr/lib"]),
                 }
             }
@@ -168,59 +186,62 @@ impl Loader {
         }
     }
 
-    /// Libraries of that name in glibc's cache.
-    fn cached(self, tree: &RootFs, name: &str) -> Vec<String> {
-        let cache = match tree.get("etc/ld.so.cache") {
-            Some(Node::File(File { content: Content::LoaderCache(paths), .. })) if self == Loader::Glibc => {
-                paths.as_slice()
+    /// Returns the libraries with a name in glibc's cache.
+    fn cached_paths(self, root: &RootFs, name: &str) -> Vec<String> {
+        match root.get("etc/ld.so.cache") {
+            Some(FsNode::File(RegularFile { content: FileContent::LoaderCache(paths), .. }))
+                if self == DynamicLoader::Glibc =>
+            {
+                paths.iter().filter(|path| file_name(path) == name).cloned().collect()
             }
-            _ => &[],
-        };
-        cache.iter().filter(|path| path.rsplit('/').next() == Some(name)).cloned().collect()
-    }
-}
-
-/// The interpreter of a program, as it is in the image.
-pub struct Interpreter<'a> {
-    /// PT_INTERP.
-    pub asked: String,
-    /// From the root, without a leading slash.
-    pub path: String,
-    pub elf: &'a Elf,
-    /// It starts a program with more rights than its user has, and does not listen to the environment (ld.so(8),
-    /// "Secure-execution mode").
-    pub secure: bool,
-}
-
-fn fits<'a>(
-    root: &ExecContext<'a>,
-    path: &str,
-    file: &'a File,
-    wanted: &ElfIdentity,
-) -> Result<&'a Program, (String, bool)> {
-    if root.closed_folder(path).is_some() || !root.may(&file.attributes, READ) {
-        return Err((format!("{} may not read it", root.who()), false));
-    }
-    let Content::Program(program) = &file.content else { return Err(("it is no ELF file".to_owned(), false)) };
-    match &program.elf {
-        Some(elf) if elf.is_complete && elf.identity.same_machine(wanted) => Ok(program),
-        Some(elf) if elf.is_complete => Err((format!("it is for {}", elf.identity), true)),
-        _ => Err(("it ends early".to_owned(), false)),
-    }
-}
-
-/// A list of folders with what `$ORIGIN` and `$LIB` stand for (ld.so(8), "Dynamic string tokens").
-fn expand(list: &str, object: &Object<'_>, root: &ExecContext<'_>) -> Vec<String> {
-    let debian = root.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
-    let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();
-    let mut folders = Vec::new();
-    for folder in list.split(':') {
-        let folder = folder.replace("${ORIGIN}", &object.origin).replace("$ORIGIN", &object.origin);
-        match folder.contains("$LIB") || folder.contains("${LIB}") {
-            true => folders
-                .extend(libs.iter().map(|lib| root.absolute(&folder.replace("${LIB}", lib).replace("$LIB", lib)))),
-            false => folders.push(root.absolute(&folder)),
+            _ => Vec::new(),
         }
     }
-    folders
+}
+
+/// Returns the directories of LD_LIBRARY_PATH, as absolute paths.
+fn library_path_dirs(context: &ExecContext<'_>, interpreter: &ElfInterpreter<'_>) -> Vec<String> {
+    if interpreter.secure_execution {
+        return Vec::new();
+    }
+    let list = context.env_var("LD_LIBRARY_PATH").unwrap_or_default();
+    list.split([':', ';']).filter(|dir| !dir.is_empty()).map(|dir| context.absolute(dir)).collect()
+}
+
+/// Checks that the user may read a file, and that it is an ELF file for the machine.
+fn check_library<'a>(
+    context: &ExecContext<'a>,
+    path: &str,
+    real_path: &str,
+    file: &'a RegularFile,
+    machine: &ElfIdentity,
+) -> Result<&'a ElfFile, UnusableLibrary> {
+    let unusable = |reason: String, is_for_other_machine: bool| {
+        Err(UnusableLibrary { path: format!("/{real_path}"), reason, is_for_other_machine })
+    };
+    if context.first_closed_dir(path).is_some() || !context.has_permission(&file.attributes, READ) {
+        return unusable(format!("{} may not read it", context.user_description()), false);
+    }
+    let FileContent::Program(program) = &file.content else { return unusable("it is no ELF file".to_owned(), false) };
+    match &program.elf {
+        Some(elf) if elf.is_complete && elf.identity.same_machine(machine) => Ok(program),
+        Some(elf) if elf.is_complete => unusable(format!("it is for {}", elf.identity), true),
+        _ => unusable("it ends early".to_owned(), false),
+    }
+}
+
+/// Splits a list of directories, and replaces `$ORIGIN` and `$LIB` (ld.so(8), "Dynamic string tokens").
+fn expand_dirs(list: &str, object: &LoadedObject<'_>, context: &ExecContext<'_>) -> Vec<String> {
+    let debian = context.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
+    let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();
+    let mut dirs = Vec::new();
+    for dir in list.split(':') {
+        let dir = dir.replace("${ORIGIN}", &object.origin).replace("$ORIGIN", &object.origin);
+        if dir.contains("$LIB") || dir.contains("${LIB}") {
+            dirs.extend(libs.iter().map(|lib| context.absolute(&dir.replace("${LIB}", lib).replace("$LIB", lib))));
+        } else {
+            dirs.push(context.absolute(&dir));
+        }
+    }
+    dirs
 }

@@ -1,84 +1,84 @@
-//! An image's root file system, as whoever starts there sees it: who that is, what may be entered and run, and where
-//! programs are looked for. Pure.
+//! The view that a container's process has of its image: its user, what that user may enter and execute, and where
+//! programs are searched.
 
 use oci_spec::image::ImageConfiguration;
 
 use crate::finding::{CLOSED_FOLDER, Finding, MISSING_WORKDIR, UNKNOWN_USER, WORKDIR_NOT_A_FOLDER};
-use crate::oci::rootfs::{Attributes, File, Node, RootFs, clean};
+use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, clean};
 use crate::platform::Platform;
 
-/// Runtimes' own, for an image whose environment has none (moby, `DefaultPathEnvUnix`).
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The PATH that runtimes set if the image does not (moby, `DefaultPathEnvUnix`).
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A merged file system with the config that starts in it.
+/// What a process sees of an image, and as which user.
 pub struct ExecContext<'a> {
-    pub tree: &'a RootFs,
+    pub root: &'a RootFs,
     pub platform: Platform,
     pub config: &'a ImageConfiguration,
-    /// None where nobody can say who it is.
+    /// `None` if the user cannot be determined.
     pub user: Option<User>,
 }
 
-/// Who a container's process is (moby/sys, `user.GetExecUser`).
+/// The user of a container's process (moby/sys, `user.GetExecUser`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// As it is written; empty for root by default.
+    /// As written in the config; empty for root by default.
     pub name: String,
     pub uid: u64,
     pub gid: u64,
     pub groups: Vec<u64>,
 }
 
-/// Bits of a mode, as the owner has them.
+/// Permission bits of a file's owner.
 pub const READ: u32 = 0o400;
 pub const EXECUTE: u32 = 0o100;
 
 impl<'a> ExecContext<'a> {
-    /// And what is wrong with its user and its working directory.
+    /// Returns the findings about the image's user and working directory as well.
     pub fn new(
-        tree: &'a RootFs,
+        root: &'a RootFs,
         platform: Platform,
         config: &'a ImageConfiguration,
     ) -> (ExecContext<'a>, Vec<Finding>) {
-        let mut root = ExecContext { tree, platform, config, user: None };
+        let mut context = ExecContext { root, platform, config, user: None };
         let mut findings = Vec::new();
         let user = config.config().as_ref().and_then(|config| config.user().clone()).unwrap_or_default();
-        match user_of(tree, &user) {
-            Ok(user) => root.user = Some(user),
+        match find_user(root, &user) {
+            Ok(user) => context.user = Some(user),
             Err(reason) => {
                 let numbers = if user == "root" { "0:0" } else { "65532:65532" };
                 let fix = format!("copy a file that has the name, or write it in numbers: user = \"{numbers}\"");
                 findings.push(UNKNOWN_USER.finding(reason, fix));
             }
         }
-        findings.extend(root.check_workdir());
-        (root, findings)
+        findings.extend(context.check_workdir());
+        (context, findings)
     }
 
-    /// The same, as somebody else sees it.
-    pub fn seen_by(&self, user: Option<User>) -> ExecContext<'a> {
+    /// Returns the same context for another user.
+    pub fn with_user(&self, user: Option<User>) -> ExecContext<'a> {
         ExecContext { user, ..*self }
     }
 
-    /// Who is meant by `user[:group]`, where the image's files say.
-    pub fn user_named(&self, written: &str) -> Option<User> {
-        user_of(self.tree, written).ok()
+    /// Finds the user that `user[:group]` names in the image's files.
+    pub fn find_user(&self, name: &str) -> Option<User> {
+        find_user(self.root, name).ok()
     }
 
     fn check_workdir(&self) -> Option<Finding> {
-        let not_a_folder = |dir: String| {
+        let not_a_directory = |dir: String| {
             WORKDIR_NOT_A_FOLDER
                 .finding("is the working directory, and no folder", "name a folder: workdir = \"/\"")
                 .in_file(dir)
         };
         let dir = self.workdir();
-        let resolved = self.tree.resolve(&dir).ok();
-        match resolved.as_deref().and_then(|path| self.tree.get(path)) {
-            // It may be closed to the user: runtimes enter it as root before they turn into the user.
-            Some(Node::Dir(_)) => None,
+        let resolved = self.root.resolve(&dir).ok();
+        match resolved.as_deref().and_then(|path| self.root.get(path)) {
+            // The user need not have access: runtimes enter it as root before they change the user.
+            Some(FsNode::Dir(_)) => None,
             _ if resolved.as_deref() == Some("") => None,
-            Some(_) => Some(not_a_folder(dir)),
-            None if resolved.is_none() => Some(not_a_folder(dir)),
+            Some(_) => Some(not_a_directory(dir)),
+            None if resolved.is_none() => Some(not_a_directory(dir)),
             None if self.user.as_ref().is_some_and(|user| user.uid == 0) => None,
             None => Some(
                 MISSING_WORKDIR
@@ -91,97 +91,99 @@ impl<'a> ExecContext<'a> {
         }
     }
 
-    /// The finding that a folder on the way to a path cannot be entered.
-    pub fn closed(&self, folder: &str, to: &str) -> Finding {
-        let mode = match self.tree.get(folder) {
-            Some(Node::Dir(attributes)) => describe(attributes),
+    /// Returns the finding that the user cannot enter a directory on the way to a path.
+    pub fn closed_directory_finding(&self, dir: &str, to: &str) -> Finding {
+        let mode = match self.root.get(dir) {
+            Some(FsNode::Dir(attributes)) => format_mode(attributes),
             _ => String::new(),
         };
-        let on_the_way = if clean(to) == folder { String::new() } else { format!(", on the way to {to}") };
+        let on_the_way = if clean(to) == dir { String::new() } else { format!(", on the way to {to}") };
         CLOSED_FOLDER
             .finding(
-                format!("cannot be entered by {}{on_the_way}: its mode is {mode}", self.who()),
-                format!("let all enter it: `chmod a+x /{folder}` where the image is made"),
+                format!("cannot be entered by {}{on_the_way}: its mode is {mode}", self.user_description()),
+                format!("let all enter it: `chmod a+x /{dir}` where the image is made"),
             )
-            .in_file(format!("/{folder}"))
+            .in_file(format!("/{dir}"))
     }
 
-    /// From the root, with a leading slash.
+    /// Returns the working directory, as an absolute path.
     pub fn workdir(&self) -> String {
         let dir = self.config.config().as_ref().and_then(|config| config.working_dir().clone()).unwrap_or_default();
         format!("/{}", clean(&dir))
     }
 
-    /// A variable of the image's environment; of several, the last.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    /// Returns the value of an environment variable of the image; the last one if there are several.
+    pub fn env_var(&self, name: &str) -> Option<&str> {
         let config = self.config.config().as_ref()?;
         let pairs = config.env().iter().flatten().rev();
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// The folders that programs are looked for in.
-    pub fn path(&self) -> Vec<String> {
-        let path = self.variable("PATH").unwrap_or(PATH);
-        path.split(':').map(|folder| self.absolute(folder)).collect()
+    /// Returns the directories of PATH, as absolute paths.
+    pub fn path_dirs(&self) -> Vec<String> {
+        let path = self.env_var("PATH").unwrap_or(DEFAULT_PATH);
+        path.split(':').map(|dir| self.absolute(dir)).collect()
     }
 
-    /// From the root, what is written as seen from the working directory.
+    /// Returns the absolute path of one that may be relative to the working directory.
     pub fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir()) }
     }
 
-    /// The regular file at a path, and where it really is.
-    pub fn file(&self, path: &str) -> Option<(String, &'a File)> {
-        let real = self.tree.resolve(path).ok()?;
-        match self.tree.get(&real)? {
-            Node::File(file) => Some((real, file)),
+    /// Returns the real path of a regular file, and the file.
+    pub fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
+        let real_path = self.root.resolve(path).ok()?;
+        match self.root.get(&real_path)? {
+            FsNode::File(file) => Some((real_path, file)),
             _ => None,
         }
     }
 
-    /// May the user read or execute what has these attributes?
-    pub fn may(&self, attributes: &Attributes, bit: u32) -> bool {
+    /// Whether the user may read or execute a file, by its attributes.
+    pub fn has_permission(&self, attributes: &FileAttributes, bit: u32) -> bool {
         let Some(user) = &self.user else { return true };
-        // CAP_DAC_OVERRIDE, which containers have, executes nothing that nobody may (capabilities(7)).
+        // CAP_DAC_OVERRIDE, which containers have, still needs one executable bit (capabilities(7)).
         if user.uid == 0 {
             return bit != EXECUTE || attributes.mode & 0o111 != 0;
         }
-        let shift = match () {
-            () if attributes.uid == user.uid => 0,
-            () if attributes.gid == user.gid || user.groups.contains(&attributes.gid) => 3,
-            () => 6,
+        let shift = if attributes.uid == user.uid {
+            0
+        } else if attributes.gid == user.gid || user.groups.contains(&attributes.gid) {
+            3
+        } else {
+            6
         };
         attributes.mode & (bit >> shift) != 0
     }
 
-    /// Does a program with these attributes run with other rights than the user's?
-    pub fn gains_rights(&self, attributes: &Attributes) -> bool {
+    /// Whether a program runs as another user or group because of its set-user-ID or set-group-ID bit.
+    pub fn gains_privileges(&self, attributes: &FileAttributes) -> bool {
         let Some(user) = &self.user else { return false };
         (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
-    /// The first folder on the way to a path, those of links as well, that the user cannot enter.
-    pub fn closed_folder(&self, path: &str) -> Option<String> {
+    /// Returns the first directory on the way to a path, through links as well, that the user cannot enter.
+    pub fn first_closed_dir(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
         let mut first = None;
-        let mut through = |folder: &str| {
-            // The root itself is the runtime's: it has other modes there than the layer says.
-            let is_closed = !folder.is_empty()
-                && matches!(self.tree.get(folder), Some(Node::Dir(attributes)) if !self.may(attributes, EXECUTE));
+        let mut on_dir = |dir: &str| {
+            // Runtimes create the root directory themselves, whatever mode a layer has for it.
+            let is_closed = !dir.is_empty()
+                && matches!(self.root.get(dir), Some(FsNode::Dir(attributes)) if !self.has_permission(attributes, EXECUTE));
             if is_closed && first.is_none() {
-                first = Some(folder.to_owned());
+                first = Some(dir.to_owned());
             }
         };
-        // What leads nowhere is said elsewhere.
-        let _ = self.tree.walk(path, &mut through);
+        // A path that leads nowhere is reported elsewhere.
+        let _ = self.root.resolve_through(path, &mut on_dir);
         first
     }
 
-    /// `root`, or `user 65532 (nonroot)`.
-    pub fn who(&self) -> String {
+    /// Returns `root` or, for example, `user 65532 (nonroot)`.
+    pub fn user_description(&self) -> String {
         match &self.user {
             Some(user) if user.uid == 0 => "root".to_owned(),
             Some(user) if user.name.is_empty() || user.name.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -193,46 +195,59 @@ impl<'a> ExecContext<'a> {
     }
 }
 
-/// `-rw-r----- of 0:0`, in octal: `0640, owned by 0:0`.
-pub fn describe(attributes: &Attributes) -> String {
+/// Formats mode and owner: `0640, owned by 0:0`.
+pub fn format_mode(attributes: &FileAttributes) -> String {
     format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 
-fn user_of(tree: &RootFs, written: &str) -> Result<User, String> {
+/// Finds the user that `user[:group]` names. Fails with the reason if the image's files do not have it.
+fn find_user(root: &RootFs, written: &str) -> Result<User, String> {
     let (name, group) = written.split_once(':').unwrap_or((written, ""));
-    let lines = |file: &str| -> Vec<Vec<String>> {
-        let text = tree.text(file).unwrap_or_default();
-        text.lines().map(|line| line.trim().split(':').map(str::to_owned).collect()).collect()
-    };
-    let (users, groups) = (lines("etc/passwd"), lines("etc/group"));
-    let field = |line: &[String], index: usize| line.get(index).and_then(|field| field.parse::<u64>().ok());
+    let (passwd, groups) = (read_colon_table(root, "etc/passwd"), read_colon_table(root, "etc/group"));
     let number = name.parse::<u64>().ok();
-    let line = users.iter().find(|line| match number {
-        Some(uid) => field(line, 2) == Some(uid),
-        None => !name.is_empty() && line.first().is_some_and(|first| first == name),
+    let passwd_entry = passwd.iter().find(|entry| match number {
+        Some(uid) => number_at(entry, 2) == Some(uid),
+        None => !name.is_empty() && entry.first().is_some_and(|first| first == name),
     });
-    let (uid, mut gid) = match (line, number, name) {
-        (Some(line), _, _) => (field(line, 2).unwrap_or(0), field(line, 3).unwrap_or(0)),
-        (None, Some(uid), _) => (uid, 0),
-        (None, None, "") => (0, 0),
-        (None, None, name) => {
+    let (uid, primary_gid) = match (passwd_entry, number) {
+        (Some(entry), _) => (number_at(entry, 2).unwrap_or(0), number_at(entry, 3).unwrap_or(0)),
+        (None, Some(uid)) => (uid, 0),
+        (None, None) if name.is_empty() => (0, 0),
+        (None, None) => {
             return Err(format!("its user is '{name}', and /etc/passwd of the image has no '{name}'"));
         }
     };
-    let mut more = Vec::new();
     if group.is_empty() {
-        let user = line.and_then(|line| line.first());
-        let member = |line: &&Vec<String>| {
-            line.get(3).is_some_and(|members| members.split(',').any(|member| Some(member) == user.map(String::as_str)))
+        let groups = match passwd_entry.and_then(|entry| entry.first()) {
+            Some(user) => {
+                groups.iter().filter(|entry| has_member(entry, user)).filter_map(|entry| number_at(entry, 2)).collect()
+            }
+            None => Vec::new(),
         };
-        more.extend(groups.iter().filter(member).filter_map(|line| field(line, 2)));
-    } else if let Ok(number) = group.parse() {
-        gid = number;
-    } else {
-        let line = groups.iter().find(|line| line.first().is_some_and(|first| first == group));
-        gid = line
-            .and_then(|line| field(line, 2))
-            .ok_or_else(|| format!("its group is '{group}', and /etc/group of the image has no '{group}'"))?;
+        return Ok(User { name: name.to_owned(), uid, gid: primary_gid, groups });
     }
-    Ok(User { name: name.to_owned(), uid, gid, groups: more })
+    let gid = match group.parse() {
+        Ok(gid) => gid,
+        Err(_) => groups
+            .iter()
+            .find(|entry| entry.first().is_some_and(|first| first == group))
+            .and_then(|entry| number_at(entry, 2))
+            .ok_or_else(|| format!("its group is '{group}', and /etc/group of the image has no '{group}'"))?,
+    };
+    Ok(User { name: name.to_owned(), uid, gid, groups: Vec::new() })
+}
+
+/// Reads the fields of each line of passwd(5) or group(5).
+fn read_colon_table(root: &RootFs, path: &str) -> Vec<Vec<String>> {
+    let text = root.text(path).unwrap_or_default();
+    text.lines().map(|line| line.trim().split(':').map(str::to_owned).collect()).collect()
+}
+
+fn number_at(fields: &[String], index: usize) -> Option<u64> {
+    fields.get(index)?.parse().ok()
+}
+
+/// Whether a line of group(5) lists a user.
+fn has_member(group: &[String], user: &str) -> bool {
+    group.get(3).is_some_and(|members| members.split(',').any(|member| member == user))
 }

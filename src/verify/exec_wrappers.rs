@@ -1,63 +1,85 @@
-//! Programs that start another: how each reads its arguments. Pure.
+//! Programs that start another one, such as `tini`, `env` and shells: how each reads its arguments.
 
-/// What a program starts.
+use crate::oci::rootfs::file_name;
+
+/// What a program starts, according to its arguments.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Started {
-    /// Nothing that is known.
-    Nothing,
+pub enum WrappedCommand {
+    /// Nothing, or something unknown.
+    None,
     /// A program with its arguments.
     Program(Vec<String>),
-    /// The same as another user, where it is plain which.
+    /// A program as another user; `None` if that user is unknown.
     ProgramAs(Option<String>, Vec<String>),
-    /// A program that is looked for in another PATH, or from another folder.
-    Elsewhere(Vec<String>),
-    /// What a shell was given with `-c`.
+    /// A program that is searched in another PATH, or from another directory.
+    ProgramElsewhere(Vec<String>),
+    /// The command line of a shell's `-c`.
     CommandLine(String),
-    /// A file that a shell reads, and its arguments.
+    /// A file that a shell reads, with its arguments.
     Script(String, Vec<String>),
 }
 
-struct Wrapper {
+struct ExecWrapper {
     names: &'static [&'static str],
-    /// Options that have their value in the next word.
-    valued: &'static [&'static str],
-    /// Words before the program that are not options.
-    before: usize,
-    becomes: Becomes,
+    /// Options whose value is the next word.
+    options_with_value: &'static [&'static str],
+    /// Number of words between the options and the program.
+    operands: usize,
+    user_change: UserChange,
 }
 
-/// Whom a program makes the one that it starts.
+/// How a wrapper selects the user of the program that it starts.
 #[derive(Clone, Copy)]
-enum Becomes {
-    Same,
-    /// Whom its first word names.
-    First,
-    /// Somebody, with this option.
-    ByOption(&'static str),
+enum UserChange {
+    None,
+    /// The first operand names the user.
+    FirstOperand,
+    /// An option selects the user.
+    Option(&'static str),
 }
 
-const WRAPPERS: &[Wrapper] = &[
-    Wrapper {
+const WRAPPERS: &[ExecWrapper] = &[
+    ExecWrapper {
         names: &["tini", "tini-static", "docker-init", "catatonit"],
-        valued: &["-p", "-e"],
-        before: 0,
-        becomes: Becomes::Same,
+        options_with_value: &["-p", "-e"],
+        operands: 0,
+        user_change: UserChange::None,
     },
-    Wrapper { names: &["dumb-init"], valued: &["-r", "--rewrite"], before: 0, becomes: Becomes::Same },
-    Wrapper { names: &["su-exec", "gosu", "s6-setuidgid"], valued: &[], before: 1, becomes: Becomes::First },
-    Wrapper { names: &["nice"], valued: &["-n", "--adjustment"], before: 0, becomes: Becomes::Same },
-    Wrapper { names: &["ionice"], valued: &["-c", "-n"], before: 0, becomes: Becomes::Same },
-    Wrapper { names: &["nohup", "setsid"], valued: &[], before: 0, becomes: Becomes::Same },
-    Wrapper { names: &["stdbuf"], valued: &["-i", "-o", "-e"], before: 0, becomes: Becomes::Same },
-    Wrapper {
+    ExecWrapper {
+        names: &["dumb-init"],
+        options_with_value: &["-r", "--rewrite"],
+        operands: 0,
+        user_change: UserChange::None,
+    },
+    ExecWrapper {
+        names: &["su-exec", "gosu", "s6-setuidgid"],
+        options_with_value: &[],
+        operands: 1,
+        user_change: UserChange::FirstOperand,
+    },
+    ExecWrapper {
+        names: &["nice"],
+        options_with_value: &["-n", "--adjustment"],
+        operands: 0,
+        user_change: UserChange::None,
+    },
+    ExecWrapper { names: &["ionice"], options_with_value: &["-c", "-n"], operands: 0, user_change: UserChange::None },
+    ExecWrapper { names: &["nohup", "setsid"], options_with_value: &[], operands: 0, user_change: UserChange::None },
+    ExecWrapper {
+        names: &["stdbuf"],
+        options_with_value: &["-i", "-o", "-e"],
+        operands: 0,
+        user_change: UserChange::None,
+    },
+    ExecWrapper {
         names: &["timeout"],
-        valued: &["-s", "--signal", "-k", "--kill-after"],
-        before: 1,
-        becomes: Becomes::Same,
+        options_with_value: &["-s", "--signal", "-k", "--kill-after"],
+        operands: 1,
+        user_change: UserChange::None,
     },
-    Wrapper {
+    ExecWrapper {
         names: &["setpriv"],
-        valued: &[
+        options_with_value: &[
             "--reuid",
             "--regid",
             "--ruid",
@@ -71,53 +93,51 @@ const WRAPPERS: &[Wrapper] = &[
             "--securebits",
             "--pdeathsig",
         ],
-        before: 0,
-        becomes: Becomes::ByOption("--reuid"),
+        operands: 0,
+        user_change: UserChange::Option("--reuid"),
     },
 ];
 
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
 
-/// What a program that is called by a name does with its arguments.
-pub fn started(name: &str, arguments: &[String]) -> Started {
-    match name.rsplit('/').next().unwrap_or_default() {
+/// Returns what the program called `name` starts with these arguments.
+pub fn wrapped_command(name: &str, arguments: &[String]) -> WrappedCommand {
+    match file_name(name) {
         "busybox" => match arguments.split_first() {
-            Some((applet, rest)) => started(applet, rest),
-            None => Started::Nothing,
+            Some((applet, rest)) => wrapped_command(applet, rest),
+            None => WrappedCommand::None,
         },
-        "env" => env(arguments),
-        name if SHELLS.contains(&name) => shell(arguments),
+        "env" => env_command(arguments),
+        name if SHELLS.contains(&name) => shell_command(arguments),
         name => match WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) {
-            Some(wrapper) => {
-                let words = after_options(arguments, wrapper.valued);
-                let program = program(words.get(wrapper.before..));
-                match (program, wrapper.becomes) {
-                    (Started::Program(rest), Becomes::First) => Started::ProgramAs(words.first().cloned(), rest),
-                    (Started::Program(rest), Becomes::ByOption(option))
-                        if arguments.iter().any(|word| word.starts_with(option)) =>
-                    {
-                        Started::ProgramAs(None, rest)
-                    }
-                    (program, _) => program,
-                }
-            }
-            None => Started::Nothing,
+            Some(wrapper) => wrapper.command(arguments),
+            None => WrappedCommand::None,
         },
     }
 }
 
-fn program(words: Option<&[String]>) -> Started {
-    match words {
-        Some(words) if !words.is_empty() => Started::Program(words.to_vec()),
-        _ => Started::Nothing,
+impl ExecWrapper {
+    fn command(&self, arguments: &[String]) -> WrappedCommand {
+        let operands = skip_options(arguments, self.options_with_value);
+        let program = match operands.get(self.operands..) {
+            Some(words) if !words.is_empty() => words.to_vec(),
+            _ => return WrappedCommand::None,
+        };
+        match self.user_change {
+            UserChange::FirstOperand => WrappedCommand::ProgramAs(operands.first().cloned(), program),
+            UserChange::Option(option) if arguments.iter().any(|word| word.starts_with(option)) => {
+                WrappedCommand::ProgramAs(None, program)
+            }
+            UserChange::None | UserChange::Option(_) => WrappedCommand::Program(program),
+        }
     }
 }
 
-fn after_options<'a>(mut words: &'a [String], valued: &[&str]) -> &'a [String] {
+fn skip_options<'a>(mut words: &'a [String], with_value: &[&str]) -> &'a [String] {
     while let Some((word, rest)) = words.split_first() {
         match word.as_str() {
             "--" => return rest,
-            word if valued.contains(&word) => words = rest.get(1..).unwrap_or_default(),
+            word if with_value.contains(&word) => words = rest.get(1..).unwrap_or_default(),
             word if word.starts_with('-') => words = rest,
             _ => break,
         }
@@ -126,57 +146,71 @@ fn after_options<'a>(mut words: &'a [String], valued: &[&str]) -> &'a [String] {
 }
 
 /// env(1): options, then variables, then a program; `-S` splits one word into several.
-fn env(arguments: &[String]) -> Started {
+fn env_command(arguments: &[String]) -> WrappedCommand {
     let mut words: Vec<String> = arguments.to_vec();
-    let (mut path, mut folder, mut options) = (false, false, true);
+    let (mut changes_path, mut changes_dir, mut in_options) = (false, false, true);
     loop {
-        let Some(word) = words.first().cloned() else { return Started::Nothing };
-        if options && let Some((text, taken)) = to_split(&word, words.get(1)) {
+        let Some(word) = words.first().cloned() else { return WrappedCommand::None };
+        if in_options && let Some(SplitString { text, words: taken }) = SplitString::parse(&word, words.get(1)) {
             let split = text.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
             words = split.chain(words.into_iter().skip(taken)).collect();
             continue;
         }
-        folder |= options && (word.starts_with("-C") || word.starts_with("--chdir"));
-        path |= word.starts_with("PATH=");
+        changes_dir |= in_options && (word.starts_with("-C") || word.starts_with("--chdir"));
+        changes_path |= word.starts_with("PATH=");
         match word.as_str() {
-            "-u" | "--unset" | "-C" | "--chdir" if options => drop(words.drain(..2.min(words.len()))),
-            "--" if options => {
-                options = false;
+            "-u" | "--unset" | "-C" | "--chdir" if in_options => drop(words.drain(..2.min(words.len()))),
+            "--" if in_options => {
+                in_options = false;
                 words.remove(0);
             }
-            word if options && word.starts_with('-') => drop(words.remove(0)),
+            word if in_options && word.starts_with('-') => drop(words.remove(0)),
             word if word.contains('=') => {
-                options = false;
+                in_options = false;
                 words.remove(0);
             }
             word => {
-                let is_found = word.starts_with('/') || if word.contains('/') { !folder } else { !path };
-                return if is_found { Started::Program(words) } else { Started::Elsewhere(words) };
+                let is_elsewhere =
+                    if word.contains('/') { changes_dir && !word.starts_with('/') } else { changes_path };
+                return if is_elsewhere {
+                    WrappedCommand::ProgramElsewhere(words)
+                } else {
+                    WrappedCommand::Program(words)
+                };
             }
         }
     }
 }
 
-/// Does env's first argument have it split a text?
-pub fn is_split(arguments: &[String]) -> bool {
-    arguments.first().is_some_and(|word| to_split(word, arguments.get(1)).is_some())
+/// Whether env's first argument is `-S`.
+pub fn splits_string(arguments: &[String]) -> bool {
+    arguments.first().is_some_and(|word| SplitString::parse(word, arguments.get(1)).is_some())
 }
 
-/// The text that `-S` or a group of options that ends in it has split, and how many words it takes.
-fn to_split(word: &str, next: Option<&String>) -> Option<(String, usize)> {
-    let text = match word.strip_prefix("--split-string") {
-        Some("") => "",
-        Some(rest) => rest.strip_prefix('=')?,
-        None => word.strip_prefix('-')?.trim_start_matches(['i', 'v', '0']).strip_prefix('S')?,
-    };
-    match text {
-        "" => Some((next?.clone(), 2)),
-        text => Some((text.to_owned(), 1)),
+/// The text that env splits into words because of `-S`, or of a group of options that ends in it.
+struct SplitString {
+    text: String,
+    /// Number of arguments that the option and its text take.
+    words: usize,
+}
+
+impl SplitString {
+    fn parse(word: &str, next: Option<&String>) -> Option<SplitString> {
+        let text = match word.strip_prefix("--split-string") {
+            Some("") => "",
+            Some(rest) => rest.strip_prefix('=')?,
+            None => word.strip_prefix('-')?.trim_start_matches(['i', 'v', '0']).strip_prefix('S')?,
+        };
+        if text.is_empty() {
+            Some(SplitString { text: next?.clone(), words: 2 })
+        } else {
+            Some(SplitString { text: text.to_owned(), words: 1 })
+        }
     }
 }
 
 /// A shell reads what follows `-c`, or a file; options may be joined, as in `-ec`.
-fn shell(arguments: &[String]) -> Started {
+fn shell_command(arguments: &[String]) -> WrappedCommand {
     let mut words = arguments;
     while let Some((word, rest)) = words.split_first() {
         match word.as_str() {
@@ -186,18 +220,21 @@ fn shell(arguments: &[String]) -> Started {
                 break;
             }
             word if word.starts_with('-') && !word.starts_with("--") && word.ends_with('c') => {
-                let rest = after_options(rest, &["-o"]);
-                return rest.first().map_or(Started::Nothing, |text| Started::CommandLine(text.clone()));
+                let rest = skip_options(rest, &["-o"]);
+                return match rest.first() {
+                    Some(text) => WrappedCommand::CommandLine(text.clone()),
+                    None => WrappedCommand::None,
+                };
             }
-            // It reads its standard input.
-            "-s" | "-" => return Started::Nothing,
+            // The shell reads its standard input.
+            "-s" | "-" => return WrappedCommand::None,
             word if word.starts_with(['-', '+']) => words = rest,
             _ => break,
         }
     }
     match words.split_first() {
-        Some((script, rest)) => Started::Script(script.clone(), rest.to_vec()),
-        None => Started::Nothing,
+        Some((script, rest)) => WrappedCommand::Script(script.clone(), rest.to_vec()),
+        None => WrappedCommand::None,
     }
 }
 
@@ -224,11 +261,11 @@ mod tests {
             ("busybox nice -n 5 app", "app"),
         ] {
             let all = words(line);
-            assert_eq!(started(&all[0], &all[1..]), Started::Program(words(expected)), "{line}");
+            assert_eq!(wrapped_command(&all[0], &all[1..]), WrappedCommand::Program(words(expected)), "{line}");
         }
         assert_eq!(
-            started("env", &["-S python3 -u".to_owned(), "x".to_owned()]),
-            Started::Program(words("python3 -u x"))
+            wrapped_command("env", &["-S python3 -u".to_owned(), "x".to_owned()]),
+            WrappedCommand::Program(words("python3 -u x"))
         );
         for (line, user, expected) in [
             ("su-exec nobody:nobody app -x", Some("nobody:nobody"), "app -x"),
@@ -237,22 +274,25 @@ mod tests {
             ("setpriv --reuid=1 app", None, "app"),
         ] {
             let all = words(line);
-            let expected = Started::ProgramAs(user.map(str::to_owned), words(expected));
-            assert_eq!(started(&all[0], &all[1..]), expected, "{line}");
+            let expected = WrappedCommand::ProgramAs(user.map(str::to_owned), words(expected));
+            assert_eq!(wrapped_command(&all[0], &all[1..]), expected, "{line}");
         }
         for line in ["env PATH=/opt app", "env -C /srv ./app", "env --chdir=/srv bin/app"] {
             let all = words(line);
-            let expected = Started::Elsewhere(all.last().cloned().into_iter().collect());
-            assert_eq!(started(&all[0], &all[1..]), expected, "{line}");
+            let expected = WrappedCommand::ProgramElsewhere(all.last().cloned().into_iter().collect());
+            assert_eq!(wrapped_command(&all[0], &all[1..]), expected, "{line}");
         }
-        let command = |text: &str| Started::CommandLine(text.to_owned());
-        assert_eq!(started("/bin/sh", &["-ec".to_owned(), "app -x".to_owned()]), command("app -x"));
-        assert_eq!(started("bash", &words("-o pipefail -c app")), command("app"));
-        assert_eq!(started("busybox", &words("sh -c app")), command("app"));
-        assert_eq!(started("sh", &words("-e /run.sh a")), Started::Script("/run.sh".to_owned(), words("a")));
+        let command = |text: &str| WrappedCommand::CommandLine(text.to_owned());
+        assert_eq!(wrapped_command("/bin/sh", &["-ec".to_owned(), "app -x".to_owned()]), command("app -x"));
+        assert_eq!(wrapped_command("bash", &words("-o pipefail -c app")), command("app"));
+        assert_eq!(wrapped_command("busybox", &words("sh -c app")), command("app"));
+        assert_eq!(
+            wrapped_command("sh", &words("-e /run.sh a")),
+            WrappedCommand::Script("/run.sh".to_owned(), words("a"))
+        );
         for nothing in ["app x", "tini", "env A=b", "sh", "sh -s x", "busybox"] {
             let all = words(nothing);
-            assert_eq!(started(&all[0], &all[1..]), Started::Nothing, "{nothing}");
+            assert_eq!(wrapped_command(&all[0], &all[1..]), WrappedCommand::None, "{nothing}");
         }
     }
 }

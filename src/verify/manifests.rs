@@ -1,14 +1,15 @@
-//! What an image's documents say: the index, and of each platform its manifest and config (image-spec, image-index.md,
-//! manifest.md, config.md; Docker's schema 2 has the same shapes).
+//! Reads the index, manifests and configs of an image (image-spec, image-index.md, manifest.md, config.md; Docker's schema 2
+//! has the same structure). They are judged elsewhere.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 use camino::Utf8Path;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
 
-use super::blobs::{Archive, Blobs, LayerBlob};
+use super::blobs::{Archive, Blobs, LayerBlob, ReadError};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
@@ -17,315 +18,355 @@ use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
-/// An image at a location, before anything of it is judged.
+/// An image at a location.
 pub struct ImageManifests<'a> {
-    /// With what tells it from others of the same place.
+    /// The location, with the image's name if there are several.
     pub reference: String,
-    /// Of the index, or of the manifest where there is no index.
+    /// The digest of the index or, without an index, of the manifest.
     pub digest: Option<String>,
     pub annotations: HashMap<String, String>,
     pub entries: Vec<PlatformEntry>,
     pub findings: Vec<Finding>,
-    pub blobs: std::sync::Arc<Blobs<'a>>,
+    pub blobs: Arc<Blobs<'a>>,
 }
 
-/// One platform of it.
+/// One platform of an image.
 pub struct PlatformEntry {
-    /// What the index says, in the platform table's spelling; none without an index, and where it says nothing.
+    /// The platform in the index, as the platform table spells it. `None` without an index, or if it names no platform.
     pub claimed: Option<String>,
     pub digest: Option<String>,
-    pub parts: Result<Parts, Vec<Finding>>,
+    /// Findings instead if the manifest or the config cannot be read.
+    pub contents: Result<PlatformContents, Vec<Finding>>,
 }
 
-/// What is under a manifest.
-pub struct Parts {
+/// What a platform's manifest describes.
+pub struct PlatformContents {
     pub config: ImageConfiguration,
     pub layers: Vec<LayerBlob>,
-    /// Bytes, of the config and the layers as they are stored; none where nothing says.
+    /// In bytes: the config and the layers as they are stored. `None` if not recorded.
     pub size: Option<u64>,
     pub annotations: HashMap<String, String>,
 }
 
-const INDEXES: [&str; 2] =
+const INDEX_MEDIA_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const NAME: &str = "org.opencontainers.image.ref.name";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const UNKNOWN_PLATFORM: &str = "unknown/unknown";
 
-/// Reads what is at a location; several images of a layout each by themselves.
-pub fn read<'a>(location: &ImageLocation, registry: &'a Registry, cache: &'a Cache) -> Result<Vec<ImageManifests<'a>>> {
+/// Reads all images at a location.
+pub fn read_location<'a>(
+    location: &ImageLocation,
+    registry: &'a Registry,
+    cache: &'a Cache,
+) -> Result<Vec<ImageManifests<'a>>> {
     match location {
         ImageLocation::Registry(reference) => {
             let served = registry.fetch_manifest(reference)?;
             let repository = repository_name(reference)?;
-            let blobs = Blobs::Registry { registry, repository, cache };
-            let digest = Some(served.digest.clone());
-            Ok(vec![image(reference.clone(), digest, None, &served.bytes, served.is_index(), blobs.into())?])
-        }
-        ImageLocation::Oci(dir, wanted) => {
-            let top =
-                fs_err::read(dir.join("index.json")).map_err(|error| no_layout(dir.as_str(), &error.to_string()))?;
-            layout(location, dir, wanted.as_deref(), &top, Blobs::Layout(dir.clone()))
-        }
-        ImageLocation::OciArchive(file, wanted) => {
-            let archive = Archive::open_file(file, cache)?;
-            let top = archive.read("index.json")?.ok_or_else(|| no_layout(file.as_str(), "it has no index.json"))?;
-            layout(location, file, wanted.as_deref(), &top, Blobs::Archive(archive))
-        }
-        ImageLocation::DockerArchive(file, wanted) => docker_archive(location, file, wanted.as_deref(), cache),
-    }
-}
-
-fn no_layout(place: &str, why: &str) -> Failure {
-    Failure::new(Class::Config, format!("{place} is no OCI image layout: {why}"))
-        .hint("a file is read as oci-archive:FILE, or as docker-archive:FILE where `docker save` wrote it")
-}
-
-fn layout<'a>(
-    location: &ImageLocation,
-    place: &Utf8Path,
-    wanted: Option<&str>,
-    top: &[u8],
-    blobs: Blobs<'a>,
-) -> Result<Vec<ImageManifests<'a>>> {
-    let blobs = std::sync::Arc::new(blobs);
-    let index: ImageIndex = serde_json::from_slice(top)
-        .map_err(|error| no_layout(place.as_str(), &format!("its index.json is no index: {error}")))?;
-    let name_of =
-        |entry: &Descriptor| entry.annotations().as_ref().and_then(|annotations| annotations.get(NAME).cloned());
-    // Images side by side have names; platforms side by side have none, and index.json is then the index itself.
-    let is_index = |entry: &Descriptor| INDEXES.contains(&entry.media_type().as_ref());
-    let platforms_only = index.manifests().len() != 1
-        && index.manifests().iter().all(|entry| name_of(entry).is_none() && !is_index(entry));
-    if platforms_only && wanted.is_none() {
-        return Ok(vec![image(location.to_string(), None, None, top, true, blobs)?]);
-    }
-    let mut images = Vec::new();
-    for entry in index.manifests() {
-        let name = name_of(entry);
-        let is_wanted = wanted.is_none_or(|wanted| {
-            name.as_deref() == Some(wanted)
-                || name.as_deref().is_some_and(|name| name.rsplit_once(':').is_some_and(|(_, tag)| tag == wanted))
-        });
-        if !is_wanted {
-            continue;
-        }
-        let reference = match (&name, wanted) {
-            (Some(name), None) if index.manifests().len() > 1 => format!("{location}:{name}"),
-            _ => location.to_string(),
-        };
-        images.push(match blobs.document(entry)? {
-            Ok(bytes) => {
-                let digest = Some(entry.digest().to_string());
-                image(reference, digest, claimed(entry), &bytes, is_index(entry), blobs.clone())?
+            let blobs = Arc::new(Blobs::Registry { registry, repository, cache });
+            let mut image = ImageManifests::new(reference, Some(served.digest.clone()), blobs);
+            if served.is_index() {
+                image.add_index(&served.bytes)?;
+            } else {
+                image.add_manifest(&served.bytes, None)?;
             }
-            Err(finding) => ImageManifests {
-                reference,
-                digest: Some(entry.digest().to_string()),
-                annotations: HashMap::new(),
-                entries: Vec::new(),
-                findings: vec![*finding],
-                blobs: blobs.clone(),
-            },
-        });
-    }
-    if images.is_empty() {
-        let known: Vec<String> = index.manifests().iter().filter_map(name_of).collect();
-        let what = match wanted {
-            Some(wanted) => format!("{place} has no image '{wanted}'"),
-            None => format!("{place} has no image at all"),
-        };
-        return Err(Failure::new(Class::Config, what)
-            .hint(match known.is_empty() {
-                true => "write one into it: `cargo multiarch build --output oci:DIR`".to_owned(),
-                false => format!("it has: {}", known.join(", ")),
-            })
-            .into());
-    }
-    Ok(images)
-}
-
-fn image<'a>(
-    reference: String,
-    digest: Option<String>,
-    claimed_above: Option<String>,
-    bytes: &[u8],
-    is_index: bool,
-    blobs: std::sync::Arc<Blobs<'a>>,
-) -> Result<ImageManifests<'a>> {
-    let reference = printable(&reference);
-    let mut read = ImageManifests {
-        reference,
-        digest,
-        annotations: HashMap::new(),
-        entries: Vec::new(),
-        findings: Vec::new(),
-        blobs,
-    };
-    if !is_index {
-        let parts = parts(bytes, &read.blobs)?;
-        read.annotations = parts.as_ref().map(|parts| parts.annotations.clone()).unwrap_or_default();
-        let digest = read.digest.clone();
-        read.entries.push(PlatformEntry { claimed: claimed_above, digest, parts });
-        return Ok(read);
-    }
-    let index: ImageIndex = match serde_json::from_slice(bytes) {
-        Ok(index) => index,
-        Err(error) => {
-            read.findings.push(UNREADABLE.finding(format!("its index is none: {error}"), "publish it again"));
-            return Ok(read);
+            Ok(vec![image])
         }
-    };
-    read.annotations = index.annotations().clone().unwrap_or_default();
-    for entry in index.manifests().iter().filter(|entry| !is_attestation(entry)) {
-        let claimed = claimed(entry);
-        let digest = Some(entry.digest().to_string());
-        let of = |finding: Finding| match &claimed {
-            Some(claimed) => finding.for_platform(claimed),
-            None => finding,
-        };
-        if claimed.as_deref() == Some("unknown/unknown") {
-            let reason = format!("the index has {} for no platform, and not as an attestation", entry.digest());
-            read.findings.push(NO_IMAGE.finding(reason, "leave it out, or say which platform it is for"));
-            continue;
+        ImageLocation::Oci(dir, name) => {
+            let index = fs_err::read(dir.join("index.json")).map_err(|error| not_a_layout(dir, &error.to_string()))?;
+            let blobs = Arc::new(Blobs::Layout(dir.clone()));
+            LayoutReader { location, path: dir, requested: name.as_deref(), blobs }.read(&index)
         }
-        if INDEXES.contains(&entry.media_type().as_ref()) {
-            let reason =
-                format!("the index has another index here ({}), which most runtimes do not enter", entry.digest());
-            read.findings.push(of(NESTED_INDEX
-                .finding(reason, "list the inner one's manifests themselves: `docker buildx imagetools create`")));
-            continue;
+        ImageLocation::OciArchive(file, name) => {
+            let archive = Archive::open_file(file, cache)?;
+            let index = archive.read("index.json")?.ok_or_else(|| not_a_layout(file, "it has no index.json"))?;
+            let blobs = Arc::new(Blobs::Archive(archive));
+            LayoutReader { location, path: file, requested: name.as_deref(), blobs }.read(&index)
         }
-        let parts = match read.blobs.manifest(entry)? {
-            Ok(bytes) => parts(&bytes, &read.blobs)?,
-            Err(finding) => Err(vec![*finding]),
-        };
-        read.entries.push(PlatformEntry { claimed, digest, parts });
+        ImageLocation::DockerArchive(file, name) => read_docker_archive(location, file, name.as_deref(), cache),
     }
-    if read.entries.is_empty() && read.findings.is_empty() {
-        let only = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
-        read.findings.push(NO_IMAGE.finding(format!("the index {only}: there is nothing to run"), "publish it again"));
-    }
-    Ok(read)
 }
 
-/// The platform that an entry of an index says.
-fn claimed(entry: &Descriptor) -> Option<String> {
-    let platform = entry.platform().as_ref()?;
-    Some(descriptor_platform(platform).unwrap_or_else(|| "unknown/unknown".to_owned()))
+/// Reads a layout with one image that this run built.
+pub fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
+    let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
+    let digest = Some(layout.descriptor.digest().to_string());
+    let mut image = ImageManifests::new(layout.dir.as_str(), digest, blobs);
+    image.add_index(&layout.read(&layout.descriptor)?)?;
+    Ok(image)
 }
 
-fn parts(manifest: &[u8], blobs: &Blobs<'_>) -> Result<Result<Parts, Vec<Finding>>> {
-    let unreadable = |what: &str, error: serde_json::Error| {
-        let fix = "is it a container image? Registries hold other things as well";
-        vec![UNREADABLE.finding(format!("its {what} is none: {error}"), fix)]
-    };
-    let manifest: ImageManifest = match serde_json::from_slice(manifest) {
-        Ok(manifest) => manifest,
-        Err(error) => return Ok(Err(unreadable("manifest", error))),
-    };
-    let config = match blobs.document(manifest.config())? {
-        Ok(bytes) => bytes,
-        Err(finding) => return Ok(Err(vec![*finding])),
-    };
-    Ok(match serde_json::from_slice::<ImageConfiguration>(&config) {
-        Err(error) => Err(unreadable("config", error)),
-        Ok(config) => Ok(Parts {
-            config,
-            layers: manifest.layers().iter().cloned().map(|layer| LayerBlob::Blob(Box::new(layer))).collect(),
-            size: Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>()),
-            annotations: manifest.annotations().clone().unwrap_or_default(),
-        }),
-    })
-}
-
-/// The platform that a config is for, in the platform table's spelling.
-pub fn platform_of(config: &ImageConfiguration) -> String {
+/// Returns the platform that a config is for, as the platform table spells it.
+pub fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
 
-/// `manifest.json` of `docker save` (moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format").
+impl<'a> ImageManifests<'a> {
+    fn new(reference: &str, digest: Option<String>, blobs: Arc<Blobs<'a>>) -> ImageManifests<'a> {
+        ImageManifests {
+            reference: printable(reference),
+            digest,
+            annotations: HashMap::new(),
+            entries: Vec::new(),
+            findings: Vec::new(),
+            blobs,
+        }
+    }
+
+    /// Adds the only platform of an image without an index.
+    fn add_manifest(&mut self, manifest: &[u8], claimed: Option<String>) -> Result<()> {
+        let contents = read_contents(manifest, &self.blobs);
+        if let Ok(contents) = &contents {
+            self.annotations = contents.annotations.clone();
+        }
+        let digest = self.digest.clone();
+        self.add_platform(claimed, digest, contents)
+    }
+
+    /// Adds the platforms of an index.
+    fn add_index(&mut self, index: &[u8]) -> Result<()> {
+        let index: ImageIndex = match serde_json::from_slice(index) {
+            Ok(index) => index,
+            Err(error) => {
+                self.findings.push(UNREADABLE.finding(format!("its index is none: {error}"), "publish it again"));
+                return Ok(());
+            }
+        };
+        self.annotations = index.annotations().clone().unwrap_or_default();
+        for entry in index.manifests().iter().filter(|entry| !is_attestation(entry)) {
+            let claimed = claimed_platform(entry);
+            if let Some(finding) = check_entry(entry, claimed.as_deref()) {
+                self.findings.push(finding);
+                continue;
+            }
+            let manifest = self.blobs.read_manifest(entry);
+            let contents = manifest.and_then(|manifest| read_contents(&manifest, &self.blobs));
+            self.add_platform(claimed, Some(entry.digest().to_string()), contents)?;
+        }
+        if self.entries.is_empty() && self.findings.is_empty() {
+            let problem = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
+            let reason = format!("the index {problem}: there is nothing to run");
+            self.findings.push(NO_IMAGE.finding(reason, "publish it again"));
+        }
+        Ok(())
+    }
+
+    /// Adds a platform, or the findings about a damaged one.
+    fn add_platform(
+        &mut self,
+        claimed: Option<String>,
+        digest: Option<String>,
+        contents: Result<PlatformContents, ReadError>,
+    ) -> Result<()> {
+        let contents = match contents {
+            Ok(contents) => Ok(contents),
+            Err(error) => Err(error.into_findings()?),
+        };
+        self.entries.push(PlatformEntry { claimed, digest, contents });
+        Ok(())
+    }
+}
+
+/// Returns a finding for an entry of an index that is not an image.
+fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
+    if claimed == Some(UNKNOWN_PLATFORM) {
+        let reason = format!("the index has {} for no platform, and not as an attestation", entry.digest());
+        return Some(NO_IMAGE.finding(reason, "leave it out, or say which platform it is for"));
+    }
+    if !is_index(entry) {
+        return None;
+    }
+    let reason = format!("the index has another index here ({}), which most runtimes do not enter", entry.digest());
+    let fix = "list the inner one's manifests themselves: `docker buildx imagetools create`";
+    let finding = NESTED_INDEX.finding(reason, fix);
+    Some(match claimed {
+        Some(platform) => finding.for_platform(platform),
+        None => finding,
+    })
+}
+
+/// Returns the platform that an index gives to an entry.
+fn claimed_platform(entry: &Descriptor) -> Option<String> {
+    let platform = entry.platform().as_ref()?;
+    Some(descriptor_platform(platform).unwrap_or_else(|| UNKNOWN_PLATFORM.to_owned()))
+}
+
+fn is_index(entry: &Descriptor) -> bool {
+    INDEX_MEDIA_TYPES.contains(&entry.media_type().as_ref())
+}
+
+/// Reads a manifest and the config that it names.
+fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents, ReadError> {
+    let unreadable = |document: &str, error: serde_json::Error| {
+        let fix = "is it a container image? Registries hold other things as well";
+        ReadError::from(UNREADABLE.finding(format!("its {document} is none: {error}"), fix))
+    };
+    let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(|error| unreadable("manifest", error))?;
+    let config = blobs.read_document(manifest.config())?;
+    let config = serde_json::from_slice(&config).map_err(|error| unreadable("config", error))?;
+    Ok(PlatformContents {
+        config,
+        layers: manifest.layers().iter().cloned().map(|layer| LayerBlob::Blob(Box::new(layer))).collect(),
+        size: Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>()),
+        annotations: manifest.annotations().clone().unwrap_or_default(),
+    })
+}
+
+/// A layout with any number of images.
+struct LayoutReader<'a, 'l> {
+    location: &'l ImageLocation,
+    path: &'l Utf8Path,
+    /// The name or the tag of the image to read; `None` for all.
+    requested: Option<&'l str>,
+    blobs: Arc<Blobs<'a>>,
+}
+
+impl<'a> LayoutReader<'a, '_> {
+    fn read(&self, index_json: &[u8]) -> Result<Vec<ImageManifests<'a>>> {
+        let index: ImageIndex = serde_json::from_slice(index_json)
+            .map_err(|error| not_a_layout(self.path, &format!("its index.json is no index: {error}")))?;
+        let entries = index.manifests();
+        // Several images in a layout have names. If no entry has one, index.json is itself the index of an image.
+        let is_platform = |entry: &Descriptor| ref_name(entry).is_none() && !is_index(entry);
+        if self.requested.is_none() && entries.len() != 1 && entries.iter().all(is_platform) {
+            let mut image = ImageManifests::new(&self.location.to_string(), None, self.blobs.clone());
+            image.add_index(index_json)?;
+            return Ok(vec![image]);
+        }
+        let mut images = Vec::new();
+        for entry in entries.iter().filter(|entry| self.is_requested(entry)) {
+            images.push(self.read_image(entry, entries.len() > 1)?);
+        }
+        if images.is_empty() {
+            return Err(self.no_image(entries).into());
+        }
+        Ok(images)
+    }
+
+    /// Whether an entry has the requested name, or a name with the requested tag.
+    fn is_requested(&self, entry: &Descriptor) -> bool {
+        match (self.requested, ref_name(entry)) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(requested), Some(name)) => {
+                name == requested || name.rsplit_once(':').is_some_and(|(_, tag)| tag == requested)
+            }
+        }
+    }
+
+    fn read_image(&self, entry: &Descriptor, has_siblings: bool) -> Result<ImageManifests<'a>> {
+        let reference = match (ref_name(entry), self.requested) {
+            (Some(name), None) if has_siblings => format!("{}:{name}", self.location),
+            _ => self.location.to_string(),
+        };
+        let mut image = ImageManifests::new(&reference, Some(entry.digest().to_string()), self.blobs.clone());
+        match self.blobs.read_document(entry) {
+            Ok(bytes) if is_index(entry) => image.add_index(&bytes)?,
+            Ok(bytes) => image.add_manifest(&bytes, claimed_platform(entry))?,
+            Err(error) => image.findings = error.into_findings()?,
+        }
+        Ok(image)
+    }
+
+    fn no_image(&self, entries: &[Descriptor]) -> Failure {
+        let problem = match self.requested {
+            Some(name) => format!("{} has no image '{name}'", self.path),
+            None => format!("{} has no image at all", self.path),
+        };
+        let names: Vec<&str> = entries.iter().filter_map(ref_name).collect();
+        let hint = if names.is_empty() {
+            "write one into it: `cargo multiarch build --output oci:DIR`".to_owned()
+        } else {
+            format!("it has: {}", names.join(", "))
+        };
+        Failure::new(Class::Config, problem).hint(hint)
+    }
+}
+
+fn not_a_layout(path: &Utf8Path, reason: &str) -> Failure {
+    Failure::new(Class::Config, format!("{path} is no OCI image layout: {reason}"))
+        .hint("a file is read as oci-archive:FILE, or as docker-archive:FILE where `docker save` wrote it")
+}
+
+/// Returns the name that a layout gives to an image.
+fn ref_name(entry: &Descriptor) -> Option<&str> {
+    entry.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
+}
+
+/// An image in the `manifest.json` of `docker save` (moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem
+/// Changeset Format").
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Saved {
+struct DockerArchiveImage {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
 }
 
-fn docker_archive<'a>(
+impl DockerArchiveImage {
+    fn tags(&self) -> &[String] {
+        self.repo_tags.as_deref().unwrap_or_default()
+    }
+
+    /// Whether one of the image's tags is the requested one. Some tools write names in full that Docker shortens.
+    fn has_tag(&self, requested: &str) -> bool {
+        self.tags().iter().any(|tag| {
+            let prefixes = ["docker.io/library/", "docker.io/"];
+            tag == requested || prefixes.iter().any(|prefix| tag.strip_prefix(prefix) == Some(requested))
+        })
+    }
+
+    fn read_contents(&self, archive: &Archive) -> Result<PlatformContents, ReadError> {
+        let unreadable = |reason: String| ReadError::from(UNREADABLE.finding(reason, "save it again: `docker save`"));
+        let config = archive
+            .read(&self.config)?
+            .ok_or_else(|| unreadable(format!("its config {} is not in the archive", self.config)))?;
+        let config =
+            serde_json::from_slice(&config).map_err(|error| unreadable(format!("its config is none: {error}")))?;
+        Ok(PlatformContents {
+            config,
+            layers: self.layers.iter().cloned().map(LayerBlob::File).collect(),
+            size: [&self.config].into_iter().chain(&self.layers).map(|name| archive.size(name)).sum(),
+            annotations: HashMap::new(),
+        })
+    }
+}
+
+fn read_docker_archive<'a>(
     location: &ImageLocation,
     file: &Utf8Path,
-    wanted: Option<&str>,
+    requested: Option<&str>,
     cache: &Cache,
 ) -> Result<Vec<ImageManifests<'a>>> {
     let archive = Archive::open_file(file, cache)?;
-    let no_archive = |why: &str| {
-        Failure::new(Class::Config, format!("{file} is no archive of `docker save`: {why}"))
-            .hint("an archive of an OCI layout is read as oci-archive:FILE")
-    };
-    let top = archive.read("manifest.json")?.ok_or_else(|| no_archive("it has no manifest.json"))?;
-    let saved: Vec<Saved> =
-        serde_json::from_slice(&top).map_err(|error| no_archive(&format!("its manifest.json is none: {error}")))?;
-    let several = saved.len() > 1;
-    let mut images: Vec<ImageManifests<'a>> = Vec::new();
-    let (mut parts_of, mut known) = (Vec::new(), Vec::new());
-    for saved in saved {
-        let tags = saved.repo_tags.unwrap_or_default();
-        known.extend(tags.iter().cloned());
-        // Some write the names that Docker takes short ones for.
-        let is = |tag: &String, wanted: &str| {
-            tag == wanted
-                || ["docker.io/library/", "docker.io/"].iter().any(|host| tag.strip_prefix(host) == Some(wanted))
-        };
-        if wanted.is_some_and(|wanted| !tags.iter().any(|tag| is(tag, wanted))) {
-            continue;
-        }
-        let parts = match archive.read(&saved.config)? {
-            None => Err(vec![UNREADABLE.finding(
-                format!("its config {} is not in the archive", saved.config),
-                "save it again: `docker save`",
-            )]),
-            Some(config) => match serde_json::from_slice::<ImageConfiguration>(&config) {
-                Err(error) => Err(vec![
-                    UNREADABLE.finding(format!("its config is none: {error}"), "save it again: `docker save`"),
-                ]),
-                Ok(config) => Ok(Parts {
-                    config,
-                    size: [&saved.config].into_iter().chain(&saved.layers).map(|name| archive.size(name)).sum(),
-                    layers: saved.layers.into_iter().map(LayerBlob::File).collect(),
-                    annotations: HashMap::new(),
-                }),
-            },
-        };
-        let reference = match tags.first() {
-            Some(tag) if several && wanted.is_none() => format!("{location}:{tag}"),
+    let top = archive.read("manifest.json")?.ok_or_else(|| not_a_docker_archive(file, "it has no manifest.json"))?;
+    let saved: Vec<DockerArchiveImage> = serde_json::from_slice(&top)
+        .map_err(|error| not_a_docker_archive(file, &format!("its manifest.json is none: {error}")))?;
+    let is_requested = |image: &&DockerArchiveImage| requested.is_none_or(|requested| image.has_tag(requested));
+    let images: Vec<&DockerArchiveImage> = saved.iter().filter(is_requested).collect();
+    if images.is_empty() {
+        let Some(requested) = requested else { return Err(not_a_docker_archive(file, "it has no image").into()) };
+        let tags: Vec<&str> = saved.iter().flat_map(DockerArchiveImage::tags).map(String::as_str).collect();
+        return Err(Failure::new(Class::Config, format!("{file} has no image '{requested}'"))
+            .hint(format!("it has: {}", tags.join(", ")))
+            .into());
+    }
+    let contents: Vec<_> = images.iter().map(|image| image.read_contents(&archive)).collect();
+    let blobs = Arc::new(Blobs::Archive(archive));
+    let mut read = Vec::new();
+    for (image, contents) in images.into_iter().zip(contents) {
+        let reference = match image.tags().first() {
+            Some(tag) if saved.len() > 1 && requested.is_none() => format!("{location}:{tag}"),
             _ => location.to_string(),
         };
-        parts_of.push((reference, parts));
+        let mut manifests = ImageManifests::new(&reference, None, blobs.clone());
+        manifests.add_platform(None, None, contents)?;
+        read.push(manifests);
     }
-    if parts_of.is_empty() {
-        return Err(match wanted {
-            Some(wanted) => Failure::new(Class::Config, format!("{file} has no image '{wanted}'"))
-                .hint(format!("it has: {}", known.join(", "))),
-            None => no_archive("it has no image"),
-        }
-        .into());
-    }
-    let blobs = std::sync::Arc::new(Blobs::Archive(archive));
-    images.extend(parts_of.into_iter().map(|(reference, parts)| ImageManifests {
-        reference,
-        digest: None,
-        annotations: HashMap::new(),
-        entries: vec![PlatformEntry { claimed: None, digest: None, parts }],
-        findings: Vec::new(),
-        blobs: blobs.clone(),
-    }));
-    Ok(images)
+    Ok(read)
 }
 
-/// Reads a layout with one image that was just made.
-pub fn of_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
-    let blobs = std::sync::Arc::new(Blobs::Layout(layout.dir.clone()));
-    let bytes = layout.read(&layout.descriptor)?;
-    let digest = Some(layout.descriptor.digest().to_string());
-    image(layout.dir.to_string(), digest, None, &bytes, true, blobs)
+fn not_a_docker_archive(file: &Utf8Path, reason: &str) -> Failure {
+    Failure::new(Class::Config, format!("{file} is no archive of `docker save`: {reason}"))
+        .hint("an archive of an OCI layout is read as oci-archive:FILE")
 }

@@ -1,45 +1,47 @@
-//! Does an image keep to what somebody asks of it beyond starting? Pure.
+//! Checks an image against the user's policy, which goes beyond whether it can start.
 
 use std::collections::HashMap;
 
-use super::dynamic_link::Loaded;
+use super::dynamic_link::ProgramLinkage;
 use super::exec_context::ExecContext;
 use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
-/// Checks one platform. `programs` are those that it starts, with what became of each.
-pub fn check(policy: &Policy, root: &ExecContext<'_>, programs: &[(&str, &Loaded)]) -> Vec<Finding> {
+/// Checks one platform. `programs` are those that it starts.
+pub fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, loaded) in programs {
+    for program in programs {
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
-        findings.extend(loaded.libraries.iter().filter(denied).map(|library| {
+        findings.extend(program.libraries.iter().filter(denied).map(|library| {
             DENIED_LIBRARY
                 .finding(
                     format!("leads to {library}, which deny-needed forbids"),
                     "link it statically, or do without it",
                 )
-                .in_file(format!("/{path}"))
+                .in_file(format!("/{}", program.path))
         }));
     }
-    // What is started last is what the image is for: a shell or an init before it may be what it likes.
-    if let Some((path, loaded)) = programs.last()
+    // The last program is the image's purpose; a shell or an init program before it may be dynamic.
+    if let Some(program) = programs.last()
         && policy.static_only
-        && loaded.is_dynamic
+        && program.is_dynamic
     {
         let fix = "link it statically: libc = \"musl\"";
         findings.push(
-            NOT_STATIC.finding("is linked dynamically, and static-only forbids that", fix).in_file(format!("/{path}")),
+            NOT_STATIC
+                .finding("is linked dynamically, and static-only forbids that", fix)
+                .in_file(format!("/{}", program.path)),
         );
     }
-    if policy.non_root_only && root.user.as_ref().is_some_and(|user| user.uid == 0) {
+    if policy.non_root_only && context.user.as_ref().is_some_and(|user| user.uid == 0) {
         findings.push(
             ROOT_USER.finding("it runs as root, which non-root-only forbids", "name a user: user = \"65532:65532\""),
         );
     }
-    let labels = root.config.config().as_ref().and_then(|config| config.labels().clone()).unwrap_or_default();
+    let labels = context.config.config().as_ref().and_then(|config| config.labels().clone()).unwrap_or_default();
     findings.extend(policy.require_labels.iter().filter_map(|required| {
-        let reason = lacks(required, &labels)?;
+        let reason = unmet(required, &labels)?;
         Some(
             MISSING_LABEL
                 .finding(format!("label {reason}"), format!("set it: labels = {{ \"{}\" = \"…\" }}", required.name)),
@@ -65,16 +67,17 @@ pub fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
 
 /// Checks the annotations of an index, or of a single manifest.
 pub fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>) -> Vec<Finding> {
-    let lacking = policy.require_annotations.iter().filter_map(|required| {
-        let reason = lacks(required, annotations)?;
+    let missing = policy.require_annotations.iter().filter_map(|required| {
+        let reason = unmet(required, annotations)?;
         let fix = format!("set it: annotations = {{ \"{}\" = \"…\" }}", required.name);
         Some(MISSING_ANNOTATION.finding(format!("annotation {reason}"), fix))
     });
-    lacking.collect()
+    missing.collect()
 }
 
-fn lacks(required: &RequiredMetadata, has: &HashMap<String, String>) -> Option<String> {
-    match (has.get(&required.name), &required.value) {
+/// Returns why a required label or annotation is missing.
+fn unmet(required: &RequiredMetadata, actual: &HashMap<String, String>) -> Option<String> {
+    match (actual.get(&required.name), &required.value) {
         (None, _) => Some(format!("{} is not there", required.name)),
         (Some(value), Some(glob)) if !glob.matches(value) => {
             Some(format!("{} is \"{value}\", wanted {glob}", required.name))

@@ -5,56 +5,72 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use oci_spec::image::Descriptor;
 
-use super::{ANOTHER, OTHER_INDEX, VerifiedImage, check_config, entries, wrong};
+use super::built_image::ImageDigests;
+use super::error::{CONCURRENT_PUSH_HINT, INSPECT_INDEX_HINT, image_failure};
+use super::planned_platforms::{check_config_platform, platform_entries};
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::registry::Access;
 use crate::registry::Registry;
 use crate::threads::parallel;
 
-/// Checks what a registry serves under the digest that was pushed. No tag has moved yet.
-pub fn registry(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
-    let index = registry.fetch_manifest(&format!("{repository}@{pushed}"))?;
-    if !index.is_index() {
-        return Err(wrong(image, format!("{repository}@{pushed} is a {}, wanted an image index", index.media_type))
-            .hint(OTHER_INDEX)
-            .into());
+/// Checks what a registry serves under the digest that was pushed: the index, the manifests, the configs, and that it
+/// has every layer. No tag has moved yet.
+pub fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
+    let reference = format!("{repository}@{}", pushed.index);
+    let served = registry.fetch_manifest(&reference)?;
+    if !served.is_index() {
+        let problem = format!("{reference} is a {}, wanted an image index", served.media_type);
+        return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
     }
-    let index = index.index()?;
-    let entries = entries(image, index.manifests())?;
-    let platforms: Vec<(Platform, &Descriptor)> =
-        image.platforms.iter().map(|platform| platform.platform).zip(entries).collect();
-    let layers = parallel(&platforms, |(platform, entry)| {
-        let digest = entry.digest().to_string();
-        let expected = built.platforms.get(platform);
-        if expected != Some(&digest) {
-            let expected = expected.map_or("nothing", String::as_str);
-            let what = format!("{repository} serves {digest} for {platform}, and {expected} was built");
-            return Err(wrong(image, what).hint(ANOTHER).into());
-        }
-        let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
-        check_config(image, *platform, &registry.fetch_config(repository, &manifest)?)?;
-        Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect::<Vec<_>>())
+    let index = served.index()?;
+    let entries = platform_entries(image, index.manifests())?;
+    let entries: Vec<(Platform, &Descriptor)> =
+        image.platforms.iter().map(|planned| planned.platform).zip(entries).collect();
+    let layers = parallel(&entries, |(platform, entry)| {
+        check_pushed_platform(image, repository, pushed, *platform, entry, registry)
     })?;
-    let layers: Vec<String> = layers.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    parallel(&layers, |layer| match registry.has_blob(repository, layer, Access::Push)? {
-        true => Ok(()),
-        false => Err(wrong(image, format!("{repository} does not have layer {layer}"))
+    let layers: BTreeSet<String> = layers.into_iter().flatten().collect();
+    let layers: Vec<String> = layers.into_iter().collect();
+    parallel(&layers, |layer| {
+        if registry.has_blob(repository, layer, Access::Push)? {
+            return Ok(());
+        }
+        Err(image_failure(&image.name, format!("{repository} does not have layer {layer}"))
             .hint("the registry took it and did not keep it: tell whoever runs it")
-            .into()),
+            .into())
     })?;
     Ok(())
 }
 
-/// Checks that every tag leads to what was pushed.
-pub fn tags(image: &Image, repository: &str, built: &VerifiedImage, registry: &Registry) -> Result<()> {
-    let pushed = &built.digest;
+/// Checks the manifest and the config of a platform, and returns the digests of its layers.
+fn check_pushed_platform(
+    image: &Image,
+    repository: &str,
+    pushed: &ImageDigests,
+    platform: Platform,
+    entry: &Descriptor,
+    registry: &Registry,
+) -> Result<Vec<String>> {
+    let digest = entry.digest().to_string();
+    let expected = pushed.platforms.get(&platform);
+    if expected != Some(&digest) {
+        let expected = expected.map_or("nothing", String::as_str);
+        let problem = format!("{repository} serves {digest} for {platform}, and {expected} was built");
+        return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
+    }
+    let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
+    check_config_platform(image, platform, &registry.fetch_config(repository, &manifest)?)?;
+    Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
+}
+
+/// Checks that every tag leads to the index that was pushed.
+pub fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
     for tag in &image.tags {
         let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
-        if served != *pushed {
-            let what = format!("{repository}:{tag} leads to {served}, and {pushed} was pushed");
-            return Err(wrong(image, what).hint(ANOTHER).into());
+        if served != index_digest {
+            let problem = format!("{repository}:{tag} leads to {served}, and {index_digest} was pushed");
+            return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::image::{self, context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::ui::Ui;
-use crate::verify::smoke::SmokeHost;
+use crate::verify::smoke::{self, NotRunReason, Runner};
 
 pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let dockerfiles = check_dockerfiles(plan, results)?;
@@ -200,24 +200,27 @@ fn check_run_instructions(
 
 /// Checks whether this machine can run the images that request a smoke run. Returns the platforms that it cannot run.
 fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTreeSet<Platform>> {
-    let host = SmokeHost::find(plan, ui)?;
+    let host = smoke::find_host(&plan.images, ui)?;
     let with_smoke_run = plan.images.iter().filter(|image| image.smoke.is_some());
     let platforms: BTreeSet<Platform> =
         with_smoke_run.flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
     let mut missing = BTreeSet::new();
     for platform in platforms {
-        match host.would_run(platform) {
-            Ok(method) => results.add(CheckResult::ok("smoke run", format!("{platform}: {method}"))),
-            Err(reason) => {
+        match Runner::choose(platform, true, &host) {
+            Runner::NotRun(NotRunReason { reason, fix }) => {
                 let handler =
                     qemu::binfmt_handler(platform).problem().map(|problem| format!("; {problem}")).unwrap_or_default();
-                let message = format!("{platform}: it will not be run: {}{handler}", reason.why);
-                let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{}`", reason.mend));
+                let message = format!("{platform}: it will not be run: {reason}{handler}");
+                let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{fix}`"));
                 if host.docker.is_some() {
                     check = check.with_fix(format!("`{}`", qemu::install_command(&[platform])));
                 }
                 results.add(check);
                 missing.insert(platform);
+            }
+            runner => {
+                let method = runner.method().description();
+                results.add(CheckResult::ok("smoke run", format!("{platform}: {method}")));
             }
         }
     }

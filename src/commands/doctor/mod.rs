@@ -21,7 +21,7 @@ use self::results::Results;
 use crate::cli::{DoctorArgs, MessageFormat};
 use crate::error::Failure;
 use crate::ui::Ui;
-use crate::ui::wrap::plural;
+use crate::ui::text::plural;
 
 /// `cargo multiarch doctor`
 pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {

@@ -19,13 +19,13 @@ pub fn render_list(checks: &[CheckResult], ui: &Ui) -> Vec<String> {
     const FIX: &str = "fix:";
     let subject_width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
     let start = STATE_WIDTH + 2 + subject_width + 2;
-    let wrapped = |text: &str, start| wrap::hanging(text, start, ui.data_width());
+    let wrapped = |text: &str, start| wrap::wrap_at(text, start, ui.data_width());
     let mut lines = Vec::new();
     for check in checks {
-        let state = ui.in_tone(tone(check.state), &format!("{:STATE_WIDTH$}", check.state.name()));
+        let state = ui.paint_data(tone(check.state), &format!("{:STATE_WIDTH$}", check.state.name()));
         lines.push(format!("{state}  {:subject_width$}  {}", check.subject, wrapped(&check.message, start)));
         for fix in &check.fixes {
-            let label = ui.in_tone(Tone::Note, FIX);
+            let label = ui.paint_data(Tone::Note, FIX);
             lines.push(format!("{:start$}{label} {}", "", wrapped(fix, start + FIX.len() + 1)));
         }
     }

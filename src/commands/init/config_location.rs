@@ -3,8 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::Config;
-use crate::config::{ConfigTable, read};
+use crate::config::{Config, ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 

@@ -72,7 +72,7 @@ impl PlannedFile {
         if let Some(dir) = self.path.parent() {
             fs_err::create_dir_all(dir)?;
         }
-        fs::replace(&self.link_target(), self.text.as_bytes())?;
+        fs::write_atomically(&self.link_target(), self.text.as_bytes())?;
         let verb = match (&self.existing, &self.managed_part) {
             (None, _) => "Created",
             (Some(_), ManagedPart::Section { is_new: true, .. }) => "Added",

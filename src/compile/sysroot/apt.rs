@@ -61,9 +61,10 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
 
 fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result<()> {
     let apt = Apt::new(sysroot, plan, ui)?;
-    let _alone = fs::lock(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
+    let _alone =
+        fs::lock_file(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
-    let _progress = ui.bars().clock("Fetching");
+    let _progress = ui.bars().elapsed("Fetching");
     let said = if plan.cargo.offline { String::new() } else { apt.update()? };
     let made_of = match packages::closure(&sysroot.packages, &mut |names| apt.show(names))? {
         Ok(packages) => packages,
@@ -71,7 +72,7 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
     };
     let record = packages::record(&sysroot.packages, &made_of);
     if before == Some(record.as_str()) {
-        return fs::replace(&sysroot.dir.join(RECORD), record.as_bytes());
+        return fs::write_atomically(&sysroot.dir.join(RECORD), record.as_bytes());
     }
     apt.download(&made_of)?;
     let parent = sysroot.dir.parent().unwrap_or(&sysroot.dir);
@@ -88,7 +89,7 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
         }
     }
     relocate::relocate(dir, &sysroot.folder)?;
-    fs::replace(&dir.join(RECORD), record.as_bytes())?;
+    fs::write_atomically(&dir.join(RECORD), record.as_bytes())?;
     if sysroot.dir.exists() {
         fs_err::remove_dir_all(&sysroot.dir)?;
     }

@@ -150,7 +150,7 @@ pub fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
     ui.status("Creating", format!("builder '{name}': {}", to_create.why));
     if !to_create.config.is_empty() {
         fs_err::create_dir_all(paths.work_dir())?;
-        fs::replace(&config_file(paths), to_create.config.as_bytes())?;
+        fs::write_atomically(&config_file(paths), to_create.config.as_bytes())?;
     }
     ui.command(&cmd);
     let created = cmd.output()?;

@@ -141,7 +141,7 @@ fn csv_field(name: &str, value: &str) -> String {
 fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut lines = Vec::new();
-    let progress = ui.bars().clock("buildx");
+    let progress = ui.bars().elapsed("buildx");
     let status = cmd.stream(|line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
         progress.message(&line);

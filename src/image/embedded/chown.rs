@@ -2,7 +2,7 @@
 //! `llb.WithUser`, and `solver/llbsolver/file/user_linux.go`).
 
 use crate::dockerfile::error::StageError;
-use crate::oci::rootfs::{Content, File, Node, RootFs};
+use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
 
 /// A user and a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn parse_id(word: &str) -> Result<Option<u64>, StageError> {
 /// Returns the numbers of a name in a file of lines like `name:x:1:2` (passwd(5), group(5)).
 fn lookup(rootfs: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
     let text = match rootfs.get(&rootfs.resolve(file).map_err(StageError::Invalid)?) {
-        Some(Node::File(File { content: Content::Text(text), .. })) => text,
+        Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => text,
         None => return Err(StageError::invalid(format!("the image has no {file} that says who '{name}' is"))),
         Some(_) => return Err(StageError::unsupported(format!("names of a {file} that is no plain file"))),
     };
@@ -56,8 +56,8 @@ fn lookup(rootfs: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageErro
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Node {
-        Node::File(File { content: Content::Text(text.to_owned()), ..File::default() })
+    fn file(text: &str) -> FsNode {
+        FsNode::File(RegularFile { content: FileContent::Text(text.to_owned()), ..RegularFile::default() })
     }
 
     #[test]
@@ -87,10 +87,10 @@ mod tests {
                 "{owner}"
             );
         }
-        rootfs.insert("etc/passwd", Node::Other);
+        rootfs.insert("etc/passwd", FsNode::Other);
         let unsupported = StageError::unsupported("names of a /etc/passwd that is no plain file");
         assert_eq!(resolve_owner("bob", &rootfs), Err(unsupported));
-        rootfs.insert("etc/passwd", Node::Link("../passwd".to_owned()));
+        rootfs.insert("etc/passwd", FsNode::Link("../passwd".to_owned()));
         assert_eq!(
             resolve_owner("bob", &rootfs),
             Err(StageError::invalid("the image has no /etc/passwd that says who 'bob' is"))

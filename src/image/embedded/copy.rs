@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::oci::digest::hash_reader;
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
-use crate::oci::rootfs::{Attributes, Content, File as TreeFile, Node, RootFs, normal, parent};
+use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
 
 /// A layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn attributes(&self, mode: u32) -> Attributes {
-        Attributes { mode, uid: self.owner.uid, gid: self.owner.gid, mtime: self.time }
+    fn attributes(&self, mode: u32) -> FileAttributes {
+        FileAttributes { mode, uid: self.owner.uid, gid: self.owner.gid, mtime: self.time }
     }
 
     fn does_not_work(&self, reason: &str) -> Failure {
@@ -114,7 +114,7 @@ impl Copier<'_> {
     }
 
     fn is_dir(&self, path: &str) -> bool {
-        path.is_empty() || matches!(self.rootfs.get(path), Some(Node::Dir(_)))
+        path.is_empty() || matches!(self.rootfs.get(path), Some(FsNode::Dir(_)))
     }
 
     /// Creates a directory unless it exists.
@@ -145,9 +145,9 @@ impl Copier<'_> {
         if self.copy.target.ends_with('/') {
             self.ensure_dir(&resolved)?;
         }
-        let target = if self.is_dir(&resolved) { normal(&format!("{resolved}/{name}")) } else { resolved };
+        let target = if self.is_dir(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
         match self.rootfs.get(&target) {
-            Some(Node::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
+            Some(FsNode::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
             _ => Ok(target),
         }
     }
@@ -160,14 +160,14 @@ impl Copier<'_> {
         }
         self.add_parents(&parent);
         let attributes = match self.rootfs.get(&parent) {
-            Some(Node::Dir(attributes)) => *attributes,
+            Some(FsNode::Dir(attributes)) => *attributes,
             _ => self.attributes(0o755),
         };
         self.add_dir(&parent, attributes);
     }
 
-    fn add_dir(&mut self, path: &str, attributes: Attributes) {
-        self.rootfs.insert(path, Node::Dir(attributes));
+    fn add_dir(&mut self, path: &str, attributes: FileAttributes) {
+        self.rootfs.insert(path, FsNode::Dir(attributes));
         self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
@@ -176,7 +176,7 @@ impl Copier<'_> {
         let name = source.rsplit('/').next().unwrap_or(source);
         let target = self.target_of(name)?;
         self.add_parents(&target);
-        self.rootfs.insert(&target, Node::File(TreeFile::default()));
+        self.rootfs.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
         self.entries.insert(target.clone(), LayerEntry { attributes, file });
@@ -208,10 +208,10 @@ impl Copier<'_> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
         for child in children {
-            let target = normal(&format!("{to}/{}", child.file_name()));
+            let target = normalize(&format!("{to}/{}", child.file_name()));
             let metadata = fs_err::metadata(child.path())?;
             let is_dir = metadata.is_dir();
-            if self.rootfs.get(&target).is_some_and(|existing| matches!(existing, Node::Dir(_)) != is_dir) {
+            if self.rootfs.get(&target).is_some_and(|existing| matches!(existing, FsNode::Dir(_)) != is_dir) {
                 let problem = if is_dir { "is not a folder" } else { "is a folder, and no file" };
                 return Err(self.does_not_work(&format!("/{target} {problem}")).into());
             }
@@ -230,9 +230,9 @@ impl Copier<'_> {
     fn copy_file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         self.add_parents(to);
         let metadata = fs_err::metadata(from)?;
-        let text = layer_scan::text(to, metadata.len(), fs_err::File::open(from)?)?;
-        let content = text.map_or(Content::Other, Content::Text);
-        self.rootfs.insert(to, Node::File(TreeFile { size: metadata.len(), content, ..TreeFile::default() }));
+        let text = layer_scan::read_config_text(to, metadata.len(), fs_err::File::open(from)?)?;
+        let content = text.map_or(FileContent::Other, FileContent::Text);
+        self.rootfs.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
@@ -247,8 +247,8 @@ mod tests {
 
     const TIME: u64 = 7;
 
-    fn dir(mode: u32) -> Node {
-        Node::Dir(Attributes { mode, uid: 1, gid: 1, mtime: 1 })
+    fn dir(mode: u32) -> FsNode {
+        FsNode::Dir(FileAttributes { mode, uid: 1, gid: 1, mtime: 1 })
     }
 
     fn copy(sources: &[&str], target: &str) -> StageCopy {
@@ -275,23 +275,26 @@ mod tests {
         for (path, node) in [
             ("usr", dir(0o755)),
             ("usr/bin", dir(0o755)),
-            ("bin", Node::Link("usr/bin".to_owned())),
+            ("bin", FsNode::Link("usr/bin".to_owned())),
             ("root", dir(0o700)),
-            ("file", Node::File(TreeFile::default())),
+            ("file", FsNode::File(RegularFile::default())),
             ("etc", dir(0o755)),
             (
                 "etc/passwd",
-                Node::File(TreeFile { content: Content::Text("bob:x:7:8::/:/\n".to_owned()), ..TreeFile::default() }),
+                FsNode::File(RegularFile {
+                    content: FileContent::Text("bob:x:7:8::/:/\n".to_owned()),
+                    ..RegularFile::default()
+                }),
             ),
-            ("loop", Node::Link("loop".to_owned())),
-            ("dangling", Node::Link("/no/where".to_owned())),
-            ("usr/bin/tool", Node::Link("/file".to_owned())),
+            ("loop", FsNode::Link("loop".to_owned())),
+            ("dangling", FsNode::Link("/no/where".to_owned())),
+            ("usr/bin/tool", FsNode::Link("/file".to_owned())),
         ] {
             rootfs.insert(path, node);
         }
         let layers = plan_layers(copies, root, &|source| source.starts_with("bin-"), &mut rootfs, TIME)?;
         let line = |(path, entry): (&String, &LayerEntry)| {
-            let Attributes { mode, uid, gid, mtime } = entry.attributes;
+            let FileAttributes { mode, uid, gid, mtime } = entry.attributes;
             format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
         };
         Ok(layers.iter().map(|layer| layer.entries.iter().map(line).collect()).collect())

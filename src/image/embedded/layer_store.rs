@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::fs::{self, replace};
+use crate::fs::{self, write_atomically};
 use crate::oci::compression::Compression;
 use crate::oci::descriptor;
 use crate::oci::digest::{HashingWriter, hash_reader, hex};
@@ -86,7 +86,7 @@ impl LayerStore {
                 fs_err::create_dir_all(&self.dir)?;
                 let bar = self.bars.bytes("Compressing", largest_file_name(entries), total_size(entries));
                 let record = write(entries, compression, level, &blob, &bar)?;
-                replace(&record_path, &serde_json::to_vec(&record)?)?;
+                write_atomically(&record_path, &serde_json::to_vec(&record)?)?;
                 (record, true)
             }
         };
@@ -167,12 +167,12 @@ mod tests {
     use super::*;
     use crate::oci::digest::hash_reader;
     use crate::oci::layer::{LayerEntry, LayerFile, decompress};
-    use crate::oci::rootfs::Attributes;
+    use crate::oci::rootfs::FileAttributes;
 
     fn entries(dir: &Utf8Path) -> LayerEntries {
         let path = dir.join("file");
         fs_err::write(&path, "content").unwrap();
-        let attributes = Attributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
+        let attributes = FileAttributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
         let (sha256, size) = hash_reader("content".as_bytes()).unwrap();
         let long = format!("tmp/{}", "long".repeat(60));
         BTreeMap::from([

@@ -6,9 +6,10 @@
 
 use serde::Serialize;
 
-use super::text::{width, wrap};
+use super::text::wrap;
 use super::{Graph, GraphNode, NodeKind};
 use crate::finding::printable;
+use crate::ui::text::display_width;
 
 /// The width of a character, with some room for fonts that are wider than usual, and the height of a line.
 const CHAR_WIDTH: f64 = 7.5;
@@ -138,8 +139,8 @@ fn columns(graph: &Graph, lines: &[Vec<NodeLine>]) -> Vec<Column> {
         }
         let present = kinds.iter().filter(|kind| !nodes_of(kind).is_empty());
         let heading = present.map(|kind| kind.heading()).collect::<Vec<_>>().join(", ");
-        let line_widths = nodes.iter().flat_map(|index| &lines[*index]).map(|line| width(&line.text));
-        let longest = line_widths.chain([width(&heading)]).max().unwrap_or(0);
+        let line_widths = nodes.iter().flat_map(|index| &lines[*index]).map(|line| display_width(&line.text));
+        let longest = line_widths.chain([display_width(&heading)]).max().unwrap_or(0);
         let width = longest as f64 * CHAR_WIDTH + 2.0 * PADDING;
         let edges = graph.edges.iter().filter(|(from, _)| nodes.contains(from)).count();
         columns.push(Column { heading, nodes, x, width });

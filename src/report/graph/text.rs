@@ -1,11 +1,8 @@
-//! Text in a picture: how wide it is, and how it is broken into lines.
+//! Breaks text in a picture into lines.
 
 use unicode_width::UnicodeWidthChar;
 
-/// Returns the columns that a text takes in a monospace font.
-pub fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(1)).sum()
-}
+use crate::ui::text::display_width;
 
 /// Breaks a text into lines of at most `columns`, preferably after a separator. A text that needs more than `max_lines`
 /// is cut off with `…`.
@@ -50,7 +47,7 @@ fn fit(text: &str, columns: usize) -> (usize, usize) {
 
 fn cut_off(text: &str, columns: usize) -> String {
     let mut line = text.to_owned();
-    while width(&line) >= columns {
+    while display_width(&line) >= columns {
         line.pop();
     }
     format!("{line}…")
@@ -76,7 +73,7 @@ mod tests {
         ] {
             let lines = wrap(text, 10, most);
             assert_eq!(lines, expected, "{text}");
-            assert!(lines.iter().all(|line| width(line) <= 10), "{lines:?}");
+            assert!(lines.iter().all(|line| display_width(line) <= 10), "{lines:?}");
         }
         assert_eq!(wrap("漢字", 1, 3), ["漢", "字"], "a character that fits nowhere stands alone");
     }

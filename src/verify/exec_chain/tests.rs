@@ -1,39 +1,39 @@
-//! Commands, scripts and users in a small file system, and what is said of them.
+//! Commands, scripts and users in a small file system, with the findings about them.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::elf::Elf;
-use crate::oci::rootfs::{Attributes, Program, RootFs};
+use crate::oci::rootfs::{ElfFile, FileAttributes, RootFs};
 use crate::platform::Platform;
 
-fn file(mode: u32, content: Content) -> Node {
-    Node::File(File { attributes: Attributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
+fn file(mode: u32, content: FileContent) -> FsNode {
+    FsNode::File(RegularFile { attributes: FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
 }
 
-fn program() -> Content {
+fn program() -> FileContent {
     let platform: Platform = "linux/arm64".parse().unwrap();
     let elf = Elf { executable: true, ..Elf::with_identity(platform.elf_identity()) };
-    Content::Program(Arc::new(Program { sha256: String::new(), elf: Some(elf) }))
+    FileContent::Program(Arc::new(ElfFile { sha256: String::new(), elf: Some(elf) }))
 }
 
-fn script(line: &str, text: &str) -> Content {
-    Content::Script(Arc::new(Script { line: line.to_owned(), execs: shell::execs(text) }))
+fn script(line: &str, text: &str) -> FileContent {
+    FileContent::Script(Arc::new(ScriptFile { shebang: line.to_owned(), commands: shell::final_commands(text) }))
 }
 
-/// A small root: programs in /bin, a script of each kind in /run.
-fn tree() -> RootFs {
-    let mut tree = RootFs::default();
+/// A small root file system: programs in /bin, a script of each kind in /run.
+fn root() -> RootFs {
+    let mut root = RootFs::default();
     for name in ["sh", "env", "app", "tini", "python3", "su-exec"] {
-        tree.insert(&format!("usr/bin/{name}"), file(0o755, program()));
+        root.insert(&format!("usr/bin/{name}"), file(0o755, program()));
     }
     for (path, node) in [
-        ("usr", Node::Dir(Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 })),
-        ("bin", Node::Link("usr/bin".to_owned())),
-        ("usr/local/bin/dangling", Node::Link("/opt/app".to_owned())),
+        ("usr", FsNode::Dir(FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 })),
+        ("bin", FsNode::Link("usr/bin".to_owned())),
+        ("usr/local/bin/dangling", FsNode::Link("/opt/app".to_owned())),
         ("usr/bin/mine", file(0o700, program())),
-        ("usr/bin/empty", Node::File(File { size: 0, ..File::default() })),
-        ("usr/bin/text", file(0o755, Content::Other)),
+        ("usr/bin/empty", FsNode::File(RegularFile { size: 0, ..RegularFile::default() })),
+        ("usr/bin/text", file(0o755, FileContent::Other)),
         ("run/args", file(0o755, script("/bin/sh", "set -e\nexec \"$@\""))),
         ("run/gone", file(0o755, script("/bin/sh", "exec gone"))),
         ("run/perhaps", file(0o755, script("/bin/sh", "if x; then exec gone; fi\nexec app"))),
@@ -44,23 +44,23 @@ fn tree() -> RootFs {
         ("run/nested", file(0o755, script("/run/python", ""))),
         ("run/loop", file(0o755, script("/run/loop", ""))),
     ] {
-        tree.insert(path, node);
+        root.insert(path, node);
     }
-    tree
+    root
 }
 
-fn way(entrypoint: &[&str], user: &str) -> ExecChain {
+fn chain(entrypoint: &[&str], user: &str) -> ExecChain {
     let config = serde_json::json!({
         "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
         "config": { "Entrypoint": entrypoint, "User": user, "WorkingDir": "/run" },
     });
-    let (tree, config) = (tree(), serde_json::from_value(config).unwrap());
-    let (root, _) = ExecContext::new(&tree, "linux/arm64".parse().unwrap(), &config);
-    follow(&root)
+    let (root, config) = (root(), serde_json::from_value(config).unwrap());
+    let (context, _) = ExecContext::new(&root, "linux/arm64".parse().unwrap(), &config);
+    follow(&context)
 }
 
 #[test]
-fn what_is_run_on_the_way() {
+fn programs_that_are_started() {
     for (entrypoint, programs) in [
         (&["app", "--flag"][..], "app"),
         (&["/bin/app"], "app"),
@@ -75,16 +75,16 @@ fn what_is_run_on_the_way() {
         (&["sh", "-c", "$APP"], "sh"),
         (&["env", "-i", "A=b", "text"], "env"),
     ] {
-        let way = way(entrypoint, "");
+        let chain = chain(entrypoint, "");
         let names: Vec<&str> =
-            way.programs.iter().filter_map(|running| running.path.strip_prefix("usr/bin/")).collect();
+            chain.programs.iter().filter_map(|program| program.path.strip_prefix("usr/bin/")).collect();
         assert_eq!(names.join(" "), programs, "{entrypoint:?}");
-        assert_eq!(way.findings, [], "{entrypoint:?}");
+        assert_eq!(chain.findings, [], "{entrypoint:?}");
     }
 }
 
 #[test]
-fn what_does_not_start() {
+fn programs_that_cannot_start() {
     let cases: &[(&[&str], &str, &str)] = &[
         (&[], "", "MA050 its config names no program: it has neither ENTRYPOINT nor CMD"),
         (
@@ -123,7 +123,7 @@ fn what_does_not_start() {
     ];
     for (entrypoint, user, expected) in cases {
         let found: Vec<String> =
-            way(entrypoint, user).findings.iter().map(|finding| format!("{} {finding}", finding.code)).collect();
+            chain(entrypoint, user).findings.iter().map(|finding| format!("{} {finding}", finding.code)).collect();
         assert_eq!(found, [*expected], "{entrypoint:?}");
     }
 }

@@ -1,67 +1,73 @@
-//! What a smoke run starts, as a container of the image would be started with words of one's own. Pure.
+//! Determines what a smoke run starts, as a container of the image would be started with the configured words.
 
 use anyhow::Result;
 use oci_spec::image::ImageConfiguration;
 
 use crate::error::{Class, Failure};
-use crate::oci::rootfs::RootFs;
+use crate::oci::rootfs::{RootFs, file_name};
 use crate::platform::Platform;
 use crate::process;
-use crate::verify::exec_chain::follow;
-use crate::verify::exec_context::{self, ExecContext, User};
+use crate::verify::exec_chain;
+use crate::verify::exec_context::{DEFAULT_PATH, ExecContext, User};
 
-/// A program in an image, with what it is started with.
+/// A program in an image, with its arguments and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct SmokeCommand {
     /// The entrypoint and the words after it.
-    pub command: Vec<String>,
-    /// The file that is, from the root, with no link on the way.
+    pub words: Vec<String>,
+    /// Absolute path of the program's file, after links are followed.
     pub program: String,
-    /// It is no script and starts no other program.
-    pub alone: bool,
+    /// The program is not a script, and starts no other program.
+    pub is_single_program: bool,
     /// `NAME=VALUE`
     pub env: Vec<String>,
-    /// From the root, with a leading slash.
+    /// Absolute path.
     pub workdir: String,
     pub user: Option<User>,
 }
 
-impl Start {
-    /// Without words it is what the image starts by itself.
-    pub fn new(words: &[String], tree: &RootFs, platform: Platform, config: &ImageConfiguration) -> Result<Start> {
+impl SmokeCommand {
+    /// Returns the command of an image with `arguments` in place of its CMD, which is used if there are none.
+    pub fn new(
+        arguments: &[String],
+        root: &RootFs,
+        platform: Platform,
+        config: &ImageConfiguration,
+    ) -> Result<SmokeCommand> {
         let mut config = config.clone();
         let mut container = config.config().clone().unwrap_or_default();
-        if !words.is_empty() {
-            container.set_cmd(Some(words.to_vec()));
+        if !arguments.is_empty() {
+            container.set_cmd(Some(arguments.to_vec()));
         }
         let entrypoint = container.entrypoint().clone().unwrap_or_default();
-        let command = [entrypoint, container.cmd().clone().unwrap_or_default()].concat();
+        let words = [entrypoint, container.cmd().clone().unwrap_or_default()].concat();
         let mut env = container.env().clone().unwrap_or_default();
         config.set_config(Some(container));
-        let (root, _) = ExecContext::new(tree, platform, &config);
-        let way = follow(&root);
-        let Some(program) = way.program else {
-            let what = way.findings.first().map(|finding| (finding.to_string(), finding.fix.clone()));
-            let (what, fix) = what.unwrap_or_default();
-            return Err(Failure::new(Class::Verify, format!("{platform}: its smoke run starts nothing: {what}"))
-                .hint(fix)
-                .into());
+        let (context, _) = ExecContext::new(root, platform, &config);
+        let chain = exec_chain::follow(&context);
+        let Some(program) = chain.program else {
+            let (problem, fix) = match chain.findings.first() {
+                Some(finding) => (finding.to_string(), finding.fix.clone()),
+                None => Default::default(),
+            };
+            let message = format!("{platform}: its smoke run starts nothing: {problem}");
+            return Err(Failure::new(Class::Verify, message).hint(fix).into());
         };
-        let is_root = root.user.as_ref().is_none_or(|user| user.uid == 0);
-        for (name, usual) in [("PATH", exec_context::PATH), ("HOME", if is_root { "/root" } else { "/" })] {
-            if root.variable(name).is_none() {
-                env.push(format!("{name}={usual}"));
+        let is_root = context.user.as_ref().is_none_or(|user| user.uid == 0);
+        for (name, default) in [("PATH", DEFAULT_PATH), ("HOME", if is_root { "/root" } else { "/" })] {
+            if context.env_var(name).is_none() {
+                env.push(format!("{name}={default}"));
             }
         }
-        let program_itself = program.trim_start_matches('/');
-        let alone = matches!(way.programs.as_slice(), [only] if only.path == program_itself);
-        Ok(Start { command, program, alone, env, workdir: root.workdir(), user: root.user })
+        let is_single_program =
+            matches!(chain.programs.as_slice(), [only] if only.path == program.trim_start_matches('/'));
+        Ok(SmokeCommand { words, program, is_single_program, env, workdir: context.workdir(), user: context.user })
     }
 
-    /// The command as it is told: `app --version`.
-    pub fn line(&self) -> String {
-        let name = self.command.first().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
-        let words = [name].into_iter().chain(self.command.iter().skip(1).map(String::as_str));
+    /// Formats the command for people: `app --version`.
+    pub fn display(&self) -> String {
+        let name = self.words.first().map(|program| file_name(program)).unwrap_or_default();
+        let words = [name].into_iter().chain(self.words.iter().skip(1).map(String::as_str));
         words.map(process::quote).collect::<Vec<_>>().join(" ")
     }
 }

@@ -1,57 +1,70 @@
-//! A platform's image in Docker: loaded under a name that is gone again afterwards, and run without a network.
+//! Runs a platform's image in Docker: it is loaded under a temporary name, and runs without a network.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::{Ran, follow};
+use super::run::{Attempt, FinishedRun, run_command};
 use crate::image::load::load_platform;
 use crate::oci::layout::Layout;
-use crate::plan::Image;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};
 use crate::ui::Ui;
 
-/// What came of it, or why Docker did not run it; `unknown` where nobody knows whether its kernel can.
-pub fn run(
-    image: &Image,
-    layout: &Layout,
-    platform: Platform,
-    words: &[String],
-    unknown: bool,
-    dir: &Utf8Path,
-    ui: &Ui,
-) -> Result<Result<Ran, String>> {
-    let tag = format!("{}-{}", platform.stage_suffix(), std::process::id());
-    let (reference, container) = (
-        format!("multiarch-smoke/{}:{tag}", image.name),
-        format!("multiarch-smoke-{}-{tag}", image.name.replace('/', "-")),
-    );
-    let names = [reference.clone()];
-    let file = dir.join("image.tar");
-    let ran = match load_platform("docker", layout, platform, &names, &file, ui) {
-        Err(error) => check_interrupt().map_err(anyhow::Error::from).map(|()| Err(error.to_string())),
-        Ok(()) => {
-            let options = ["run", "--rm", "--name", &container, "--platform", platform.name()];
-            let cmd = Cmd::new("docker").args(options).args(["--network", "none", "--pull", "never", &reference]);
-            follow(&cmd.args(words), ui).map(Ok)
-        }
-    };
-    if !matches!(&ran, Ok(Ok(Ran { status: Some(_), .. }))) {
-        Cmd::new("docker").args(["rm", "--force", &container]).undo();
-    }
-    Cmd::new("docker").args(["image", "rm", &reference]).undo();
-    Ok(ran?.and_then(|ran| match refused(&ran, unknown) {
-        Some(why) => Err(why),
-        None => Ok(ran),
-    }))
+/// A platform's image to run in Docker.
+pub struct DockerRun<'a> {
+    /// The name of the image in the plan.
+    pub image: &'a str,
+    pub layout: &'a Layout,
+    pub platform: Platform,
+    /// The words after the entrypoint.
+    pub arguments: &'a [String],
+    /// It is unknown whether Docker's kernel can run the platform.
+    pub may_lack_emulation: bool,
+    /// For a temporary archive.
+    pub dir: &'a Utf8Path,
 }
 
-/// docker-run(1): 125 is Docker's own; and a kernel without QEMU cannot execute what is for another machine.
-fn refused(ran: &Ran, unknown: bool) -> Option<String> {
-    let said = |wanted: &dyn Fn(&str) -> bool| ran.last.iter().find(|line| wanted(line)).cloned();
-    match ran.status?.code()? {
-        125 => said(&|line| line.starts_with("docker: ")),
-        code if code != 0 && unknown => said(&|line| line.contains("exec format error")),
-        _ => None,
+impl DockerRun<'_> {
+    pub fn run(&self, ui: &Ui) -> Result<Attempt> {
+        let tag = format!("{}-{}", self.platform.stage_suffix(), std::process::id());
+        let reference = format!("multiarch-smoke/{}:{tag}", self.image);
+        let container = format!("multiarch-smoke-{}-{tag}", self.image.replace('/', "-"));
+        let result = self.load_and_run(&reference, &container, ui);
+        if !matches!(&result, Ok(Attempt::Finished(FinishedRun { status: Some(_), .. }))) {
+            Cmd::new("docker").args(["rm", "--force", &container]).undo();
+        }
+        Cmd::new("docker").args(["image", "rm", &reference]).undo();
+        match result? {
+            Attempt::Finished(run) => Ok(match self.docker_error(&run) {
+                Some(reason) => Attempt::NotRun(reason),
+                None => Attempt::Finished(run),
+            }),
+            not_run @ Attempt::NotRun(_) => Ok(not_run),
+        }
+    }
+
+    fn load_and_run(&self, reference: &str, container: &str, ui: &Ui) -> Result<Attempt> {
+        let (names, archive) = ([reference.to_owned()], self.dir.join("image.tar"));
+        if let Err(error) = load_platform("docker", self.layout, self.platform, &names, &archive, ui) {
+            check_interrupt()?;
+            return Ok(Attempt::NotRun(error.to_string()));
+        }
+        let cmd = Cmd::new("docker")
+            .args(["run", "--rm", "--name", container, "--platform", self.platform.name()])
+            .args(["--network", "none", "--pull", "never", reference])
+            .args(self.arguments);
+        Ok(Attempt::Finished(run_command(&cmd, ui)?))
+    }
+
+    /// Returns why Docker did not run the image: 125 is an error of Docker itself (docker-run(1)), and a kernel without
+    /// QEMU cannot execute programs for another machine.
+    fn docker_error(&self, run: &FinishedRun) -> Option<String> {
+        let mut lines = run.last_lines.iter();
+        match run.status?.code()? {
+            125 => lines.find(|line| line.starts_with("docker: ")).cloned(),
+            0 => None,
+            _ if self.may_lack_emulation => lines.find(|line| line.contains("exec format error")).cloned(),
+            _ => None,
+        }
     }
 }

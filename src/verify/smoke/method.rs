@@ -1,215 +1,181 @@
-//! Where and how a platform's image can be run here. Pure.
+//! Chooses how a platform's image can be run on a machine.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::SmokeMethod;
+use super::host::{Isolation, SmokeHost};
+use super::result::SmokeMethod;
 use crate::platform::Platform;
 
-/// What is there to run images with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SmokeHost {
-    /// What its processor runs; none where that is not Linux.
-    pub host: Option<Platform>,
-    pub docker: Option<Docker>,
-    /// The platforms whose programs its kernel hands to QEMU, whatever the root they are in.
-    pub handled: Vec<Platform>,
-    /// QEMU for a single program, by the name of its architecture: a static one, which runs in any root.
-    pub qemu: BTreeMap<&'static str, PathBuf>,
-    pub entry: Option<Isolation>,
-}
-
-/// A Docker that answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Docker {
-    pub platform: Platform,
-    /// It runs on this very machine, so that the kernel is ours.
-    pub is_here: bool,
-}
-
-/// What lets a folder be a program's root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    /// Root, with namespaces: processes and network of its own.
-    Namespaces,
-    /// Anybody, as the root of such namespaces.
-    UserNamespace,
-    /// Root without namespaces.
-    ChangeRoot,
-}
-
-/// SmokeMethod a platform's image is run.
+/// How a platform's image is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runner {
-    /// `docker run`; foreign where it takes QEMU.
+    /// With `docker run`.
     Docker {
-        foreign: bool,
+        emulated: bool,
     },
-    /// In a folder that becomes its root, by the kernel; foreign where that hands it to QEMU.
-    Root {
-        entry: Isolation,
-        foreign: bool,
+    /// By the kernel, in a directory that becomes its root directory.
+    Isolated {
+        isolation: Isolation,
+        emulated: bool,
     },
-    /// In a folder that becomes its root, by a QEMU that is copied there.
-    RootWithQemu {
-        entry: Isolation,
+    /// By a QEMU that is copied into a directory that becomes its root directory.
+    IsolatedQemu {
+        isolation: Isolation,
         qemu: PathBuf,
     },
-    /// By a QEMU that looks into a folder before it looks anywhere else.
+    /// By a QEMU that looks for files in a directory first.
     Qemu(PathBuf),
-    NotRun(Reason),
+    NotRun(NotRunReason),
 }
 
-/// Why not, and the command that would change that.
+/// Why an image cannot be run, and a command that would change that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    pub why: String,
-    pub mend: String,
+pub struct NotRunReason {
+    pub reason: String,
+    pub fix: &'static str,
 }
 
 impl Runner {
-    pub fn how(&self) -> SmokeMethod {
+    pub fn method(&self) -> SmokeMethod {
         match self {
-            Runner::Docker { foreign: false } => SmokeMethod::Docker,
-            Runner::Docker { foreign: true } => SmokeMethod::DockerQemu,
-            Runner::Root { foreign: false, .. } => SmokeMethod::Native,
-            Runner::Root { foreign: true, .. } | Runner::RootWithQemu { .. } | Runner::Qemu(_) => SmokeMethod::Qemu,
+            Runner::Docker { emulated: false } => SmokeMethod::Docker,
+            Runner::Docker { emulated: true } => SmokeMethod::DockerQemu,
+            Runner::Isolated { emulated: false, .. } => SmokeMethod::Native,
+            Runner::Isolated { emulated: true, .. } | Runner::IsolatedQemu { .. } | Runner::Qemu(_) => {
+                SmokeMethod::Qemu
+            }
             Runner::NotRun(_) => SmokeMethod::NotRun,
         }
     }
-}
 
-impl SmokeHost {
-    /// The way in which an image of one program would be run; else why it would not.
-    pub fn would_run(&self, platform: Platform) -> Result<&'static str, Reason> {
-        match choose(platform, true, self) {
-            Runner::NotRun(reason) => Err(reason),
-            way => Ok(way.how().words()),
+    /// Chooses a runner for a platform. QEMU can be used without the kernel's help for a `single_program`, which is not a
+    /// script and starts no other program.
+    pub fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
+        let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
+        let is_native = host.platform.is_some_and(runs_on);
+        let is_emulated = host.emulated.contains(&platform);
+        if let Some(docker) = &host.docker {
+            if runs_on(docker.platform) || (docker.is_local && is_native) {
+                return Runner::Docker { emulated: false };
+            }
+            // The kernel of a Docker elsewhere, or in a virtual machine, cannot be examined.
+            if is_emulated || !docker.is_local {
+                return Runner::Docker { emulated: true };
+            }
+        }
+        let qemu = host.qemu.get(platform.qemu_name());
+        let usable_qemu = if single_program { qemu } else { None };
+        match (host.isolation, usable_qemu) {
+            (Some(isolation), _) if is_native || is_emulated => Runner::Isolated { isolation, emulated: !is_native },
+            (Some(isolation), Some(qemu)) => Runner::IsolatedQemu { isolation, qemu: qemu.clone() },
+            (None, Some(qemu)) => Runner::Qemu(qemu.clone()),
+            (_, None) => Runner::NotRun(not_run_reason(platform, is_native || is_emulated, qemu.is_some())),
         }
     }
 }
 
-/// Chooses for a platform; `alone` where what starts is one program, which is no script and starts no other.
-pub fn choose(platform: Platform, alone: bool, machine: &SmokeHost) -> Runner {
-    let runs = |of: Platform| of.compatible_platforms().any(|other| other == platform);
-    let native = machine.host.is_some_and(runs);
-    let handled = machine.handled.contains(&platform);
-    if let Some(docker) = &machine.docker {
-        if runs(docker.platform) || (docker.is_here && native) {
-            return Runner::Docker { foreign: false };
-        }
-        // Elsewhere, or in a virtual machine, its kernel cannot be looked at from here.
-        if handled || !docker.is_here {
-            return Runner::Docker { foreign: true };
-        }
+fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> NotRunReason {
+    if !cfg!(target_os = "linux") {
+        let reason = "no Docker answers, and this is not Linux".to_owned();
+        return NotRunReason { reason, fix: "open -a Docker" };
     }
-    let qemu = machine.qemu.get(platform.qemu_name());
-    match (machine.entry, qemu.filter(|_| alone)) {
-        (Some(entry), _) if native || handled => Runner::Root { entry, foreign: !native },
-        (Some(entry), Some(qemu)) => Runner::RootWithQemu { entry, qemu: qemu.clone() },
-        (None, Some(qemu)) => Runner::Qemu(qemu.clone()),
-        (_, None) => Runner::NotRun(why_not(platform, native || handled, qemu.is_some())),
+    if kernel_can_run {
+        let reason = "no Docker answers, and there are neither root nor user namespaces to run it without".to_owned();
+        return NotRunReason { reason, fix: "sudo systemctl start docker" };
     }
-}
-
-fn why_not(platform: Platform, runs: bool, has_qemu: bool) -> Reason {
-    let (why, mend) = match () {
-        () if !cfg!(target_os = "linux") => ("no Docker answers, and this is not Linux".to_owned(), "open -a Docker"),
-        () if runs => (
-            "no Docker answers, and there are neither root nor user namespaces to run it without".to_owned(),
-            "sudo systemctl start docker",
-        ),
-        () if has_qemu => (
-            format!(
-                "it starts one program by another, which takes QEMU for {} in the kernel (binfmt_misc)",
-                platform.architecture()
-            ),
-            "sudo apt install qemu-user-static binfmt-support",
-        ),
-        () => (format!("there is no QEMU for {}", platform.architecture()), "sudo apt install qemu-user-static"),
-    };
-    Reason { why, mend: mend.to_owned() }
+    let architecture = platform.architecture();
+    if has_qemu {
+        let reason = format!(
+            "it starts one program by another, which takes QEMU for {architecture} in the kernel (binfmt_misc)"
+        );
+        return NotRunReason { reason, fix: "sudo apt install qemu-user-static binfmt-support" };
+    }
+    let reason = format!("there is no QEMU for {architecture}");
+    NotRunReason { reason, fix: "sudo apt install qemu-user-static" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::smoke::host::DockerDaemon;
 
     fn platform(name: &str) -> Platform {
         name.parse().unwrap()
     }
 
-    /// A machine by some words: its processor, `docker` here or `remote` with its own, platforms that are `handled:`,
-    /// `qemu:` of an architecture, and `root`, `user` or `chroot`.
-    fn machine(words: &str) -> SmokeHost {
-        let mut machine = SmokeHost::default();
+    /// Returns a machine from words: its platform, `docker:` of a local or `remote:` of another Docker, `emulated:`
+    /// platforms, `qemu:` of an architecture, and `root`, `user` or `chroot`.
+    fn host(words: &str) -> SmokeHost {
+        let mut host = SmokeHost::default();
         for word in words.split_whitespace() {
             match word.split_once(':') {
-                Some(("handled", name)) => machine.handled.push(platform(name)),
-                Some(("qemu", name)) => drop(machine.qemu.insert(platform(name).qemu_name(), "/usr/bin/qemu".into())),
-                Some(("docker", name)) => machine.docker = Some(Docker { platform: platform(name), is_here: true }),
-                Some(("remote", name)) => machine.docker = Some(Docker { platform: platform(name), is_here: false }),
+                Some(("emulated", name)) => host.emulated.push(platform(name)),
+                Some(("qemu", name)) => drop(host.qemu.insert(platform(name).qemu_name(), "/usr/bin/qemu".into())),
+                Some(("docker", name)) => host.docker = Some(DockerDaemon { platform: platform(name), is_local: true }),
+                Some(("remote", name)) => {
+                    host.docker = Some(DockerDaemon { platform: platform(name), is_local: false })
+                }
                 _ => match word {
-                    "root" => machine.entry = Some(Isolation::Namespaces),
-                    "user" => machine.entry = Some(Isolation::UserNamespace),
-                    "chroot" => machine.entry = Some(Isolation::ChangeRoot),
-                    name => machine.host = Some(platform(name)),
+                    "root" => host.isolation = Some(Isolation::Namespaces),
+                    "user" => host.isolation = Some(Isolation::UserNamespace),
+                    "chroot" => host.isolation = Some(Isolation::ChangeRoot),
+                    name => host.platform = Some(platform(name)),
                 },
             }
         }
-        machine
+        host
     }
 
     #[test]
-    fn ways() {
-        let docker = |foreign| Runner::Docker { foreign };
-        let root = |entry, foreign| Runner::Root { entry, foreign };
+    fn runners() {
+        let docker = |emulated| Runner::Docker { emulated };
+        let isolated = |isolation, emulated| Runner::Isolated { isolation, emulated };
         let qemu = || PathBuf::from("/usr/bin/qemu");
         let (namespaces, user, chroot) = (Isolation::Namespaces, Isolation::UserNamespace, Isolation::ChangeRoot);
-        for (words, wanted, alone, expected) in [
+        for (words, wanted, single_program, expected) in [
             ("linux/amd64 docker:linux/amd64", "linux/amd64", true, docker(false)),
             ("linux/amd64 docker:linux/amd64 root", "linux/amd64", false, docker(false)),
             ("linux/amd64/v3 docker:linux/amd64", "linux/amd64/v3", true, docker(false)),
-            ("linux/amd64 docker:linux/amd64 handled:linux/arm64", "linux/arm64", false, docker(true)),
+            ("linux/amd64 docker:linux/amd64 emulated:linux/arm64", "linux/arm64", false, docker(true)),
             ("linux/amd64 remote:linux/arm64", "linux/arm64", true, docker(false)),
             ("linux/amd64 remote:linux/arm64", "linux/riscv64", false, docker(true)),
-            // The kernel has no QEMU: a single program goes without Docker.
+            // The kernel has no QEMU: a single program runs without Docker.
             (
                 "linux/amd64 docker:linux/amd64 qemu:linux/arm64 root",
                 "linux/arm64",
                 true,
-                Runner::RootWithQemu { entry: namespaces, qemu: qemu() },
+                Runner::IsolatedQemu { isolation: namespaces, qemu: qemu() },
             ),
-            ("linux/amd64 root", "linux/amd64", false, root(namespaces, false)),
-            ("linux/amd64/v3 user", "linux/amd64/v2", true, root(user, false)),
-            ("linux/arm64 chroot", "linux/arm64", true, root(chroot, false)),
-            ("linux/amd64 user handled:linux/arm64", "linux/arm64", false, root(user, true)),
+            ("linux/amd64 root", "linux/amd64", false, isolated(namespaces, false)),
+            ("linux/amd64/v3 user", "linux/amd64/v2", true, isolated(user, false)),
+            ("linux/arm64 chroot", "linux/arm64", true, isolated(chroot, false)),
+            ("linux/amd64 user emulated:linux/arm64", "linux/arm64", false, isolated(user, true)),
             (
                 "linux/amd64 user qemu:linux/arm/v7",
                 "linux/arm/v7",
                 true,
-                Runner::RootWithQemu { entry: user, qemu: qemu() },
+                Runner::IsolatedQemu { isolation: user, qemu: qemu() },
             ),
-            // A newer variant than the processor's is QEMU's.
+            // A newer variant than the processor's takes QEMU.
             (
                 "linux/amd64 user qemu:linux/amd64",
                 "linux/amd64/v3",
                 true,
-                Runner::RootWithQemu { entry: user, qemu: qemu() },
+                Runner::IsolatedQemu { isolation: user, qemu: qemu() },
             ),
             ("linux/amd64 qemu:linux/arm64", "linux/arm64", true, Runner::Qemu(qemu())),
             ("linux/amd64 qemu:linux/amd64", "linux/amd64", true, Runner::Qemu(qemu())),
         ] {
-            assert_eq!(choose(platform(wanted), alone, &machine(words)), expected, "{words}: {wanted}");
+            assert_eq!(Runner::choose(platform(wanted), single_program, &host(words)), expected, "{words}: {wanted}");
         }
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn what_cannot_be_run_is_not_run() {
-        for (words, wanted, alone, why, mend) in [
+    fn reasons_for_not_running() {
+        for (words, wanted, single_program, why, fix) in [
             ("linux/amd64", "linux/amd64", true, "no Docker answers, and there are neither", "systemctl start docker"),
-            ("linux/amd64 handled:linux/arm64", "linux/arm64", true, "no Docker answers", "systemctl start docker"),
+            ("linux/amd64 emulated:linux/arm64", "linux/arm64", true, "no Docker answers", "systemctl start docker"),
             ("linux/amd64 root", "linux/arm64", true, "there is no QEMU for arm64", "apt install qemu-user-static"),
             ("linux/amd64 docker:linux/amd64", "linux/s390x", true, "there is no QEMU for s390x", "qemu-user-static"),
             (
@@ -222,10 +188,10 @@ mod tests {
             ("linux/amd64 qemu:linux/arm64", "linux/arm64", false, "QEMU for arm64 in the kernel", "binfmt-support"),
             ("root", "linux/amd64", true, "there is no QEMU for amd64", "qemu-user-static"),
         ] {
-            let Runner::NotRun(reason) = choose(platform(wanted), alone, &machine(words)) else {
+            let Runner::NotRun(not_run) = Runner::choose(platform(wanted), single_program, &host(words)) else {
                 panic!("{words}: {wanted}")
             };
-            assert!(reason.why.contains(why) && reason.mend.contains(mend), "{words}: {wanted}: {reason:?}");
+            assert!(not_run.reason.contains(why) && not_run.fix.contains(fix), "{words}: {wanted}: {not_run:?}");
         }
     }
 }

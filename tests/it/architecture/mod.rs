@@ -45,9 +45,6 @@ const ALLOWED_CYCLES: &[(&str, &str)] = &[
     ("compile/diagnose/libraries.rs", "compile/diagnose/mod.rs"),
     ("compile/diagnose/linking.rs", "compile/diagnose/mod.rs"),
     ("compile/progress.rs", "compile/mod.rs"),
-    ("verify/smoke/docker.rs", "verify/smoke/mod.rs"),
-    ("verify/smoke/method.rs", "verify/smoke/mod.rs"),
-    ("verify/smoke/mod.rs", "verify/mod.rs"),
 ];
 
 const HINT: &str =

@@ -1,6 +1,7 @@
 //! Tables and lists for a terminal: columns if they fit into its width, else blocks.
 
-use crate::ui::wrap;
+use super::text::{display_width, pad};
+use super::wrap;
 
 /// The widest names that still share a column: descriptions of wider ones start further right.
 const MAX_NAME_WIDTH: usize = 40;
@@ -15,23 +16,23 @@ pub struct ListItem {
 pub fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> Vec<String> {
     let lines = aligned_columns(rows);
     match width {
-        Some(width) if lines.iter().any(|line| line.chars().count() > width) => row_blocks(rows, width),
+        Some(width) if lines.iter().any(|line| display_width(line) > width) => row_blocks(rows, width),
         _ => lines,
     }
 }
 
 /// Renders a list with each description next to its names, or below them if there is no room.
 pub fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<String> {
-    let name_widths = items.iter().map(|item| item.names.chars().count());
+    let name_widths = items.iter().map(|item| display_width(&item.names));
     let column = name_widths.filter(|width| *width <= MAX_NAME_WIDTH).max().unwrap_or(0);
     let line = |ListItem { names, description }: &ListItem| {
-        let start = names.chars().count().max(column) + 4;
+        let start = display_width(names).max(column) + 4;
         match width {
-            Some(width) if start + description.chars().count().min(wrap::LEAST) > width => {
+            Some(width) if start + display_width(description).min(wrap::MIN_COLUMN_WIDTH) > width => {
                 let width = Some(width);
-                format!("{}\n{}", wrap::beside("  ", names, width), wrap::beside("    ", description, width))
+                format!("{}\n{}", wrap::wrap_after("  ", names, width), wrap::wrap_after("    ", description, width))
             }
-            _ => wrap::beside(&format!("  {names:column$}  "), description, width),
+            _ => wrap::wrap_after(&format!("  {}  ", pad(names, column)), description, width),
         }
     };
     items.iter().map(line).collect()
@@ -39,10 +40,10 @@ pub fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<String> {
 
 /// A line per row, with each column as wide as its widest cell.
 fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widest = |column: usize| rows.iter().map(|row| display_width(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(widest).collect();
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
         format!("  {}", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -51,12 +52,12 @@ fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
 /// For each row its first cell, and below it a line for each other cell with its title.
 fn row_blocks<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
     let Some((titles, rows)) = rows.split_first() else { return Vec::new() };
-    let title_width = titles.iter().skip(1).map(|title| title.chars().count()).max().unwrap_or(0);
+    let title_width = titles.iter().skip(1).map(|title| display_width(title)).max().unwrap_or(0);
     let mut lines = Vec::new();
     for row in rows {
         lines.extend(row.first().map(|cell| format!("  {cell}")));
         for (title, cell) in titles.iter().zip(row).skip(1) {
-            lines.push(wrap::beside(&format!("    {title:title_width$}  "), cell, Some(width)));
+            lines.push(wrap::wrap_after(&format!("    {}  ", pad(title, title_width)), cell, Some(width)));
         }
     }
     lines

@@ -1,0 +1,47 @@
+//! Compares an index and image configs with the platforms that the plan has for an image.
+
+use oci_spec::image::{Descriptor, ImageConfiguration};
+
+use super::error::{INSPECT_INDEX_HINT, image_failure};
+use super::manifests::config_platform;
+use crate::error::Failure;
+use crate::oci::layout::{descriptor_platform, is_attestation};
+use crate::plan::Image;
+use crate::platform::Platform;
+
+/// Returns the index's entry for each planned platform, in the plan's order. Fails if the index has other platforms, or
+/// one of them twice.
+pub fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
+    let failure = |problem: String| image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT);
+    let mut entries: Vec<(String, &Descriptor)> = Vec::new();
+    for entry in manifests.iter().filter(|entry| !is_attestation(entry)) {
+        let platform = entry.platform().as_ref().and_then(descriptor_platform);
+        entries.push((platform.unwrap_or_else(|| "no platform".to_owned()), entry));
+    }
+    let is_planned = |name: &str| image.platforms.iter().any(|planned| planned.platform.name() == name);
+    if let Some((extra, _)) = entries.iter().find(|(name, _)| !is_planned(name)) {
+        return Err(failure(format!("the index has {extra}, which was not asked for")));
+    }
+    let mut found = Vec::new();
+    for planned in &image.platforms {
+        let platform = planned.platform;
+        let mut matching = entries.iter().filter(|(name, _)| name == platform.name());
+        match (matching.next(), matching.next()) {
+            (Some((_, entry)), None) => found.push(*entry),
+            (None, _) => return Err(failure(format!("the index has no {platform}"))),
+            (Some(_), Some(_)) => return Err(failure(format!("the index has {platform} twice"))),
+        }
+    }
+    Ok(found)
+}
+
+/// Fails if an image config is for another platform than the index says.
+pub fn check_config_platform(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
+    let found = config_platform(config);
+    if found == platform.name() {
+        return Ok(());
+    }
+    Err(image_failure(&image.name, format!("wanted {platform}, and its config says {found}")).hint(
+        "the base may be a single image of another platform: see it with `docker buildx imagetools inspect BASE`",
+    ))
+}
