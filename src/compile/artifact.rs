@@ -1,4 +1,4 @@
-//! A compiled binary, and whether it is what was wanted.
+//! Compiled binaries, and checks that they are what was requested.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::oci::digest::hash_reader;
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
-/// Every binary that a plan wants, by how it was built.
+/// Every binary that was requested, by how it was built.
 pub type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
 /// A binary that cargo has just linked, or that comes from a bundle.
@@ -24,7 +24,7 @@ pub struct CompiledBinary {
     pub artifact: Artifact,
 }
 
-/// A compiled binary in the tool's own folder, where no later cargo run overwrites it.
+/// A compiled binary in the tool's own directory, where no later cargo run overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifact {
@@ -52,16 +52,28 @@ impl Artifact {
         Ok(Artifact { path: path.to_owned(), size, sha256, elf })
     }
 
-    /// Checks that a binary asks for no newer glibc than it may: what links is told of the floor, and what is linked in
-    /// has not heard of it. `platforms` are those that it is for.
+    /// Copies a binary into `dir` as an executable, and reads it there.
+    pub fn copy(from: &Utf8Path, dir: &Utf8Path, binary: &Binary) -> Result<Artifact> {
+        fs_err::create_dir_all(dir)?;
+        let path = dir.join(&binary.name);
+        if path.exists() {
+            fs_err::remove_file(&path)?;
+        }
+        fs_err::copy(from, &path)?;
+        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Artifact::read(&path)
+    }
+
+    /// Checks that a binary requires no newer glibc than its floor: the linker knows the floor, but the objects that are
+    /// linked in were compiled without it. `platforms` are those that it is for.
     pub fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
         match (self.elf.needed_glibc(), floor) {
-            (Some(asked), Some(floor)) if parse_version(&asked) > parse_version(floor) => {
-                let what =
-                    format!("'{name}' for {platforms} asks for GLIBC_{asked}, and glibc = \"{floor}\" allows less");
-                Err(Failure::new(Class::Verify, what)
-                    .hint(format!("see what asks for it: `objdump -T {} | grep GLIBC_{asked}`", self.path))
-                    .hint(format!("link that by zig for the floor, or raise it: glibc = \"{asked}\"")))
+            (Some(required), Some(floor)) if parse_version(&required) > parse_version(floor) => {
+                let message =
+                    format!("'{name}' for {platforms} asks for GLIBC_{required}, and glibc = \"{floor}\" allows less");
+                Err(Failure::new(Class::Verify, message)
+                    .hint(format!("see what asks for it: `objdump -T {} | grep GLIBC_{required}`", self.path))
+                    .hint(format!("link that by zig for the floor, or raise it: glibc = \"{required}\"")))
             }
             _ => Ok(()),
         }
@@ -70,20 +82,22 @@ impl Artifact {
 
 /// Checks that a binary is an executable for a platform.
 pub fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
-    let wrong = |what: String| {
-        Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {what}"))
+    let wrong = |problem: String| {
+        Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {problem}"))
             .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))
     };
-    let wanted = platform.elf_identity();
+    let expected = platform.elf_identity();
     let found = elf.identity;
     if !elf.executable {
         return wrong("is not an executable".to_owned());
     }
-    if !found.same_machine(&wanted) {
-        return wrong(format!("is for {found}, wanted {wanted}"));
+    if !found.same_machine(&expected) {
+        return wrong(format!("is for {found}, wanted {expected}"));
     }
-    match (wanted.float_abi, found.float_abi) {
-        (Some(wanted), Some(found)) if wanted != found => wrong(format!("has the {found} float ABI, wanted {wanted}")),
+    match (expected.float_abi, found.float_abi) {
+        (Some(expected), Some(found)) if expected != found => {
+            wrong(format!("has the {found} float ABI, wanted {expected}"))
+        }
         _ => Ok(()),
     }
 }

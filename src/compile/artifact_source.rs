@@ -1,11 +1,17 @@
 //! Where a run's binaries come from: cargo, or bundles that were compiled before.
 
-use anyhow::Result;
+use std::sync::mpsc;
 
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use super::artifact::{Artifacts, CompiledBinary};
 use super::bundle::Bundles;
+use super::request::CompileRequest;
+use super::run;
 use super::toolchain::Toolchain;
-use super::{Artifacts, OnArtifact};
-use crate::plan::{BuildSettings, Commit, Plan};
+use crate::plan::{BuildSettings, Commit};
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 pub enum ArtifactSource {
@@ -14,40 +20,55 @@ pub enum ArtifactSource {
 }
 
 impl ArtifactSource {
-    /// Finds out what will be used; nothing is changed.
-    pub fn find(plan: &Plan, ui: &Ui) -> Result<ArtifactSource> {
-        if !plan.artifacts.is_empty() {
-            if plan.commit.as_ref().is_none_or(Commit::is_dirty) {
-                ui.note("nothing says that the bundles are of these very sources: not all is committed");
-            }
-            return Ok(ArtifactSource::Bundles(Bundles::open(plan)?));
+    /// Finds the toolchain, or opens the bundles in `bundle_dirs` if there are any. Changes nothing.
+    pub fn find(
+        request: CompileRequest,
+        bundle_dirs: &[Utf8PathBuf],
+        commit: Option<&Commit>,
+        ui: &Ui,
+    ) -> Result<ArtifactSource> {
+        if bundle_dirs.is_empty() {
+            return Ok(ArtifactSource::Cargo(Box::new(Toolchain::find(request)?)));
         }
-        Ok(ArtifactSource::Cargo(Box::new(Toolchain::find(plan)?)))
+        if commit.is_none_or(Commit::is_dirty) {
+            ui.note("nothing says that the bundles are of these very sources: not all is committed");
+        }
+        Ok(ArtifactSource::Bundles(Bundles::open(bundle_dirs, &request, commit)?))
     }
 
-    /// Installs what is missing; nothing is compiled.
-    pub fn complete(self, plan: &Plan, ui: &Ui) -> Result<ArtifactSource> {
+    /// Installs what is missing, without compiling anything.
+    pub fn complete(self, ui: &Ui) -> Result<ArtifactSource> {
         match self {
-            ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.complete(plan, ui)?))),
+            ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.complete(ui)?))),
             bundles @ ArtifactSource::Bundles(_) => Ok(bundles),
         }
     }
 
-    /// The binaries of the whole plan; `on_artifact` is told of each as it comes.
-    pub fn binaries(&self, plan: &Plan, ui: &Ui, on_artifact: OnArtifact<'_>) -> Result<Artifacts> {
+    /// Returns all binaries. Each is sent to `finished` as soon as it is there.
+    pub fn binaries(
+        &self,
+        finished: &mpsc::Sender<CompiledBinary>,
+        cancel: &CancelToken,
+        ui: &Ui,
+    ) -> Result<Artifacts> {
         match self {
-            ArtifactSource::Cargo(toolchain) => super::run(plan, toolchain, ui, on_artifact),
+            ArtifactSource::Cargo(toolchain) => run::run(toolchain, finished, cancel, ui),
             ArtifactSource::Bundles(bundles) => {
-                let dirs: Vec<&str> = plan.artifacts.iter().map(|dir| dir.as_str()).collect();
+                let dirs: Vec<&str> = bundles.dirs.iter().map(|dir| dir.as_str()).collect();
                 ui.status("Taking", format!("binaries from {}", dirs.join(", ")));
-                Ok(bundles.artifacts(on_artifact))
+                for ((build, binary), artifact) in &bundles.artifacts {
+                    let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
+                    // If the receiver is gone, its stage has failed and reports that itself.
+                    let _ = finished.send(CompiledBinary { build, binary, artifact });
+                }
+                Ok(bundles.artifacts.clone())
             }
         }
     }
 
     pub fn rust_version(&self) -> &str {
         match self {
-            ArtifactSource::Cargo(toolchain) => &toolchain.tools.rust_version,
+            ArtifactSource::Cargo(toolchain) => &toolchain.facts.rust.version,
             ArtifactSource::Bundles(bundles) => &bundles.rust_version,
         }
     }
@@ -60,11 +81,11 @@ impl ArtifactSource {
         }
     }
 
-    /// What linked a build, as people know it.
-    pub fn linker(&self, build: &BuildSettings) -> String {
+    /// The name of the linker of a build, for people.
+    pub fn linker_name(&self, settings: &BuildSettings) -> String {
         match self {
-            ArtifactSource::Cargo(toolchain) => toolchain.linker(build),
-            ArtifactSource::Bundles(bundles) => bundles.linkers.get(build).cloned().unwrap_or_default(),
+            ArtifactSource::Cargo(toolchain) => toolchain.linker_name(settings),
+            ArtifactSource::Bundles(bundles) => bundles.linkers.get(settings).cloned().unwrap_or_default(),
         }
     }
 }

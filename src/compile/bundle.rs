@@ -7,14 +7,15 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Artifacts;
+use super::artifact::{Artifact, Artifacts};
+use super::request::CompileRequest;
 use super::toolchain::Toolchain;
 use crate::config::choices::Auditable;
 use crate::elf::RuntimeRequirements;
 use crate::error::{Class, Failure};
 use crate::fs::{self, Replaceable};
 use crate::oci::digest::{hash_reader, hex};
-use crate::plan::{Binary, BuildSettings, Plan};
+use crate::plan::{Binary, Build, BuildSettings, Commit};
 use crate::platform::Platform;
 
 /// The manifest's name in the bundle's folder.
@@ -85,37 +86,63 @@ pub fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     })
 }
 
-/// Writes what was compiled into a folder, in place of an earlier bundle; the files' paths.
-pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Artifacts) -> Result<Vec<Utf8PathBuf>> {
+/// Writes what was compiled into a directory, in place of an earlier bundle. Returns the paths of the binaries.
+pub fn write(
+    dir: &Utf8Path,
+    toolchain: &Toolchain,
+    commit: Option<&Commit>,
+    artifacts: &Artifacts,
+) -> Result<Vec<Utf8PathBuf>> {
     if dir.join(MANIFEST).is_file() {
-        let earlier = read(dir)?;
-        fs_err::remove_file(dir.join(MANIFEST))?;
-        let folders = earlier.builds.iter().flat_map(|build| &build.binaries).filter_map(|entry| entry.file.parent());
-        for folder in folders.map(|folder| dir.join(folder)).filter(|folder| folder.is_dir() && folder != dir) {
-            fs_err::remove_dir_all(folder)?;
-        }
+        remove_binaries(dir)?;
     }
     fs_err::create_dir_all(dir)?;
     fs_err::write(dir.join(".gitignore"), IGNORE)?;
-    let mut builds: BTreeMap<&BuildSettings, BundledBuild> = BTreeMap::new();
-    let mut paths = Vec::new();
-    for ((settings, binary), artifact) in artifacts {
-        let described = describe(settings)?;
-        // One triple may be compiled in several ways.
-        let folder =
-            Utf8PathBuf::from(format!("{}-{}", settings.triple, &hex(&Sha256::digest(described.to_string()))[..8]));
-        let file = folder.join(&binary.name);
-        fs_err::create_dir_all(dir.join(&folder))?;
+    let mut builds = Vec::new();
+    for build in toolchain.request.sorted_builds() {
+        builds.push(write_build(dir, build, toolchain, artifacts)?);
+    }
+    let files = builds.iter().flat_map(|build| &build.binaries).map(|binary| dir.join(&binary.file)).collect();
+    let manifest = BundleManifest {
+        version: VERSION,
+        tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned(),
+        rust_version: toolchain.facts.rust.version.clone(),
+        auditable: toolchain.auditable,
+        revision: commit.map(Commit::revision),
+        cargo_lock: hash_cargo_lock(&toolchain.request)?,
+        builds,
+    };
+    // Last, so that what an interrupted run leaves is not a bundle.
+    fs::write_atomically(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    Ok(files)
+}
+
+/// Removes the manifest and the binaries of an earlier bundle.
+fn remove_binaries(dir: &Utf8Path) -> Result<()> {
+    let earlier = read(dir)?;
+    fs_err::remove_file(dir.join(MANIFEST))?;
+    for binary in earlier.builds.iter().flat_map(|build| &build.binaries) {
+        let parent = binary.file.parent().map(|parent| dir.join(parent));
+        if let Some(parent) = parent.filter(|parent| parent.is_dir() && parent != dir) {
+            fs_err::remove_dir_all(parent)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the binaries of one build into a bundle.
+fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: &Artifacts) -> Result<BundledBuild> {
+    let settings = describe(&build.settings)?;
+    // One triple may be compiled in several ways.
+    let digest = hex(&Sha256::digest(settings.to_string()));
+    let build_dir = Utf8PathBuf::from(format!("{}-{}", build.settings.triple, &digest[..8]));
+    let mut binaries = Vec::new();
+    for binary in &build.binaries {
+        let Some(artifact) = artifacts.get(&(build.settings.clone(), binary.clone())) else { continue };
+        let file = build_dir.join(&binary.name);
+        fs_err::create_dir_all(dir.join(&build_dir))?;
         fs_err::copy(&artifact.path, dir.join(&file))?;
-        paths.push(dir.join(&file));
-        let build = builds.entry(settings).or_insert_with(|| BundledBuild {
-            platforms: plan.platforms_of(settings).into_iter().collect(),
-            triple: settings.triple.clone(),
-            linker: toolchain.linker(settings),
-            settings: described,
-            binaries: Vec::new(),
-        });
-        build.binaries.push(BundledBinary {
+        binaries.push(BundledBinary {
             name: binary.name.clone(),
             package: binary.package.clone(),
             file,
@@ -124,18 +151,13 @@ pub fn write(dir: &Utf8Path, plan: &Plan, toolchain: &Toolchain, artifacts: &Art
             asks: Some(artifact.elf.runtime_requirements()),
         });
     }
-    let manifest = BundleManifest {
-        version: VERSION,
-        tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned(),
-        rust_version: toolchain.tools.rust_version.clone(),
-        auditable: toolchain.auditable,
-        revision: plan.commit.as_ref().map(|commit| commit.revision()),
-        cargo_lock: cargo_lock(plan)?,
-        builds: builds.into_values().collect(),
-    };
-    // The last: what an interrupted run leaves is no bundle.
-    fs::write_atomically(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
-    Ok(paths)
+    Ok(BundledBuild {
+        platforms: build.platforms.iter().copied().collect(),
+        triple: build.settings.triple.clone(),
+        linker: toolchain.linker_name(&build.settings),
+        settings,
+        binaries,
+    })
 }
 
 /// Settings as they are compared. The values of variables may be secrets, and a bundle goes through others' hands: they
@@ -147,74 +169,105 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     Ok(described)
 }
 
-fn cargo_lock(plan: &Plan) -> Result<Option<String>> {
-    let path = plan.paths.root.join("Cargo.lock");
+/// The SHA-256 of Cargo.lock. `None` if there is no such file.
+fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
+    let path = request.paths.root.join("Cargo.lock");
     if !path.is_file() {
         return Ok(None);
     }
     Ok(Some(hash_reader(fs_err::File::open(path)?)?.0))
 }
 
-/// The binaries of a plan in bundles that were made from the same commit and lock file, for the same plan.
+/// The requested binaries, from bundles that were made from the same commit and lock file, with the same settings.
 #[derive(Debug)]
 pub struct Bundles {
     pub rust_version: String,
     pub auditable: bool,
     /// By build.
     pub linkers: BTreeMap<BuildSettings, String>,
-    artifacts: Artifacts,
+    pub artifacts: Artifacts,
+    /// As they were given.
+    pub dirs: Vec<Utf8PathBuf>,
 }
 
-/// The bundle and the entry of every binary.
-type Found = BTreeMap<(BuildSettings, Binary), (Utf8PathBuf, BundledBinary)>;
+/// A bundle that was read.
+struct Bundle {
+    dir: Utf8PathBuf,
+    manifest: BundleManifest,
+}
+
+/// A requested binary, and the bundle that has it.
+struct SelectedBinary {
+    bundle_dir: Utf8PathBuf,
+    bundled: BundledBinary,
+}
+
+/// The selected binaries by their builds.
+type SelectedBinaries = BTreeMap<(BuildSettings, Binary), SelectedBinary>;
 
 impl Bundles {
-    /// Reads the manifests in some folders, or in the folders right in them, and compares them with the plan.
-    pub fn open(plan: &Plan) -> Result<Bundles> {
-        let mut manifests = Vec::new();
-        for dir in &plan.artifacts {
-            let dirs = bundle_dirs(dir);
-            if dirs.is_empty() {
+    /// Reads the bundles in some directories, or in the directories right in them, and copies the requested binaries out
+    /// of them. Fails unless the bundles have exactly these.
+    pub fn open(dirs: &[Utf8PathBuf], request: &CompileRequest, commit: Option<&Commit>) -> Result<Bundles> {
+        let mut bundles = Vec::new();
+        for dir in dirs {
+            let bundle_dirs = bundle_dirs(dir);
+            if bundle_dirs.is_empty() {
                 return Err(Failure::new(Class::Config, format!("there is no bundle in {dir}: no {MANIFEST}"))
                     .hint("make one: `cargo multiarch compile --out DIR`")
                     .into());
             }
-            for dir in dirs {
-                manifests.push((read(&dir)?, dir));
+            for dir in bundle_dirs {
+                bundles.push(Bundle { manifest: read(&dir)?, dir });
             }
         }
-        let cargo_lock = cargo_lock(plan)?;
-        for (manifest, dir) in &manifests {
-            check_origin(manifest, dir, plan, cargo_lock.as_deref())?;
+        let revision = commit.map(Commit::revision);
+        let cargo_lock = hash_cargo_lock(request)?;
+        for bundle in &bundles {
+            check_origin(bundle, revision.as_deref(), cargo_lock.as_deref())?;
         }
-        select(plan, manifests)
-    }
-
-    /// The binaries; `on_artifact` is told of each.
-    pub fn artifacts(&self, on_artifact: super::OnArtifact<'_>) -> Artifacts {
-        self.artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
-        self.artifacts.clone()
+        let rust_version = bundles.first().map(|bundle| bundle.manifest.rust_version.clone()).unwrap_or_default();
+        let auditable = check_auditable(&bundles, request.options.auditable)?;
+        let mut linkers = BTreeMap::new();
+        let mut selected = SelectedBinaries::new();
+        let descriptions = request.builds.iter().map(|build| describe(&build.settings)).collect::<Result<Vec<_>>>()?;
+        for bundle in bundles {
+            check_rust_version(&bundle, &rust_version)?;
+            for bundled in bundle.manifest.builds {
+                // A build without its settings here is reported by its first binary.
+                let build = descriptions.iter().position(|description| *description == bundled.settings);
+                let build = build.and_then(|index| request.builds.get(index));
+                if let Some(build) = build.filter(|_| !bundled.binaries.is_empty()) {
+                    linkers.insert(build.settings.clone(), bundled.linker.clone());
+                }
+                select(&mut selected, &bundle.dir, bundled, build)?;
+            }
+        }
+        check_complete(&selected, &request.builds)?;
+        let artifacts = copy(&selected, request)?;
+        Ok(Bundles { rust_version, auditable, linkers, artifacts, dirs: dirs.to_owned() })
     }
 }
 
-/// Takes the binaries out of their bundles; those must have the bytes that were written.
-fn take(plan: &Plan, found: &Found) -> Result<Artifacts> {
+/// Copies the selected binaries out of their bundles. Fails if one does not have the bytes that were compiled.
+fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
-    for (number, (key, (dir, entry))) in found.iter().enumerate() {
-        let from = dir.join(&entry.file);
-        let folder = plan.paths.work_dir().join("+artifacts/bundles").join(number.to_string());
+    let dir = request.paths.work_dir().join("+artifacts/bundles");
+    for (number, ((settings, binary), SelectedBinary { bundle_dir, bundled })) in selected.iter().enumerate() {
+        let from = bundle_dir.join(&bundled.file);
         let changed = || {
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
-                .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", entry.sha256))
+                .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", bundled.sha256))
         };
-        let found = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
-        if found.0 != entry.sha256 {
+        let (sha256, _) = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
+        if sha256 != bundled.sha256 {
             return Err(changed().into());
         }
-        let (build, binary) = key;
-        let artifact = super::keep(&from, &folder, binary)?;
-        artifact.check_floor(&binary.name, &plan.name_of(build), build.glibc.as_deref())?;
-        artifacts.insert(key.clone(), artifact);
+        let artifact = Artifact::copy(&from, &dir.join(number.to_string()), binary)?;
+        if let Some(build) = request.builds.iter().find(|build| build.settings == *settings) {
+            artifact.check_floor(&binary.name, &build.name(), settings.glibc.as_deref())?;
+        }
+        artifacts.insert((settings.clone(), binary.clone()), artifact);
     }
     Ok(artifacts)
 }
@@ -233,38 +286,34 @@ fn bundle_dirs(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
 
 fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     let path = dir.join(MANIFEST);
-    let unreadable = |what: String| {
-        Failure::new(Class::Config, format!("{path} cannot be read: {what}"))
+    let unreadable = |reason: String| {
+        Failure::new(Class::Config, format!("{path} cannot be read: {reason}"))
             .hint("compile it again with this version: `cargo multiarch compile --out DIR`")
     };
     let text = fs_err::read(&path).with_context(|| format!("bundle {dir}"))?;
-    let version: serde_json::Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-    if version["version"] != VERSION {
-        return Err(unreadable(format!("it has version {}, wanted {VERSION}", version["version"])).into());
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    if json["version"] != VERSION {
+        return Err(unreadable(format!("it has version {}, wanted {VERSION}", json["version"])).into());
     }
-    let manifest: BundleManifest = serde_json::from_value(version).map_err(|error| unreadable(error.to_string()))?;
+    let manifest: BundleManifest = serde_json::from_value(json).map_err(|error| unreadable(error.to_string()))?;
     let mut files = manifest.builds.iter().flat_map(|build| &build.binaries).map(|entry| &entry.file);
     // What it names is copied from, and removed when the bundle is made anew.
     let inside = |file: &Utf8PathBuf| file.components().all(|part| matches!(part, Utf8Component::Normal(_)));
-    match files.find(|file| !inside(file)) {
-        Some(file) => Err(unreadable(format!("'{file}' is not in the bundle's folder")).into()),
-        None => Ok(manifest),
+    if let Some(file) = files.find(|file| !inside(file)) {
+        return Err(unreadable(format!("'{file}' is not in the bundle's folder")).into());
     }
+    Ok(manifest)
 }
 
-fn check_origin(
-    manifest: &BundleManifest,
-    dir: &Utf8Path,
-    plan: &Plan,
-    cargo_lock: Option<&str>,
-) -> Result<(), Failure> {
-    let here = plan.commit.as_ref().map(|commit| commit.revision());
+/// Fails if a bundle was compiled from another commit or Cargo.lock.
+fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
+    let Bundle { dir, manifest } = bundle;
     let differs = |what: &str, theirs: &str, ours: &str| {
         Failure::new(Class::Config, format!("bundle {dir} was compiled from another {what}: {theirs}, here is {ours}"))
     };
-    let name = |revision: &Option<String>| revision.clone().unwrap_or_else(|| "no commit".to_owned());
-    if manifest.revision != here {
-        return Err(differs("commit", &name(&manifest.revision), &name(&here))
+    if manifest.revision.as_deref() != revision {
+        let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();
+        return Err(differs("commit", &name(manifest.revision.as_deref()), &name(revision))
             .hint("check that commit out here, or compile the bundle again"));
     }
     if manifest.cargo_lock.as_deref() != cargo_lock {
@@ -275,78 +324,85 @@ fn check_origin(
     Ok(())
 }
 
-/// Ticks every binary of the plan off against the bundles.
-fn select(plan: &Plan, manifests: Vec<(BundleManifest, Utf8PathBuf)>) -> Result<Bundles> {
-    let rust_version = manifests.first().map(|(manifest, _)| manifest.rust_version.clone()).unwrap_or_default();
-    let auditable = manifests.iter().any(|(manifest, _)| manifest.auditable);
-    let wanted = |listed: bool| match plan.cargo.auditable {
-        Auditable::Auto => listed == auditable,
-        Auditable::Always => listed,
-        Auditable::Never => !listed,
+/// Fails unless all bundles were compiled with cargo-auditable, or all without it, as requested. Returns which.
+fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Failure> {
+    let any = bundles.iter().any(|bundle| bundle.manifest.auditable);
+    let fits = |bundle: &Bundle| match requested {
+        Auditable::Auto => bundle.manifest.auditable == any,
+        Auditable::Always => bundle.manifest.auditable,
+        Auditable::Never => !bundle.manifest.auditable,
     };
-    if let Some((_, dir)) = manifests.iter().find(|(manifest, _)| !wanted(manifest.auditable)) {
-        let what =
-            format!("bundle {dir} was compiled with cargo-auditable, or without it, and others and the plan were not");
-        return Err(Failure::new(Class::Config, what).hint("say which for all: auditable = true or false").into());
-    }
-    let (mut linkers, mut found) = (BTreeMap::new(), Found::new());
-    let wanted: Vec<(&BuildSettings, &Binary, serde_json::Value)> = plan
-        .platforms()
-        .flat_map(|platform| platform.binaries.iter().map(|binary| (&platform.build, binary)))
-        .map(|(build, binary)| Ok((build, binary, describe(build)?)))
-        .collect::<Result<_>>()?;
-    for (manifest, dir) in manifests {
-        if manifest.rust_version != rust_version {
-            let what =
-                format!("bundle {dir} was compiled by rustc {}, and others by {}", manifest.rust_version, rust_version);
-            return Err(Failure::new(Class::Config, what)
-                .hint("take one toolchain for all: rust-toolchain.toml")
-                .into());
+    match bundles.iter().find(|bundle| !fits(bundle)) {
+        None => Ok(any),
+        Some(Bundle { dir, .. }) => {
+            let message = format!(
+                "bundle {dir} was compiled with cargo-auditable, or without it, and others and the plan were not"
+            );
+            Err(Failure::new(Class::Config, message).hint("say which for all: auditable = true or false"))
         }
-        for build in manifest.builds {
-            for entry in build.binaries {
-                let is_it = |(_, binary, settings): &&(&BuildSettings, &Binary, serde_json::Value)| {
-                    *settings == build.settings && binary.name == entry.name && binary.package == entry.package
-                };
-                let Some((settings, binary, _)) = wanted.iter().find(is_it) else {
-                    return Err(unwanted(&dir, &build.platforms, &entry.name).into());
-                };
-                linkers.insert((*settings).clone(), build.linker.clone());
-                let key = ((*settings).clone(), (*binary).clone());
-                if let Some((other, _)) = found.insert(key, (dir.clone(), entry)) {
-                    let platforms = list(&build.platforms);
-                    return Err(Failure::new(
-                        Class::Config,
-                        format!("'{}' for {platforms} is in two bundles: {other} and {dir}", binary.name),
-                    )
-                    .hint("leave one of them out of `--artifacts`")
-                    .into());
-                }
+    }
+}
+
+/// Fails if a bundle was compiled by another rustc than the first one.
+fn check_rust_version(Bundle { dir, manifest }: &Bundle, first: &str) -> Result<(), Failure> {
+    if manifest.rust_version == first {
+        return Ok(());
+    }
+    let message = format!("bundle {dir} was compiled by rustc {}, and others by {first}", manifest.rust_version);
+    Err(Failure::new(Class::Config, message).hint("take one toolchain for all: rust-toolchain.toml"))
+}
+
+/// Adds the binaries of a bundled build to those that are selected. `build` is the requested build with the same
+/// settings.
+fn select(
+    selected: &mut SelectedBinaries,
+    bundle_dir: &Utf8Path,
+    bundled: BundledBuild,
+    build: Option<&Build>,
+) -> Result<(), Failure> {
+    for entry in bundled.binaries {
+        let is_same = |binary: &&Binary| binary.name == entry.name && binary.package == entry.package;
+        let requested = build.and_then(|build| Some((build, build.binaries.iter().find(is_same)?)));
+        let Some((build, binary)) = requested else {
+            return Err(not_requested(bundle_dir, &bundled.platforms, &entry.name));
+        };
+        let key = (build.settings.clone(), binary.clone());
+        let new = SelectedBinary { bundle_dir: bundle_dir.to_owned(), bundled: entry };
+        if let Some(SelectedBinary { bundle_dir: other, .. }) = selected.insert(key, new) {
+            let platforms = list(&bundled.platforms);
+            let message = format!("'{}' for {platforms} is in two bundles: {other} and {bundle_dir}", binary.name);
+            return Err(Failure::new(Class::Config, message).hint("leave one of them out of `--artifacts`"));
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a requested binary is in none of the bundles.
+fn check_complete(selected: &SelectedBinaries, builds: &[Build]) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    for build in builds {
+        for binary in &build.binaries {
+            if !selected.contains_key(&(build.settings.clone(), binary.clone())) {
+                missing.extend(build.platforms.iter().map(|platform| format!("'{}' for {platform}", binary.name)));
             }
         }
     }
-    let missing: Vec<String> = plan
-        .platforms()
-        .flat_map(|platform| platform.binaries.iter().map(move |binary| (platform, binary)))
-        .filter(|(platform, binary)| !found.contains_key(&(platform.build.clone(), (*binary).clone())))
-        .map(|(platform, binary)| format!("'{}' for {}", binary.name, platform.platform))
-        .collect();
-    match missing.is_empty() {
-        true => Ok(Bundles { rust_version, auditable, linkers, artifacts: take(plan, &found)? }),
-        false => Err(Failure::new(Class::Config, format!("no bundle has {}", missing.join(", ")))
-            .hint("compile what is missing: `cargo multiarch compile --platform PLATFORM --out DIR`")
-            .hint("or publish less: `--platform`")
-            .into()),
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(Failure::new(Class::Config, format!("no bundle has {}", missing.join(", ")))
+        .hint("compile what is missing: `cargo multiarch compile --platform PLATFORM --out DIR`")
+        .hint("or publish less: `--platform`"))
 }
 
 fn list(platforms: &[Platform]) -> String {
     platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn unwanted(dir: &Utf8Path, platforms: &[Platform], binary: &str) -> Failure {
-    let what = format!("bundle {dir} has '{binary}' for {}, which is not what would be compiled here", list(platforms));
-    Failure::new(Class::Config, what)
+fn not_requested(dir: &Utf8Path, platforms: &[Platform], binary: &str) -> Failure {
+    let message =
+        format!("bundle {dir} has '{binary}' for {}, which is not what would be compiled here", list(platforms));
+    Failure::new(Class::Config, message)
         .hint("the platforms, features, profile, flags and packages must be the same for `compile` and `publish`")
         .hint("see what is wanted here: `cargo multiarch plan --message-format json`")
 }

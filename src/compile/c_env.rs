@@ -1,44 +1,45 @@
-//! What builds of C are told of a target by variables: compilers, cmake's toolchain file, bindgen's headers, jemalloc's
-//! pages. Pure; the edge that runs compilers and writes files is `wrappers`.
+//! Environment variables for C code of a target: compilers, cmake's toolchain file, bindgen's headers, flags, jemalloc's
+//! page size. Running compilers and writing files is for `c_env_files`.
 
 use std::collections::BTreeMap;
 
-use super::facts::Tools;
-use super::linker::choice::{Choice, Linker};
-use super::sysroot;
-use super::target_env::{is_own, is_set_for};
+use super::facts::{BuildFacts, Facts};
+use super::linker::selection::{Linker, LinkerSelection};
+use super::target_env::BINDGEN;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 use crate::process::quote;
-
-/// The variables that crates read for one target, as `NAME_<target>`.
-pub const NAMES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
-pub const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
 /// What zig's scripts run.
 const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
-/// Values of [`NAMES`], by build: one triple may be compiled for several processors.
-pub type CEnv = BTreeMap<BuildSettings, BTreeMap<&'static str, String>>;
+/// Values of [`super::target_env::C_VARIABLES`] for one build.
+pub type CVariables = BTreeMap<&'static str, String>;
 
-/// The same before anything is written: zig's scripts by what they run, what compilers are asked for as `…`.
-pub fn unwritten(choices: &BTreeMap<BuildSettings, Choice>, tools: &Tools) -> CEnv {
-    let mut all = CEnv::new();
-    for (build, choice) in choices {
-        let mut variables = match &choice.linker {
-            Linker::Zig => ZIG.into_iter().map(|(name, runs)| (name, runs.to_owned())).collect(),
-            Linker::Gcc(gcc) => of_gcc(&build.triple, gcc),
+/// By build: one triple may be compiled for several processors.
+pub type CEnv = BTreeMap<BuildSettings, CVariables>;
+
+/// The variables of all builds before anything is written: zig's scripts by what they run, and `…` for what only
+/// compilers can tell.
+pub fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> CEnv {
+    let mut c_env = CEnv::new();
+    for (settings, selection) in linkers {
+        let mut variables = match &selection.linker {
+            Linker::Zig => ZIG.into_iter().map(|(name, command)| (name, command.to_owned())).collect(),
+            Linker::Gcc(gcc) => gcc_variables(&settings.triple, gcc),
             Linker::Configured(_) | Linker::Host | Linker::RustLld | Linker::Cross => continue,
         };
-        variables.extend(tools.graph(build).bindgen.then(|| (BINDGEN, "…".to_owned())));
-        all.insert(build.clone(), variables);
+        if facts.build(settings).dependencies.bindgen {
+            variables.insert(BINDGEN, "…".to_owned());
+        }
+        c_env.insert(settings.clone(), variables);
     }
-    all
+    c_env
 }
 
-/// The file that tells cmake of a target, for compilers that it cannot guess.
-pub fn cmake_toolchain(triple: &str, tools: &BTreeMap<&'static str, String>) -> String {
+/// The toolchain file that describes a target to cmake, for compilers that it cannot guess.
+pub fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     let processor = match triple.split('-').next().unwrap_or_default() {
         "riscv64gc" => "riscv64",
         "powerpc64le" => "ppc64le",
@@ -59,8 +60,8 @@ pub fn cmake_toolchain(triple: &str, tools: &BTreeMap<&'static str, String>) -> 
     lines.join("\n") + "\n"
 }
 
-/// bindgen's arguments that stand for zig's headers, from what `zig cc -E -v` and `zig c++ -E -v` say.
-pub fn bindgen_of_zig(c: &str, cxx: &str) -> Option<String> {
+/// bindgen's arguments for zig's headers, from what `zig cc -E -v` and `zig c++ -E -v` print.
+pub fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     let c_paths = search_list(c);
     if c_paths.is_empty() {
         return None;
@@ -79,18 +80,18 @@ pub fn bindgen_of_zig(c: &str, cxx: &str) -> Option<String> {
     Some(args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" "))
 }
 
-/// bindgen's arguments that stand for a cross gcc's headers, from what `gcc -E -v` says. Those of gcc itself come last:
-/// clang has its own, though not every libclang has them beside it.
-pub fn bindgen_of_gcc(said: &str) -> Option<String> {
+/// bindgen's arguments for a cross gcc's headers, from what `gcc -E -v` prints. Those of gcc itself come last: clang has
+/// its own, though not every libclang has them beside it.
+pub fn gcc_bindgen_args(printed: &str) -> Option<String> {
     let is_gccs = |path: &str| path.contains("/lib/gcc") && !path.contains("/..");
     let flag = |path: &str| if is_gccs(path) { "-idirafter" } else { "-isystem" };
-    let args: Vec<String> = search_list(said).iter().map(|path| format!("{} {}", flag(path), quote(path))).collect();
+    let args: Vec<String> = search_list(printed).iter().map(|path| format!("{} {}", flag(path), quote(path))).collect();
     (!args.is_empty()).then(|| args.join(" "))
 }
 
-/// The folders that a compiler searches for headers, from its `-v`.
-fn search_list(said: &str) -> Vec<&str> {
-    let lines = said.lines().skip_while(|line| !line.starts_with("#include <...> search starts here")).skip(1);
+/// The directories that a compiler searches for headers, from its `-v`.
+fn search_list(printed: &str) -> Vec<&str> {
+    let lines = printed.lines().skip_while(|line| !line.starts_with("#include <...> search starts here")).skip(1);
     lines
         .take_while(|line| !line.starts_with("End of search list"))
         .map(str::trim)
@@ -99,93 +100,96 @@ fn search_list(said: &str) -> Vec<&str> {
 }
 
 /// What zig defines for its libraries, from clang's `-v`.
-fn definitions(said: &str) -> impl Iterator<Item = &str> {
-    let words = said.lines().find(|line| line.contains("\" -cc1 ")).unwrap_or_default().split(' ');
+fn definitions(printed: &str) -> impl Iterator<Item = &str> {
+    let words = printed.lines().find(|line| line.contains("\" -cc1 ")).unwrap_or_default().split(' ');
     let of_libraries = |word: &&str| ["_LIBC", "__GLIBC_", "_LARGEFILE"].iter().any(|start| word.starts_with(start));
     words.clone().zip(words.skip(1)).filter(|(flag, _)| *flag == "-D").map(|(_, value)| value).filter(of_libraries)
 }
 
 /// A cross gcc, where the crate `cc` does not find it by itself: it knows gcc's names for glibc, and some for musl.
-pub fn of_gcc(triple: &str, gcc: &str) -> BTreeMap<&'static str, String> {
+pub fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     let known = ["x86_64", "aarch64", "arm", "armv7", "riscv64gc"];
     let prefix = gcc.strip_suffix("-gcc").filter(|_| triple.contains("-musl"));
     let Some(prefix) = prefix.filter(|_| !known.contains(&triple.split('-').next().unwrap_or_default())) else {
-        return BTreeMap::new();
+        return CVariables::new();
     };
     let tool = |tool: &str| format!("{prefix}-{tool}");
-    BTreeMap::from([("CC", tool("gcc")), ("CXX", tool("g++")), ("AR", tool("ar")), ("RANLIB", tool("ranlib"))])
+    CVariables::from([("CC", tool("gcc")), ("CXX", tool("g++")), ("AR", tool("ar")), ("RANLIB", tool("ranlib"))])
 }
 
-/// The variables of a build for C code, by their full names: none that the user has set.
-pub fn variables(build: &BuildSettings, linker: &Linker, tools: &Tools, native: &CEnv) -> Vec<(String, String)> {
-    let target = build.triple.replace('-', "_");
+/// The variables of a build for C code, by their full names, without those that the user has set. `values` are what
+/// zig or gcc bring.
+pub fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVariables>) -> Vec<(String, String)> {
+    let target = build.triple().replace('-', "_");
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
-        let values = native.get(build).into_iter().flatten().filter(|(name, _)| !is_own(build, name, tools));
+        let values = values.into_iter().flatten().filter(|(name, _)| !build.has_own(name));
         variables.extend(values.map(|(name, value)| (format!("{name}_{target}"), value.clone())));
     }
-    variables.extend(c_flags(build, linker, tools));
-    variables.extend(lg_page(build, tools).map(|name| (name, LG_PAGE_64K.to_owned())));
-    variables.retain(|(name, _)| !build.env.contains_key(name));
+    variables.extend(c_flags(build, linker));
+    variables.extend(jemalloc_variable(build).map(|name| (name, LG_PAGE_64K.to_owned())));
+    variables.retain(|(name, _)| !build.settings.env.contains_key(name));
     variables
 }
 
-/// The flags of a build's C and C++: where the headers of its sysroot are, and names for this machine's folders, as they
-/// are in what rustc compiles. None where the user has flags, which older versions of `cc` do not see beside ours.
-fn c_flags(build: &BuildSettings, linker: &Linker, tools: &Tools) -> Vec<(String, String)> {
-    // What has no dependencies has none that compiles C; a container has other folders.
-    let compiles_here = *linker != Linker::Cross && tools.graph(build).packages > 1;
-    let remap = tools.remap.iter().filter(|_| compiles_here);
-    let remap = remap.map(|(from, to)| format!("-ffile-prefix-map={from}={to}"));
-    let flags = sysroot::includes(build, tools).into_iter().chain(remap);
+/// The flags of a build's C and C++: where the headers of its sysroot are, and names for this machine's directories, as
+/// they are in what rustc compiles. None if the user has flags, which older versions of `cc` do not see beside ours.
+fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
+    let mut flags = build.sysroot.map(|sysroot| sysroot.c_flags()).unwrap_or_default();
+    // Without dependencies there is no C, and a container has other directories.
+    if *linker != Linker::Cross && build.dependencies.packages > 1 {
+        let remaps = build.env.path_remaps.iter();
+        flags.extend(remaps.map(|remap| format!("-ffile-prefix-map={}={}", remap.from, remap.to)));
+    }
     // `cc` splits them at spaces.
-    let flags: Vec<String> = flags.filter(|flag| !flag.contains(char::is_whitespace)).collect();
-    let unset = |name: &&str| !flags.is_empty() && !tools.is_set(build, name) && !is_set_for(build, name, tools);
-    let variable = |name| (format!("{name}_{}", build.triple.replace('-', "_")), flags.join(" "));
-    ["CFLAGS", "CXXFLAGS"].into_iter().filter(unset).map(variable).collect()
+    flags.retain(|flag| !flag.contains(char::is_whitespace));
+    if flags.is_empty() {
+        return Vec::new();
+    }
+    let target = build.triple().replace('-', "_");
+    let is_unset = |name: &&str| !build.is_set(name) && !build.is_set_for_target(name);
+    let variable = |name| (format!("{name}_{target}"), flags.join(" "));
+    ["CFLAGS", "CXXFLAGS"].into_iter().filter(is_unset).map(variable).collect()
 }
 
 const LG_PAGE: &str = "JEMALLOC_SYS_WITH_LG_PAGE";
 /// The logarithm of arm64's biggest page.
 const LG_PAGE_64K: &str = "16";
 
-/// The variable by which jemalloc is told of arm64's pages: of 4, 16 or 64 KiB, as the kernel that runs the image has
-/// them. Cross-compiled, jemalloc takes 4 KiB for granted, and its program aborts where pages are bigger.
-pub fn lg_page(build: &BuildSettings, tools: &Tools) -> Option<String> {
-    let graph = tools.graph(build);
-    let jemalloc = graph.jemalloc.as_ref()?;
-    let own = format!("{}_{LG_PAGE}", build.triple.replace('-', "_").to_uppercase());
-    let set = |name: &str| tools.is_set(build, name);
-    let is_arm64 = build.triple.starts_with("aarch64-");
-    let name = if jemalloc.per_target { own.clone() } else { LG_PAGE.to_owned() };
-    (is_arm64 && !set(LG_PAGE) && !set(&own)).then_some(name)
+/// The name of the variable that sets jemalloc's page size for arm64, where pages have 4, 16 or 64 KiB, depending on the
+/// kernel that runs the image. Cross-compiled, jemalloc assumes 4 KiB, and its program aborts if pages are bigger.
+pub fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
+    let jemalloc = build.dependencies.jemalloc.as_ref()?;
+    let for_target = format!("{}_{LG_PAGE}", build.triple().replace('-', "_").to_uppercase());
+    if !build.triple().starts_with("aarch64-") || build.is_set(LG_PAGE) || build.is_set(&for_target) {
+        return None;
+    }
+    Some(if jemalloc.per_target { for_target } else { LG_PAGE.to_owned() })
 }
 
-/// Can two builds share a cargo process, which has one set of variables? Not where jemalloc is told of pages by a
-/// variable that the other's jemalloc reads as well.
-pub fn share_variables(one: &BuildSettings, other: &BuildSettings, tools: &Tools) -> bool {
-    let common = |build: &BuildSettings| lg_page(build, tools).filter(|name| name == LG_PAGE);
-    let has_jemalloc = |build: &BuildSettings| tools.graph(build).jemalloc.is_some();
-    common(one) == common(other) || !has_jemalloc(one) || !has_jemalloc(other)
+/// Can two builds share a cargo process, which has one set of variables? Not if jemalloc's page size is set by a
+/// variable that the other build's jemalloc reads as well.
+pub fn share_variables(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
+    let global = |build| jemalloc_variable(build).filter(|name| name == LG_PAGE);
+    let have_jemalloc = one.dependencies.jemalloc.is_some() && other.dependencies.jemalloc.is_some();
+    global(one) == global(other) || !have_jemalloc
 }
 
-/// What is done for C code that its author did not ask for.
-pub fn note(build: &BuildSettings, tools: &Tools) -> Option<String> {
-    let name = lg_page(build, tools)?;
-    let graph = tools.graph(build);
-    let package = &graph.jemalloc.as_ref()?.package;
-    let platform = Platform::for_triple(&build.triple).next()?;
+/// Notes that jemalloc's page size is set.
+pub fn note(build: &BuildFacts<'_>) -> Option<String> {
+    let name = jemalloc_variable(build)?;
+    let package = &build.dependencies.jemalloc.as_ref()?.package;
+    let platform = Platform::for_triple(build.triple()).next()?;
     Some(format!("{platform}: {package} is compiled with {name}={LG_PAGE_64K}, for kernels with pages of up to 64 KiB"))
 }
 
-/// What may be worth a change of the program: musl's allocator has one lock for all threads.
-pub fn advice(builds: &[&BuildSettings], tools: &Tools) -> Option<String> {
-    let slow = builds.iter().filter(|build| build.triple.contains("-musl")).any(|build| {
-        // A program without dependencies is hardly one that allocates in many threads.
-        let graph = tools.graph(build);
-        graph.packages > 1 && graph.allocator.is_none()
-    });
-    slow.then(|| {
+/// Advice about musl's allocator, which has one lock for all threads.
+pub fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Option<String> {
+    // A program without dependencies is hardly one that allocates in many threads.
+    let is_slow = |build: BuildFacts<'_>| {
+        build.is_musl() && build.dependencies.packages > 1 && build.dependencies.allocator.is_none()
+    };
+    builds.into_iter().any(is_slow).then(|| {
         "musl's allocator is slow where many threads allocate: a crate such as mimalloc replaces it, and libc = \"gnu\" \
          has another"
             .to_owned()
@@ -196,7 +200,8 @@ pub fn advice(builds: &[&BuildSettings], tools: &Tools) -> Option<String> {
 mod tests {
     use super::*;
     use crate::compile::dependency_summary::{DependencySummary, Jemalloc};
-    use crate::compile::facts::TargetFacts;
+    use crate::compile::facts::{PathRemap, TargetFacts};
+    use crate::compile::target_env::C_VARIABLES;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
     const AMD64: &str = "x86_64-unknown-linux-musl";
@@ -205,12 +210,14 @@ mod tests {
         BuildSettings { triple: triple.to_owned(), ..BuildSettings::default() }
     }
 
-    fn tools(jemalloc: Option<bool>) -> Tools {
+    fn facts(jemalloc: Option<bool>) -> Facts {
         let jemalloc = jemalloc.map(|per_target| Jemalloc { package: "jemalloc-sys".to_owned(), per_target });
-        let graph = DependencySummary { jemalloc, ..DependencySummary::default() };
-        let targets = [ARM64, AMD64].map(|triple| (triple.to_owned(), TargetFacts::default())).into();
-        let graphs = [ARM64, AMD64].map(|triple| (build(triple), graph.clone())).into();
-        Tools { targets, graphs, ..Tools::default() }
+        let summary = DependencySummary { jemalloc, ..DependencySummary::default() };
+        Facts {
+            targets: [ARM64, AMD64].map(|triple| (triple.to_owned(), TargetFacts::default())).into(),
+            dependencies: [ARM64, AMD64].map(|triple| (build(triple), summary.clone())).into(),
+            ..Facts::default()
+        }
     }
 
     #[test]
@@ -224,17 +231,19 @@ mod tests {
             (ARM64, Some(true), Some(LG_PAGE), None),
             (ARM64, Some(false), Some(OWN), None),
         ] {
-            let mut tools = tools(jemalloc);
-            tools.variables.extend(set.map(str::to_owned));
-            assert_eq!(lg_page(&build(triple), &tools).as_deref(), expected, "{triple} {jemalloc:?} {set:?}");
+            let mut facts = facts(jemalloc);
+            facts.env.variables.extend(set.map(str::to_owned));
+            let build = build(triple);
+            let found = jemalloc_variable(&facts.build(&build));
+            assert_eq!(found.as_deref(), expected, "{triple} {jemalloc:?} {set:?}");
         }
         let set = BuildSettings { env: [(LG_PAGE.to_owned(), "14".to_owned())].into(), ..build(ARM64) };
-        let mut known = tools(Some(true));
-        known.graphs.insert(set.clone(), known.graphs[&build(ARM64)].clone());
-        assert_eq!(lg_page(&set, &known), None, "build-env");
-        let all = variables(&build(ARM64), &Linker::RustLld, &tools(Some(true)), &CEnv::new());
+        let mut known = facts(Some(true));
+        known.dependencies.insert(set.clone(), known.dependencies[&build(ARM64)].clone());
+        assert_eq!(jemalloc_variable(&known.build(&set)), None, "build-env");
+        let all = variables(&known.build(&build(ARM64)), &Linker::RustLld, None);
         assert_eq!(all, [(OWN.to_owned(), "16".to_owned())]);
-        let note = note(&build(ARM64), &tools(Some(false))).unwrap();
+        let note = note(&facts(Some(false)).build(&build(ARM64))).unwrap();
         assert!(note.starts_with("linux/arm64: jemalloc-sys is compiled with JEMALLOC_SYS_WITH_LG_PAGE=16,"), "{note}");
     }
 
@@ -246,33 +255,34 @@ mod tests {
             (ARM64, 2, Some("mimalloc"), false),
             ("aarch64-unknown-linux-gnu", 2, None, false),
         ] {
-            let graph =
+            let summary =
                 DependencySummary { packages, allocator: allocator.map(str::to_owned), ..DependencySummary::default() };
-            let tools = Tools { graphs: [(build(triple), graph)].into(), ..Tools::default() };
-            assert_eq!(advice(&[&build(triple)], &tools).is_some(), expected, "{triple} {packages} {allocator:?}");
+            let build = build(triple);
+            let facts = Facts { dependencies: [(build.clone(), summary)].into(), ..Facts::default() };
+            assert_eq!(advice([facts.build(&build)]).is_some(), expected, "{triple} {packages} {allocator:?}");
         }
     }
 
     #[test]
     fn a_variable_for_all_targets_parts_processes() {
+        let share = |facts: &Facts| share_variables(&facts.build(&build(ARM64)), &facts.build(&build(AMD64)));
         for (jemalloc, shared) in [(None, true), (Some(true), true), (Some(false), false)] {
-            assert_eq!(share_variables(&build(ARM64), &build(AMD64), &tools(jemalloc)), shared, "{jemalloc:?}");
+            assert_eq!(share(&facts(jemalloc)), shared, "{jemalloc:?}");
         }
-        let mut only_arm64 = tools(Some(false));
-        only_arm64.graphs.get_mut(&build(AMD64)).unwrap().jemalloc = None;
-        assert!(share_variables(&build(ARM64), &build(AMD64), &only_arm64));
+        let mut only_arm64 = facts(Some(false));
+        only_arm64.dependencies.get_mut(&build(AMD64)).unwrap().jemalloc = None;
+        assert!(share(&only_arm64));
     }
 
     #[test]
     fn what_the_user_has_set_stays() {
-        let values: BTreeMap<&'static str, String> = NAMES.iter().map(|name| (*name, format!("our-{name}"))).collect();
-        let mut tools = tools(None);
-        tools.targets.get_mut(ARM64).unwrap().env_tools.extend(["CC", BINDGEN]);
+        let values: CVariables = C_VARIABLES.iter().map(|name| (*name, format!("our-{name}"))).collect();
+        let mut facts = facts(None);
+        facts.targets.get_mut(ARM64).unwrap().user_variables.extend(["CC", BINDGEN]);
         let set =
             BuildSettings { env: [(format!("AR_{}", ARM64.replace('-', "_")), String::new())].into(), ..build(ARM64) };
-        let native = CEnv::from([(set.clone(), values.clone()), (build(ARM64), values)]);
         let names = |build: &BuildSettings, linker| -> Vec<String> {
-            variables(build, &linker, &tools, &native).into_iter().map(|(name, _)| name).collect()
+            variables(&facts.build(build), &linker, Some(&values)).into_iter().map(|(name, _)| name).collect()
         };
         let expected =
             ["CMAKE_TOOLCHAIN_FILE", "CXX", "RANLIB"].map(|name| format!("{name}_aarch64_unknown_linux_musl"));
@@ -294,13 +304,13 @@ mod tests {
             (2, "TARGET_CFLAGS", Linker::Zig, None),
             (2, &own, Linker::Zig, None),
         ] {
-            let mut tools = tools(None);
-            tools.graphs.insert(build(ARM64), DependencySummary { packages, ..DependencySummary::default() });
-            tools.remap = [("/w", "/workspace"), ("/home/me/.cargo", "/cargo"), ("/with a space", "/x")]
-                .map(|(from, to)| (from.to_owned(), to.to_owned()))
+            let mut facts = facts(None);
+            facts.dependencies.insert(build(ARM64), DependencySummary { packages, ..DependencySummary::default() });
+            facts.env.path_remaps = [("/w", "/workspace"), ("/home/me/.cargo", "/cargo"), ("/with a space", "/x")]
+                .map(|(from, to)| PathRemap::new(from, to))
                 .into();
-            tools.variables.insert(set.to_owned());
-            let found = variables(&build(ARM64), &linker, &tools, &CEnv::new());
+            facts.env.variables.insert(set.to_owned());
+            let found = variables(&facts.build(&build(ARM64)), &linker, None);
             let value = |name: &str| {
                 let full = format!("{name}_aarch64_unknown_linux_musl");
                 found.iter().find(|(name, _)| *name == full).map(|(_, value)| value.as_str())
@@ -312,29 +322,29 @@ mod tests {
 
     #[test]
     fn gcc_that_cc_does_not_know() {
-        assert_eq!(of_gcc("aarch64-unknown-linux-gnu", "aarch64-linux-gnu-gcc"), BTreeMap::new());
-        assert_eq!(of_gcc(ARM64, "aarch64-linux-musl-gcc"), BTreeMap::new());
-        let known = of_gcc("s390x-unknown-linux-musl", "s390x-linux-musl-gcc");
+        assert_eq!(gcc_variables("aarch64-unknown-linux-gnu", "aarch64-linux-gnu-gcc"), BTreeMap::new());
+        assert_eq!(gcc_variables(ARM64, "aarch64-linux-musl-gcc"), BTreeMap::new());
+        let known = gcc_variables("s390x-unknown-linux-musl", "s390x-linux-musl-gcc");
         assert_eq!((known["CC"].as_str(), known["CXX"].as_str()), ("s390x-linux-musl-gcc", "s390x-linux-musl-g++"));
     }
 
-    const SAID: &str = " \"/z/zig\" -cc1 -triple x -D __GLIBC_MINOR__=28 -D _LIBCPP_ABI_VERSION=1 -D MINE -isystem /z/c\n\
+    const PRINTED: &str = " \"/z/zig\" -cc1 -triple x -D __GLIBC_MINOR__=28 -D _LIBCPP_ABI_VERSION=1 -D MINE -isystem /z/c\n\
         #include \"...\" search starts here:\n#include <...> search starts here:\n /z/cxx\n /z/c c\nEnd of search list.\n";
 
     #[test]
     fn bindgens_arguments() {
-        let c = SAID.replace(" /z/cxx\n", "");
+        let c = PRINTED.replace(" /z/cxx\n", "");
         assert_eq!(
-            bindgen_of_zig(&c, SAID).unwrap(),
+            zig_bindgen_args(&c, PRINTED).unwrap(),
             "-nostdinc -D__GLIBC_MINOR__=28 -D_LIBCPP_ABI_VERSION=1 -cxx-isystem /z/cxx \
              -Xclang -c-isystem -Xclang '/z/c c' -cxx-isystem '/z/c c'"
         );
-        assert_eq!(bindgen_of_zig("no such compiler", ""), None);
+        assert_eq!(zig_bindgen_args("no such compiler", ""), None);
         let gcc = "#include <...> search starts here:\n /usr/lib/gcc-cross/a/12/include\n \
             /usr/lib/gcc-cross/a/12/../../../../a/include\nEnd of search list.";
         let expected =
             "-idirafter /usr/lib/gcc-cross/a/12/include -isystem /usr/lib/gcc-cross/a/12/../../../../a/include";
-        assert_eq!(bindgen_of_gcc(gcc).unwrap(), expected);
+        assert_eq!(gcc_bindgen_args(gcc).unwrap(), expected);
     }
 
     #[test]

@@ -1,214 +1,280 @@
-//! Which cargo processes a plan needs, and their command lines. Pure.
+//! Which cargo processes a plan needs, and their command lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::c_env::{self, CEnv};
-use super::facts::Tools;
-use super::linker::choice::{Choice, Linker};
+use super::cross::Cross;
+use super::facts::{BuildFacts, Facts, RustToolchain};
+use super::linker::selection::{Linker, LinkerSelection};
+use super::request::CompileRequest;
 use super::sysroot;
-use super::toolchain::Toolchain;
-use crate::plan::{Binary, BuildSettings, Plan};
+use crate::plan::{Binary, Build, BuildSettings, CargoOptions};
 use crate::process::Cmd;
 
 /// One cargo process: the same binaries for one or several target triples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CargoRun {
+    /// The settings that all its builds share. Those that may differ between builds are empty.
+    pub shared: BuildSettings,
     pub binaries: BTreeSet<Binary>,
-    /// One for each triple.
-    pub builds: Vec<BuildSettings>,
+    /// In the plan's order, one for each triple.
+    pub builds: Vec<Build>,
     /// The program `cross` runs it.
     pub by_cross: bool,
 }
 
-/// Groups what is to be compiled into as few cargo processes as possible: one, unless images differ in features,
-/// profile or variables, a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross`
-/// takes one target at a time.
-pub fn group_runs(plan: &Plan, tools: &Tools, choices: &BTreeMap<BuildSettings, Choice>) -> Vec<CargoRun> {
-    let mut wanted: BTreeMap<&BuildSettings, BTreeSet<Binary>> = BTreeMap::new();
-    for platform in plan.platforms() {
-        wanted.entry(&platform.build).or_default().extend(platform.binaries.iter().cloned());
+impl CargoRun {
+    /// The names of its binaries, for people.
+    pub fn binary_names(&self) -> String {
+        self.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
     }
+
+    /// The names of its platforms, for people.
+    pub fn platform_names(&self) -> String {
+        self.builds.iter().map(Build::name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Groups builds into as few cargo processes as possible: one, unless images differ in features, profile or variables,
+/// a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross` takes one target at a time.
+pub fn group_runs(
+    request: &CompileRequest,
+    facts: &Facts,
+    linkers: &BTreeMap<BuildSettings, LinkerSelection>,
+) -> Vec<CargoRun> {
     let mut runs: Vec<CargoRun> = Vec::new();
-    for (build, binaries) in wanted {
-        let by_cross = choices.get(build).is_some_and(|choice| choice.linker == Linker::Cross);
-        let fits = |run: &&mut CargoRun| {
-            !by_cross
-                && !run.by_cross
-                && run.binaries == binaries
-                && run.builds.iter().all(|other| {
-                    let flags = |build: &BuildSettings| target_flags(build, tools);
-                    alike(other, build)
-                        && c_env::share_variables(other, build, tools)
-                        && other.triple != build.triple
-                        && (tools.env_rustflags.is_none() || flags(other) == flags(build))
-                })
+    for build in request.sorted_builds() {
+        let by_cross = linkers.get(&build.settings).is_some_and(|selection| selection.linker == Linker::Cross);
+        let new = CargoRun {
+            shared: shared_settings(&build.settings),
+            binaries: build.binaries.clone(),
+            builds: vec![build.clone()],
+            by_cross,
         };
-        match runs.iter_mut().find(fits) {
-            Some(run) => run.builds.push(build.clone()),
-            None => runs.push(CargoRun { binaries, builds: vec![build.clone()], by_cross }),
+        match runs.iter_mut().find(|run| !by_cross && can_join(&new, run, facts)) {
+            Some(run) => run.builds.extend(new.builds),
+            None => runs.push(new),
         }
+    }
+    for run in &mut runs {
+        run.builds.sort_by_key(|build| request.builds.iter().position(|other| other == build));
     }
     runs
 }
 
-/// Can two builds share a cargo process, but for their targets?
-fn alike(one: &BuildSettings, other: &BuildSettings) -> bool {
-    let shared = |build: &BuildSettings| BuildSettings {
+/// Can the builds of a run be added to another one?
+fn can_join(new: &CargoRun, run: &CargoRun, facts: &Facts) -> bool {
+    let can_share = |one: &Build, other: &Build| {
+        let (one, other) = (facts.build(&one.settings), facts.build(&other.settings));
+        let flags = |build| target_flags(build, &facts.rust);
+        one.triple() != other.triple()
+            && c_env::share_variables(&one, &other)
+            && (facts.env.rustflags.is_none() || flags(&one) == flags(&other))
+    };
+    !run.by_cross
+        && run.binaries == new.binaries
+        && run.shared == new.shared
+        && run.builds.iter().all(|build| new.builds.iter().all(|other| can_share(build, other)))
+}
+
+/// The settings that are the same for all builds of a cargo process.
+fn shared_settings(settings: &BuildSettings) -> BuildSettings {
+    BuildSettings {
         triple: String::new(),
         rustflags: Vec::new(),
         sysroot_packages: Vec::new(),
         linker: None,
         glibc: None,
-        ..build.clone()
-    };
-    shared(one) == shared(other)
+        ..settings.clone()
+    }
 }
 
 /// The flags that are added to the user's own for a target: the settings', a static C runtime for musl where that is
-/// not rustc's default, and names for this machine's folders.
-pub fn target_flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
-    let mut flags = build.rustflags.clone();
-    let dynamic = tools.targets.get(&build.triple).is_some_and(|facts| !facts.crt_static);
-    if build.triple.contains("-musl") && dynamic && !flags.iter().any(|flag| flag.contains("crt-static")) {
+/// not rustc's default, and names for this machine's directories.
+pub fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
+    let mut flags = build.settings.rustflags.clone();
+    if build.is_musl() && !build.target.crt_static && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
-    flags.extend(sysroot::flags(build, tools));
+    flags.extend(build.sysroot.into_iter().flat_map(|sysroot| sysroot.rustflags()));
     // The start files of a musl target come with its standard library; where that is compiled, they are the linker's.
-    let bare = tools.targets.get(&build.triple).is_some_and(|facts| !facts.self_contained);
-    if build.triple.contains("-musl") && build.build_std && bare {
+    if build.is_musl() && build.settings.build_std && !build.target.self_contained {
         flags.push("-Clink-self-contained=no".to_owned());
     }
-    // As for the other folders of this machine: the source of a library that is compiled here is named in it.
-    let rust_src = tools.rust_src.iter().filter(|_| build.build_std).map(|folder| (folder, "/rust"));
-    let remap = tools.remap.iter().map(|(from, to)| (from, to.as_str())).chain(rust_src);
-    flags.extend(remap.map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
+    let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
+    flags.extend(build.env.path_remaps.iter().map(|path| remap(&path.from, &path.to)));
+    // A standard library that is compiled here names its source.
+    if let (true, Some(rust_src)) = (build.settings.build_std, &rust.rust_src) {
+        flags.push(remap(rust_src, "/rust"));
+    }
     flags
 }
 
-/// cargo's `--config` arguments that carry [`target_flags`]; none where RUSTFLAGS has to carry them.
-pub fn config_args(build: &BuildSettings, tools: &Tools) -> Option<String> {
-    let flags = target_flags(build, tools);
-    if flags.is_empty() || tools.env_rustflags.is_some() {
+/// The value of cargo's `--config` that carries [`target_flags`]. `None` if RUSTFLAGS has to carry them.
+pub fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<String> {
+    let flags = target_flags(build, rust);
+    if flags.is_empty() || build.env.rustflags.is_some() {
         return None;
     }
-    let hidden = tools.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
-    let all: Vec<String> =
-        hidden.iter().chain(&flags).map(|flag| serde_json::Value::from(flag.as_str()).to_string()).collect();
-    Some(format!("target.{}.rustflags=[{}]", build.triple, all.join(",")))
+    let quoted = |flag: &String| serde_json::Value::from(flag.as_str()).to_string();
+    let all: Vec<String> = build.target.global_rustflags.iter().chain(&flags).map(quoted).collect();
+    Some(format!("target.{}.rustflags=[{}]", build.triple(), all.join(",")))
 }
 
-/// What cargo's resolver is told of a build: its features, and whether anything may be changed or fetched.
-pub fn resolver_flags(build: &BuildSettings, plan: &Plan) -> Vec<String> {
-    let features = (!build.features.is_empty()).then(|| ["--features".to_owned(), build.features.join(",")]);
+/// The flags of cargo's resolver for a build: its features, and whether anything may be changed or fetched.
+pub fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -> Vec<String> {
+    let features = (!settings.features.is_empty()).then(|| ["--features".to_owned(), settings.features.join(",")]);
     let switches = [
-        (build.all_features, "--all-features"),
-        (build.no_default_features, "--no-default-features"),
-        (plan.cargo.locked, "--locked"),
-        (plan.cargo.offline, "--offline"),
+        (settings.all_features, "--all-features"),
+        (settings.no_default_features, "--no-default-features"),
+        (options.locked, "--locked"),
+        (options.offline, "--offline"),
     ];
     let switches = switches.iter().filter(|(on, _)| *on).map(|(_, switch)| (*switch).to_owned());
     features.into_iter().flatten().chain(switches).collect()
 }
 
-/// The command line of a run.
-pub fn command(run: &CargoRun, plan: &Plan, toolchain: &Toolchain, native: &CEnv) -> Cmd {
-    let Toolchain { tools, choices, .. } = toolchain;
-    let Some(first) = run.builds.first() else { return Cmd::new(&tools.cargo) };
-    let cross = tools.cross.as_ref().filter(|_| run.by_cross);
-    let mut cmd = Cmd::new(cross.map_or(&tools.cargo, |cross| &cross.program));
-    if cross.is_none() {
-        cmd = cmd.args(toolchain.auditable.then_some("auditable"));
-    }
-    cmd = cmd.arg("build");
-    if cross.is_none() {
-        cmd = cmd.args(["--manifest-path", plan.paths.manifest_path.as_str()]);
-    }
-    let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
-    cmd = packages.iter().fold(cmd, |cmd, package| cmd.args(["--package", package]));
-    cmd = run.binaries.iter().fold(cmd, |cmd, binary| cmd.args(["--bin", &binary.name]));
-    cmd = run.builds.iter().fold(cmd, |cmd, build| cmd.args(["--target", &build.triple]));
-    cmd = cmd.args(["--profile", &first.profile]);
-    cmd = cmd.args(resolver_flags(first, plan));
-    let jobs = plan.cargo.jobs.map(|jobs| format!("--jobs={jobs}"));
-    let switches = [
-        // Both kinds of panic: the profile decides which is linked.
-        (first.build_std, "-Zbuild-std=std,panic_abort"),
-        // The other platforms' binaries are still built, so that the report says who failed and who did not.
-        (true, "--keep-going"),
-        (true, "--message-format=json-render-diagnostics"),
-    ];
-    cmd = cmd.args(switches.iter().filter(|(on, _)| *on).map(|(_, switch)| *switch)).args(jobs);
-    for build in &run.builds {
-        if let Some(config) = config_args(build, tools) {
-            cmd = cmd.args(["--config", &config]);
-        }
-        cmd = linker_env(cmd, build, choices.get(build).map(|choice| &choice.linker), tools, native);
-        cmd = sysroot::variables(build, tools).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
-    }
-    let flags = target_flags(first, tools);
-    if let Some(user) = tools.env_rustflags.as_ref().filter(|_| !flags.is_empty() || run.by_cross) {
-        cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", [&user[..], &flags].concat().join("\x1f"));
-    }
-    if let Some(cross) = cross {
-        let flags = tools.env_rustflags.as_ref().map(|_| "CARGO_ENCODED_RUSTFLAGS".to_owned());
-        let passed = first.env.keys().cloned().chain(flags).chain(c_env::lg_page(first, tools));
-        cmd = cross.configure(cmd, plan, &passed.collect::<Vec<_>>());
-    }
-    first.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
+/// What the command lines of all runs are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct CargoCommands<'a> {
+    pub request: &'a CompileRequest,
+    pub facts: &'a Facts,
+    pub linkers: &'a BTreeMap<BuildSettings, LinkerSelection>,
+    pub auditable: bool,
+    pub c_env: &'a CEnv,
 }
 
-fn linker_env(mut cmd: Cmd, build: &BuildSettings, linker: Option<&Linker>, tools: &Tools, native: &CEnv) -> Cmd {
-    let Some(linker) = linker else { return cmd };
-    let program = match linker {
-        Linker::Configured(_) | Linker::Host | Linker::Cross => None,
-        Linker::RustLld => Some("rust-lld"),
-        Linker::Gcc(gcc) => Some(gcc.as_str()),
-        Linker::Zig => native.get(build).and_then(|variables| variables.get("CC")).map(String::as_str),
-    };
-    if let Some(program) = program {
-        let target = build.triple.replace('-', "_").to_uppercase();
-        cmd = cmd.env(format!("CARGO_TARGET_{target}_LINKER"), program);
+impl CargoCommands<'_> {
+    /// The command line of a run.
+    pub fn command(&self, run: &CargoRun) -> Cmd {
+        let cross = self.facts.tools.cross.as_ref().filter(|_| run.by_cross);
+        let mut builds: Vec<BuildFacts<'_>> =
+            run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();
+        // Arguments do not depend on the order of the configuration.
+        builds.sort_unstable_by_key(|build| build.settings);
+        let mut cmd = self.program(cross);
+        cmd = self.arguments(cmd, run, &builds);
+        for build in &builds {
+            if let Some(config) = config_args(build, &self.facts.rust) {
+                cmd = cmd.args(["--config", &config]);
+            }
+            cmd = self.build_env(cmd, build);
+        }
+        if let Some(rustflags) = self.rustflags(run, &builds) {
+            cmd = cmd.env("CARGO_ENCODED_RUSTFLAGS", rustflags);
+        }
+        if let Some(cross) = cross {
+            cmd = cross.configure(cmd, &self.request.paths, &self.passed_to_cross(run, &builds));
+        }
+        run.shared.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
     }
-    let variables = c_env::variables(build, linker, tools, native);
-    variables.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
+
+    fn program(&self, cross: Option<&Cross>) -> Cmd {
+        if let Some(cross) = cross {
+            return Cmd::new(&cross.program).arg("build");
+        }
+        let subcommand = if self.auditable { &["auditable", "build"][..] } else { &["build"] };
+        let manifest_path = self.request.paths.manifest_path.as_str();
+        Cmd::new(&self.facts.rust.cargo).args(subcommand).args(["--manifest-path", manifest_path])
+    }
+
+    fn arguments(&self, mut cmd: Cmd, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Cmd {
+        let packages: BTreeSet<&str> = run.binaries.iter().map(|binary| binary.package.as_str()).collect();
+        cmd = packages.iter().fold(cmd, |cmd, package| cmd.args(["--package", package]));
+        cmd = run.binaries.iter().fold(cmd, |cmd, binary| cmd.args(["--bin", &binary.name]));
+        cmd = builds.iter().fold(cmd, |cmd, build| cmd.args(["--target", build.triple()]));
+        cmd = cmd.args(["--profile", &run.shared.profile]);
+        cmd = cmd.args(resolver_flags(&run.shared, &self.request.options));
+        if run.shared.build_std {
+            // Both kinds of panic: the profile decides which is linked.
+            cmd = cmd.arg("-Zbuild-std=std,panic_abort");
+        }
+        // The other platforms' binaries are still built, so that the report says who failed and who did not.
+        cmd = cmd.args(["--keep-going", "--message-format=json-render-diagnostics"]);
+        cmd.args(self.request.options.jobs.map(|jobs| format!("--jobs={jobs}")))
+    }
+
+    /// Adds the variables of one build: its linker, its C compilers, its sysroot.
+    fn build_env(&self, mut cmd: Cmd, build: &BuildFacts<'_>) -> Cmd {
+        if let Some(LinkerSelection { linker, .. }) = self.linkers.get(build.settings) {
+            let c_variables = self.c_env.get(build.settings);
+            let program = match linker {
+                Linker::Configured(_) | Linker::Host | Linker::Cross => None,
+                Linker::RustLld => Some("rust-lld"),
+                Linker::Gcc(gcc) => Some(gcc.as_str()),
+                Linker::Zig => c_variables.and_then(|variables| variables.get("CC")).map(String::as_str),
+            };
+            if let Some(program) = program {
+                let target = build.triple().replace('-', "_").to_uppercase();
+                cmd = cmd.env(format!("CARGO_TARGET_{target}_LINKER"), program);
+            }
+            let variables = c_env::variables(build, linker, c_variables);
+            cmd = variables.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+        }
+        sysroot::variables(build).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
+    }
+
+    /// The user's RUSTFLAGS together with ours, which all builds of a run share if the user has any. `None` if cargo can
+    /// read the user's by itself.
+    fn rustflags(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Option<String> {
+        let user = self.facts.env.rustflags.as_ref()?;
+        let ours = builds.first().map(|build| target_flags(build, &self.facts.rust)).unwrap_or_default();
+        (!ours.is_empty() || run.by_cross).then(|| [&user[..], &ours].concat().join("\x1f"))
+    }
+
+    /// The names of the variables that cross passes into its container.
+    fn passed_to_cross(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Vec<String> {
+        let rustflags = self.facts.env.rustflags.as_ref().map(|_| "CARGO_ENCODED_RUSTFLAGS".to_owned());
+        let jemalloc = builds.iter().filter_map(c_env::jemalloc_variable);
+        run.shared.env.keys().cloned().chain(rustflags).chain(jemalloc).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compile::facts::TargetFacts;
-    use crate::compile::linker::cross::Cross;
     use crate::plan::{Checkout, ConfigSources, Package, PlanRequest, Workspace, resolve};
 
     const AMD64: &str = "x86_64-unknown-linux-musl";
     const RISCV64: &str = "riscv64gc-unknown-linux-musl";
 
-    /// The plan of packages `a` and `b`, each with the binary of its name.
-    fn plan(config: &str) -> Plan {
+    /// The builds of packages `a` and `b`, each with the binary of its name.
+    fn request(config: &str) -> CompileRequest {
         let packages = ["a", "b"].map(|name| Package::for_tests(name, &[name]));
         let workspace = Workspace::with_packages("/w".into(), packages.into());
         let sources = ConfigSources { workspace: toml::from_str(config).unwrap(), ..ConfigSources::default() };
-        resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
+        let plan = resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap();
+        CompileRequest { builds: plan.unique_builds(), paths: plan.paths, options: plan.cargo }
     }
 
     /// x86-64 links musl statically by default, riscv64 does not.
-    fn tools(rustflags_in_env: bool, build_rustflags: &[&str]) -> Tools {
-        let facts = |crt_static| TargetFacts {
-            crt_static,
-            build_rustflags: build_rustflags.iter().map(|flag| (*flag).to_owned()).collect(),
-            ..TargetFacts::default()
-        };
+    fn facts(rustflags_in_env: bool) -> Facts {
         let targets = [(AMD64, true), ("aarch64-unknown-linux-musl", true), (RISCV64, false)];
-        Tools {
-            cargo: "cargo".into(),
-            env_rustflags: rustflags_in_env.then(|| vec!["-Cuser".to_owned()]),
-            targets: targets.iter().map(|(triple, crt_static)| ((*triple).to_owned(), facts(*crt_static))).collect(),
-            ..Tools::default()
-        }
+        let target = |crt_static| TargetFacts { crt_static, ..TargetFacts::default() };
+        let mut facts = Facts {
+            targets: targets.iter().map(|(triple, crt_static)| ((*triple).to_owned(), target(*crt_static))).collect(),
+            ..Facts::default()
+        };
+        facts.rust.cargo = "cargo".into();
+        facts.env.rustflags = rustflags_in_env.then(|| vec!["-Cuser".to_owned()]);
+        facts
     }
 
-    fn toolchain(tools: &Tools, choices: BTreeMap<BuildSettings, Choice>) -> Toolchain {
-        Toolchain { tools: tools.clone(), choices, auditable: false, notes: vec![] }
+    fn select(request: &CompileRequest, linker: impl Fn(&str) -> Linker) -> BTreeMap<BuildSettings, LinkerSelection> {
+        let selection =
+            |settings: &BuildSettings| LinkerSelection { linker: linker(&settings.triple), why: String::new() };
+        request.builds.iter().map(|build| (build.settings.clone(), selection(&build.settings))).collect()
+    }
+
+    fn line(
+        run: &CargoRun,
+        request: &CompileRequest,
+        facts: &Facts,
+        linkers: &BTreeMap<BuildSettings, LinkerSelection>,
+    ) -> String {
+        let c_env = CEnv::new();
+        CargoCommands { request, facts, linkers, auditable: false, c_env: &c_env }.command(run).to_string()
     }
 
     #[test]
@@ -241,13 +307,15 @@ mod tests {
             ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
             ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
         ] {
-            let line = |run: &CargoRun| {
+            let describe = |run: &CargoRun| {
                 let names: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();
-                let triples: Vec<&str> = run.builds.iter().filter_map(|build| build.triple.split('-').next()).collect();
+                let mut triples: Vec<&str> =
+                    run.builds.iter().filter_map(|build| build.settings.triple.split('-').next()).collect();
+                triples.sort_unstable();
                 format!("{}: {}", names.join(" "), triples.join(" "))
             };
-            let mut runs: Vec<String> =
-                group_runs(&plan(config), &tools(in_env, &[]), &BTreeMap::new()).iter().map(line).collect();
+            let runs = group_runs(&request(config), &facts(in_env), &BTreeMap::new());
+            let mut runs: Vec<String> = runs.iter().map(describe).collect();
             runs.sort_unstable();
             assert_eq!(runs, expected, "{why}");
         }
@@ -255,63 +323,67 @@ mod tests {
 
     #[test]
     fn cross_runs_alone() {
-        let plan = plan("platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbuild-env = { X = 'secret' }");
-        let mut tools = tools(false, &[]);
-        tools.cross = Some(Cross {
+        let request =
+            request("platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbuild-env = { X = 'secret' }");
+        let mut facts = facts(false);
+        facts.tools.cross = Some(Cross {
             program: "cross".into(),
             container_opts: "--init".into(),
             path: "/bin".into(),
             ..Cross::default()
         });
-        let builds = plan.builds().cloned();
-        let linker = |triple: &str| if triple == AMD64 { Linker::Host } else { Linker::Cross };
-        let choices: BTreeMap<BuildSettings, Choice> =
-            builds.map(|build| (build.clone(), Choice { linker: linker(&build.triple), why: String::new() })).collect();
-        let runs = group_runs(&plan, &tools, &choices);
+        let linkers = select(&request, |triple| if triple == AMD64 { Linker::Host } else { Linker::Cross });
+        let runs = group_runs(&request, &facts, &linkers);
         assert_eq!(
             runs.iter().map(|run| (run.by_cross, run.builds.len())).collect::<Vec<_>>(),
             [(true, 1), (true, 1), (false, 1)]
         );
-        let line = command(&runs[0], &plan, &toolchain(&tools, choices.clone()), &CEnv::new()).to_string();
+        let own = line(&runs[2], &request, &facts, &linkers);
+        let line = line(&runs[0], &request, &facts, &linkers);
         assert!(line.starts_with("cd /w && PATH=/w/target/multiarch/+cross/bin:/bin "), "{line}");
         assert!(line.contains(" CROSS_CONTAINER_OPTS='--init --env X' X=secret cross build --package a"), "{line}");
         assert!(line.contains(" --target-dir /w/target/multiarch/+cross/target"), "{line}");
-        let own = command(&runs[2], &plan, &toolchain(&tools, choices), &CEnv::new()).to_string();
         assert!(own.contains(" cargo build") && !own.contains("CROSS"), "{own}");
     }
 
     #[test]
     fn flags_of_ours_hide_none_of_the_users() {
         let build = |platform: &str, config: &str| {
-            plan(&format!("platforms = ['{platform}']\n{config}")).images.remove(0).platforms.remove(0).build
+            request(&format!("platforms = ['{platform}']\n{config}")).builds.remove(0).settings
+        };
+        let with_global = || {
+            let mut facts = facts(false);
+            facts.targets.values_mut().for_each(|target| target.global_rustflags.push("-Cuser".to_owned()));
+            facts
+        };
+        let with_source = || {
+            let mut facts = facts(false);
+            facts.rust.rust_src = Some("/t/src/rust".into());
+            facts
         };
         let flags = "rustflags = ['--cfg=a \"b\"']";
-        for (platform, config, tools, expected) in [
-            ("linux/amd64", "", tools(false, &["-Cuser"]), None),
-            ("linux/riscv64", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-feature=+crt-static"]"#)),
-            (
-                "linux/riscv64",
-                "",
-                tools(false, &["-Cuser"]),
-                Some(r#"rustflags=["-Cuser","-Ctarget-feature=+crt-static"]"#),
-            ),
+        for (platform, config, facts, expected) in [
+            ("linux/amd64", "", with_global(), None),
+            ("linux/riscv64", "", facts(false), Some(r#"rustflags=["-Ctarget-feature=+crt-static"]"#)),
+            ("linux/riscv64", "", with_global(), Some(r#"rustflags=["-Cuser","-Ctarget-feature=+crt-static"]"#)),
             (
                 "linux/riscv64",
                 "rustflags = ['-Ctarget-feature=-crt-static']",
-                tools(false, &[]),
+                facts(false),
                 Some(r#"rustflags=["-Ctarget-feature=-crt-static"]"#),
             ),
-            ("linux/amd64", flags, tools(false, &[]), Some(r#"rustflags=["--cfg=a \"b\""]"#)),
-            ("linux/amd64/v3", "", tools(false, &[]), Some(r#"rustflags=["-Ctarget-cpu=x86-64-v3"]"#)),
-            ("linux/amd64", flags, tools(true, &[]), None),
+            ("linux/amd64", flags, facts(false), Some(r#"rustflags=["--cfg=a \"b\""]"#)),
+            ("linux/amd64/v3", "", facts(false), Some(r#"rustflags=["-Ctarget-cpu=x86-64-v3"]"#)),
+            ("linux/amd64", flags, facts(true), None),
             (
                 "linux/amd64",
                 "build-std = true",
-                Tools { rust_src: Some("/t/src/rust".into()), ..tools(false, &[]) },
+                with_source(),
                 Some(r#"rustflags=["-Clink-self-contained=no","--remap-path-prefix=/t/src/rust=/rust"]"#),
             ),
         ] {
-            let found = config_args(&build(platform, config), &tools);
+            let build = build(platform, config);
+            let found = config_args(&facts.build(&build), &facts.rust);
             let found = found.as_deref().and_then(|text| text.split_once("-musl.")).map(|(_, flags)| flags);
             assert_eq!(found, expected, "{platform} {config}");
         }
@@ -319,11 +391,11 @@ mod tests {
 
     #[test]
     fn rustflags_of_the_environment_are_kept() {
-        let tools = tools(true, &[]);
+        let facts = facts(true);
         let line = |platform: &str| {
-            let plan = plan(&format!("platforms = ['{platform}']"));
-            let run = group_runs(&plan, &tools, &BTreeMap::new()).remove(0);
-            command(&run, &plan, &toolchain(&tools, BTreeMap::new()), &CEnv::new()).to_string()
+            let request = request(&format!("platforms = ['{platform}']"));
+            let run = group_runs(&request, &facts, &BTreeMap::new()).remove(0);
+            line(&run, &request, &facts, &BTreeMap::new())
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
@@ -332,30 +404,18 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let plan = plan(
+        let request = request(
             "platforms = ['linux/amd64', 'linux/riscv64']\nfeatures = ['x', 'y']\nno-default-features = true\n\
              locked = false\nprofile = 'dist'\nbuild-env = { X = '1' }",
         );
-        let tools = tools(false, &[]);
-        let run = group_runs(&plan, &tools, &BTreeMap::new()).remove(0);
-        let choose = |linker: Linker| -> BTreeMap<BuildSettings, Choice> {
-            run.builds
-                .iter()
-                .map(|build| (build.clone(), Choice { linker: linker.clone(), why: String::new() }))
-                .collect()
-        };
-        let line = |linker| command(&run, &plan, &toolchain(&tools, choose(linker)), &CEnv::new()).to_string();
+        let facts = facts(false);
+        let run = group_runs(&request, &facts, &BTreeMap::new()).remove(0);
+        let line = |linker: Linker| line(&run, &request, &facts, &select(&request, |_| linker.clone()));
         let rest = "X=1 cargo build --manifest-path /w/Cargo.toml --package a --package b --bin a --bin b \
             --target riscv64gc-unknown-linux-musl --target x86_64-unknown-linux-musl --profile dist --features x,y \
             --no-default-features --keep-going --message-format=json-render-diagnostics \
             --config 'target.riscv64gc-unknown-linux-musl.rustflags=[\"-Ctarget-feature=+crt-static\"]'";
         assert_eq!(line(Linker::Host), rest);
-        let auditable = Toolchain { auditable: true, ..toolchain(&tools, BTreeMap::new()) };
-        let mut own_std = run.clone();
-        own_std.builds.iter_mut().for_each(|build| build.build_std = true);
-        let line_of = |run: &CargoRun, toolchain: &Toolchain| command(run, &plan, toolchain, &CEnv::new()).to_string();
-        assert!(line_of(&run, &auditable).starts_with("X=1 cargo auditable build --manifest-path "));
-        assert!(line_of(&own_std, &auditable).contains(" -Zbuild-std=std,panic_abort "));
         assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");
         assert_eq!(
             line(Linker::RustLld),
@@ -363,5 +423,13 @@ mod tests {
                 "CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld {rest}"
             )
         );
+        let (linkers, c_env) = (BTreeMap::new(), CEnv::new());
+        let auditable =
+            CargoCommands { request: &request, facts: &facts, linkers: &linkers, auditable: true, c_env: &c_env };
+        let line = auditable.command(&run).to_string();
+        assert!(line.starts_with("X=1 cargo auditable build --manifest-path "), "{line}");
+        let mut with_std = run.clone();
+        with_std.shared.build_std = true;
+        assert!(auditable.command(&with_std).to_string().contains(" -Zbuild-std=std,panic_abort "));
     }
 }

@@ -1,13 +1,12 @@
-//! What the dependency graph says of a target before anything is compiled: how much there is to do,
-//! and whether a C compiler will be asked for. Pure.
+//! A summary of what a build depends on, before anything is compiled: how many packages there are, and what they need.
 
 use std::collections::{BTreeSet, HashMap};
 
 use cargo_metadata::cargo_platform::Cfg;
-use cargo_metadata::{DependencyKind, Metadata, Node, Package, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, Node, NodeDep, Package, PackageId};
 
 use super::known_issues::{UnsupportedCrate, unsupported};
-use super::system_libraries::{self, SystemLibrary};
+use super::system_libraries::{self, C_BUILDERS, SystemLibrary};
 
 /// The part of the dependency graph that one target triple builds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +21,8 @@ pub struct DependencySummary {
     pub jemalloc: Option<Jemalloc>,
     /// A package that replaces libc's allocator.
     pub allocator: Option<String>,
-    /// C libraries that must be there already, each as a package wants it.
-    pub system: BTreeSet<SystemLibrary>,
+    /// System libraries that packages link against.
+    pub system_libraries: BTreeSet<SystemLibrary>,
     /// Packages that are known not to compile for the target.
     pub unsupported: Vec<UnsupportedCrate>,
 }
@@ -35,9 +34,6 @@ pub struct Jemalloc {
     /// Its build script reads variables for one target, beside those for all.
     pub per_target: bool,
 }
-
-/// Crates that build scripts call a C compiler with.
-pub const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
 
 /// Crates that are there to be the global allocator.
 const ALLOCATORS: [&str; 9] = [
@@ -52,69 +48,111 @@ const ALLOCATORS: [&str; 9] = [
     "talc",
 ];
 
-/// Walks the resolved graph from `roots`, as `triple` with its `cfg` values sees it.
+/// Summarizes what `roots` depend on in the resolved graph, for a target with its `cfg` values.
 pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> DependencySummary {
     let Some(resolve) = &metadata.resolve else { return DependencySummary::default() };
-    let nodes: HashMap<&PackageId, &Node> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let packages: HashMap<&PackageId, &Package> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
-    let name = |id: &PackageId| packages.get(id).map(|package| package.name.as_str()).unwrap_or_default();
-    let is_root = |id: &&PackageId| roots.contains(name(id));
-    let is_macro = |id: &PackageId| {
-        packages.get(id).is_some_and(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
+    let graph = DependencyGraph {
+        nodes: resolve.nodes.iter().map(|node| (&node.id, node)).collect(),
+        packages: metadata.packages.iter().map(|package| (&package.id, package)).collect(),
     };
-    let build_scripts_use = |id: &PackageId| -> Vec<&str> {
-        let is_build = |dependency: &&cargo_metadata::NodeDep| {
-            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Build)
-        };
-        let dependencies = nodes.get(id).into_iter().flat_map(|node| &node.deps).filter(is_build);
-        dependencies.map(|dependency| name(&dependency.pkg)).collect()
-    };
-    let mut queue: Vec<(&PackageId, bool)> =
-        metadata.workspace_members.iter().filter(is_root).map(|id| (id, false)).collect();
-    let mut seen: BTreeSet<(&PackageId, bool)> = queue.iter().copied().collect();
+    let is_root = |id: &&PackageId| roots.contains(graph.name(id));
+    let mut queue: Vec<Compiled<'_>> = metadata
+        .workspace_members
+        .iter()
+        .filter(is_root)
+        .map(|package| Compiled { package, for_host: false })
+        .collect();
+    let mut seen: BTreeSet<Compiled<'_>> = queue.iter().copied().collect();
     let mut summary = DependencySummary::default();
-    // `for_host`: a build script, a procedural macro or what they depend on, which the host's own compiler serves.
-    while let Some((id, for_host)) = queue.pop() {
-        for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
+    while let Some(dependent) = queue.pop() {
+        for dependency in graph.dependencies(dependent.package) {
             for kind in &dependency.dep_kinds {
-                let applies = for_host || kind.target.as_ref().is_none_or(|target| target.matches(triple, cfg));
-                let build = match kind.kind {
+                let is_build = match kind.kind {
                     DependencyKind::Normal => false,
                     DependencyKind::Build => true,
                     _ => continue,
                 };
-                if !applies {
+                if !dependent.for_host && kind.target.as_ref().is_some_and(|target| !target.matches(triple, cfg)) {
                     continue;
                 }
-                let dependency_name = name(&dependency.pkg);
-                let of_host = for_host || build || is_macro(&dependency.pkg);
-                if build && !for_host && C_BUILDERS.contains(&dependency_name) {
-                    let name = name(id).to_owned();
-                    // The first by name, so that messages do not change from run to run.
-                    summary.needs_c = Some(summary.needs_c.take().map_or(name.clone(), |other| other.min(name)));
+                let for_host = dependent.for_host || is_build || graph.is_proc_macro(&dependency.pkg);
+                if is_build && !dependent.for_host {
+                    summary.add_build_dependency(graph.name(dependent.package), graph.name(&dependency.pkg));
                 }
-                summary.bindgen |= build && !for_host && dependency_name == "bindgen";
-                if !of_host {
-                    let package = packages.get(&dependency.pkg).copied();
-                    let version = package.map(|package| &package.version);
-                    summary.jemalloc = summary.jemalloc.or_else(|| jemalloc(dependency_name, version));
-                    let known = package.zip(nodes.get(&dependency.pkg));
-                    summary.system.extend(known.and_then(|(package, node)| {
-                        system_libraries::wanted(package, node, &build_scripts_use(&package.id))
-                    }));
-                    summary.unsupported.extend(known.and_then(|(package, node)| unsupported(package, node, triple)));
-                    let allocator = ALLOCATORS.contains(&dependency_name).then(|| dependency_name.to_owned());
-                    summary.allocator = summary.allocator.or(allocator);
+                if !for_host {
+                    summary.add_target_dependency(&dependency.pkg, &graph, triple);
                 }
-                let next = (&dependency.pkg, of_host);
-                if seen.insert(next) {
-                    queue.push(next);
+                let compiled = Compiled { package: &dependency.pkg, for_host };
+                if seen.insert(compiled) {
+                    queue.push(compiled);
                 }
             }
         }
     }
     summary.packages = seen.len();
     summary
+}
+
+impl DependencySummary {
+    /// Adds a dependency of the build script of `package`.
+    fn add_build_dependency(&mut self, package: &str, dependency: &str) {
+        self.bindgen |= dependency == "bindgen";
+        // The first package by name, so that messages do not change from run to run.
+        if C_BUILDERS.contains(&dependency) && self.needs_c.as_deref().is_none_or(|other| package < other) {
+            self.needs_c = Some(package.to_owned());
+        }
+    }
+
+    /// Adds a package that is compiled for the target.
+    fn add_target_dependency(&mut self, id: &PackageId, graph: &DependencyGraph<'_>, triple: &str) {
+        let name = graph.name(id);
+        if self.allocator.is_none() && ALLOCATORS.contains(&name) {
+            self.allocator = Some(name.to_owned());
+        }
+        let package = graph.packages.get(id).copied();
+        if self.jemalloc.is_none() {
+            self.jemalloc = jemalloc(name, package.map(|package| &package.version));
+        }
+        if let (Some(package), Some(node)) = (package, graph.nodes.get(id)) {
+            self.system_libraries.extend(system_libraries::linked_by(package, node, &graph.build_dependencies(id)));
+            self.unsupported.extend(unsupported(package, node, triple));
+        }
+    }
+}
+
+/// A package that is compiled, and whether it is for the host: a build script, a procedural macro or what they depend
+/// on, which the host's own compiler can handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Compiled<'a> {
+    package: &'a PackageId,
+    for_host: bool,
+}
+
+/// The packages and their resolved dependencies, by ID.
+struct DependencyGraph<'a> {
+    nodes: HashMap<&'a PackageId, &'a Node>,
+    packages: HashMap<&'a PackageId, &'a Package>,
+}
+
+impl<'a> DependencyGraph<'a> {
+    fn name(&self, id: &PackageId) -> &'a str {
+        self.packages.get(id).map(|package| package.name.as_str()).unwrap_or_default()
+    }
+
+    fn is_proc_macro(&self, id: &PackageId) -> bool {
+        self.packages.get(id).is_some_and(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
+    }
+
+    fn dependencies(&self, id: &PackageId) -> &'a [NodeDep] {
+        self.nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default()
+    }
+
+    /// The names of the packages that a package's build script uses.
+    fn build_dependencies(&self, id: &PackageId) -> Vec<&'a str> {
+        let is_build =
+            |dependency: &&NodeDep| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Build);
+        self.dependencies(id).iter().filter(is_build).map(|dependency| self.name(&dependency.pkg)).collect()
+    }
 }
 
 fn jemalloc(package: &str, version: Option<&semver::Version>) -> Option<Jemalloc> {

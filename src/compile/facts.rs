@@ -1,77 +1,108 @@
-//! What was found out about the machine: programs, targets, sysroots. Data only; `probe` fills it.
+//! What was found out about the machine and about each build. Data only: `probe` fills it in.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 
+use super::cross::Cross;
 use super::dependency_summary::DependencySummary;
-use super::linker::cross::Cross;
+use super::target_env;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 
-/// The machine's tools.
+/// Everything that was found out for a number of builds.
 #[derive(Debug, Clone, Default)]
-pub struct Tools {
+pub struct Facts {
+    pub rust: RustToolchain,
+    pub tools: HostTools,
+    pub env: UserEnv,
+    /// By target triple, without those that rustc does not know.
+    pub targets: BTreeMap<String, TargetFacts>,
+    /// By build. Empty if cargo cannot resolve the dependencies yet.
+    pub dependencies: BTreeMap<BuildSettings, DependencySummary>,
+    /// By target triple.
+    pub sysroots: BTreeMap<String, Sysroot>,
+}
+
+impl Facts {
+    /// What is known about one build.
+    pub fn build<'a>(&'a self, settings: &'a BuildSettings) -> BuildFacts<'a> {
+        static UNKNOWN_TARGET: LazyLock<TargetFacts> = LazyLock::new(TargetFacts::default);
+        static UNKNOWN_DEPENDENCIES: LazyLock<DependencySummary> = LazyLock::new(DependencySummary::default);
+        BuildFacts {
+            settings,
+            target: self.targets.get(&settings.triple).unwrap_or(&UNKNOWN_TARGET),
+            dependencies: self.dependencies.get(settings).unwrap_or(&UNKNOWN_DEPENDENCIES),
+            sysroot: if settings.sysroot_packages.is_empty() { None } else { self.sysroots.get(&settings.triple) },
+            env: &self.env,
+        }
+    }
+}
+
+/// rustc, cargo, and what belongs to them.
+#[derive(Debug, Clone, Default)]
+pub struct RustToolchain {
     pub cargo: PathBuf,
     pub rustc: PathBuf,
     /// rustc's own target triple.
     pub host: String,
-    pub rust_version: String,
+    pub version: String,
+    /// The toolchain accepts `-Z` flags.
+    pub is_nightly: bool,
     /// The toolchain ships rust-lld.
-    pub rust_lld: bool,
-    /// zig's command line, from PATH or the Python package `ziglang`.
-    pub zig: Option<String>,
-    pub cross: Option<Cross>,
-    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration; none where neither is set.
-    pub env_rustflags: Option<Vec<String>>,
-    /// Folders of this machine and what binaries call them instead: the same commit gives the same bytes anywhere, and
-    /// no image tells whose machine it came from.
-    pub remap: Vec<(String, String)>,
-    /// The toolchain takes `-Z` flags by itself.
-    pub nightly: bool,
-    /// The folder in the toolchain that has the source of the standard library.
+    pub has_rust_lld: bool,
+    /// The directory in the toolchain that has the source of the standard library.
     pub rust_src: Option<String>,
     /// cargo-auditable is installed.
-    pub auditable: bool,
-    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
-    pub workspace_wrapper: Option<String>,
+    pub has_auditable: bool,
+}
+
+/// Programs on this machine that compile or link for other targets.
+#[derive(Debug, Clone, Default)]
+pub struct HostTools {
+    /// zig is on PATH, or is installed as the Python package `ziglang`. Only looked for if a build may need it.
+    pub has_zig: bool,
+    pub cross: Option<Cross>,
+    /// A program that sysroots need and that is not installed.
+    pub missing_for_sysroots: Option<&'static str>,
+}
+
+/// What the user has set in the environment and in cargo's configuration.
+#[derive(Debug, Clone, Default)]
+pub struct UserEnv {
+    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration. `None` if neither is
+    /// set.
+    pub rustflags: Option<Vec<String>>,
     /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
     pub variables: BTreeSet<String>,
-    pub targets: BTreeMap<String, TargetFacts>,
-    /// What each build compiles; nothing is known where cargo cannot say yet.
-    pub graphs: BTreeMap<BuildSettings, DependencySummary>,
-    /// Folders with Debian's headers and libraries, by target triple.
-    pub sysroots: BTreeMap<String, Sysroot>,
-    /// A program that is missing and that sysroots need.
-    pub missing_apt: Option<&'static str>,
+    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
+    pub workspace_wrapper: Option<String>,
+    /// The same commit gives the same bytes anywhere, and no image tells whose machine it came from.
+    pub path_remaps: Vec<PathRemap>,
 }
 
-impl Tools {
-    /// What a build compiles, as far as it is known.
-    pub fn graph(&self, build: &BuildSettings) -> Cow<'_, DependencySummary> {
-        self.graphs.get(build).map_or_else(Cow::default, Cow::Borrowed)
-    }
+/// A directory of this machine, and what binaries call it instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathRemap {
+    pub from: String,
+    pub to: String,
+}
 
-    /// Has the user set a variable, in the environment, cargo's `[env]` or the build's `build-env`?
-    pub fn is_set(&self, build: &BuildSettings, name: &str) -> bool {
-        self.variables.contains(name) || build.env.contains_key(name)
-    }
-
-    /// Is a build told to link the C library statically?
-    pub fn links_statically(&self, build: &BuildSettings) -> bool {
-        let hidden = self.targets.get(&build.triple).map(|facts| facts.build_rustflags.as_slice()).unwrap_or_default();
-        let mut flags = build.rustflags.iter().chain(self.env_rustflags.iter().flatten()).chain(hidden);
-        flags.any(|flag| flag.contains("+crt-static"))
+impl PathRemap {
+    pub fn new(from: impl Into<String>, to: &str) -> PathRemap {
+        PathRemap { from: from.into(), to: to.to_owned() }
     }
 }
 
-/// What there is for one target triple.
+/// What is known about one target triple.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetFacts {
+    /// It is rustc's own target.
+    pub is_host: bool,
     /// The standard library is installed.
-    pub std: bool,
+    pub has_std: bool,
     /// The toolchain ships the C runtime of this musl target.
     pub self_contained: bool,
     /// `crt-static` is on by default.
@@ -80,24 +111,71 @@ pub struct TargetFacts {
     pub configured_linker: Option<String>,
     /// rustflags that the user's cargo configuration has for every target, but not for this one:
     /// `target.*.rustflags` would hide them.
-    pub build_rustflags: Vec<String>,
+    pub global_rustflags: Vec<String>,
     /// `<gnu-triple>-gcc`, when it is on PATH.
     pub gcc: Option<String>,
     /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
-    pub other_gcc: Option<String>,
-    /// Those of `c_env::NAMES` that the user has set for this target.
-    pub env_tools: BTreeSet<&'static str>,
+    pub other_libc_gcc: Option<String>,
+    /// Those of [`target_env::C_VARIABLES`] that the user has set for this target in the environment.
+    pub user_variables: BTreeSet<&'static str>,
 }
 
-/// What is unpacked for a target triple.
+/// Headers and libraries for a target triple, unpacked from Debian packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sysroot {
     pub platform: Platform,
     pub dir: Utf8PathBuf,
     /// Debian's name of the architecture, `arm64`.
     pub architecture: &'static str,
-    /// Debian's folder for the architecture, `aarch64-linux-gnu`.
-    pub folder: String,
-    /// As they were asked for, by all images.
+    /// Debian's directory name for the architecture, `aarch64-linux-gnu`.
+    pub multiarch: String,
+    /// The packages that all builds for this triple request.
     pub packages: BTreeSet<String>,
+}
+
+/// What is known about one build: its settings, its target, its dependencies, and the user's environment.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildFacts<'a> {
+    pub settings: &'a BuildSettings,
+    pub target: &'a TargetFacts,
+    pub dependencies: &'a DependencySummary,
+    /// `None` if the build requests no packages.
+    pub sysroot: Option<&'a Sysroot>,
+    pub env: &'a UserEnv,
+}
+
+impl<'a> BuildFacts<'a> {
+    pub fn triple(&self) -> &'a str {
+        &self.settings.triple
+    }
+
+    pub fn is_musl(&self) -> bool {
+        self.triple().contains("-musl")
+    }
+
+    /// Has the user set a variable, in the environment, cargo's `[env]` or `build-env`?
+    pub fn is_set(&self, name: &str) -> bool {
+        self.env.variables.contains(name) || self.settings.env.contains_key(name)
+    }
+
+    /// Has the user set a variable for the build's target, in any of the forms that `cc` and `pkg-config` read?
+    pub fn is_set_for_target(&self, name: &str) -> bool {
+        let [dashed, underscored, for_targets] = target_env::spellings(name, self.triple());
+        let by_kind = if self.target.is_host { format!("HOST_{name}") } else { for_targets };
+        [dashed, underscored, by_kind].iter().any(|name| self.is_set(name))
+    }
+
+    /// Has the user set one of [`target_env::C_VARIABLES`] for the build, in the environment or in `build-env`?
+    pub fn has_own(&self, variable: &str) -> bool {
+        let is_in_build_env = |name: &String| self.settings.env.contains_key(name);
+        self.target.user_variables.contains(variable)
+            || target_env::spellings(variable, self.triple()).iter().any(is_in_build_env)
+    }
+
+    /// Do the user's or the build's flags ask for a statically linked C library?
+    pub fn links_statically(&self) -> bool {
+        let from_env = self.env.rustflags.iter().flatten();
+        let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);
+        flags.any(|flag| flag.contains("+crt-static"))
+    }
 }

@@ -1,17 +1,17 @@
-//! Crates that are known not to compile for some targets, whoever compiles and links: said before anything is compiled.
-//! Every entry was read in the crate's build script, or tried. Pure.
+//! Crates that are known not to compile for some targets, so that they are reported before anything is compiled. Every
+//! entry was read in the crate's build script, or tried.
 
 use cargo_metadata::{Node, Package};
 
-/// A crate in a build's graph that its target is known to fail.
+/// A dependency of a build that is known not to compile for its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsupportedCrate {
     /// The package's name and version.
     pub package: String,
-    /// What is wrong: the rest of a sentence that begins with the package.
+    /// The problem: the rest of a sentence that begins with the package.
     pub why: &'static str,
     pub fix: &'static str,
-    /// Only zig's compiler fails it.
+    /// Only zig's compiler rejects it.
     pub by_zig: bool,
 }
 
@@ -19,16 +19,16 @@ struct KnownIssue {
     package: &'static str,
     /// cargo's requirement.
     versions: &'static str,
-    /// The architectures, as triples begin, that do work.
-    works: &'static [&'static str],
-    /// Does it concern a package with these features?
-    concerns: fn(&[&str]) -> bool,
+    /// The architectures that it does compile for, as triples begin.
+    supported: &'static [&'static str],
+    /// Does the issue affect a package with these features?
+    affects: fn(&[&str]) -> bool,
     by_zig: bool,
     why: &'static str,
     fix: &'static str,
 }
 
-const BUT_ARMV7: &[&str] =
+const ALL_BUT_ARMV7: &[&str] =
     &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "riscv64gc", "s390x", "powerpc64le", "loongarch64"];
 const NEON: &str = "compiles NEON code with -mfpu=neon, which zig does not take";
 const NO_NEON: &str = "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng";
@@ -37,8 +37,8 @@ const KNOWN: [KnownIssue; 4] = [
     KnownIssue {
         package: "ring",
         versions: "<0.17",
-        works: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
-        concerns: |_| true,
+        supported: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
+        affects: |_| true,
         by_zig: false,
         why: "has code for x86 and Arm alone",
         fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --target all --invert ring@0.16` says",
@@ -46,12 +46,12 @@ const KNOWN: [KnownIssue; 4] = [
     KnownIssue {
         package: "cranelift-codegen",
         versions: "<0.117",
-        works: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
-        // Its build script looks for the target's own instruction set where it is told to, and where it is told of none.
-        concerns: |features| {
+        supported: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
+        // Its build script looks for the target's own instruction set if it is asked to, and if no other one is enabled.
+        affects: |features| {
             let has = |names: &[&str]| names.iter().any(|name| features.contains(name));
-            let of_others = has(&["x86", "arm64", "s390x", "riscv64", "pulley"]);
-            !has(&["all-arch", "all-native-arch"]) && (has(&["host-arch"]) || !of_others)
+            let has_others = has(&["x86", "arm64", "s390x", "riscv64", "pulley"]);
+            !has(&["all-arch", "all-native-arch"]) && (has(&["host-arch"]) || !has_others)
         },
         by_zig: false,
         why: "has no code generator for this architecture",
@@ -60,8 +60,8 @@ const KNOWN: [KnownIssue; 4] = [
     KnownIssue {
         package: "libz-ng-sys",
         versions: "*",
-        works: BUT_ARMV7,
-        concerns: |_| true,
+        supported: ALL_BUT_ARMV7,
+        affects: |_| true,
         by_zig: true,
         why: NEON,
         fix: NO_NEON,
@@ -69,24 +69,26 @@ const KNOWN: [KnownIssue; 4] = [
     KnownIssue {
         package: "libz-sys",
         versions: "*",
-        works: BUT_ARMV7,
-        concerns: |features| features.contains(&"zlib-ng"),
+        supported: ALL_BUT_ARMV7,
+        affects: |features| features.contains(&"zlib-ng"),
         by_zig: true,
         why: NEON,
         fix: NO_NEON,
     },
 ];
 
-/// What is known of a package, as the graph resolved it, for a target. A package that is not from crates.io may have been
-/// mended.
+/// The known issue of a resolved package for a target. A package that is not from crates.io may have been fixed.
 pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
     package.source.as_ref().filter(|source| source.is_crates_io())?;
     let architecture = triple.split('-').next().unwrap_or_default();
     let features: Vec<&str> = node.features.iter().map(|feature| feature.as_str()).collect();
-    let fits = |versions: &str| versions.parse::<semver::VersionReq>().is_ok_and(|req| req.matches(&package.version));
+    let is_affected =
+        |versions: &str| versions.parse::<semver::VersionReq>().is_ok_and(|req| req.matches(&package.version));
     let known = KNOWN.iter().find(|known| {
-        let concerned = known.package == package.name.as_str() && fits(known.versions) && (known.concerns)(&features);
-        concerned && !known.works.contains(&architecture)
+        known.package == package.name.as_str()
+            && is_affected(known.versions)
+            && (known.affects)(&features)
+            && !known.supported.contains(&architecture)
     })?;
     let package = format!("{} {}", package.name, package.version);
     Some(UnsupportedCrate { package, why: known.why, fix: known.fix, by_zig: known.by_zig })
@@ -137,7 +139,7 @@ mod tests {
             ("libz-ng-sys", "1.1.32", &[], Some(CRATES_IO), RISCV64, None),
         ] {
             let found = found(name, version, features, source, triple);
-            assert_eq!(found.map(|it| it.package).as_deref(), expected, "{name} {version} {source:?} {triple}");
+            assert_eq!(found.map(|found| found.package).as_deref(), expected, "{name} {version} {source:?} {triple}");
         }
     }
 

@@ -2,16 +2,16 @@
 
 /// A C library that crates link.
 #[derive(Debug)]
-pub struct Library {
+pub struct PackagedLibrary {
     /// `-l` names, pkg-config's, and the beginnings of headers.
     names: &'static [&'static str],
     pub package: &'static str,
-    /// The dependency that brings its own copy.
+    /// The line for Cargo.toml that has it built from source.
     pub vendored: Option<&'static str>,
 }
 
 #[rustfmt::skip]
-pub const LIBRARIES: &[Library] = &[
+pub const LIBRARIES: &[PackagedLibrary] = &[
     library(&["ssl", "crypto", "openssl", "libssl", "libcrypto", "openssl/"], "libssl-dev", Some("openssl = { version = \"0.10\", features = [\"vendored\"] }")),
     library(&["z", "zlib", "zlib.h"], "zlib1g-dev", Some("libz-sys = { version = \"1\", features = [\"static\"] }")),
     library(&["sqlite3", "sqlite3.h"], "libsqlite3-dev", Some("libsqlite3-sys = { version = \"…\", features = [\"bundled\"] }")),
@@ -39,17 +39,21 @@ pub const LIBRARIES: &[Library] = &[
     library(&["zmq", "libzmq", "zmq.h"], "libzmq3-dev", None),
 ];
 
-pub const fn library(names: &'static [&'static str], package: &'static str, vendored: Option<&'static str>) -> Library {
-    Library { names, package, vendored }
+pub const fn library(
+    names: &'static [&'static str],
+    package: &'static str,
+    vendored: Option<&'static str>,
+) -> PackagedLibrary {
+    PackagedLibrary { names, package, vendored }
 }
 
 /// The library that a linker or pkg-config calls `name`.
-pub fn named(name: &str) -> Option<&'static Library> {
+pub fn for_library(name: &str) -> Option<&'static PackagedLibrary> {
     LIBRARIES.iter().find(|library| library.names.contains(&name))
 }
 
 /// The library that a header belongs to.
-pub fn with_header(header: &str) -> Option<&'static Library> {
-    let fits = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
-    LIBRARIES.iter().find(|library| library.names.iter().any(fits))
+pub fn for_header(header: &str) -> Option<&'static PackagedLibrary> {
+    let matches = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
+    LIBRARIES.iter().find(|library| library.names.iter().any(matches))
 }

@@ -1,173 +1,210 @@
-//! What the machine has for compiling, looked at once: rustc, the standard libraries of the targets, linkers.
-//! Decides nothing; `toolchain` does.
+//! Finds out what this machine has for compiling: rustc, the targets' standard libraries, linkers; and what each build
+//! depends on. Decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_config2::Config;
 use cargo_metadata::cargo_platform::Cfg;
 
-use super::facts::{TargetFacts, Tools};
-use super::linker::cross::{self};
-use super::requirement::{OnProblem, Requirement};
+use super::cross::Cross;
+use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
+use super::request::CompileRequest;
+use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{c_env, cargo_tree, target_env};
+use super::{cargo_tree, target_env};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
-use crate::plan::{BuildSettings, Plan};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
-fn cargo_home() -> Option<PathBuf> {
-    let home = || Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".cargo"));
-    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
+/// What was found out, and what is missing.
+pub struct Probed {
+    pub facts: Facts,
+    /// In the order in which they were found.
+    pub problems: Vec<Problem>,
 }
 
-pub fn remap(plan: &Plan) -> Vec<(String, String)> {
-    let cargo_home = cargo_home().map(|home| (home.display().to_string(), "/cargo".to_owned()));
-    [(plan.paths.root.to_string(), "/workspace".to_owned())].into_iter().chain(cargo_home).collect()
+impl Probed {
+    /// The facts, or the first problem.
+    pub fn into_result(self) -> Result<Facts, Failure> {
+        match self.problems.into_iter().next() {
+            Some(problem) => Err(problem.failure),
+            None => Ok(self.facts),
+        }
+    }
 }
 
-/// Looks at the machine for all triples of a plan.
-pub fn probe(plan: &Plan) -> Result<Tools> {
-    probe_with(plan, &mut |_, _, failure| Err(failure))
+/// Finds out everything that compiling a request depends on.
+pub fn probe(request: &CompileRequest) -> Result<Probed> {
+    let config = Config::load().context("cannot read cargo's configuration")?;
+    let mut facts = Facts {
+        rust: rust_toolchain(&config)?,
+        tools: HostTools {
+            has_zig: false,
+            cross: find_cross(),
+            missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
+        },
+        env: user_env(&config, &request.paths.root),
+        targets: BTreeMap::new(),
+        dependencies: BTreeMap::new(),
+        sysroots: sysroot::requested(&request.builds, &request.paths),
+    };
+    let mut problems = Vec::new();
+    let mut cfgs = BTreeMap::new();
+    for triple in request.triples() {
+        let Some(printed) = print_target(&facts.rust.rustc, triple, &mut problems)? else { continue };
+        let rustlib = printed.rustlib();
+        let rust_src = rustlib.join("src/rust");
+        facts.rust.rust_src = rust_src.join("library/std/Cargo.toml").is_file().then(|| rust_src.to_string());
+        facts.rust.has_rust_lld = rustlib.join(&facts.rust.host).join("bin/rust-lld").is_file();
+        facts.targets.insert(triple.to_owned(), target_facts(triple, &printed, request, &facts, &config)?);
+        cfgs.insert(triple, printed.cfg);
+    }
+    match cargo_tree::summaries(request, &facts.rust.cargo, &cfgs) {
+        Ok(dependencies) => facts.dependencies = dependencies,
+        Err(failure) => problems.push(Problem::of_all(Requirement::LockFile, failure)),
+    }
+    // Python is slow to say whether it has zig, so this is skipped if no build may use it.
+    let may_need_zig = request.builds.iter().any(|build| {
+        facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
+    });
+    facts.tools.has_zig = may_need_zig && cargo_zigbuild::Zig::find_zig().is_ok();
+    Ok(Probed { facts, problems })
 }
 
-/// The same; whoever is told of what is in the way decides whether to go on without.
-pub fn probe_with(plan: &Plan, in_the_way: OnProblem<'_>) -> Result<Tools> {
-    let config = cargo_config2::Config::load().context("cannot read cargo's configuration")?;
+/// Runs `rustc -vV`. rust-lld and the source of the standard library are looked up along with the targets.
+fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
     // Without the user's wrapper, which is for compiling.
-    let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
-    let version = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
+    let rustc: PathBuf = config.build.rustc.clone().unwrap_or_else(|| "rustc".into()).into();
+    let printed = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
         Failure::new(Class::Toolchain, format!("rustc does not run: {}", message_with_causes(&error)))
             .hint("install Rust: https://rustup.rs")
     })?;
     let field =
-        |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-    let host = field("host:");
-    let mut tools = Tools {
+        |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let version = field("release:");
+    Ok(RustToolchain {
         cargo: std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-        rust_lld: false,
-        rust_version: field("release:"),
-        nightly: ["nightly", "dev"].iter().any(|channel| field("release:").contains(channel)),
-        rust_src: None,
-        auditable: has_auditable(),
-        workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
-        zig: None,
-        cross: cross::find(),
-        env_rustflags: env_rustflags(),
-        remap: remap(plan),
-        variables: std::env::vars_os()
-            .map(|(name, _)| name.to_string_lossy().into_owned())
-            .chain(config.env.keys().cloned())
-            .collect(),
         rustc,
-        host,
-        targets: BTreeMap::new(),
-        graphs: BTreeMap::new(),
-        sysroots: sysroot::wanted(plan),
-        missing_apt: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
-    };
-    let mut cfgs = BTreeMap::new();
-    for triple in plan.triples() {
-        let print = ["--print", "target-libdir", "--print", "cfg", "--target", triple];
-        let printed = match Cmd::new(&tools.rustc).args(print).read() {
-            Ok(printed) => printed,
-            Err(error) => {
-                check_interrupt()?;
-                let what = format!("rustc does not know the target '{triple}': {}", message_with_causes(&error));
-                in_the_way(Requirement::Target, Some(triple), Failure::new(Class::Toolchain, what))?;
-                continue;
-            }
-        };
-        let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
-        let (libdir, cfg): (Utf8PathBuf, Vec<Cfg>) =
-            (libdir.into(), cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect());
-        // The sysroot has a folder for each target, and the host's has the tools.
-        let rustlib = libdir.ancestors().nth(2).unwrap_or(&libdir);
-        let rust_src = rustlib.join("src/rust");
-        tools.rust_src = rust_src.join("library/std/Cargo.toml").is_file().then(|| rust_src.to_string());
-        tools.rust_lld = rustlib.join(&tools.host).join("bin/rust-lld").is_file();
-        let target = config.target(triple)?;
-        let facts = TargetFacts {
-            std: has_std(&libdir),
-            // What is not installed yet will come with it, but for a library that is compiled here.
-            self_contained: libdir.join("self-contained/crt1.o").is_file()
-                || (!has_std(&libdir) && !is_compiled_here(plan, triple)),
-            crt_static: cfg
-                .iter()
-                .any(|cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static")),
-            // The resolved flags are the build-wide ones where no target-specific ones are there to win over them.
-            build_rustflags: match (target.rustflags, &config.build.rustflags) {
-                (Some(resolved), Some(build)) if resolved.flags == build.flags => resolved.flags,
-                _ => Vec::new(),
-            },
-            configured_linker: target.linker.map(|linker| linker.display().to_string()),
-            gcc: gcc(triple),
-            other_gcc: gcc(&triple.replace("-musl", "-gnu")).filter(|_| gcc(triple).is_none()),
-            env_tools: env_tools(triple, &tools.variables),
-        };
-        tools.targets.insert(triple.to_owned(), facts);
-        cfgs.insert(triple, cfg);
-    }
-    tools.graphs = cargo_tree::graphs(plan, &tools.cargo, &cfgs).or_else(|failure| {
-        in_the_way(Requirement::LockFile, None, failure)?;
-        Ok::<_, Failure>(BTreeMap::new())
-    })?;
-    // Python takes its time to say whether it has zig: it is asked only where zig may be chosen.
-    if plan.builds().any(|build| may_need_zig(build, &tools)) {
-        tools.zig = find_zig();
-    }
-    Ok(tools)
+        host: field("host:"),
+        is_nightly: ["nightly", "dev"].iter().any(|channel| version.contains(channel)),
+        version,
+        has_rust_lld: false,
+        rust_src: None,
+        has_auditable: has_auditable(),
+    })
 }
 
-/// Where cargo looks for its subcommands.
+fn user_env(config: &Config, root: &Utf8Path) -> UserEnv {
+    let from_env = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let cargo_home = cargo_home().map(|home| PathRemap::new(home.display().to_string(), "/cargo"));
+    UserEnv {
+        rustflags: rustflags_in_env(),
+        variables: from_env.chain(config.env.keys().cloned()).collect(),
+        workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
+        path_remaps: [PathRemap::new(root.as_str(), "/workspace")].into_iter().chain(cargo_home).collect(),
+    }
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let in_home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(in_home)
+}
+
+fn rustflags_in_env() -> Option<Vec<String>> {
+    let split =
+        |text: &str, at: char| text.split(at).filter(|flag| !flag.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    if let Ok(encoded) = std::env::var("CARGO_ENCODED_RUSTFLAGS") {
+        return Some(split(&encoded, '\x1f'));
+    }
+    std::env::var("RUSTFLAGS").ok().map(|flags| split(&flags, ' '))
+}
+
+/// Is cargo-auditable where cargo looks for its subcommands?
 fn has_auditable() -> bool {
     const NAME: &str = "cargo-auditable";
-    let home = || cargo_home().is_some_and(|home| home.join("bin").join(NAME).is_file());
-    find_program(NAME).is_some() || home()
+    find_program(NAME).is_some() || cargo_home().is_some_and(|home| home.join("bin").join(NAME).is_file())
 }
 
-pub fn env_rustflags() -> Option<Vec<String>> {
-    let split = |text: String, by: char| text.split(by).filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
-    let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").map(|text| split(text, '\x1f'));
-    encoded.or_else(|_| std::env::var("RUSTFLAGS").map(|text| split(text, ' '))).ok()
+fn find_cross() -> Option<Cross> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    Some(Cross {
+        program: find_program("cross")?,
+        rustup: find_program("rustup"),
+        has_containers: ["docker", "podman"].iter().any(|engine| find_program(engine).is_some()),
+        container_opts: variable("CROSS_CONTAINER_OPTS"),
+        path: variable("PATH"),
+    })
 }
 
-fn is_compiled_here(plan: &Plan, triple: &str) -> bool {
-    plan.builds().any(|build| build.triple == triple && build.build_std)
+/// What rustc prints about a target.
+struct PrintedTarget {
+    libdir: Utf8PathBuf,
+    cfg: Vec<Cfg>,
 }
 
-/// The cross gcc of a triple, when it is on PATH.
-pub fn gcc(triple: &str) -> Option<String> {
-    let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
-    find_program(&name).map(|_| name)
+impl PrintedTarget {
+    /// The directory in the toolchain that has a directory for each target; the host's has the tools.
+    fn rustlib(&self) -> &Utf8Path {
+        self.libdir.ancestors().nth(2).unwrap_or(&self.libdir)
+    }
 }
 
-/// As the crates `cc`, `cmake` and `bindgen` look for them.
-pub fn env_tools(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
-    let is_set = |tool: &&str| {
-        let names = target_env::spellings(tool, triple);
-        // A compiler for all targets is the host's; a toolchain file or bindgen's arguments are somebody's decision.
-        let for_all = tool.contains('_') && variables.contains(*tool);
-        for_all || names.iter().any(|name| variables.contains(name))
+/// Asks rustc about a target. `None`, and one problem more, if rustc does not know it.
+fn print_target(rustc: &Path, triple: &str, problems: &mut Vec<Problem>) -> Result<Option<PrintedTarget>> {
+    let args = ["--print", "target-libdir", "--print", "cfg", "--target", triple];
+    let printed = match Cmd::new(rustc).args(args).read() {
+        Ok(printed) => printed,
+        Err(error) => {
+            check_interrupt()?;
+            let message = format!("rustc does not know the target '{triple}': {}", message_with_causes(&error));
+            let failure = Failure::new(Class::Toolchain, message);
+            problems.push(Problem::of_target(Requirement::Target, triple, failure));
+            return Ok(None);
+        }
     };
-    c_env::NAMES.into_iter().filter(is_set).collect()
+    let (libdir, cfg) = printed.split_once('\n').unwrap_or_default();
+    let cfg = cfg.lines().filter_map(|line| Cfg::from_str(line).ok()).collect();
+    Ok(Some(PrintedTarget { libdir: libdir.into(), cfg }))
 }
 
-fn may_need_zig(build: &BuildSettings, tools: &Tools) -> bool {
-    let Some(facts) = tools.targets.get(&build.triple) else { return false };
-    let needs_c = tools.graph(build).needs_c.is_some();
-    let by_lld = build.triple.contains("-musl") && facts.self_contained && tools.rust_lld && !needs_c;
-    let served = build.triple == tools.host || by_lld;
-    let asked = build.linker == Some(LinkerChoice::Zig) || build.glibc.is_some();
-    facts.configured_linker.is_none() && (asked || !served)
+fn target_facts(
+    triple: &str,
+    printed: &PrintedTarget,
+    request: &CompileRequest,
+    facts: &Facts,
+    config: &Config,
+) -> Result<TargetFacts> {
+    let target = config.target(triple)?;
+    let has_std = has_std(&printed.libdir);
+    let builds_std = request.builds.iter().any(|build| build.settings.triple == triple && build.settings.build_std);
+    let is_crt_static =
+        |cfg: &Cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static");
+    let gcc = find_gcc(triple);
+    Ok(TargetFacts {
+        is_host: triple == facts.rust.host,
+        has_std,
+        // A standard library that is not installed yet will bring it, but not one that is compiled here.
+        self_contained: printed.libdir.join("self-contained/crt1.o").is_file() || (!has_std && !builds_std),
+        crt_static: printed.cfg.iter().any(is_crt_static),
+        // The resolved flags are the global ones if there are no target-specific ones to win over them.
+        global_rustflags: match (target.rustflags, &config.build.rustflags) {
+            (Some(resolved), Some(global)) if resolved.flags == global.flags => resolved.flags,
+            _ => Vec::new(),
+        },
+        configured_linker: target.linker.map(|linker| linker.display().to_string()),
+        other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
+        gcc,
+        user_variables: target_env::set_for_target(triple, &facts.env.variables),
+    })
 }
 
-/// Is the standard library in a target's library folder?
-pub fn has_std(libdir: &Utf8PathBuf) -> bool {
+/// Is the standard library in a target's library directory?
+fn has_std(libdir: &Utf8Path) -> bool {
     let Ok(entries) = fs_err::read_dir(libdir) else { return false };
     entries.flatten().any(|entry| {
         let name = entry.file_name();
@@ -176,7 +213,16 @@ pub fn has_std(libdir: &Utf8PathBuf) -> bool {
     })
 }
 
-fn find_zig() -> Option<String> {
-    let (program, args) = cargo_zigbuild::Zig::find_zig().ok()?;
-    Some(std::iter::once(program.display().to_string()).chain(args).collect::<Vec<_>>().join(" "))
+/// The cross gcc of a triple, if it is on PATH.
+fn find_gcc(triple: &str) -> Option<String> {
+    let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
+    find_program(&name).map(|_| name)
+}
+
+fn may_need_zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> bool {
+    let needs_c = build.dependencies.needs_c.is_some();
+    let rust_lld_links = build.is_musl() && build.target.self_contained && rust.has_rust_lld && !needs_c;
+    let is_requested = build.settings.linker == Some(LinkerChoice::Zig) || build.settings.glibc.is_some();
+    let has_another = build.target.is_host || rust_lld_links;
+    build.target.configured_linker.is_none() && (is_requested || !has_another)
 }

@@ -1,30 +1,39 @@
-//! What cargo is at, for people who wait: a bar for each platform of one of its processes.
+//! Progress bars for a cargo process, one for each of its platforms.
 
 use super::cargo_command::CargoRun;
-use super::in_order;
-use super::toolchain::Toolchain;
-use crate::plan::{BuildSettings, Plan};
+use super::facts::Facts;
+use crate::plan::BuildSettings;
 use crate::ui::{Bar, Ui};
 
-pub struct CompileProgress<'a>(Vec<(&'a BuildSettings, Bar)>);
+pub struct CompileProgress<'a> {
+    bars: Vec<BuildBar<'a>>,
+}
+
+struct BuildBar<'a> {
+    settings: &'a BuildSettings,
+    bar: Bar,
+}
 
 impl<'a> CompileProgress<'a> {
-    pub fn new(run: &'a CargoRun, plan: &Plan, toolchain: &Toolchain, ui: &Ui) -> CompileProgress<'a> {
-        let bar = |build| {
-            let packages = toolchain.tools.graph(build).packages;
-            (build, ui.bars().steps("Compiling", &plan.name_of(build), packages))
+    pub fn new(run: &'a CargoRun, facts: &Facts, ui: &Ui) -> CompileProgress<'a> {
+        let bar = |settings: &'a BuildSettings, name: &str| {
+            let packages = facts.build(settings).dependencies.packages;
+            BuildBar { settings, bar: ui.bars().steps("Compiling", name, packages) }
         };
-        CompileProgress(in_order(run, plan).into_iter().map(bar).collect())
+        CompileProgress { bars: run.builds.iter().map(|build| bar(&build.settings, &build.name())).collect() }
     }
 
-    /// A crate is compiled, for a platform; or for this machine, which all of them have waited for.
-    pub fn compiled(&self, name: &str, build: Option<&BuildSettings>) {
-        let bars = self.0.iter().filter(|(of, _)| build.is_none_or(|build| *of == build));
-        bars.for_each(|(_, bar)| bar.step(name));
+    /// Advances the bar of a build by one crate. `None` is the host, which all builds wait for.
+    pub fn compiled(&self, crate_name: &str, settings: Option<&BuildSettings>) {
+        for build in &self.bars {
+            if settings.is_none_or(|settings| build.settings == settings) {
+                build.bar.step(crate_name);
+            }
+        }
     }
 
-    /// A platform has all that it wants.
-    pub fn done(&mut self, build: &BuildSettings) {
-        self.0.retain(|(of, _)| *of != build);
+    /// Removes the bar of a build whose binaries are all linked.
+    pub fn finish(&mut self, settings: &BuildSettings) {
+        self.bars.retain(|build| build.settings != settings);
     }
 }

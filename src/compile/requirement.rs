@@ -1,6 +1,4 @@
-//! What a build requires, and who decides when something of it is missing.
-
-use anyhow::Result;
+//! What a build needs before it can be compiled, and a failure for each requirement that is not met.
 
 use crate::error::Failure;
 
@@ -17,6 +15,21 @@ pub enum Requirement {
     Auditable,
 }
 
-/// Is told what is in the way, and of which target triple where it is not of all; where it returns that, nothing more is
-/// looked at.
-pub type OnProblem<'a> = &'a mut dyn FnMut(Requirement, Option<&str>, Failure) -> Result<(), Failure>;
+/// A requirement that is not met.
+#[derive(Debug)]
+pub struct Problem {
+    pub requirement: Requirement,
+    /// The target triple that it is about. `None` if it is about all of them.
+    pub triple: Option<String>,
+    pub failure: Failure,
+}
+
+impl Problem {
+    pub fn of_target(requirement: Requirement, triple: &str, failure: Failure) -> Problem {
+        Problem { requirement, triple: Some(triple.to_owned()), failure }
+    }
+
+    pub fn of_all(requirement: Requirement, failure: Failure) -> Problem {
+        Problem { requirement, triple: None, failure }
+    }
+}

@@ -1,46 +1,47 @@
-//! The standard library of the targets: there, installed by rustup, compiled along, or a failure that says how.
+//! The standard libraries of targets: installed, installed by rustup, compiled along, or a failure with hints.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::facts::Tools;
-use super::probe;
+use super::facts::{BuildFacts, RustToolchain, TargetFacts};
 use crate::error::{Class, Failure};
-use crate::plan::{BuildSettings, Plan};
+use crate::plan::Build;
 use crate::platform::{Libc, Platform};
 use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
-/// The way without rustup.
+/// The hint for those who cannot use rustup.
 pub const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rust-src and a nightly toolchain";
 
-/// Fails for a target that has no standard library here, and for which Rust comes with none; and where it cannot be
-/// compiled.
-pub fn check(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
-    match build.build_std {
-        true => can_build(build, tools),
-        false => comes_with_rust(build, tools),
+/// Fails if a build's standard library is neither installed nor can be installed or compiled. rustc must know the target.
+pub fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
+    if build.settings.build_std {
+        check_can_build(build, rust)
+    } else {
+        check_is_distributed(build.triple(), build.target)
     }
 }
 
-/// The triples whose standard library is to be installed; not those for which there is none.
-pub fn missing(plan: &Plan, tools: &Tools) -> Vec<String> {
-    let lacks = |build: &&BuildSettings| {
-        tools.targets.get(&build.triple).is_some_and(|facts| !facts.std) && comes_with_rust(build, tools).is_ok()
+/// The triples whose standard library is missing and can be installed, without those that Rust has none for.
+pub fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>) -> Vec<String> {
+    let used: BTreeSet<&str> =
+        builds.iter().filter(|build| !build.settings.build_std).map(|build| build.settings.triple.as_str()).collect();
+    let is_missing = |triple: &&str| {
+        targets.get(*triple).is_some_and(|target| !target.has_std && check_is_distributed(triple, target).is_ok())
     };
-    let wanted: BTreeSet<&str> =
-        plan.builds().filter(|build| !build.build_std).filter(lacks).map(|build| build.triple.as_str()).collect();
-    wanted.into_iter().map(str::to_owned).collect()
+    used.into_iter().filter(is_missing).map(str::to_owned).collect()
 }
 
-fn comes_with_rust(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
-    let there = tools.targets.get(&build.triple).is_none_or(|facts| facts.std);
-    let lacks = |platform: &Platform| build.triple.contains("-musl") && !platform.has_std(Libc::Musl);
-    match Platform::for_triple(&build.triple).next().filter(lacks) {
-        Some(platform) if !there => {
-            Err(gnu_instead(failure(build, "Rust has no standard library for it"), platform).hint(BUILD_IT))
+/// Fails for a target without a standard library that Rust does not distribute one for.
+fn check_is_distributed(triple: &str, target: &TargetFacts) -> Result<(), Failure> {
+    if target.has_std || !triple.contains("-musl") {
+        return Ok(());
+    }
+    match Platform::for_triple(triple).next() {
+        Some(platform) if !platform.has_std(Libc::Musl) => {
+            Err(gnu_instead(failure(triple, "Rust has no standard library for it"), platform).hint(BUILD_IT))
         }
         _ => Ok(()),
     }
@@ -48,26 +49,24 @@ fn comes_with_rust(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> 
 
 /// `-Zbuild-std` is for nightly toolchains; RUSTC_BOOTSTRAP makes others believe that they are, which is for the user to
 /// decide.
-fn can_build(build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
-    const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
-    let allowed = tools.nightly || tools.is_set(build, BOOTSTRAP);
-    if !allowed {
-        let what = format!("build-std wants a nightly toolchain, and this one is {}", tools.rust_version);
-        return Err(failure(build, &what)
+fn check_can_build(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
+    if !rust.is_nightly && !build.is_set("RUSTC_BOOTSTRAP") {
+        let message = format!("build-std wants a nightly toolchain, and this one is {}", rust.version);
+        return Err(failure(build.triple(), &message)
             .hint(
                 "take one: `rustup toolchain install nightly --component rust-src`, then `cargo +nightly multiarch …`",
             )
             .hint("or have this one do it, for which it was not tested: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
     }
-    match tools.rust_src {
-        Some(_) => Ok(()),
-        None => Err(failure(build, "build-std wants the source of the standard library, which the toolchain lacks")
-            .hint("install it: `rustup component add rust-src`")),
+    if rust.rust_src.is_none() {
+        let message = "build-std wants the source of the standard library, which the toolchain lacks";
+        return Err(failure(build.triple(), message).hint("install it: `rustup component add rust-src`"));
     }
+    Ok(())
 }
 
-fn failure(build: &BuildSettings, what: &str) -> Failure {
-    Failure::new(Class::Toolchain, format!("{}: {what}", Platform::describe_triple(&build.triple)))
+fn failure(triple: &str, message: &str) -> Failure {
+    Failure::new(Class::Toolchain, format!("{}: {message}", Platform::describe_triple(triple)))
 }
 
 /// Hints at the other libc, for a platform alone.
@@ -77,83 +76,73 @@ fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
     ))
 }
 
-fn named(triples: &[String]) -> String {
+fn with_platforms(triples: &[String]) -> String {
     triples.iter().map(|triple| Platform::describe_triple(triple)).collect::<Vec<_>>().join("; ")
 }
 
 fn is_missing(triples: &[String]) -> Failure {
-    Failure::new(Class::Toolchain, format!("the standard library is missing for {}", named(triples)))
+    Failure::new(Class::Toolchain, format!("the standard library is missing for {}", with_platforms(triples)))
 }
 
-/// The program that installs standard libraries, where some are missing; fails where it cannot.
-pub fn installer(plan: &Plan, tools: &Tools) -> Result<Option<PathBuf>, Failure> {
-    let missing = missing(plan, tools);
-    (!missing.is_empty()).then(|| rustup(&missing, plan.cargo.offline)).transpose()
-}
-
-/// The program that installs the standard libraries of some triples; fails where it cannot.
-pub fn rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
-    let wanted = missing.join(" ");
+/// The path of rustup, to install the standard libraries of some triples. Fails if it cannot.
+pub fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
+    let triples = missing.join(" ");
     let Some(rustup) = find_program("rustup") else {
         return Err(is_missing(missing)
-            .hint(format!("with rustup: `rustup target add {wanted}`"))
+            .hint(format!("with rustup: `rustup target add {triples}`"))
             .hint(
                 "without it, install your distribution's package of the target's standard library for this very rustc",
             )
             .hint(BUILD_IT));
     };
     if offline {
-        return Err(is_missing(missing).hint(format!("run `rustup target add {wanted}` while online")));
+        return Err(is_missing(missing).hint(format!("run `rustup target add {triples}` while online")));
     }
     Ok(rustup)
 }
 
-/// Installs the standard library of every target that lacks it, by rustup. Was there any to install?
-pub fn install(plan: &Plan, tools: &mut Tools, ui: &Ui) -> Result<bool> {
-    let Some(rustup) = installer(plan, tools)? else { return Ok(false) };
-    let missing = missing(plan, tools);
-    let wanted = missing.join(" ");
-    let failure = || is_missing(&missing);
-    ui.status("Installing", format!("the standard library for {}", named(&missing)));
-    let cmd = Cmd::new(rustup).args(["target", "add"]).args(&missing).env("RUST_BACKTRACE", "0");
+/// Installs the standard libraries of some triples with rustup, into the toolchain that rustup selects.
+pub fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
+    let rustup = find_rustup(missing, offline)?;
+    ui.status("Installing", format!("the standard library for {}", with_platforms(missing)));
+    let cmd = Cmd::new(rustup).args(["target", "add"]).args(missing).env("RUST_BACKTRACE", "0");
     ui.command(&cmd);
     let output = cmd.output()?;
-    if !output.status.success() {
-        let words = output.stderr.trim();
-        let said = words.lines().find(|line| line.starts_with("error")).or(words.lines().last()).unwrap_or_default();
-        let failure = failure().hint(format!("`rustup target add {wanted}` says: {said}")).hint(BUILD_IT);
-        // Some musl targets are newer than the toolchain.
-        let lacks = missing.iter().filter(|triple| said.contains("does not") && said.contains(*triple));
-        let musl = lacks.filter(|triple| triple.contains("-musl"));
-        let platforms = musl.filter_map(|triple| Platform::for_triple(triple).next());
-        return Err(platforms.fold(failure, gnu_instead).into());
-    }
-    *tools = probe::probe(plan)?;
-    match self::missing(plan, tools).is_empty() {
-        true => Ok(true),
-        false => Err(failure()
-            .hint(format!(
-                "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
-                tools.rustc.display()
-            ))
-            .into()),
-    }
+    if output.status.success() { Ok(()) } else { Err(install_failure(missing, &output.stderr).into()) }
+}
+
+fn install_failure(missing: &[String], stderr: &str) -> Failure {
+    let mut lines = stderr.trim().lines();
+    let message = lines.clone().find(|line| line.starts_with("error")).or(lines.next_back()).unwrap_or_default();
+    let failure =
+        is_missing(missing).hint(format!("`rustup target add {}` says: {message}", missing.join(" "))).hint(BUILD_IT);
+    // Some musl targets are newer than the toolchain.
+    let is_unavailable =
+        |triple: &&String| triple.contains("-musl") && message.contains("does not") && message.contains(*triple);
+    let unavailable = missing.iter().filter(is_unavailable);
+    unavailable.filter_map(|triple| Platform::for_triple(triple).next()).fold(failure, gnu_instead)
+}
+
+/// The failure if standard libraries are still missing after [`install`].
+pub fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
+    is_missing(missing).hint(format!(
+        "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
+        rustc.display()
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::facts::TargetFacts;
+    use crate::compile::facts::Facts;
+    use crate::plan::BuildSettings;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
 
     #[test]
     fn a_target_that_rust_does_not_come_with() {
-        let check = |triple: &str, std| {
-            let targets = [(triple.to_owned(), TargetFacts { std, ..TargetFacts::default() })].into();
-            let build = BuildSettings { triple: triple.to_owned(), ..BuildSettings::default() };
-            comes_with_rust(&build, &Tools { targets, ..Tools::default() })
-        };
+        let check =
+            |triple: &str, has_std| check_is_distributed(triple, &TargetFacts { has_std, ..TargetFacts::default() });
         for (triple, std) in [(ARM64, false), ("s390x-unknown-linux-gnu", false), ("s390x-unknown-linux-musl", true)] {
             assert!(check(triple, std).is_ok(), "{triple}");
         }
@@ -180,16 +169,17 @@ mod tests {
             ),
         ] {
             let set = |on: bool| on.then(|| "RUSTC_BOOTSTRAP".to_owned());
-            let tools = Tools {
-                nightly,
+            let mut facts = Facts::default();
+            facts.env.variables = set(variable).into_iter().collect();
+            let rust = RustToolchain {
+                is_nightly: nightly,
                 rust_src: rust_src.then(|| "/rust".to_owned()),
-                rust_version: "1.95.0".into(),
-                variables: set(variable).into_iter().collect(),
-                ..Tools::default()
+                version: "1.95.0".into(),
+                ..RustToolchain::default()
             };
             let env = set(in_build_env).map(|name| (name, "1".to_owned())).into_iter().collect();
             let build = BuildSettings { triple: ARM64.into(), env, build_std: true, ..BuildSettings::default() };
-            let failure = can_build(&build, &tools).err();
+            let failure = check(&facts.build(&build), &rust).err();
             let expected = expected.map(|what| format!("linux/arm64, {ARM64}: {what}"));
             assert_eq!(failure.as_ref().map(ToString::to_string), expected);
             assert!(failure.is_none_or(|failure| !failure.hints().is_empty()));

@@ -1,9 +1,7 @@
-//! C libraries that a crate links and does not bring along: what its manifest and its build script's dependencies say of
-//! that. Pure.
+//! System libraries that a crate links against, from its manifest and the dependencies of its build script.
 
 use cargo_metadata::{Node, Package};
 
-use super::dependency_summary::C_BUILDERS;
 use super::library_packages;
 
 /// A C library that must be on the machine, or in the target's sysroot, for a package to link.
@@ -19,6 +17,9 @@ pub struct SystemLibrary {
     pub vendored: Option<&'static str>,
 }
 
+/// Crates that build scripts call a C compiler with.
+pub const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
+
 /// Build dependencies that look for a library on the machine.
 const FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
@@ -26,20 +27,20 @@ const FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 const READS_HEADERS: &str = "openssl-sys";
 
 /// It runs the library's own configure and make, which no build dependency tells, unless it has one of these features.
-const MAKES_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic_linking"]);
+const BUILDS_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic_linking"]);
 
-/// The library that a package wants; none where it builds its own. `build` are the names of its build dependencies, with
-/// its features as they were resolved.
-pub fn wanted(package: &Package, node: &Node, build: &[&str]) -> Option<SystemLibrary> {
+/// The system library that a package links against. `None` if it builds its own. `build_dependencies` are those that its
+/// resolved features enable.
+pub fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();
-    let library = library_packages::named(links);
-    let compiles = name != READS_HEADERS && build.iter().any(|name| C_BUILDERS.contains(name));
-    let has_source = build.iter().any(|name| name.ends_with("-src"));
-    let is_asked = |name: &str| node.features.iter().any(|feature| feature.as_str() == name);
-    let makes = name == MAKES_IT.0 && !MAKES_IT.1.into_iter().any(is_asked);
-    let looks = build.iter().any(|name| FINDERS.contains(name));
-    if compiles || has_source || makes || (library.is_none() && !looks) {
+    let library = library_packages::for_library(links);
+    let compiles = name != READS_HEADERS && build_dependencies.iter().any(|name| C_BUILDERS.contains(name));
+    let has_source = build_dependencies.iter().any(|name| name.ends_with("-src"));
+    let is_enabled = |name: &str| node.features.iter().any(|feature| feature.as_str() == name);
+    let builds_it = name == BUILDS_IT.0 && !BUILDS_IT.1.into_iter().any(is_enabled);
+    let searches = build_dependencies.iter().any(|name| FINDERS.contains(name));
+    if compiles || has_source || builds_it || (library.is_none() && !searches) {
         return None;
     }
     Some(SystemLibrary {
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_wants_a_library_of_the_system() {
+    fn system_libraries_of_packages() {
         for (name, links, features, build, expected) in [
             ("openssl-sys", Some("openssl"), &[][..], &["cc", "pkg-config", "vcpkg"][..], Some(Some("libssl-dev"))),
             ("openssl-sys", Some("openssl"), &[], &["cc", "openssl-src", "pkg-config"], None),
@@ -77,7 +78,7 @@ mod tests {
                 "targets": [], "features": {}, "manifest_path": "/Cargo.toml" });
             let node = json!({ "id": name, "deps": [], "dependencies": [], "features": features });
             let (package, node) = (serde_json::from_value(package).unwrap(), serde_json::from_value(node).unwrap());
-            let found = wanted(&package, &node, build);
+            let found = linked_by(&package, &node, build);
             assert_eq!(found.map(|library| library.debian), expected, "{name} {features:?} {build:?}");
         }
     }

@@ -1,22 +1,23 @@
-//! Names of environment variables that the crate `cc` reads for a target.
+//! Names of the environment variables that the crates `cc`, `cmake` and `bindgen` read for a target.
 
-use super::facts::Tools;
-use crate::plan::BuildSettings;
+use std::collections::BTreeSet;
 
-/// The names under which `cc`, `cmake` and `bindgen` look for a tool of a target.
-pub fn spellings(tool: &str, triple: &str) -> [String; 3] {
-    [format!("{tool}_{triple}"), format!("{tool}_{}", triple.replace('-', "_")), format!("TARGET_{tool}")]
+/// The variables that are read for one target, as `NAME_<target>`.
+pub const C_VARIABLES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
+pub const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
+
+/// The names under which a variable is looked up for a target.
+pub fn spellings(variable: &str, triple: &str) -> [String; 3] {
+    [format!("{variable}_{triple}"), format!("{variable}_{}", triple.replace('-', "_")), format!("TARGET_{variable}")]
 }
 
-/// Has the user set a variable for a build's target, in any of the forms that `cc` and `pkg-config` look for?
-pub fn is_set_for(build: &BuildSettings, name: &str, tools: &Tools) -> bool {
-    let [dashed, plain, for_targets] = spellings(name, &build.triple);
-    let by_kind = if build.triple == tools.host { format!("HOST_{name}") } else { for_targets };
-    [dashed, plain, by_kind].iter().any(|name| tools.is_set(build, name))
-}
-
-/// Has the user set a tool of a build, in the environment or in `build-env`?
-pub fn is_own(build: &BuildSettings, tool: &str, tools: &Tools) -> bool {
-    let in_environment = tools.targets.get(&build.triple).is_some_and(|facts| facts.env_tools.contains(tool));
-    in_environment || spellings(tool, &build.triple).iter().any(|name| build.env.contains_key(name))
+/// Those of [`C_VARIABLES`] that are set for a target among `variables`, the names of the environment.
+pub fn set_for_target(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
+    let is_set = |variable: &&str| {
+        // A compiler for all targets is the host's, but a toolchain file or bindgen's arguments for all targets are a
+        // decision of the user's.
+        let is_for_all = variable.contains('_') && variables.contains(*variable);
+        is_for_all || spellings(variable, triple).iter().any(|name| variables.contains(name))
+    };
+    C_VARIABLES.into_iter().filter(is_set).collect()
 }

@@ -1,127 +1,177 @@
-//! How each build of a plan is compiled.
+//! How each build is compiled: the facts about this machine, a linker for each build, and whether cargo-auditable is
+//! used.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use indexmap::IndexSet;
 
+use super::auditable::{self, AuditableDecision};
 use super::c_env::{self, CEnv};
-use super::cargo_command::{self, CargoRun};
-use super::facts::Tools;
-use super::linker::choice::{Choice, Linker};
+use super::cargo_command::{self, CargoCommands, CargoRun};
+use super::facts::Facts;
+use super::linker::selection::{Linker, LinkerSelection};
 use super::linker::{self, known_issue_check};
-use super::requirement::{OnProblem, Requirement};
+use super::probe::{self, Probed};
+use super::request::CompileRequest;
+use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{auditable, c_env_files, probe, std_library};
-use crate::error::Failure;
-use crate::plan::{BuildSettings, Plan};
+use super::{c_env_files, std_library};
+use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// How everything in a plan will be compiled.
+/// How everything that was requested will be compiled.
+#[derive(Debug, Clone, Default)]
 pub struct Toolchain {
-    pub tools: Tools,
-    pub choices: BTreeMap<BuildSettings, Choice>,
+    pub request: CompileRequest,
+    pub facts: Facts,
+    pub linkers: BTreeMap<BuildSettings, LinkerSelection>,
     /// cargo runs by way of cargo-auditable.
     pub auditable: bool,
     /// What is done that nobody asked for in so many words.
     pub notes: Vec<String>,
 }
 
+/// A toolchain, and everything that is missing for it.
+pub struct ToolchainCheck {
+    pub toolchain: Toolchain,
+    /// The most fundamental ones first.
+    pub problems: Vec<Problem>,
+}
+
+impl ToolchainCheck {
+    /// The toolchain, or the first problem.
+    pub fn into_result(self) -> Result<Toolchain> {
+        match self.problems.into_iter().next() {
+            Some(problem) => Err(problem.failure.into()),
+            None => Ok(self.toolchain),
+        }
+    }
+}
+
 impl Toolchain {
-    /// Finds out how everything will be compiled, and whether what is missing can be had. Changes nothing.
-    pub fn find(plan: &Plan) -> Result<Toolchain> {
-        let toolchain = Toolchain::choose(plan, probe::probe(plan)?)?;
-        std_library::installer(plan, &toolchain.tools)?;
+    /// Finds out how everything will be compiled, and whether what is missing can be installed. Changes nothing.
+    pub fn find(request: CompileRequest) -> Result<Toolchain> {
+        let toolchain = Toolchain::check(request)?.into_result()?;
+        let missing = toolchain.missing_std();
+        if !missing.is_empty() {
+            std_library::find_rustup(&missing, toolchain.request.options.offline)?;
+        }
         Ok(toolchain)
     }
 
-    /// Brings what is missing: standard libraries, sysroots.
-    pub fn complete(mut self, plan: &Plan, ui: &Ui) -> Result<Toolchain> {
-        let toolchain = match std_library::install(plan, &mut self.tools, ui)? {
-            true => Toolchain::choose(plan, self.tools)?,
-            false => self,
-        };
+    /// Finds out how everything will be compiled, with all problems that there are.
+    pub fn check(request: CompileRequest) -> Result<ToolchainCheck> {
+        let Probed { facts, problems } = probe::probe(&request)?;
+        Ok(select(request, facts, problems))
+    }
+
+    /// Installs the standard libraries and sysroots that are missing.
+    pub fn complete(self, ui: &Ui) -> Result<Toolchain> {
+        let toolchain = self.install_std(ui)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
-        apt::fetch(plan, &toolchain.tools.sysroots, ui)?;
+        let CompileRequest { paths, options, .. } = &toolchain.request;
+        apt::fetch(&toolchain.facts.sysroots, &paths.cache_dir, options.offline, ui)?;
         Ok(toolchain)
     }
 
-    /// Chooses a linker for every build of the plan.
-    pub fn choose(plan: &Plan, tools: Tools) -> Result<Toolchain> {
-        Ok(Toolchain::choose_with(plan, tools, &mut |_, _, failure| Err(failure))?)
+    /// Installs the standard libraries that are missing.
+    pub fn install_std(self, ui: &Ui) -> Result<Toolchain> {
+        let missing = self.missing_std();
+        if missing.is_empty() {
+            return Ok(self);
+        }
+        std_library::install(&missing, self.request.options.offline, ui)?;
+        let toolchain = Toolchain::check(self.request)?.into_result()?;
+        if !toolchain.missing_std().is_empty() {
+            return Err(std_library::installed_elsewhere(&missing, &toolchain.facts.rust.rustc).into());
+        }
+        Ok(toolchain)
     }
 
-    /// The same; whoever is told of what is in the way decides whether to go on without.
-    pub fn choose_with(plan: &Plan, tools: Tools, in_the_way: OnProblem<'_>) -> Result<Toolchain, Failure> {
-        let builds: IndexSet<&BuildSettings> = plan.builds().collect();
-        for build in &builds {
-            known_issue_check::check(plan, build, &tools)
-                .or_else(|failure| in_the_way(Requirement::Crates, Some(&build.triple), failure))?;
-        }
-        for build in &builds {
-            std_library::check(build, &tools)
-                .or_else(|failure| in_the_way(Requirement::Std, Some(&build.triple), failure))?;
-        }
-        let mut choices = BTreeMap::new();
-        for build in builds {
-            match linker::choose(build, &tools) {
-                Ok(choice) => drop(choices.insert(build.clone(), choice)),
-                Err(failure) => in_the_way(Requirement::Linker, Some(&build.triple), failure)?,
-            }
-        }
-        for (build, choice) in &choices {
-            known_issue_check::check_zig(plan, build, choice, &tools)
-                .or_else(|failure| in_the_way(Requirement::Crates, Some(&build.triple), failure))?;
-        }
-        let by_cross = choices.values().any(|choice| choice.linker == Linker::Cross);
-        let auditable = auditable::decide(plan.cargo.auditable, &tools, by_cross).or_else(|failure| {
-            in_the_way(Requirement::Auditable, None, failure)?;
-            Ok(auditable::Decision::default())
-        })?;
-        let linkers = choices.iter().filter_map(|(build, choice)| linker::note(build, choice, &plan.name_of(build)));
-        let natives = choices.keys().filter_map(|build| c_env::note(build, &tools));
-        let mut notes: Vec<String> = linkers.chain(natives).chain(auditable.note).collect();
-        notes.dedup();
-        Ok(Toolchain { tools, choices, auditable: auditable.on, notes })
-    }
-
-    /// The triples whose standard library `complete` would install.
-    pub fn missing_std(&self, plan: &Plan) -> Vec<String> {
-        std_library::missing(plan, &self.tools)
+    /// The triples whose standard library [`Toolchain::complete`] would install.
+    pub fn missing_std(&self) -> Vec<String> {
+        std_library::missing(&self.request.builds, &self.facts.targets)
     }
 
     /// What the user may want to change.
     pub fn advice(&self) -> Option<String> {
-        c_env::advice(&self.choices.keys().collect::<Vec<_>>(), &self.tools)
+        c_env::advice(self.linkers.keys().map(|settings| self.facts.build(settings)))
     }
 
-    /// What links a build, as people know it.
-    pub fn linker(&self, build: &BuildSettings) -> String {
-        self.choices.get(build).map(|choice| choice.linker.to_string()).unwrap_or_default()
+    /// The name of the linker of a build, for people.
+    pub fn linker_name(&self, settings: &BuildSettings) -> String {
+        self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
     }
 
-    /// The cargo commands of a plan, without what is written before they run.
-    pub fn preview(&self, plan: &Plan) -> Vec<Cmd> {
-        let commands = self.commands(plan, &c_env::unwritten(&self.choices, &self.tools));
-        commands.into_iter().map(|(_, cmd)| cmd).collect()
+    /// The cargo processes that will run.
+    pub fn cargo_runs(&self) -> Vec<CargoRun> {
+        cargo_command::group_runs(&self.request, &self.facts, &self.linkers)
     }
 
-    /// Writes the programs that the cargo commands of a plan name.
-    pub fn write_programs(&self, plan: &Plan) -> Result<CEnv> {
-        let by_cross = self.choices.values().any(|choice| choice.linker == Linker::Cross);
-        if let Some(cross) = self.tools.cross.as_ref().filter(|_| by_cross) {
-            cross.write_programs(plan)?;
+    /// The command line of a cargo process. `c_env` has the variables for C code.
+    pub fn cargo_command(&self, run: &CargoRun, c_env: &CEnv) -> Cmd {
+        let Toolchain { request, facts, linkers, auditable, .. } = self;
+        CargoCommands { request, facts, linkers, auditable: *auditable, c_env }.command(run)
+    }
+
+    /// The command lines of all cargo processes, without writing the programs and files that they name.
+    pub fn preview(&self) -> Vec<Cmd> {
+        let c_env = c_env::preview(&self.linkers, &self.facts);
+        self.cargo_runs().iter().map(|run| self.cargo_command(run, &c_env)).collect()
+    }
+
+    /// Writes the programs and files that the cargo commands name, and returns the variables for C code.
+    pub fn write_programs(&self) -> Result<CEnv> {
+        if let (true, Some(cross)) = (uses_cross(&self.linkers), &self.facts.tools.cross) {
+            cross.write_programs(&self.request.paths)?;
         }
-        c_env_files::write(&self.choices, &self.tools)
+        c_env_files::write(&self.linkers, &self.facts)
     }
+}
 
-    pub fn commands(&self, plan: &Plan, native: &CEnv) -> Vec<(CargoRun, Cmd)> {
-        let runs = cargo_command::group_runs(plan, &self.tools, &self.choices);
-        let command = |run: CargoRun| {
-            let cmd = cargo_command::command(&run, plan, self, native);
-            (run, cmd)
-        };
-        runs.into_iter().map(command).collect()
+fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
+    linkers.values().any(|selection| selection.linker == Linker::Cross)
+}
+
+/// Selects a linker for every build, and decides on cargo-auditable. `problems` are those that were found before.
+fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> ToolchainCheck {
+    for build in &request.builds {
+        if let Err(failure) = known_issue_check::check(&facts.build(&build.settings), &build.name()) {
+            problems.push(Problem::of_target(Requirement::Crates, &build.settings.triple, failure));
+        }
     }
+    for build in &request.builds {
+        let is_known = build.settings.build_std || facts.targets.contains_key(&build.settings.triple);
+        let checked = std_library::check(&facts.build(&build.settings), &facts.rust);
+        if let (true, Err(failure)) = (is_known, checked) {
+            problems.push(Problem::of_target(Requirement::Std, &build.settings.triple, failure));
+        }
+    }
+    let mut linkers = BTreeMap::new();
+    for Build { settings, .. } in &request.builds {
+        match linker::select(&facts.build(settings), &facts.rust, &facts.tools) {
+            Ok(selection) => drop(linkers.insert(settings.clone(), selection)),
+            Err(failure) => problems.push(Problem::of_target(Requirement::Linker, &settings.triple, failure)),
+        }
+    }
+    let mut notes = Vec::new();
+    let mut c_notes = Vec::new();
+    for build in request.sorted_builds() {
+        let Some(selection) = linkers.get(&build.settings) else { continue };
+        let (facts, platforms) = (facts.build(&build.settings), build.name());
+        if let Err(failure) = known_issue_check::check_zig(&facts, &selection.linker, &platforms) {
+            problems.push(Problem::of_target(Requirement::Crates, &build.settings.triple, failure));
+        }
+        notes.extend(linker::note(&facts, &selection.linker, &platforms));
+        c_notes.extend(c_env::note(&facts));
+    }
+    let decision = auditable::decide(request.options.auditable, &facts.rust, &facts.env, uses_cross(&linkers));
+    let auditable = decision.unwrap_or_else(|failure| {
+        problems.push(Problem::of_all(Requirement::Auditable, failure));
+        AuditableDecision::default()
+    });
+    notes.extend(c_notes.into_iter().chain(auditable.note));
+    notes.dedup();
+    ToolchainCheck { toolchain: Toolchain { request, facts, linkers, auditable: auditable.is_used, notes }, problems }
 }

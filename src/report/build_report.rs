@@ -172,7 +172,7 @@ impl PlatformReport {
             platform: platform.to_string(),
             digest: verified.digests.platforms.get(platform).cloned().unwrap_or_default(),
             triple: build.triple.clone(),
-            linker: source.linker(build),
+            linker: source.linker_name(build),
             base: bases.reference(base).to_owned(),
             size: inspected.and_then(|inspected| inspected.size),
             glibc_floor: build.glibc.clone(),

@@ -12,7 +12,7 @@ pub fn to_json(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) 
     let mut json = serde_json::to_value(plan)?;
     for (image, json) in plan.images.iter().zip(array(&mut json["images"])) {
         for (platform, json) in image.platforms.iter().zip(array(&mut json["platforms"])) {
-            json["linker"] = serde_json::to_value(toolchain.choices.get(&platform.build))?;
+            json["linker"] = serde_json::to_value(toolchain.linkers.get(&platform.build))?;
         }
     }
     json["version"] = SCHEMA_VERSION.into();

@@ -17,7 +17,7 @@ pub fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, w
     let mut sections =
         vec![images.join("\n\n"), engine_section(selection, width), linkers_section(plan, toolchain, width)];
     sections.extend(sysroots_section(toolchain, width));
-    sections.extend(missing_std_section(plan, toolchain, width));
+    sections.extend(missing_std_section(toolchain, width));
     sections.join("\n\n")
 }
 
@@ -35,7 +35,7 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     [
         platform.platform.to_string(),
         platform.build.triple.clone(),
-        toolchain.linker(&platform.build),
+        toolchain.linker_name(&platform.build),
         platform.base.clone(),
         template_name(&platform.template, &plan.paths.root),
         binaries.join(", "),
@@ -57,7 +57,7 @@ fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
 fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
     let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
     for platform in plan.platforms() {
-        if let Some(choice) = toolchain.choices.get(&platform.build) {
+        if let Some(choice) = toolchain.linkers.get(&platform.build) {
             by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
         }
     }
@@ -75,14 +75,14 @@ fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> 
 
 fn sysroots_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
     let mut lines = vec!["Sysroots, of Debian's packages:".to_owned()];
-    for build in toolchain.choices.keys().filter(|build| !build.sysroot_packages.is_empty()) {
+    for build in toolchain.linkers.keys().filter(|build| !build.sysroot_packages.is_empty()) {
         lines.push(wrapped(&format!("  {}  ", build.triple), &build.sysroot_packages.join(", "), width));
     }
     (lines.len() > 1).then(|| lines.join("\n"))
 }
 
-fn missing_std_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
-    let missing = toolchain.missing_std(plan);
+fn missing_std_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
+    let missing = toolchain.missing_std();
     if missing.is_empty() {
         return None;
     }

@@ -3,18 +3,17 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::compile::facts::Tools;
-use crate::compile::std_library;
+use crate::compile::toolchain::Toolchain;
 use crate::error::{Class, all_hints, failure_class, message_with_causes};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
-use crate::plan::{Paths, Plan};
+use crate::plan::Paths;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
 pub enum Fix {
     /// Installs standard libraries with rustup.
-    InstallStd(Box<Plan>, Box<Tools>),
+    InstallStd(Box<Toolchain>),
     /// Creates a builder for several platforms.
     CreateBuilder(Box<Paths>, Builder),
     /// Registers QEMU in the kernel, from a container.
@@ -35,9 +34,7 @@ impl Fix {
     /// Returns the command, as people would type it.
     pub fn command(&self) -> String {
         match self {
-            Fix::InstallStd(plan, tools) => {
-                format!("rustup target add {}", std_library::missing(plan, tools).join(" "))
-            }
+            Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
             Fix::CreateBuilder(paths, builder) => {
                 builder::create_command(builder, paths).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
@@ -50,7 +47,7 @@ impl Fix {
         let command = self.command();
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {
-            Fix::InstallStd(plan, mut tools) => std_library::install(&plan, &mut tools, ui).map(drop),
+            Fix::InstallStd(toolchain) => toolchain.install_std(ui).map(drop),
             Fix::CreateBuilder(paths, builder) => builder::create(&builder, &paths, ui),
             Fix::RegisterQemu(platforms) => qemu::install_command(&platforms).read().map(drop),
         };

@@ -6,26 +6,23 @@ use indexmap::IndexMap;
 use super::check_result::CheckResult;
 use super::fix::Fix;
 use super::results::Results;
-use crate::compile::requirement::Requirement;
-use crate::compile::toolchain::Toolchain;
-use crate::compile::{probe, std_library};
+use crate::compile::requirement::{Problem, Requirement};
+use crate::compile::toolchain::{Toolchain, ToolchainCheck};
+use crate::compile::{CompileRequest, std_library};
 use crate::error::Failure;
 use crate::plan::{Build, Plan};
 use crate::platform::Platform;
 use crate::process::find_program;
 
 pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
-    let mut problems = Problems::default();
-    let mut note = |requirement, triple: Option<&str>, failure| {
-        problems.0.push(Problem { requirement, triple: triple.map(str::to_owned), failure });
-        Ok(())
-    };
-    let toolchain = match probe::probe_with(plan, &mut note) {
-        Ok(tools) => Toolchain::choose_with(plan, tools, &mut note)?,
+    let request =
+        CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() };
+    let (toolchain, mut problems) = match Toolchain::check(request) {
+        Ok(ToolchainCheck { toolchain, problems }) => (toolchain, Problems(problems)),
         Err(error) => return Ok(results.add_error("rust", error)?),
     };
-    let tools = &toolchain.tools;
-    results.add(CheckResult::ok("rust", format!("rustc {} for {}", tools.rust_version, tools.host)));
+    let rust = &toolchain.facts.rust;
+    results.add(CheckResult::ok("rust", format!("rustc {} for {}", rust.version, rust.host)));
     if find_program("cc").is_none() {
         results.add(
             CheckResult::warning("rust", "there is no cc, with which rustc links build scripts and proc macros")
@@ -36,7 +33,7 @@ pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
     for note in toolchain.notes.iter().cloned().chain(toolchain.advice()) {
         results.add(CheckResult::note("rust", note));
     }
-    let missing_std = toolchain.missing_std(plan);
+    let missing_std = toolchain.missing_std();
     let mut is_installable = false;
     for (triple, builds) in &builds_by_triple(plan) {
         let has_problem = problems.report(Some(triple), &[Requirement::Target, Requirement::Std], results)?;
@@ -49,15 +46,15 @@ pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
         }
         problems.report(Some(triple), &[Requirement::Crates], results)?;
         for build in builds {
-            if let Some(choice) = toolchain.choices.get(&build.settings) {
-                let message = format!("{}: {}: {}", build.name(), choice.linker, choice.why);
+            if let Some(selection) = toolchain.linkers.get(&build.settings) {
+                let message = format!("{}: {}: {}", build.name(), selection.linker, selection.why);
                 results.add(CheckResult::ok("linker", message));
             }
         }
         problems.report(Some(triple), &[Requirement::Linker], results)?;
     }
     if is_installable {
-        results.fixes.push(Fix::InstallStd(Box::new(plan.clone()), Box::new(tools.clone())));
+        results.fixes.push(Fix::InstallStd(Box::new(toolchain)));
     }
     Ok(())
 }
@@ -72,7 +69,7 @@ fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
 
 /// Checks whether the missing standard library of a triple can be installed.
 fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
-    match std_library::rustup(&[triple.to_owned()], is_offline) {
+    match std_library::find_rustup(&[triple.to_owned()], is_offline) {
         Ok(_) => {
             let message = format!("{}: missing; a publish installs it first", Platform::describe_triple(triple));
             results.add(CheckResult::warning("std", message).with_fix(format!("`rustup target add {triple}`")));
@@ -85,16 +82,7 @@ fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> R
     }
 }
 
-/// A requirement that a build lacks.
-struct Problem {
-    requirement: Requirement,
-    /// `None` if all triples lack it.
-    triple: Option<String>,
-    failure: Failure,
-}
-
 /// The problems that are not among the results yet.
-#[derive(Default)]
 struct Problems(Vec<Problem>);
 
 impl Problems {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::compile::probe;
 use crate::compile::system_libraries::SystemLibrary;
-use crate::plan::{Image, Plan};
+use crate::compile::{CompileRequest, probe};
+use crate::plan::{Build, Plan};
 use crate::ui::Ui;
 
 /// The C libraries and C code among an image's dependencies.
@@ -22,10 +22,18 @@ pub fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDependencie
     let mut dependencies = Vec::new();
     for image in &plan.images {
         // As far as a configuration can tell, all platforms need the same libraries.
-        let one = Image { platforms: image.platforms.iter().take(1).cloned().collect(), ..image.clone() };
-        let tools = probe::probe(&Plan { images: vec![one], ..plan.clone() })?;
-        dependencies.push(match tools.graphs.into_values().next() {
-            Some(graph) => NativeDependencies { compiles_c: graph.needs_c.is_some(), libraries: graph.system },
+        let build = image.platforms.first().map(|first| Build {
+            settings: first.build.clone(),
+            platforms: [first.platform].into(),
+            binaries: first.binaries.iter().cloned().collect(),
+        });
+        let builds = build.into_iter().collect();
+        let request = CompileRequest { builds, paths: plan.paths.clone(), options: plan.cargo.clone() };
+        let summaries = probe::probe(&request)?.into_result()?.dependencies;
+        dependencies.push(match summaries.into_values().next() {
+            Some(summary) => {
+                NativeDependencies { compiles_c: summary.needs_c.is_some(), libraries: summary.system_libraries }
+            }
             None => {
                 ui.warning(format!(
                     "{}: its dependencies are not known, and so not what they want: `cargo metadata` says why",

@@ -1,129 +1,150 @@
-//! Why a build script failed: the program, the header or the library that it did not find. Pure.
+//! Explains why a build script failed: the program, the header or the library that it did not find.
 
 use super::cargo_errors::CargoError;
-use super::libraries::{folders, hints};
-use super::{About, Explanation, because};
-use crate::compile::library_packages::{named, with_header};
+use super::explanation::{Explanation, FailureContext};
+use super::libraries::{DebianDir, debian_dirs, hints};
+use crate::compile::library_packages::{for_header, for_library};
 
-/// What stands in a build script's output where a program is missing, the program, and Debian's package of it.
+/// A program that build scripts run.
+struct RequiredProgram {
+    /// What a build script prints if it is missing.
+    error: &'static str,
+    name: &'static str,
+    debian: &'static str,
+}
+
+const fn program(error: &'static str, name: &'static str, debian: &'static str) -> RequiredProgram {
+    RequiredProgram { error, name, debian }
+}
+
 #[rustfmt::skip]
-const PROGRAMS: &[(&str, &str, &str)] = &[
-    ("is `cmake` not installed?", "cmake", "cmake"),
-    ("Missing dependency: cmake", "cmake", "cmake"),
-    ("Command 'perl' not found", "perl", "perl"),
-    ("Command 'make' not found", "make", "make"),
-    ("is `make` not installed?", "make", "make"),
-    ("Could not find `protoc`", "protoc", "protobuf-compiler"),
-    ("Unable to run nasm", "nasm", "nasm"),
-    ("NASM command not found", "nasm", "nasm"),
-    ("Could not find Go", "go", "golang-go"),
-    ("Missing dependency: go", "go", "golang-go"),
-    ("pkg-config command could not be found", "pkg-config", "pkg-config"),
+const PROGRAMS: &[RequiredProgram] = &[
+    program("is `cmake` not installed?", "cmake", "cmake"),
+    program("Missing dependency: cmake", "cmake", "cmake"),
+    program("Command 'perl' not found", "perl", "perl"),
+    program("Command 'make' not found", "make", "make"),
+    program("is `make` not installed?", "make", "make"),
+    program("Could not find `protoc`", "protoc", "protobuf-compiler"),
+    program("Unable to run nasm", "nasm", "nasm"),
+    program("NASM command not found", "nasm", "nasm"),
+    program("Could not find Go", "go", "golang-go"),
+    program("Missing dependency: go", "go", "golang-go"),
+    program("pkg-config command could not be found", "pkg-config", "pkg-config"),
 ];
 
-/// What is known of a build script's failure.
-pub fn explain(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    program(block)
-        .or_else(|| libclang(block))
-        .or_else(|| pkg_config(block, about))
-        .or_else(|| openssl(block, about))
-        .or_else(|| compiler(block, about))
-        .or_else(|| header(block, about))
-        .or_else(|| code(block, about))
+/// Explains a build script's failure.
+pub fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    missing_program(error)
+        .or_else(|| libclang(error))
+        .or_else(|| pkg_config(error, context))
+        .or_else(|| openssl(error, context))
+        .or_else(|| compiler(error, context))
+        .or_else(|| header(error, context))
+        .or_else(|| code(error, context))
 }
 
-fn program(block: &CargoError) -> Option<Explanation> {
-    let (_, program, package) = PROGRAMS.iter().find(|(sign, ..)| block.has(sign))?;
-    Some(because(
-        format!("runs {program}, which is not installed"),
-        [format!("install it: `apt-get install {package}`")],
-    ))
+fn missing_program(error: &CargoError) -> Option<Explanation> {
+    let RequiredProgram { name, debian, .. } = PROGRAMS.iter().find(|program| error.has(program.error))?;
+    let hint = format!("install it: `apt-get install {debian}`");
+    Some(Explanation::new(format!("runs {name}, which is not installed"), [hint]))
 }
 
-fn libclang(block: &CargoError) -> Option<Explanation> {
+fn libclang(error: &CargoError) -> Option<Explanation> {
     let hint = "install it: `apt-get install libclang-dev`, or name its folder in LIBCLANG_PATH";
-    block.has("Unable to find libclang").then(|| because("runs bindgen, which finds no libclang", [hint]))
+    error.has("Unable to find libclang").then(|| Explanation::new("runs bindgen, which finds no libclang", [hint]))
 }
 
 /// pkg-config is there, and answers that the library is not, or nothing at all for another target than the host.
-fn pkg_config(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    if block.has("pkg-config has not been configured to support cross-compilation") {
-        let openssl = || block.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
-        let wanted = block.between("Could not find ", " via pkg-config").or_else(openssl);
-        let library = wanted.or_else(|| block.name.as_deref()?.strip_suffix("-sys")).unwrap_or("a library");
-        let mut all = hints(named(library), library, about);
-        all.extend(folders(about).into_iter().map(|(platform, folder)| {
+fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    if error.has("pkg-config has not been configured to support cross-compilation") {
+        let openssl = || error.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
+        let named = error.between("Could not find ", " via pkg-config").or_else(openssl);
+        let library = named.or_else(|| error.name.as_deref()?.strip_suffix("-sys")).unwrap_or("a library");
+        let mut all = hints(for_library(library), library, context);
+        all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
                 "or, where the target's own is installed: platform.\"{platform}\" = {{ build-env = \
-                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{folder}/pkgconfig\" }} }}"
+                 {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{name}/pkgconfig\" }} }}"
             )
         }));
-        return Some(because(
+        return Some(Explanation::new(
             format!("looks for {library} by pkg-config, which knows this machine's libraries and not the target's"),
             all,
         ));
     }
-    let library = block.between("The system library `", "`")?;
-    Some(because(format!("finds no {library} for the target"), hints(named(library), library, about)))
+    let library = error.between("The system library `", "`")?;
+    Some(Explanation::new(format!("finds no {library} for the target"), hints(for_library(library), library, context)))
 }
 
-fn openssl(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+fn openssl(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let missing = ["Could not find directory of OpenSSL", "Failed to find OpenSSL development headers"];
     missing
         .iter()
-        .any(|sign| block.has(sign))
-        .then(|| because("finds no OpenSSL for the target", hints(named("openssl"), "openssl", about)))
+        .any(|sign| error.has(sign))
+        .then(|| Explanation::new("finds no OpenSSL for the target", hints(for_library("openssl"), "openssl", context)))
 }
 
-fn compiler(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    let tool = block.between("failed to find tool \"", "\"")?;
+fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    let tool = error.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
-    let zig = about.by_zig("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
+    let zig = context.zig_hint("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
-    all.extend(folders(about).into_iter().map(|(_, prefix)| {
-        format!("or install gcc for it: `apt-get install {compiler}-{}`", prefix.replace('_', "-"))
-    }));
-    Some(because(format!("compiles {language}, and there is no {tool}"), all))
+    all.extend(
+        debian_dirs(context)
+            .into_iter()
+            .map(|dir| format!("or install gcc for it: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))),
+    );
+    Some(Explanation::new(format!("compiles {language}, and there is no {tool}"), all))
 }
 
 /// gcc says `fatal error: zlib.h: No such file or directory`, clang `fatal error: 'zlib.h' file not found`.
-fn header(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    let gcc = || block.between("fatal error: ", ": No such file or directory");
-    let header = block.between("fatal error: '", "' file not found").or_else(gcc)?;
-    if let Some(library) = with_header(header) {
-        return Some(because(format!("finds no {header} for the target"), hints(Some(library), header, about)));
+fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    let gcc = || error.between("fatal error: ", ": No such file or directory");
+    let header = error.between("fatal error: '", "' file not found").or_else(gcc)?;
+    if let Some(library) = for_header(header) {
+        return Some(Explanation::new(
+            format!("finds no {header} for the target"),
+            hints(Some(library), header, context),
+        ));
     }
-    if block.has("ClangDiagnostic") {
+    if error.has("ClangDiagnostic") {
         let zig =
-            about.by_zig("take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)");
+            context.zig_hint("take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)");
         let mut all: Vec<String> = zig.into_iter().collect();
-        all.extend(folders(about).into_iter().map(|(platform, folder)| {
+        all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
                 "or name the folder of the headers: platform.\"{platform}\" = {{ build-env = \
-                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{folder}/include\" }} }}"
+                 {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{name}/include\" }} }}"
             )
         }));
-        return Some(because(format!("runs bindgen, which finds no {header} for the target"), all));
+        return Some(Explanation::new(format!("runs bindgen, which finds no {header} for the target"), all));
     }
-    Some(because(format!("finds no {header} for the target"), hints(None, header, about)))
+    Some(Explanation::new(format!("finds no {header} for the target"), hints(None, header, context)))
 }
 
-/// A C compiler's own error: `src/a.c:12:5: error: what`.
-fn code(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    // The compiler's driver and make have errors too, of no place.
-    let (file, what) = block.text.lines().find_map(|line| {
-        let (place, what) = line.split_once(": error: ")?;
-        let mut parts = place.trim().rsplit(':');
-        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let is_place = parts.by_ref().take(2).all(is_number);
-        Some((parts.next().filter(|_| is_place)?.rsplit(['/', '=']).next()?, what))
-    })?;
-    Some(because(
-        format!("has C code that the compiler refuses: {file}: {}", what.trim()),
-        about.by_zig("another compiler may take it: `--linker zig`").into_iter().chain([
+/// A C compiler's own error: `src/a.c:12:5: error: message`.
+fn code(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    let (file, message) = error.text.lines().find_map(compiler_error)?;
+    let zig = context.zig_hint("another compiler may take it: `--linker zig`");
+    Some(Explanation::new(
+        format!("has C code that the compiler refuses: {file}: {message}"),
+        zig.into_iter().chain([
             "gcc is another one, where glibc is linked: `--linker gcc --libc gnu`".to_owned(),
             "a newer version of the crate may do: `cargo update` within what Cargo.toml asks for".to_owned(),
         ]),
     ))
+}
+
+/// The file name and the message of a compiler's error. The compiler's driver and make have errors too, without a line
+/// and a column.
+fn compiler_error(line: &str) -> Option<(&str, &str)> {
+    let (location, message) = line.split_once(": error: ")?;
+    let mut parts = location.trim().rsplit(':');
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (column, line) = (parts.next()?, parts.next()?);
+    if !is_number(column) || !is_number(line) {
+        return None;
+    }
+    Some((parts.next()?.rsplit(['/', '=']).next()?, message.trim()))
 }

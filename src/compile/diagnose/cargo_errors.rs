@@ -1,4 +1,4 @@
-//! cargo's stderr cut into errors: what is said of each, the crate it is about, and the targets it names. Pure.
+//! Splits cargo's stderr into errors, with the crate that each is about and the targets that it names.
 
 /// One error of cargo's or rustc's, with everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct CargoError {
 }
 
 impl CargoError {
-    pub fn has(&self, sign: &str) -> bool {
-        self.text.contains(sign)
+    pub fn has(&self, text: &str) -> bool {
+        self.text.contains(text)
     }
 
     /// Is it a build script that failed?
@@ -31,19 +31,11 @@ impl CargoError {
         })
     }
 
-    /// Those of the triples that are spoken of. Where there are several, those that are called the target.
+    /// Those of the triples that the error mentions. If there are several, those that it calls the target.
     pub fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let text = self.text.to_ascii_lowercase().replace('_', "-");
-        let triple = |triple: &&str| {
-            let triple = triple.replace('_', "-");
-            let ends = |at: usize| {
-                let mut after = text[at + triple.len()..].bytes();
-                after.next().is_none_or(|byte| !byte.is_ascii_alphanumeric())
-            };
-            text.match_indices(&triple).any(|(at, _)| ends(at))
-        };
-        let mentioned: Vec<&str> = all.iter().filter(|it| triple(it)).copied().collect();
-        // The toolchain's own folders are named after the host.
+        let mentioned: Vec<&str> = all.iter().filter(|triple| mentions(&text, triple)).copied().collect();
+        // The toolchain's own directories are named after the host.
         let paths = self.text.replace("rustlib/", "rustlib ");
         let is_target =
             |triple: &&&str| self.has(&format!("TARGET = {triple}")) || paths.contains(&format!("/{triple}/"));
@@ -52,15 +44,24 @@ impl CargoError {
     }
 }
 
+/// Is a triple in a text, and not only the beginning of a longer one? The text has `-` in place of `_`.
+fn mentions(text: &str, triple: &str) -> bool {
+    let triple = triple.replace('_', "-");
+    text.match_indices(&triple).any(|(at, _)| {
+        let next = text[at + triple.len()..].bytes().next();
+        next.is_none_or(|byte| !byte.is_ascii_alphanumeric())
+    })
+}
+
 const SCRIPT: &str = "error: failed to run custom build command for `";
 const CRATE: &str = "error: could not compile `";
 
 /// The errors of a stream, line by line.
 #[derive(Debug, Default)]
 pub struct CargoErrors {
-    blocks: Vec<CargoError>,
+    errors: Vec<CargoError>,
     /// The last line belongs to an error.
-    open: bool,
+    is_open: bool,
 }
 
 impl CargoErrors {
@@ -69,28 +70,28 @@ impl CargoErrors {
         let line = anstream::adapter::strip_str(line).to_string();
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| line.starts_with(prefix));
         if starts(&["error: ", "error["]) {
-            self.open = true;
+            self.is_open = true;
             let name = line.strip_prefix(SCRIPT).or_else(|| line.strip_prefix(CRATE));
             let name = name.and_then(|rest| rest.split(['`', ' ']).next()).map(str::to_owned);
             if line.starts_with(CRATE) {
                 // rustc's errors come before cargo says whose they are.
-                let nameless = self.blocks.iter_mut().rev().take_while(|block| block.name.is_none());
-                nameless.for_each(|block| block.name.clone_from(&name));
+                let unnamed = self.errors.iter_mut().rev().take_while(|error| error.name.is_none());
+                unnamed.for_each(|error| error.name.clone_from(&name));
             }
-            self.blocks.push(CargoError { name, text: String::new() });
+            self.errors.push(CargoError { name, text: String::new() });
         } else if starts(&["warning", "   Compiling ", "    Finished "]) {
-            self.open = false;
+            self.is_open = false;
         }
-        if let (true, Some(block)) = (self.open, self.blocks.last_mut()) {
-            block.text.push_str(&line);
-            block.text.push('\n');
+        if let (true, Some(error)) = (self.is_open, self.errors.last_mut()) {
+            error.text.push_str(&line);
+            error.text.push('\n');
         }
     }
 
     /// The crates that failed, each once, in cargo's order.
     pub fn crates(&self) -> Vec<&str> {
         let mut crates: Vec<&str> = Vec::new();
-        for name in self.blocks.iter().filter_map(|block| block.name.as_deref()) {
+        for name in self.errors.iter().filter_map(|error| error.name.as_deref()) {
             if !crates.contains(&name) {
                 crates.push(name);
             }
@@ -99,7 +100,7 @@ impl CargoErrors {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &CargoError> {
-        self.blocks.iter()
+        self.errors.iter()
     }
 }
 

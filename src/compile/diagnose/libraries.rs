@@ -1,42 +1,53 @@
-//! C libraries by the names that linkers, pkg-config and headers have for them: Debian's package, and the line that has
-//! cargo build the library from source instead. Pure.
+//! Hints at how to get a system library for a target.
 
-use super::About;
-use crate::compile::library_packages::Library;
+use super::explanation::FailureContext;
+use crate::compile::library_packages::PackagedLibrary;
 use crate::platform::Platform;
 
-/// How a library that the target lacks is had: from source, from Debian's package, or by the other libc. `what` is its
-/// name where it is not one of ours.
-pub fn hints(library: Option<&Library>, what: &str, about: &About<'_>) -> Vec<String> {
-    let mut hints = Vec::new();
-    if let Some(vendored) = library.and_then(|library| library.vendored) {
-        hints.push(format!("have it built from source, in Cargo.toml: {vendored}"));
-    }
-    let package = library.map_or_else(|| format!("the one with {what}"), |library| library.package.to_owned());
-    let musl = about.triples.iter().any(|triple| triple.contains("-musl"));
-    let is_host = about.triples.iter().all(|triple| *triple == about.host);
-    hints.push(match (musl, library) {
-        (_, Some(_)) if is_host => format!("or install Debian's package: `apt-get install {package}`"),
-        (true, Some(_)) => format!(
+/// Hints at how to get a library that the target lacks: built from source, from Debian's package, or with the other libc.
+/// `name` is what the linker or the compiler calls it.
+pub fn hints(library: Option<&PackagedLibrary>, name: &str, context: &FailureContext<'_>) -> Vec<String> {
+    let is_musl = context.triples.iter().any(|triple| triple.contains("-musl"));
+    let is_host = context.triples.iter().all(|triple| *triple == context.host);
+    let Some(library) = library else {
+        return vec![if is_musl {
+            format!(
+                "no package has it for musl; with libc = \"gnu\" and a base that has glibc, Debian's package does (the one \
+                 with {name})"
+            )
+        } else {
+            format!(
+                "take Debian's package for the target: sysroot-packages = [\"…\"]; `apt-file search {name}` names it"
+            )
+        }];
+    };
+    let package = library.package;
+    let vendored = library.vendored.map(|line| format!("have it built from source, in Cargo.toml: {line}"));
+    let or = if vendored.is_some() { "or " } else { "" };
+    let packaged = if is_host {
+        format!("{or}install Debian's package: `apt-get install {package}`")
+    } else if is_musl {
+        format!(
             "no package has it for musl; with libc = \"gnu\" and a base that has glibc: sysroot-packages = [\"{package}\"]"
-        ),
-        (true, None) => format!(
-            "no package has it for musl; with libc = \"gnu\" and a base that has glibc, Debian's package does ({package})"
-        ),
-        (false, Some(_)) => format!("or take Debian's package for the target: sysroot-packages = [\"{package}\"]"),
-        (false, None) => format!(
-            "take Debian's package for the target: sysroot-packages = [\"…\"]; `apt-file search {what}` names it"
-        ),
-    });
-    if let Some(first) = hints.first_mut().filter(|first| first.starts_with("or ")) {
-        first.replace_range(..3, "");
-    }
-    hints
+        )
+    } else {
+        format!("{or}take Debian's package for the target: sysroot-packages = [\"{package}\"]")
+    };
+    vendored.into_iter().chain([packaged]).collect()
 }
 
-/// Where Debian has the libraries of those targets that it knows, with the platform of each: `aarch64-linux-gnu`.
-pub fn folders(about: &About<'_>) -> Vec<(Platform, String)> {
-    let glibc = about.triples.iter().filter(|triple| !triple.contains("-musl"));
-    let folder = |triple: &&str| Some((Platform::for_triple(triple).next()?, Platform::gcc_prefix(triple)?));
-    glibc.filter_map(folder).collect()
+/// Debian's library directory for a platform.
+pub struct DebianDir {
+    pub platform: Platform,
+    /// Also the prefix of the cross compilers.
+    pub name: String,
+}
+
+/// The names of Debian's library directories for the targets that Debian has: `aarch64-linux-gnu`.
+pub fn debian_dirs(context: &FailureContext<'_>) -> Vec<DebianDir> {
+    let glibc = context.triples.iter().filter(|triple| !triple.contains("-musl"));
+    let dir = |triple: &&str| {
+        Some(DebianDir { platform: Platform::for_triple(triple).next()?, name: Platform::gcc_prefix(triple)? })
+    };
+    glibc.filter_map(dir).collect()
 }

@@ -1,9 +1,9 @@
-//! Why a linker failed: a library or a symbol that it did not find, or a file of another architecture. Pure.
+//! Explains why a linker failed: a library or a symbol that it did not find, or a file of another architecture.
 
 use super::cargo_errors::CargoError;
-use super::libraries::{folders, hints};
-use super::{About, Explanation, because};
-use crate::compile::library_packages::named;
+use super::explanation::{Explanation, FailureContext};
+use super::libraries::{debian_dirs, hints};
+use crate::compile::library_packages::for_library;
 
 /// Functions of glibc that came late, and the version that has them.
 #[rustfmt::skip]
@@ -18,31 +18,33 @@ const GLIBC: &[(&str, &str)] = &[
     ("__isoc23_strtoll", "2.38"), ("__isoc23_strtoull", "2.38"), ("__isoc23_sscanf", "2.38"), ("pidfd_spawn", "2.39"),
 ];
 
-/// What is known of a linker's failure.
-pub fn explain(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    no_linker(block, about)
-        .or_else(|| architecture(block))
-        .or_else(|| library(block, about))
-        .or_else(|| symbol(block, about))
+/// Explains a linker's failure.
+pub fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    no_linker(error, context)
+        .or_else(|| architecture(error))
+        .or_else(|| library(error, context))
+        .or_else(|| symbol(error, context))
 }
 
-fn no_linker(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    let linker = block.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
+fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    let linker = error.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
     let mut all: Vec<String> =
-        about.by_zig("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
-    all.extend(folders(about).into_iter().map(|(_, prefix)| {
-        format!("or install gcc for the target: `apt-get install gcc-{}`", prefix.replace('_', "-"))
-    }));
-    Some(because(format!("is linked by {linker}, which is not installed"), all))
+        context.zig_hint("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
+    all.extend(
+        debian_dirs(context)
+            .into_iter()
+            .map(|dir| format!("or install gcc for the target: `apt-get install gcc-{}`", dir.name.replace('_', "-"))),
+    );
+    Some(Explanation::new(format!("is linked by {linker}, which is not installed"), all))
 }
 
 /// `skipping incompatible X when searching`, `X is incompatible with Y`, `X: file in wrong format`.
-fn architecture(block: &CargoError) -> Option<Explanation> {
-    let ld = || block.between("architecture of input file `", "' is incompatible with");
-    let lld = || block.between("error: ", " is incompatible with");
-    let bfd = || Some(block.between("", ": file in wrong format")?.rsplit(' ').next()?.trim());
-    let file = block.between("skipping incompatible ", " when searching").or_else(ld).or_else(lld).or_else(bfd)?;
-    Some(because(
+fn architecture(error: &CargoError) -> Option<Explanation> {
+    let ld = || error.between("architecture of input file `", "' is incompatible with");
+    let lld = || error.between("error: ", " is incompatible with");
+    let bfd = || Some(error.between("", ": file in wrong format")?.rsplit(' ').next()?.trim());
+    let file = error.between("skipping incompatible ", " when searching").or_else(ld).or_else(lld).or_else(bfd)?;
+    Some(Explanation::new(
         format!("links {file}, which is for another architecture"),
         ["see what it is with `file`, and which build script or `-L` flag names its folder; \
              search paths of this machine do not serve another target"],
@@ -50,47 +52,50 @@ fn architecture(block: &CargoError) -> Option<Explanation> {
 }
 
 /// `cannot find -lx` (ld), `unable to find library -lx` (lld), `unable to find dynamic system library "x"` (zig).
-fn library(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
+fn library(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
-    let after = |sign: &str| block.text.split_once(sign).map(|(_, rest)| first(rest));
+    let after = |sign: &str| error.text.split_once(sign).map(|(_, rest)| first(rest));
     let zig = || {
-        block.between("system library \"", "\"").or_else(|| block.between("system library '", "'")).map(str::to_owned)
+        error.between("system library \"", "\"").or_else(|| error.between("system library '", "'")).map(str::to_owned)
     };
     let name = after("cannot find -l").or_else(|| after("unable to find library -l")).or_else(zig)?;
     if name == "stdc++" || name == "c++" {
-        return Some(cxx(about));
+        return Some(cxx(context));
     }
     if name == "atomic" {
-        return Some(atomic("links libatomic, which the linker does not find", about));
+        return Some(atomic("links libatomic, which the linker does not find", context));
     }
-    let what = format!("lib{name}.so");
-    Some(because(format!("links {name}, which the target does not have"), hints(named(&name), &what, about)))
+    let file = format!("lib{name}.so");
+    Some(Explanation::new(
+        format!("links {name}, which the target does not have"),
+        hints(for_library(&name), &file, context),
+    ))
 }
 
 /// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).
-fn symbol(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
-    let ld = || block.between("undefined reference to `", "'");
-    let lld = || block.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
+fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+    let ld = || error.between("undefined reference to `", "'");
+    let lld = || error.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
     let symbol = ld().or_else(lld)?.trim();
     if symbol.starts_with("__atomic_") {
-        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does"), about));
+        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does"), context));
     }
     let is_cxx =
         ["__cxa_", "__gxx_", "std::", "operator new", "operator delete", "typeinfo for", "vtable for", "_ZNSt"];
     if is_cxx.iter().any(|sign| symbol.starts_with(sign)) {
-        return Some(cxx(about));
+        return Some(cxx(context));
     }
     // `memcpy@GLIBC_2.14` where a library asks for it.
     let plain = symbol.split('@').next().unwrap_or(symbol);
     let listed = GLIBC.iter().find(|(name, _)| *name == plain).map(|(_, version)| *version);
     if let Some(version) = symbol.split_once("@GLIBC_").map(|(_, version)| version).or(listed) {
-        let floor = about.glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
-        return Some(because(
+        let floor = context.glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
+        return Some(Explanation::new(
             format!("calls {plain}, which glibc has since {version}{floor}"),
             [format!("raise the floor: glibc = \"{version}\"; the base must then have that glibc or a newer one")],
         ));
     }
-    Some(because(
+    Some(Explanation::new(
         format!("calls {symbol}, which nothing that is linked has"),
         [format!(
             "name the library that has it in a build script: `cargo::rustc-link-lib=…`; `-v` shows what was linked, and \
@@ -99,14 +104,17 @@ fn symbol(block: &CargoError, about: &About<'_>) -> Option<Explanation> {
     ))
 }
 
-fn atomic(what: &str, about: &About<'_>) -> Explanation {
+fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
     let gcc = "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`";
-    let zig = about.by_zig("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
-    because(what, [gcc.to_owned()].into_iter().chain(zig))
+    let zig = context.zig_hint("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
+    Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 
-fn cxx(about: &About<'_>) -> Explanation {
-    let zig = about.by_zig("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
+fn cxx(context: &FailureContext<'_>) -> Explanation {
+    let zig = context.zig_hint("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
     let by_hand = "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does";
-    because("links C++, and the linker has no C++ library for the target", zig.into_iter().chain([by_hand.to_owned()]))
+    Explanation::new(
+        "links C++, and the linker has no C++ library for the target",
+        zig.into_iter().chain([by_hand.to_owned()]),
+    )
 }

@@ -1,99 +1,125 @@
-//! What is said where binaries are missing: which, for whom, because of what, and what to do. Pure.
+//! The failure of a cargo process that ended without all its binaries: which, for which platforms, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitStatus;
 
-use super::{About, CargoErrors, Reason};
+use super::cargo_errors::CargoErrors;
+use super::explanation::FailureContext;
+use super::{FEWER_JOBS, FailedCrate, explain};
 use crate::compile::cargo_command::CargoRun;
-use crate::compile::diagnose;
-use crate::compile::toolchain::Toolchain;
+use crate::compile::linker::selection::Linker;
 use crate::error::{Class, Failure};
-use crate::plan::{Binary, BuildSettings, Plan};
+use crate::plan::{Binary, Build};
 use crate::process::{ended, was_killed};
 
-/// The failure of a run that lacks `missing`; `said` are cargo's errors, `status` is how it ended.
-pub fn of(
-    said: &CargoErrors,
-    status: ExitStatus,
-    run: &CargoRun,
-    missing: &[(&BuildSettings, &Binary)],
-    plan: &Plan,
-    toolchain: &Toolchain,
-) -> Failure {
-    let failed: BTreeMap<&str, String> =
-        missing.iter().map(|(build, _)| (build.triple.as_str(), plan.name_of(build))).collect();
-    let triples: Vec<&str> = failed.keys().copied().collect();
-    let glibc = run.builds.iter().find_map(|build| build.glibc.as_deref());
-    let linkers =
-        missing.iter().filter_map(|(build, _)| Some((build.triple.as_str(), &toolchain.choices.get(*build)?.linker)));
-    let about = About { triples: &triples, host: &toolchain.tools.host, glibc, linkers: &linkers.collect() };
-    let reasons = diagnose::explain(said, about);
-    let because = because(said, &ended(status), &reasons, &failed);
-    let message = match missing.is_empty() {
-        true => because,
-        false => {
-            let binaries: BTreeSet<&str> = missing.iter().map(|(_, binary)| binary.name.as_str()).collect();
-            let mut targets: Vec<String> = failed.iter().map(|(triple, name)| format!("{name} ({triple})")).collect();
-            targets.sort_unstable();
-            let binaries = binaries.into_iter().collect::<Vec<_>>().join(", ");
-            format!("{binaries} did not compile for {}: {because}", targets.join("; "))
-        }
-    };
-    let mut failure = Failure::new(Class::Compile, message);
-    let mut hints: Vec<&str> = Vec::new();
-    for hint in reasons.iter().flat_map(|reason| &reason.why.hints) {
-        if !hints.contains(&hint.as_str()) {
-            hints.push(hint);
-            failure = failure.hint(hint.as_str());
-        }
-    }
-    // Of cargo itself.
-    if was_killed(status) {
-        failure = failure.hint(diagnose::FEWER_JOBS);
-    }
-    failure = failure.hint(format!(
-        "cargo's own message is above; for this alone run it again with `-v{}`",
-        platforms_flag(plan, missing)
-    ));
-    let unexplained = |name: &Option<String>| reasons.iter().all(|reason| Some(&reason.name) != name.as_ref());
-    let another = || about.by_zig("another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`");
-    match said.iter().any(|block| block.is_link() && unexplained(&block.name)) {
-        true => failure.hint(another().unwrap_or_else(|| "another linker may do: `--linker gcc`".to_owned())),
-        false => failure,
+/// A cargo process that failed, or that ended without all its binaries.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedRun<'a> {
+    pub errors: &'a CargoErrors,
+    pub status: ExitStatus,
+    /// This machine's own target triple.
+    pub host: &'a str,
+    pub run: &'a CargoRun,
+    pub missing: &'a [MissingBinary<'a>],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct MissingBinary<'a> {
+    pub build: &'a Build,
+    pub binary: &'a Binary,
+    pub linker: Option<&'a Linker>,
+}
+
+impl MissingBinary<'_> {
+    fn triple(&self) -> &str {
+        &self.build.settings.triple
     }
 }
 
-/// The reasons that are known, each with its crate and, where not all that failed have it, its platform; else the
-/// crates; else how cargo ended. `failed` are the platforms by their triples.
-fn because(said: &CargoErrors, ended: &str, reasons: &[Reason], failed: &BTreeMap<&str, String>) -> String {
-    let known = |reason: &Reason| {
-        let on = match reason.triples.is_empty() || reason.triples.len() == failed.len() {
-            true => String::new(),
-            false => {
-                let names = reason.triples.iter().map(|triple| failed.get(triple.as_str()).unwrap_or(triple).as_str());
-                format!(" ({})", names.collect::<Vec<_>>().join(", "))
+impl FailedRun<'_> {
+    pub fn into_failure(self) -> Failure {
+        let failed: BTreeMap<&str, String> =
+            self.missing.iter().map(|missing| (missing.triple(), missing.build.name())).collect();
+        let triples: Vec<&str> = failed.keys().copied().collect();
+        let linkers = self.missing.iter().filter_map(|missing| Some((missing.triple(), missing.linker?))).collect();
+        let context =
+            FailureContext { triples: &triples, host: self.host, glibc: self.glibc_floor(), linkers: &linkers };
+        let explained = explain(self.errors, context);
+        let reason = reason(self.errors, &ended(self.status), &explained, &failed);
+        let mut failure = Failure::new(Class::Compile, self.message(&failed, &reason));
+        for hint in self.hints(&explained, context) {
+            failure = failure.hint(hint);
+        }
+        failure
+    }
+
+    fn glibc_floor(&self) -> Option<&str> {
+        let with_floor = self.run.builds.iter().filter(|build| build.settings.glibc.is_some());
+        with_floor.min().and_then(|build| build.settings.glibc.as_deref())
+    }
+
+    fn message(&self, failed: &BTreeMap<&str, String>, reason: &str) -> String {
+        if self.missing.is_empty() {
+            return reason.to_owned();
+        }
+        let binaries: BTreeSet<&str> = self.missing.iter().map(|missing| missing.binary.name.as_str()).collect();
+        let binaries = binaries.into_iter().collect::<Vec<_>>().join(", ");
+        let mut targets: Vec<String> =
+            failed.iter().map(|(triple, platforms)| format!("{platforms} ({triple})")).collect();
+        targets.sort_unstable();
+        format!("{binaries} did not compile for {}: {reason}", targets.join("; "))
+    }
+
+    fn hints(&self, explained: &[FailedCrate], context: FailureContext<'_>) -> Vec<String> {
+        let mut hints: Vec<String> = Vec::new();
+        for hint in explained.iter().flat_map(|failed| &failed.explanation.hints) {
+            if !hints.contains(hint) {
+                hints.push(hint.clone());
             }
-        };
-        format!("`{}`{on} {}", reason.name, reason.why.what)
+        }
+        // cargo itself was killed.
+        if was_killed(self.status) {
+            hints.push(FEWER_JOBS.to_owned());
+        }
+        hints.push(format!(
+            "cargo's own message is above; for this alone run it again with `-v{}`",
+            self.platform_flags()
+        ));
+        let is_explained = |name: &Option<String>| explained.iter().any(|failed| Some(&failed.name) == name.as_ref());
+        if self.errors.iter().any(|error| error.is_link() && !is_explained(&error.name)) {
+            let zig = "another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`";
+            let hint = context.zig_hint(zig);
+            hints.push(hint.unwrap_or_else(|| "another linker may do: `--linker gcc`".to_owned()));
+        }
+        hints
+    }
+
+    fn platform_flags(&self) -> String {
+        let platforms: BTreeSet<&str> =
+            self.missing.iter().flat_map(|missing| &missing.build.platforms).map(|platform| platform.name()).collect();
+        platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
+    }
+}
+
+/// The crates whose failure is understood, each with its reason and, unless all platforms have it, its platforms; then
+/// the other crates; or else how cargo ended. `failed` are the platforms by their triples.
+fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: &BTreeMap<&str, String>) -> String {
+    let describe = |FailedCrate { name, triples, explanation }: &FailedCrate| {
+        if triples.is_empty() || triples.len() == failed.len() {
+            return format!("`{name}` {}", explanation.reason);
+        }
+        let platforms = triples.iter().map(|triple| failed.get(triple.as_str()).unwrap_or(triple).as_str());
+        format!("`{name}` ({}) {}", platforms.collect::<Vec<_>>().join(", "), explanation.reason)
     };
-    let explained: Vec<String> = reasons.iter().map(known).collect();
-    let others = said.crates().into_iter().filter(|name| reasons.iter().all(|reason| reason.name != *name));
+    let known = explained.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let others = errors.crates().into_iter().filter(|name| explained.iter().all(|failed| failed.name != *name));
     let others = others.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match (explained.is_empty(), others.is_empty()) {
+    match (known.is_empty(), others.is_empty()) {
         (true, true) => format!("cargo ended with {ended}"),
         (true, false) => format!("in {others}"),
-        (false, true) => explained.join("; "),
-        (false, false) => format!("{}; and in {others}", explained.join("; ")),
+        (false, true) => known,
+        (false, false) => format!("{known}; and in {others}"),
     }
-}
-
-fn platforms_flag(plan: &Plan, missing: &[(&BuildSettings, &Binary)]) -> String {
-    let platforms: BTreeSet<&str> = plan
-        .platforms()
-        .filter(|platform| missing.iter().any(|(build, _)| **build == platform.build))
-        .map(|platform| platform.platform.name())
-        .collect();
-    platforms.into_iter().map(|platform| format!(" --platform {platform}")).collect()
 }
 
 #[cfg(test)]
@@ -118,13 +144,12 @@ mod tests {
             (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` runs perl, which is not installed"),
             (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; and in `b`"),
         ] {
-            let mut said = CargoErrors::default();
-            lines.lines().for_each(|line| said.push(line));
-            let reasons = diagnose::explain(
-                &said,
-                About { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() },
-            );
-            assert_eq!(because(&said, "exit code 101", &reasons, &failed), expected, "{lines}");
+            let mut errors = CargoErrors::default();
+            lines.lines().for_each(|line| errors.push(line));
+            let linkers = BTreeMap::new();
+            let context = FailureContext { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &linkers };
+            let explained = explain(&errors, context);
+            assert_eq!(reason(&errors, "exit code 101", &explained, &failed), expected, "{lines}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Real failures: tests/fixtures/failures has the output of cargo that `scripts/record-build-failures` recorded.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::compile::linker::selection::Linker;
 
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
@@ -8,11 +11,11 @@ const ARMV5: &str = "armv5te-unknown-linux-musleabi";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
 /// The reasons that are found in a kept failure of a run for `triples`.
-fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<Reason> {
+fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    let mut blocks = CargoErrors::default();
-    fs_err::read_to_string(path).unwrap().lines().for_each(|line| blocks.push(line));
-    explain(&blocks, About { triples, host: AMD64, glibc, linkers: &BTreeMap::new() })
+    let mut errors = CargoErrors::default();
+    fs_err::read_to_string(path).unwrap().lines().for_each(|line| errors.push(line));
+    explain(&errors, FailureContext { triples, host: AMD64, glibc, linkers: &BTreeMap::new() })
 }
 
 #[test]
@@ -64,12 +67,12 @@ fn real_failures_are_explained() {
         let other = if *triple == AMD64 { ARM64 } else { AMD64 };
         let found = reasons(name, &[triple, other], Some("2.17"));
         assert_eq!(found.len(), 1, "{name}: {found:#?}");
-        assert_eq!(format!("{} {}", found[0].name, found[0].why.what), *what, "{name}");
+        assert_eq!(format!("{} {}", found[0].name, found[0].explanation.reason), *what, "{name}");
         // Not every build script says whom it runs for.
         assert!(found[0].triples.is_empty() || found[0].triples == [*triple], "{name}: {:?}", found[0].triples);
-        let said = found[0].why.hints.join("\n");
+        let hints_found = found[0].explanation.hints.join("\n");
         for hint in *hints {
-            assert!(said.contains(hint), "{name}: '{hint}' is missing in\n{said}");
+            assert!(hints_found.contains(hint), "{name}: '{hint}' is missing in\n{hints_found}");
         }
     }
 }
@@ -98,8 +101,8 @@ fn zig_is_advised_where_it_may_help() {
         ),
     ] {
         let linkers = linker.into_iter().map(|linker| (ARM64, linker)).collect();
-        let about = About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &linkers };
-        assert_eq!(about.by_zig("take zig").as_deref(), expected, "{linker:?}");
+        let context = FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &linkers };
+        assert_eq!(context.zig_hint("take zig").as_deref(), expected, "{linker:?}");
     }
 }
 
@@ -109,11 +112,12 @@ fn a_compilers_error_has_a_place() {
         ("  clang: error: no such option\n  src/a.c:3:4: error: no type\n", Some("a.c: no type")),
         ("  make: error: no rule\n", None),
     ] {
-        let mut blocks = CargoErrors::default();
+        let mut errors = CargoErrors::default();
         let text = format!("error: failed to run custom build command for `a v1`\n{lines}");
-        text.lines().for_each(|line| blocks.push(line));
-        let found = explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
-        let what = found.first().map(|reason| reason.why.what.clone());
+        text.lines().for_each(|line| errors.push(line));
+        let found =
+            explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
+        let what = found.first().map(|reason| reason.explanation.reason.clone());
         assert_eq!(what, expected.map(|what| format!("has C code that the compiler refuses: {what}")), "{lines}");
     }
 }
@@ -121,8 +125,8 @@ fn a_compilers_error_has_a_place() {
 #[test]
 fn this_machines_own_libraries() {
     let hints = |host| {
-        let about = About { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
-        libraries::hints(crate::compile::library_packages::named("alsa"), "alsa", &about).join("\n")
+        let context = FailureContext { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
+        libraries::hints(crate::compile::library_packages::for_library("alsa"), "alsa", &context).join("\n")
     };
     assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
     assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");
@@ -130,17 +134,18 @@ fn this_machines_own_libraries() {
 
 #[test]
 fn one_reason_on_several_platforms() {
-    let mut blocks = CargoErrors::default();
+    let mut errors = CargoErrors::default();
     for triple in [ARM64, AMD64] {
-        blocks.push("error: failed to run custom build command for `alsa-sys v0.3.1`");
-        blocks.push(&format!(
+        errors.push("error: failed to run custom build command for `alsa-sys v0.3.1`");
+        errors.push(&format!(
             "  /target/{triple}/release: pkg-config has not been configured to support cross-compilation."
         ));
     }
-    let found = explain(&blocks, About { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() });
+    let found =
+        explain(&errors, FailureContext { triples: &[ARM64, AMD64], host: "", glibc: None, linkers: &BTreeMap::new() });
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].triples, [ARM64, AMD64]);
-    let hints = found[0].why.hints.join("\n");
+    let hints = found[0].explanation.hints.join("\n");
     assert_eq!(
         (hints.matches("libasound2-dev").count(), hints.matches("PKG_CONFIG_LIBDIR").count()),
         (1, 2),
@@ -150,13 +155,16 @@ fn one_reason_on_several_platforms() {
 
 #[test]
 fn what_is_not_known_is_not_guessed() {
-    let mut blocks = CargoErrors::default();
+    let mut errors = CargoErrors::default();
     for line in [
         "error[E0433]: failed to resolve",
         "error: could not compile `a` (bin \"a\")",
         "error: linking with `cc` failed",
     ] {
-        blocks.push(line);
+        errors.push(line);
     }
-    assert_eq!(explain(&blocks, About { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() }), []);
+    assert_eq!(
+        explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() }),
+        []
+    );
 }

@@ -1,43 +1,46 @@
-//! What is said where there is no linker, or not the one that is asked for. Pure.
+//! Errors for targets without a usable linker.
 
 use crate::compile::facts::TargetFacts;
+use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// A failure with the commands that bring a linker.
-pub fn no_linker(triple: &str, what: &str, only: Option<&str>, facts: &TargetFacts) -> Failure {
-    let mut failure = Failure::new(Class::Toolchain, format!("{}: {what}", Platform::describe_triple(triple)));
-    if only != Some("gcc") {
+/// The failure of a build without a linker, with the commands that install one. `only` is the linker that would help, if
+/// another one would not.
+pub fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
+    let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
+    let zig_helps = only != Some(LinkerChoice::Gcc);
+    let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
+    if zig_helps {
         failure = failure.hint("install zig: `pip install ziglang`");
     }
-    let gnu = Platform::gcc_prefix(triple).filter(|_| !triple.contains("-musl") && facts.gcc.is_none());
-    if let (Some(prefix), true) = (gnu, only != Some("zig")) {
-        let or = if only == Some("gcc") { "" } else { "or " };
+    if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
+        let or = if zig_helps { "or " } else { "" };
         failure = failure.hint(format!("{or}install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
     }
-    match failure.hints().is_empty() {
-        true => failure
-            .hint("no cross gcc is known for it: take linker = \"zig\" (`pip install ziglang`), or leave `linker` out"),
-        false => failure,
+    if failure.hints().is_empty() {
+        failure = failure
+            .hint("no cross gcc is known for it: take linker = \"zig\" (`pip install ziglang`), or leave `linker` out");
     }
+    failure
 }
 
-/// No gcc, which is asked for.
-pub fn no_gcc(triple: &str, facts: &TargetFacts) -> Failure {
+/// The failure if gcc is requested and missing.
+pub fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
-        return no_linker(triple, "linker = \"gcc\", and it is missing", Some("gcc"), facts);
+        return no_linker(triple, "linker = \"gcc\", and it is missing", Some(LinkerChoice::Gcc), target);
     }
-    let wanted = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
-    let other = facts.other_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
-    let what = format!("{}: linker = \"gcc\", and there is no {wanted}{other}", Platform::describe_triple(triple));
-    Failure::new(Class::Toolchain, what)
+    let name = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
+    let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
+    let message = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::describe_triple(triple));
+    Failure::new(Class::Toolchain, message)
         .hint("leave `linker` out: rust-lld and zig link musl")
         .hint("or link glibc: `--libc gnu`, with a base that has it")
 }
 
 /// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
-pub fn no_c_compiler(package: &str, musl: bool, facts: &TargetFacts) -> String {
-    match facts.other_gcc.as_deref().filter(|_| musl) {
+pub fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
+    match target.other_libc_gcc.as_deref().filter(|_| is_musl) {
         Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
         None => format!("{package} compiles C, and there is no C compiler for this target"),
     }

@@ -1,31 +1,30 @@
-//! Refuses builds that are known to fail with the chosen linker.
+//! Fails for builds that are known to fail with the selected linker.
 
-use super::choice::{Choice, Linker};
-use crate::compile::facts::Tools;
-use crate::compile::target_env;
+use super::selection::Linker;
+use crate::compile::facts::BuildFacts;
+use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};
-use crate::plan::{BuildSettings, Plan};
 
-/// Fails for a build that is known to, whatever links.
-pub fn check(plan: &Plan, build: &BuildSettings, tools: &Tools) -> Result<(), Failure> {
-    refuse(plan, build, tools, false)
-}
-
-/// Fails for a build whose C code zig is to compile, and is known not to.
-pub fn check_zig(plan: &Plan, build: &BuildSettings, choice: &Choice, tools: &Tools) -> Result<(), Failure> {
-    let is_ours = ["CC", "CMAKE_TOOLCHAIN_FILE"].iter().all(|name| !target_env::is_own(build, name, tools));
-    match choice.linker == Linker::Zig && is_ours {
-        true => refuse(plan, build, tools, true),
-        false => Ok(()),
+/// Fails for a build that is known to fail with any linker. `platforms` are those that it is for.
+pub fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
+    match build.dependencies.unsupported.iter().find(|issue| !issue.by_zig) {
+        Some(issue) => Err(unsupported(issue, platforms)),
+        None => Ok(()),
     }
 }
 
-pub fn refuse(plan: &Plan, build: &BuildSettings, tools: &Tools, by_zig: bool) -> Result<(), Failure> {
-    let graph = tools.graph(build);
-    let Some(known) = graph.unsupported.iter().find(|known| known.by_zig == by_zig) else { return Ok(()) };
-    let platform = plan.name_of(build);
-    let what = format!("{platform}: {} does not compile there: it {}", known.package, known.why);
-    Err(Failure::new(Class::Compile, what)
-        .hint(known.fix)
-        .hint(format!("or leave {platform} out: `platforms`, `--platform`")))
+/// Fails for a build whose C code zig will compile, and is known to reject.
+pub fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Result<(), Failure> {
+    let zig_compiles_c = *linker == Linker::Zig && !build.has_own("CC") && !build.has_own("CMAKE_TOOLCHAIN_FILE");
+    match build.dependencies.unsupported.iter().find(|issue| issue.by_zig) {
+        Some(issue) if zig_compiles_c => Err(unsupported(issue, platforms)),
+        _ => Ok(()),
+    }
+}
+
+fn unsupported(issue: &UnsupportedCrate, platforms: &str) -> Failure {
+    let message = format!("{platforms}: {} does not compile there: it {}", issue.package, issue.why);
+    Failure::new(Class::Compile, message)
+        .hint(issue.fix)
+        .hint(format!("or leave {platforms} out: `platforms`, `--platform`"))
 }

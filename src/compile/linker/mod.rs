@@ -1,106 +1,136 @@
-//! Which linker serves a target triple, and why: data in, a choice or a hint out.
+//! Which linker a build uses, and why: facts in, a selection or a failure with hints out.
 
-pub mod choice;
-pub mod cross;
 pub mod errors;
 pub mod known_issue_check;
 pub mod requested;
+pub mod selection;
 
-use self::choice::{Choice, Linker};
 use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
 use self::requested::requested;
-use super::facts::{TargetFacts, Tools};
-use super::target_env;
+use self::selection::{Linker, LinkerSelection};
+use super::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
-use crate::plan::BuildSettings;
 
-/// Chooses the linker of a build, first that serves.
-pub fn choose(build: &BuildSettings, tools: &Tools) -> Result<Choice, Failure> {
-    let triple = build.triple.as_str();
-    let default = TargetFacts::default();
-    let facts = tools.targets.get(triple).unwrap_or(&default);
-    let musl = triple.contains("-musl");
-    let chosen = |linker, why: &str| Ok(Choice { linker, why: why.to_owned() });
-
-    if build.linker == Some(LinkerChoice::Cross) && !build.sysroot_packages.is_empty() {
-        let what = format!("{triple}: linker = \"cross\", whose container does not see sysroot-packages");
-        return Err(Failure::new(Class::Toolchain, what)
-            .hint("install them in the container: `pre-build` in Cross.toml; or take another linker"));
-    }
-    if let Some(program) = tools.missing_apt.filter(|_| !build.sysroot_packages.is_empty()) {
-        let packages = build.sysroot_packages.join(", ");
-        return Err(Failure::new(
-            Class::Toolchain,
-            format!("{triple}: {packages} is fetched by apt, and {program} is missing"),
-        )
-        .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
-        .hint(sysroot_by_hand(triple)));
-    }
-    // zig has glibc's symbols to link against, and no static one.
-    let static_glibc = !musl && tools.links_statically(build);
-    let zig_is_asked_for = build.linker == Some(LinkerChoice::Zig) || (build.linker.is_none() && build.glibc.is_some());
-    if static_glibc && zig_is_asked_for && facts.configured_linker.is_none() {
-        let failure = no_linker(triple, "zig, which is asked for, does not link glibc statically", Some("gcc"), facts);
-        return Err(failure.hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"));
-    }
-    let another = facts.configured_linker.is_some() || build.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
-    if let Some(floor) = build.glibc.as_ref().filter(|_| another) {
-        let what =
-            format!("{triple}: glibc = \"{floor}\" is a floor that only zig keeps, and another linker is asked for");
-        return Err(Failure::new(Class::Toolchain, what)
-            .hint("leave `glibc` out, or the linker: `linker`, or the one in cargo's configuration"));
-    }
-    if let Some(linker) = &facts.configured_linker {
-        let why = match build.linker {
+/// Selects the linker of a build: the one that cargo's configuration names, the one that the settings request, or the
+/// first that can link for the target.
+pub fn select(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -> Result<LinkerSelection, Failure> {
+    check_sysroot_packages(build, tools)?;
+    check_zig_can_link(build)?;
+    check_glibc_floor(build)?;
+    let selected = |linker, why: &str| Ok(LinkerSelection { linker, why: why.to_owned() });
+    if let Some(linker) = &build.target.configured_linker {
+        let why = match build.settings.linker {
             None => "cargo's configuration names it".to_owned(),
-            Some(wanted) => format!("cargo's configuration names it, and wins over linker = \"{wanted}\""),
+            Some(requested) => format!("cargo's configuration names it, and wins over linker = \"{requested}\""),
         };
-        return chosen(Linker::Configured(linker.clone()), &why);
+        return selected(Linker::Configured(linker.clone()), &why);
     }
-    if let Some(wanted) = build.linker {
-        return requested(wanted, triple, facts, tools);
+    if let Some(linker) = build.settings.linker {
+        return requested(linker, build, rust, tools);
     }
-    if build.glibc.is_some() {
-        return match tools.zig {
-            Some(_) => chosen(Linker::Zig, "a glibc floor is asked for"),
-            None => Err(no_linker(triple, "a glibc floor needs zig", Some("zig"), facts)),
+    if build.settings.glibc.is_some() {
+        if tools.has_zig {
+            return selected(Linker::Zig, "a glibc floor is asked for");
+        }
+        return Err(no_linker(build.triple(), "a glibc floor needs zig", Some(LinkerChoice::Zig), build.target));
+    }
+    if build.target.is_host {
+        return selected(Linker::Host, "it is the host's own target");
+    }
+    first_usable(build, rust, tools)
+}
+
+/// Selects the first linker that can link for a target that is not the host's.
+fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -> Result<LinkerSelection, Failure> {
+    let selected = |linker, why: &str| Ok(LinkerSelection { linker, why: why.to_owned() });
+    let (triple, target) = (build.triple(), build.target);
+    let static_glibc = is_static_glibc(build);
+    let compiles_c = if build.has_own("CC") { None } else { build.dependencies.needs_c.as_deref() };
+    if build.is_musl() && target.self_contained && rust.has_rust_lld && compiles_c.is_none() {
+        return selected(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
+    }
+    if tools.has_zig && !static_glibc {
+        return match compiles_c {
+            Some(package) => selected(Linker::Zig, &format!("{package} compiles C")),
+            None => selected(Linker::Zig, "it links for every target"),
         };
     }
-    if triple == tools.host {
-        return chosen(Linker::Host, "it is the host's own target");
+    if let Some(gcc) = &target.gcc {
+        return selected(Linker::Gcc(gcc.clone()), "it is on PATH");
     }
-    let has_cc = target_env::is_own(build, "CC", tools);
-    let graph = tools.graph(build);
-    let c = graph.needs_c.as_deref().filter(|_| !has_cc);
-    if musl && facts.self_contained && tools.rust_lld && c.is_none() {
-        return chosen(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
+    let has_cross = tools.cross.as_ref().is_some_and(|cross| cross.check(triple).is_ok());
+    if has_cross && build.settings.sysroot_packages.is_empty() {
+        return selected(Linker::Cross, "nothing else here links for it");
     }
-    if tools.zig.is_some() && !static_glibc {
-        return match c {
-            Some(package) => chosen(Linker::Zig, &format!("{package} compiles C")),
-            None => chosen(Linker::Zig, "it links for every target"),
-        };
+    if static_glibc {
+        return Err(no_linker(triple, "glibc is linked statically by gcc alone", Some(LinkerChoice::Gcc), target));
     }
-    if let Some(gcc) = &facts.gcc {
-        return chosen(Linker::Gcc(gcc.clone()), "it is on PATH");
-    }
-    if build.sysroot_packages.is_empty() && tools.cross.as_ref().is_some_and(|cross| cross.lacks().is_none()) {
-        return chosen(Linker::Cross, "nothing else here links for it");
-    }
-    Err(match c {
-        _ if static_glibc => no_linker(triple, "glibc is linked statically by gcc alone", Some("gcc"), facts),
-        Some(package) => no_linker(triple, &no_c_compiler(package, musl, facts), None, facts),
-        None => no_linker(triple, "there is no linker for this target", None, facts),
+    Err(match compiles_c {
+        Some(package) => no_linker(triple, &no_c_compiler(package, build.is_musl(), target), None, target),
+        None => no_linker(triple, "there is no linker for this target", None, target),
     })
 }
 
-/// What is not as the settings ask for it.
-pub fn note(build: &BuildSettings, choice: &Choice, platforms: &str) -> Option<String> {
-    match (&choice.linker, build.linker) {
-        (Linker::Configured(configured), Some(wanted)) => Some(format!(
-            "{platforms}: linker = \"{wanted}\" is not taken: cargo's configuration names {configured} for {}",
-            build.triple
+/// zig has glibc's symbols to link against, but no static library.
+fn is_static_glibc(build: &BuildFacts<'_>) -> bool {
+    !build.is_musl() && build.links_statically()
+}
+
+fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(), Failure> {
+    let triple = build.triple();
+    if build.settings.sysroot_packages.is_empty() {
+        return Ok(());
+    }
+    if build.settings.linker == Some(LinkerChoice::Cross) {
+        let message = format!("{triple}: linker = \"cross\", whose container does not see sysroot-packages");
+        return Err(Failure::new(Class::Toolchain, message)
+            .hint("install them in the container: `pre-build` in Cross.toml; or take another linker"));
+    }
+    if let Some(program) = tools.missing_for_sysroots {
+        let packages = build.settings.sysroot_packages.join(", ");
+        let message = format!("{triple}: {packages} is fetched by apt, and {program} is missing");
+        return Err(Failure::new(Class::Toolchain, message)
+            .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
+            .hint(sysroot_by_hand(triple)));
+    }
+    Ok(())
+}
+
+/// Fails if zig is requested, by name or by a glibc floor, for a build that it cannot link.
+fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
+    let is_requested = match build.settings.linker {
+        Some(linker) => linker == LinkerChoice::Zig,
+        None => build.settings.glibc.is_some(),
+    };
+    if !is_requested || !is_static_glibc(build) || build.target.configured_linker.is_some() {
+        return Ok(());
+    }
+    let message = "zig, which is asked for, does not link glibc statically";
+    Err(no_linker(build.triple(), message, Some(LinkerChoice::Gcc), build.target)
+        .hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"))
+}
+
+/// Fails if a glibc floor is requested together with a linker that ignores it.
+fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
+    let Some(floor) = &build.settings.glibc else { return Ok(()) };
+    let requests_another = build.settings.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
+    if build.target.configured_linker.is_none() && !requests_another {
+        return Ok(());
+    }
+    let triple = build.triple();
+    let message =
+        format!("{triple}: glibc = \"{floor}\" is a floor that only zig keeps, and another linker is asked for");
+    Err(Failure::new(Class::Toolchain, message)
+        .hint("leave `glibc` out, or the linker: `linker`, or the one in cargo's configuration"))
+}
+
+/// Notes that the settings' linker is not the one that is used. `platforms` are those that the build is for.
+pub fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
+    match (linker, build.settings.linker) {
+        (Linker::Configured(configured), Some(requested)) => Some(format!(
+            "{platforms}: linker = \"{requested}\" is not taken: cargo's configuration names {configured} for {}",
+            build.triple()
         )),
         _ => None,
     }
@@ -108,10 +138,11 @@ pub fn note(build: &BuildSettings, choice: &Choice, platforms: &str) -> Option<S
 
 #[cfg(test)]
 mod tests {
-
-    use super::cross::Cross;
     use super::*;
+    use crate::compile::cross::Cross;
     use crate::compile::dependency_summary::DependencySummary;
+    use crate::compile::facts::{Facts, TargetFacts};
+    use crate::plan::BuildSettings;
 
     const MUSL: &str = "aarch64-unknown-linux-musl";
     const GNU: &str = "aarch64-unknown-linux-gnu";
@@ -121,25 +152,32 @@ mod tests {
     }
 
     /// The builds of `build` compile C.
-    fn c(tools: &mut Tools) {
+    fn compile_c(facts: &mut Facts) {
         let summary =
             || DependencySummary { packages: 1, needs_c: Some("ring".into()), ..DependencySummary::default() };
-        tools.graphs = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
+        facts.dependencies = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
     }
 
-    fn tools(change: impl FnOnce(&mut Tools, &mut TargetFacts)) -> Tools {
-        let mut facts = TargetFacts { std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
-        let mut tools = Tools { host: "x86_64-unknown-linux-gnu".into(), rust_lld: true, ..Tools::default() };
-        change(&mut tools, &mut facts);
-        tools.targets = [MUSL, GNU].iter().map(|triple| ((*triple).to_owned(), facts.clone())).collect();
-        tools
+    /// An x86-64 machine with rust-lld, and what `change` adds to it and to both targets.
+    fn facts(change: impl FnOnce(&mut Facts, &mut TargetFacts)) -> Facts {
+        let mut target =
+            TargetFacts { has_std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
+        let mut facts = Facts::default();
+        facts.rust.has_rust_lld = true;
+        change(&mut facts, &mut target);
+        facts.targets = [MUSL, GNU].iter().map(|triple| ((*triple).to_owned(), target.clone())).collect();
+        facts
+    }
+
+    fn select(build: &BuildSettings, facts: &Facts) -> Result<LinkerSelection, Failure> {
+        super::select(&facts.build(build), &facts.rust, &facts.tools)
     }
 
     #[test]
     fn the_first_that_serves() {
-        let gcc = |facts: &mut TargetFacts| facts.gcc = Some("aarch64-linux-gnu-gcc".into());
-        let zig = |tools: &mut Tools| tools.zig = Some("zig".into());
-        type Change = Box<dyn Fn(&mut Tools, &mut TargetFacts)>;
+        let gcc = |target: &mut TargetFacts| target.gcc = Some("aarch64-linux-gnu-gcc".into());
+        let zig = |facts: &mut Facts| facts.tools.has_zig = true;
+        type Change = Box<dyn Fn(&mut Facts, &mut TargetFacts)>;
         let cases: Vec<(&str, &str, Change, &str)> = vec![
             ("pure Rust, musl", MUSL, Box::new(|_, _| ()), "rust-lld"),
             ("pure Rust, musl, zig there", MUSL, Box::new(move |t, _| zig(t)), "rust-lld"),
@@ -148,7 +186,7 @@ mod tests {
                 MUSL,
                 Box::new(move |t, _| {
                     zig(t);
-                    c(t);
+                    compile_c(t);
                 }),
                 "zig",
             ),
@@ -156,8 +194,8 @@ mod tests {
                 "C, musl, own CC",
                 MUSL,
                 Box::new(move |t, f| {
-                    c(t);
-                    f.env_tools.insert("CC");
+                    compile_c(t);
+                    f.user_variables.insert("CC");
                 }),
                 "rust-lld",
             ),
@@ -185,7 +223,7 @@ mod tests {
                 Box::new(move |t, f| {
                     zig(t);
                     gcc(f);
-                    t.env_rustflags = Some(vec!["-Ctarget-feature=+crt-static".into()]);
+                    t.env.rustflags = Some(vec!["-Ctarget-feature=+crt-static".into()]);
                 }),
                 "aarch64-linux-gnu-gcc",
             ),
@@ -202,39 +240,40 @@ mod tests {
             (
                 "the host's own",
                 GNU,
-                Box::new(move |t, _| {
+                Box::new(move |t, f| {
                     zig(t);
-                    t.host = GNU.into()
+                    f.is_host = true;
                 }),
                 "host",
             ),
         ];
         for (name, triple, change, linker) in cases {
-            assert_eq!(choose(&build(triple), &tools(change)).unwrap().linker.to_string(), linker, "{name}");
+            assert_eq!(select(&build(triple), &facts(change)).unwrap().linker.to_string(), linker, "{name}");
         }
     }
 
     #[test]
     fn cargos_configuration_wins_over_every_setting() {
-        let tools = tools(|tools, facts| {
-            facts.configured_linker = Some("my-ld".into());
-            facts.gcc = Some("aarch64-linux-gnu-gcc".into());
-            tools.zig = Some("zig".into());
+        let facts = facts(|facts, target| {
+            target.configured_linker = Some("my-ld".into());
+            target.gcc = Some("aarch64-linux-gnu-gcc".into());
+            facts.tools.has_zig = true;
         });
         for wanted in
             [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]
         {
             let build = BuildSettings { linker: Some(wanted), ..build(GNU) };
-            let choice = choose(&build, &tools).unwrap();
-            assert_eq!(choice.linker, Linker::Configured("my-ld".into()), "{wanted}");
-            assert_eq!(choice.why, format!("cargo's configuration names it, and wins over linker = \"{wanted}\""));
-            let note = note(&build, &choice, "linux/arm64").unwrap();
+            let selection = select(&build, &facts).unwrap();
+            assert_eq!(selection.linker, Linker::Configured("my-ld".into()), "{wanted}");
+            assert_eq!(selection.why, format!("cargo's configuration names it, and wins over linker = \"{wanted}\""));
+            let note = note(&facts.build(&build), &selection.linker, "linux/arm64").unwrap();
             assert!(note.starts_with(&format!("linux/arm64: linker = \"{wanted}\" is not taken: ")), "{note}");
             let floor = BuildSettings { glibc: Some("2.28".into()), ..build };
-            assert!(choose(&floor, &tools).unwrap_err().to_string().contains("a floor that only zig keeps"));
+            assert!(select(&floor, &facts).unwrap_err().to_string().contains("a floor that only zig keeps"));
         }
-        let plain = choose(&build(GNU), &tools).unwrap();
-        assert_eq!(note(&build(GNU), &plain, "linux/arm64"), None);
+        let plain = build(GNU);
+        let selection = select(&plain, &facts).unwrap();
+        assert_eq!(note(&facts.build(&plain), &selection.linker, "linux/arm64"), None);
     }
 
     #[test]
@@ -247,7 +286,9 @@ mod tests {
                 [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]
             {
                 let build = BuildSettings { linker: Some(linker), ..build(&triple) };
-                if let Err(failure) = choose(&build, &Tools { host: GNU.to_owned(), ..Tools::default() }) {
+                let mut facts = Facts::default();
+                facts.rust.host = GNU.to_owned();
+                if let Err(failure) = select(&build, &facts) {
                     assert!(!failure.hints().is_empty(), "{failure}");
                 }
             }
@@ -257,39 +298,39 @@ mod tests {
     #[test]
     fn cross_is_the_last_and_needs_containers() {
         let with = |has_containers| {
-            tools(|tools, facts| {
-                facts.self_contained = false;
-                tools.cross = Some(Cross { has_containers, rustup: Some("rustup".into()), ..Cross::default() });
+            facts(|facts, target| {
+                target.self_contained = false;
+                facts.tools.cross = Some(Cross { has_containers, rustup: Some("rustup".into()), ..Cross::default() });
             })
         };
-        assert_eq!(choose(&build(GNU), &with(true)).unwrap().linker, Linker::Cross);
-        assert!(choose(&build(GNU), &with(false)).is_err());
+        assert_eq!(select(&build(GNU), &with(true)).unwrap().linker, Linker::Cross);
+        assert!(select(&build(GNU), &with(false)).is_err());
         let forced = BuildSettings { linker: Some(LinkerChoice::Cross), ..build(GNU) };
-        assert_eq!(choose(&forced, &with(true)).unwrap().why, "the settings ask for it");
-        assert!(choose(&forced, &with(false)).unwrap_err().to_string().contains("no docker and no podman"));
+        assert_eq!(select(&forced, &with(true)).unwrap().why, "the settings ask for it");
+        assert!(select(&forced, &with(false)).unwrap_err().to_string().contains("no docker and no podman"));
         let packages = BuildSettings { sysroot_packages: vec!["libssl-dev".into()], ..forced.clone() };
-        assert!(choose(&packages, &with(true)).unwrap_err().hints()[0].contains("`pre-build` in Cross.toml"));
-        let none = choose(&forced, &tools(|_, _| ())).unwrap_err();
+        assert!(select(&packages, &with(true)).unwrap_err().hints()[0].contains("`pre-build` in Cross.toml"));
+        let none = select(&forced, &facts(|_, _| ())).unwrap_err();
         assert_eq!(none.hints(), ["install it: `cargo install cross --locked`"]);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let none = tools(|_, facts| facts.self_contained = false);
-        let failure = choose(&build(GNU), &none).unwrap_err();
+        let none = facts(|_, target| target.self_contained = false);
+        let failure = select(&build(GNU), &none).unwrap_err();
         assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target");
         assert_eq!(
             failure.hints(),
             ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]
         );
 
-        let failure = choose(&build(MUSL), &tools(|tools, _| c(tools))).unwrap_err();
+        let failure = select(&build(MUSL), &facts(|facts, _| compile_c(facts))).unwrap_err();
         assert!(failure.to_string().contains("ring compiles C"), "{failure}");
-        let only_gnu = tools(|tools, facts| {
-            c(tools);
-            facts.other_gcc = Some("aarch64-linux-gnu-gcc".into());
+        let only_gnu = facts(|facts, target| {
+            compile_c(facts);
+            target.other_libc_gcc = Some("aarch64-linux-gnu-gcc".into());
         });
-        let failure = choose(&build(MUSL), &only_gnu).unwrap_err();
+        let failure = select(&build(MUSL), &only_gnu).unwrap_err();
         assert_eq!(
             failure.to_string(),
             "linux/arm64, aarch64-unknown-linux-musl: ring compiles C, and aarch64-linux-gnu-gcc compiles it for glibc, \
@@ -299,20 +340,20 @@ mod tests {
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
-        assert!(choose(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
-        assert!(choose(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
+        assert!(select(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
+        assert!(select(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
-        assert!(choose(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
-        assert!(choose(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
+        assert!(select(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
+        assert!(select(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
 
         let gcc = |triple| BuildSettings { linker: Some(LinkerChoice::Gcc), ..build(triple) };
-        let failure = choose(&gcc(MUSL), &only_gnu).unwrap_err();
+        let failure = select(&gcc(MUSL), &only_gnu).unwrap_err();
         let what = "linker = \"gcc\", and there is no aarch64-linux-musl-gcc; aarch64-linux-gnu-gcc links glibc";
         assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {what}"));
         assert!(failure.hints()[1].contains("`--libc gnu`"), "{:?}", failure.hints());
         assert_eq!(
-            choose(&gcc(GNU), &none).unwrap_err().hints()[0],
+            select(&gcc(GNU), &none).unwrap_err().hints()[0],
             "install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"
         );
     }

@@ -7,14 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::packages::{self, DebianPackage};
+use super::packages::{self, ClosureError, DebianPackage};
 use super::relocate;
 use crate::compile::facts::Sysroot;
 use crate::compile::linker::errors::sysroot_by_hand;
 use crate::error::{Class, Failure, failure_class, message_with_causes};
 use crate::fs;
 use crate::oci::digest;
-use crate::plan::Plan;
 use crate::platform::Libc;
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -28,16 +27,16 @@ const RECORD: &str = "multiarch.list";
 /// How long a sysroot is used before apt is asked for newer versions.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes every sysroot of a plan that is not there yet.
-pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Result<()> {
+/// Fetches every sysroot that is missing or stale. `cache_dir` keeps apt's lists and the packages.
+pub fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline: bool, ui: &Ui) -> Result<()> {
     for sysroot in sysroots.values() {
         let before = read_record(sysroot);
-        if before.is_some() && (plan.cargo.offline || is_fresh(sysroot)) {
+        if before.is_some() && (offline || is_fresh(sysroot)) {
             continue;
         }
-        let names = packages::asked_line(&sysroot.packages);
+        let names = packages::request_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
-        match make(sysroot, before.as_deref(), plan, ui) {
+        match make(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
             Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
                 ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
             }
@@ -50,36 +49,40 @@ pub fn fetch(plan: &Plan, sysroots: &BTreeMap<String, Sysroot>, ui: &Ui) -> Resu
 /// The record of a sysroot for the same packages, if there is one.
 fn read_record(sysroot: &Sysroot) -> Option<String> {
     let record = fs_err::read_to_string(sysroot.dir.join(RECORD)).ok()?;
-    (record.lines().next() == Some(packages::asked_line(&sysroot.packages).as_str())).then_some(record)
+    (record.lines().next() == Some(packages::request_line(&sysroot.packages).as_str())).then_some(record)
 }
 
 fn is_fresh(sysroot: &Sysroot) -> bool {
-    let age =
-        fs_err::metadata(sysroot.dir.join(RECORD)).and_then(|of| of.modified()).ok().and_then(|at| at.elapsed().ok());
+    let age = fs_err::metadata(sysroot.dir.join(RECORD))
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|at| at.elapsed().ok());
     age.is_some_and(|age| age < FRESH)
 }
 
-fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result<()> {
-    let apt = Apt::new(sysroot, plan, ui)?;
+/// Makes a sysroot, unless it would be made of the same packages as `before`, the record of the one that is there.
+fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
+    let Apt { sysroot, ui, .. } = *apt;
+    apt.create_dirs()?;
     let _alone =
         fs::lock_file(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().elapsed("Fetching");
-    let said = if plan.cargo.offline { String::new() } else { apt.update()? };
-    let made_of = match packages::closure(&sysroot.packages, &mut |names| apt.show(names))? {
-        Ok(packages) => packages,
-        Err(name) => return Err(apt.unknown(&name, &said).into()),
-    };
-    let record = packages::record(&sysroot.packages, &made_of);
+    let update_errors = if apt.offline { String::new() } else { apt.update()? };
+    let closure = packages::closure(&sysroot.packages, |names| apt.show(names)).map_err(|error| match error {
+        ClosureError::UnknownPackage(name) => apt.unknown(&name, &update_errors).into(),
+        ClosureError::LookUp(error) => error,
+    })?;
+    let record = packages::record(&sysroot.packages, &closure);
     if before == Some(record.as_str()) {
         return fs::write_atomically(&sysroot.dir.join(RECORD), record.as_bytes());
     }
-    apt.download(&made_of)?;
+    apt.download(&closure)?;
     let parent = sysroot.dir.parent().unwrap_or(&sysroot.dir);
     fs_err::create_dir_all(parent)?;
     let new = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
     let dir = Utf8Path::from_path(new.path()).context("a temporary folder's name is not UTF-8")?;
-    for package in &made_of {
+    for package in &closure {
         let cmd = Cmd::new("dpkg-deb").args(["-x", apt.archive(package).as_str(), dir.as_str()]);
         ui.command(&cmd);
         let output = cmd.output()?;
@@ -88,13 +91,13 @@ fn make(sysroot: &Sysroot, before: Option<&str>, plan: &Plan, ui: &Ui) -> Result
             return Err(Failure::new(Class::Toolchain, what).hint("is there room? `df -h` says so").into());
         }
     }
-    relocate::relocate(dir, &sysroot.folder)?;
+    relocate::relocate(dir, &sysroot.multiarch)?;
     fs::write_atomically(&dir.join(RECORD), record.as_bytes())?;
     if sysroot.dir.exists() {
         fs_err::remove_dir_all(&sysroot.dir)?;
     }
     fs_err::rename(new.keep(), &sysroot.dir)?;
-    let names = made_of.iter().map(|package| format!("{} {}", package.name, package.version)).collect::<Vec<_>>();
+    let names = closure.iter().map(|package| format!("{} {}", package.name, package.version)).collect::<Vec<_>>();
     ui.status("Fetched", format!("{} for {}", names.join(", "), sysroot.platform));
     Ok(())
 }
@@ -110,15 +113,17 @@ struct Apt<'a> {
 }
 
 impl<'a> Apt<'a> {
-    fn new(sysroot: &'a Sysroot, plan: &Plan, ui: &'a Ui) -> Result<Apt<'a>> {
-        let home = plan.paths.cache_dir.join("apt");
+    fn new(sysroot: &'a Sysroot, cache_dir: &Utf8Path, offline: bool, ui: &'a Ui) -> Apt<'a> {
+        let home = cache_dir.join("apt");
         let root = home.join(sysroot.architecture);
+        Apt { sysroot, root, archives: home.join("archives"), offline, ui }
+    }
+
+    fn create_dirs(&self) -> Result<()> {
         for folder in ["lists/partial", "cache/archives/partial", "state", "log"] {
-            fs_err::create_dir_all(root.join(folder))?;
+            fs_err::create_dir_all(self.root.join(folder))?;
         }
-        let archives = home.join("archives");
-        fs_err::create_dir_all(&archives)?;
-        Ok(Apt { sysroot, root, archives, offline: plan.cargo.offline, ui })
+        Ok(fs_err::create_dir_all(&self.archives)?)
     }
 
     /// Laid over the machine's own configuration: its hooks are for its own packages, and its lists of architectures
@@ -213,8 +218,8 @@ impl<'a> Apt<'a> {
         Ok(())
     }
 
-    /// Why a package that was asked for is not to be had. `said` is what apt said when it fetched the lists.
-    fn unknown(&self, name: &str, said: &str) -> Failure {
+    /// Explains why a requested package is not available. `update_errors` is what apt printed when it fetched the lists.
+    fn unknown(&self, name: &str, update_errors: &str) -> Failure {
         let Sysroot { platform, architecture, .. } = self.sysroot;
         let list = format!("_binary-{architecture}_Packages");
         let has_lists = fs_err::read_dir(self.root.join("lists"))
@@ -230,14 +235,13 @@ impl<'a> Apt<'a> {
             return failure(format!("apt's lists for {platform} were not fetched yet"))
                 .hint("run the same once without --offline");
         }
-        let complaint = complaint(said);
-        let failure = match complaint.is_empty() {
-            true => failure(format!("apt's sources have nothing for {platform}, Debian's {architecture}")),
-            false => {
-                failure(format!("apt cannot fetch the lists for {platform}, Debian's {architecture}: {complaint}"))
-            }
+        let complaint = complaint(update_errors);
+        let message = if complaint.is_empty() {
+            format!("apt's sources have nothing for {platform}, Debian's {architecture}")
+        } else {
+            format!("apt cannot fetch the lists for {platform}, Debian's {architecture}: {complaint}")
         };
-        failure
+        failure(message)
             .hint("see that your sources can be reached: `apt-get update`; while a mirror changes, run it again later")
             .hint(format!(
                 "and that they have it: Debian has riscv64 from version 13, Ubuntu has all but amd64 and i386 in its \
@@ -249,10 +253,10 @@ impl<'a> Apt<'a> {
 
 /// The first error in apt's words, or else the first warning, or else whatever it said.
 fn complaint(stderr: &str) -> String {
-    let said = |kind: &'static str| stderr.lines().find_map(move |line| line.strip_prefix(kind));
-    said("E: ")
-        .or_else(|| said("W: "))
-        .or_else(|| said("N: "))
+    let first = |prefix: &'static str| stderr.lines().find_map(move |line| line.strip_prefix(prefix));
+    first("E: ")
+        .or_else(|| first("W: "))
+        .or_else(|| first("N: "))
         .or(stderr.lines().last())
         .unwrap_or_default()
         .trim()

@@ -1,4 +1,5 @@
-//! A target's own headers and libraries, from Debian packages: which are wanted, and how compilers are told of them. Pure.
+//! Headers and libraries of a target from Debian packages: which sysroots the builds request, and the flags and variables
+//! that point compilers and build scripts to them.
 
 pub mod apt;
 pub mod packages;
@@ -6,84 +7,100 @@ pub mod relocate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{Sysroot, Tools};
-use super::target_env::is_set_for;
-use crate::plan::{BuildSettings, Plan};
+use super::facts::{BuildFacts, Sysroot};
+use crate::plan::{Build, Paths};
 use crate::platform::Platform;
 
-/// The sysroots of a plan, by target triple.
-pub fn wanted(plan: &Plan) -> BTreeMap<String, Sysroot> {
+/// The sysroots that builds request, by target triple.
+pub fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
-    for build in plan.builds().filter(|build| !build.sysroot_packages.is_empty()) {
+    for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
+    {
         let Some((platform, debian)) =
-            Platform::for_triple(&build.triple).find_map(|platform| Some((platform, platform.debian()?)))
+            Platform::for_triple(&settings.triple).find_map(|platform| Some((platform, platform.debian()?)))
         else {
             continue;
         };
-        let dir = plan.paths.work_dir().join("+sysroot").join(&build.triple);
-        let packages = BTreeSet::new();
-        let (architecture, folder) = (debian.name, debian.library_dir.to_owned());
-        let new = Sysroot { platform, dir, architecture, folder, packages };
-        sysroots.entry(build.triple.clone()).or_insert(new).packages.extend(build.sysroot_packages.iter().cloned());
+        let dir = paths.work_dir().join("+sysroot").join(&settings.triple);
+        let (architecture, multiarch) = (debian.name, debian.library_dir.to_owned());
+        let empty = Sysroot { platform, dir, architecture, multiarch, packages: BTreeSet::new() };
+        let sysroot = sysroots.entry(settings.triple.clone()).or_insert(empty);
+        sysroot.packages.extend(settings.sysroot_packages.iter().cloned());
     }
     sysroots
 }
 
-/// The flags that let a linker find a build's libraries.
-pub fn flags(build: &BuildSettings, tools: &Tools) -> Vec<String> {
-    let Some(sysroot) = of(build, tools) else { return Vec::new() };
-    // What shared libraries want of each other, and of a newer glibc than zig's, is there when the program starts.
-    vec![
-        format!("-Lnative={}/usr/lib/{}", sysroot.dir, sysroot.folder),
-        "-Clink-arg=-Wl,--allow-shlib-undefined".to_owned(),
-    ]
+impl Sysroot {
+    /// The flags with which rustc's linker finds the libraries.
+    pub fn rustflags(&self) -> Vec<String> {
+        vec![
+            format!("-Lnative={}/usr/lib/{}", self.dir, self.multiarch),
+            // Symbols that shared libraries need from each other, or from a newer glibc than zig's, are there when the
+            // program starts.
+            "-Clink-arg=-Wl,--allow-shlib-undefined".to_owned(),
+        ]
+    }
+
+    /// The flags with which a C compiler finds the headers.
+    pub fn c_flags(&self) -> Vec<String> {
+        vec![format!("-I{}/usr/include", self.dir), format!("-I{}/usr/include/{}", self.dir, self.multiarch)]
+    }
+
+    fn has(&self, package: &str) -> bool {
+        self.packages.iter().any(|requested| requested.split('=').next() == Some(package))
+    }
 }
 
-fn of<'a>(build: &BuildSettings, tools: &'a Tools) -> Option<&'a Sysroot> {
-    tools.sysroots.get(&build.triple).filter(|_| !build.sysroot_packages.is_empty())
-}
-
-/// The variables that tell build scripts of a build's headers and libraries, without those that the user has spoken of.
-pub fn variables(build: &BuildSettings, tools: &Tools) -> Vec<(String, String)> {
-    let Some(Sysroot { dir, folder, packages, .. }) = of(build, tools) else { return Vec::new() };
-    let under = build.triple.replace('-', "_");
-    let upper = under.to_uppercase();
-    let is_set = |name: &str| tools.is_set(build, name);
-    let for_target = |name: &str| is_set_for(build, name, tools);
-    let mut variables = Vec::new();
-
-    let pkg_config = ["PKG_CONFIG_SYSROOT_DIR", "PKG_CONFIG_LIBDIR"];
-    if !pkg_config.iter().any(|name| is_set(name) || for_target(name)) && !for_target("PKG_CONFIG_PATH") {
-        let folders = format!("{dir}/usr/lib/{folder}/pkgconfig:{dir}/usr/share/pkgconfig");
-        variables.push((format!("PKG_CONFIG_SYSROOT_DIR_{under}"), dir.to_string()));
-        variables.push((format!("PKG_CONFIG_LIBDIR_{under}"), folders));
-    }
-    if !is_set("PKG_CONFIG_ALLOW_CROSS") && !for_target("PKG_CONFIG_ALLOW_CROSS") {
-        variables.push((format!("PKG_CONFIG_ALLOW_CROSS_{under}"), "1".to_owned()));
-    }
-    // `openssl-sys` asks pkg-config only where it is told nothing.
-    let openssl = |name: &str| is_set(name) || is_set(&format!("{upper}_{name}"));
-    let has_openssl = packages.iter().any(|package| package.split('=').next() == Some("libssl-dev"));
-    if has_openssl && !["OPENSSL_DIR", "OPENSSL_LIB_DIR", "OPENSSL_INCLUDE_DIR"].into_iter().any(openssl) {
-        variables.push((format!("{upper}_OPENSSL_DIR"), format!("{dir}/usr")));
-        variables.push((format!("{upper}_OPENSSL_LIB_DIR"), format!("{dir}/usr/lib/{folder}")));
-        variables.push((format!("{upper}_OPENSSL_INCLUDE_DIR"), format!("{dir}/usr/include")));
-    }
-    if has_openssl && tools.links_statically(build) && !openssl("OPENSSL_STATIC") {
-        variables.push((format!("{upper}_OPENSSL_STATIC"), "1".to_owned()));
+/// The variables with which build scripts find a build's headers and libraries, without those that the user has set.
+pub fn variables(build: &BuildFacts<'_>) -> Vec<(String, String)> {
+    let Some(sysroot) = build.sysroot else { return Vec::new() };
+    let mut variables = pkg_config_variables(build, sysroot);
+    if sysroot.has("libssl-dev") {
+        variables.extend(openssl_variables(build, sysroot));
     }
     variables
 }
 
-/// The flags that let a C compiler find a build's headers.
-pub fn includes(build: &BuildSettings, tools: &Tools) -> Vec<String> {
-    let Some(Sysroot { dir, folder, .. }) = of(build, tools) else { return Vec::new() };
-    vec![format!("-I{dir}/usr/include"), format!("-I{dir}/usr/include/{folder}")]
+fn pkg_config_variables(build: &BuildFacts<'_>, Sysroot { dir, multiarch, .. }: &Sysroot) -> Vec<(String, String)> {
+    let triple = build.triple().replace('-', "_");
+    let is_set = |name: &str| build.is_set(name) || build.is_set_for_target(name);
+    let mut variables = Vec::new();
+    let has_own_path = is_set("PKG_CONFIG_SYSROOT_DIR")
+        || is_set("PKG_CONFIG_LIBDIR")
+        // PKG_CONFIG_PATH for all targets is about the host's libraries.
+        || build.is_set_for_target("PKG_CONFIG_PATH");
+    if !has_own_path {
+        let path = format!("{dir}/usr/lib/{multiarch}/pkgconfig:{dir}/usr/share/pkgconfig");
+        variables.push((format!("PKG_CONFIG_SYSROOT_DIR_{triple}"), dir.to_string()));
+        variables.push((format!("PKG_CONFIG_LIBDIR_{triple}"), path));
+    }
+    if !is_set("PKG_CONFIG_ALLOW_CROSS") {
+        variables.push((format!("PKG_CONFIG_ALLOW_CROSS_{triple}"), "1".to_owned()));
+    }
+    variables
+}
+
+/// `openssl-sys` runs pkg-config only if none of its own variables is set.
+fn openssl_variables(build: &BuildFacts<'_>, Sysroot { dir, multiarch, .. }: &Sysroot) -> Vec<(String, String)> {
+    let triple = build.triple().replace('-', "_").to_uppercase();
+    let is_set = |name: &str| build.is_set(name) || build.is_set(&format!("{triple}_{name}"));
+    let mut variables = Vec::new();
+    if !["OPENSSL_DIR", "OPENSSL_LIB_DIR", "OPENSSL_INCLUDE_DIR"].into_iter().any(is_set) {
+        variables.push((format!("{triple}_OPENSSL_DIR"), format!("{dir}/usr")));
+        variables.push((format!("{triple}_OPENSSL_LIB_DIR"), format!("{dir}/usr/lib/{multiarch}")));
+        variables.push((format!("{triple}_OPENSSL_INCLUDE_DIR"), format!("{dir}/usr/include")));
+    }
+    if build.links_statically() && !is_set("OPENSSL_STATIC") {
+        variables.push((format!("{triple}_OPENSSL_STATIC"), "1".to_owned()));
+    }
+    variables
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::facts::Facts;
+    use crate::plan::BuildSettings;
 
     const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
@@ -95,22 +112,25 @@ mod tests {
         }
     }
 
-    fn tools(build: &BuildSettings, set: &[&str]) -> Tools {
+    /// A sysroot with the packages of `build`, and variables that the user has set.
+    fn facts(build: &BuildSettings, variables: &[&str]) -> Facts {
         let sysroot = Sysroot {
             platform: "linux/arm64".parse().unwrap(),
             dir: "/s".into(),
             architecture: "arm64",
-            folder: "aarch64-linux-gnu".to_owned(),
+            multiarch: "aarch64-linux-gnu".to_owned(),
             packages: build.sysroot_packages.iter().cloned().collect(),
         };
-        let sysroots = BTreeMap::from([(TRIPLE.to_owned(), sysroot)]);
-        Tools { sysroots, variables: set.iter().map(|name| (*name).to_owned()).collect(), ..Tools::default() }
+        let mut facts = Facts { sysroots: [(TRIPLE.to_owned(), sysroot)].into(), ..Facts::default() };
+        facts.env.variables = variables.iter().map(|name| (*name).to_owned()).collect();
+        facts
     }
 
     #[test]
     fn build_scripts_are_told() {
         let ssl = build(&["libssl-dev"]);
-        let all = variables(&ssl, &tools(&ssl, &[]));
+        let known = facts(&ssl, &[]);
+        let all = variables(&known.build(&ssl));
         let all: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             all,
@@ -123,13 +143,14 @@ mod tests {
                 "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=/s/usr/include",
             ]
         );
-        assert_eq!(includes(&ssl, &tools(&ssl, &[])), ["-I/s/usr/include", "-I/s/usr/include/aarch64-linux-gnu"]);
+        let sysroot = known.build(&ssl).sysroot.unwrap();
+        assert_eq!(sysroot.c_flags(), ["-I/s/usr/include", "-I/s/usr/include/aarch64-linux-gnu"]);
         assert_eq!(
-            flags(&ssl, &tools(&ssl, &[])),
+            sysroot.rustflags(),
             ["-Lnative=/s/usr/lib/aarch64-linux-gnu", "-Clink-arg=-Wl,--allow-shlib-undefined"]
         );
         let other = build(&[]);
-        assert_eq!((flags(&other, &tools(&ssl, &[])), variables(&other, &tools(&ssl, &[]))), (vec![], vec![]));
+        assert_eq!((known.build(&other).sysroot, variables(&known.build(&other))), (None, vec![]));
     }
 
     #[test]
@@ -148,7 +169,8 @@ mod tests {
             let mut ssl = build(&["libssl-dev"]);
             ssl.env.insert(env.to_owned(), "1".to_owned());
             ssl.rustflags.push(flag.to_owned());
-            let names: Vec<String> = variables(&ssl, &tools(&ssl, set)).into_iter().map(|(name, _)| name).collect();
+            let names: Vec<String> =
+                variables(&facts(&ssl, set).build(&ssl)).into_iter().map(|(name, _)| name).collect();
             let count = |wanted: &dyn Fn(&str) -> bool| names.iter().filter(|name| wanted(name)).count();
             let counts = [
                 count(&|name| name.starts_with("PKG_CONFIG_") && !name.contains("ALLOW")),
@@ -159,6 +181,6 @@ mod tests {
             assert_eq!(counts, expected, "{why}: {names:?}");
         }
         let zlib = build(&["zlib1g-dev"]);
-        assert!(!variables(&zlib, &tools(&zlib, &[])).iter().any(|(name, _)| name.contains("OPENSSL")));
+        assert!(!variables(&facts(&zlib, &[]).build(&zlib)).iter().any(|(name, _)| name.contains("OPENSSL")));
     }
 }

@@ -21,8 +21,9 @@ impl DebianPackage {
         format!("{}={}", self.name, self.version)
     }
 
-    fn answers(&self, asked: &str) -> bool {
-        self.name == asked || self.exactly() == asked
+    /// Is it what apt means by a name, or by a name and a version?
+    fn answers(&self, name: &str) -> bool {
+        self.name == name || self.exactly() == name
     }
 
     fn is_development(&self) -> bool {
@@ -46,7 +47,7 @@ pub fn parse(printed: &str) -> Vec<DebianPackage> {
                 "SHA256" => package.sha256 = value.to_owned(),
                 "Section" => package.section = value.to_owned(),
                 "Depends" | "Pre-Depends" => {
-                    package.depends.extend(value.split(',').map(|group| group.split('|').map(asked).collect()));
+                    package.depends.extend(value.split(',').map(|group| group.split('|').map(apt_name).collect()));
                 }
                 _ => {}
             }
@@ -57,7 +58,7 @@ pub fn parse(printed: &str) -> Vec<DebianPackage> {
 }
 
 /// `libssl3 (= 3.0.22-1) [arm64]` → `libssl3=3.0.22-1`; of other conditions the name alone is left.
-pub fn asked(dependency: &str) -> String {
+pub fn apt_name(dependency: &str) -> String {
     let (name, condition) = dependency.trim().split_once(' ').unwrap_or((dependency.trim(), ""));
     let name = name.split(':').next().unwrap_or(name);
     let version = condition.split_once("(= ").and_then(|(_, rest)| rest.split_once(')'));
@@ -70,54 +71,79 @@ pub fn comes_with_the_linker(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// What linking against packages takes: them, the development packages below them, and the libraries of each. Programs
-/// that they recommend or depend on are left out, and so is what those libraries want when they run.
-/// `look_up` gives the packages that apt knows among names; what is asked for and not known is the error.
+/// Why the packages for a sysroot could not be determined.
+#[derive(Debug)]
+pub enum ClosureError {
+    /// apt does not know a requested package.
+    UnknownPackage(String),
+    LookUp(anyhow::Error),
+}
+
+/// The packages that linking against `requested` takes: these, the development packages that they depend on, and the
+/// libraries of each. Programs among the dependencies are left out, and so is what the libraries need at run time.
+/// `look_up` returns the packages that apt knows among some names.
 pub fn closure(
-    packages: &BTreeSet<String>,
-    look_up: &mut dyn FnMut(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
-) -> Result<Result<BTreeSet<DebianPackage>, String>> {
-    let mut found: BTreeSet<DebianPackage> = BTreeSet::new();
-    let mut groups: Vec<Vec<String>> = packages.iter().map(|package| vec![package.clone()]).collect();
-    let mut first = true;
-    while !groups.is_empty() {
-        let bare = |name: &String| name.split('=').next().unwrap_or(name).to_owned();
-        let names = groups.iter().flatten().flat_map(|name| [name.clone(), bare(name)]).collect();
-        let known = look_up(&names)?;
-        let mut next = Vec::new();
-        for group in groups {
-            // This very version where lists and pins agree on it, else the one that apt prefers.
-            let exact = group.iter().find_map(|name| known.iter().find(|package| package.answers(name)));
-            let any = || group.iter().find_map(|name| known.iter().find(|package| package.name == bare(name)));
-            let package = match (exact.or_else(|| any().filter(|_| !first)), group.first()) {
-                (Some(package), _) => package,
-                (None, Some(name)) if first => return Ok(Err(name.clone())),
-                (None, _) => continue,
-            };
-            let wanted = first || package.is_development() || package.is_library();
-            if !wanted || found.iter().any(|other| other.name == package.name) {
-                continue;
-            }
-            if package.is_development() {
-                let depends = package.depends.iter();
-                next.extend(depends.filter(|group| !group.iter().any(|name| comes_with_the_linker(name))).cloned());
-            }
-            found.insert(package.clone());
-        }
-        groups = next;
-        first = false;
+    requested: &BTreeSet<String>,
+    look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
+) -> Result<BTreeSet<DebianPackage>, ClosureError> {
+    let mut closure: BTreeSet<DebianPackage> = BTreeSet::new();
+    let mut dependencies: Vec<Vec<String>> = Vec::new();
+    let known = look_up(&with_bare_names(requested)).map_err(ClosureError::LookUp)?;
+    for name in requested {
+        let Some(package) = known.iter().find(|package| package.answers(name)) else {
+            return Err(ClosureError::UnknownPackage(name.clone()));
+        };
+        add(package, &mut closure, &mut dependencies);
     }
-    Ok(Ok(found))
+    while !dependencies.is_empty() {
+        let known = look_up(&with_bare_names(dependencies.iter().flatten())).map_err(ClosureError::LookUp)?;
+        for alternatives in std::mem::take(&mut dependencies) {
+            if let Some(package) = find(&alternatives, &known)
+                && (package.is_development() || package.is_library())
+            {
+                add(package, &mut closure, &mut dependencies);
+            }
+        }
+    }
+    Ok(closure)
+}
+
+/// Adds a package, and what it depends on if it is a development package.
+fn add(package: &DebianPackage, closure: &mut BTreeSet<DebianPackage>, dependencies: &mut Vec<Vec<String>>) {
+    if closure.iter().any(|other| other.name == package.name) {
+        return;
+    }
+    if package.is_development() {
+        let is_ours = |alternatives: &&Vec<String>| !alternatives.iter().any(|name| comes_with_the_linker(name));
+        dependencies.extend(package.depends.iter().filter(is_ours).cloned());
+    }
+    closure.insert(package.clone());
+}
+
+/// The first of a dependency's alternatives that is known: in the very version where lists and pins agree on it, else in
+/// the one that apt prefers.
+fn find<'a>(alternatives: &[String], known: &'a [DebianPackage]) -> Option<&'a DebianPackage> {
+    let exact = alternatives.iter().find_map(|name| known.iter().find(|package| package.answers(name)));
+    exact.or_else(|| alternatives.iter().find_map(|name| known.iter().find(|package| package.name == bare(name))))
+}
+
+/// `libssl3=3.0.22-1` → `libssl3`
+fn bare(name: &str) -> &str {
+    name.split('=').next().unwrap_or(name)
+}
+
+fn with_bare_names<'a>(names: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    names.into_iter().flat_map(|name| [name.clone(), bare(name).to_owned()]).collect()
 }
 
 /// What a finished sysroot was made of, and on its first line what was asked for.
-pub fn record(packages: &BTreeSet<String>, made_of: &BTreeSet<DebianPackage>) -> String {
-    let lines = made_of.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
-    format!("{}\n{}", asked_line(packages), lines.collect::<String>())
+pub fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
+    let lines = closure.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
+    format!("{}\n{}", request_line(packages), lines.collect::<String>())
 }
 
 /// The first line of the record of a sysroot for packages.
-pub fn asked_line(packages: &BTreeSet<String>) -> String {
+pub fn request_line(packages: &BTreeSet<String>) -> String {
     packages.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
@@ -142,7 +168,7 @@ mod tests {
     #[test]
     fn what_linking_takes() {
         let lists = parse(LISTS);
-        let mut look_up = |names: &BTreeSet<String>| {
+        let look_up = |names: &BTreeSet<String>| {
             Ok(lists.iter().filter(|package| names.iter().any(|name| package.answers(name))).cloned().collect())
         };
         for (packages, expected) in [
@@ -154,7 +180,7 @@ mod tests {
             // Lists that do not agree with themselves: the version that there is.
             (&["libodd-dev"], "libodd-dev=1 libssl3=3.0"),
         ] {
-            let found = closure(&names(packages), &mut look_up).unwrap().unwrap();
+            let found = closure(&names(packages), look_up).unwrap();
             assert_eq!(
                 found.iter().map(DebianPackage::exactly).collect::<Vec<_>>().join(" "),
                 expected,
@@ -162,9 +188,10 @@ mod tests {
             );
         }
         for missing in ["libssh-dev", "libssl-dev=4"] {
-            assert_eq!(closure(&names(&["libssl-dev", missing]), &mut look_up).unwrap(), Err(missing.to_owned()));
+            let error = closure(&names(&["libssl-dev", missing]), look_up).unwrap_err();
+            assert!(matches!(error, ClosureError::UnknownPackage(name) if name == missing));
         }
-        let found = closure(&names(&["libpq-dev"]), &mut look_up).unwrap().unwrap();
+        let found = closure(&names(&["libpq-dev"]), look_up).unwrap();
         let record = record(&names(&["libpq-dev", "a"]), &found);
         assert!(record.starts_with("a libpq-dev\nlibpq-dev 15 aa\nlibpq5 15 \n"), "{record}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Graph, GraphNode, NodeKind};
-use crate::compile::cargo_command::{self, CargoRun};
+use crate::compile::cargo_command::CargoRun;
 use crate::compile::toolchain::Toolchain;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
@@ -48,8 +48,8 @@ impl<'a> GraphBuilder<'a> {
 
 /// Draws the graph of a plan.
 pub fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
-    let runs = cargo_command::group_runs(plan, &toolchain.tools, &toolchain.choices);
-    let missing_std = toolchain.missing_std(plan);
+    let runs = toolchain.cargo_runs();
+    let missing_std = toolchain.missing_std();
     let build_names: BTreeMap<BuildSettings, String> =
         plan.unique_builds().into_iter().map(|build| (build.settings.clone(), build.name())).collect();
     let mut graph = GraphBuilder::default();
@@ -60,9 +60,11 @@ pub fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) ->
                 platform_node(*platform, &template_name(template, &plan.paths.root), files.len())
             });
             let target = graph.node(NodeKey::Target(build), || target_node(build, build_name, toolchain, &missing_std));
-            for (run_number, run) in runs.iter().enumerate().filter(|(_, run)| run.builds.contains(build)) {
-                let process = graph.node(NodeKey::Process(run_number), || process_node(run, toolchain.auditable));
-                graph.edge(process, target);
+            for (run_number, run) in runs.iter().enumerate() {
+                if run.builds.iter().any(|of_run| of_run.settings == *build) {
+                    let process = graph.node(NodeKey::Process(run_number), || process_node(run, toolchain.auditable));
+                    graph.edge(process, target);
+                }
             }
             for binary in binaries {
                 let binary = graph.node(NodeKey::Binary(build, binary), || binary_node(binary, build_name));
@@ -99,25 +101,22 @@ fn process_node(run: &CargoRun, is_auditable: bool) -> GraphNode {
     } else {
         "cargo build"
     };
-    let binaries: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();
-    let mut facts = vec![binaries.join(", ")];
-    if let Some(build) = run.builds.first() {
-        facts.push(format!("profile {}", build.profile));
-        if !build.features.is_empty() {
-            facts.push(format!("features {}", build.features.join(", ")));
-        }
-        if !build.env.is_empty() {
-            let names: Vec<&str> = build.env.keys().map(String::as_str).collect();
-            facts.push(format!("build-env {}", names.join(", ")));
-        }
-        for (is_set, fact) in [
-            (build.all_features, "all features"),
-            (build.no_default_features, "no default features"),
-            (build.build_std, "the standard library, too"),
-        ] {
-            if is_set {
-                facts.push(fact.to_owned());
-            }
+    let settings = &run.shared;
+    let mut facts = vec![run.binary_names(), format!("profile {}", settings.profile)];
+    if !settings.features.is_empty() {
+        facts.push(format!("features {}", settings.features.join(", ")));
+    }
+    if !settings.env.is_empty() {
+        let names: Vec<&str> = settings.env.keys().map(String::as_str).collect();
+        facts.push(format!("build-env {}", names.join(", ")));
+    }
+    for (is_set, fact) in [
+        (settings.all_features, "all features"),
+        (settings.no_default_features, "no default features"),
+        (settings.build_std, "the standard library, too"),
+    ] {
+        if is_set {
+            facts.push(fact.to_owned());
         }
     }
     node(NodeKind::Process, name, facts)
@@ -125,9 +124,9 @@ fn process_node(run: &CargoRun, is_auditable: bool) -> GraphNode {
 
 fn target_node(build: &BuildSettings, build_name: &str, toolchain: &Toolchain, missing_std: &[String]) -> GraphNode {
     let mut facts = vec![build_name.to_owned()];
-    let choice = toolchain.choices.get(build);
-    if let Some(choice) = choice {
-        facts.push(choice.linker.to_string());
+    let selection = toolchain.linkers.get(build);
+    if let Some(selection) = selection {
+        facts.push(selection.linker.to_string());
     }
     if let Some(floor) = &build.glibc {
         facts.push(format!("glibc {floor} at most"));
@@ -138,7 +137,7 @@ fn target_node(build: &BuildSettings, build_name: &str, toolchain: &Toolchain, m
     if missing_std.contains(&build.triple) {
         facts.push("its std is installed first".to_owned());
     }
-    GraphNode { why: choice.map(|choice| choice.why.clone()), ..node(NodeKind::Target, &build.triple, facts) }
+    GraphNode { why: selection.map(|selection| selection.why.clone()), ..node(NodeKind::Target, &build.triple, facts) }
 }
 
 fn binary_node(binary: &Binary, build_name: &str) -> GraphNode {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cargo_multiarch::cli::GraphFormat;
-use cargo_multiarch::compile::facts::Tools;
-use cargo_multiarch::compile::linker::choice::{Choice, Linker};
+use cargo_multiarch::compile::CompileRequest;
+use cargo_multiarch::compile::linker::selection::{Linker, LinkerSelection};
 use cargo_multiarch::compile::toolchain::Toolchain;
 use cargo_multiarch::image::engine::{Engine, EngineSelection};
 use cargo_multiarch::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
@@ -31,9 +31,12 @@ pub fn graph(config: &str) -> Graph {
 
 pub fn graph_linked_by(config: &str, why: &str) -> Graph {
     let plan = plan(config);
-    let choice = || Choice { linker: Linker::RustLld, why: why.to_owned() };
-    let choices: BTreeMap<BuildSettings, Choice> = plan.builds().map(|build| (build.clone(), choice())).collect();
-    let toolchain = Toolchain { tools: Tools::default(), choices, auditable: false, notes: vec![] };
+    let request =
+        CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() };
+    let selection = || LinkerSelection { linker: Linker::RustLld, why: why.to_owned() };
+    let linkers: BTreeMap<BuildSettings, LinkerSelection> =
+        request.builds.iter().map(|build| (build.settings.clone(), selection())).collect();
+    let toolchain = Toolchain { request, linkers, ..Toolchain::default() };
     from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
 }
 

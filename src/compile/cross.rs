@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::error::{Class, Failure};
 use crate::fs;
-use crate::plan::Plan;
-use crate::process::{Cmd, find_program, quote};
+use crate::plan::Paths;
+use crate::process::{Cmd, quote};
 
-/// What there is of it on this machine.
+/// An installed `cross`, and what it needs beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cross {
     pub program: PathBuf,
@@ -23,39 +24,34 @@ pub struct Cross {
     pub path: String,
 }
 
-/// Where it mounts the target folder.
-const TARGET: &str = "/target";
-
-pub fn find() -> Option<Cross> {
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    Some(Cross {
-        program: find_program("cross")?,
-        rustup: find_program("rustup"),
-        has_containers: ["docker", "podman"].iter().any(|engine| find_program(engine).is_some()),
-        container_opts: variable("CROSS_CONTAINER_OPTS"),
-        path: variable("PATH"),
-    })
-}
+/// Where it mounts the target directory.
+const MOUNTED_TARGET_DIR: &str = "/target";
 
 impl Cross {
-    /// What is missing beside it, and how to get it.
-    pub fn lacks(&self) -> Option<(&'static str, &'static str)> {
+    /// Fails if something that it needs is missing.
+    pub fn check(&self, triple: &str) -> Result<(), Failure> {
+        let missing = |what: &str, hint: &str| {
+            Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
+        };
         if !self.has_containers {
-            return Some(("there is no docker and no podman for it", "install one of them, or take linker = \"zig\""));
+            return missing("there is no docker and no podman for it", "install one of them, or take linker = \"zig\"");
         }
-        self.rustup.is_none().then_some(("there is no rustup for it", "install it: https://rustup.rs"))
+        if self.rustup.is_none() {
+            return missing("there is no rustup for it", "install it: https://rustup.rs");
+        }
+        Ok(())
     }
 
-    /// Makes a command line of cargo's one of its own. The container has its own variables, but for those that are
+    /// Turns a command line of cargo's into one of cross's. The container has its own variables, but for those that are
     /// `passed`: by their names, so that no value shows in a process list.
-    pub fn configure(&self, cmd: Cmd, plan: &Plan, passed: &[String]) -> Cmd {
+    pub fn configure(&self, cmd: Cmd, paths: &Paths, passed: &[String]) -> Cmd {
         let options =
             passed.iter().fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
         let cmd = cmd
-            // It mounts the workspace elsewhere, and knows it by the current folder.
-            .dir(plan.paths.root.as_str())
-            .args(["--target-dir", target_dir(plan).as_str()])
-            .env("PATH", format!("{}:{}", programs_dir(plan), self.path));
+            // It mounts the workspace elsewhere, and knows it by the current directory.
+            .dir(paths.root.as_str())
+            .args(["--target-dir", target_dir(paths).as_str()])
+            .env("PATH", format!("{}:{}", programs_dir(paths), self.path));
         match options.trim() {
             "" => cmd,
             options => cmd.env("CROSS_CONTAINER_OPTS", options),
@@ -64,7 +60,7 @@ impl Cross {
 
     /// Writes a `rustup` for it that leaves the toolchain as it is: cross 0.2.5 does not understand the list that rustup
     /// prints since 1.28, and would update the toolchain that is in use.
-    pub fn write_programs(&self, plan: &Plan) -> Result<()> {
+    pub fn write_programs(&self, paths: &Paths) -> Result<()> {
         let Some(rustup) = &self.rustup else { return Ok(()) };
         let rustup = quote(&rustup.to_string_lossy());
         let script = format!(
@@ -75,8 +71,8 @@ impl Cross {
              *) exec {rustup} \"$@\" ;;\n\
              esac\n"
         );
-        let program = programs_dir(plan).join("rustup");
-        fs_err::create_dir_all(programs_dir(plan))?;
+        let program = programs_dir(paths).join("rustup");
+        fs_err::create_dir_all(programs_dir(paths))?;
         // It must not be there before it can run: rustup itself would be found instead.
         let file = fs::temporary_file(&program)?;
         fs_err::write(file.path(), script)?;
@@ -85,16 +81,16 @@ impl Cross {
     }
 }
 
-/// A target folder of its own: build scripts that were linked here may not run in its container.
-pub fn target_dir(plan: &Plan) -> Utf8PathBuf {
-    plan.paths.work_dir().join("+cross/target")
+/// A target directory of its own: build scripts that were linked here may not run in its container.
+pub fn target_dir(paths: &Paths) -> Utf8PathBuf {
+    paths.work_dir().join("+cross/target")
 }
 
-fn programs_dir(plan: &Plan) -> Utf8PathBuf {
-    plan.paths.work_dir().join("+cross/bin")
+fn programs_dir(paths: &Paths) -> Utf8PathBuf {
+    paths.work_dir().join("+cross/bin")
 }
 
 /// Where a file in the container is on this machine.
-pub fn on_host(file: &Utf8Path, plan: &Plan) -> Utf8PathBuf {
-    file.strip_prefix(TARGET).map_or_else(|_| file.to_owned(), |rest| target_dir(plan).join(rest))
+pub fn on_host(file: &Utf8Path, paths: &Paths) -> Utf8PathBuf {
+    file.strip_prefix(MOUNTED_TARGET_DIR).map_or_else(|_| file.to_owned(), |rest| target_dir(paths).join(rest))
 }

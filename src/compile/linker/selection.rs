@@ -22,7 +22,7 @@ pub enum Linker {
 
 /// A linker, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Choice {
+pub struct LinkerSelection {
     pub linker: Linker,
     pub why: String,
 }

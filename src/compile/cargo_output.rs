@@ -1,0 +1,212 @@
+//! Runs a cargo process, and ticks its binaries off as its JSON messages report them.
+
+use std::process::ExitStatus;
+use std::sync::mpsc;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::Message;
+
+use super::artifact::{Artifact, Artifacts, CompiledBinary};
+use super::cargo_command::CargoRun;
+use super::cross;
+use super::diagnose::cargo_errors::CargoErrors;
+use super::diagnose::missing_binaries::{FailedRun, MissingBinary};
+use super::progress::CompileProgress;
+use super::toolchain::Toolchain;
+use crate::plan::{Binary, Build};
+use crate::platform::Platform;
+use crate::process::{Cmd, Line};
+use crate::threads::CancelToken;
+use crate::timings::{OpenSpan, Phase};
+use crate::ui::{Ui, size};
+
+/// A cargo process that is about to run.
+pub struct CargoProcess<'a> {
+    pub run: &'a CargoRun,
+    pub cmd: Cmd,
+    pub toolchain: &'a Toolchain,
+    /// Binaries are copied here, into a directory for each target triple.
+    pub artifacts_dir: Utf8PathBuf,
+    /// Precedes every line that cargo prints.
+    pub line_prefix: String,
+    pub finished: &'a mpsc::Sender<CompiledBinary>,
+    pub ui: &'a Ui,
+}
+
+impl CargoProcess<'_> {
+    /// Runs cargo to its end, unless `cancel` is cancelled before. Returns all binaries, or fails naming those that are
+    /// missing.
+    pub fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
+        let (run, ui) = (self.run, self.ui);
+        let name = format!("{} for {}", run.binary_names(), run.platform_names());
+        let paths = &self.toolchain.request.paths;
+        let target_dir = if run.by_cross { cross::target_dir(paths) } else { paths.target_dir.clone() };
+        let mut output = CargoOutput {
+            target_dir,
+            progress: CompileProgress::new(run, &self.toolchain.facts, ui),
+            span: ui.timings().span(Phase::Cargo, name),
+            process: &self,
+            artifacts: Artifacts::new(),
+            errors: CargoErrors::default(),
+            copy_error: None,
+        };
+        let status = self.cmd.stream_until(cancel, |line| output.on_line(line))?;
+        output.finish(status)
+    }
+}
+
+/// What a cargo process has printed so far.
+struct CargoOutput<'a> {
+    process: &'a CargoProcess<'a>,
+    /// cargo's target directory as this machine sees it.
+    target_dir: Utf8PathBuf,
+    progress: CompileProgress<'a>,
+    span: OpenSpan<'a>,
+    artifacts: Artifacts,
+    errors: CargoErrors,
+    /// The first binary that could not be copied. cargo still runs to its end.
+    copy_error: Option<anyhow::Error>,
+}
+
+impl CargoOutput<'_> {
+    fn on_line(&mut self, line: Line) {
+        match line {
+            Line::Stderr(line) => {
+                self.errors.push(&line);
+                self.print(&line);
+            }
+            Line::Stdout(line) => match serde_json::from_str(&line) {
+                Ok(Message::CompilerArtifact(artifact)) => self.on_artifact(&artifact),
+                Ok(_) => {}
+                // Not cargo's: a build script or a wrapper wrote to the stream.
+                Err(_) => self.print(&line),
+            },
+        }
+    }
+
+    fn print(&self, line: &str) {
+        self.process.ui.child(&format!("{}{line}", self.process.line_prefix));
+    }
+
+    fn on_artifact(&mut self, message: &cargo_metadata::Artifact) {
+        let run = self.process.run;
+        let name = message.target.name.as_str();
+        let file = message.filenames.first().map(|file| self.on_host(file));
+        let triple = file.as_deref().and_then(|file| triple_of(file, &self.target_dir));
+        let build = run.builds.iter().find(|build| Some(build.settings.triple.as_str()) == triple);
+        self.progress.compiled(name, build.map(|build| &build.settings));
+        let binary = run.binaries.iter().find(|binary| binary.name == name && message.target.is_bin());
+        let (Some(build), Some(binary), Some(executable)) = (build, binary, &message.executable) else { return };
+        match self.keep(build, binary, &self.on_host(executable)) {
+            Ok(artifact) => self.add(build, binary, artifact),
+            Err(error) => drop(self.copy_error.get_or_insert(error)),
+        }
+    }
+
+    /// The path on this machine of a file that cargo names.
+    fn on_host(&self, file: &Utf8Path) -> Utf8PathBuf {
+        if self.process.run.by_cross {
+            cross::on_host(file, &self.process.toolchain.request.paths)
+        } else {
+            file.to_owned()
+        }
+    }
+
+    /// Copies a binary to where no later cargo process overwrites it.
+    fn keep(&self, build: &Build, binary: &Binary, executable: &Utf8Path) -> Result<Artifact> {
+        let dir = self.process.artifacts_dir.join(&build.settings.triple);
+        let artifact = Artifact::copy(executable, &dir, binary)?;
+        let platforms = build.name();
+        let mut span = self.span.span_from_same_start(Phase::Binary, format_args!("{platforms} {}", binary.name));
+        span.bytes(artifact.size);
+        drop(span);
+        let (size, linkage) = (size::format_bytes(artifact.size), artifact.elf.linkage());
+        self.process.ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
+        Ok(artifact)
+    }
+
+    fn add(&mut self, build: &Build, binary: &Binary, artifact: Artifact) {
+        let settings = &build.settings;
+        let compiled = CompiledBinary { build: settings.clone(), binary: binary.clone(), artifact: artifact.clone() };
+        // If the receiver is gone, its stage has failed and reports that itself, or there is none.
+        let _ = self.process.finished.send(compiled);
+        self.artifacts.insert((settings.clone(), binary.clone()), artifact);
+        if build.binaries.iter().all(|binary| self.has(build, binary)) {
+            self.progress.finish(settings);
+        }
+    }
+
+    fn has(&self, build: &Build, binary: &Binary) -> bool {
+        self.artifacts.contains_key(&(build.settings.clone(), binary.clone()))
+    }
+
+    fn finish(mut self, status: ExitStatus) -> Result<Artifacts> {
+        if let Some(error) = self.copy_error.take() {
+            return Err(error);
+        }
+        let CargoProcess { run, toolchain, .. } = self.process;
+        let mut missing = Vec::new();
+        for build in &run.builds {
+            for binary in run.binaries.iter().filter(|binary| !self.has(build, binary)) {
+                let linker = toolchain.linkers.get(&build.settings).map(|selection| &selection.linker);
+                missing.push(MissingBinary { build, binary, linker });
+            }
+        }
+        if status.success() && missing.is_empty() {
+            return Ok(self.artifacts);
+        }
+        let host = &toolchain.facts.rust.host;
+        Err(FailedRun { errors: &self.errors, status, host, run, missing: &missing }.into_failure().into())
+    }
+}
+
+/// The triple that a file was built for: the first directory under the target directory.
+fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
+    let first = file.strip_prefix(target_dir).ok()?.components().next()?.as_str();
+    Platform::for_triple(first).next().map(|_| first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::plan::BuildSettings;
+    use crate::threads::Cancelled;
+    use crate::ui::Color;
+
+    #[test]
+    fn cargo_is_stopped_when_another_stage_fails() {
+        let run = CargoRun {
+            shared: BuildSettings::default(),
+            binaries: BTreeSet::new(),
+            builds: Vec::new(),
+            by_cross: false,
+        };
+        let ui = Ui::new(-1, Color::Never);
+        let cancel = CancelToken::default();
+        cancel.cancel();
+        let process = CargoProcess {
+            run: &run,
+            cmd: Cmd::new("sleep").arg("60"),
+            toolchain: &Toolchain::default(),
+            artifacts_dir: "/nowhere".into(),
+            line_prefix: String::new(),
+            finished: &mpsc::channel().0,
+            ui: &ui,
+        };
+        let start = Instant::now();
+        assert!(Cancelled::caused(&process.compile(&cancel).unwrap_err()));
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn triples_come_from_the_path_below_the_target_directory() {
+        let triple = |file: &'static str| triple_of(file.into(), "/w/target".into());
+        assert_eq!(triple("/w/target/aarch64-unknown-linux-musl/release/app"), Some("aarch64-unknown-linux-musl"));
+        assert_eq!(triple("/w/target/release/build/x/build-script-build"), None);
+        assert_eq!(triple("/elsewhere/aarch64-unknown-linux-musl/release/app"), None);
+    }
+}
