@@ -65,7 +65,8 @@ pub fn scope<'env, T>(
     });
     match lock(&first_error).take() {
         Some(error) => Err(error),
-        None => result.map_err(anyhow::Error::from),
+        // Also if no cancelled stage was joined.
+        None => Ok(result.and_then(|value| cancel.check().map(|()| value))?),
     }
 }
 
