@@ -2,17 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::embedded;
-use crate::base::{BaseStyle, Entry, base_image, tar_of};
-use crate::fake_registry::digest;
-use crate::snapshot::snapshot;
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::embedded;
+use crate::support::fake_registry::digest;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Finished, Project};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const STYLE: BaseStyle = BaseStyle { docker: false, index: true, compression: "gzip" };
 
-fn files() -> Vec<u8> {
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+pub const STYLE: BaseStyle = BaseStyle { docker: false, index: true, compression: "gzip" };
+
+pub fn files() -> Vec<u8> {
     tar_of(&[
         ("usr/", Entry::Dir(0o755)),
         ("usr/bin/", Entry::Dir(0o755)),
@@ -24,7 +26,7 @@ fn files() -> Vec<u8> {
 }
 
 /// A project on a base that a registry serves as `base:1`.
-fn on(registry: &FakeRegistry) -> Project {
+pub fn on(registry: &FakeRegistry) -> Project {
     Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
 }
 
@@ -50,18 +52,18 @@ fn passes(registry: &FakeRegistry) {
     embedded(&project, &["build"]).fails(3).finish().says(&["/usr/bin/sh"]);
 }
 
-fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 /// Serves a manifest as `base:1`.
-fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
+pub fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
     registry.manifest("base", "1", media_type, value.to_string().as_bytes());
 }
 
 /// A good base, of which a test then breaks a part.
-fn good() -> (FakeRegistry, Value) {
+pub fn good() -> (FakeRegistry, Value) {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
     let (_, index) = registry.stored_manifest("base", "1").unwrap();
@@ -180,102 +182,4 @@ fn a_cache_that_cannot_be_written() {
     let project = on(&registry).file("cache", "a file where the folder should be");
     let run = embedded(&project, &["build"]).fails(1).finish();
     snapshot!(run.keeps_quiet_about("Compiling"));
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn every_form_of_a_base() {
-    let project = Project::app();
-    for docker in [false, true] {
-        for index in [false, true] {
-            for compression in ["gzip", "zstd", "none"] {
-                let registry = FakeRegistry::storing();
-                let platforms: &[&str] = if index { &["linux/amd64", "linux/arm64"] } else { &["linux/arm64"] };
-                base_image(&registry, "base", "1", platforms, &files(), BaseStyle { docker, index, compression });
-                let base = format!("{}/base:1", registry.host);
-                let host = format!("{}/out", registry.host);
-                let args = ["publish", "--base", &base, "--platform", "linux/arm64", "--registry", &host];
-                embedded(&project, &args).finish();
-                let (_, index) = registry.stored_manifest("out/app", "latest").unwrap();
-                let index: Value = serde_json::from_slice(&index).unwrap();
-                let child = index["manifests"][0]["digest"].as_str().unwrap();
-                let (_, image) = registry.stored_manifest("out/app", child).unwrap();
-                let image: Value = serde_json::from_slice(&image).unwrap();
-                let suffix = if compression == "none" { String::new() } else { format!("+{compression}") };
-                assert_eq!(image["layers"][0]["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
-                assert_eq!(image["layers"].as_array().unwrap().len(), 2, "the base's and the binary's");
-                let config = image["config"]["digest"].as_str().unwrap();
-                let config: Value = serde_json::from_slice(&registry.stored_blob("out/app", config).unwrap()).unwrap();
-                assert_eq!(config["config"]["Env"], json!(["PATH=/usr/bin:/bin", "BASE=1"]));
-                assert_eq!(config["config"].get("Cmd"), None, "the base's arguments are not for our program");
-                assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
-                assert_eq!(config["history"].as_array().unwrap().len(), 2);
-                // From the very registry that has the base nothing is sent twice.
-                assert_eq!(registry.uploads(), 2, "the config and the binary's layer");
-            }
-        }
-    }
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn two_runs_at_once_on_one_cache() {
-    let (registry, _) = good();
-    let cache = Project::empty();
-    let runs: Vec<_> = (0..2)
-        .map(|_| {
-            let base = format!("{}/base:1", registry.host);
-            let cache = cache.path().to_owned();
-            std::thread::spawn(move || {
-                let project = Project::app();
-                let run = embedded(&project, &["build", "--base", &base, "--platform", "linux/arm64"]);
-                run.env("XDG_CACHE_HOME", cache).finish().stdout
-            })
-        })
-        .collect();
-    let digests: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
-    assert_eq!(digests[0], digests[1]);
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn what_is_damaged_in_a_cache_is_made_anew() {
-    let (registry, manifest) = good();
-    let project = on(&registry);
-    let first = embedded(&project, &["build"]).finish().stdout;
-    let layer = manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
-    let cached = project.path().join("cache/cargo-multiarch/blobs/sha256").join(&layer);
-    let made = walk(&project.path().join("target/multiarch/+layers"));
-    let made = made.iter().filter(|path| path.extension().is_some_and(|it| it == "blob"));
-    for path in made.chain([&cached]) {
-        let mut bytes = std::fs::read(path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        std::fs::write(path, bytes).unwrap();
-    }
-    assert_eq!(embedded(&project, &["build"]).finish().stdout, first);
-    assert_eq!(digest(&std::fs::read(cached).unwrap()), format!("sha256:{layer}"));
-}
-
-#[test]
-#[ignore = "mounts a small file system: scripts/test runs it"]
-fn a_full_disk() {
-    let registry = FakeRegistry::storing();
-    // Noise does not compress.
-    let mut noise = vec![0; 400_000];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut noise).unwrap();
-    base_image(&registry, "base", "1", &["linux/arm64"], &tar_of(&[("noise", Entry::File(&noise, 0o644))]), STYLE);
-    let project = on(&registry);
-    let cache = project.path().join("cache");
-    std::fs::create_dir(&cache).unwrap();
-    let run = |program: &str, args: &[&str]| {
-        let status = std::process::Command::new(program).args(args).arg(&cache).status().unwrap();
-        assert!(status.success(), "{program} {args:?}");
-    };
-    run("mount", &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]);
-    let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
-    let left = walk(&cache);
-    run("umount", &[]);
-    finished.unwrap().says(&["No space left on device", "XDG_CACHE_HOME"]);
-    assert!(left.len() <= 1, "only the config was whole: {left:?}");
 }

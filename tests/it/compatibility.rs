@@ -11,10 +11,10 @@ use cargo_multiarch::finding::CHECKS;
 use clap::{Arg, Command, CommandFactory};
 use serde_json::Value;
 
-use crate::base::{BaseStyle, Entry, base_image, tar_of};
 use crate::corpus::image::{Image, Layout};
-use crate::ready_made;
-use crate::snapshot::snapshot;
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project, Run};
 
 /// The path of every field, such as `images[].platforms[].base`: one per line, sorted.

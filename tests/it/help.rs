@@ -3,7 +3,7 @@
 use cargo_multiarch::cli::Cli;
 use clap::CommandFactory;
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{Finished, Project};
 
 /// The help of the program and of every command, by a flag.

@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
-
-use crate::corpus::history;
-use crate::ready_made;
-use crate::snapshot::snapshot;
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project};
 
 /// Checks a file against a schema of docs/.
@@ -17,52 +14,6 @@ pub fn assert_valid(schema: &str, file: &Path) {
     let mut validate = Command::new(root.join("scripts/validate-json"));
     let output = validate.arg(root.join("docs").join(schema)).arg(file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "needs QEMU: scripts/test runs it"]
-fn a_report_of_what_was_published_and_started() {
-    let registry = FakeRegistry::storing();
-    let config = "platforms = ['linux/amd64', 'linux/arm64']\nsmoke = []\nallow = ['missing-workdir']\n";
-    let project = Project::with_config(config).file(".gitignore", "/target\n").committed();
-    let args = ["publish", "--registry", &registry.host, "--report", "report.json", "--message-format", "json"];
-    let run = project.run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let printed = run.finish().stdout;
-    let file = project.path().join("report.json");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
-    assert_valid("report.schema.json", &file);
-    let report: Value = serde_json::from_str(&printed).unwrap();
-    let image = &report["images"][0];
-    assert_eq!(image["allow"][0], "MA053");
-    for (platform, how) in image["platforms"].as_array().unwrap().iter().zip(["native", "qemu"]) {
-        let smoke = &platform["smoke"];
-        assert_eq!((&smoke["how"], &smoke["said"]), (&how.into(), &"app says hello".into()), "{smoke}");
-        assert_eq!((&smoke["command"][0], &smoke["reason"]), (&"/usr/local/bin/app".into(), &Value::Null), "{smoke}");
-        assert_eq!((&platform["base"], &platform["distribution"]), (&"scratch".into(), &Value::Null));
-    }
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_report_of_what_was_only_built() {
-    let project = Project::app();
-    let args = ["build", "--platform", "linux/riscv64", "--engine", "embedded", "--report", "report.json"];
-    project.run(&args).finish();
-    assert_valid("report.schema.json", &project.path().join("report.json"));
-}
-
-#[test]
-#[ignore = "needs Python's jsonschema: scripts/test runs it"]
-fn what_verify_finds() {
-    let project = Project::empty();
-    for (folder, layout) in history::layouts() {
-        layout.write(&project.path().join(folder));
-        let image = format!("oci:{folder}");
-        let (mut command, _folders) = project.run(&["verify", &image, "--message-format", "json"]).into_command();
-        let file = project.path().join("found.json");
-        std::fs::write(&file, command.output().unwrap().stdout).unwrap();
-        assert_valid("verify.schema.json", &file);
-    }
 }
 
 /// A publish with all reports, and one that moves the tags to another image.

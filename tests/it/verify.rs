@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use cargo_multiarch::finding::CHECKS;
 
-use crate::ready_made;
-use crate::snapshot::snapshot;
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
 use crate::support::{Project, Run};
 
 #[test]

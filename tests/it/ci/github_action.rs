@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::runner::{Forge, Ran, Runner};
-use crate::support::{FakeRegistry, Fakes, Project};
+use crate::support::{Fakes, Project};
 
 /// A workflow with the action in it, as README has it.
 pub fn workflow(with: &str) -> String {
@@ -34,7 +34,7 @@ jobs:
     )
 }
 
-fn run(repository: &Project, registry: &str, with: &str) -> (Ran, String) {
+pub fn run(repository: &Project, registry: &str, with: &str) -> (Ran, String) {
     let runner = Runner::new(Forge { repository, owner: "Team", registry, user: "me", password: "token" });
     let workflow = workflow(with);
     let workflow: Value = serde_saphyr::from_str(&workflow).unwrap_or_else(|error| panic!("{error}\n{workflow}"));
@@ -162,36 +162,4 @@ fn what_a_run_prints_is_on_its_page() {
     let (ran, _) = run(&repository, "r.example", "          version: 99.0.0\n          install: by-magic\n");
     assert_eq!(ran.code, 2, "{ran:#?}");
     assert!(ran.stderr.contains("::error title=cargo multiarch::install must be cargo or prebuilt"), "{ran:#?}");
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_publish_has_outputs_and_a_checklist() {
-    let registry = FakeRegistry::storing();
-    let other = FakeRegistry::storing();
-    let repository = Project::empty()
-        .file(".gitignore", "target\n")
-        .file("server/Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
-        .file("server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
-        .file("server/src/main.rs", "fn main() {}\n")
-        .committed();
-    repository.git(&["tag", "v1.2.3"]);
-    let with = format!(
-        "          working-directory: server\n          args: >-\n            --registry {},{}\n            --platform linux/amd64\n",
-        registry.host, other.host
-    );
-    let (ran, _) = run(&repository, &registry.host, &with);
-    assert_eq!(ran.code, 0, "{ran:#?}");
-    let outputs = &ran.outputs;
-    let refs: Vec<&str> = outputs["refs"].as_str().unwrap().lines().collect();
-    assert_eq!(refs.len(), 2, "a line for each registry: {outputs:#}");
-    let (name, digest) = refs[0].split_once('@').unwrap();
-    assert_eq!(name, format!("{}/app:1.2.3", registry.host));
-    let expected = [&registry, &other].map(|of| format!("{}  {}/app", &digest["sha256:".len()..], of.host));
-    assert_eq!(outputs["digests"].as_str().unwrap().lines().collect::<Vec<_>>(), expected);
-    assert!(ran.stdout.contains(&format!("refs: {}\n", refs.join("\n"))), "the next step has them: {ran:#?}");
-    assert!(ran.stdout.lines().any(|line| line == refs[0]), "the log has them: {ran:#?}");
-    assert!(outputs["report"].as_str().unwrap().ends_with("/report.json"), "{outputs:#}");
-    assert!(ran.summary.starts_with("## app 1.2.3\n"), "{}", ran.summary);
-    assert!(ran.summary.contains("- [x] the work tree is clean"), "{}", ran.summary);
 }

@@ -85,7 +85,7 @@ fn bindgen() -> Project {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn by_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
         let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
@@ -96,7 +96,7 @@ fn by_zig_for_musl() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn by_gcc_for_glibc() {
     // A binary for glibc does not run on scratch, which is said once it is compiled.
     let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
@@ -104,7 +104,7 @@ fn by_gcc_for_glibc() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn jemalloc_and_the_pages_of_arm64() {
     let main = "#[global_allocator]\nstatic ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;\nfn main() {}\n";
     let project = app("[dependencies]\ntikv-jemallocator = \"0.6\"").file("src/main.rs", main);
@@ -120,7 +120,7 @@ fn jemalloc_and_the_pages_of_arm64() {
 }
 
 #[test]
-#[ignore = "asks cargo's registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_crate_that_no_linker_helps() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
     let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
@@ -129,7 +129,7 @@ fn a_crate_that_no_linker_helps() {
 
 /// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_standard_library_that_is_compiled_along() {
     let main =
         "fn main() { println!(\"{} on {}\", std::thread::spawn(|| 42).join().unwrap(), std::env::consts::ARCH) }\n";
@@ -167,7 +167,7 @@ fn compiled(args: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn c_code_does_not_know_the_folder() {
     for args in [
         ["--linker", "zig", "--libc", "musl", "--platform", "linux/arm64"],

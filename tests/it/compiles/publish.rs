@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::embedded;
+use crate::support::embedded;
 use crate::support::{FakeRegistry, Fakes, Project};
 
 const ONE: [&str; 3] = ["publish", "--platform", "linux/amd64"];
@@ -15,7 +15,7 @@ fn publish(project: &Project, registry: &FakeRegistry) -> crate::support::Run {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn an_unchanged_publish_sends_nothing() {
     let registry = FakeRegistry::storing();
     let project = Project::app().file(".gitignore", "/target\n/cache\n").committed();
@@ -41,7 +41,7 @@ fn an_unchanged_publish_sends_nothing() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_run_is_told_in_its_order() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
@@ -57,7 +57,7 @@ fn a_run_is_told_in_its_order() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_registry_is_asked_once_where_a_tag_leads() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
@@ -76,7 +76,7 @@ fn a_registry_is_asked_once_where_a_tag_leads() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_template_is_rendered_once_where_no_base_is_pinned() {
     let project = Project::with_config("template = 'my.j2'\n");
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
@@ -89,7 +89,7 @@ fn a_template_is_rendered_once_where_no_base_is_pinned() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn layers_are_sent_while_cargo_still_compiles() {
     // `slow` compiles only when a layer of `fast` has arrived; without overlap both wait for ever, so it gives up.
     let mark = Project::empty();
@@ -135,7 +135,7 @@ fn layers_are_sent_while_cargo_still_compiles() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn runs_in_one_workspace_take_turns() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
@@ -148,7 +148,7 @@ fn runs_in_one_workspace_take_turns() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_second_repository_takes_blobs_over() {
     let registry = FakeRegistry::storing();
     let hosts = format!("{0}/a,{0}/b", registry.host);
@@ -158,81 +158,7 @@ fn a_second_repository_takes_blobs_over() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_busy_registry_is_asked_again_when_it_says() {
-    // Busy once for each kind of request; for manifests it says for how long.
-    let counts: Arc<Mutex<std::collections::BTreeMap<String, usize>>> = Arc::default();
-    let times: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
-    let asked = times.clone();
-    let registry = FakeRegistry::storing_with(move |request, _| {
-        let kind =
-            ["/blobs/uploads/", "/blobs/", "/manifests/"].into_iter().find(|kind| request.path.contains(kind))?;
-        let mut counts = counts.lock().unwrap();
-        let count = counts.entry(format!("{}{kind}", request.method)).or_default();
-        *count += 1;
-        if request.method == "PUT" && kind == "/manifests/" {
-            asked.lock().unwrap().push(std::time::Instant::now());
-        }
-        match (*count, request.method.as_str()) {
-            (1, "PUT") if kind == "/manifests/" => Some((429, vec![("Retry-After", "1".to_owned())], vec![])),
-            // A connection that breaks off, a gateway's page, and a code of the registry's own.
-            (1, "PUT") => Some((0, vec![], vec![])),
-            (1, "POST") => Some((503, vec![], b"<html>".to_vec())),
-            (1, "HEAD") if kind == "/blobs/" => Some((429, vec![], br#"{"errors":[{"code":"THROTTLED"}]}"#.to_vec())),
-            _ => None,
-        }
-    });
-    publish(&Project::app(), &registry).finish();
-    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
-    let times = times.lock().unwrap();
-    assert!(times[1] - times[0] >= std::time::Duration::from_secs(1), "{times:?}");
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn registries_that_do_not_keep_what_they_take() {
-    for (name, lie) in [
-        ("blobs", ["/blobs/uploads/", "201"]),
-        ("blobs with 202", ["/blobs/uploads/", "202"]),
-        ("manifests", ["/manifests/", "201"]),
-        ("manifests with 202", ["/manifests/", "202"]),
-    ] {
-        let manifests: Mutex<std::collections::BTreeMap<String, Vec<u8>>> = Mutex::default();
-        let tags: Arc<Mutex<Vec<String>>> = Arc::default();
-        let tagged = tags.clone();
-        let registry = FakeRegistry::storing_with(move |request, _| {
-            let status = lie[1].parse().unwrap();
-            let location = vec![("Location", "/v2/app/nowhere".to_owned())];
-            if let Some((_, which)) = request.path.split_once("/manifests/").filter(|_| lie[0] != "/manifests/") {
-                // It takes manifests without a look at what they list, and serves them.
-                if request.method == "PUT" && !which.starts_with("sha256:") {
-                    tagged.lock().unwrap().push(which.to_owned());
-                }
-                let mut manifests = manifests.lock().unwrap();
-                if request.method == "PUT" {
-                    manifests.insert(which.to_owned(), request.body.clone());
-                    return Some((201, location, vec![]));
-                }
-                let bytes = manifests.get(which)?;
-                let index = String::from_utf8_lossy(bytes).contains("\"manifests\"");
-                let kind = if index { "index" } else { "manifest" };
-                let kind = ("Content-Type", format!("application/vnd.oci.image.{kind}.v1+json"));
-                return Some((200, vec![kind], bytes.clone()));
-            }
-            (request.method == "PUT" && request.path.contains(lie[0])).then_some((status, location, vec![]))
-        });
-        let (mut command, _dirs) = publish(&Project::app(), &registry).into_command();
-        let output = command.output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(matches!(output.status.code(), Some(7 | 8)), "{name}: {stderr}");
-        assert!(stderr.contains("error: ") && stderr.contains("hint: "), "{name}: {stderr}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{name}");
-        assert!(registry.tags("app").is_empty() && tags.lock().unwrap().is_empty(), "{name}");
-    }
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn no_tag_moves_when_one_image_fails() {
     let project = Project::app()
         .file("src/bin/other.rs", "fn main() {}\n")
@@ -245,54 +171,7 @@ fn no_tag_moves_when_one_image_fails() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn an_identity_token_is_exchanged() {
-    let exchanges = Arc::new(AtomicUsize::new(0));
-    let counted = exchanges.clone();
-    let host: Arc<Mutex<String>> = Arc::default();
-    let here = host.clone();
-    let registry = FakeRegistry::storing_with(move |request, _| {
-        if request.path == "/token" {
-            counted.fetch_add(1, Ordering::SeqCst);
-            let body = String::from_utf8_lossy(&request.body).into_owned();
-            let good = request.method == "POST"
-                && body.contains("grant_type=refresh_token")
-                && body.contains("refresh_token=identity-word")
-                && body.contains("service=the-service")
-                && body.contains("scope=repository%3Aapp%3Apull");
-            let answer = if good { r#"{"access_token":"access-word","expires_in":300}"# } else { "{}" };
-            return Some((if good { 200 } else { 400 }, vec![], answer.as_bytes().to_vec()));
-        }
-        if request.authorization.as_deref() == Some("Bearer access-word") {
-            return None;
-        }
-        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"the-service\"", here.lock().unwrap());
-        Some((401, vec![("WWW-Authenticate", challenge)], vec![]))
-    });
-    *host.lock().unwrap() = registry.host.clone();
-    let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
-    let docker = Project::empty().file("config.json", &config);
-    let finished = publish(&Project::app(), &registry).env("DOCKER_CONFIG", docker.path()).finish();
-    finished.keeps_quiet_about("identity-word").keeps_quiet_about("access-word");
-    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
-    let exchanges = exchanges.load(Ordering::SeqCst);
-    assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token is used while it lasts");
-}
-
-#[test]
-#[ignore = "takes as long as a helper may: scripts/test runs it"]
-fn a_credential_helper_that_hangs() {
-    let challenge = vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())];
-    let registry = FakeRegistry::storing_with(move |_, _| Some((401, challenge.clone(), vec![])));
-    let helper = Fakes::new().program("docker-credential-asleep", "exec sleep 50");
-    let config = Project::empty().file("config.json", r#"{"credsStore":"asleep"}"#);
-    let run =
-        Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
-    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().says(&["30 s", "credHelpers"]);
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_tag_that_loses_a_platform() {
     let registry = FakeRegistry::storing();
     let project = Project::app();

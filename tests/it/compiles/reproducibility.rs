@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::embedded;
+use crate::support::embedded;
 use crate::support::{PROGRAM, Project};
 
 /// A committed package with a file, a folder and a dependency whose path would be in the binary.
@@ -63,7 +63,7 @@ fn checkout(project: &Project, umask: &str) -> (Project, PathBuf) {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn the_same_commit_has_the_same_digest() {
     let project = project();
     let plain = "exec \"$@\"";
@@ -104,7 +104,7 @@ fn the_same_commit_has_the_same_digest() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn source_date_epoch_is_the_time_of_everything() {
     let project = Project::app();
     let plain = "exec \"$@\"";

@@ -1,7 +1,7 @@
 //! An image that would not start, or breaks a rule, is made and not published.
 
-use super::embedded;
-use crate::base::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::embedded;
 use crate::support::{FakeRegistry, Finished, Project};
 
 /// Publishes `app` for arm64 on a base that is amd64's, whatever its index says.
@@ -19,7 +19,7 @@ fn publish(config: &str, args: &[&str], code: i32) -> (FakeRegistry, Finished) {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_wrong_base_is_not_published() {
     let (registry, finished) = publish("", &[], 8);
     finished.says(&["error[MA060]: linux/arm64: /bin/sh", "`--allow MA060`"]);
@@ -27,7 +27,7 @@ fn a_wrong_base_is_not_published() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn what_is_allowed_does_not_count_and_rules_do() {
     let (registry, finished) = publish("allow = ['wrong-base']", &[], 0);
     finished.keeps_quiet_about("MA060");
@@ -46,7 +46,7 @@ fn what_is_allowed_does_not_count_and_rules_do() {
 }
 
 #[test]
-#[ignore = "compiles for real: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_checklist_says_where_tags_led_before() {
     let registry = FakeRegistry::storing();
     let config = format!("registry = '{}'\nplatforms = ['linux/arm64']\ntags = ['1']", registry.host);
@@ -55,7 +55,7 @@ fn a_checklist_says_where_tags_led_before() {
     let tag = |text: &str| format!("- [x] `{}/app:1` {text}", registry.host);
     let first = publish(&["--checklist", "-"]);
     let digest = registry.stored_manifest("app", "1").unwrap().1;
-    let digest = crate::fake_registry::digest(&digest);
+    let digest = crate::support::fake_registry::digest(&digest);
     let short = &digest[..19];
     assert!(first.starts_with("## app 1.2.3\n"), "{first}");
     assert!(first.contains(&tag(&format!("is new, at `{short}`"))), "{first}");
@@ -78,6 +78,6 @@ fn a_checklist_says_where_tags_led_before() {
 
     std::fs::write(project.path().join("src/main.rs"), "fn main() {}").unwrap();
     let third = publish(&["--checklist", "-"]);
-    let now = crate::fake_registry::digest(&registry.stored_manifest("app", "1").unwrap().1);
+    let now = crate::support::fake_registry::digest(&registry.stored_manifest("app", "1").unwrap().1);
     assert!(third.contains(&tag(&format!("moved from `{short}` to `{}`", &now[..19]))), "{third}");
 }

@@ -5,7 +5,7 @@ use super::{base_image, open_registry, reference};
 use crate::support::Project;
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_base_is_pinned_and_recorded() {
     let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let pin = digest(&base).unwrap();
@@ -30,7 +30,7 @@ fn a_base_is_pinned_and_recorded() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_base_that_lacks_a_platform() {
     let two = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let plain = base_image("amd64-only:1", &["linux/amd64"]);
@@ -50,7 +50,7 @@ fn a_base_that_lacks_a_platform() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_dynamic_binary_on_scratch() {
     let registry = format!("{}/dynamic", open_registry());
     for (platform, interpreter) in

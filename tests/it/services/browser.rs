@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::report::timings_page;
 
-use super::samples;
+use crate::pictures::samples;
 use crate::support::find;
 
 /// Looks at what is shown, and says what is wrong with it.
-const LOOK: &str = include_str!("look.js");
+const LOOK: &str = include_str!("inspect_page.js");
 
 /// Names a folder for screenshots of all that is looked at, for people.
 const PICTURES: &str = "PICTURES";
@@ -65,7 +65,7 @@ fn head(name: &str) -> timings_page::PageHeader {
 }
 
 #[test]
-#[ignore = "needs a browser: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn everything_is_in_its_place() {
     let all: Vec<Platform> = Platform::all().collect();
     let long = "an-image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
@@ -90,7 +90,7 @@ fn everything_is_in_its_place() {
 }
 
 #[test]
-#[ignore = "needs a browser: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn what_is_wrong_is_seen() {
     let svg = samples::svg(&samples::graph(samples::SHARED));
     for (from, to, fault) in [

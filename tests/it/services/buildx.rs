@@ -7,7 +7,7 @@ use super::{base_image, docker_run, open_registry, reference};
 use crate::support::{Project, service};
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn special_values_arrive_unchanged() {
     let values = [
         ("QUOTES", r#"say "hi", it's"#),
@@ -70,7 +70,7 @@ fn base() -> String {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn build_arguments_secrets_and_caches_reach_buildx() {
     let template = "FROM {{ base }} AS {{ stage }}\nARG GREETING\nRUN --mount=type=secret,id=word \
         echo \"$GREETING $(wc -c < /run/secrets/word)\" > /greeting\n{% include \"contents\" %}\n{% include \"config\" %}\n";
@@ -96,7 +96,7 @@ fn build_arguments_secrets_and_caches_reach_buildx() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn credentials_of_docker_login() {
     let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let project = Project::app();

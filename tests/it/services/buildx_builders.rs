@@ -74,7 +74,7 @@ fn project() -> Project {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn builders_elsewhere_give_the_same_digest() {
     let registry = format!("{}/builders", open_registry());
     let project = project();

@@ -6,7 +6,7 @@ use crate::ci::{published, run_jobs};
 use crate::support::{Project, service};
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn jobs_publish_to_a_registry_that_wants_a_login() {
     let registry = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let repository = Project::app().file(".gitignore", "/target\n").committed();

@@ -5,8 +5,8 @@
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::case::{Case, Proof};
-use super::image::write_named;
+use crate::corpus::case::{Case, Proof};
+use crate::corpus::image::write_named;
 use crate::support::find;
 
 /// Whether `timeout` ended it, by itself or with a signal that hits itself as well.
@@ -121,15 +121,15 @@ fn prove(cases: Vec<Case>, is_right: impl Fn(&Output) -> bool) {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn good_images_run() {
-    prove(super::good::cases(), |output| output.status.success() && output.stdout == b"hello\n");
+    prove(crate::corpus::good::cases(), |output| output.status.success() && output.stdout == b"hello\n");
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn broken_images_do_not() {
-    prove(super::broken::cases(), |output| {
+    prove(crate::corpus::broken::cases(), |output| {
         let said = String::from_utf8_lossy(&output.stderr);
         let own = ["invalid reference", "No such image", "already in use"].iter().any(|text| said.contains(text));
         !output.status.success() && !timed_out(output) && !own
@@ -137,10 +137,10 @@ fn broken_images_do_not() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn others_refuse_what_is_damaged() {
     let mut wrong = Vec::new();
-    for case in super::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
+    for case in crate::corpus::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
         // skopeo compares digests; what is in a layer only matters to Docker, which keeps blobs of earlier images.
         let folder = tempfile::tempdir().unwrap();
         case.layout.write(folder.path());
@@ -159,9 +159,9 @@ fn others_refuse_what_is_damaged() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn emulators_refuse_the_wrong_machine() {
-    let cases = super::broken::cases();
+    let cases = crate::corpus::broken::cases();
     let cases: Vec<&Case> = cases.iter().filter(|case| case.proof == Proof::Emulated).collect();
     let loaded = load(&cases);
     assert!(loaded.output.status.success());

@@ -4,7 +4,7 @@ use super::{docker_run, open_registry, reference, run};
 use crate::support::Project;
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn three_linkers_in_one_publish() {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));

@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use super::failures::as_another_user;
-use super::tls::{Registry, Tls};
+use super::publish_failures::as_another_user;
+use super::registry_tls::{Registry, Tls};
 use super::{open_registry, run};
 use crate::doctor::told;
 use crate::support::{Finished, PROGRAM, Project, service};
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn all_is_well() {
     let told = told(Project::app().run(&["doctor", "--engine", "buildx", "--registry", &open_registry()]), 0);
     for (subject, text) in [
@@ -25,7 +25,7 @@ fn all_is_well() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_stopped_daemon() {
     let run = Project::app().run(&["doctor", "--engine", "buildx"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let told = told(run, 6);
@@ -35,7 +35,7 @@ fn a_stopped_daemon() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn no_permission_on_the_socket() {
     let output = as_another_user("doctor --engine buildx");
     let status = output.status.code();
@@ -46,7 +46,7 @@ fn no_permission_on_the_socket() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn an_old_buildx() {
     // Docker looks for plugins in the user's folder first.
     let metadata = r#"{"SchemaVersion":"0.1.0","Vendor":"Docker Inc.","Version":"v0.9.1","ShortDescription":"Build"}"#;
@@ -59,7 +59,7 @@ fn an_old_buildx() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn the_classic_image_store() {
     let host = service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
     let run = |args: &[&str]| {
@@ -90,7 +90,7 @@ fn the_classic_image_store() {
 }
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn credentials() {
     let registry = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let with = |auth: Option<&str>, code| {
@@ -110,7 +110,7 @@ fn credentials() {
 }
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_ca_that_nobody_knows() {
     let registry = Registry::start(Tls::OwnCa);
     let run = || Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
@@ -121,7 +121,7 @@ fn a_ca_that_nobody_knows() {
 }
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_certificate_that_is_out_of_date() {
     // As every one is for a clock that is far ahead.
     let registry = Registry::start(Tls::Expired);
@@ -131,7 +131,7 @@ fn a_certificate_that_is_out_of_date() {
 }
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_registry_without_tls() {
     let registry = Registry::start(Tls::None);
     let run = Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
@@ -155,7 +155,7 @@ impl Drop for Handler {
 }
 
 #[test]
-#[ignore = "needs Docker and QEMU: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn qemu_in_the_kernel() {
     let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let config = "template = 't.j2'\nsmoke = []";
@@ -179,7 +179,7 @@ fn qemu_in_the_kernel() {
 }
 
 #[test]
-#[ignore = "mounts a file system: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn disks() {
     let project = Project::app();
     std::fs::create_dir(project.path().join("target")).unwrap();

@@ -37,7 +37,7 @@ fn root(published: &str, platform: &str) -> Root {
                 "{kind:?} {mode:o} {}:{} {target} {}",
                 header.uid().unwrap(),
                 header.gid().unwrap(),
-                crate::fake_registry::digest(&content),
+                crate::support::fake_registry::digest(&content),
             );
             // A folder that is replaced takes along what it held.
             if !kind.is_dir() {
@@ -127,7 +127,7 @@ fn project(settings: &Value) -> Project {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn every_built_in_template() {
     let platforms = ["linux/amd64", "linux/arm64"];
     let base = base_image("busybox:1", &platforms);
@@ -143,7 +143,7 @@ fn every_built_in_template() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_template_of_the_users_own() {
     let base = base_image("busybox:1", &["linux/amd64"]);
     let template = "ARG ABOVE=up\nFROM {{ base }} AS {{ stage }}\n\
@@ -158,7 +158,7 @@ fn a_template_of_the_users_own() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn folders_that_belong_to_a_user() {
     let platforms = ["linux/amd64"];
     let base = base_image("busybox:1", &platforms);
@@ -180,7 +180,7 @@ fn folders_that_belong_to_a_user() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn paths_through_links() {
     let platforms = ["linux/amd64"];
     let links = "RUN ln -s /no/where /dangling && ln -s ../etc/os-release /usr/release && ln -s /loop /loop";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::registry::{config, digest, machines};
-use super::tls::certificate;
+use super::registry_tls::certificate;
 use super::{base_image, docker_run, open_registry, reference, run};
 use crate::support::{Finished, Project};
 
@@ -56,7 +56,7 @@ impl Container {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn hello() {
     let (reference, _) = published("hello", &[]);
     for (platform, architecture) in PLATFORMS {
@@ -65,7 +65,7 @@ fn hello() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn service() {
     // All that it is configured for.
     let (reference, finished) = published("service", &["--platform", "linux/arm/v7,linux/riscv64"]);
@@ -123,7 +123,7 @@ fn healthy(container: &Container) {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn sqlite() {
     // Who may write to the volume is in the image's folder, which each engine makes in its own way.
     for engine in ["buildx", "embedded"] {
@@ -145,7 +145,7 @@ fn sqlite() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn workspace() {
     let registry = format!("{}/workspace", open_registry());
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workspace");

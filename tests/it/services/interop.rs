@@ -20,7 +20,7 @@ fn validate(layout: &Path) -> String {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_push() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     for (name, more) in [("scratch", &[][..]), ("base", &["--base", &base])] {
@@ -58,7 +58,7 @@ fn a_push() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn layouts_and_archives() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     for config in [
@@ -91,7 +91,7 @@ fn layouts_and_archives() {
             let raw = run("skopeo", &["inspect", "--raw", &transport]);
             let index: Value = serde_json::from_str(&raw).unwrap();
             assert_eq!(index["manifests"].as_array().unwrap().len(), 3, "{config}");
-            assert_eq!(crate::fake_registry::digest(raw.as_bytes()), digest, "{config}");
+            assert_eq!(crate::support::fake_registry::digest(raw.as_bytes()), digest, "{config}");
             let copy = Project::empty();
             let to = format!("oci:{}:x", copy.path().join("x").display());
             run("skopeo", &["copy", "--quiet", "--all", &transport, &to]);
@@ -104,7 +104,7 @@ fn layouts_and_archives() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn loading_takes_the_hosts_own_platform() {
     let project = project().file("multiarch.toml", "registry = 'registry.example/loaded'");
     let load = ["build", "--engine", "embedded", "--platform", "linux/arm64,linux/amd64", "--load"];

@@ -1,23 +1,32 @@
-//! The second tier: a real Docker Engine with buildx, real registries, QEMU. `scripts/with-services` starts them.
+//! Tests with a real Docker Engine and buildx, real registries, QEMU, terminals, shells and browsers.
+//! `scripts/with-services` starts the services.
 
 mod bases;
-mod builders;
-mod contents;
+mod browser;
+mod buildx;
+mod buildx_builders;
+mod ci_jobs;
+mod completions;
+mod corpus;
 mod cross;
 mod doctor;
-mod equality;
+mod engine_equality;
 mod examples;
-mod failures;
-mod jobs;
-mod others;
-mod published;
-mod real_input;
+mod full_disk;
+mod init;
+mod interop;
+mod man;
+mod publish;
+mod publish_failures;
+mod readme;
 mod registry;
-mod smoke;
+mod registry_tls;
+mod reports;
+mod smoke_runs;
 mod sysroot;
 mod terminal;
-mod tls;
-mod verified;
+mod third_party;
+mod verify;
 
 use std::process::{Command, Stdio};
 

@@ -17,7 +17,7 @@ fn project() -> Project {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn one_tag_for_three_platforms() {
     let registry = format!("{}/three", open_registry());
     let project = project();
@@ -62,7 +62,7 @@ fn one_tag_for_three_platforms() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn one_platform_is_an_index_too() {
     let registry = format!("{}/one", open_registry());
     let finished = project().run(&["publish", "-q", "--registry", &registry, "--platform", "linux/arm64"]).finish();
@@ -71,7 +71,7 @@ fn one_platform_is_an_index_too() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn several_registries_and_tags_and_the_report() {
     let (a, b) = (format!("{}/several", open_registry()), service("MULTIARCH_TEST_AUTH_REGISTRY"));
     let project = project();
@@ -109,7 +109,7 @@ fn several_registries_and_tags_and_the_report() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn provenance_is_attached_when_asked_for() {
     let registry = format!("{}/provenance", open_registry());
     let args = ["publish", "--registry", &registry, "--platform", "linux/amd64,linux/arm64", "--provenance=mode=max"];
@@ -119,7 +119,7 @@ fn provenance_is_attached_when_asked_for() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn build_makes_the_layout_that_publish_pushes() {
     let project = project();
     let built = reference(&project.run(&["build", "--platform", "linux/amd64,linux/arm64"]).finish().stdout);
@@ -131,7 +131,7 @@ fn build_makes_the_layout_that_publish_pushes() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_change_that_keeps_every_size() {
     // BuildKit takes a file of the same size and time for the one that it has seen.
     let registry = format!("{}/sizes", open_registry());

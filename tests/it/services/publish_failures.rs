@@ -12,7 +12,7 @@ use super::{open_registry, run};
 use crate::support::{PROGRAM, Project};
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_stopped_daemon() {
     let args = ["publish", "--engine", "buildx", "--registry", "r.example"];
     let run = Project::app().run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
@@ -47,7 +47,7 @@ pub fn as_another_user(args: &str) -> std::process::Output {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn no_permission_on_the_socket() {
     let output = as_another_user("publish --engine buildx --registry r.example");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -56,7 +56,7 @@ fn no_permission_on_the_socket() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn the_classic_image_store() {
     let host = crate::support::service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
     let registry = format!("{}/classic", open_registry());
@@ -79,7 +79,7 @@ fn the_classic_image_store() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn ctrl_c_while_pushing() {
     let repository = "interrupted/app:latest";
     let project = Project::with_config("platforms = ['linux/amd64']");
@@ -132,7 +132,7 @@ fn children_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_registry_that_serves_something_else() {
     // Two lies about the platform: in whatever has one, and in the config alone.
     let everywhere: fn(&str) -> bool = |_| true;

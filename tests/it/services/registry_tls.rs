@@ -105,7 +105,7 @@ fn subject(alternative: &str) -> [&str; 6] {
 const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux/amd64"];
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_ca_of_ones_own() {
     let registry = Registry::start(Tls::OwnCa);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
@@ -115,7 +115,7 @@ fn a_ca_of_ones_own() {
 }
 
 #[test]
-#[ignore = "needs a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn plain_http() {
     let registry = Registry::start(Tls::None);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();

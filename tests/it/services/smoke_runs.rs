@@ -53,7 +53,7 @@ fn assert_clean(project: &Project) {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn every_platform_in_docker_and_without() {
     let project = project(&format!("{PLATFORMS}smoke = ['--version']\n"));
     let registry = format!("{}/smoke", open_registry());
@@ -88,7 +88,7 @@ fn every_platform_in_docker_and_without() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_kernel_without_qemu() {
     let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
     // A tmpfs in a namespace of its own hides what the kernel hands to whom.
@@ -130,7 +130,7 @@ fn scripted(base: &str) -> Project {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn an_entrypoint_that_is_a_script() {
     let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
     let args = ["build", "--smoke", "--version"];
@@ -141,7 +141,7 @@ fn an_entrypoint_that_is_a_script() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_dynamic_program_on_debian() {
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
@@ -165,7 +165,7 @@ fn a_dynamic_program_on_debian() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn what_fails_and_what_never_ends() {
     let project = project("platforms = ['linux/amd64', 'linux/arm64']\n");
     let registry = format!("{}/smoke-fails", open_registry());
@@ -187,7 +187,7 @@ fn what_fails_and_what_never_ends() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn ctrl_c_leaves_nothing_behind() {
     let project = project("platforms = ['linux/amd64']\n");
     for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
@@ -211,7 +211,7 @@ fn ctrl_c_leaves_nothing_behind() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn anybody_in_a_user_namespace() {
     // As `nobody`, whom every machine has. The toolchain may be where only root can read: cargo's answer is canned.
     let project = project(PLATFORMS);

@@ -40,7 +40,7 @@ fn debian(sysroot: &Path) -> String {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn the_systems_openssl() {
     let config = "libc = 'gnu'\nplatforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']\n";
     let project = Project::with_config(config).file("Cargo.toml", MANIFEST).file("src/main.rs", MAIN);

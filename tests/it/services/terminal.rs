@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::failures::proxy;
 use super::open_registry;
+use super::publish_failures::proxy;
 use crate::support::{PROGRAM, Project};
 
 const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/riscv64"];
@@ -99,7 +99,7 @@ fn bars(lines: &[String]) -> usize {
 const BUILD: &str = "build --engine embedded --platform linux/amd64,linux/arm64,linux/riscv64";
 
 #[test]
-#[ignore = "needs tmux: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn bars_are_there_while_it_works_and_gone_after() {
     for (columns, gauge) in [(40, ""), (60, "[=====>    ] 1/2 "), (80, "[==========>         ] 1/2 "), (120, "] 1/2 ")]
     {
@@ -129,7 +129,7 @@ fn bars_are_there_while_it_works_and_gone_after() {
 }
 
 #[test]
-#[ignore = "needs tmux: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_terminal_may_become_another() {
     for (columns, other) in [(100, 50), (50, 100)] {
         let project = waiting();
@@ -152,7 +152,7 @@ fn a_terminal_may_become_another() {
 }
 
 #[test]
-#[ignore = "needs tmux: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn a_narrower_terminal_keeps_no_dead_bars() {
     let project = waiting();
     let terminal = Terminal::run(&project, 120, "", BUILD);
@@ -176,7 +176,7 @@ fn a_narrower_terminal_keeps_no_dead_bars() {
 }
 
 #[test]
-#[ignore = "needs tmux: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn bars_are_drawn_where_they_are_wanted() {
     for (environment, expected) in [
         ("CI=true", 0),
@@ -199,7 +199,7 @@ fn bars_are_drawn_where_they_are_wanted() {
 }
 
 #[test]
-#[ignore = "needs tmux and a registry: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn uploads_are_seen_with_their_bytes() {
     let slow = proxy(
         open_registry(),
@@ -246,7 +246,7 @@ fn uploads_are_seen_with_their_bytes() {
 }
 
 #[test]
-#[ignore = "needs tmux: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn what_is_read_is_broken_between_words() {
     let platforms = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64', 'linux/386', 'linux/arm/v7']\n";
     let project = Project::with_config(platforms);

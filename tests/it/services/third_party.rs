@@ -58,7 +58,7 @@ fn published(name: &str, version: &str, says: &str, more: &[&str]) -> String {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn ripgrep() {
     let published = published("ripgrep", "15.1.0", "ripgrep 15.1.0", &[]);
     let haystack = Project::empty().file("haystack.txt", "one\ntwo needles\nthree\n");
@@ -72,7 +72,7 @@ fn ripgrep() {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn fd() {
     published("fd-find", "10.5.0", "fd 10.5.0", &[]);
 }
@@ -82,19 +82,19 @@ mod full {
     use super::published;
 
     #[test]
-    #[ignore = "needs Docker, and takes long: scripts/test --full runs it"]
+    #[ignore = "run by scripts/test --full"]
     fn miniserve() {
         published("miniserve", "0.35.0", "miniserve 0.35.0", &[]);
     }
 
     #[test]
-    #[ignore = "needs Docker, and takes long: scripts/test --full runs it"]
+    #[ignore = "run by scripts/test --full"]
     fn dufs() {
         published("dufs", "0.47.0", "dufs 0.47.0", &[]);
     }
 
     #[test]
-    #[ignore = "needs Docker, and takes long: scripts/test --full runs it"]
+    #[ignore = "run by scripts/test --full"]
     fn sqlx_cli() {
         // SQLite in C, and TLS; of its two programs the one for a shell.
         let args = ["--bin", "sqlx", "--no-default-features", "--features", "sqlite,rustls"];

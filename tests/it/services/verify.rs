@@ -56,7 +56,7 @@ fn by_hand(layout: &Path) {
 }
 
 #[test]
-#[ignore = "needs Docker: scripts/test runs it"]
+#[ignore = "run by scripts/test"]
 fn the_same_is_said_whoever_made_it() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     let project = Project::app().file("multiarch.toml", &format!("base = '{base}'\n{BROKEN}"));

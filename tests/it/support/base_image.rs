@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
-use crate::fake_registry::{FakeRegistry, digest};
+use crate::support::fake_registry::{FakeRegistry, digest};
 
 /// What a base image is made of.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,10 @@
-//! Builders for tests: a project in a temporary folder, a run of the program whose defaults assert success,
+//! Builders for tests: a project in a temporary directory, a run of the program whose defaults assert success,
 //! fake programs on PATH, and a fake registry on loopback.
+
+pub mod base_image;
+pub mod fake_registry;
+pub mod ready_made;
+pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -7,8 +12,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-pub use crate::fake_registry::{Answer, FakeRegistry, Request};
-use crate::snapshot::{Show, spellings};
+pub use fake_registry::{Answer, FakeRegistry, Request};
+use snapshot::{Show, spellings};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
@@ -75,6 +80,12 @@ impl Project {
     pub fn run(&self, args: &[&str]) -> Run {
         Run::new(self.dir.clone(), args)
     }
+}
+
+/// A run with the embedded engine, its own cache directory and no credentials.
+pub fn embedded(project: &Project, args: &[&str]) -> Run {
+    let cache = project.path().join("cache");
+    project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
 }
 
 /// A run of the program. Unless told otherwise it must end with 0.
@@ -192,7 +203,7 @@ impl Run {
         }
         let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
         if let (true, Some(config)) = (planned, &finished.config) {
-            crate::schema::assert_takes(config);
+            crate::config_schema::assert_takes(config);
         }
         finished
     }

@@ -11,7 +11,7 @@ use crate::support::{find, path};
 /// Compares what is shown with the snapshot of the test that this is called in. A test has one snapshot.
 macro_rules! snapshot {
     ($($shown:expr),+ $(,)?) => {
-        $crate::snapshot::compare(std::any::type_name_of_val(&|| ()), &[$(&$shown as &dyn $crate::snapshot::Show),+])
+        $crate::support::snapshot::compare(std::any::type_name_of_val(&|| ()), &[$(&$shown as &dyn $crate::support::snapshot::Show),+])
     };
 }
 pub(crate) use snapshot;
