@@ -16,12 +16,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use cargo_multiarch::compile::{Artifact, Artifacts};
-use cargo_multiarch::image::bases::{PinnedBases, PulledBases};
+use cargo_multiarch::compile::{Artifact, Artifacts, CompiledBinary};
+use cargo_multiarch::dockerfile::pinned_bases::PinnedBases;
+use cargo_multiarch::image::bases::PulledBases;
 use cargo_multiarch::image::{self, context, embedded};
-use cargo_multiarch::oci::descriptor::ImageBlob;
-use cargo_multiarch::oci::layer::Layer;
-use cargo_multiarch::plan::{Checkout, ConfigSources, Image, Package, Plan, PlanRequest, Workspace, resolve};
+use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use cargo_multiarch::platform::Platform;
 use cargo_multiarch::publish::{tags, upload};
 use cargo_multiarch::registry::Registry;
@@ -88,23 +87,25 @@ fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
     let ui = Ui::new(-1, Color::Never);
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars()).unwrap();
-    let render = |image| image::render(plan, image, &PinnedBases::new()).unwrap();
-    let stage = |image| context::stage(plan, image, render(image)).unwrap();
+    let root = &plan.paths.root;
+    let render = |image| image::render(image, &PinnedBases::default(), root).unwrap();
+    let stage = |image| context::stage(image, render(image), root, context::context_dir(&plan.paths, image)).unwrap();
     let staged: Vec<_> = plan.images.iter().map(stage).collect();
-    let prepared = embedded::prepare(plan, &staged, &PulledBases::new()).unwrap();
+    let time = plan.source_date_epoch;
+    let prepared = embedded::prepare(&plan.images, &staged, &PulledBases::new(), time).unwrap();
     let (layouts, verified) = threads::scope(&cancel, |stages| {
         let (queue, blobs) = mpsc::channel();
         let uploads = stages.spawn(|| upload::upload_blobs(&plan.images, blobs, &registry, ui.timings(), &cancel));
-        let on_layer = |image: &Image, layer: &Layer| {
-            let image = plan.images.iter().position(|other| other.name == image.name).unwrap();
-            let blob = ImageBlob { image, descriptor: layer.descriptor.clone(), path: layer.path.clone() };
-            queue.send(blob).is_ok()
-        };
-        let (_, layouts) = embedded::assemble(&prepared, &on_layer, &ui, |on_artifact| {
-            artifacts.iter().for_each(|((build, binary), artifact)| on_artifact(build, binary, artifact));
-            let mut images = plan.images.iter().zip(&staged);
-            images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
-        })?;
+        let (compiled, binaries) = mpsc::channel();
+        for ((build, binary), artifact) in artifacts {
+            let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
+            compiled.send(CompiledBinary { build, binary, artifact }).unwrap();
+        }
+        drop(compiled);
+        let layouts = embedded::build(&prepared, binaries, &queue, &plan.paths, time, &cancel, &ui)?;
+        for (image, staged) in plan.images.iter().zip(&staged) {
+            context::stage_binaries(image, artifacts, &staged.dir)?;
+        }
         let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
         let verify = |(image, layout)| verify::verify_layout(image, layout, artifacts, &cache, ui.timings());
         let images = plan.images.iter().zip(&layouts).filter(|_| proof);

@@ -46,7 +46,6 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cli::{Command, environment};
-use crate::commands::{build_images, completions, doctor, init, man, schema};
 use crate::timings::Timings;
 use crate::ui::Ui;
 
@@ -77,17 +76,17 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     let timings = if cli.records_timings() { Timings::enabled() } else { Timings::default() };
     let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default()).with_timings(timings);
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
-        Command::Publish(args) => build_images::publish(args, &ui),
-        Command::Build(args) => build_images::build(args, &ui),
-        Command::Compile(args) => build_images::compile(args, &ui),
-        Command::Plan(args) => build_images::plan(args, &ui),
-        Command::Verify(args) => crate::commands::verify::verify(args, &ui),
-        Command::Init(args) => init::run(args, &ui),
-        Command::Doctor(args) => doctor::run(args, &ui),
-        Command::Dockerfile(args) => build_images::dockerfile(args, &ui),
-        Command::Completions(args) => completions::completions(args, &ui),
-        Command::Man(args) => man::man(args, &ui),
-        Command::Schema => schema::schema(&ui),
+        Command::Publish(args) => commands::publish::publish(args, &ui),
+        Command::Build(args) => commands::build::build(args, &ui),
+        Command::Compile(args) => commands::compile::compile(args, &ui),
+        Command::Plan(args) => commands::plan::plan(args, &ui),
+        Command::Verify(args) => commands::verify::verify(args, &ui),
+        Command::Init(args) => commands::init::run(args, &ui),
+        Command::Doctor(args) => commands::doctor::run(args, &ui),
+        Command::Dockerfile(args) => commands::dockerfile::dockerfile(args, &ui),
+        Command::Completions(args) => commands::completions::completions(args, &ui),
+        Command::Man(args) => commands::man::man(args, &ui),
+        Command::Schema => commands::schema::schema(&ui),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

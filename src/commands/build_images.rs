@@ -1,426 +1,156 @@
-//! The story, on one screen: plan → artifacts → layouts → verified → published → report.
+//! Compiles the binaries, builds the images from them, verifies every layout, and writes the copies that were requested.
 
 use std::sync::mpsc;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 
 use super::findings;
-use super::results::{files, show};
-use super::timings_page::TimingsPage;
-use crate::cli::{
-    BuildArgs, CompileArgs, DockerfileArgs, MessageFormat, PlanArgs, PublishArgs, SettingsArgs, environment,
-};
-use crate::compile::toolchain::Toolchain;
-use crate::compile::{self, ArtifactSource, Artifacts, CompileRequest, CompiledBinary, bundle};
-use crate::dockerfile::render::{Dockerfile, HELPERS, VARIABLES};
-use crate::error::{Class, Failure};
-use crate::fs;
-use crate::image::bases::{self, PinnedBases};
-use crate::image::buildx::builder::{self, Builder};
-use crate::image::buildx::{self, qemu};
-use crate::image::context::{self, StagedContext};
-use crate::image::embedded::{self, OnLayer};
-use crate::image::engine::{self, Engine, EngineSelection};
-use crate::image::load::{self, ImageLoader};
-use crate::image::{self, export};
+use super::prepare::{Prepared, PreparedEngine};
+use crate::compile::Artifacts;
+use crate::image::bases::PulledBases;
+use crate::image::buildx::BuildxEngine;
+use crate::image::buildx::builder::Builder;
+use crate::image::context;
+use crate::image::{embedded, export};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::ImageBlob;
-use crate::oci::layer::Layer;
 use crate::oci::layout::Layout;
-use crate::plan::{self, ConfigSources, Image, Output, Plan, PlanRequest, Workspace};
-use crate::platform::Platform;
-use crate::publish::{preflight, tags, upload};
-use crate::registry::Registry;
-use crate::report::{self, MovedTag, Report, ReportInputs, ReportedImage};
-use crate::threads::{self, CancelToken, Cancelled};
-use crate::timings::Phase;
+use crate::plan::{Image, Plan};
+use crate::report::{MovedTag, Report, ReportInputs, ReportedImage};
+use crate::threads::{CancelToken, Stages};
 use crate::ui::Ui;
-use crate::ui::text::plural;
-use crate::ui::wrap;
 use crate::verify::smoke::{self, SmokeResults};
-use crate::verify::{self, VerifiedImage, readback};
+use crate::verify::{VerifiedImage, verify_layout};
 
-/// `cargo multiarch publish`
-pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
-    let written = files(&args.reports, &[&args.refs_file, &args.digests_file])?;
-    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
-    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
-    let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
-    let result = if args.push { push(plan, ui) } else { build_without_push(plan, ui) };
-    if let Some(page) = timings_page {
-        page.write(&result, ui);
-    }
-    let report = result?;
-    report.write_files(args.refs_file.as_deref(), args.digests_file.as_deref())?;
-    show(&report, args.output.message_format, &args.reports, ui)
-}
-
-/// `cargo multiarch build`
-pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
-    let written = files(&args.reports, &[])?;
-    let request = args.destinations.add_to(PlanRequest { written_files: written, ..args.settings.request() });
-    let plan = ui.timed(Phase::Prepare, "configuration", || load(&args.settings, args.smoke.add_to(request)))?;
-    let timings_page = TimingsPage::prepare("build", &plan, ui)?;
-    let result = build_without_push(plan, ui);
-    if let Some(page) = timings_page {
-        page.write(&result, ui);
-    }
-    show(&result?, args.output.message_format, &args.reports, ui)
-}
-
-/// `cargo multiarch compile`
-pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
-    let plan = load(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
-    bundle::check_output_dir(&args.out)?;
-    plan.notes.iter().for_each(|note| ui.note(note));
-    let _ours = lock_workspace(&plan, ui)?;
-    let toolchain = Toolchain::find(compile_request(&plan))?.complete(ui)?;
-    let artifacts = compile::run(&toolchain, &mpsc::channel().0, &CancelToken::default(), ui)?;
-    let files = bundle::write(&args.out, &toolchain, plan.commit.as_ref(), &artifacts)?;
-    ui.status("Bundled", format!("{} in {}", plural(files.len(), "binary", "binaries"), args.out));
-    files.iter().try_for_each(|file| Ok(ui.data(file.as_str())?))
-}
-
-/// Makes all images and moves the tags, last, when everything is in the registry.
-fn push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let cancel = CancelToken::default();
-    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
-    let ready = check(&plan, ui)?;
-    let _ours = lock_workspace(&plan, ui)?;
-    preflight::check_push_access(&plan.images, &registry, ui)?;
-    let images = plan.images.clone();
-    let made = threads::scope(&cancel, |stages| {
-        let (queue, blobs) = mpsc::channel();
-        let (images, registry, cancel) = (&images, &registry, &cancel);
-        let uploads = stages.spawn(move || upload::upload_blobs(images, blobs, registry, ui.timings(), cancel));
-        let on_layer = |image: &Image, layer: &Layer| {
-            if let Some(image) = images.iter().position(|other| other.name == image.name) {
-                let blob = ImageBlob { image, descriptor: layer.descriptor.clone(), path: layer.path.clone() };
-                // Nobody receives it once an upload has failed, which cancels everything.
-                let _ = queue.send(blob);
-            }
-            !cancel.is_cancelled()
-        };
-        let made = make(plan, ready, registry, &on_layer, ui)
-            .map_err(|error| if cancel.is_cancelled() { Cancelled.into() } else { error })?;
-        for (number, (image, built)) in made.each().enumerate() {
-            image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
-            upload::queue_layout(number, &built.layout, &queue)?;
-        }
-        drop(queue);
-        uploads.join()?;
-        Ok(made)
-    })?;
-    for (image, built) in made.each() {
-        for repository in &image.repositories {
-            ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
-                upload::push_manifests(&built.layout, repository, &registry)
-            })?;
-            ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
-                readback::check_pushed(image, repository, &built.verified.digests, &registry)
-            })?;
-        }
-    }
-    let mut moved_tags = Vec::new();
-    for (image, built) in made.each() {
-        let mut moved = Vec::new();
-        let digest = &built.verified.digests.index;
-        for tag in tags::look_up_tags(image, &registry)? {
-            let reference = &tag.reference;
-            let _tagged = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
-            let lost = tags::lost_platforms(image, &tag, digest, &registry)?;
-            if !lost.is_empty() {
-                ui.warning(format!("{reference} had {}, and has no more", lost.join(", ")));
-            }
-            let was = match tag.replaced_digest(digest) {
-                Some(replaced) => format!(" (was {})", report::shorten_digest(replaced)),
-                None => String::new(),
-            };
-            ui.status("Tagging", format!("{reference}{was}"));
-            tags::move_tag(&tag, &built.layout, &registry)?;
-            moved.push(MovedTag { reference: tag.reference, from: tag.current, to: digest.clone() });
-        }
-        moved_tags.push(moved);
-    }
-    for (image, built) in made.each() {
-        image.repositories.iter().try_for_each(|name| {
-            let _read = ui.timings().span(Phase::Publish, format_args!("where the tags of {name} lead"));
-            readback::check_tags(image, name, &built.verified.digests.index, &registry)
-        })?;
-        ui.status(
-            "Published",
-            format!("{} for {}, verified", image.name, plural(image.platforms.len(), "platform", "platforms")),
-        );
-    }
-    Ok(made.report(moved_tags, false))
-}
-
-/// Makes all images, and pushes none.
-fn build_without_push(plan: Plan, ui: &Ui) -> Result<Report> {
-    let registry = Registry::new(&plan.engine.insecure_registries, &CancelToken::default(), ui.bars())?;
-    let ready = check(&plan, ui)?;
-    let _ours = lock_workspace(&plan, ui)?;
-    let made = make(plan, ready, &registry, &|_, _| true, ui)?;
-    for (image, built) in made.each() {
-        ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
-    }
-    let moved_tags = vec![Vec::new(); made.images.len()];
-    Ok(made.report(moved_tags, made.plan.load))
-}
-
-/// `cargo multiarch plan`
-pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
-    let mut plan = load(&args.settings, args.settings.request())?;
-    if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
-        plan.notes.push(
-            "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration"
-                .to_owned(),
-        );
-    }
-    plan.notes.iter().for_each(|note| ui.note(note));
-    if let Some(forge) = args.matrix {
-        // Each platform is compiled elsewhere: what this machine lacks is no matter.
-        return Ok(ui.data(&serde_json::to_string(&forge.matrix(&plan.images)?)?)?);
-    }
-    let (dockerfiles, chosen) = inspect(&plan, ui)?;
-    embedded::check_unstaged_scratch_images(&plan, &dockerfiles)?;
-    let toolchain = Toolchain::check(compile_request(&plan))?.into_result()?;
-    if let Engine::Buildx(builder) = &chosen.engine {
-        check_emulation(&plan, &dockerfiles, builder, ui)?;
-    }
-    toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
-    toolchain.preview().iter().for_each(|cmd| ui.would_run(cmd));
-    if let Engine::Buildx(builder) = &chosen.engine {
-        builder::create_command(&plan, builder).iter().for_each(|cmd| ui.would_run(cmd));
-        for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
-            let staged = StagedContext { dir: context::dir(&plan, image), dockerfile };
-            buildx::calls(&plan, image, &staged, builder).iter().for_each(|(_, cmd)| ui.would_run(cmd));
-        }
-    }
-    let data = match (args.graph.graph, args.output.message_format) {
-        (Some(format), _) => {
-            report::graph::formats::render(&report::graph::from_plan::graph(&plan, &toolchain, &chosen), format)?
-        }
-        (None, MessageFormat::Human) => report::plan_table::render(&plan, &toolchain, &chosen, ui.data_width()),
-        (None, MessageFormat::Json) => report::plan_json::to_json(&plan, &toolchain, &chosen)?,
-    };
-    Ok(ui.data(&data)?)
-}
-
-/// `cargo multiarch dockerfile`
-pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
-    if args.variables {
-        let line = |head: String, meaning| ui.data(&wrap::wrap_after(&head, meaning, ui.data_width()));
-        for (name, kind, meaning) in VARIABLES {
-            line(format!("{name:12} {kind:34} "), meaning)?;
-        }
-        ui.data("")?;
-        return HELPERS.iter().try_for_each(|(text, meaning)| Ok(line(format!("{text:28} "), meaning)?));
-    }
-    let plan = load(&args.settings, args.settings.request())?;
-    plan.notes.iter().for_each(|note| ui.note(note));
-    for (number, image) in plan.images.iter().enumerate() {
-        if number > 0 {
-            ui.data("")?;
-        }
-        ui.data(&format!("# {}", image.name))?;
-        ui.data(image::render(&plan, image, &PinnedBases::new())?.text.trim_end())?;
-    }
-    Ok(())
-}
-
-/// What compiling needs to know of a plan.
-fn compile_request(plan: &Plan) -> CompileRequest {
-    CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
-}
-
-/// Another run in this workspace would write the same files.
-fn lock_workspace(plan: &Plan, ui: &Ui) -> Result<std::fs::File> {
-    let dir = plan.paths.work_dir();
-    fs_err::create_dir_all(&dir)?;
-    let _waited = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
-}
-
-/// What is there before any tag moves.
-struct Made {
-    plan: Plan,
-    source: ArtifactSource,
-    bases: PinnedBases,
-    artifacts: Artifacts,
+/// What exists before any tag moves.
+pub struct BuildOutput {
+    pub artifacts: Artifacts,
     /// In the plan's order.
-    images: Vec<Built>,
+    pub images: Vec<BuiltImage>,
 }
 
-struct Built {
-    layout: Layout,
-    verified: VerifiedImage,
-    smoke: SmokeResults,
+/// An image on disk, verified.
+pub struct BuiltImage {
+    pub layout: Layout,
+    pub verified: VerifiedImage,
+    pub smoke: SmokeResults,
 }
 
-impl Made {
-    fn each(&self) -> impl Iterator<Item = (&Image, &Built)> {
-        self.plan.images.iter().zip(&self.images)
-    }
-
-    fn report(&self, moved_tags: Vec<Vec<MovedTag>>, only_loaded: bool) -> Report {
-        let images = self.each().zip(moved_tags);
-        Report::new(ReportInputs {
-            commit: self.plan.commit.as_ref(),
-            images: images
-                .map(|((image, built), moved)| ReportedImage {
-                    image,
-                    verified: &built.verified,
-                    smoke: &built.smoke,
-                    moved,
-                })
-                .collect(),
-            artifacts: &self.artifacts,
-            source: &self.source,
-            bases: &self.bases,
-            only_loaded,
-        })
-    }
+/// The binaries and layouts of all images, not yet verified.
+struct UnverifiedOutput {
+    artifacts: Artifacts,
+    /// In the images' order.
+    layouts: Vec<Layout>,
 }
 
-/// What was found out before the first request and the first child that works.
-struct Ready {
-    engine: Engine,
-    /// As they are without the bases' digests.
-    dockerfiles: Vec<Dockerfile>,
-    loader: Option<ImageLoader>,
-    source: ArtifactSource,
-}
-
-/// What the workspace and the machine must have: the files that images want, templates that render, an engine.
-fn inspect(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
-    context::check_files(plan)?;
-    export::check(plan)?;
-    let render = |image| image::render(plan, image, &PinnedBases::new());
-    let dockerfiles = plan.images.iter().map(render).collect::<Result<Vec<_>>>()?;
-    let chosen = engine::choose(plan, &dockerfiles, ui)?;
-    Ok((dockerfiles, chosen))
-}
-
-/// The same, said, with all made that the engine needs.
-fn check(plan: &Plan, ui: &Ui) -> Result<Ready> {
-    let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
-        let (dockerfiles, chosen) = inspect(plan, ui)?;
-        Cache::new(&plan.paths.cache_dir).check()?;
-        anyhow::Ok((dockerfiles, engine::start(chosen, plan, ui)?))
-    })?;
-    plan.notes.iter().for_each(|note| ui.note(note));
-    let loader = load::find(plan, ui)?;
-    let source = ui.timed(Phase::Prepare, "toolchain", || {
-        ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)
-    })?;
-    Ok(Ready { engine, dockerfiles, loader, source })
-}
-
-fn check_emulation(plan: &Plan, dockerfiles: &[Dockerfile], builder: &Builder, ui: &Ui) -> Result<(), Failure> {
-    let host = Platform::host_triple();
-    let mut images = plan.images.iter().zip(dockerfiles);
-    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run, &host, builder, ui))
-}
-
-/// From the plan to verified layouts of all images, and copies of them where the plan wants some. Whatever can be
-/// refused is refused before the compiler starts. `on_layer` is told of layers while others are still being made.
-fn make(plan: Plan, ready: Ready, registry: &Registry, on_layer: &OnLayer<'_>, ui: &Ui) -> Result<Made> {
-    let Ready { engine, dockerfiles, loader, source } = ready;
-    let cancel = CancelToken::default();
-    let (bases, indexes) = bases::pin(&plan, registry, ui)?;
-    let plan = plan.with_bases(&bases);
-    // A digest is in what a template is told, and only now known.
-    let pinned = |(image, dockerfile): (&Image, _)| match image.is_on(&bases) {
-        true => image::render(&plan, image, &bases),
-        false => Ok(dockerfile),
+/// Builds and verifies all images, and writes the copies that the plan wants. The embedded engine sends each layer to
+/// `blobs` as soon as it is finished, while cargo still compiles.
+pub fn build_images<'env>(
+    plan: &'env Plan,
+    prepared: &'env Prepared,
+    stages: &Stages<'_, 'env>,
+    blobs: &mpsc::Sender<ImageBlob>,
+    cancel: &'env CancelToken,
+    ui: &'env Ui,
+) -> Result<BuildOutput> {
+    let UnverifiedOutput { artifacts, layouts } = match &prepared.engine {
+        PreparedEngine::Embedded(bases) => build_embedded(plan, prepared, bases, stages, blobs, cancel, ui)?,
+        PreparedEngine::Buildx(builder) => build_with_buildx(plan, prepared, builder, cancel, ui)?,
     };
-    let dockerfiles = plan.images.iter().zip(dockerfiles).map(pinned).collect::<Result<Vec<_>>>()?;
-    if let Engine::Buildx(builder) = &engine {
-        check_emulation(&plan, &dockerfiles, builder, ui)?;
-    }
-    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(ui))?;
-    let stage = |(image, dockerfile): (&Image, _)| {
-        ui.timed(Phase::Prepare, format_args!("context of {}", image.name), || context::stage(&plan, image, dockerfile))
-    };
-    let staged = plan.images.iter().zip(dockerfiles).map(stage).collect::<Result<Vec<_>>>()?;
-
-    let (artifacts, layouts) = match &engine {
-        Engine::Embedded => {
-            let pulled = bases::pull(&plan, &bases, &indexes, registry, ui)?;
-            let prepared = embedded::prepare(&plan, &staged, &pulled)?;
-            embedded::assemble(&prepared, on_layer, ui, |on_artifact| {
-                let (finished, binaries) = mpsc::channel::<CompiledBinary>();
-                let artifacts = std::thread::scope(|scope| {
-                    let compiling = scope.spawn(|| {
-                        let finished = finished;
-                        source.binaries(&finished, &cancel, ui)
-                    });
-                    binaries
-                        .iter()
-                        .for_each(|compiled| on_artifact(&compiled.build, &compiled.binary, &compiled.artifact));
-                    compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })?;
-                stage_binaries(&plan, &artifacts, &staged)?;
-                Ok(artifacts)
-            })?
-        }
-        Engine::Buildx(builder) => {
-            embedded::check_scratch_images(&plan, &staged)?;
-            let artifacts = source.binaries(&mpsc::channel().0, &cancel, ui)?;
-            stage_binaries(&plan, &artifacts, &staged)?;
-            let build = |(image, staged)| buildx::build(&plan, image, staged, builder, ui);
-            let layouts = plan.images.iter().zip(&staged).map(build).collect::<Result<Vec<_>>>()?;
-            (artifacts, layouts)
-        }
-    };
-    let cache = Cache::new(&plan.paths.cache_dir);
-    let smoke_host = smoke::find_host(&plan.images, ui)?;
-    let mut images = Vec::new();
-    for (image, layout) in plan.images.iter().zip(layouts) {
-        let verified = verify::verify_layout(image, &layout, &artifacts, &cache, ui.timings())?;
-        findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
-        let smoke = smoke::run(image, &layout, &smoke_host, &plan.paths.work_dir(), &cache, ui)?;
-        images.push(Built { layout, verified, smoke });
-    }
+    let images = verify_images(plan, &prepared.images, layouts, &artifacts, ui)?;
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
-    export::write(&plan, &layouts, ui)?;
-    if let Some(loader) = &loader {
-        loader.load(&plan, &layouts, ui)?;
+    export::write(&plan.outputs, &prepared.images, &layouts, ui)?;
+    if let Some(loader) = &prepared.loader {
+        loader.load(&prepared.images, &layouts, ui)?;
     }
-    Ok(Made { plan, source, bases, artifacts, images })
+    Ok(BuildOutput { artifacts, images })
 }
 
-fn stage_binaries(plan: &Plan, artifacts: &Artifacts, staged: &[StagedContext]) -> Result<()> {
-    let mut images = plan.images.iter().zip(staged);
+fn build_embedded<'env>(
+    plan: &'env Plan,
+    prepared: &'env Prepared,
+    bases: &PulledBases,
+    stages: &Stages<'_, 'env>,
+    blobs: &mpsc::Sender<ImageBlob>,
+    cancel: &'env CancelToken,
+    ui: &'env Ui,
+) -> Result<UnverifiedOutput> {
+    let epoch = plan.source_date_epoch;
+    let images = embedded::prepare(&prepared.images, &prepared.staged, bases, epoch)?;
+    let (finished, binaries) = mpsc::channel();
+    let compiling = stages.spawn(move || prepared.source.binaries(&finished, cancel, ui));
+    let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
+    // Layers that are missing because cargo failed are not the error to report.
+    let artifacts = compiling.join()?;
+    let layouts = layouts?;
+    stage_binaries(prepared, &artifacts)?;
+    Ok(UnverifiedOutput { artifacts, layouts })
+}
+
+fn build_with_buildx(
+    plan: &Plan,
+    prepared: &Prepared,
+    builder: &Builder,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<UnverifiedOutput> {
+    // buildx needs all binaries at once.
+    let (finished, _) = mpsc::channel();
+    let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
+    stage_binaries(prepared, &artifacts)?;
+    let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+    let mut layouts = Vec::new();
+    for (image, staged) in prepared.images.iter().zip(&prepared.staged) {
+        layouts.push(buildx.build(image, staged, ui)?);
+    }
+    Ok(UnverifiedOutput { artifacts, layouts })
+}
+
+/// Completes the build contexts. The embedded engine does not read these files; they are there for inspection.
+fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
+    let mut images = prepared.images.iter().zip(&prepared.staged);
     images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
 }
 
-/// Flags, environment and files become the plan; nothing reads them after this.
-pub fn load(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
-    environment::check_unknown_variables()?;
-    let current_dir = plan::current_dir()?;
-    let selection = args.selection();
-    let workspace = Workspace::load(&selection, &current_dir)?;
-    let sources = ConfigSources::load(&workspace, args.config())?;
-    let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
-    let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) if text.is_empty() => None,
-        Ok(text) => Some(text.parse().map_err(|_| {
-            Failure::new(Class::Config, format!("SOURCE_DATE_EPOCH is '{text}', wanted seconds since 1970"))
-                .hint("the commit's: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
-        })?),
-        Err(_) => None,
-    };
-    let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
-    let outputs = request.outputs.iter().map(Output::path);
-    let ours = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
-    let ignored: Vec<Utf8PathBuf> =
-        ours.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
-    let checkout = plan::git::checkout(&workspace.root, &ignored)?;
-    let request = PlanRequest { source_date_epoch: epoch, cache_dir, ..request };
-    let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;
-    plan::check_features::check(&plan.unique_builds(), &workspace)?;
-    Ok(plan)
+fn verify_images(
+    plan: &Plan,
+    images: &[Image],
+    layouts: Vec<Layout>,
+    artifacts: &Artifacts,
+    ui: &Ui,
+) -> Result<Vec<BuiltImage>> {
+    let cache = Cache::new(&plan.paths.cache_dir);
+    let host = smoke::find_host(images, ui)?;
+    let mut built = Vec::new();
+    for (image, layout) in images.iter().zip(layouts) {
+        let verified = verify_layout(image, &layout, artifacts, &cache, ui.timings())?;
+        findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
+        let smoke = smoke::run(image, &layout, &host, &plan.paths.work_dir(), &cache, ui)?;
+        built.push(BuiltImage { layout, verified, smoke });
+    }
+    Ok(built)
+}
+
+impl BuildOutput {
+    /// The report of a run. `moved_tags` has the tags that each image's push moved, in the images' order.
+    pub fn report(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared,
+        moved_tags: Vec<Vec<MovedTag>>,
+        only_loaded: bool,
+    ) -> Report {
+        let mut images = Vec::new();
+        for ((image, built), moved) in prepared.images.iter().zip(&self.images).zip(moved_tags) {
+            images.push(ReportedImage { image, verified: &built.verified, smoke: &built.smoke, moved });
+        }
+        Report::new(ReportInputs {
+            commit: plan.commit.as_ref(),
+            images,
+            artifacts: &self.artifacts,
+            source: &prepared.source,
+            bases: &prepared.bases,
+            only_loaded,
+        })
+    }
 }

@@ -79,7 +79,7 @@ pub fn probe(request: &CompileRequest) -> Result<Probed> {
 /// Runs `rustc -vV`. rust-lld and the source of the standard library are looked up along with the targets.
 fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
     // Without the user's wrapper, which is for compiling.
-    let rustc: PathBuf = config.build.rustc.clone().unwrap_or_else(|| "rustc".into()).into();
+    let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
     let printed = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
         Failure::new(Class::Toolchain, format!("rustc does not run: {}", message_with_causes(&error)))
             .hint("install Rust: https://rustup.rs")

@@ -1,85 +1,100 @@
-//! Build arguments: what ARG declares, what is given from outside, and what the builder brings (Dockerfile reference,
-//! "ARG"; BuildKit's `dispatchArg`). Pure.
+//! Build arguments: what ARG declares, what is passed from outside, and what the builder brings (Dockerfile reference,
+//! "ARG"; BuildKit's `dispatchArg`).
 
 use indexmap::IndexMap;
 use parse_dockerfile::ArgInstruction;
 
 use super::error::StageError;
-use super::expand::{Lookup, expand, split};
+use super::expand::{Lookup, expand, split_words};
 use super::render::Dockerfile;
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// By name; none was declared without a value.
-pub type BuildArgs = IndexMap<String, Option<String>>;
+/// The arguments declared before the first FROM, by name. `None` for one without a value.
+pub type GlobalArgs = IndexMap<String, Option<String>>;
 
-/// What a build is given from outside: by the configuration, the template's own values, and buildx itself.
-pub fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
-    let mut given = dockerfile.build_args.clone();
-    given.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
-    given.extend(image.buildx.build_args.clone());
-    given.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| source_date_epoch.to_string());
-    given
+/// What an ARG instruction declares.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeclaredArg {
+    pub name: String,
+    pub value: Option<String>,
 }
 
-/// The arguments of an ARG. A value that is given comes before the default, and that before what stands above the first
-/// FROM or is the platform's.
+/// Returns the arguments that are passed to a build: by the configuration, the template's own values, and buildx itself.
+pub fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
+    let mut passed = dockerfile.build_args.clone();
+    passed.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
+    passed.extend(image.buildx.build_args.clone());
+    passed.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| source_date_epoch.to_string());
+    passed
+}
+
+/// The arguments of an ARG instruction. A passed value precedes the default, which precedes the global argument or the
+/// platform's value.
 pub fn declare(
     text: &str,
-    given: &IndexMap<String, String>,
-    outer: &BuildArgs,
+    passed: &IndexMap<String, String>,
+    global: &GlobalArgs,
     platform: Platform,
     lookup: Lookup<'_>,
-) -> Result<Vec<(String, Option<String>)>, StageError> {
-    let declared = split(text).into_iter().map(|word| {
-        let (name, default) = word.split_once('=').map_or((word.as_str(), None), |(name, word)| (name, Some(word)));
-        let value = match (given.get(name), default) {
-            (Some(given), _) => Some(given.clone()),
-            (None, Some(default)) => Some(expand(default, lookup)?),
-            (None, None) => match outer.get(name) {
-                Some(outer) => outer.clone(),
-                None => automatic(name, platform)?.map(str::to_owned),
-            },
+) -> Result<Vec<DeclaredArg>, StageError> {
+    let mut declared = Vec::new();
+    for word in split_words(text) {
+        let (name, default) = match word.split_once('=') {
+            Some((name, default)) => (name, Some(default)),
+            None => (word.as_str(), None),
         };
-        Ok((name.to_owned(), value))
-    });
-    declared.collect()
-}
-
-/// The arguments above the first FROM.
-pub fn outer<'a, 'b: 'a>(
-    instructions: impl IntoIterator<Item = &'a ArgInstruction<'b>>,
-    given: &IndexMap<String, String>,
-    platform: Platform,
-) -> Result<BuildArgs, StageError> {
-    let mut outer = BuildArgs::new();
-    for word in instructions.into_iter().flat_map(|arg| split(&arg.arguments.value)) {
-        let lookup = |name: &str| match outer.get(name) {
-            Some(value) => value.clone(),
-            None => automatic(name, platform).ok().flatten().map(str::to_owned),
+        let value = if let Some(passed) = passed.get(name) {
+            Some(passed.clone())
+        } else if let Some(default) = default {
+            Some(expand(default, lookup)?)
+        } else if let Some(global) = global.get(name) {
+            global.clone()
+        } else {
+            predefined(name, platform)?.map(str::to_owned)
         };
-        let declared = declare(&word, given, &BuildArgs::new(), platform, &lookup)?;
-        if let Some((name, _)) = declared.iter().find(|(name, _)| is_automatic(name)) {
-            return StageError::beyond(format!("ARG {name} before FROM"));
-        }
-        outer.extend(declared);
+        declared.push(DeclaredArg { name: name.to_owned(), value });
     }
-    Ok(outer)
+    Ok(declared)
 }
 
-fn is_automatic(name: &str) -> bool {
+/// Evaluates the ARG instructions before the first FROM.
+pub fn global_args<'a, 'b: 'a>(
+    instructions: impl IntoIterator<Item = &'a ArgInstruction<'b>>,
+    passed: &IndexMap<String, String>,
+    platform: Platform,
+) -> Result<GlobalArgs, StageError> {
+    let mut global = GlobalArgs::new();
+    for word in instructions.into_iter().flat_map(|arg| split_words(&arg.arguments.value)) {
+        let lookup = |name: &str| match global.get(name) {
+            Some(value) => value.clone(),
+            None => predefined(name, platform).ok().flatten().map(str::to_owned),
+        };
+        let declared = declare(&word, passed, &GlobalArgs::new(), platform, &lookup)?;
+        if let Some(arg) = declared.iter().find(|arg| is_predefined(&arg.name)) {
+            return Err(StageError::unsupported(format!("ARG {} before FROM", arg.name)));
+        }
+        global.extend(declared.into_iter().map(|arg| (arg.name, arg.value)));
+    }
+    Ok(global)
+}
+
+/// Whether BuildKit sets an argument by itself (Dockerfile reference, "Automatic platform ARGs in the global scope").
+fn is_predefined(name: &str) -> bool {
     let part = name.strip_prefix("TARGET").or_else(|| name.strip_prefix("BUILD"));
     part.is_some_and(|part| matches!(part, "PLATFORM" | "OS" | "OSVERSION" | "ARCH" | "VARIANT" | "STAGE"))
 }
 
-/// What a platform says of itself. What the machine that builds would say is for that to say.
-fn automatic(name: &str, platform: Platform) -> Result<Option<&'static str>, StageError> {
+/// The value of an argument that BuildKit sets by itself. Only the builder knows those of the machine that builds.
+fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, StageError> {
     Ok(match name {
         "TARGETPLATFORM" => Some(platform.name()),
         "TARGETOS" => Some(platform.os()),
         "TARGETARCH" => Some(platform.architecture()),
         "TARGETVARIANT" => Some(platform.variant().unwrap_or_default()),
-        name if is_automatic(name) => return StageError::beyond(format!("ARG {name}, which is the builder's own,")),
+        name if is_predefined(name) => {
+            return Err(StageError::unsupported(format!("ARG {name}, which is the builder's own,")));
+        }
         _ => None,
     })
 }
@@ -89,19 +104,19 @@ mod tests {
     use super::*;
 
     /// The arguments that a stage has after a line, below others.
-    fn after(above: &str, line: &str) -> Result<String, StageError> {
-        let text = format!("{above}\nFROM x\n");
+    fn declared(global: &str, line: &str) -> Result<String, StageError> {
+        let text = format!("{global}\nFROM x\n");
         let dockerfile = parse_dockerfile::parse(&text).unwrap();
-        let given = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
+        let passed = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
         let platform = "linux/arm/v7".parse().unwrap();
-        let outer = outer(dockerfile.global_args(), &given, platform)?;
-        let declared = declare(line, &given, &outer, platform, &|name| (name == "ENV").then(|| "e".to_owned()))?;
-        Ok(declared.into_iter().map(|(name, value)| format!("{name}={}", value.unwrap_or("-".into()))).collect())
+        let global = global_args(dockerfile.global_args(), &passed, platform)?;
+        let declared = declare(line, &passed, &global, platform, &|name| (name == "ENV").then(|| "e".to_owned()))?;
+        Ok(declared.into_iter().map(|arg| format!("{}={}", arg.name, arg.value.unwrap_or("-".into()))).collect())
     }
 
     #[test]
     fn which_value_counts() {
-        for (above, line, found) in [
+        for (global, line, found) in [
             ("", "A=$ENV", "A=e"),
             ("", "GIVEN=d", "GIVEN=g"),
             ("", "A", "A=-"),
@@ -113,14 +128,14 @@ mod tests {
             ("ARG A", "A", "A=-"),
             ("ARG GIVEN", "GIVEN", "GIVEN=g"),
         ] {
-            assert_eq!(after(above, line).as_deref(), Ok(found), "{above} {line}");
+            assert_eq!(declared(global, line).as_deref(), Ok(found), "{global} {line}");
         }
-        for (above, line, what) in [
+        for (global, line, what) in [
             ("", "BUILDPLATFORM", "ARG BUILDPLATFORM, which is the builder's own,"),
             ("", "TARGETSTAGE", "ARG TARGETSTAGE, which is the builder's own,"),
             ("ARG TARGETARCH=x", "A", "ARG TARGETARCH before FROM"),
         ] {
-            assert_eq!(after(above, line), StageError::beyond(what), "{above} {line}");
+            assert_eq!(declared(global, line), Err(StageError::unsupported(what)), "{global} {line}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the embedded engine cannot do of a Dockerfile, and what no engine can: found by reading it without its base, before
-//! anything is pulled or compiled. Pure.
+//! Finds what the embedded engine cannot do of a Dockerfile, and what no engine can, by reading it without its base:
+//! before anything is pulled or compiled.
 
 use parse_dockerfile::{Dockerfile, Stage};
 use serde_json::Value;
@@ -7,141 +7,181 @@ use serde_json::Value;
 use super::error::StageError;
 use super::evaluate::Evaluator;
 use super::expand::expand;
-use super::render;
+use super::render::stage_name;
 use super::stage::StageSource;
 use crate::error::Failure;
 use crate::platform::Platform;
 
-/// Why the embedded engine does not build an image.
+/// Why the embedded engine cannot build an image.
 #[derive(Debug)]
 pub struct Refusal {
     pub failure: Failure,
     /// Another engine would fail as well, but later.
-    pub by_all: bool,
+    pub by_every_engine: bool,
 }
 
-/// A fault, with the name of its stage and the line.
-type Place<'a> = (StageError, String, &'a str);
+/// A place in a Dockerfile.
+#[derive(Debug, Clone)]
+struct Location<'a> {
+    /// The name of the stage.
+    stage: String,
+    /// The first line of the instruction; empty if it is not about one.
+    line: &'a str,
+}
 
-/// What is found in a Dockerfile.
+/// An instruction that cannot be evaluated.
+struct Problem<'a> {
+    error: StageError,
+    location: Location<'a>,
+}
+
+/// A path of the build context that is copied into the image.
+struct CopiedPath<'a> {
+    path: String,
+    location: Location<'a>,
+}
+
+/// What was found in a Dockerfile.
 #[derive(Default)]
-struct Found<'a> {
-    faults: Vec<Place<'a>>,
-    /// What is copied from the build context.
-    copied: Vec<Copied<'a>>,
+struct Survey<'a> {
+    problems: Vec<Problem<'a>>,
+    copied: Vec<CopiedPath<'a>>,
 }
 
-/// A path, with the name of its stage and the line.
-type Copied<'a> = (String, String, &'a str);
-
-/// `platforms` has each platform's base, as the plan has it; `in_context` says what the build context will have.
+/// Fails if the embedded engine cannot build a Dockerfile. `platforms` has each platform's base, as configured;
+/// `in_context` returns whether the build context will have a path.
 pub fn check(
-    source: StageSource<'_>,
+    source: &StageSource<'_>,
     platforms: &[(Platform, &str)],
     in_context: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
-    let parsed = source.parse().map_err(|failure| Refusal { failure, by_all: false })?;
-    let Found { faults, copied } = read(source, &parsed, platforms);
+    let parsed = source.parse().map_err(|failure| Refusal { failure, by_every_engine: false })?;
+    let Survey { problems, copied } = survey(source, &parsed, platforms);
     // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
-    let other_rules = parsed.parser_directives.syntax.is_some() || parsed.parser_directives.escape.is_some();
-    let by_all = |fault: &StageError| matches!(fault, StageError::Wrong(_)) && !other_rules;
-    let docker_rules = parsed.parser_directives.escape.is_none()
-        && parsed
-            .parser_directives
-            .syntax
-            .as_ref()
-            .is_none_or(|syntax| syntax.value.value.starts_with("docker/dockerfile"));
-    let missing = copied.iter().find(|(path, ..)| docker_rules && !in_context(path));
-    let wrong = faults.iter().find(|(fault, ..)| by_all(fault));
-    if let (None, Some((path, stage, line))) = (wrong, missing) {
-        let fault = StageError::Wrong(format!("'{path}' is not in the build context"));
-        let failure = source.failure(&fault, stage, line).hint(format!(
-            "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
-        ));
-        return Err(Refusal { failure, by_all: true });
+    let directives = &parsed.parser_directives;
+    let other_rules = directives.syntax.is_some() || directives.escape.is_some();
+    let docker_rules = directives.escape.is_none()
+        && directives.syntax.as_ref().is_none_or(|syntax| syntax.value.value.starts_with("docker/dockerfile"));
+    let by_every_engine = |problem: &Problem<'_>| matches!(problem.error, StageError::Invalid(_)) && !other_rules;
+
+    let invalid = problems.iter().find(|problem| by_every_engine(problem));
+    let missing = copied.iter().find(|copied| docker_rules && !in_context(&copied.path));
+    if let (None, Some(missing)) = (invalid, missing) {
+        return Err(Refusal { failure: missing_in_context(source, missing), by_every_engine: true });
     }
-    let first = wrong.or(faults.first());
-    first.map_or(Ok(()), |(fault, stage, line)| {
-        Err(Refusal { failure: source.failure(fault, stage, line), by_all: by_all(fault) })
-    })
+    match invalid.or(problems.first()) {
+        None => Ok(()),
+        Some(problem) => Err(Refusal {
+            failure: source.failure(&problem.error, &problem.location.stage, problem.location.line),
+            by_every_engine: by_every_engine(problem),
+        }),
+    }
 }
 
-fn read<'a>(source: StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Found<'a> {
-    let mut found = Found::default();
-    let faults = &mut found.faults;
+fn missing_in_context(source: &StageSource<'_>, missing: &CopiedPath<'_>) -> Failure {
+    let CopiedPath { path, location } = missing;
+    let error = StageError::invalid(format!("'{path}' is not in the build context"));
+    source.failure(&error, &location.stage, location.line).hint(format!(
+        "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
+    ))
+}
+
+fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Survey<'a> {
+    let mut survey = Survey::default();
+    let at_stage = |stage: &str| Location { stage: stage.to_owned(), line: "" };
     if parsed.parser_directives.escape.is_some() {
-        faults.push((StageError::Beyond("the escape directive".to_owned()), String::new(), ""));
+        let error = StageError::unsupported("the escape directive");
+        survey.problems.push(Problem { error, location: at_stage("") });
     }
     for stage in parsed.stages() {
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
-        match platforms.iter().find(|(platform, _)| render::stage(*platform) == name) {
+        match platforms.iter().find(|(platform, _)| stage_name(*platform) == name) {
             Some((platform, base)) => {
-                let stage = of_stage(source, parsed, &stage, *platform, base);
-                faults.extend(stage.faults);
-                found.copied.extend(stage.copied);
+                let stage = survey_stage(source, parsed, &stage, *platform, base);
+                survey.problems.extend(stage.problems);
+                survey.copied.extend(stage.copied);
             }
-            // The last line picks a platform's.
+            // The last line picks a platform's stage.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
-            None => faults.push((StageError::Beyond(format!("the stage '{name}'")), name, "")),
+            None => {
+                let error = StageError::unsupported(format!("the stage '{name}'"));
+                survey.problems.push(Problem { error, location: at_stage(&name) });
+            }
         }
     }
-    found
+    survey
 }
 
-fn of_stage<'a>(
-    source: StageSource<'a>,
+fn survey_stage<'a>(
+    source: &StageSource<'a>,
     parsed: &Dockerfile<'a>,
     stage: &Stage<'a, '_>,
     platform: Platform,
     base: &str,
-) -> Found<'a> {
-    let name = render::stage(platform);
-    let outer = match source.outer(parsed, platform) {
-        Ok(outer) => outer,
-        Err(fault) => return Found { faults: vec![(fault, name, "")], ..Found::default() },
+) -> Survey<'a> {
+    let name = stage_name(platform);
+    let mut survey = Survey::default();
+    let at_stage = Location { stage: name.clone(), line: "" };
+    let args = match source.global_args(parsed, platform) {
+        Ok(args) => args,
+        Err(error) => {
+            survey.problems.push(Problem { error, location: at_stage });
+            return survey;
+        }
     };
-    let (mut faults, mut copied) = (Vec::new(), Vec::new());
-    let from = expand(&stage.from.image.value, &|name| outer.get(name).cloned().flatten());
-    let nothing_else = from.as_deref() == Ok("scratch");
-    let fault = match from {
-        _ if !stage.from.options.is_empty() => Some(StageError::Beyond("FROM with an option".to_owned())),
-        Err(fault) => Some(fault),
-        Ok(from) if from != base => Some(StageError::Beyond(format!("FROM {from}, which is not its base {base},"))),
-        Ok(_) => None,
-    };
-    faults.extend(fault.map(|fault| (fault, name.clone(), "")));
-
-    let unknown = Value::Object(serde_json::Map::new());
-    let begins_with = (!nothing_else).then_some(&unknown);
-    let mut interpreter = Evaluator::new(source, platform, outer, begins_with);
-    for instruction in stage.instructions {
-        let line = source.line(instruction);
-        let result = interpreter.apply(instruction, line);
-        // What depends on the base is judged when that is there.
-        let in_doubt = interpreter.in_doubt(instruction) && begins_with.is_some();
-        faults.extend(result.err().filter(|_| !in_doubt).map(|fault| (fault, name.clone(), line)));
-        let paths = interpreter.take_copies().into_iter().flat_map(|copy| copy.sources).filter(|_| !in_doubt);
-        copied.extend(paths.map(|path| (path, name.clone(), line)));
+    let from = expand(&stage.from.image.value, &|name| args.get(name).cloned().flatten());
+    let is_scratch = from.as_deref() == Ok("scratch");
+    if let Err(error) = check_from(stage, from, base) {
+        survey.problems.push(Problem { error, location: at_stage });
     }
-    Found { faults, copied }
+    let unknown_config = Value::Object(serde_json::Map::new());
+    let base_config = if is_scratch { None } else { Some(&unknown_config) };
+    let mut evaluator = Evaluator::new(source, platform, args, base_config);
+    for instruction in stage.instructions {
+        let line = source.first_line(instruction);
+        let location = Location { stage: name.clone(), line };
+        let result = evaluator.apply(instruction, line);
+        let copies = evaluator.take_copies();
+        // What depends on the base is judged once the base is known.
+        if evaluator.depends_on_base(instruction) && !is_scratch {
+            continue;
+        }
+        let paths = copies.into_iter().flat_map(|copy| copy.sources);
+        survey.copied.extend(paths.map(|path| CopiedPath { path, location: location.clone() }));
+        survey.problems.extend(result.err().map(|error| Problem { error, location }));
+    }
+    survey
+}
+
+/// Fails unless a stage starts from its configured base.
+fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &str) -> Result<(), StageError> {
+    if !stage.from.options.is_empty() {
+        return Err(StageError::unsupported("FROM with an option"));
+    }
+    let from = from?;
+    if from != base {
+        return Err(StageError::unsupported(format!("FROM {from}, which is not its base {base},")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::render;
     use indexmap::IndexMap;
 
-    /// What is said of a stage of linux/amd64 on a base `x`, and whether all engines would fail.
+    /// The error for a stage of linux/amd64 on a base `x`, and whether every engine would fail.
     fn refused(text: &str) -> Option<(String, bool)> {
         let text = format!("{text}\nFROM platform-${{TARGETOS}}\n");
-        let dockerfile = render::tests::of_text(&text, "platform-linux-amd64");
-        let given = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
-        let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned);
-        let source = StageSource { image: "app", dockerfile: &dockerfile, given: &given, binaries: &binaries };
+        let dockerfile = render::tests::from_text(&text, "platform-linux-amd64");
+        let passed_args = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
+        let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned).to_vec();
+        let source = StageSource { image: "app", dockerfile: &dockerfile, passed_args, binaries };
         let platforms = [("linux/amd64".parse().unwrap(), "x")];
-        let refusal = check(source, &platforms, &|path| !path.contains("none")).err()?;
+        let refusal = check(&source, &platforms, &|path| !path.contains("none")).err()?;
         assert!(!refusal.failure.hints().is_empty(), "{}", refusal.failure);
-        Some((refusal.failure.to_string(), refusal.by_all))
+        Some((refusal.failure.to_string(), refusal.by_every_engine))
     }
 
     #[test]
@@ -180,8 +220,8 @@ mod tests {
             ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "FROM with an option", ""),
             ("# escape=`\nFROM x AS platform-linux-amd64", "", "the escape directive", ""),
         ] {
-            let said = format!("image 'app': the embedded engine cannot do {what} of its template my.j2{line}");
-            assert_eq!(refused(&format!("{first}\n{lines}")), Some((said, false)), "{first} {lines}");
+            let message = format!("image 'app': the embedded engine cannot do {what} of its template my.j2{line}");
+            assert_eq!(refused(&format!("{first}\n{lines}")), Some((message, false)), "{first} {lines}");
         }
     }
 
@@ -200,8 +240,8 @@ mod tests {
         ] {
             // What only a builder can do does not hide it.
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
-            let said = format!("image 'app': my.j2:3: {what}: {lines}");
-            assert_eq!(refused(&text), Some((said.clone(), true)), "{lines}");
+            let message = format!("image 'app': my.j2:3: {what}: {lines}");
+            assert_eq!(refused(&text), Some((message.clone(), true)), "{lines}");
             // Another frontend may know better, and another escape makes other words.
             for directive in ["# syntax=x.example/own", "# escape=`"] {
                 let other = refused(&format!("{directive}\n{text}")).unwrap();
@@ -217,11 +257,11 @@ mod tests {
             [("COPY none /x", "none"), ("COPY a ./none/b /x/", "none/b"), ("ARG N=none\nCOPY [\"$N\", \"/x\"]", "none")]
         {
             let line = lines.lines().last().unwrap();
-            let said = format!(
+            let message = format!(
                 "image 'app': my.j2:{}: '{path}' is not in the build context: {line}",
                 lines.lines().count() + 2
             );
-            assert_eq!(missing(lines), Some((said, true)), "{lines}");
+            assert_eq!(missing(lines), Some((message, true)), "{lines}");
         }
         // What the base's variables, another stage or a pattern come to is not known here.
         for lines in ["COPY none$PLACE /x", "COPY --from=tools none /x", "COPY none* /x"] {

@@ -1,20 +1,20 @@
-//! Why the embedded engine does not carry out an instruction.
+//! Why an instruction of a stage cannot be carried out.
 
-/// A clause of its own, for a message that names the instruction.
+/// What is wrong, as a clause for a message that names the instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageError {
-    /// Something that only a builder can do: `RUN`.
-    Beyond(String),
-    /// No engine can: `'5x' is not a duration`.
-    Wrong(String),
+    /// Only a builder can do it, not the embedded engine: `RUN`.
+    Unsupported(String),
+    /// No engine can do it: `'5x' is not a duration`.
+    Invalid(String),
 }
 
 impl StageError {
-    pub fn beyond<T>(what: impl Into<String>) -> Result<T, StageError> {
-        Err(StageError::Beyond(what.into()))
+    pub fn unsupported(what: impl Into<String>) -> StageError {
+        StageError::Unsupported(what.into())
     }
 
-    pub fn wrong<T>(what: impl Into<String>) -> Result<T, StageError> {
-        Err(StageError::Wrong(what.into()))
+    pub fn invalid(what: impl Into<String>) -> StageError {
+        StageError::Invalid(what.into())
     }
 }

@@ -1,5 +1,5 @@
-//! Carries out the instructions of a stage: ARG and ENV as they come, COPY and WORKDIR as a list, all else on the config.
-//! What it refuses, it refuses by name. Pure.
+//! Evaluates the instructions of a stage: ARG and ENV as they come, COPY and WORKDIR as a list, everything else on the
+//! config. An instruction that it cannot evaluate is an error that names it.
 
 use std::cell::Cell;
 
@@ -9,116 +9,126 @@ use parse_dockerfile::{
 };
 use serde_json::Value;
 
-use super::build_args::{BuildArgs, declare};
-use super::container_config::Container;
+use super::build_args::{GlobalArgs, declare};
 use super::error::StageError;
-use super::expand::{expand, pairs};
-use super::ports::ports;
+use super::expand::{expand, parse_pairs};
+use super::ports::parse_ports;
 use super::stage::{Stage, StageCopy, StageSource};
+use super::stage_config::StageConfig;
 use crate::config::value_syntax::is_signal;
 use crate::oci::rootfs::{clean, parent};
 use crate::platform::Platform;
 
+/// The state of a stage between two instructions.
 pub struct Evaluator<'a> {
-    source: StageSource<'a>,
+    source: &'a StageSource<'a>,
     platform: Platform,
-    outer: BuildArgs,
-    arguments: IndexMap<String, String>,
+    global_args: GlobalArgs,
+    args: IndexMap<String, String>,
     copies: Vec<StageCopy>,
-    container: Container,
-    /// A variable was asked for.
-    asked: Cell<bool>,
-    /// One was asked for that is not set.
-    missed: Cell<bool>,
-    /// A variable may be another than it seems.
-    doubtful: bool,
+    config: StageConfig,
+    /// A variable was looked up since the last [`Evaluator::depends_on_base`].
+    looked_up: Cell<bool>,
+    /// A variable that is not set was looked up since then.
+    looked_up_unset: Cell<bool>,
+    /// Some variable has a value that depends on the base's environment.
+    has_uncertain_variables: bool,
 }
 
 impl<'a> Evaluator<'a> {
-    /// `base` is the `config` of the base.
-    pub fn new(source: StageSource<'a>, platform: Platform, outer: BuildArgs, base: Option<&Value>) -> Self {
+    /// `base` is the base's `config`; `None` for `scratch`.
+    pub fn new(
+        source: &'a StageSource<'a>,
+        platform: Platform,
+        global_args: GlobalArgs,
+        base: Option<&Value>,
+    ) -> Evaluator<'a> {
         Evaluator {
             source,
             platform,
-            outer,
-            arguments: IndexMap::new(),
+            global_args,
+            args: IndexMap::new(),
             copies: Vec::new(),
-            container: Container::new(base),
-            asked: Cell::new(false),
-            missed: Cell::new(false),
-            doubtful: false,
+            config: StageConfig::new(base),
+            looked_up: Cell::new(false),
+            looked_up_unset: Cell::new(false),
+            has_uncertain_variables: false,
         }
     }
 
-    /// The copies since it was last asked.
+    /// Returns the copies since the last call.
     pub fn take_copies(&mut self) -> Vec<StageCopy> {
         std::mem::take(&mut self.copies)
     }
 
     pub fn finish(self, from: &str) -> Stage {
-        Stage { from: from.to_owned(), copies: self.copies, config: self.container.into_value() }
+        Stage { from: from.to_owned(), copies: self.copies, config: self.config.into_value() }
     }
 
-    /// Did the last instruction ask for a variable that the base may have set, or for one made of such?
-    pub fn in_doubt(&mut self, instruction: &Instruction<'_>) -> bool {
-        let (asked, missed) = (self.asked.replace(false), self.missed.replace(false));
-        let doubt = missed || (asked && self.doubtful);
-        self.doubtful |= doubt && matches!(instruction, Instruction::Env(_) | Instruction::Arg(_));
-        doubt
+    /// Whether the last instruction used a variable that the base may have set, or one that was made of such.
+    pub fn depends_on_base(&mut self, instruction: &Instruction<'_>) -> bool {
+        let (looked_up, looked_up_unset) = (self.looked_up.replace(false), self.looked_up_unset.replace(false));
+        let depends = looked_up_unset || (looked_up && self.has_uncertain_variables);
+        self.has_uncertain_variables |= depends && matches!(instruction, Instruction::Env(_) | Instruction::Arg(_));
+        depends
     }
 
-    /// A variable: ENV before ARG.
+    /// Looks up a variable: ENV precedes ARG.
     fn lookup(&self, name: &str) -> Option<String> {
-        let found = self.container.env(name).or_else(|| self.arguments.get(name).cloned());
-        self.asked.set(true);
-        self.missed.set(self.missed.get() || found.is_none());
-        found
+        let value = self.config.env(name).or_else(|| self.args.get(name).cloned());
+        self.looked_up.set(true);
+        self.looked_up_unset.set(self.looked_up_unset.get() || value.is_none());
+        value
     }
 
-    fn word(&self, word: &str) -> Result<String, StageError> {
+    fn expand(&self, word: &str) -> Result<String, StageError> {
         expand(word, &|name| self.lookup(name))
     }
 
-    fn words<'w, 's: 'w>(
+    fn expand_all<'w, 's: 'w>(
         &self,
         words: impl IntoIterator<Item = &'w UnescapedString<'s>>,
     ) -> Result<Vec<String>, StageError> {
-        words.into_iter().map(|word| self.word(&word.value)).collect()
+        words.into_iter().map(|word| self.expand(&word.value)).collect()
     }
 
-    fn pairs(&self, text: &str) -> Result<Vec<(String, String)>, StageError> {
-        pairs(text, &|name| self.lookup(name))
+    fn parse_pairs(&self, text: &str) -> Result<Vec<(String, String)>, StageError> {
+        parse_pairs(text, &|name| self.lookup(name))
     }
 
-    /// `line` is what the history says of it.
+    /// `line` is the text of the instruction for the image's history.
     pub fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
         match instruction {
-            Instruction::Run(_) => StageError::beyond("RUN"),
-            Instruction::Add(_) => StageError::beyond("ADD"),
-            Instruction::Onbuild(_) => StageError::beyond("ONBUILD"),
-            Instruction::Maintainer(_) => StageError::beyond("MAINTAINER"),
-            Instruction::Arg(arg) => self.argument(&arg.arguments.value),
+            Instruction::Run(_) => Err(StageError::unsupported("RUN")),
+            Instruction::Add(_) => Err(StageError::unsupported("ADD")),
+            Instruction::Onbuild(_) => Err(StageError::unsupported("ONBUILD")),
+            Instruction::Maintainer(_) => Err(StageError::unsupported("MAINTAINER")),
+            Instruction::Arg(arg) => self.arg(&arg.arguments.value),
             Instruction::Copy(copy) => self.copy(copy, line),
             Instruction::Healthcheck(check) => self.healthcheck(check),
             Instruction::Workdir(workdir) => self.workdir(&workdir.arguments.value, line),
-            other => self.set(other),
+            other => self.apply_to_config(other),
         }
     }
 
-    /// What only changes the config.
-    fn set(&mut self, instruction: &Instruction<'_>) -> Result<(), StageError> {
+    /// Applies an instruction that changes only the config.
+    fn apply_to_config(&mut self, instruction: &Instruction<'_>) -> Result<(), StageError> {
         match instruction {
             Instruction::Env(env) => {
-                self.pairs(&env.arguments.value)?.iter().for_each(|(name, value)| self.container.set_env(name, value));
+                for (name, value) in self.parse_pairs(&env.arguments.value)? {
+                    self.config.set_env(&name, &value);
+                }
             }
             Instruction::Label(label) => {
-                self.pairs(&label.arguments.value)?
-                    .into_iter()
-                    .for_each(|(name, value)| self.container.label(name, value));
+                for (name, value) in self.parse_pairs(&label.arguments.value)? {
+                    self.config.add_label(name, value);
+                }
             }
             Instruction::Expose(expose) => {
-                for port in self.words(&expose.arguments)?.iter().flat_map(|words| words.split_whitespace()) {
-                    ports(port)?.into_iter().for_each(|port| self.container.expose(port));
+                for spec in self.expand_all(&expose.arguments)?.iter().flat_map(|words| words.split_whitespace()) {
+                    for port in parse_ports(spec)? {
+                        self.config.add_exposed_port(port);
+                    }
                 }
             }
             Instruction::Volume(volume) => {
@@ -126,127 +136,131 @@ impl<'a> Evaluator<'a> {
                     JsonOrStringArray::Json(list) => &list.value,
                     JsonOrStringArray::String(list) => list,
                 };
-                self.words(paths)?.into_iter().for_each(|path| self.container.volume(path));
-            }
-            Instruction::User(user) => self.container.set("User", self.word(&user.arguments.value)?.into()),
-            Instruction::Stopsignal(signal) => {
-                let signal = self.word(&signal.arguments.value)?;
-                if !is_signal(&signal) {
-                    return StageError::wrong(format!("'{signal}' is not a signal"));
+                for path in self.expand_all(paths)? {
+                    self.config.add_volume(path);
                 }
-                self.container.set("StopSignal", signal.into());
+            }
+            Instruction::User(user) => self.config.set("User", self.expand(&user.arguments.value)?.into()),
+            Instruction::Stopsignal(signal) => {
+                let signal = self.expand(&signal.arguments.value)?;
+                if !is_signal(&signal) {
+                    return Err(StageError::invalid(format!("'{signal}' is not a signal")));
+                }
+                self.config.set("StopSignal", signal.into());
             }
             Instruction::Shell(shell) => {
                 let words = shell.arguments.iter().map(|word| Value::from(word.value.as_ref())).collect();
-                self.container.set("Shell", words);
+                self.config.set("Shell", words);
             }
-            Instruction::Entrypoint(entrypoint) => self.container.entrypoint(&entrypoint.arguments),
-            Instruction::Cmd(cmd) => self.container.cmd(&cmd.arguments),
-            _ => return StageError::beyond("an instruction that it does not know"),
+            Instruction::Entrypoint(entrypoint) => self.config.set_entrypoint(&entrypoint.arguments),
+            Instruction::Cmd(cmd) => self.config.set_cmd(&cmd.arguments),
+            _ => return Err(StageError::unsupported("an instruction that it does not know")),
         }
         Ok(())
     }
 
-    fn argument(&mut self, text: &str) -> Result<(), StageError> {
+    fn arg(&mut self, text: &str) -> Result<(), StageError> {
         let lookup = |name: &str| self.lookup(name);
-        let declared = declare(text, self.source.given, &self.outer, self.platform, &lookup)?;
-        self.arguments.extend(declared.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let declared = declare(text, &self.source.passed_args, &self.global_args, self.platform, &lookup)?;
+        self.args.extend(declared.into_iter().filter_map(|arg| Some((arg.name, arg.value?))));
         Ok(())
     }
 
     fn workdir(&mut self, path: &str, line: &str) -> Result<(), StageError> {
-        let path = self.absolute(&self.word(path)?);
+        let path = self.absolute(&self.expand(path)?);
         let target = format!("{}/", path.trim_end_matches('/'));
-        let owner = self.container.user();
+        let owner = self.config.user();
         self.copies.push(StageCopy { sources: Vec::new(), target, mode: None, owner, text: line.to_owned() });
-        self.container.set("WorkingDir", path.into());
+        self.config.set("WorkingDir", path.into());
         Ok(())
     }
 
     fn healthcheck(&mut self, check: &HealthcheckInstruction<'_>) -> Result<(), StageError> {
-        once(&check.options)?;
+        reject_repeated_flags(&check.options)?;
         let options = check.options.iter().map(|flag| {
-            let given = flag.value.as_ref().map(|value| value.value.as_ref()).unwrap_or_default();
-            // Its flags have quotes, but BuildKit replaces no variables in them.
-            let value = if given.contains('$') { given.to_owned() } else { self.word(given)? };
+            let text = flag.value.as_ref().map(|value| value.value.as_ref()).unwrap_or_default();
+            // BuildKit removes quotes from these flags, but does not expand variables in them.
+            let value = if text.contains('$') { text.to_owned() } else { self.expand(text)? };
             Ok((flag.name.value.to_string(), value))
         });
         let options = options.collect::<Result<Vec<_>, StageError>>()?;
-        self.container.healthcheck(&check.arguments, &options)
+        self.config.set_healthcheck(&check.arguments, &options)
     }
 
     fn copy(&mut self, copy: &CopyInstruction<'_>, line: &str) -> Result<(), StageError> {
-        once(&copy.options)?;
+        reject_repeated_flags(&copy.options)?;
         let (mut mode, mut owner) = (None, None);
         for flag in &copy.options {
             let value = flag.value.as_ref().map(|value| value.value.as_ref());
             match (flag.name.value.as_ref(), value) {
-                ("chmod", Some(value)) => mode = Some(octal(&self.word(value)?)?),
-                ("chown", Some(value)) => owner = Some(self.word(value)?),
+                ("chmod", Some(value)) => mode = Some(parse_mode(&self.expand(value)?)?),
+                ("chown", Some(value)) => owner = Some(self.expand(value)?),
                 ("link", Some("false")) => {}
-                (name, _) => return StageError::beyond(format!("COPY --{name}")),
+                (name, _) => return Err(StageError::unsupported(format!("COPY --{name}"))),
             }
         }
         let mut sources = Vec::new();
         for source in &copy.src {
             match source {
-                parse_dockerfile::Source::Path(path) => sources.push(clean(&self.word(&path.value)?)),
-                _ => return StageError::beyond("the heredoc"),
+                parse_dockerfile::Source::Path(path) => sources.push(clean(&self.expand(&path.value)?)),
+                _ => return Err(StageError::unsupported("the heredoc")),
             }
         }
         self.check_sources(&sources)?;
-        let given = self.word(&copy.dest.value)?;
-        let mut target = self.absolute(&given);
-        if !target.ends_with('/') && (given.ends_with('/') || given == ".") {
+        let destination = self.expand(&copy.dest.value)?;
+        let mut target = self.absolute(&destination);
+        if !target.ends_with('/') && (destination.ends_with('/') || destination == ".") {
             target.push('/');
         }
         self.copies.push(StageCopy { sources, target, mode, owner, text: line.to_owned() });
         Ok(())
     }
 
-    /// A binary may still be missing, and so comes alone and by its own name.
+    /// Fails unless binaries, which may not be compiled yet, are copied one by one and by their own names.
     fn check_sources(&self, sources: &[String]) -> Result<(), StageError> {
         for source in sources {
             if source.contains(['*', '?', '[']) {
-                return StageError::beyond("the wildcard");
+                return Err(StageError::unsupported("the wildcard"));
             }
             let holds = |binary: &&String| {
                 source.is_empty() || binary.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
-            if self.source.binaries.contains(source) {
+            if self.source.is_binary(source) {
                 if parent(source) != self.platform.name() {
-                    return StageError::beyond(format!("COPY of {source}, a binary of another platform,"));
+                    return Err(StageError::unsupported(format!("COPY of {source}, a binary of another platform,")));
                 }
                 if sources.len() > 1 {
-                    return StageError::beyond(format!("COPY of {source} together with others"));
+                    return Err(StageError::unsupported(format!("COPY of {source} together with others")));
                 }
             } else if let Some(binary) = self.source.binaries.iter().find(holds) {
-                let folder = if source.is_empty() { "." } else { source };
-                return StageError::beyond(format!("COPY of the folder {folder}, which holds the binary {binary},"));
+                let directory = if source.is_empty() { "." } else { source };
+                return Err(StageError::unsupported(format!(
+                    "COPY of the folder {directory}, which holds the binary {binary},"
+                )));
             }
         }
         Ok(())
     }
 
-    /// A path from the root; a relative one begins at the working directory.
+    /// Makes a path absolute: a relative one starts at the working directory.
     fn absolute(&self, path: &str) -> String {
-        let from = if path.starts_with('/') { "" } else { self.container.workdir() };
+        let from = if path.starts_with('/') { "" } else { self.config.workdir() };
         format!("/{}", clean(&format!("{from}/{path}")))
     }
 }
 
-/// A flag that comes twice is an error.
-fn once(flags: &[Flag<'_>]) -> Result<(), StageError> {
-    let twice = flags
-        .iter()
-        .enumerate()
-        .find(|(index, flag)| flags[..*index].iter().any(|other| other.name.value == flag.name.value));
-    twice.map_or(Ok(()), |(_, flag)| StageError::wrong(format!("--{} is there twice", flag.name.value)))
+fn reject_repeated_flags(flags: &[Flag<'_>]) -> Result<(), StageError> {
+    for (index, flag) in flags.iter().enumerate() {
+        if flags[..index].iter().any(|other| other.name.value == flag.name.value) {
+            return Err(StageError::invalid(format!("--{} is there twice", flag.name.value)));
+        }
+    }
+    Ok(())
 }
 
-fn octal(mode: &str) -> Result<u32, StageError> {
+fn parse_mode(mode: &str) -> Result<u32, StageError> {
     match u32::from_str_radix(mode, 8) {
         Ok(number) if number <= 0o7777 && !mode.starts_with('+') => Ok(number),
-        _ => StageError::beyond(format!("COPY --chmod={mode}, which is no octal mode,")),
+        _ => Err(StageError::unsupported(format!("COPY --chmod={mode}, which is no octal mode,"))),
     }
 }

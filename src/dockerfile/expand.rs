@@ -1,15 +1,15 @@
-//! Words of a Dockerfile: quotes, backslashes and variables (Dockerfile reference, "Environment replacement"). Pure.
+//! Words of a Dockerfile: quotes, backslashes and variables (Dockerfile reference, "Environment replacement").
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use super::error::StageError;
 
-/// A value by variable name; none where it is not set.
+/// Looks up a variable by name. Returns `None` if it is not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Variables within the default values of others.
-const DEEPEST: usize = 50;
+/// Maximum number of variables nested in the default values of others.
+const MAX_NESTING: usize = 50;
 
 /// A word as its instruction sees it: without quotes and backslashes, variables replaced.
 pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
@@ -21,7 +21,7 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
             '"' => double = !double,
             '\'' if !double => loop {
                 match chars.next() {
-                    None => return StageError::wrong("a quote is not closed"),
+                    None => return Err(StageError::invalid("a quote is not closed")),
                     Some('\'') => break,
                     Some(c) => result.push(c),
                 }
@@ -36,21 +36,21 @@ pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
                     result.push(next);
                 }
             },
-            '$' => result.push_str(&variable(&mut chars, lookup)?),
+            '$' => result.push_str(&expand_variable(&mut chars, lookup)?),
             c => result.push(c),
         }
     }
-    if double { StageError::wrong("a quote is not closed") } else { Ok(result) }
+    if double { Err(StageError::invalid("a quote is not closed")) } else { Ok(result) }
 }
 
-/// What stands after a `$`.
-fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, StageError> {
+/// Expands what follows a `$`.
+fn expand_variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, StageError> {
     if chars.peek() != Some(&'{') {
-        let name = name(chars);
+        let name = read_name(chars);
         return Ok(if name.is_empty() { "$".to_owned() } else { lookup(&name).unwrap_or_default() });
     }
     chars.next();
-    let name = name(chars);
+    let name = read_name(chars);
     let mut rest = String::new();
     let mut depth = 1;
     let mut quote = None;
@@ -70,19 +70,19 @@ fn variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<Strin
         if depth == 0 {
             return substitute(&name, &rest, lookup);
         }
-        if depth > DEEPEST {
-            return StageError::wrong("its variables are nested too deeply");
+        if depth > MAX_NESTING {
+            return Err(StageError::invalid("its variables are nested too deeply"));
         }
         rest.push(c);
     }
-    StageError::wrong("'${' is not closed")
+    Err(StageError::invalid("'${' is not closed"))
 }
 
 /// `${name rest}`, where the rest is nothing or an operator and its word.
 fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
-    let wrong = |what: &str| format!("'${{{name}{rest}}}' {what}");
+    let clause = |what: &str| format!("'${{{name}{rest}}}' {what}");
     if name.is_empty() {
-        return StageError::wrong(wrong("has no variable's name"));
+        return Err(StageError::invalid(clause("has no variable's name")));
     }
     let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
     let mut operation = operation.chars();
@@ -92,12 +92,12 @@ fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Stag
         None if !colon => Ok(value().unwrap_or_default()),
         Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
         Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
-        Some('?' | '#' | '%' | '/') => StageError::beyond(wrong("in a word")),
-        _ => StageError::wrong(wrong("is not understood")),
+        Some('?' | '#' | '%' | '/') => Err(StageError::unsupported(clause("in a word"))),
+        _ => Err(StageError::invalid(clause("is not understood"))),
     }
 }
 
-fn name(chars: &mut Peekable<Chars<'_>>) -> String {
+fn read_name(chars: &mut Peekable<Chars<'_>>) -> String {
     let mut name = String::new();
     while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
         name.push(c);
@@ -105,8 +105,8 @@ fn name(chars: &mut Peekable<Chars<'_>>) -> String {
     name
 }
 
-/// Splits at spaces that are in no quotes; the words keep theirs.
-pub fn split(text: &str) -> Vec<String> {
+/// Splits a text at whitespace outside of quotes. The words keep their quotes.
+pub fn split_words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
     let mut chars = text.chars();
@@ -129,20 +129,18 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 /// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
-pub fn pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
-    let words = split(text);
+pub fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
+    let words = split_words(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
-        let (name, value) = text
-            .trim()
-            .split_once(char::is_whitespace)
-            .ok_or_else(|| StageError::Wrong("a value is missing".to_owned()))?;
+        let (name, value) =
+            text.trim().split_once(char::is_whitespace).ok_or_else(|| StageError::invalid("a value is missing"))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words
         .iter()
         .map(|word| {
             let (name, value) =
-                word.split_once('=').ok_or_else(|| StageError::Wrong(format!("'{word}' is not NAME=VALUE")))?;
+                word.split_once('=').ok_or_else(|| StageError::invalid(format!("'{word}' is not NAME=VALUE")))?;
             Ok((expand(name, lookup)?, expand(value, lookup)?))
         })
         .collect()
@@ -179,12 +177,12 @@ mod tests {
         ] {
             assert_eq!(expand(word, &lookup).as_deref(), Ok(expanded), "{word}");
         }
-        for wrong in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
+        for invalid in ["\"open", "'open", "${PATH", "${}", "${PATHé}", "${PATH:é}", "${PATH:}", "${é}", "${NONE:-'}"]
         {
-            assert!(matches!(expand(wrong, &lookup), Err(StageError::Wrong(_))), "{wrong}");
+            assert!(matches!(expand(invalid, &lookup), Err(StageError::Invalid(_))), "{invalid}");
         }
-        for beyond in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
-            assert!(matches!(expand(beyond, &lookup), Err(StageError::Beyond(_))), "{beyond}");
+        for unsupported in ["${PATH#x}", "${PATH:?é}", "${PATH//a/b}"] {
+            assert!(matches!(expand(unsupported, &lookup), Err(StageError::Unsupported(_))), "{unsupported}");
         }
         let deep = format!("{}x{}", "${NONE:-".repeat(100_000), "}".repeat(100_000));
         assert!(expand(&deep, &lookup).is_err());
@@ -203,17 +201,18 @@ mod tests {
             words.extend(longer);
         }
         for word in &words {
-            let _ = (expand(word, &lookup), split(word), pairs(word, &lookup));
+            let _ = (expand(word, &lookup), split_words(word), parse_pairs(word, &lookup));
         }
     }
 
     #[test]
     fn env_lines() {
-        let of =
-            |text: &str| pairs(text, &lookup).unwrap().into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
-        assert_eq!(of(r#"A="b c"   D=e\ f "g.h"='i j'"#), ["A=b c", "D=e f", "g.h=i j"]);
-        assert_eq!(of("OLD  some value $PATH "), ["OLD=some value /bin"]);
-        assert!(pairs("A=1 b", &lookup).is_err());
-        assert!(pairs("A", &lookup).is_err());
+        let env = |text: &str| {
+            parse_pairs(text, &lookup).unwrap().into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>()
+        };
+        assert_eq!(env(r#"A="b c"   D=e\ f "g.h"='i j'"#), ["A=b c", "D=e f", "g.h=i j"]);
+        assert_eq!(env("OLD  some value $PATH "), ["OLD=some value /bin"]);
+        assert!(parse_pairs("A=1 b", &lookup).is_err());
+        assert!(parse_pairs("A", &lookup).is_err());
     }
 }

@@ -1,4 +1,7 @@
-//! Splits a Dockerfile into instructions, here-documents included.
+//! Splits a Dockerfile into instructions, here-documents included. Unlike `parse_dockerfile`, it does not fail on what it
+//! does not know: a template may have instructions of another frontend, or mistakes that need an error of their own.
+
+use parse_dockerfile::Instruction;
 
 /// Dockerfile reference, "Overview".
 pub const INSTRUCTIONS: &[&str] = &[
@@ -22,51 +25,125 @@ pub const INSTRUCTIONS: &[&str] = &[
     "WORKDIR",
 ];
 
-/// An instruction with all its lines.
+/// The text of an instruction.
 #[derive(Debug, PartialEq, Eq)]
-pub struct InstructionLine<'a> {
+pub struct InstructionText<'a> {
     pub keyword: &'a str,
+    /// All its lines, without those of here-documents.
     pub text: String,
 }
 
-/// The instructions of a text; what a heredoc holds is none.
-pub fn instructions(text: &str) -> Vec<InstructionLine<'_>> {
-    let mut found: Vec<InstructionLine<'_>> = Vec::new();
-    let mut continued = false;
+impl InstructionText<'_> {
+    /// Whether the instruction is `keyword`, which is in upper case.
+    pub fn is(&self, keyword: &str) -> bool {
+        self.keyword.eq_ignore_ascii_case(keyword)
+    }
+
+    pub fn is_one_of(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.is(keyword))
+    }
+}
+
+/// Returns the instructions of a Dockerfile.
+pub fn instructions(text: &str) -> Vec<InstructionText<'_>> {
+    let mut instructions: Vec<InstructionText<'_>> = Vec::new();
+    let mut is_continuation = false;
+    let escape = escape_character(text);
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with('#') {
             continue;
         }
-        let first = !std::mem::replace(&mut continued, trimmed.ends_with('\\'));
-        match found.last_mut() {
-            Some(last) if !first => {
+        match instructions.last_mut() {
+            Some(last) if is_continuation => {
                 last.text.push('\n');
                 last.text.push_str(trimmed);
             }
             _ => {
                 let keyword = trimmed.split_whitespace().next().unwrap_or_default();
-                found.push(InstructionLine { keyword, text: trimmed.to_owned() });
+                instructions.push(InstructionText { keyword, text: trimmed.to_owned() });
             }
         }
-        let takes = found.last().is_some_and(|last| is_one_of(last.keyword, &["RUN", "COPY", "ADD"]));
-        for (end, tabs) in trimmed.split_whitespace().filter(|_| takes).filter_map(heredoc) {
-            // Its lines are no instructions.
-            let _ = lines.find(|line| if tabs { line.trim_start_matches('\t') == end } else { *line == end });
+        is_continuation = trimmed.ends_with(escape);
+        if instructions.last().is_some_and(|last| last.is_one_of(&["RUN", "COPY", "ADD"])) {
+            for heredoc in trimmed.split_whitespace().filter_map(Heredoc::parse) {
+                // Skips its lines.
+                let _ = lines.find(|line| heredoc.is_ended_by(line));
+            }
         }
     }
-    found
+    instructions
 }
 
-pub fn is_one_of(keyword: &str, known: &[&str]) -> bool {
-    known.iter().any(|known| keyword.eq_ignore_ascii_case(known))
+/// The character that continues a line: a backslash, unless the directive `escape` names another.
+fn escape_character(text: &str) -> char {
+    let directives = text.lines().take_while(|line| line.starts_with('#'));
+    let mut directives = directives.filter_map(|line| line.trim_start_matches('#').split_once('='));
+    let escape = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
+    escape.and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
-/// The word that ends the heredoc which a word begins, and whether tabs may stand before it.
-pub fn heredoc(word: &str) -> Option<(&str, bool)> {
-    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
-    let (end, tabs) = rest.strip_prefix('-').map_or((rest, false), |end| (end, true));
-    let end = end.trim_matches(['"', '\'']);
-    (!end.is_empty() && !end.contains('<')).then_some((end, tabs))
+/// A here-document, as its opening word (`<<-EOF`) declares it.
+struct Heredoc<'a> {
+    delimiter: &'a str,
+    /// `<<-`: tabs may precede the delimiter.
+    strips_tabs: bool,
+}
+
+impl Heredoc<'_> {
+    fn parse(word: &str) -> Option<Heredoc<'_>> {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+        let (delimiter, strips_tabs) = match rest.strip_prefix('-') {
+            Some(delimiter) => (delimiter, true),
+            None => (rest, false),
+        };
+        let delimiter = delimiter.trim_matches(['"', '\'']);
+        (!delimiter.is_empty() && !delimiter.contains('<')).then_some(Heredoc { delimiter, strips_tabs })
+    }
+
+    fn is_ended_by(&self, line: &str) -> bool {
+        let line = if self.strips_tabs { line.trim_start_matches('\t') } else { line };
+        line == self.delimiter
+    }
+}
+
+/// Returns the byte offset at which a parsed instruction starts. `None` for one that is unknown here.
+pub fn offset(instruction: &Instruction<'_>) -> Option<usize> {
+    let keyword = match instruction {
+        Instruction::Add(add) => &add.add,
+        Instruction::Arg(arg) => &arg.arg,
+        Instruction::Cmd(cmd) => &cmd.cmd,
+        Instruction::Copy(copy) => &copy.copy,
+        Instruction::Entrypoint(entrypoint) => &entrypoint.entrypoint,
+        Instruction::Env(env) => &env.env,
+        Instruction::Expose(expose) => &expose.expose,
+        Instruction::From(from) => &from.from,
+        Instruction::Healthcheck(check) => &check.healthcheck,
+        Instruction::Label(label) => &label.label,
+        Instruction::Maintainer(maintainer) => &maintainer.maintainer,
+        Instruction::Onbuild(onbuild) => &onbuild.onbuild,
+        Instruction::Run(run) => &run.run,
+        Instruction::Shell(shell) => &shell.shell,
+        Instruction::Stopsignal(signal) => &signal.stopsignal,
+        Instruction::User(user) => &user.user,
+        Instruction::Volume(volume) => &volume.volume,
+        Instruction::Workdir(workdir) => &workdir.workdir,
+        _ => return None,
+    };
+    Some(keyword.span.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn continuations_comments_and_heredocs() {
+        let keywords = |text| instructions(text).iter().map(|line| line.keyword.to_owned()).collect::<Vec<_>>();
+        assert_eq!(keywords("FROM a\n# RUN x\nCOPY a \\\n  RUN b\nrun x && \\\n # c\n y\n"), ["FROM", "COPY", "run"]);
+        assert_eq!(keywords("RUN <<EOF cat <<-'B'\nx\nEOF\ny\n\tB\nUSER a\n"), ["RUN", "USER"]);
+        assert_eq!(keywords("# escape=`\nRUN a `\n b\nCOPY a C:\\\nUSER a\n"), ["RUN", "COPY", "USER"]);
+        assert_eq!(keywords("RUN x <<< EOF\nUSER a\nENV A=<<B\nUSER b"), ["RUN", "USER", "ENV", "USER"]);
+    }
 }

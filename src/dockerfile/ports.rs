@@ -1,23 +1,23 @@
-//! EXPOSE: `[[address:]port:]port[-port][/protocol]`, as BuildKit reads it (its `parsePortSpec`). Pure.
+//! EXPOSE: `[[address:]port:]port[-port][/protocol]`, as BuildKit reads it (its `parsePortSpec`).
 
 use super::error::StageError;
 
-/// What a container listens on, each as `8080/tcp`. The host's side means nothing to an image.
-pub fn ports(spec: &str) -> Result<Vec<String>, StageError> {
-    let own = spec.rsplit(':').next().unwrap_or(spec);
-    let (range, protocol) = own.split_once('/').unwrap_or((own, ""));
+/// Returns the ports that a container listens on, each as `8080/tcp`. The host's side means nothing to an image.
+pub fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
+    let container_side = spec.rsplit(':').next().unwrap_or(spec);
+    let (range, protocol) = container_side.split_once('/').unwrap_or((container_side, ""));
     let protocol = match protocol.to_ascii_lowercase().as_str() {
         "" | "tcp" => "tcp",
         "udp" => "udp",
         "sctp" => "sctp",
-        _ => return StageError::wrong(format!("'{spec}' has no protocol of tcp, udp and sctp")),
+        _ => return Err(StageError::invalid(format!("'{spec}' has no protocol of tcp, udp and sctp"))),
     };
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     match (first.parse::<u16>(), last.parse::<u16>()) {
         (Ok(first), Ok(last)) if first <= last && !range.contains('+') => {
             Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
         }
-        _ => StageError::wrong(format!("'{spec}' is not a port or a range of ports")),
+        _ => Err(StageError::invalid(format!("'{spec}' is not a port or a range of ports"))),
     }
 }
 
@@ -36,10 +36,10 @@ mod tests {
             ("7:8", &["8/tcp"]),
             ("127.0.0.1:80:90/tcp", &["90/tcp"]),
         ] {
-            assert_eq!(ports(spec).unwrap(), found, "{spec}");
+            assert_eq!(parse_ports(spec).unwrap(), found, "{spec}");
         }
-        for wrong in ["", "a", "/tcp", "9-8", "1-2-3", "-1", "+1", "70000", "1/xx", "80:", "é"] {
-            assert!(matches!(ports(wrong), Err(StageError::Wrong(_))), "{wrong}");
+        for invalid in ["", "a", "/tcp", "9-8", "1-2-3", "-1", "+1", "70000", "1/xx", "80:", "é"] {
+            assert!(matches!(parse_ports(invalid), Err(StageError::Invalid(_))), "{invalid}");
         }
     }
 }

@@ -1,66 +1,40 @@
 //! Reads the stage of one platform from a rendered Dockerfile.
 
 use anyhow::{Context, Result};
-use parse_dockerfile::Instruction;
 use serde_json::Value;
 
 use super::evaluate::Evaluator;
-use super::render;
+use super::render::stage_name;
 use super::stage::{Stage, StageSource};
 use crate::platform::Platform;
 
-/// Reads the stage of a platform. `base` is the base's `config`; none begins with nothing.
-pub fn read(source: StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
+/// Evaluates the stage of a platform. `base` is the base's `config`; `None` for `scratch`.
+pub fn read_stage(source: &StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
     let parsed = source.parse()?;
-    let name = render::stage(platform);
+    let name = stage_name(platform);
     let stage = parsed.stage(&name).with_context(|| format!("the Dockerfile has no stage '{name}'"))?;
-    let outer = source.outer(&parsed, platform).map_err(|fault| source.failure(&fault, &name, ""))?;
-    let mut interpreter = Evaluator::new(source, platform, outer, base);
+    let args = source.global_args(&parsed, platform).map_err(|error| source.failure(&error, &name, ""))?;
+    let mut evaluator = Evaluator::new(source, platform, args, base);
     for instruction in stage.instructions {
-        let line = source.line(instruction);
-        interpreter.apply(instruction, line).map_err(|fault| source.failure(&fault, &name, line))?;
+        let line = source.first_line(instruction);
+        evaluator.apply(instruction, line).map_err(|error| source.failure(&error, &name, line))?;
     }
-    Ok(interpreter.finish(&stage.from.image.value))
-}
-
-/// Where an instruction begins.
-pub fn keyword(instruction: &Instruction<'_>) -> Option<usize> {
-    let keyword = match instruction {
-        Instruction::Add(add) => &add.add,
-        Instruction::Arg(arg) => &arg.arg,
-        Instruction::Cmd(cmd) => &cmd.cmd,
-        Instruction::Copy(copy) => &copy.copy,
-        Instruction::Entrypoint(entrypoint) => &entrypoint.entrypoint,
-        Instruction::Env(env) => &env.env,
-        Instruction::Expose(expose) => &expose.expose,
-        Instruction::From(from) => &from.from,
-        Instruction::Healthcheck(check) => &check.healthcheck,
-        Instruction::Label(label) => &label.label,
-        Instruction::Maintainer(maintainer) => &maintainer.maintainer,
-        Instruction::Onbuild(onbuild) => &onbuild.onbuild,
-        Instruction::Run(run) => &run.run,
-        Instruction::Shell(shell) => &shell.shell,
-        Instruction::Stopsignal(signal) => &signal.stopsignal,
-        Instruction::User(user) => &user.user,
-        Instruction::Volume(volume) => &volume.volume,
-        Instruction::Workdir(workdir) => &workdir.workdir,
-        _ => return None,
-    };
-    Some(keyword.span.start)
+    Ok(evaluator.finish(&stage.from.image.value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::render;
     use indexmap::IndexMap;
     use serde_json::json;
 
-    fn stage(lines: &str, base: Option<&Value>) -> Result<Stage> {
+    fn evaluated(lines: &str, base: Option<&Value>) -> Result<Stage> {
         let text = format!("FROM x AS platform-linux-arm64\n{lines}\nFROM platform-${{TARGETOS}}-${{TARGETARCH}}\n");
-        let dockerfile = render::tests::of_text(&text, "platform-linux-arm64");
-        let given = IndexMap::from([("GIVEN".to_owned(), "g\nh".to_owned())]);
-        let source = StageSource { image: "app", dockerfile: &dockerfile, given: &given, binaries: &[] };
-        read(source, "linux/arm64".parse().unwrap(), base)
+        let dockerfile = render::tests::from_text(&text, "platform-linux-arm64");
+        let passed_args = IndexMap::from([("GIVEN".to_owned(), "g\nh".to_owned())]);
+        let source = StageSource { image: "app", dockerfile: &dockerfile, passed_args, binaries: Vec::new() };
+        read_stage(&source, "linux/arm64".parse().unwrap(), base)
     }
 
     #[test]
@@ -99,10 +73,10 @@ mod tests {
             ("HEALTHCHECK --interval=5x NONE", "Healthcheck", json!({ "Test": ["NONE"] })),
             ("STOPSIGNAL \"SIGINT\"", "StopSignal", json!("SIGINT")),
         ] {
-            let script = stage(lines, Some(&base)).unwrap();
-            assert_eq!(script.config.get(key).unwrap_or(&Value::Null), &value, "{lines}");
+            let stage = evaluated(lines, Some(&base)).unwrap();
+            assert_eq!(stage.config.get(key).unwrap_or(&Value::Null), &value, "{lines}");
         }
-        let scratch = stage("", None).unwrap();
+        let scratch = evaluated("", None).unwrap();
         assert_eq!(scratch.config["Env"], json!(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]));
     }
 
@@ -110,8 +84,8 @@ mod tests {
     fn copies_keep_their_order_and_options() {
         let lines = "COPY rootfs/ /\nWORKDIR /w\nCOPY --chmod=0640 --chown=7 a b/\nCOPY [\"x\\\\$y\", \"/z\"]\nUSER me\n\
             COPY ../c/./d e/.. ../f/../g/\nCOPY a .\nWORKDIR h";
-        let script = stage(lines, None).unwrap();
-        let copies: Vec<_> = script
+        let stage = evaluated(lines, None).unwrap();
+        let copies: Vec<_> = stage
             .copies
             .iter()
             .map(|copy| (copy.sources.join("+"), copy.target.as_str(), copy.mode, copy.owner.as_deref()))
@@ -128,6 +102,6 @@ mod tests {
                 (String::new(), "/w/h/", None, Some("me")),
             ]
         );
-        assert_eq!(script.copies[2].text, "COPY --chmod=0640 --chown=7 a b/");
+        assert_eq!(stage.copies[2].text, "COPY --chmod=0640 --chown=7 a b/");
     }
 }

@@ -1,7 +1,4 @@
 //! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
-//! Pure: a plan and the resolved bases in, text out.
-
-use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -10,6 +7,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::instructions::instructions;
+use super::pinned_bases::PinnedBases;
 use super::template::{TemplateText, json, quote};
 use super::template_check;
 use crate::config::{FileEntry, Healthcheck};
@@ -23,16 +21,16 @@ pub struct Dockerfile {
     pub text: String,
     pub build_args: IndexMap<String, String>,
     /// The platforms whose stage has a RUN instruction.
-    pub run: Vec<Platform>,
+    pub run_platforms: Vec<Platform>,
     /// What was rendered, in the platforms' order.
     pub templates: Vec<TemplateText>,
 }
 
 impl Dockerfile {
-    /// Where in which template a line comes from, as far as that can be told.
-    pub fn place(&self, stage: &str, line: &str) -> String {
+    /// Returns the template and line that a line was rendered from, as far as they can be found.
+    pub fn locate(&self, stage: &str, line: &str) -> String {
         let template = self.templates.iter().find(|template| template.stage == stage).or(self.templates.first());
-        template.map(|template| template.place(line)).unwrap_or_default()
+        template.map(|template| template.locate(line)).unwrap_or_default()
     }
 }
 
@@ -87,7 +85,7 @@ pub const HELPERS: &[(&str, &str)] = &[
 ];
 
 #[derive(Serialize)]
-struct Variables<'a> {
+struct TemplateVariables<'a> {
     stage: String,
     base: &'a str,
     image: &'a str,
@@ -100,14 +98,14 @@ struct Variables<'a> {
     binaries: Vec<CopiedFile>,
     files: Vec<CopiedFile>,
     args: Vec<String>,
-    env: Vec<Item<'a>>,
-    labels: Vec<Item<'a>>,
+    env: Vec<NamedValue<'a>>,
+    labels: Vec<NamedValue<'a>>,
     expose: &'a [String],
     volumes: &'a [String],
     user: Option<&'a str>,
     workdir: Option<&'a str>,
     stop_signal: Option<&'a str>,
-    healthcheck: Option<Check<'a>>,
+    healthcheck: Option<HealthcheckVariables<'a>>,
     entrypoint: &'a [String],
     cmd: Option<&'a [String]>,
 }
@@ -123,20 +121,20 @@ pub struct CopiedFile {
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+struct NamedValue<'a> {
     name: &'a str,
     value: &'a str,
     quoted: String,
 }
 
 #[derive(Serialize)]
-struct Check<'a> {
+struct HealthcheckVariables<'a> {
     options: Vec<String>,
     cmd: &'a [String],
 }
 
 /// The name of a platform's stage.
-pub fn stage(platform: Platform) -> String {
+pub fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
 }
 
@@ -173,19 +171,23 @@ pub fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<S
     platform.files.iter().enumerate().map(copied).collect()
 }
 
-/// Renders an image's Dockerfile. `bases` has the pinned form of each base that was resolved.
+/// Renders an image's Dockerfile. `mode_of` returns the mode of a single file of the workspace, `None` for a directory.
 pub fn render(
     image: &Image,
-    bases: &BTreeMap<(String, Platform), String>,
+    bases: &PinnedBases,
     read_template: &dyn Fn(&camino::Utf8Path) -> anyhow::Result<String>,
     mode_of: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Dockerfile> {
-    let mut result =
-        Dockerfile { text: String::new(), build_args: IndexMap::new(), run: Vec::new(), templates: Vec::new() };
-    let mut first_above = None;
+    let mut result = Dockerfile {
+        text: String::new(),
+        build_args: IndexMap::new(),
+        run_platforms: Vec::new(),
+        templates: Vec::new(),
+    };
+    let mut first_args = None;
     for platform in &image.platforms {
-        let pinned = bases.get(&(platform.base.clone(), platform.platform)).unwrap_or(&platform.base);
-        let variables = variables(image, platform, pinned, mode_of, &mut result.build_args);
+        let base = bases.reference(&platform.base);
+        let variables = variables(image, platform, base, mode_of, &mut result.build_args);
         let (name, source) = match &platform.template {
             Template::BuiltIn(name) => (format!("template {name}"), built_in(name).to_owned()),
             Template::File(path) => (path.to_string(), read_template(path)?),
@@ -193,16 +195,16 @@ pub fn render(
         let text = render_template(&name, &source, &variables)?;
         let template = TemplateText { stage: variables.stage, name, text: source };
         template_check::check(&template, &text, platform)?;
-        let above = template_check::above_from(&text);
-        template_check::check_above(&template.name, first_above.get_or_insert_with(|| above.clone()), &above)?;
-        if instructions(&text).iter().any(|line| line.keyword.eq_ignore_ascii_case("RUN")) {
-            result.run.push(platform.platform);
+        let args = template_check::args_before_from(&text);
+        template_check::check_args_before_from(&template.name, first_args.get_or_insert_with(|| args.clone()), &args)?;
+        if instructions(&text).iter().any(|instruction| instruction.is("RUN")) {
+            result.run_platforms.push(platform.platform);
         }
         result.templates.push(template);
         result.text.push_str(text.trim_end());
         result.text.push_str("\n\n");
     }
-    template_check::check_unique(&result.text)?;
+    template_check::check_unique_stages(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
     Ok(result)
 }
@@ -218,31 +220,30 @@ fn variables<'a>(
     base: &'a str,
     mode_of: &dyn Fn(&str) -> Option<String>,
     build_args: &mut IndexMap<String, String>,
-) -> Variables<'a> {
+) -> TemplateVariables<'a> {
     let config = &platform.container;
     let mut args = Vec::new();
-    let mut items = |map: &'a IndexMap<String, String>| -> Vec<Item<'a>> {
+    let mut items = |map: &'a IndexMap<String, String>| -> Vec<NamedValue<'a>> {
         map.iter()
             .map(|(name, value)| {
                 // An instruction ends at the line's end, whatever the quotes: such a value comes in from outside.
-                let quoted = match value.contains(['\n', '\r']) {
-                    false => quote(value),
-                    true => {
-                        let arg = format!("MULTIARCH_VALUE_{}", build_args.len());
-                        build_args.insert(arg.clone(), value.clone());
-                        let quoted = format!("\"${arg}\"");
-                        args.push(arg);
-                        quoted
-                    }
+                let quoted = if value.contains(['\n', '\r']) {
+                    let arg = format!("MULTIARCH_VALUE_{}", build_args.len());
+                    build_args.insert(arg.clone(), value.clone());
+                    let quoted = format!("\"${arg}\"");
+                    args.push(arg);
+                    quoted
+                } else {
+                    quote(value)
                 };
-                Item { name, value, quoted }
+                NamedValue { name, value, quoted }
             })
             .collect()
     };
     let env = items(&config.env);
     let labels = items(&config.labels);
-    Variables {
-        stage: stage(platform.platform),
+    TemplateVariables {
+        stage: stage_name(platform.platform),
         base,
         image: &image.name,
         version: image.version.to_string(),
@@ -261,13 +262,16 @@ fn variables<'a>(
         user: config.user.as_deref(),
         workdir: config.workdir.as_deref(),
         stop_signal: config.stop_signal.as_deref(),
-        healthcheck: config.healthcheck.as_ref().map(|check| Check { options: health_options(check), cmd: &check.cmd }),
+        healthcheck: config
+            .healthcheck
+            .as_ref()
+            .map(|check| HealthcheckVariables { options: healthcheck_options(check), cmd: &check.cmd }),
         entrypoint: &config.entrypoint,
         cmd: config.cmd.as_deref(),
     }
 }
 
-fn health_options(check: &Healthcheck) -> Vec<String> {
+fn healthcheck_options(check: &Healthcheck) -> Vec<String> {
     let retries = check.retries.map(|retries| retries.to_string());
     [
         ("interval", &check.interval),
@@ -280,7 +284,7 @@ fn health_options(check: &Healthcheck) -> Vec<String> {
     .collect()
 }
 
-fn render_template(name: &str, source: &str, variables: &Variables<'_>) -> anyhow::Result<String> {
+fn render_template(name: &str, source: &str, variables: &TemplateVariables<'_>) -> anyhow::Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -299,15 +303,15 @@ fn render_template(name: &str, source: &str, variables: &Variables<'_>) -> anyho
 
 /// Names the template, the line and, for an unknown variable, the nearest that there is.
 fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
-    let place = error.name().unwrap_or(name);
+    let template = error.name().unwrap_or(name);
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-    let code = error.range().and_then(|range| source.get(range)).filter(|_| place == name).unwrap_or_default();
+    let code = error.range().and_then(|range| source.get(range)).filter(|_| template == name).unwrap_or_default();
     if error.kind() != ErrorKind::UndefinedError {
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-        return Failure::new(Class::Config, format!("{place}{line}: {}{detail}", error.kind()))
+        return Failure::new(Class::Config, format!("{template}{line}: {}{detail}", error.kind()))
             .hint("the template language is Jinja's: https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
-    Failure::new(Class::Config, format!("{place}{line}: unknown variable '{code}'"))
+    Failure::new(Class::Config, format!("{template}{line}: unknown variable '{code}'"))
         .did_you_mean(code, VARIABLES.iter().map(|(name, _, _)| *name))
         .hint("see them all with `cargo multiarch dockerfile --variables`")
 }
@@ -317,9 +321,14 @@ pub mod tests {
     use super::*;
 
     /// A Dockerfile that is its one template.
-    pub fn of_text(text: &str, stage: &str) -> Dockerfile {
+    pub fn from_text(text: &str, stage: &str) -> Dockerfile {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
-        Dockerfile { text: text.to_owned(), build_args: IndexMap::new(), run: Vec::new(), templates: vec![template] }
+        Dockerfile {
+            text: text.to_owned(),
+            build_args: IndexMap::new(),
+            run_platforms: Vec::new(),
+            templates: vec![template],
+        }
     }
 
     #[test]
@@ -340,7 +349,7 @@ pub mod tests {
     fn lines_are_found_in_their_template() {
         let text = "FROM {{ base }} AS {{ stage }}\nRUN a\n RUN b\nUSER {{ user }}\nRUN a\n".to_owned();
         let template = TemplateText { stage: "s".to_owned(), name: "my.j2".to_owned(), text };
-        for (line, place) in [
+        for (line, location) in [
             ("RUN b", "my.j2:3"),
             ("RUN a", "my.j2:2"),
             ("RUN c", "my.j2"),
@@ -349,7 +358,7 @@ pub mod tests {
             ("ENV A=1", "my.j2"),
             ("", "my.j2"),
         ] {
-            assert_eq!(template.place(line), place, "{line}");
+            assert_eq!(template.locate(line), location, "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a stage of a Dockerfile does, where it needs no program to run: copies, and changes of the config. Pure.
+//! What a stage of a Dockerfile does, if it needs no program to run: copies, and changes of the config.
 //! Both engines build from the same text, so that there is one description of an image.
 
 use anyhow::Result;
@@ -6,43 +6,44 @@ use indexmap::IndexMap;
 use parse_dockerfile::{Dockerfile, Instruction};
 use serde_json::Value;
 
-use super::build_args::{BuildArgs, outer};
+use super::build_args::{GlobalArgs, global_args, passed_args};
 use super::error::StageError;
-use super::read_stage::keyword;
+use super::instructions;
 use super::render;
 use crate::error::{Class, Failure};
+use crate::plan::Image;
 use crate::platform::Platform;
 
-/// A rendered Dockerfile, and what it is read with.
-#[derive(Clone, Copy)]
+/// A rendered Dockerfile and what its stages are evaluated with.
 pub struct StageSource<'a> {
+    /// The image's name.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
-    /// What the build is given from outside.
-    pub given: &'a IndexMap<String, String>,
-    /// Where the binaries of all platforms are staged.
-    pub binaries: &'a [String],
+    /// The build arguments that are passed from outside.
+    pub passed_args: IndexMap<String, String>,
+    /// The paths in the build context of the binaries of all platforms.
+    pub binaries: Vec<String>,
 }
 
-/// Bytes of the build context that go into the image.
+/// Files of the build context that go into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageCopy {
-    /// Relative to the build context, normal; none for a WORKDIR, which makes its folder.
+    /// Normalized, and relative to the build context. Empty for a WORKDIR, which creates its directory.
     pub sources: Vec<String>,
-    /// Absolute. With a `/` at its end it is a folder.
+    /// Absolute. A directory if it ends with `/`.
     pub target: String,
-    /// Of files and folders alike, where they don't keep their own.
+    /// The mode of files and directories. `None` if they keep their own.
     pub mode: Option<u32>,
-    /// `user[:group]`, in numbers or names; root where there is none.
+    /// `user[:group]`, in numbers or names. `None` is root.
     pub owner: Option<String>,
     /// The instruction, for the image's history.
     pub text: String,
 }
 
-/// What the instructions of a stage come to on top of a base's config.
+/// An evaluated stage: the copies and the config that its instructions make of a base.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// As FROM says it.
+    /// The argument of FROM, as written.
     pub from: String,
     pub copies: Vec<StageCopy>,
     /// The `config` of an image config (image-spec, config.md, and Docker's additions to it).
@@ -50,6 +51,20 @@ pub struct Stage {
 }
 
 impl<'a> StageSource<'a> {
+    pub fn new(image: &'a Image, dockerfile: &'a render::Dockerfile, source_date_epoch: u64) -> StageSource<'a> {
+        StageSource {
+            image: &image.name,
+            dockerfile,
+            passed_args: passed_args(image, dockerfile, source_date_epoch),
+            binaries: render::staged_binaries(image),
+        }
+    }
+
+    /// Whether a path in the build context is that of a binary of some platform.
+    pub fn is_binary(&self, path: &str) -> bool {
+        self.binaries.iter().any(|binary| binary == path)
+    }
+
     pub fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
         parse_dockerfile::parse(&self.dockerfile.text).map_err(|error| {
             Failure::new(
@@ -61,29 +76,31 @@ impl<'a> StageSource<'a> {
         })
     }
 
-    /// What is above the first FROM.
-    pub fn outer(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<BuildArgs, StageError> {
-        outer(parsed.global_args(), self.given, platform)
+    /// Evaluates the ARG instructions before the first FROM.
+    pub fn global_args(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<GlobalArgs, StageError> {
+        global_args(parsed.global_args(), &self.passed_args, platform)
     }
 
-    /// The instruction's first line.
-    pub fn line(&self, instruction: &Instruction<'_>) -> &'a str {
-        let start = keyword(instruction).unwrap_or_default();
+    /// Returns the first line of an instruction.
+    pub fn first_line(&self, instruction: &Instruction<'_>) -> &'a str {
+        let start = instructions::offset(instruction).unwrap_or_default();
         self.dockerfile.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim()
     }
 
-    /// Says where in which template a fault is, and what to do about it.
-    pub fn failure(&self, fault: &StageError, stage: &str, line: &str) -> Failure {
+    /// An error that names the template and the line, with a hint.
+    pub fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
-        let place = self.dockerfile.place(stage, line);
-        match fault {
-            StageError::Beyond(what) => Failure::new(
+        let location = self.dockerfile.locate(stage, line);
+        match error {
+            StageError::Unsupported(what) => Failure::new(
                 Class::Config,
-                format!("image '{image}': the embedded engine cannot do {what} of its template {place}"),
+                format!("image '{image}': the embedded engine cannot do {what} of its template {location}"),
             )
             .hint("take the other engine: `--engine buildx`"),
-            StageError::Wrong(what) => Failure::new(Class::Config, format!("image '{image}': {place}: {what}: {line}"))
-                .hint("see what the template comes to with `cargo multiarch dockerfile`"),
+            StageError::Invalid(what) => {
+                Failure::new(Class::Config, format!("image '{image}': {location}: {what}: {line}"))
+                    .hint("see what the template comes to with `cargo multiarch dockerfile`")
+            }
         }
     }
 }

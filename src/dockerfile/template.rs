@@ -12,8 +12,8 @@ pub struct TemplateText {
 }
 
 impl TemplateText {
-    /// `path:line`; the path alone where the line is not there as it stands, or not only once.
-    pub fn place(&self, line: &str) -> String {
+    /// Returns `path:line`, or the path alone if the line is not found in the template as it stands.
+    pub fn locate(&self, line: &str) -> String {
         let keyword = line.split_whitespace().next();
         let numbers = |is_it: &dyn Fn(&str) -> bool| -> Vec<usize> {
             self.text.lines().enumerate().filter(|(_, other)| is_it(other)).map(|(number, _)| number + 1).collect()

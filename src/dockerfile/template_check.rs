@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::instructions::{INSTRUCTIONS, InstructionLine, instructions, is_one_of};
+use super::instructions::{INSTRUCTIONS, InstructionText, instructions};
 use super::template::{TemplateText, quote};
 use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
@@ -11,96 +11,126 @@ use crate::plan::{ImagePlatform, Template};
 /// Fails for what would be found out after compiling, or never. `text` is what the template came to for a platform.
 pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
     let name = &template.name;
-    check_stage(name, text, &template.stage)?;
+    let instructions = instructions(text);
+    check_stage_name(name, &instructions, &template.stage)?;
     if !text.contains(&format!("{}/", platform.platform)) {
         let what = format!("{name}: it does not copy the binaries of {}", platform.platform);
         return Err(Failure::new(Class::Config, what).hint("add: {% include \"contents\" %}"));
     }
-    let lines = instructions(text);
     // A frontend or an escape character of the user's own has rules of its own.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
-    if let Some(line) = lines.iter().find(|line| !has_directives && !is_one_of(line.keyword, INSTRUCTIONS)) {
-        let place = template.place(line.text.lines().next().unwrap_or_default());
-        let keyword = line.keyword.to_ascii_uppercase();
-        return Err(Failure::new(Class::Config, format!("{place}: unknown instruction '{}'", line.keyword))
-            .did_you_mean_or_list(&keyword, INSTRUCTIONS.iter().copied(), "the instructions are"));
+    if !has_directives {
+        check_keywords(template, &instructions)?;
     }
-    let mut explicit =
-        platform.container.explicit_keys.iter().filter(|_| matches!(platform.template, Template::File(_)));
-    match explicit.find(|key| !says(&lines, key)) {
-        None => Ok(()),
-        Some(key) => {
-            let what = format!("{name}: the configuration sets {key}, and the template has no {}", instruction(key).0);
-            Err(Failure::new(Class::Config, what).hint("add: {% include \"config\" %}").hint(
-                "or take the key out of the configuration: `cargo multiarch dockerfile` shows what the template says",
-            ))
-        }
+    match &platform.template {
+        Template::File(_) => check_configured_keys(name, &instructions, &platform.container.explicit_keys),
+        Template::BuiltIn(_) => Ok(()),
     }
 }
 
-/// The instruction that a key of the configuration becomes, and the name that it gives there.
-fn instruction(key: &str) -> (&'static str, &str) {
-    let (kind, name) = key.split_once('.').unwrap_or((key, ""));
-    let instruction = match kind {
-        "env" => "ENV",
-        "labels" => "LABEL",
-        "expose" => "EXPOSE",
-        "volumes" => "VOLUME",
-        "user" => "USER",
-        "workdir" => "WORKDIR",
-        "stop-signal" => "STOPSIGNAL",
-        "healthcheck" => "HEALTHCHECK",
-        "cmd" => "CMD",
-        _ => "ENTRYPOINT",
+fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>]) -> Result<(), Failure> {
+    let Some(unknown) = instructions.iter().find(|instruction| !instruction.is_one_of(INSTRUCTIONS)) else {
+        return Ok(());
     };
-    (instruction, name)
+    let location = template.locate(unknown.text.lines().next().unwrap_or_default());
+    Err(Failure::new(Class::Config, format!("{location}: unknown instruction '{}'", unknown.keyword))
+        .did_you_mean_or_list(
+            &unknown.keyword.to_ascii_uppercase(),
+            INSTRUCTIONS.iter().copied(),
+            "the instructions are",
+        ))
 }
 
-fn says(lines: &[InstructionLine<'_>], key: &str) -> bool {
-    let (instruction, name) = instruction(key);
-    let mut lines = lines.iter().filter(|line| line.keyword.eq_ignore_ascii_case(instruction));
-    let names = |word: &str| {
-        let rest = word.trim_start_matches(['"', '\'']).strip_prefix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
-    };
-    // A variable may hold the name.
-    let says =
-        |line: &InstructionLine<'_>| line.text.split_whitespace().any(|word| names(word) || word.starts_with('$'));
-    lines.any(|line| name.is_empty() || says(line) || line.text.contains(&quote(name)))
+/// Fails if the template ignores a key that the configuration sets.
+fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
+    let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
+    let keyword = ConfiguredKey::parse(key).keyword;
+    let what = format!("{name}: the configuration sets {key}, and the template has no {keyword}");
+    Err(Failure::new(Class::Config, what)
+        .hint("add: {% include \"config\" %}")
+        .hint("or take the key out of the configuration: `cargo multiarch dockerfile` shows what the template says"))
 }
 
-fn check_stage(name: &str, text: &str, stage: &str) -> Result<(), Failure> {
-    let last =
-        text.lines().rfind(|line| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM")));
-    let words: Vec<&str> = last.unwrap_or_default().split_whitespace().collect();
+/// A key of the configuration, as a Dockerfile has it.
+struct ConfiguredKey<'a> {
+    /// The instruction that the key becomes.
+    keyword: &'static str,
+    /// The variable or label that the instruction sets; empty for other instructions.
+    name: &'a str,
+}
+
+impl ConfiguredKey<'_> {
+    fn parse(key: &str) -> ConfiguredKey<'_> {
+        let (kind, name) = key.split_once('.').unwrap_or((key, ""));
+        let keyword = match kind {
+            "env" => "ENV",
+            "labels" => "LABEL",
+            "expose" => "EXPOSE",
+            "volumes" => "VOLUME",
+            "user" => "USER",
+            "workdir" => "WORKDIR",
+            "stop-signal" => "STOPSIGNAL",
+            "healthcheck" => "HEALTHCHECK",
+            "cmd" => "CMD",
+            _ => "ENTRYPOINT",
+        };
+        ConfiguredKey { keyword, name }
+    }
+
+    /// Whether a word of an instruction sets the name. A variable may hold it.
+    fn is_set_by(&self, word: &str) -> bool {
+        let rest = word.trim_start_matches(['"', '\'']).strip_prefix(self.name);
+        word.starts_with('$') || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
+    }
+}
+
+/// Whether some instruction sets a key of the configuration.
+fn sets(instructions: &[InstructionText<'_>], key: &str) -> bool {
+    let key = ConfiguredKey::parse(key);
+    instructions.iter().filter(|instruction| instruction.is(key.keyword)).any(|instruction| {
+        key.name.is_empty()
+            || instruction.text.split_whitespace().any(|word| key.is_set_by(word))
+            || instruction.text.contains(&quote(key.name))
+    })
+}
+
+fn check_stage_name(name: &str, instructions: &[InstructionText<'_>], stage: &str) -> Result<(), Failure> {
+    let last = instructions.iter().rfind(|instruction| instruction.is("FROM"));
+    if last.and_then(declared_stage) == Some(stage) {
+        return Ok(());
+    }
+    Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
+        .hint("begin it with: FROM {{ base }} AS {{ stage }}"))
+}
+
+/// The name that a FROM instruction gives its stage.
+fn declared_stage<'a>(from: &'a InstructionText<'_>) -> Option<&'a str> {
+    let words: Vec<&str> = from.text.split_whitespace().collect();
     match words[..] {
-        [.., r#as, last] if r#as.eq_ignore_ascii_case("AS") && last == stage => Ok(()),
-        _ => Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
-            .hint("begin it with: FROM {{ base }} AS {{ stage }}")),
+        [.., r#as, name] if r#as.eq_ignore_ascii_case("AS") => Some(name),
+        _ => None,
     }
 }
 
 /// The ARG instructions before the first FROM.
-pub fn above_from(text: &str) -> Vec<String> {
-    let lines = instructions(text).into_iter();
-    lines.take_while(|line| line.keyword.eq_ignore_ascii_case("ARG")).map(|line| line.text).collect()
+pub fn args_before_from(text: &str) -> Vec<String> {
+    let args = instructions(text).into_iter().take_while(|instruction| instruction.is("ARG"));
+    args.map(|arg| arg.text).collect()
 }
 
-/// One Dockerfile holds the stages of all platforms, and only what is above the first of them is above all.
-pub fn check_above(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
+/// Fails if a platform's template has an ARG before FROM that the first platform's does not have: one Dockerfile holds
+/// the stages of all platforms, and only what precedes the first of them applies to all.
+pub fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
     let what = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
     Err(Failure::new(Class::Config, what).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
 }
 
-/// One Dockerfile holds the stages of all platforms: a name of the user's own must not come twice.
-pub fn check_unique(text: &str) -> Result<(), Failure> {
+/// Fails if two platforms declare a stage of the same name: one Dockerfile holds the stages of all platforms.
+pub fn check_unique_stages(text: &str) -> Result<(), Failure> {
     let mut names = BTreeSet::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let [from, .., r#as, name] = words[..]
-            && from.eq_ignore_ascii_case("FROM")
-            && r#as.eq_ignore_ascii_case("AS")
+    for from in instructions(text).iter().filter(|instruction| instruction.is("FROM")) {
+        if let Some(name) = declared_stage(from)
             && !names.insert(name.to_owned())
         {
             return Err(Failure::new(Class::Config, format!("stage '{name}' is there for more than one platform"))
@@ -115,18 +145,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instructions_are_found_where_they_are() {
-        let words = |text| instructions(text).iter().map(|line| line.keyword.to_owned()).collect::<Vec<_>>();
-        assert_eq!(words("FROM a\n# RUN x\nCOPY a \\\n  RUN b\nrun x && \\\n # c\n y\n"), ["FROM", "COPY", "run"]);
-        assert_eq!(words("RUN <<EOF cat <<-'B'\nx\nEOF\ny\n\tB\nUSER a\n"), ["RUN", "USER"]);
-        assert_eq!(words("RUN x <<< EOF\nUSER a\nENV A=<<B\nUSER b"), ["RUN", "USER", "ENV", "USER"]);
-    }
-
-    #[test]
     fn stages_must_be_named() {
-        assert!(check_stage("t", "FROM a AS s1\nFROM s1 as want\nRUN x", "want").is_ok());
-        assert!(check_stage("t", "FROM a AS want\nFROM b", "want").is_err());
-        assert!(check_stage("t", "", "want").is_err());
+        let check = |text| check_stage_name("t", &instructions(text), "want");
+        assert!(check("FROM a AS s1\nFROM s1 as want\nRUN x").is_ok());
+        assert!(check("FROM a AS want\nRUN cat <<EOF\nFROM b\nEOF").is_ok());
+        assert!(check("FROM a AS want\nFROM b").is_err());
+        assert!(check("").is_err());
     }
 
     #[test]
@@ -145,7 +169,7 @@ mod tests {
             ("HEALTHCHECK NONE", "healthcheck", true),
             ("ENTRYPOINT [\"CMD\"]", "cmd", false),
         ] {
-            assert_eq!(says(&instructions(text), key), found, "{text} {key}");
+            assert_eq!(sets(&instructions(text), key), found, "{text} {key}");
         }
     }
 }

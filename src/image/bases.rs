@@ -1,4 +1,4 @@
-//! PinnedBases: pinned to a digest before anything is built, and pulled where this program builds on them itself.
+//! Base images: pinned to a digest before anything is built, and pulled for the embedded engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::Value;
 
+use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::error::{Class, Failure};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::descriptor;
@@ -14,7 +15,7 @@ use crate::oci::layer::Layer;
 use crate::oci::layer_scan;
 use crate::oci::layout::{descriptor_platform, format_platform};
 use crate::oci::rootfs::RootFs;
-use crate::plan::Plan;
+use crate::plan::Image;
 use crate::platform::Platform;
 use crate::registry::FetchedManifest;
 use crate::registry::Registry;
@@ -22,70 +23,112 @@ use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
-/// What pinned references lead to.
-pub type BaseManifests = BTreeMap<String, FetchedManifest>;
-
-/// Pins every base to the digest that its tag has now, and checks that it has the platforms that are asked for.
-pub fn pin(plan: &Plan, registry: &Registry, ui: &Ui) -> Result<(PinnedBases, BaseManifests)> {
-    let mut wanted: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
-    for platform in plan.platforms() {
-        if platform.base != "scratch" {
-            wanted.entry(&platform.base).or_default().insert(platform.platform);
-        }
-    }
-    let (mut bases, mut indexes) = (PinnedBases::new(), BaseManifests::new());
-    for (base, platforms) in wanted {
-        let served = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.fetch_manifest(base));
-        let served = served.with_context(|| format!("base {base}"))?;
-        let available = if served.is_index() {
-            let index = served.index()?;
-            index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?)).collect()
-        } else {
-            let config = registry.fetch_config(base, &served.manifest()?)?;
-            vec![format_platform(
-                &config.os().to_string(),
-                &config.architecture().to_string(),
-                config.variant().as_deref(),
-            )]
-        };
-        let available: BTreeSet<String> = available.into_iter().collect();
-        for platform in &platforms {
-            if !platform.compatible_platforms().any(|runs| available.contains(runs.name())) {
-                let has = available.iter().cloned().collect::<Vec<_>>().join(", ");
-                return Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
-                    .hint(format!("it has {has}"))
-                    .hint(format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}"))
-                    .into());
-            }
-        }
-        let pinned = match base.contains('@') {
-            true => base.to_owned(),
-            false => format!("{base}@{}", served.digest),
-        };
-        ui.status("Pinned", &pinned);
-        bases.extend(platforms.into_iter().map(|platform| ((base.to_owned(), platform), pinned.clone())));
-        indexes.insert(pinned, served);
-    }
-    Ok((bases, indexes))
+/// The bases of a run's images, as their tags resolve now.
+pub struct ResolvedBases {
+    pub pinned: PinnedBases,
+    /// The manifest or index of each pinned reference.
+    manifests: BTreeMap<String, FetchedManifest>,
 }
 
-/// Pulls what the embedded engine builds on into the cache: for every platform its own image of the base.
+/// A base, as its tag resolves now.
+pub struct ResolvedBase {
+    /// `name@sha256:…`
+    pinned: String,
+    /// The manifest or index that it leads to.
+    manifest: FetchedManifest,
+}
+
+/// The image that one platform of a base holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaseImage {
+    /// The whole image config (image-spec, config.md).
+    pub config: Value,
+    /// From the bottom up, with OCI media types.
+    pub layers: Vec<Layer>,
+    pub rootfs: RootFs,
+}
+
+/// Pulled bases, by the base as configured and the platform.
+pub type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
+
+/// Pins every base of some images to the digest that its tag has now, and checks that it has the images' platforms.
+pub fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBases> {
+    let (mut pinned_bases, mut manifests) = (PinnedBases::default(), BTreeMap::new());
+    for (base, platforms) in platforms_by_base(images) {
+        let ResolvedBase { pinned, manifest } = resolve(base, &platforms, registry, ui)?;
+        pinned_bases.insert(base.to_owned(), pinned.clone());
+        manifests.insert(pinned, manifest);
+    }
+    Ok(ResolvedBases { pinned: pinned_bases, manifests })
+}
+
+/// Pins a base to the digest that its tag has now, and checks that it has some platforms.
+pub fn resolve(base: &str, platforms: &BTreeSet<Platform>, registry: &Registry, ui: &Ui) -> Result<ResolvedBase> {
+    let manifest = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.fetch_manifest(base));
+    let manifest = manifest.with_context(|| format!("base {base}"))?;
+    let available = available_platforms(base, &manifest, registry)?;
+    platforms.iter().try_for_each(|platform| check_platform(base, *platform, &available))?;
+    let pinned = if base.contains('@') { base.to_owned() } else { format!("{base}@{}", manifest.digest) };
+    ui.status("Pinned", &pinned);
+    Ok(ResolvedBase { pinned, manifest })
+}
+
+/// The platforms that each base is needed for. `scratch` needs no registry, and is left out.
+pub fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Platform>> {
+    let mut bases: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
+    for platform in images.iter().flat_map(|image| &image.platforms) {
+        if platform.base != "scratch" {
+            bases.entry(&platform.base).or_default().insert(platform.platform);
+        }
+    }
+    bases
+}
+
+/// The platforms that a base has, as `os/architecture[/variant]`.
+fn available_platforms(base: &str, fetched: &FetchedManifest, registry: &Registry) -> Result<BTreeSet<String>> {
+    if fetched.is_index() {
+        let index = fetched.index()?;
+        let platforms = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
+        return Ok(platforms.collect());
+    }
+    let config = registry.fetch_config(base, &fetched.manifest()?)?;
+    let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
+    Ok(BTreeSet::from([format_platform(&os, &architecture, config.variant().as_deref())]))
+}
+
+fn check_platform(base: &str, platform: Platform, available: &BTreeSet<String>) -> Result<(), Failure> {
+    if platform.compatible_platforms().any(|runs| available.contains(runs.name())) {
+        return Ok(());
+    }
+    let available = available.iter().cloned().collect::<Vec<_>>().join(", ");
+    Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
+        .hint(format!("it has {available}"))
+        .hint(other_base(platform)))
+}
+
+fn other_base(platform: Platform) -> String {
+    format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}")
+}
+
+/// Pulls each platform's image of each base into the cache, for the embedded engine to build on.
 pub fn pull(
-    plan: &Plan,
-    bases: &PinnedBases,
-    indexes: &BaseManifests,
+    images: &[Image],
+    bases: &ResolvedBases,
     registry: &Registry,
+    cache: &Cache,
     ui: &Ui,
 ) -> Result<PulledBases> {
-    let cache = Cache::new(&plan.paths.cache_dir);
-    indexes.keys().for_each(|pinned| ui.status("Pulling", pinned));
+    bases.manifests.keys().for_each(|pinned| ui.status("Pulling", pinned));
     let mut pulled = PulledBases::new();
-    for ((base, platform), pinned) in bases {
-        let Some(served) = indexes.get(pinned) else { continue };
-        let pull = || pull_platform(pinned, *platform, served, registry, &cache, ui.timings());
-        let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
-        let image = image.with_context(|| format!("base {base}"))?;
-        pulled.insert((base.clone(), *platform), Arc::new(image));
+    for (base, platforms) in platforms_by_base(images) {
+        let pinned = bases.pinned.reference(base);
+        let Some(fetched) = bases.manifests.get(pinned) else { continue };
+        for platform in platforms {
+            let pull = || pull_platform(pinned, platform, fetched, registry, cache, ui.timings());
+            let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
+            let image = image.with_context(|| format!("base {base}"))?;
+            pulled.insert((base.to_owned(), platform), Arc::new(image));
+        }
     }
     Ok(pulled)
 }
@@ -93,42 +136,47 @@ pub fn pull(
 fn pull_platform(
     pinned: &str,
     platform: Platform,
-    served: &FetchedManifest,
+    fetched: &FetchedManifest,
     registry: &Registry,
     cache: &Cache,
     timings: &Timings,
 ) -> Result<BaseImage> {
     let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
-    let manifest = if served.is_index() {
-        let index = served.index()?;
-        let entry = select(index.manifests(), platform).ok_or_else(|| {
-            Failure::new(Class::Config, format!("it has no {platform}"))
-                .hint(format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}"))
-        })?;
-        if entry.media_type().to_string().contains("index") || entry.media_type().to_string().contains("manifest.list")
-        {
-            return Err(Failure::new(
-                Class::Config,
-                format!("its entry for {platform} is an index again, not an image"),
-            )
-            .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
-            .into());
-        }
-        registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?
-    } else {
-        served.manifest()?
-    };
+    let manifest = platform_manifest(repository, platform, fetched, registry)?;
     let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
         Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
             .hint("registries hold other things than images as well: check the name")
     })?;
-    let layers = layers(repository, &manifest, &config, registry, cache, timings)?;
-    let tree = read_tree(&layers, cache)?;
-    Ok(BaseImage { config, layers, tree })
+    let layers = pull_layers(repository, &manifest, &config, registry, cache, timings)?;
+    let rootfs = read_rootfs(&layers, cache)?;
+    Ok(BaseImage { config, layers, rootfs })
 }
 
-/// The entry for a platform: its own, else an older variant that it runs.
+/// The manifest of a base's image for a platform.
+fn platform_manifest(
+    repository: &str,
+    platform: Platform,
+    fetched: &FetchedManifest,
+    registry: &Registry,
+) -> Result<ImageManifest> {
+    if !fetched.is_index() {
+        return Ok(fetched.manifest()?);
+    }
+    let index = fetched.index()?;
+    let entry = select(index.manifests(), platform)
+        .ok_or_else(|| Failure::new(Class::Config, format!("it has no {platform}")).hint(other_base(platform)))?;
+    let media_type = entry.media_type().to_string();
+    if media_type.contains("index") || media_type.contains("manifest.list") {
+        let message = format!("its entry for {platform} is an index again, not an image");
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
+            .into());
+    }
+    Ok(registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?)
+}
+
+/// The entry for a platform: its own, or else one for an older variant that it runs.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
     platform.compatible_platforms().find_map(|runs| {
         entries
@@ -138,7 +186,7 @@ fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
 }
 
 /// Pulls the layers, several at a time.
-fn layers(
+fn pull_layers(
     repository: &str,
     manifest: &ImageManifest,
     config: &Value,
@@ -155,7 +203,7 @@ fn layers(
     }
     let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();
     parallel(&pairs, |(blob, diff_id)| {
-        let media_type = oci_type(blob.media_type().as_ref())?;
+        let media_type = oci_media_type(blob.media_type().as_ref())?;
         let path = cache.blob(blob, |file| {
             let mut span = timings.span(Phase::Base, format_args!("{repository}: layer"));
             span.digest(blob.digest());
@@ -168,62 +216,38 @@ fn layers(
 }
 
 /// OCI's name of a layer's media type; the bytes are the same under Docker's (image-spec, media-types.md).
-fn oci_type(media_type: &str) -> Result<&'static str, Failure> {
-    Ok(match media_type {
+fn oci_media_type(media_type: &str) -> Result<&'static str, Failure> {
+    match media_type {
         "application/vnd.oci.image.layer.v1.tar" | "application/vnd.docker.image.rootfs.diff.tar" => {
-            "application/vnd.oci.image.layer.v1.tar"
+            Ok("application/vnd.oci.image.layer.v1.tar")
         }
         "application/vnd.oci.image.layer.v1.tar+gzip" | "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
-            "application/vnd.oci.image.layer.v1.tar+gzip"
+            Ok("application/vnd.oci.image.layer.v1.tar+gzip")
         }
         "application/vnd.oci.image.layer.v1.tar+zstd" | "application/vnd.docker.image.rootfs.diff.tar.zstd" => {
-            "application/vnd.oci.image.layer.v1.tar+zstd"
+            Ok("application/vnd.oci.image.layer.v1.tar+zstd")
         }
-        other => {
-            return Err(Failure::new(
-                Class::Config,
-                format!("it has a layer of type {other}, which is not known here"),
-            )
-            .hint("take another base, or the other engine: `--engine buildx`"));
-        }
-    })
+        other => Err(Failure::new(Class::Config, format!("it has a layer of type {other}, which is not known here"))
+            .hint("take another base, or the other engine: `--engine buildx`")),
+    }
 }
 
-fn read_tree(layers: &[Layer], cache: &Cache) -> Result<RootFs> {
-    let mut tree = RootFs::default();
+fn read_rootfs(layers: &[Layer], cache: &Cache) -> Result<RootFs> {
+    let mut rootfs = RootFs::default();
     for layer in layers {
         let media_type = layer.descriptor.media_type().to_string();
         let digest = layer.descriptor.digest();
-        let unreadable = |what: String| {
-            Failure::new(Class::Verify, format!("its layer {digest} cannot be read: {what}"))
+        let unreadable = |reason: String| {
+            Failure::new(Class::Verify, format!("its layer {digest} cannot be read: {reason}"))
                 .hint("take another base, or the other engine: `--engine buildx`")
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;
             layer_scan::scan(blob, &media_type, cache.dir()?).map_err(|error| {
-                match layer_scan::is_local_error(&error) {
-                    true => error.into(),
-                    false => unreadable(error.to_string()).into(),
-                }
+                if layer_scan::is_local_error(&error) { error.into() } else { unreadable(error.to_string()).into() }
             })
         })?;
-        tree.apply(&scanned.changes).map_err(unreadable)?;
+        rootfs.apply(&scanned.changes).map_err(unreadable)?;
     }
-    Ok(tree)
+    Ok(rootfs)
 }
-
-/// What one platform of a base holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BaseImage {
-    /// The whole image config (image-spec, config.md).
-    pub config: Value,
-    /// From the bottom up, with OCI media types.
-    pub layers: Vec<Layer>,
-    pub tree: RootFs,
-}
-
-/// By what was written and the platform.
-pub type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
-
-/// The base of a platform, pinned: `(as written, platform)` → `name@sha256:…`.
-pub type PinnedBases = BTreeMap<(String, Platform), String>;

@@ -1,4 +1,4 @@
-//! Layouts for elsewhere: a folder or an archive of one or several images, named so that OCI tools find them
+//! Exports layouts: as a directory or an archive of one or several images, named so that OCI tools find them
 //! (image-spec, annotations.md, `org.opencontainers.image.ref.name`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,50 +12,56 @@ use crate::error::{Class, Failure};
 use crate::fs::{self, Replaceable};
 use crate::oci::digest::hash_reader;
 use crate::oci::layout::{self, Layout};
-use crate::plan::{Image, Output, Plan};
+use crate::plan::{Image, Output};
 use crate::process::check_interrupt;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Fails where an output cannot be written, before anything is compiled.
-pub fn check(plan: &Plan) -> Result<(), Failure> {
-    for output in &plan.outputs {
-        let wrong = |path: &Utf8Path, what: &str| Failure::new(Class::Config, format!("the output {path} {what}"));
-        let writable = |folder: &Utf8Path, instead: &str| {
-            fs::check_writable(folder).map_err(|error| {
-                wrong(output.path(), &format!("cannot be written: {error}"))
-                    .hint(format!("name one in a folder of yours: `--output {instead}`"))
-            })
-        };
-        match output {
-            Output::Oci(dir) => {
-                let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
-                let archive = format!("for an archive: `--output oci-archive:{dir}`");
-                fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
-                writable(dir, "oci:image")?;
-            }
-            Output::OciArchive(file) if file.is_dir() => {
-                return Err(wrong(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));
-            }
-            Output::OciArchive(file) if file.exists() && !is_archive(file) => {
-                return Err(wrong(file, "is there, and is no OCI archive")
-                    .hint("name another file: `--output oci-archive:image.tar`"));
-            }
-            Output::OciArchive(file) => {
-                let folder = file.parent().filter(|folder| !folder.as_str().is_empty());
-                if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-                    return Err(wrong(file, "is in a folder that is not there").hint(format!("`mkdir -p {folder}`")));
-                }
-                writable(folder.unwrap_or(Utf8Path::new(".")), "oci-archive:image.tar")?;
-            }
-        }
-    }
-    Ok(())
+/// Fails if an output cannot be written, before anything is compiled.
+pub fn check(outputs: &[Output]) -> Result<(), Failure> {
+    outputs.iter().try_for_each(|output| match output {
+        Output::Oci(dir) => check_layout(dir),
+        Output::OciArchive(file) => check_archive(file),
+    })
 }
 
-/// Is a file an archive of a layout, or one that only waits for its content?
+fn check_layout(dir: &Utf8Path) -> Result<(), Failure> {
+    let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
+    let archive = format!("for an archive: `--output oci-archive:{dir}`");
+    fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
+    check_writable(dir, dir, "oci:image")
+}
+
+fn check_archive(file: &Utf8Path) -> Result<(), Failure> {
+    if file.is_dir() {
+        return Err(failure(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));
+    }
+    if file.exists() && !is_archive(file) {
+        return Err(failure(file, "is there, and is no OCI archive")
+            .hint("name another file: `--output oci-archive:image.tar`"));
+    }
+    let parent = file.parent().filter(|parent| !parent.as_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+        return Err(failure(file, "is in a folder that is not there").hint(format!("`mkdir -p {parent}`")));
+    }
+    check_writable(file, parent.unwrap_or(Utf8Path::new(".")), "oci-archive:image.tar")
+}
+
+fn failure(output: &Utf8Path, problem: &str) -> Failure {
+    Failure::new(Class::Config, format!("the output {output} {problem}"))
+}
+
+/// Fails if `dir`, where an output goes, cannot be written.
+fn check_writable(output: &Utf8Path, dir: &Utf8Path, alternative: &str) -> Result<(), Failure> {
+    fs::check_writable(dir).map_err(|error| {
+        failure(output, &format!("cannot be written: {error}"))
+            .hint(format!("name one in a folder of yours: `--output {alternative}`"))
+    })
+}
+
+/// Whether a file is an archive of a layout, or empty.
 fn is_archive(path: &Utf8Path) -> bool {
     let Ok(file) = fs_err::File::open(path) else { return false };
     if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
@@ -68,16 +74,16 @@ fn is_archive(path: &Utf8Path) -> bool {
     archive.entries_with_seek().is_ok_and(|mut entries| entries.any(is_layout))
 }
 
-/// Writes every output of a plan; `layouts` are in the plan's order.
-pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
-    let images: Vec<(&Image, &Layout)> = plan.images.iter().zip(layouts.iter().copied()).collect();
-    for output in &plan.outputs {
+/// Writes every output. `layouts` are in the images' order.
+pub fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
+    let images: Vec<(&Image, &Layout)> = images.iter().zip(layouts.iter().copied()).collect();
+    for output in outputs {
         let _written = ui.timings().span(Phase::Output, output.path());
         match output {
-            Output::Oci(dir) => folder(dir, &images)?,
+            Output::Oci(dir) => add_to_layout(dir, &images)?,
             Output::OciArchive(file) => {
                 let entries: Vec<Value> =
-                    images.iter().map(|(image, layout)| entry(image, layout)).collect::<Result<_>>()?;
+                    images.iter().map(|(image, layout)| index_entry(image, layout)).collect::<Result<_>>()?;
                 let blobs = images.iter().map(|(_, layout)| blobs(layout)).collect::<Result<Vec<_>>>()?;
                 archive(file, blobs.into_iter().flatten(), &entries, None)?;
             }
@@ -87,19 +93,19 @@ pub fn write(plan: &Plan, layouts: &[&Layout], ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// An image's line in `index.json`: one, by its name and first tag, so that a layout of one image needs no name.
-fn entry(image: &Image, layout: &Layout) -> Result<Value> {
+/// An image's entry in `index.json`: only one, by its name and first tag, so that a layout of one image needs no name.
+fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;
     entry["annotations"] = json!({ REF_NAME: name });
     Ok(entry)
 }
 
-/// A layout in a work tree is no change of it.
+/// Keeps git from reporting a layout in a work tree as a change.
 const IGNORE: &str = "# made by cargo multiarch\n*\n";
 
-/// Adds to a layout, or makes it; images of the same name are replaced.
-fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
+/// Adds images to a layout, which is created if needed. Images of the same name are replaced.
+fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     let is_new = !dir.join("oci-layout").exists();
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     if is_new {
@@ -119,13 +125,13 @@ fn folder(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         for blob in blobs(layout)? {
             let name = blob.file_name().unwrap_or_default();
             let to = dir.join("blobs/sha256").join(name);
-            let same = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
-            if !same {
-                // No link: what is done to the output must not reach what later builds use.
+            let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
+            if !is_up_to_date {
+                // Not a link: changes of the output must not reach the files that later builds use.
                 fs::copy_atomically(&blob, &to)?;
             }
         }
-        let new = entry(image, layout)?;
+        let new = index_entry(image, layout)?;
         entries.retain(|old| old["annotations"][REF_NAME] != new["annotations"][REF_NAME]);
         entries.push(new);
     }
@@ -138,12 +144,13 @@ fn blobs(layout: &Layout) -> Result<BTreeSet<Utf8PathBuf>> {
     dir.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect()
 }
 
-/// Writes the archive of some blobs in one step. `docker` is Docker's own list of images, which older daemons want.
+/// Writes an archive of some blobs, atomically. `docker_manifest` is Docker's own list of images, which older daemons
+/// need.
 pub fn archive(
     file: &Utf8Path,
     blobs: impl IntoIterator<Item = Utf8PathBuf>,
     entries: &[Value],
-    docker: Option<&Value>,
+    docker_manifest: Option<&Value>,
 ) -> Result<()> {
     let mut tar = tar::Builder::new(io::BufWriter::new(fs::temporary_file(file)?));
     let by_name = blobs.into_iter().map(|blob| (blob.file_name().unwrap_or_default().to_owned(), blob));
@@ -155,7 +162,7 @@ pub fn archive(
     }
     let documents = [
         ("index.json", Some(layout::index_json(entries)?)),
-        ("manifest.json", docker.map(serde_json::to_vec).transpose()?),
+        ("manifest.json", docker_manifest.map(serde_json::to_vec).transpose()?),
         ("oci-layout", Some(layout::VERSION.into())),
     ];
     for (name, bytes) in documents {
@@ -168,7 +175,7 @@ pub fn archive(
     fs::persist(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
-/// The time of an archive's members is no part of an image: always the epoch.
+/// Appends a file. Its time is always the epoch, so that equal images make equal archives.
 fn append(tar: &mut tar::Builder<impl Write>, name: &str, size: u64, content: impl io::Read) -> Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o644);

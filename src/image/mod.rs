@@ -1,5 +1,4 @@
-//! Images: artifacts are staged beside a rendered Dockerfile, and the engine makes an OCI layout of them.
-//! Knows `plan` and `compile`'s artifacts; knows nothing of registries.
+//! Builds images: artifacts are staged beside a rendered Dockerfile, and an engine makes an OCI layout of them.
 
 pub mod bases;
 pub mod buildx;
@@ -11,26 +10,29 @@ pub mod load;
 pub mod scratch_check;
 
 use anyhow::{Context, Result};
+use camino::Utf8Path;
 
-use self::bases::PinnedBases;
-use crate::dockerfile::render;
+use crate::dockerfile::pinned_bases::PinnedBases;
+use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
-use crate::plan::{Image, Plan};
+use crate::plan::Image;
 
-/// Renders the Dockerfile of an image of the plan.
-pub fn render(plan: &Plan, image: &Image, bases: &PinnedBases) -> Result<render::Dockerfile> {
-    let read = |path: &camino::Utf8Path| {
-        let text = match path.exists() && !path.is_file() {
-            // A pipe would be waited for.
-            true => Err(format!("{path} is no file")),
-            false => fs_err::read_to_string(path).map_err(|error| error.to_string()),
-        };
-        text.map_err(|error| {
-            Failure::new(Class::Config, format!("its template cannot be read: {error}"))
-                .hint("`template` is a path relative to the workspace's root, or a built-in template's name")
-                .into()
-        })
-    };
-    render::render(image, bases, &read, &|from| context::mode_of(&plan.paths.root, from))
+/// Renders an image's Dockerfile from the templates and files of the workspace at `root`.
+pub fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Result<Dockerfile> {
+    render::render(image, bases, &read_template, &|from| context::file_mode(root, from))
         .with_context(|| format!("image '{}'", image.name))
+}
+
+fn read_template(path: &Utf8Path) -> Result<String> {
+    let text = if path.exists() && !path.is_file() {
+        // Reading from a pipe would block.
+        Err(format!("{path} is no file"))
+    } else {
+        fs_err::read_to_string(path).map_err(|error| error.to_string())
+    };
+    text.map_err(|error| {
+        Failure::new(Class::Config, format!("its template cannot be read: {error}"))
+            .hint("`template` is a path relative to the workspace's root, or a built-in template's name")
+            .into()
+    })
 }

@@ -17,7 +17,7 @@ pub struct ImageBlob {
     pub path: Utf8PathBuf,
 }
 
-/// Some bytes and what describes them.
+/// A blob in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     pub descriptor: Descriptor,
@@ -25,7 +25,7 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// The bytes of a JSON document.
+    /// Serializes a JSON document.
     pub fn json(media_type: &MediaType, value: &Value) -> Result<Blob> {
         let bytes = serde_json::to_vec(value)?;
         let descriptor = descriptor(media_type.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
@@ -33,7 +33,7 @@ impl Blob {
     }
 }
 
-/// Media type, digest and size.
+/// Returns a descriptor with a media type, digest and size.
 pub fn descriptor(media_type: &str, digest: &str, size: u64) -> Result<Descriptor> {
     let digest: oci_spec::image::Digest = digest.parse().with_context(|| format!("'{digest}' is no digest"))?;
     Ok(Descriptor::new(MediaType::from(media_type), size, digest))

@@ -8,62 +8,81 @@ use serde_json::{Map, Value, json};
 
 use super::descriptor::Blob;
 use super::layer::Layer;
-use crate::image::bases::BaseImage;
 use crate::platform::Platform;
 
-/// The config and the manifest of a platform, from a base, a `config`, and our layers with the instructions that made
-/// them.
-pub fn manifest(
-    platform: Platform,
-    base: Option<&BaseImage>,
-    config: &Value,
-    added: &[(Layer, &str)],
-    epoch: u64,
-) -> Result<(Blob, Blob)> {
-    let created = DateTime::from_timestamp(i64::try_from(epoch)?, 0).context("SOURCE_DATE_EPOCH is out of range")?;
-    let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut document = Map::new();
-    for key in ["author", "os.version", "os.features"] {
-        if let Some(value) = base.and_then(|base| base.config.get(key)) {
-            document.insert(key.to_owned(), value.clone());
-        }
-    }
-    let list = |path: &str| {
-        let inherited = base.and_then(|base| base.config.pointer(path)).and_then(Value::as_array);
-        inherited.cloned().unwrap_or_default()
-    };
-    let mut diff_ids = list("/rootfs/diff_ids");
-    let mut history = complete(list("/history"), diff_ids.len(), &created);
-    for (layer, created_by) in added {
-        diff_ids.push(layer.diff_id.as_str().into());
-        history.push(json!({ "created": created, "created_by": created_by, "comment": "cargo-multiarch" }));
-    }
-    document.insert("created".to_owned(), created.into());
-    document.insert("architecture".to_owned(), platform.architecture().into());
-    document.insert("os".to_owned(), platform.os().into());
-    if let Some(variant) = platform.variant() {
-        document.insert("variant".to_owned(), variant.into());
-    }
-    document.insert("config".to_owned(), config.clone());
-    document.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
-    document.insert("history".to_owned(), history.into());
-    let config = Blob::json(&MediaType::ImageConfig, &Value::Object(document))?;
+/// The parts of one platform's image.
+pub struct ImageParts<'a> {
+    pub platform: Platform,
+    /// The base's image config; `null` for `scratch`.
+    pub base_config: &'a Value,
+    /// The base's layers, from the bottom up.
+    pub base_layers: &'a [Layer],
+    /// The `config` object of the new image config.
+    pub config: &'a Value,
+    /// The layers on top of the base's.
+    pub added: &'a [AddedLayer],
+    pub source_date_epoch: u64,
+}
 
-    let inherited = base.iter().flat_map(|base| &base.layers);
-    let layers: Vec<&Descriptor> =
-        inherited.chain(added.iter().map(|(layer, _)| layer)).map(|layer| &layer.descriptor).collect();
+/// A layer that an image adds to its base.
+pub struct AddedLayer {
+    pub layer: Layer,
+    /// The instructions that made it, for the image's history.
+    pub created_by: String,
+}
+
+/// The config and the manifest of one platform's image.
+pub struct ImageDocuments {
+    pub config: Blob,
+    pub manifest: Blob,
+}
+
+/// Returns the config and the manifest of one platform's image.
+pub fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
+    let config = Blob::json(&MediaType::ImageConfig, &config(parts)?)?;
+    let layers = parts.base_layers.iter().chain(parts.added.iter().map(|added| &added.layer));
+    let layers: Vec<&Descriptor> = layers.map(|layer| &layer.descriptor).collect();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest.as_ref(),
         "config": config.descriptor,
         "layers": layers,
     });
-    Ok((config, Blob::json(&MediaType::ImageManifest, &manifest)?))
+    Ok(ImageDocuments { config, manifest: Blob::json(&MediaType::ImageManifest, &manifest)? })
+}
+
+/// The image config (image-spec, config.md).
+fn config(parts: &ImageParts<'_>) -> Result<Value> {
+    let created = DateTime::from_timestamp(i64::try_from(parts.source_date_epoch)?, 0);
+    let created = created.context("SOURCE_DATE_EPOCH is out of range")?.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut document = Map::new();
+    for key in ["author", "os.version", "os.features"] {
+        if let Some(value) = parts.base_config.get(key) {
+            document.insert(key.to_owned(), value.clone());
+        }
+    }
+    let inherited = |path: &str| parts.base_config.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut diff_ids = inherited("/rootfs/diff_ids");
+    let mut history = complete_history(inherited("/history"), diff_ids.len(), &created);
+    for AddedLayer { layer, created_by } in parts.added {
+        diff_ids.push(layer.diff_id.as_str().into());
+        history.push(json!({ "created": created, "created_by": created_by, "comment": "cargo-multiarch" }));
+    }
+    document.insert("created".to_owned(), created.into());
+    document.insert("architecture".to_owned(), parts.platform.architecture().into());
+    document.insert("os".to_owned(), parts.platform.os().into());
+    if let Some(variant) = parts.platform.variant() {
+        document.insert("variant".to_owned(), variant.into());
+    }
+    document.insert("config".to_owned(), parts.config.clone());
+    document.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+    document.insert("history".to_owned(), history.into());
+    Ok(Value::Object(document))
 }
 
 /// A base's history with as many entries that are not empty as it has layers (image-spec, config.md, "history"): where
 /// there are fewer, the last layers get one each, and what is too much is marked as empty, as BuildKit does it.
-fn complete(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
+fn complete_history(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
     history.retain(Value::is_object);
     let mut described = 0;
     for entry in history.iter_mut().filter(|entry| !entry["empty_layer"].as_bool().unwrap_or_default()) {
@@ -111,16 +130,16 @@ mod tests {
     fn a_bases_history_has_an_entry_for_each_layer() {
         let empty = json!({ "created_by": "ENV", "empty_layer": true });
         let full = json!({ "created_by": "COPY" });
-        let said = json!({ "created_by": "ADD", "empty_layer": false });
+        let explicit = json!({ "created_by": "ADD", "empty_layer": false });
         for (history, layers, kinds) in [
             (vec![], 0, ""),
             (vec![], 2, "LL"),
             (vec![empty.clone(), full.clone()], 1, "eL"),
             (vec![full.clone(), empty.clone()], 3, "LeLL"),
-            (vec![said.clone(), full.clone()], 1, "Le"),
+            (vec![explicit.clone(), full.clone()], 1, "Le"),
             (vec![json!(null), json!(7)], 1, "L"),
         ] {
-            let completed = complete(history.clone(), layers, "2026-01-02T03:04:05Z");
+            let completed = complete_history(history.clone(), layers, "2026-01-02T03:04:05Z");
             let kind = |entry: &Value| if entry["empty_layer"] == json!(true) { 'e' } else { 'L' };
             assert_eq!(completed.iter().map(kind).collect::<String>(), kinds, "{history:?} {layers}");
         }

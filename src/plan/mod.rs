@@ -141,31 +141,7 @@ impl Plan {
         builds.into_values().collect()
     }
 
-    /// The plan with every base's name and digest among the labels and, where all platforms share it, the annotations.
-    /// `bases` has the pinned form of each, by what is written and the platform.
-    pub fn with_bases(mut self, bases: &BTreeMap<(String, Platform), String>) -> Plan {
-        const NAME: &str = "org.opencontainers.image.base.name";
-        const DIGEST: &str = "org.opencontainers.image.base.digest";
-        for image in &mut self.images {
-            let mut shared = BTreeSet::new();
-            for platform in &mut image.platforms {
-                let pinned =
-                    bases.get(&(platform.base.clone(), platform.platform)).and_then(|pinned| pinned.split_once('@'));
-                shared.insert(pinned);
-                if let Some((name, digest)) = pinned {
-                    platform.container.labels.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
-                    platform.container.labels.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
-                }
-            }
-            if let [Some((name, digest))] = shared.into_iter().collect::<Vec<_>>()[..] {
-                image.annotations.entry(NAME.to_owned()).or_insert_with(|| name.to_owned());
-                image.annotations.entry(DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
-            }
-        }
-        self
-    }
-
-    /// Returns the platforms of all images.
+    /// The platforms of all images.
     pub fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
         self.images.iter().flat_map(|image| &image.platforms)
     }
@@ -225,11 +201,6 @@ impl Image {
     /// Returns `repository:tag` for every repository and tag.
     pub fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
-    }
-
-    /// Is any of its platforms made from one of these bases?
-    pub fn is_on(&self, bases: &BTreeMap<(String, Platform), String>) -> bool {
-        self.platforms.iter().any(|of| bases.contains_key(&(of.base.clone(), of.platform)))
     }
 }
 

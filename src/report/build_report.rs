@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
+use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
-use crate::image::bases::PinnedBases;
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::{PlatformFacts, SmokeResult, SmokeResults, VerifiedImage};
@@ -173,7 +173,7 @@ impl PlatformReport {
             digest: verified.digests.platforms.get(platform).cloned().unwrap_or_default(),
             triple: build.triple.clone(),
             linker: source.linker_name(build),
-            base: bases.get(&(base.clone(), *platform)).unwrap_or(base).clone(),
+            base: bases.reference(base).to_owned(),
             size: inspected.and_then(|inspected| inspected.size),
             glibc_floor: build.glibc.clone(),
             facts: inspected.map(|inspected| inspected.facts.clone()).unwrap_or_default(),

@@ -44,8 +44,9 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
 
 fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
     let mut section = wrapped("Engine: ", &format!("{} ({})", selection.name(), selection.why), width);
-    if let Engine::Buildx(Builder { name: Some(name), missing, .. }) = &selection.engine {
-        let creation = missing.as_ref().map(|missing| format!(", made first: {}", missing.why)).unwrap_or_default();
+    if let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine {
+        let creation =
+            to_create.as_ref().map(|to_create| format!(", made first: {}", to_create.why)).unwrap_or_default();
         section.push('\n');
         section.push_str(&wrapped("Builder: ", &format!("{name}{creation}"), width));
     }

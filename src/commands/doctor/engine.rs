@@ -8,13 +8,12 @@ use super::check_result::{CheckResult, CheckState};
 use super::fix::Fix;
 use super::results::Results;
 use crate::config::choices::EngineChoice;
+use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
-use crate::error::Failure;
-use crate::image::bases::PinnedBases;
 use crate::image::buildx::builder::{self, Builder};
-use crate::image::buildx::docker::{Docker, Inspected};
+use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::{self, context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -23,10 +22,19 @@ use crate::verify::smoke::{self, NotRunReason, Runner};
 
 pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let dockerfiles = check_dockerfiles(plan, results)?;
-    if let Err(error) = embedded::check_unstaged_scratch_images(plan, &dockerfiles) {
+    if let Err(error) =
+        embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)
+    {
         results.add_error("image", error)?;
     }
-    let needs_buildx = match engine::needs_buildx(plan, &dockerfiles) {
+    let request = EngineRequest {
+        options: &plan.engine,
+        images: &plan.images,
+        dockerfiles: &dockerfiles,
+        paths: &plan.paths,
+        source_date_epoch: plan.source_date_epoch,
+    };
+    let needs_buildx = match request.needs_buildx() {
         Ok(reason) => reason,
         Err(failure) => {
             results.add_error("template", failure)?;
@@ -35,9 +43,11 @@ pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     };
     let reason_for_buildx = needs_buildx.as_ref().map(ToString::to_string);
     let uses_docker = plan.engine.choice != EngineChoice::Embedded;
-    let docker = if uses_docker { Docker::look(plan.engine.builder.as_deref(), ui)? } else { Docker::default() };
-    let plain_hosts = engine::plain_hosts(plan, &dockerfiles);
-    let selection = engine::decide(plan, needs_buildx, || builder::choose(plan, &plain_hosts, &docker, ui));
+    let builder_name = plan.engine.builder.as_deref();
+    let docker = if uses_docker { DockerStatus::probe(builder_name, ui)? } else { DockerStatus::default() };
+    let plain_http = request.plain_http_hosts();
+    let find_builder = || builder::choose(builder_name, &plain_http, &docker, ui);
+    let selection = engine::decide(plan.engine.choice, needs_buildx, find_builder);
     if uses_docker {
         report_docker(&docker, selection.is_ok(), results);
     } else {
@@ -59,7 +69,7 @@ pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     };
     let mut without_qemu = check_run_instructions(&plan.images, &dockerfiles, builder.as_ref(), results, ui)?;
     without_qemu.extend(check_smoke_runs(plan, results, ui)?);
-    if docker.server.is_some() && !without_qemu.is_empty() {
+    if docker.server_version.is_some() && !without_qemu.is_empty() {
         results.fixes.push(Fix::RegisterQemu(without_qemu.into_iter().collect()));
     }
     Ok(())
@@ -67,15 +77,15 @@ pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
 
 /// Renders the Dockerfiles of all images. Returns none if any of them fails.
 fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfile>> {
-    if let Err(error) = context::check_files(plan) {
+    if let Err(error) = context::check_files(&plan.images, &plan.paths) {
         results.add_error("workspace", error)?;
     }
-    if let Err(error) = export::check(plan) {
+    if let Err(error) = export::check(&plan.outputs) {
         results.add_error("workspace", error)?;
     }
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
-        match image::render(plan, image, &PinnedBases::new()) {
+        match image::render(image, &PinnedBases::default(), &plan.paths.root) {
             Ok(dockerfile) => dockerfiles.push(dockerfile),
             Err(error) => results.add_error("template", error)?,
         }
@@ -87,34 +97,37 @@ fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfil
 }
 
 /// Reports each part of Docker. Problems are errors only if there is no engine because of them.
-fn report_docker(docker: &Docker, has_engine: bool, results: &mut Results) {
+fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results) {
     let problem_state = if has_engine { CheckState::Note } else { CheckState::Error };
-    let mut report = |subject: &'static str, checked: Result<String, Failure>| {
+    let mut report = |subject: &'static str, checked: Result<String, anyhow::Error>| {
         let is_ok = checked.is_ok();
         results.add(match checked {
             Ok(message) => CheckResult::ok(subject, message),
-            Err(failure) => CheckResult::error(subject, &failure.into()).with_state(problem_state),
+            Err(error) => CheckResult::error(subject, &error).with_state(problem_state),
         });
         is_ok
     };
-    let client_version = docker.client.as_ref().map_or_else(String::new, |version| format!(" {version}"));
-    if !report("docker", docker.check_client().map(|()| format!("the client{client_version}"))) {
+    let client_version = docker.client_version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    if !report("docker", docker.check_client().map(|()| format!("the client{client_version}")).map_err(Into::into)) {
         return;
     }
-    let has_buildx = report("buildx", docker.check_buildx().map(|()| docker.buildx.clone().unwrap_or_default()));
-    let daemon = match docker.server.as_deref() {
+    let has_buildx = report(
+        "buildx",
+        docker.check_buildx().map(|()| docker.buildx_version.clone().unwrap_or_default()).map_err(Into::into),
+    );
+    let daemon = match docker.server_version.as_deref() {
         None | Some("") => "answers".to_owned(),
         Some(version) => format!("{version} answers"),
     };
-    let has_daemon = report("daemon", docker.check_daemon().map(|()| daemon));
+    let has_daemon = report("daemon", docker.check_daemon().map(|()| daemon).map_err(Into::into));
     if !has_buildx || !has_daemon {
         return;
     }
     let builder = docker.builder();
     let uses_image_store = builder.as_ref().is_ok_and(|builder| builder.driver == "docker");
-    report("builder", builder.map(describe_builder));
+    report("builder", builder.map(describe_builder).map_err(Into::into));
     if uses_image_store {
-        results.add(if docker.containerd {
+        results.add(if docker.uses_containerd {
             CheckResult::ok("image store", "containerd's, for several platforms")
         } else {
             CheckResult::warning("image store", "Docker's classic one, for one platform only")
@@ -123,7 +136,7 @@ fn report_docker(docker: &Docker, has_engine: bool, results: &mut Results) {
     }
 }
 
-fn describe_builder(builder: &Inspected) -> String {
+fn describe_builder(builder: &BuilderInfo) -> String {
     let mut description = format!("'{}', driver {}", builder.name, builder.driver);
     if builder.nodes > 1 {
         description.push_str(&format!(", {} nodes", builder.nodes));
@@ -142,9 +155,9 @@ fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results)
         results.add(CheckResult::ok("engine", format!("the embedded engine: {why}")));
         return None;
     };
-    if let (Some(missing), Some(name)) = (&builder.missing, &builder.name) {
-        let message = format!("'{name}' is not there yet, and a publish makes it first: {}", missing.why);
-        let fix = Fix::CreateBuilder(Box::new(plan.clone()), builder.clone());
+    if let (Some(to_create), Some(name)) = (&builder.to_create, &builder.name) {
+        let message = format!("'{name}' is not there yet, and a publish makes it first: {}", to_create.why);
+        let fix = Fix::CreateBuilder(Box::new(plan.paths.clone()), builder.clone());
         results.add(CheckResult::warning("builder", message).with_fix(format!("`{}`", fix.command())));
         results.fixes.push(fix);
     } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
@@ -164,13 +177,13 @@ fn check_run_instructions(
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
     // Without a builder, report what one on this machine would lack.
-    let local = Builder { name: None, driver: "docker".to_owned(), is_spread: false, missing: None };
+    let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = BTreeSet::new();
-    let with_run = images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run.is_empty());
+    let with_run = images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run_platforms.is_empty());
     for (image, dockerfile) in with_run {
-        let platforms = dockerfile.run.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match qemu::check(&image.name, &dockerfile.run, &host, builder, ui) {
+        let platforms = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui) {
             Ok(()) => {
                 let message =
                     format!("image '{}': its template has RUN, and programs for {platforms} run here", image.name);
@@ -178,7 +191,7 @@ fn check_run_instructions(
             }
             Err(failure) => {
                 results.add_error("emulation", failure)?;
-                missing.extend(qemu::missing(&dockerfile.run, &host));
+                missing.extend(qemu::not_runnable(&dockerfile.run_platforms, &host));
             }
         }
     }
@@ -195,7 +208,8 @@ fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTree
     for platform in platforms {
         match Runner::choose(platform, true, &host) {
             Runner::NotRun(NotRunReason { reason, fix }) => {
-                let handler = qemu::handler(platform).fault().map(|fault| format!("; {fault}")).unwrap_or_default();
+                let handler =
+                    qemu::binfmt_handler(platform).problem().map(|problem| format!("; {problem}")).unwrap_or_default();
                 let message = format!("{platform}: it will not be run: {reason}{handler}");
                 let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{fix}`"));
                 if host.docker.is_some() {

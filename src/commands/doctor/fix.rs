@@ -7,7 +7,7 @@ use crate::compile::toolchain::Toolchain;
 use crate::error::{Class, all_hints, failure_class, message_with_causes};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
-use crate::plan::Plan;
+use crate::plan::Paths;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
@@ -15,7 +15,7 @@ pub enum Fix {
     /// Installs standard libraries with rustup.
     InstallStd(Box<Toolchain>),
     /// Creates a builder for several platforms.
-    CreateBuilder(Box<Plan>, Builder),
+    CreateBuilder(Box<Paths>, Builder),
     /// Registers QEMU in the kernel, from a container.
     RegisterQemu(Vec<Platform>),
 }
@@ -35,8 +35,8 @@ impl Fix {
     pub fn command(&self) -> String {
         match self {
             Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
-            Fix::CreateBuilder(plan, builder) => {
-                builder::create_command(plan, builder).map(|cmd| cmd.to_string()).unwrap_or_default()
+            Fix::CreateBuilder(paths, builder) => {
+                builder::create_command(builder, paths).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
             Fix::RegisterQemu(platforms) => qemu::install_command(platforms).to_string(),
         }
@@ -48,7 +48,7 @@ impl Fix {
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {
             Fix::InstallStd(toolchain) => toolchain.install_std(ui).map(drop),
-            Fix::CreateBuilder(plan, builder) => builder::make(&plan, &builder, ui),
+            Fix::CreateBuilder(paths, builder) => builder::create(&builder, &paths, ui),
             Fix::RegisterQemu(platforms) => qemu::install_command(&platforms).read().map(drop),
         };
         match result {

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use super::check_result::CheckResult;
 use super::results::Results;
 use crate::cli::{DoctorArgs, environment};
-use crate::commands::build_images;
+use crate::commands::load_plan;
 use crate::config::Config;
 use crate::error::{Class, Failure};
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
@@ -29,7 +29,7 @@ pub fn load_plan(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan>
     let has_manifest = current_dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
     let has_workspace = has_manifest || args.settings.selection().manifest_path.is_some();
     if has_workspace {
-        match build_images::load(&args.settings, request.clone()) {
+        match load_plan::load_plan(&args.settings, request.clone()) {
             Ok(plan) => {
                 report_workspace(&plan, results);
                 return Ok(LoadedPlan::Workspace(plan));

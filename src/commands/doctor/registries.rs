@@ -10,6 +10,7 @@ use super::results::Results;
 use crate::image::bases;
 use crate::oci::reference::repository_name;
 use crate::plan::{Image, Plan};
+use crate::platform::Platform;
 use crate::publish::preflight::push_repositories;
 use crate::registry::Registry;
 use crate::threads::CancelToken;
@@ -32,9 +33,8 @@ pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
             }
         }
     }
-    let bases: BTreeSet<&str> = plan.platforms().map(|platform| platform.base.as_str()).collect();
-    for base in bases.into_iter().filter(|base| *base != "scratch") {
-        checker.check_pull(plan, base)?;
+    for (base, platforms) in bases::platforms_by_base(&plan.images) {
+        checker.check_pull(base, &platforms)?;
     }
     Ok(())
 }
@@ -77,7 +77,7 @@ impl<'a> RegistryChecker<'a> {
         Ok(())
     }
 
-    fn check_pull(&mut self, plan: &Plan, base: &str) -> Result<()> {
+    fn check_pull(&mut self, base: &str, platforms: &BTreeSet<Platform>) -> Result<()> {
         let repository = match repository_name(base) {
             Ok(repository) => repository,
             Err(failure) => return Ok(self.results.add_error("base", failure)?),
@@ -85,9 +85,7 @@ impl<'a> RegistryChecker<'a> {
         if !self.ping(&repository)? {
             return Ok(());
         }
-        let mut only = plan.clone();
-        only.images.iter_mut().for_each(|image| image.platforms.retain(|platform| platform.base == base));
-        match bases::pin(&only, &self.registry, self.ui) {
+        match bases::resolve(base, platforms, &self.registry, self.ui) {
             Ok(_) => self.results.add(CheckResult::ok("base", format!("{base} has every platform"))),
             Err(error) => self.results.add_error("base", error)?,
         }

@@ -1,5 +1,5 @@
-//! Registries without TLS, as BuildKit is told of them. This program pulls by itself only for the embedded engine; a
-//! builder pulls what the Dockerfiles name, and knows nothing of `insecure-registries`. Pure.
+//! Registries without TLS in BuildKit's configuration. A builder pulls what the Dockerfiles name by itself, and does not
+//! know about `insecure-registries`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,40 +7,40 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::dockerfile::instructions::{InstructionLine, instructions};
+use crate::dockerfile::instructions::{InstructionText, instructions};
 use crate::oci::digest::hex;
 use crate::oci::reference::is_loopback;
 
-/// Hosts that a builder must speak plain HTTP to, and for each an image that it pulls from there.
-pub type PlainHosts = BTreeMap<String, String>;
+/// Hosts that a builder must reach over plain HTTP, each with an image that it pulls from there.
+pub type PlainHttpHosts = BTreeMap<String, String>;
 
-/// The `insecure` ones among the hosts that Dockerfiles pull from. To loopback every builder speaks plain HTTP.
-pub fn hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[String]) -> PlainHosts {
-    let mut found = PlainHosts::new();
+/// Returns the `insecure` ones among the hosts that Dockerfiles pull from. Every builder uses plain HTTP on loopback.
+pub fn plain_http_hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[String]) -> PlainHttpHosts {
+    let mut hosts = PlainHttpHosts::new();
     for instruction in dockerfiles.into_iter().flat_map(instructions) {
-        for reference in references(&instruction) {
+        for reference in pulled_references(&instruction) {
             let host = reference.split_once('/').map_or("", |(host, _)| host);
             if insecure.iter().any(|other| other == host) && !is_loopback(host) {
-                found.entry(host.to_owned()).or_insert_with(|| reference.to_owned());
+                hosts.entry(host.to_owned()).or_insert_with(|| reference.to_owned());
             }
         }
     }
-    found
+    hosts
 }
 
 /// The images that an instruction pulls.
-fn references<'a>(instruction: &'a InstructionLine<'_>) -> impl Iterator<Item = &'a str> {
-    let is_from = instruction.keyword.eq_ignore_ascii_case("FROM");
+fn pulled_references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<Item = &'a str> {
+    let is_from = instruction.is("FROM");
     instruction.text.split_whitespace().filter_map(move |word| match word.split_once("from=") {
         Some((_, rest)) => rest.split(',').next(),
         None => Some(word).filter(|_| is_from),
     })
 }
 
-/// What `docker info` says of registries.
+/// How the daemon is configured to reach registries, as `docker info` shows it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct RegistryConfig {
+pub struct DaemonRegistries {
     index_configs: BTreeMap<String, IndexConfig>,
     #[serde(rename = "InsecureRegistryCIDRs")]
     insecure_cidrs: Option<Vec<String>>,
@@ -52,24 +52,23 @@ struct IndexConfig {
     secure: bool,
 }
 
-impl RegistryConfig {
-    /// Does the daemon speak plain HTTP to a host? It looks the addresses of names up, so that a network that it was
-    /// told of may be where any name leads.
-    pub fn allows(&self, host: &str) -> bool {
+impl DaemonRegistries {
+    /// Whether the daemon uses plain HTTP for a host. It resolves names, so that any name may be in a configured network.
+    pub fn allow_plain_http(&self, host: &str) -> bool {
         if self.index_configs.get(host).is_some_and(|config| !config.secure) {
             return true;
         }
         let networks = self.insecure_cidrs.iter().flatten();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
         match name.parse::<IpAddr>() {
-            Ok(address) => networks.into_iter().any(|network| contains(network, address)),
+            Ok(address) => networks.into_iter().any(|network| network_contains(network, address)),
             Err(_) => networks.into_iter().any(|network| !network.starts_with("127.") && !network.starts_with("::1/")),
         }
     }
 }
 
-/// Is an address in a network (`10.0.0.0/8`)?
-fn contains(network: &str, address: IpAddr) -> bool {
+/// Whether a network (`10.0.0.0/8`) contains an address.
+fn network_contains(network: &str, address: IpAddr) -> bool {
     let Some((start, bits)) = network.split_once('/') else { return false };
     let (Ok(start), Ok(bits)) = (start.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
     let (start, address, width) = match (start, address) {
@@ -77,26 +76,26 @@ fn contains(network: &str, address: IpAddr) -> bool {
         (IpAddr::V6(start), IpAddr::V6(address)) => (start.to_bits(), address.to_bits(), 128),
         _ => return false,
     };
-    let rest = width - bits.min(width);
-    start.checked_shr(rest).unwrap_or(0) == address.checked_shr(rest).unwrap_or(0)
+    let host_bits = width - bits.min(width);
+    start.checked_shr(host_bits).unwrap_or(0) == address.checked_shr(host_bits).unwrap_or(0)
 }
 
-/// `buildkitd.toml` for a builder that speaks plain HTTP to hosts.
-pub fn buildkitd_toml(hosts: &PlainHosts) -> String {
+/// Returns the `buildkitd.toml` of a builder that uses plain HTTP for some hosts.
+pub fn buildkitd_toml(hosts: &PlainHttpHosts) -> String {
     hosts.keys().map(|host| format!("[registry.\"{host}\"]\nhttp = true\n")).collect()
 }
 
-/// Is a host in a `buildkitd.toml` as `docker buildx inspect` (0.17 or newer) shows it, as a place for plain HTTP?
-pub fn is_configured(inspected: &str, host: &str) -> bool {
+/// Whether plain HTTP is configured for a host in `buildkitd.toml`, as `docker buildx inspect` (0.17 or newer) shows it.
+pub fn has_plain_http(inspected: &str, host: &str) -> bool {
     let lines = inspected.lines().map(|line| line.trim_start_matches([' ', '>']).trim());
     let registry = [format!("[registry.\"{host}\"]"), format!("[registry.'{host}']")];
-    let own = lines.skip_while(|line| !registry.iter().any(|other| other == line)).skip(1);
-    let mut own = own.take_while(|line| !line.starts_with('['));
-    own.any(|line| line.replace(' ', "") == "http=true")
+    let section = lines.skip_while(|line| !registry.iter().any(|other| other == line)).skip(1);
+    let mut section = section.take_while(|line| !line.starts_with('['));
+    section.any(|line| line.replace(' ', "") == "http=true")
 }
 
-/// The name of the builder that is made for some hosts: one that is there under it was made for the same ones.
-pub fn builder_name(hosts: &PlainHosts) -> String {
+/// Returns the name of the builder for some hosts: an existing builder of that name was created for the same ones.
+pub fn builder_name(hosts: &PlainHttpHosts) -> String {
     if hosts.is_empty() {
         return "multiarch".to_owned();
     }
@@ -109,7 +108,7 @@ pub fn builder_name(hosts: &PlainHosts) -> String {
 mod tests {
     use super::*;
 
-    fn plain(hosts: &[&str]) -> PlainHosts {
+    fn plain(hosts: &[&str]) -> PlainHttpHosts {
         hosts.iter().map(|host| ((*host).to_owned(), format!("{host}/base"))).collect()
     }
 
@@ -123,14 +122,14 @@ mod tests {
             ("RUN --mount=from=r:5000/a,target=/x true", &[("r:5000", "r:5000/a")]),
             ("# r:5000/a\nLABEL x=r:5000/a\nFROM 127.0.0.1:5000/a\nFROM scratch\nFROM r", &[]),
         ] {
-            let expected: PlainHosts = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-            assert_eq!(hosts([text], &insecure), expected, "{text}");
+            let expected: PlainHttpHosts = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            assert_eq!(plain_http_hosts([text], &insecure), expected, "{text}");
         }
     }
 
     #[test]
     fn what_the_daemon_allows() {
-        let config = |networks: &[&str]| RegistryConfig {
+        let config = |networks: &[&str]| DaemonRegistries {
             index_configs: BTreeMap::from([
                 ("docker.io".to_owned(), IndexConfig { secure: true }),
                 ("r.example:5000".to_owned(), IndexConfig { secure: false }),
@@ -149,7 +148,7 @@ mod tests {
             // The name may lead there.
             ("other.example", &["10.0.0.0/8"], true),
         ] {
-            assert_eq!(config(networks).allows(host), allowed, "{host} {networks:?}");
+            assert_eq!(config(networks).allow_plain_http(host), allowed, "{host} {networks:?}");
         }
     }
 
@@ -160,7 +159,7 @@ mod tests {
         let shown = "Name: x\nFile#buildkitd.toml:\n > [registry]\n >   [registry.\"a:1\"]\n >     http = true\n > \
                      [registry.\"b\"]\n >     insecure = true\n";
         for (host, configured) in [("a:1", true), ("b", false), ("c", false)] {
-            assert_eq!(is_configured(shown, host), configured, "{host}");
+            assert_eq!(has_plain_http(shown, host), configured, "{host}");
         }
     }
 

@@ -1,54 +1,96 @@
-//! What this machine's Docker says of itself: client, buildx, daemon, builder. Looked at once; what is wrong with each is
-//! for whoever needs it to ask.
+//! What this machine's Docker reports about itself: client, buildx, daemon, builder. Probed once; each part has a check of
+//! its own, for callers that need only that part.
 
 use anyhow::Result;
 use indexmap::IndexSet;
 use serde::Deserialize;
 
-use super::buildkitd_config::RegistryConfig;
+use super::buildkitd_config::DaemonRegistries;
 use crate::error::{Class, Failure};
 use crate::process::{Cmd, Output, find_program};
 use crate::ui::Ui;
 
 /// The first buildx that takes every flag used here (`ls --format`, `--annotation`, `--metadata-file`).
-const OLDEST: (u64, u64) = (0, 13);
+const OLDEST_BUILDX: (u64, u64) = (0, 13);
 
-/// A Docker, as far as it answers.
+/// The state of this machine's Docker.
 #[derive(Debug, Default)]
-pub struct Docker {
-    /// The client is on PATH.
+pub struct DockerStatus {
+    /// Whether the client is on PATH.
     pub installed: bool,
-    /// The client's version, where it says one.
-    pub client: Option<String>,
-    /// The daemon's version; none where no daemon answers.
-    pub server: Option<String>,
-    /// Why no daemon answers, in Docker's own words; empty where one does.
-    errors: String,
-    /// The version of the plugin.
-    pub buildx: Option<String>,
-    /// Images are stored by containerd.
-    pub containerd: bool,
-    pub registries: RegistryConfig,
-    /// What buildx says of the builder, or why it says nothing; none where it was not asked.
-    builder: Option<Result<Inspected, String>>,
+    /// `None` if the client does not report its version.
+    pub client_version: Option<String>,
+    /// `None` if no daemon answers.
+    pub server_version: Option<String>,
+    /// Why no daemon answers, as Docker reports it; empty if one does.
+    daemon_errors: String,
+    /// The version of the buildx plugin.
+    pub buildx_version: Option<String>,
+    /// Whether images are stored by containerd.
+    pub uses_containerd: bool,
+    pub registries: DaemonRegistries,
+    builder: BuilderStatus,
+}
+
+/// The outcome of `docker buildx inspect`.
+#[derive(Debug, Default)]
+enum BuilderStatus {
+    #[default]
+    NotInspected,
+    Found(BuilderInfo),
+    /// The error that buildx printed.
+    Failed(String),
 }
 
 /// A builder, as `docker buildx inspect` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inspected {
+pub struct BuilderInfo {
     pub name: String,
     pub driver: String,
-    /// How many machines it builds on.
+    /// The number of machines that it builds on.
     pub nodes: usize,
-    /// What they say they build for, each once.
+    /// The platforms that the nodes report, each once.
     pub platforms: IndexSet<String>,
-    /// All that was said.
+    /// The whole output.
     pub text: String,
 }
 
+/// Why no builder can be used.
+#[derive(Debug)]
+pub enum BuilderError {
+    /// No Docker daemon is running where the client looks for it.
+    NoDaemon(Failure),
+    /// Something else is wrong with Docker, buildx or the builder.
+    Unusable(Failure),
+    /// Docker cannot be run.
+    Run(anyhow::Error),
+}
+
+impl From<Failure> for BuilderError {
+    fn from(failure: Failure) -> BuilderError {
+        BuilderError::Unusable(failure)
+    }
+}
+
+impl From<anyhow::Error> for BuilderError {
+    fn from(error: anyhow::Error) -> BuilderError {
+        BuilderError::Run(error)
+    }
+}
+
+impl From<BuilderError> for anyhow::Error {
+    fn from(error: BuilderError) -> anyhow::Error {
+        match error {
+            BuilderError::NoDaemon(failure) | BuilderError::Unusable(failure) => failure.into(),
+            BuilderError::Run(error) => error,
+        }
+    }
+}
+
+/// The output of `docker info --format '{{json .}}'`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Info {
+struct DockerInfo {
     #[serde(default)]
     server_errors: Vec<String>,
     #[serde(default)]
@@ -58,92 +100,112 @@ struct Info {
     #[serde(default)]
     client_info: ClientInfo,
     #[serde(default)]
-    registry_config: Option<RegistryConfig>,
+    registry_config: Option<DaemonRegistries>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct ClientInfo {
     version: Option<String>,
-    plugins: Option<Vec<Plugin>>,
+    plugins: Option<Vec<ClientPlugin>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Plugin {
+struct ClientPlugin {
     name: String,
     version: String,
 }
 
-impl Docker {
-    /// Asks the client, and through it the daemon; then buildx of a builder, the current one where there is no name.
-    pub fn look(builder: Option<&str>, ui: &Ui) -> Result<Docker> {
+impl DockerStatus {
+    /// Asks the client, the daemon, and buildx for a builder: the current one if `builder` is `None`.
+    pub fn probe(builder: Option<&str>, ui: &Ui) -> Result<DockerStatus> {
         if find_program("docker").is_none() {
-            return Ok(Docker::default());
+            return Ok(DockerStatus::default());
         }
-        let said = docker(["info", "--format", "{{json .}}"], ui)?;
-        let info: Option<Info> = serde_json::from_str(said.stdout.lines().next().unwrap_or_default()).ok();
-        let errors = match &info {
-            Some(info) if !info.server_errors.is_empty() => info.server_errors.join("; "),
-            Some(_) if said.status.success() => String::new(),
-            _ => said.stderr.trim().to_owned(),
+        let output = docker(["info", "--format", "{{json .}}"], ui)?;
+        let mut status = DockerStatus::from_info(&output);
+        if status.check_buildx().is_ok() && status.check_daemon().is_ok() {
+            status.builder = inspect(builder, ui)?;
+        }
+        Ok(status)
+    }
+
+    /// Reads the output of `docker info`.
+    fn from_info(output: &Output) -> DockerStatus {
+        let info: Option<DockerInfo> = serde_json::from_str(output.stdout.lines().next().unwrap_or_default()).ok();
+        let Some(info) = info else {
+            let daemon_errors = output.stderr.trim().to_owned();
+            return DockerStatus { installed: true, daemon_errors, ..DockerStatus::default() };
         };
-        let answers = info.is_some() && errors.is_empty();
-        let mut docker = Docker { installed: true, errors, ..Docker::default() };
-        if let Some(info) = info {
-            let plugins = info.client_info.plugins.unwrap_or_default();
-            // A plugin that does not run has no version.
-            let mut versions =
-                plugins.into_iter().filter(|plugin| plugin.name == "buildx").map(|plugin| plugin.version);
-            docker.buildx = versions.find(|version| !version.is_empty());
-            docker.client = info.client_info.version;
-            docker.server = answers.then(|| info.server_version.unwrap_or_default());
-            let status = info.driver_status.unwrap_or_default();
-            docker.containerd = status.iter().any(|(_, value)| value == "io.containerd.snapshotter.v1");
-            docker.registries = info.registry_config.unwrap_or_default();
+        let daemon_errors = if !info.server_errors.is_empty() {
+            info.server_errors.join("; ")
+        } else if output.status.success() {
+            String::new()
+        } else {
+            output.stderr.trim().to_owned()
+        };
+        let plugins = info.client_info.plugins.unwrap_or_default().into_iter();
+        // A plugin that does not run has no version.
+        let mut buildx = plugins.filter(|plugin| plugin.name == "buildx" && !plugin.version.is_empty());
+        let driver_status = info.driver_status.unwrap_or_default();
+        DockerStatus {
+            installed: true,
+            client_version: info.client_info.version,
+            server_version: daemon_errors.is_empty().then(|| info.server_version.unwrap_or_default()),
+            daemon_errors,
+            buildx_version: buildx.next().map(|plugin| plugin.version),
+            uses_containerd: driver_status.iter().any(|(_, value)| value == "io.containerd.snapshotter.v1"),
+            registries: info.registry_config.unwrap_or_default(),
+            builder: BuilderStatus::NotInspected,
         }
-        if docker.check_buildx().is_ok() && docker.check_daemon().is_ok() {
-            docker.builder = Some(inspect(builder, ui)?);
-        }
-        Ok(docker)
     }
 
     pub fn check_client(&self) -> Result<(), Failure> {
-        match self.installed {
-            true => Ok(()),
-            false => Err(Failure::new(Class::Engine, "docker is not installed")
-                .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/")),
+        if self.installed {
+            return Ok(());
         }
+        Err(Failure::new(Class::Engine, "docker is not installed")
+            .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/"))
     }
 
     pub fn check_buildx(&self) -> Result<(), Failure> {
-        check_version(self.buildx.as_deref())
+        check_version(self.buildx_version.as_deref())
     }
 
     pub fn check_daemon(&self) -> Result<(), Failure> {
-        match self.server {
-            Some(_) => Ok(()),
-            None => Err(no_daemon(&self.errors)),
-        }
+        if self.server_version.is_some() { Ok(()) } else { Err(no_daemon(&self.daemon_errors)) }
     }
 
-    /// The builder; what is wrong before it, if that is why there is none.
-    pub fn builder(&self) -> Result<&Inspected, Failure> {
+    /// Returns the builder, or the first thing that is wrong with Docker.
+    pub fn builder(&self) -> Result<&BuilderInfo, BuilderError> {
         self.check_client()?;
         self.check_buildx()?;
-        self.check_daemon()?;
-        match &self.builder {
-            Some(Ok(inspected)) => Ok(inspected),
-            Some(Err(words)) => {
-                Err(Failure::new(Class::Engine, words).hint("list the builders with `docker buildx ls`"))
+        let cannot_connect = |message: &str| message.contains("Cannot connect to the Docker daemon");
+        self.check_daemon().map_err(|failure| {
+            if cannot_connect(&self.daemon_errors) {
+                BuilderError::NoDaemon(failure)
+            } else {
+                BuilderError::Unusable(failure)
             }
-            None => Err(no_daemon(&self.errors)),
+        })?;
+        match &self.builder {
+            BuilderStatus::Found(builder) => Ok(builder),
+            BuilderStatus::Failed(message) => {
+                let failure = Failure::new(Class::Engine, message).hint("list the builders with `docker buildx ls`");
+                Err(if cannot_connect(message) {
+                    BuilderError::NoDaemon(failure)
+                } else {
+                    BuilderError::Unusable(failure)
+                })
+            }
+            BuilderStatus::NotInspected => Err(no_daemon(&self.daemon_errors).into()),
         }
     }
 
-    /// Is buildx at least as new?
+    /// Whether buildx is at least as new as `version`.
     pub fn has_buildx(&self, version: (u64, u64)) -> bool {
-        self.buildx.as_deref().and_then(numbers).is_some_and(|numbers| numbers >= version)
+        self.buildx_version.as_deref().and_then(major_minor).is_some_and(|actual| actual >= version)
     }
 }
 
@@ -153,34 +215,33 @@ fn check_version(version: Option<&str>) -> Result<(), Failure> {
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker has no buildx").hint(install));
     };
-    match numbers(version) {
-        Some(numbers) if numbers < OLDEST => Err(Failure::new(
+    match major_minor(version) {
+        Some(actual) if actual < OLDEST_BUILDX => Err(Failure::new(
             Class::Engine,
-            format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST.0, OLDEST.1),
+            format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST_BUILDX.0, OLDEST_BUILDX.1),
         )
         .hint(install)),
         _ => Ok(()),
     }
 }
 
-/// Major and minor; none of what was built from no release.
-fn numbers(version: &str) -> Option<(u64, u64)> {
+/// The major and minor number of a version; `None` for a development build.
+fn major_minor(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Docker's own words, and what to do about them.
+/// An error with Docker's own message, and hints.
 fn no_daemon(errors: &str) -> Failure {
-    let words = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
-    let failure = Failure::new(Class::Engine, format!("docker says \"{}\"", words.trim()));
+    let message = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
+    let failure = Failure::new(Class::Engine, format!("docker says \"{}\"", message.trim()));
     if errors.contains("permission denied") {
         failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
     } else {
-        let failure = match std::env::var_os("DOCKER_HOST") {
-            Some(_) => {
-                failure.hint("DOCKER_HOST says where it is asked for: `unset DOCKER_HOST`, if that is another's")
-            }
-            None => failure,
+        let failure = if std::env::var_os("DOCKER_HOST").is_some() {
+            failure.hint("DOCKER_HOST says where it is asked for: `unset DOCKER_HOST`, if that is another's")
+        } else {
+            failure
         };
         failure
             .hint("start it: `sudo systemctl start docker`")
@@ -188,39 +249,40 @@ fn no_daemon(errors: &str) -> Failure {
     }
 }
 
-/// A builder, the current one where there is no name; else buildx's own words.
-fn inspect(name: Option<&str>, ui: &Ui) -> Result<Result<Inspected, String>> {
+/// Inspects a builder, the current one if `name` is `None`.
+fn inspect(name: Option<&str>, ui: &Ui) -> Result<BuilderStatus> {
     let output = docker(["buildx", "inspect"].into_iter().chain(name), ui)?;
-    Ok(match parse(output.stdout).filter(|_| output.status.success()) {
-        Some(inspected) => Ok(inspected),
-        None => Err(output.stderr.trim().trim_start_matches("ERROR: ").to_owned()),
+    Ok(match parse_builder(output.stdout) {
+        Some(builder) if output.status.success() => BuilderStatus::Found(builder),
+        _ => BuilderStatus::Failed(output.stderr.trim().trim_start_matches("ERROR: ").to_owned()),
     })
 }
 
-/// A builder's own fields come first, and then those of each of its nodes.
-fn parse(text: String) -> Option<Inspected> {
+/// Parses `docker buildx inspect`: a builder's own fields come first, then those of each of its nodes.
+fn parse_builder(text: String) -> Option<BuilderInfo> {
     let driver = field(&text, "Driver")?;
     let name = field(&text, "Name").unwrap_or_default();
     let nodes = text.lines().filter(|line| line.starts_with("Name:")).count().saturating_sub(1);
     let listed = text.lines().filter_map(|line| line.strip_prefix("Platforms:")).flat_map(|names| names.split(','));
-    // A star marks one that whoever made the node has named.
+    // A star marks a platform that was configured for the node.
     let names = listed.map(|name| name.trim().trim_end_matches('*')).filter(|name| !name.is_empty());
     let platforms = names.map(str::to_owned).collect();
-    Some(Inspected { name, driver, nodes, platforms, text })
+    Some(BuilderInfo { name, driver, nodes, platforms, text })
 }
 
-/// A field of `docker buildx inspect`, which has no JSON form.
+/// Returns a field of `docker buildx inspect`, which has no JSON output.
 pub fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
+/// Runs `docker` and returns its output, whether it succeeds or not.
 pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<Output> {
     let cmd = Cmd::new("docker").args(args);
     ui.command(&cmd);
     cmd.output()
 }
 
-/// Is the daemon on this machine, so that its binfmt_misc is ours?
+/// Whether the daemon is on this machine, so that it shares the host's binfmt_misc.
 pub fn is_local(ui: &Ui) -> bool {
     let host = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui).map(|output| output.stdout);
     host.map_or(true, |host| host.trim().is_empty() || host.starts_with("unix://"))
@@ -261,10 +323,10 @@ mod tests {
             (one, 1, &["linux/amd64"]),
             ("Name: x\nDriver: docker-container\n\nNodes:\nName: x0\nStatus: inactive\n", 1, &[]),
         ] {
-            let inspected = parse(text.to_owned()).unwrap();
-            assert_eq!(inspected.nodes, nodes, "{text}");
-            assert_eq!(Vec::from_iter(&inspected.platforms), platforms, "{text}");
+            let builder = parse_builder(text.to_owned()).unwrap();
+            assert_eq!(builder.nodes, nodes, "{text}");
+            assert_eq!(Vec::from_iter(&builder.platforms), platforms, "{text}");
         }
-        assert_eq!(parse("ERROR: no builder\n".to_owned()), None);
+        assert_eq!(parse_builder("ERROR: no builder\n".to_owned()), None);
     }
 }

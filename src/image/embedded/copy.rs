@@ -1,12 +1,12 @@
-//! What the layers of a platform are made of: the copies of its script against the base's file system, as Docker's COPY
-//! does it (Dockerfile reference, "COPY"). Reads the staged context; the binaries need not be there yet.
+//! Plans the layers of a platform: applies the copies of its stage to the base's file system, as Docker's COPY does
+//! (Dockerfile reference, "COPY"). Reads the staged context; the binaries need not be there yet.
 
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::chown::numbers;
+use super::chown::{Owner, resolve_owner};
 use crate::dockerfile::error::StageError;
 use crate::dockerfile::stage::StageCopy;
 use crate::error::{Class, Failure};
@@ -15,23 +15,32 @@ use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
 use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
 
-/// One layer of the image, on top of the base's.
+/// A layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedLayer {
     pub entries: LayerEntries,
-    /// The source in the context, and the path in the image, of the binary that is still to come.
-    pub binary: Option<(String, String)>,
+    /// The binary that the layer waits for.
+    pub binary: Option<PlannedBinary>,
     /// The instructions, for the image's history.
     pub created_by: String,
 }
 
-/// Works the copies into layers: one for each binary, one for what stands between them.
-/// `is_binary` says which sources are compiled and not staged yet; `time` is what everything new carries.
-pub fn layers(
+/// A binary that is not compiled yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedBinary {
+    /// The path in the build context.
+    pub source: String,
+    /// The path in the image, relative to the root.
+    pub target: String,
+}
+
+/// Groups copies into layers: one for each binary, one for what stands between them. `is_binary` returns whether a source
+/// is compiled, and not staged yet; `time` is that of everything new.
+pub fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
     is_binary: &dyn Fn(&str) -> bool,
-    tree: &mut RootFs,
+    rootfs: &mut RootFs,
     time: u64,
 ) -> Result<Vec<PlannedLayer>> {
     let mut layers: Vec<PlannedLayer> = Vec::new();
@@ -41,48 +50,49 @@ pub fn layers(
             layers.push(PlannedLayer { entries: LayerEntries::new(), binary: None, created_by: String::new() });
         }
         let Some(layer) = layers.last_mut() else { continue };
-        let mut placer = Placer { copy, owner: (0, 0), tree, entries: &mut layer.entries, time };
+        let mut copier = Copier { copy, owner: Owner::default(), rootfs, entries: &mut layer.entries, time };
         match binary {
             Some(source) => {
-                placer.owned()?;
-                layer.binary = Some((source.clone(), placer.binary(source)?));
+                copier.resolve_owner()?;
+                layer.binary = Some(PlannedBinary { source: source.clone(), target: copier.copy_binary(source)? });
             }
-            None if copy.sources.is_empty() => placer.working_folder()?,
+            None if copy.sources.is_empty() => copier.create_working_dir()?,
             None => {
-                placer.owned()?;
-                placer.files(context)?;
+                copier.resolve_owner()?;
+                copier.copy_files(context)?;
             }
         }
         let separator = if layer.created_by.is_empty() { "" } else { " && " };
         layer.created_by.push_str(&format!("{separator}{}", copy.text));
     }
-    // A WORKDIR that the base has needs no layer.
+    // A WORKDIR that exists in the base needs no layer.
     layers.retain(|layer| layer.binary.is_some() || !layer.entries.is_empty());
     Ok(layers)
 }
 
-fn wrong(copy: &StageCopy, what: &str) -> Failure {
-    Failure::new(Class::Config, format!("'{}' {what}", copy.text))
+fn failure(copy: &StageCopy, problem: &str) -> Failure {
+    Failure::new(Class::Config, format!("'{}' {problem}", copy.text))
 }
 
-struct Placer<'a> {
+/// Carries out one copy.
+struct Copier<'a> {
     copy: &'a StageCopy,
-    owner: (u64, u64),
-    tree: &'a mut RootFs,
+    owner: Owner,
+    rootfs: &'a mut RootFs,
     entries: &'a mut LayerEntries,
     time: u64,
 }
 
-impl Placer<'_> {
-    /// Finds out who owns what is made: root, where the instruction names nobody.
-    fn owned(&mut self) -> Result<(), Failure> {
+impl Copier<'_> {
+    /// Resolves the owner that the instruction names.
+    fn resolve_owner(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
-        self.owner = numbers(owner, self.tree).map_err(|fault| match fault {
-            StageError::Wrong(what) => wrong(self.copy, &format!("does not work: {what}")).hint(
+        self.owner = resolve_owner(owner, self.rootfs).map_err(|error| match error {
+            StageError::Invalid(what) => failure(self.copy, &format!("does not work: {what}")).hint(
                 "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
             ),
-            StageError::Beyond(what) => {
-                wrong(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+            StageError::Unsupported(what) => {
+                failure(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
                     .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
             }
         })?;
@@ -90,138 +100,139 @@ impl Placer<'_> {
     }
 
     fn attributes(&self, mode: u32) -> FileAttributes {
-        FileAttributes { mode, uid: self.owner.0, gid: self.owner.1, mtime: self.time }
+        FileAttributes { mode, uid: self.owner.uid, gid: self.owner.gid, mtime: self.time }
     }
 
-    fn does_not_work(&self, what: &str) -> Failure {
-        wrong(self.copy, &format!("does not work: {what}"))
+    fn does_not_work(&self, reason: &str) -> Failure {
+        failure(self.copy, &format!("does not work: {reason}"))
             .hint("see what the image's base has there, and take another path")
     }
 
-    /// Where the target really is.
-    fn resolved(&self) -> Result<String, Failure> {
-        self.tree.resolve(&self.copy.target).map_err(|what| self.does_not_work(&what))
+    /// Resolves the links of the target.
+    fn resolved_target(&self) -> Result<String, Failure> {
+        self.rootfs.resolve(&self.copy.target).map_err(|reason| self.does_not_work(&reason))
     }
 
-    fn is_folder(&self, path: &str) -> bool {
-        path.is_empty() || matches!(self.tree.get(path), Some(FsNode::Dir(_)))
+    fn is_dir(&self, path: &str) -> bool {
+        path.is_empty() || matches!(self.rootfs.get(path), Some(FsNode::Dir(_)))
     }
 
-    /// Makes sure that there is a folder, which is new where there was none.
-    fn folder_at(&mut self, path: &str) -> Result<(), Failure> {
-        if self.is_folder(path) {
+    /// Creates a directory unless it exists.
+    fn ensure_dir(&mut self, path: &str) -> Result<(), Failure> {
+        if self.is_dir(path) {
             return Ok(());
         }
-        if self.tree.get(path).is_some() {
+        if self.rootfs.get(path).is_some() {
             return Err(self.does_not_work(&format!("/{path} is not a folder")));
         }
-        self.folders_above(path);
-        self.folder(path, self.attributes(0o755));
+        self.add_parents(path);
+        self.add_dir(path, self.attributes(0o755));
         Ok(())
     }
 
-    /// What WORKDIR makes belongs to the user that is set before it; a folder that is there stays as it is.
-    fn working_folder(&mut self) -> Result<(), Failure> {
-        let path = self.resolved()?;
-        if !self.is_folder(&path) {
-            self.owned()?;
+    /// Creates the directory of a WORKDIR, which belongs to the user that is set before it. An existing one stays as it is.
+    fn create_working_dir(&mut self) -> Result<(), Failure> {
+        let path = self.resolved_target()?;
+        if !self.is_dir(&path) {
+            self.resolve_owner()?;
         }
-        self.folder_at(&path)
+        self.ensure_dir(&path)
     }
 
-    /// Where a source named `name` goes: into the target, where that is a folder.
-    fn target(&mut self, name: &str) -> Result<String, Failure> {
-        let resolved = self.resolved()?;
+    /// Returns where a source named `name` goes: into the target if that is a directory.
+    fn target_of(&mut self, name: &str) -> Result<String, Failure> {
+        let resolved = self.resolved_target()?;
         if self.copy.target.ends_with('/') {
-            self.folder_at(&resolved)?;
+            self.ensure_dir(&resolved)?;
         }
-        let target = if self.is_folder(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
-        match self.tree.get(&target) {
+        let target = if self.is_dir(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
+        match self.rootfs.get(&target) {
             Some(FsNode::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
             _ => Ok(target),
         }
     }
 
-    /// Adds the folders above a path: as they are, or new ones.
-    fn folders_above(&mut self, path: &str) {
-        let above = parent(path).to_owned();
-        if above.is_empty() {
+    /// Adds the directories above a path to the layer: as they are, or new ones.
+    fn add_parents(&mut self, path: &str) {
+        let parent = parent(path).to_owned();
+        if parent.is_empty() {
             return;
         }
-        self.folders_above(&above);
-        let attributes = match self.tree.get(&above) {
+        self.add_parents(&parent);
+        let attributes = match self.rootfs.get(&parent) {
             Some(FsNode::Dir(attributes)) => *attributes,
             _ => self.attributes(0o755),
         };
-        self.folder(&above, attributes);
+        self.add_dir(&parent, attributes);
     }
 
-    fn folder(&mut self, path: &str, attributes: FileAttributes) {
-        self.tree.insert(path, FsNode::Dir(attributes));
+    fn add_dir(&mut self, path: &str, attributes: FileAttributes) {
+        self.rootfs.insert(path, FsNode::Dir(attributes));
         self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
-    fn binary(&mut self, source: &str) -> Result<String> {
+    /// Adds a binary that is not compiled yet, and returns its path.
+    fn copy_binary(&mut self, source: &str) -> Result<String> {
         let name = source.rsplit('/').next().unwrap_or(source);
-        let target = self.target(name)?;
-        self.folders_above(&target);
-        self.tree.insert(&target, FsNode::File(RegularFile::default()));
+        let target = self.target_of(name)?;
+        self.add_parents(&target);
+        self.rootfs.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
         self.entries.insert(target.clone(), LayerEntry { attributes, file });
         Ok(target)
     }
 
-    fn files(&mut self, context: &Utf8Path) -> Result<()> {
+    fn copy_files(&mut self, context: &Utf8Path) -> Result<()> {
         for source in &self.copy.sources {
             let path = context.join(source);
             let metadata = fs_err::metadata(&path).map_err(|_| {
-                wrong(self.copy, &format!("copies '{source}', which is not in the build context"))
+                failure(self.copy, &format!("copies '{source}', which is not in the build context"))
                     .hint(format!("see what is: `find {context}`"))
             })?;
             if metadata.is_dir() {
-                // A folder that is there keeps its mode; those within take the source's.
-                let target = self.resolved()?;
-                self.folder_at(&target)?;
-                self.folder_content(&path, &target)?;
+                // An existing directory keeps its mode; those within it take the source's.
+                let target = self.resolved_target()?;
+                self.ensure_dir(&target)?;
+                self.copy_dir_content(&path, &target)?;
             } else {
-                let target = self.target(path.file_name().unwrap_or_default())?;
-                self.file(&path, &target)?;
+                let target = self.target_of(path.file_name().unwrap_or_default())?;
+                self.copy_file(&path, &target)?;
             }
         }
         Ok(())
     }
 
-    /// Links in the target's folder are not followed: a file replaces one.
-    fn folder_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
+    /// Copies what a directory holds. Links in the target are not followed: a file replaces one.
+    fn copy_dir_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
         for child in children {
             let target = normalize(&format!("{to}/{}", child.file_name()));
             let metadata = fs_err::metadata(child.path())?;
-            let is_folder = metadata.is_dir();
-            if self.tree.get(&target).is_some_and(|there| matches!(there, FsNode::Dir(_)) != is_folder) {
-                let what = if is_folder { "is not a folder" } else { "is a folder, and no file" };
-                return Err(self.does_not_work(&format!("/{target} {what}")).into());
+            let is_dir = metadata.is_dir();
+            if self.rootfs.get(&target).is_some_and(|existing| matches!(existing, FsNode::Dir(_)) != is_dir) {
+                let problem = if is_dir { "is not a folder" } else { "is a folder, and no file" };
+                return Err(self.does_not_work(&format!("/{target} {problem}")).into());
             }
-            if is_folder {
-                self.folders_above(&target);
+            if is_dir {
+                self.add_parents(&target);
                 let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
-                self.folder(&target, self.attributes(mode));
-                self.folder_content(child.path(), &target)?;
+                self.add_dir(&target, self.attributes(mode));
+                self.copy_dir_content(child.path(), &target)?;
             } else {
-                self.file(child.path(), &target)?;
+                self.copy_file(child.path(), &target)?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
-        self.folders_above(to);
+    fn copy_file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
+        self.add_parents(to);
         let metadata = fs_err::metadata(from)?;
         let text = layer_scan::read_config_text(to, metadata.len(), fs_err::File::open(from)?)?;
         let content = text.map_or(FileContent::Other, FileContent::Text);
-        self.tree.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
+        self.rootfs.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
@@ -247,7 +258,7 @@ mod tests {
 
     /// The layers of some copies from a context with `one.txt`, `data/sub/two.txt` and `over/bin/x`, on a base with
     /// `/usr/bin`, a link `/bin` to it, `/root` for root alone, a file `/file` and users. Binaries begin with `bin-`.
-    fn made(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
+    fn planned(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
         let context = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(context.path()).unwrap();
         fs_err::create_dir_all(root.join("data/sub")).unwrap();
@@ -260,7 +271,7 @@ mod tests {
             fs_err::write(root.join(file), "new:x:70:80::/:/\n").unwrap();
             fs_err::set_permissions(root.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let mut tree = RootFs::default();
+        let mut rootfs = RootFs::default();
         for (path, node) in [
             ("usr", dir(0o755)),
             ("usr/bin", dir(0o755)),
@@ -279,9 +290,9 @@ mod tests {
             ("dangling", FsNode::Link("/no/where".to_owned())),
             ("usr/bin/tool", FsNode::Link("/file".to_owned())),
         ] {
-            tree.insert(path, node);
+            rootfs.insert(path, node);
         }
-        let layers = layers(copies, root, &|source| source.starts_with("bin-"), &mut tree, TIME)?;
+        let layers = plan_layers(copies, root, &|source| source.starts_with("bin-"), &mut rootfs, TIME)?;
         let line = |(path, entry): (&String, &LayerEntry)| {
             let FileAttributes { mode, uid, gid, mtime } = entry.attributes;
             format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })
@@ -304,7 +315,7 @@ mod tests {
             ("bin-x", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/bin-x 755 0:0 7"]),
             ("bin-x", "/bin/tool", &["file 755 0:0 7"]),
         ] {
-            let layers = made(&[copy(&[source], target)]).unwrap();
+            let layers = planned(&[copy(&[source], target)]).unwrap();
             assert_eq!(layers[0], entries, "{source} to {target}");
         }
     }
@@ -320,7 +331,7 @@ mod tests {
             copy(&["bin-y"], "/y"),
             workdir,
         ];
-        let layers = made(&copies).unwrap();
+        let layers = planned(&copies).unwrap();
         assert_eq!(layers[0], ["a 644 0:0 7", "b 644 0:0 7"]);
         assert_eq!(layers[1], ["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 755 0:0 7"]);
         assert_eq!(layers[2], ["y 755 0:0 7"], "and a folder that is there needs no layer");
@@ -329,28 +340,28 @@ mod tests {
 
     #[test]
     fn what_is_made_belongs_to_the_owner() {
-        let of = |copy: StageCopy, owner: &str| StageCopy { owner: Some(owner.to_owned()), ..copy };
+        let owned = |copy: StageCopy, owner: &str| StageCopy { owner: Some(owner.to_owned()), ..copy };
         for (copies, last, entries) in [
-            (vec![of(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
-            (vec![of(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
-            (vec![of(copy(&["one.txt"], "/srv/x"), "5:6")], 0, &["srv/ 755 5:6 7", "srv/x 644 5:6 7"]),
-            (vec![of(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
-            // A folder that is there is nobody's to look for.
-            (vec![of(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
+            (vec![owned(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
+            (vec![owned(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
+            (vec![owned(copy(&["one.txt"], "/srv/x"), "5:6")], 0, &["srv/ 755 5:6 7", "srv/x 644 5:6 7"]),
+            (vec![owned(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
+            // The owner of an existing directory is not looked up.
+            (vec![owned(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
             // Users that an earlier instruction brought.
             (
-                vec![copy(&["etc/"], "/etc"), copy(&["bin-x"], "/x"), of(copy(&[], "/new/"), "new")],
+                vec![copy(&["etc/"], "/etc"), copy(&["bin-x"], "/x"), owned(copy(&[], "/new/"), "new")],
                 2,
                 &["new/ 755 70:80 7"],
             ),
         ] {
-            assert_eq!(made(&copies).unwrap()[last], entries, "{copies:?}");
+            assert_eq!(planned(&copies).unwrap()[last], entries, "{copies:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_copied() {
-        for (copy, says) in [
+        for (copy, message) in [
             (copy(&["none"], "/x"), "copies 'none', which is not in the build context"),
             (copy(&["one.txt"], "/file/x"), "/file is not a folder"),
             (copy(&["one.txt"], "/file/"), "/file is not a folder"),
@@ -366,14 +377,14 @@ mod tests {
             ),
             (StageCopy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
         ] {
-            let error = made(&[copy]).unwrap_err();
-            assert!(error.to_string().contains(says), "{error}");
+            let error = planned(&[copy]).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
             assert!(!crate::error::all_hints(&error).is_empty(), "{error}");
         }
         // A folder where a file would go.
         for source in ["bin-x", "one.txt"] {
             let folder = copy(&[], &format!("/new/{source}/"));
-            let error = made(&[folder, copy(&[source], "/new")]).unwrap_err().to_string();
+            let error = planned(&[folder, copy(&[source], "/new")]).unwrap_err().to_string();
             assert!(error.contains(&format!("/new/{source} is a folder, and no file")), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! A cache of compressed layers, by what they are made of.
+//! A cache of compressed layers, by a hash of their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter};
@@ -23,85 +23,97 @@ use crate::ui::{Bar, Bars};
 /// Programs come out as small as BuildKit makes them, in two thirds of the time of level 6.
 pub const GZIP_LEVEL: i32 = 3;
 
-/// Of what is written here; another number forgets what was made with this one.
+/// Version of the store's format: layers of another one are not found.
 pub const FORMAT: u32 = 1;
 
 pub const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Layers of earlier builds that are kept, in bytes.
-pub const KEPT: u64 = 4 << 30;
+/// Maximum size of the layers of earlier builds, in bytes.
+pub const MAX_SIZE: u64 = 4 << 30;
 
-/// What the store remembers of a layer.
+/// What the store records of a layer.
 #[derive(Serialize, Deserialize)]
-pub struct CachedLayer {
+pub struct LayerRecord {
     digest: String,
     size: u64,
     diff_id: String,
     media_type: String,
 }
 
-/// Layers that were made here, by what they are made of.
+/// A layer of the store.
+#[derive(Debug)]
+pub struct StoredLayer {
+    pub layer: Layer,
+    /// It was compressed just now.
+    pub is_new: bool,
+}
+
+/// Layers that this workspace has built, by a hash of their content.
 pub struct LayerStore {
     dir: Utf8PathBuf,
-    /// The keys that are being made: two images may want one layer at the same time.
-    making: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+    /// The keys that this run has used, each locked while its layer is written: two images may need one layer at a time.
+    key_locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     bars: Bars,
+}
+
+impl LayerRecord {
+    /// Whether a file has the recorded digest.
+    fn is_of(&self, blob: &Utf8Path) -> bool {
+        let hashed = fs_err::File::open(blob).and_then(hash_reader);
+        hashed.is_ok_and(|(sha256, _)| self.digest == format!("sha256:{sha256}"))
+    }
 }
 
 impl LayerStore {
     pub fn new(dir: Utf8PathBuf, bars: &Bars) -> LayerStore {
-        LayerStore { dir, making: Mutex::default(), bars: bars.clone() }
+        LayerStore { dir, key_locks: Mutex::default(), bars: bars.clone() }
     }
 
-    /// The layer of some entries: the one that is there, or a new one. Is it new?
-    pub fn layer(&self, entries: &LayerEntries, compression: Compression, level: Option<u32>) -> Result<(Layer, bool)> {
+    /// Returns the layer of some entries, and writes it unless an earlier build has.
+    pub fn layer(&self, entries: &LayerEntries, compression: Compression, level: Option<u32>) -> Result<StoredLayer> {
         let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
-        let made_of = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
-        let key = hex(&Sha256::digest(made_of.to_string()));
-        let key_lock = lock(&self.making).entry(key.clone()).or_default().clone();
-        let _making = lock(&key_lock);
+        let content = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
+        let key = hex(&Sha256::digest(content.to_string()));
+        let key_lock = lock(&self.key_locks).entry(key.clone()).or_default().clone();
+        let _writing = lock(&key_lock);
 
-        let note = self.dir.join(format!("{key}.json"));
+        let record_path = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
-        let known = fs_err::read(&note).ok().and_then(|text| serde_json::from_slice::<CachedLayer>(&text).ok());
-        let intact = |known: &CachedLayer| {
-            let found = fs_err::File::open(&blob).and_then(hash_reader);
-            found.is_ok_and(|(sha256, _)| known.digest == format!("sha256:{sha256}"))
-        };
-        let (known, is_new) = match known.filter(intact) {
-            Some(known) => (known, false),
+        let existing = fs_err::read(&record_path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let (record, is_new) = match existing.filter(|record: &LayerRecord| record.is_of(&blob)) {
+            Some(record) => (record, false),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
-                let bar = self.bars.bytes("Compressing", name_of(entries), size_of(entries));
-                let made = write(entries, compression, level, &blob, &bar)?;
-                write_atomically(&note, &serde_json::to_vec(&made)?)?;
-                (made, true)
+                let bar = self.bars.bytes("Compressing", largest_file_name(entries), total_size(entries));
+                let record = write(entries, compression, level, &blob, &bar)?;
+                write_atomically(&record_path, &serde_json::to_vec(&record)?)?;
+                (record, true)
             }
         };
-        // Its age says when it was last of use.
-        filetime::set_file_mtime(&note, filetime::FileTime::now())?;
-        let descriptor = descriptor::descriptor(&known.media_type, &known.digest, known.size)?;
-        Ok((Layer { descriptor, diff_id: known.diff_id, path: blob }, is_new))
+        // `prune` removes what was not used for long.
+        filetime::set_file_mtime(&record_path, filetime::FileTime::now())?;
+        let descriptor = descriptor::descriptor(&record.media_type, &record.digest, record.size)?;
+        Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, is_new })
     }
 
-    /// Forgets what was of no use for a month, and the oldest where all would be too much; what this run has used is
-    /// kept. What an interrupted run left behind goes as well: no other run writes here now.
+    /// Removes layers that were not used for a month, and the oldest ones above [`MAX_SIZE`]. Those that this run has used
+    /// are kept. Also removes what an interrupted run left behind: no other run writes here now.
     pub fn prune(&self) -> Result<()> {
         let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
-        let (notes, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
-        let mut notes: Vec<(SystemTime, Utf8PathBuf)> =
-            notes.into_iter().filter_map(|note| Some((note.metadata().ok()?.modified().ok()?, note))).collect();
-        notes.sort();
-        let used = lock(&self.making);
+        let (records, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
+        let mut records: Vec<(SystemTime, Utf8PathBuf)> =
+            records.into_iter().filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path))).collect();
+        records.sort();
+        let used = lock(&self.key_locks);
         let (mut kept, mut bytes) = (BTreeSet::new(), 0);
-        for (time, note) in notes.iter().rev() {
-            bytes += note.with_extension("blob").metadata().map_or(0, |metadata| metadata.len());
-            let young = time.elapsed().map_or(true, |age| age < MONTH);
-            if used.contains_key(note.file_stem().unwrap_or_default()) || (young && bytes <= KEPT) {
-                kept.extend([note.clone(), note.with_extension("blob")]);
+        for (time, record) in records.iter().rev() {
+            bytes += record.with_extension("blob").metadata().map_or(0, |metadata| metadata.len());
+            let is_recent = time.elapsed().map_or(true, |age| age < MONTH);
+            if used.contains_key(record.file_stem().unwrap_or_default()) || (is_recent && bytes <= MAX_SIZE) {
+                kept.extend([record.clone(), record.with_extension("blob")]);
             }
         }
-        let all = notes.into_iter().map(|(_, note)| note).chain(others);
+        let all = records.into_iter().map(|(_, record)| record).chain(others);
         Ok(all.filter(|path| !kept.contains(path)).try_for_each(fs_err::remove_file)?)
     }
 }
@@ -113,13 +125,13 @@ pub fn default_level(compression: Compression) -> i32 {
     }
 }
 
-/// For people: the file that takes longest.
-pub fn name_of(entries: &LayerEntries) -> &str {
+/// The name of the largest file, for the progress bar.
+pub fn largest_file_name(entries: &LayerEntries) -> &str {
     let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
     largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()
 }
 
-pub fn size_of(entries: &LayerEntries) -> u64 {
+pub fn total_size(entries: &LayerEntries) -> u64 {
     entries.values().filter_map(|entry| entry.file.as_ref()).map(|file| file.size).sum()
 }
 
@@ -129,7 +141,7 @@ pub fn write(
     level: i32,
     blob: &Utf8Path,
     bar: &Bar,
-) -> Result<CachedLayer> {
+) -> Result<LayerRecord> {
     let out = HashingWriter::new(BufWriter::new(fs::temporary_file(blob)?));
     let (out, diff_id, media_type) = match compression {
         Compression::Gzip => {
@@ -144,10 +156,10 @@ pub fn write(
             (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
         }
     };
-    let known = CachedLayer { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
+    let record = LayerRecord { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
     let file = out.to.into_inner().map_err(io::IntoInnerError::into_error)?;
     fs::persist(file, blob)?;
-    Ok(known)
+    Ok(record)
 }
 
 #[cfg(test)]
@@ -176,14 +188,15 @@ mod tests {
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
             let store = LayerStore::new(dir.join("a"), &Bars::default());
-            let (made, is_new) = store.layer(&entries, compression, None).unwrap();
+            let StoredLayer { layer: made, is_new } = store.layer(&entries, compression, None).unwrap();
             assert!(is_new);
-            assert_eq!(store.layer(&entries, compression, None).unwrap(), (made.clone(), false));
+            let again = store.layer(&entries, compression, None).unwrap();
+            assert_eq!((&again.layer, again.is_new), (&made, false));
             assert_eq!(
                 made,
                 Layer {
                     path: made.path.clone(),
-                    ..LayerStore::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().0
+                    ..LayerStore::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().layer
                 }
             );
             let media_type = made.descriptor.media_type().to_string();
@@ -223,9 +236,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (store, entries) = (LayerStore::new(dir.join("store"), &Bars::default()), entries(dir));
-        let (usual, _) = store.layer(&entries, Compression::Gzip, None).unwrap();
-        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().0, usual);
-        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().0.path, usual.path);
+        let usual = store.layer(&entries, Compression::Gzip, None).unwrap().layer;
+        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().layer, usual);
+        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().layer.path, usual.path);
     }
 
     #[test]
@@ -233,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let store = LayerStore::new(dir.join("store"), &Bars::default());
-        let (layer, _) = store.layer(&entries(dir), Compression::Gzip, None).unwrap();
+        let layer = store.layer(&entries(dir), Compression::Gzip, None).unwrap().layer;
         store.prune().unwrap();
         assert!(layer.path.exists());
         let long_ago = filetime::FileTime::from_unix_time(1, 0);

@@ -17,13 +17,13 @@ pub fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
         return Ok(SmokeHost::default());
     }
     let is_linux = cfg!(target_os = "linux");
-    let docker =
-        load::docker(ui)?.map(|platform| DockerDaemon { platform, is_local: is_linux && docker::is_local(ui) });
+    let docker = load::docker_platform(ui)?
+        .map(|platform| DockerDaemon { platform, is_local: is_linux && docker::is_local(ui) });
     let qemu = Platform::all().map(Platform::qemu_name);
     Ok(SmokeHost {
         platform: if is_linux { newest_platform() } else { None },
         docker,
-        emulated: Platform::all().filter(|platform| qemu::handled(*platform)).collect(),
+        emulated: Platform::all().filter(|platform| qemu::is_emulated(*platform)).collect(),
         qemu: qemu.filter_map(|name| Some((name, find_program(&format!("qemu-{name}-static"))?))).collect(),
         isolation: if is_linux { find_isolation(ui)? } else { None },
     })

@@ -1,5 +1,5 @@
 //! The `config` of an image config, as the instructions of a Dockerfile change it (image-spec, config.md; Docker Image
-//! Specification v1.3 for what Docker adds to it). Pure.
+//! Specification v1.3 for what Docker adds to it).
 
 use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
@@ -7,24 +7,27 @@ use serde_json::{Map, Value, json};
 use super::error::StageError;
 use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 
-/// Docker's PATH for images that begin with nothing.
+/// Docker's PATH for images from `scratch`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a container of the image is started with.
-pub struct Container {
+/// The `config` object of an image config while a stage changes it.
+pub struct StageConfig {
     config: Map<String, Value>,
-    cmd_is_own: bool,
+    /// The stage has a CMD of its own.
+    sets_cmd: bool,
 }
 
-impl Container {
-    /// The base's; none begins with nothing.
-    pub fn new(base: Option<&Value>) -> Container {
-        let scratch = || {
-            let env = json!([format!("PATH={DEFAULT_PATH}")]);
-            Map::from_iter([("Env".to_owned(), env), ("WorkingDir".to_owned(), json!("/"))])
+impl StageConfig {
+    /// `base` is the base's `config`; `None` for `scratch`.
+    pub fn new(base: Option<&Value>) -> StageConfig {
+        let config = match base {
+            Some(base) => base.as_object().cloned().unwrap_or_default(),
+            None => {
+                let env = json!([format!("PATH={DEFAULT_PATH}")]);
+                Map::from_iter([("Env".to_owned(), env), ("WorkingDir".to_owned(), json!("/"))])
+            }
         };
-        let config = base.map_or_else(scratch, |base| base.as_object().cloned().unwrap_or_default());
-        Container { config, cmd_is_own: false }
+        StageConfig { config, sets_cmd: false }
     }
 
     pub fn into_value(self) -> Value {
@@ -39,19 +42,19 @@ impl Container {
         self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The user that is set; none is root.
+    /// Returns the user, or `None` if it is not set, which means root.
     pub fn user(&self) -> Option<String> {
         self.config.get("User").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned)
     }
 
-    /// The value of a variable.
+    /// Returns the value of an environment variable.
     pub fn env(&self, name: &str) -> Option<String> {
         let pairs = self.config.get("Env").and_then(Value::as_array).into_iter().flatten();
         let mut pairs = pairs.filter_map(|pair| pair.as_str()?.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
-    /// Replaces a variable where it stands, or adds it.
+    /// Replaces an environment variable in its place, or appends it.
     pub fn set_env(&mut self, name: &str, value: &str) {
         let pair = Value::from(format!("{name}={value}"));
         let list = self.config.entry("Env").or_insert(Value::Null);
@@ -59,25 +62,25 @@ impl Container {
             *list = json!([]);
         }
         let Some(list) = list.as_array_mut() else { return };
-        let is_it = |entry: &&mut Value| {
+        let has_name = |entry: &&mut Value| {
             let pair = entry.as_str().and_then(|entry| entry.split_once('='));
             pair.is_some_and(|(key, _)| key == name)
         };
-        match list.iter_mut().find(is_it) {
+        match list.iter_mut().find(has_name) {
             Some(entry) => *entry = pair,
             None => list.push(pair),
         }
     }
 
-    pub fn label(&mut self, name: String, value: String) {
+    pub fn add_label(&mut self, name: String, value: String) {
         self.add("Labels", name, value.into());
     }
 
-    pub fn expose(&mut self, port: String) {
+    pub fn add_exposed_port(&mut self, port: String) {
         self.add("ExposedPorts", port, json!({}));
     }
 
-    pub fn volume(&mut self, path: String) {
+    pub fn add_volume(&mut self, path: String) {
         self.add("Volumes", path, json!({}));
     }
 
@@ -91,16 +94,16 @@ impl Container {
         }
     }
 
-    pub fn entrypoint(&mut self, command: &Command<'_>) {
+    pub fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set("Entrypoint", self.command(command));
         // The base's arguments are for the base's program.
-        if !self.cmd_is_own {
+        if !self.sets_cmd {
             self.config.remove("Cmd");
         }
     }
 
-    pub fn cmd(&mut self, command: &Command<'_>) {
-        self.cmd_is_own = true;
+    pub fn set_cmd(&mut self, command: &Command<'_>) {
+        self.sets_cmd = true;
         self.set("Cmd", self.command(command));
     }
 
@@ -118,7 +121,7 @@ impl Container {
     }
 
     /// `options` are the instruction's, without their dashes.
-    pub fn healthcheck(
+    pub fn set_healthcheck(
         &mut self,
         check: &HealthcheckArguments<'_>,
         options: &[(String, String)],
@@ -136,16 +139,16 @@ impl Container {
             }
         };
         let mut value = Map::from_iter([("Test".to_owned(), test)]);
-        for (name, given) in options {
+        for (name, text) in options {
             let (key, number) = match name.as_str() {
-                "interval" => ("Interval", interval(given)?),
-                "timeout" => ("Timeout", interval(given)?),
-                "start-period" => ("StartPeriod", interval(given)?),
-                "start-interval" => ("StartInterval", interval(given)?),
-                "retries" => ("Retries", retries(given)?),
-                other => return StageError::beyond(format!("HEALTHCHECK --{other}")),
+                "interval" => ("Interval", interval(text)?),
+                "timeout" => ("Timeout", interval(text)?),
+                "start-period" => ("StartPeriod", interval(text)?),
+                "start-interval" => ("StartInterval", interval(text)?),
+                "retries" => ("Retries", retries(text)?),
+                other => return Err(StageError::unsupported(format!("HEALTHCHECK --{other}"))),
             };
-            // Nothing is what is not said.
+            // Zero means the default.
             if number > 0 {
                 value.insert(key.to_owned(), number.into());
             }
@@ -155,20 +158,20 @@ impl Container {
     }
 }
 
-fn interval(given: &str) -> Result<u64, StageError> {
-    match parse_nanoseconds(given) {
-        _ if given.is_empty() => Ok(0),
+fn interval(text: &str) -> Result<u64, StageError> {
+    match parse_nanoseconds(text) {
+        _ if text.is_empty() => Ok(0),
         Some(number) if number == 0 || number >= MIN_HEALTHCHECK_DURATION => Ok(number),
-        Some(_) => StageError::wrong(format!("'{given}' is shorter than 1ms")),
-        None => StageError::wrong(format!("'{given}' is not a duration")),
+        Some(_) => Err(StageError::invalid(format!("'{text}' is shorter than 1ms"))),
+        None => Err(StageError::invalid(format!("'{text}' is not a duration"))),
     }
 }
 
-fn retries(given: &str) -> Result<u64, StageError> {
-    match given.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
-        _ if given.is_empty() => Ok(0),
+fn retries(text: &str) -> Result<u64, StageError> {
+    match text.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
+        _ if text.is_empty() => Ok(0),
         Some(number) => Ok(number),
-        None => StageError::wrong(format!("'{given}' is not a number of retries")),
+        None => Err(StageError::invalid(format!("'{text}' is not a number of retries"))),
     }
 }
 

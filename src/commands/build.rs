@@ -1,0 +1,51 @@
+//! `cargo multiarch build`: like `publish`, without pushing.
+
+use std::sync::mpsc;
+
+use anyhow::Result;
+
+use super::build_images::build_images;
+use super::load_plan::{load_plan, lock_workspace};
+use super::prepare::{Preflight, prepare};
+use super::results::{output_files, print_report};
+use super::timings_page::TimingsPage;
+use crate::cli::BuildArgs;
+use crate::plan::{Plan, PlanRequest};
+use crate::registry::Registry;
+use crate::report::Report;
+use crate::threads::{self, CancelToken};
+use crate::timings::Phase;
+use crate::ui::Ui;
+
+/// Runs `cargo multiarch build`.
+pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
+    let written_files = output_files(&args.reports, &[])?;
+    let request = args.destinations.add_to(PlanRequest { written_files, ..args.settings.request() });
+    let request = args.smoke.add_to(request);
+    let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
+    let timings_page = TimingsPage::prepare("build", &plan, ui)?;
+    let result = build_without_push(&plan, ui);
+    if let Some(page) = timings_page {
+        page.write(&result, ui);
+    }
+    print_report(&result?, args.output.message_format, &args.reports, ui)
+}
+
+/// Builds and verifies the images of a plan, and pushes none.
+pub fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
+    let cancel = CancelToken::default();
+    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
+    let preflight = Preflight::run(plan, ui)?;
+    let _lock = lock_workspace(&plan.paths, ui)?;
+    let prepared = prepare(plan, preflight, &registry, ui)?;
+    let output = threads::scope(&cancel, |stages| {
+        // No stage uploads: whatever the engine sends is dropped.
+        let (blobs, _) = mpsc::channel();
+        build_images(plan, &prepared, stages, &blobs, &cancel, ui)
+    })?;
+    for (image, built) in prepared.images.iter().zip(&output.images) {
+        ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));
+    }
+    let moved = vec![Vec::new(); output.images.len()];
+    Ok(output.report(plan, &prepared, moved, plan.load))
+}

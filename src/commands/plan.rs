@@ -1,0 +1,59 @@
+//! `cargo multiarch plan`: prints what a publish would do, without compiling.
+
+use anyhow::Result;
+
+use super::load_plan::load_plan;
+use super::prepare::{check_emulation, compile_request, select_engine};
+use crate::cli::{MessageFormat, PlanArgs};
+use crate::compile::toolchain::Toolchain;
+use crate::dockerfile::render::Dockerfile;
+use crate::image::buildx::BuildxEngine;
+use crate::image::buildx::builder::{self, Builder};
+use crate::image::context::{StagedContext, context_dir};
+use crate::image::embedded;
+use crate::image::engine::Engine;
+use crate::plan::Plan;
+use crate::report::{self, graph};
+use crate::ui::Ui;
+
+const NO_REGISTRY: &str =
+    "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
+
+/// Runs `cargo multiarch plan`.
+pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
+    let mut plan = load_plan(&args.settings, args.settings.request())?;
+    if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
+        plan.notes.push(NO_REGISTRY.to_owned());
+    }
+    plan.notes.iter().for_each(|note| ui.note(note));
+    if let Some(service) = args.matrix {
+        // Each platform is compiled on another machine, so it does not matter what this one lacks.
+        return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
+    }
+    let (dockerfiles, selection) = select_engine(&plan, ui)?;
+    embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
+    let toolchain = Toolchain::check(compile_request(&plan))?.into_result()?;
+    if let Engine::Buildx(builder) = &selection.engine {
+        check_emulation(&plan.images, &dockerfiles, builder, ui)?;
+    }
+    toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
+    toolchain.preview().iter().for_each(|cmd| ui.would_run(cmd));
+    if let Engine::Buildx(builder) = &selection.engine {
+        print_buildx_commands(&plan, dockerfiles, builder, ui);
+    }
+    let text = match (args.graph.graph, args.output.message_format) {
+        (Some(format), _) => graph::formats::render(&graph::from_plan::graph(&plan, &toolchain, &selection), format)?,
+        (None, MessageFormat::Human) => report::plan_table::render(&plan, &toolchain, &selection, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan_json::to_json(&plan, &toolchain, &selection)?,
+    };
+    Ok(ui.data(&text)?)
+}
+
+fn print_buildx_commands(plan: &Plan, dockerfiles: Vec<Dockerfile>, builder: &Builder, ui: &Ui) {
+    builder::create_command(builder, &plan.paths).iter().for_each(|cmd| ui.would_run(cmd));
+    let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+    for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
+        let staged = StagedContext { dir: context_dir(&plan.paths, image), dockerfile };
+        buildx.commands(image, &staged).iter().for_each(|command| ui.would_run(&command.cmd));
+    }
+}

@@ -1,0 +1,157 @@
+//! Everything before the compiler starts: what can be refused is refused here.
+
+use anyhow::Result;
+
+use crate::compile::{ArtifactSource, CompileRequest};
+use crate::dockerfile::pinned_bases::PinnedBases;
+use crate::dockerfile::render::Dockerfile;
+use crate::error::Failure;
+use crate::image::bases::{self, PulledBases, ResolvedBases};
+use crate::image::buildx::builder::Builder;
+use crate::image::buildx::qemu;
+use crate::image::context::{self, StagedContext, context_dir};
+use crate::image::embedded;
+use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
+use crate::image::load::{self, ImageLoader};
+use crate::image::{self, export};
+use crate::oci::cache::Cache;
+use crate::plan::{Image, Plan};
+use crate::platform::Platform;
+use crate::registry::Registry;
+use crate::timings::Phase;
+use crate::ui::Ui;
+
+/// What was decided before the first request to a registry.
+pub struct Preflight {
+    engine: Engine,
+    /// In the images' order, rendered without the digests of bases.
+    dockerfiles: Vec<Dockerfile>,
+    loader: Option<ImageLoader>,
+    source: ArtifactSource,
+}
+
+impl Preflight {
+    /// Checks the workspace's files, the templates, the engine and the linkers, and creates the engine's builder if it
+    /// needs one.
+    pub fn run(plan: &Plan, ui: &Ui) -> Result<Preflight> {
+        let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
+            let (dockerfiles, selection) = select_engine(plan, ui)?;
+            Cache::new(&plan.paths.cache_dir).check()?;
+            anyhow::Ok((dockerfiles, engine::start(selection, &plan.paths, ui)?))
+        })?;
+        plan.notes.iter().for_each(|note| ui.note(note));
+        let loader = if plan.load { Some(load::find(&plan.images, ui)?) } else { None };
+        let source = ui.timed(Phase::Prepare, "toolchain", || {
+            ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)
+        })?;
+        Ok(Preflight { engine, dockerfiles, loader, source })
+    }
+}
+
+/// What is to be compiled for a plan.
+pub fn compile_request(plan: &Plan) -> CompileRequest {
+    CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
+}
+
+/// Renders the Dockerfiles, without the digests of bases, and selects the engine that builds them.
+pub fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
+    context::check_files(&plan.images, &plan.paths)?;
+    export::check(&plan.outputs)?;
+    let mut dockerfiles = Vec::new();
+    for image in &plan.images {
+        dockerfiles.push(image::render(image, &PinnedBases::default(), &plan.paths.root)?);
+    }
+    let request = EngineRequest {
+        options: &plan.engine,
+        images: &plan.images,
+        dockerfiles: &dockerfiles,
+        paths: &plan.paths,
+        source_date_epoch: plan.source_date_epoch,
+    };
+    let selection = engine::choose(request, ui)?;
+    Ok((dockerfiles, selection))
+}
+
+/// Fails if a Dockerfile runs programs of platforms that the builder cannot run.
+pub fn check_emulation(
+    images: &[Image],
+    dockerfiles: &[Dockerfile],
+    builder: &Builder,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let host = Platform::host_triple();
+    let mut images = images.iter().zip(dockerfiles);
+    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui))
+}
+
+/// Everything that compiling and building the images needs.
+pub struct Prepared {
+    /// The plan's images, with the names and digests of their bases in labels and annotations.
+    pub images: Vec<Image>,
+    pub bases: PinnedBases,
+    pub engine: PreparedEngine,
+    pub source: ArtifactSource,
+    pub loader: Option<ImageLoader>,
+    /// In the images' order.
+    pub staged: Vec<StagedContext>,
+}
+
+/// An engine with its inputs.
+pub enum PreparedEngine {
+    Buildx(Builder),
+    Embedded(PulledBases),
+}
+
+/// Pins the bases, renders the Dockerfiles on them, installs missing parts of the toolchain, and writes the build
+/// contexts.
+pub fn prepare(plan: &Plan, preflight: Preflight, registry: &Registry, ui: &Ui) -> Result<Prepared> {
+    let Preflight { engine, dockerfiles, loader, source } = preflight;
+    let bases = bases::pin(&plan.images, registry, ui)?;
+    let images = bases.pinned.label(&plan.images);
+    let dockerfiles = render_pinned(&images, dockerfiles, &bases, plan)?;
+    if let Engine::Buildx(builder) = &engine {
+        check_emulation(&images, &dockerfiles, builder, ui)?;
+    }
+    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(ui))?;
+    let staged = stage_contexts(&images, dockerfiles, plan, ui)?;
+    let engine = match engine {
+        Engine::Buildx(builder) => {
+            embedded::check_scratch_images(&images, &staged, plan.source_date_epoch)?;
+            PreparedEngine::Buildx(builder)
+        }
+        Engine::Embedded => {
+            let cache = Cache::new(&plan.paths.cache_dir);
+            PreparedEngine::Embedded(bases::pull(&images, &bases, registry, &cache, ui)?)
+        }
+    };
+    Ok(Prepared { images, bases: bases.pinned, engine, source, loader, staged })
+}
+
+/// Renders images on pinned bases a second time. The first time, before any request, was to check the templates; only
+/// now is the digest known, which templates can use.
+fn render_pinned(
+    images: &[Image],
+    dockerfiles: Vec<Dockerfile>,
+    bases: &ResolvedBases,
+    plan: &Plan,
+) -> Result<Vec<Dockerfile>> {
+    let mut pinned = Vec::new();
+    for (image, dockerfile) in images.iter().zip(dockerfiles) {
+        pinned.push(if bases.pinned.affect(image) {
+            image::render(image, &bases.pinned, &plan.paths.root)?
+        } else {
+            dockerfile
+        });
+    }
+    Ok(pinned)
+}
+
+fn stage_contexts(images: &[Image], dockerfiles: Vec<Dockerfile>, plan: &Plan, ui: &Ui) -> Result<Vec<StagedContext>> {
+    let mut staged = Vec::new();
+    for (image, dockerfile) in images.iter().zip(dockerfiles) {
+        let _staging = ui.timings().span(Phase::Prepare, format_args!("context of {}", image.name));
+        let dir = context_dir(&plan.paths, image);
+        staged.push(context::stage(image, dockerfile, &plan.paths.root, dir)?);
+    }
+    Ok(staged)
+}

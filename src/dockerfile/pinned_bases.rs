@@ -1,0 +1,53 @@
+//! Bases pinned to digests, and the labels that record them in images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::Image;
+
+/// image-spec, annotations.md.
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+
+/// Pinned references (`name@sha256:…`) by base, as configured. `scratch` is never pinned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PinnedBases(BTreeMap<String, String>);
+
+impl PinnedBases {
+    pub fn insert(&mut self, base: String, pinned: String) {
+        self.0.insert(base, pinned);
+    }
+
+    /// Returns the reference to use for a base: pinned if it is known, or else as configured.
+    pub fn reference<'a>(&'a self, base: &'a str) -> &'a str {
+        self.0.get(base).map_or(base, String::as_str)
+    }
+
+    /// Whether some platform of an image has a pinned base, so that its Dockerfile differs from one rendered without.
+    pub fn affect(&self, image: &Image) -> bool {
+        image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
+    }
+
+    /// Returns the images with the name and digest of their bases in the labels of each platform and, if all platforms
+    /// share a base, in the index's annotations. What the configuration sets is kept.
+    pub fn label(&self, images: &[Image]) -> Vec<Image> {
+        images.iter().map(|image| self.label_image(image.clone())).collect()
+    }
+
+    fn label_image(&self, mut image: Image) -> Image {
+        let mut bases = BTreeSet::new();
+        for platform in &mut image.platforms {
+            let pinned = self.0.get(&platform.base).and_then(|pinned| pinned.split_once('@'));
+            bases.insert(pinned);
+            if let Some((name, digest)) = pinned {
+                let labels = &mut platform.container.labels;
+                labels.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
+                labels.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            }
+        }
+        if let [Some((name, digest))] = Vec::from_iter(bases)[..] {
+            image.annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
+            image.annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+        }
+        image
+    }
+}

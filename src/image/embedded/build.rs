@@ -1,0 +1,236 @@
+//! Builds prepared images. A layer is compressed as soon as its binary is compiled, while cargo still compiles the others.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use anyhow::{Context, Result};
+use oci_spec::image::Descriptor;
+use serde_json::Value;
+
+use super::copy::PlannedLayer;
+use super::layer_store::LayerStore;
+use super::prepare::{PreparedImage, PreparedPlatform};
+use crate::compile::CompiledBinary;
+use crate::oci::descriptor::{Blob, ImageBlob};
+use crate::oci::layer::{Layer, LayerEntries, LayerFile};
+use crate::oci::layout::{self, Layout};
+use crate::oci::manifest::{self, AddedLayer, ImageDocuments, ImageParts};
+use crate::plan::Paths;
+use crate::platform::Platform;
+use crate::threads::{self, CancelToken, Cancelled, lock, next};
+use crate::timings::{Phase, Timings};
+use crate::ui::Ui;
+
+/// Maximum number of threads that compress layers. cargo needs the processors as well.
+const MAX_WORKERS: usize = 4;
+
+/// Where a layer belongs, by positions: of the image, its platform, and the platform's layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LayerPosition {
+    image: usize,
+    platform: usize,
+    layer: usize,
+}
+
+/// A layer whose files are all there.
+struct LayerJob {
+    position: LayerPosition,
+    entries: LayerEntries,
+}
+
+type Layers = BTreeMap<LayerPosition, Layer>;
+
+/// Builds images from the binaries that arrive until the channel closes, and returns their layouts in the images' order.
+/// Every layer is sent to `finished` as soon as its blob is on disk, those of the bases first.
+pub fn build(
+    images: &[PreparedImage<'_>],
+    binaries: mpsc::Receiver<CompiledBinary>,
+    finished: &mpsc::Sender<ImageBlob>,
+    paths: &Paths,
+    source_date_epoch: u64,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Vec<Layout>> {
+    let store = LayerStore::new(paths.work_dir().join("+layers"), ui.bars());
+    let builder = LayerBuilder { images, store: &store, finished, timings: ui.timings() };
+    let mut layers = builder.build(binaries, cancel)?;
+    let mut layouts = Vec::new();
+    for (index, image) in images.iter().enumerate() {
+        let _written = ui.timings().span(Phase::Layout, format_args!("{}: layout", image.image.name));
+        layouts.push(write_layout(index, image, &mut layers, source_date_epoch)?);
+    }
+    store.prune()?;
+    Ok(layouts)
+}
+
+/// Builds the layers of images.
+#[derive(Clone, Copy)]
+struct LayerBuilder<'a> {
+    images: &'a [PreparedImage<'a>],
+    store: &'a LayerStore,
+    finished: &'a mpsc::Sender<ImageBlob>,
+    timings: &'a Timings,
+}
+
+impl LayerBuilder<'_> {
+    /// Builds all layers on several threads, while this one waits for binaries.
+    fn build(&self, binaries: mpsc::Receiver<CompiledBinary>, cancel: &CancelToken) -> Result<Layers> {
+        let built: Mutex<Layers> = Mutex::default();
+        let (jobs, queue) = mpsc::channel::<LayerJob>();
+        let queue = Mutex::new(queue);
+        let work = || -> Result<()> {
+            while let Some(job) = next(&queue) {
+                cancel.check()?;
+                let layer = self.build_layer(&job)?;
+                self.announce(job.position.image, &layer);
+                lock(&built).insert(job.position, layer);
+            }
+            Ok(())
+        };
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS);
+        threads::scope(cancel, |stages| {
+            // Dropped at the end of this closure, also if it fails: the workers wait for jobs until then.
+            let jobs = jobs;
+            let workers: Vec<_> = (0..workers).map(|_| stages.spawn(work)).collect();
+            self.announce_base_layers();
+            self.queue_layers_without_binary(&jobs);
+            for compiled in binaries {
+                cancel.check()?;
+                self.queue_layers_of(&compiled, &jobs);
+            }
+            drop(jobs);
+            for worker in workers {
+                worker.join()?;
+            }
+            Ok(())
+        })?;
+        Ok(built.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn build_layer(&self, job: &LayerJob) -> Result<Layer> {
+        let LayerPosition { image, platform, layer } = job.position;
+        let PreparedImage { image, platforms, .. } = &self.images[image];
+        let platform = &platforms[platform];
+        let label = layer_label(&platform.layers[layer]);
+        let mut span = self.timings.span(Phase::Layer, format_args!("{} {}: {label}", platform.platform, image.name));
+        let stored = self.store.layer(&job.entries, image.compression, image.compression_level)?;
+        span.digest(stored.layer.descriptor.digest());
+        if stored.is_new {
+            span.bytes(stored.layer.descriptor.size());
+        } else {
+            span.note("was there");
+        }
+        Ok(stored.layer)
+    }
+
+    /// Sends a finished layer. If the receiver is gone, its stage has failed and reports that itself.
+    fn announce(&self, image: usize, layer: &Layer) {
+        let (descriptor, path) = (layer.descriptor.clone(), layer.path.clone());
+        let _ = self.finished.send(ImageBlob { image, descriptor, path });
+    }
+
+    fn announce_base_layers(&self) {
+        for (index, image) in self.images.iter().enumerate() {
+            let bases = image.platforms.iter().filter_map(|platform| platform.base.as_ref());
+            for layer in bases.flat_map(|base| &base.layers) {
+                self.announce(index, layer);
+            }
+        }
+    }
+
+    fn queue_layers_without_binary(&self, jobs: &mpsc::Sender<LayerJob>) {
+        for (position, planned) in self.planned_layers() {
+            if planned.binary.is_none() {
+                // The queue is open as long as `build` runs.
+                let _ = jobs.send(LayerJob { position, entries: planned.entries.clone() });
+            }
+        }
+    }
+
+    fn planned_layers(&self) -> impl Iterator<Item = (LayerPosition, &PlannedLayer)> {
+        self.images.iter().enumerate().flat_map(|(image, prepared)| {
+            prepared.platforms.iter().enumerate().flat_map(move |(platform, prepared)| {
+                let layers = prepared.layers.iter().enumerate();
+                layers.map(move |(layer, planned)| (LayerPosition { image, platform, layer }, planned))
+            })
+        })
+    }
+
+    /// Queues the layers that wait for a binary.
+    fn queue_layers_of(&self, compiled: &CompiledBinary, jobs: &mpsc::Sender<LayerJob>) {
+        for (image, prepared) in self.images.iter().enumerate() {
+            for (platform, prepared) in prepared.platforms.iter().enumerate() {
+                for layer in layers_waiting_for(compiled, prepared) {
+                    let entries = entries_with_binary(&prepared.layers[layer], compiled);
+                    let _ = jobs.send(LayerJob { position: LayerPosition { image, platform, layer }, entries });
+                }
+            }
+        }
+    }
+}
+
+fn layers_waiting_for(compiled: &CompiledBinary, platform: &PreparedPlatform) -> impl Iterator<Item = usize> {
+    let is_built_alike = platform.build == compiled.build;
+    let waiting = platform.waiting.iter().filter(move |waiting| is_built_alike && waiting.binary == compiled.binary);
+    waiting.map(|waiting| waiting.layer)
+}
+
+/// The entries of a layer with the file of its binary.
+fn entries_with_binary(planned: &PlannedLayer, compiled: &CompiledBinary) -> LayerEntries {
+    let mut entries = planned.entries.clone();
+    let target = planned.binary.as_ref().map(|binary| binary.target.as_str()).unwrap_or_default();
+    if let Some(entry) = entries.get_mut(target) {
+        let artifact = &compiled.artifact;
+        entry.file =
+            Some(LayerFile { path: artifact.path.clone(), size: artifact.size, sha256: artifact.sha256.clone() });
+    }
+    entries
+}
+
+/// The name of a layer's binary, for people.
+fn layer_label(planned: &PlannedLayer) -> &str {
+    match &planned.binary {
+        Some(binary) => binary.target.rsplit('/').next().unwrap_or(&binary.target),
+        None => "files",
+    }
+}
+
+/// Writes an image's layout. `layers` has those of all images, and loses those of this one.
+fn write_layout(
+    index: usize,
+    image: &PreparedImage<'_>,
+    layers: &mut Layers,
+    source_date_epoch: u64,
+) -> Result<Layout> {
+    let mut blobs: Vec<Blob> = Vec::new();
+    let mut files: Vec<Layer> = Vec::new();
+    let mut manifests: Vec<(Platform, Descriptor)> = Vec::new();
+    for (position, platform) in image.platforms.iter().enumerate() {
+        let mut added = Vec::new();
+        for (layer, planned) in platform.layers.iter().enumerate() {
+            let built = layers.remove(&LayerPosition { image: index, platform: position, layer });
+            // Compiling has ended early: its own error is the one to report.
+            let built = built.ok_or(Cancelled).with_context(|| format!("'{}' was not made", planned.created_by))?;
+            added.push(AddedLayer { layer: built, created_by: planned.created_by.clone() });
+        }
+        let base = platform.base.as_deref();
+        let ImageDocuments { config, manifest } = manifest::image(&ImageParts {
+            platform: platform.platform,
+            base_config: base.map_or(&Value::Null, |base| &base.config),
+            base_layers: base.map_or(&[], |base| &base.layers),
+            config: &platform.config,
+            added: &added,
+            source_date_epoch,
+        })?;
+        manifests.push((platform.platform, manifest.descriptor.clone()));
+        files.extend(added.into_iter().map(|added| added.layer));
+        files.extend(base.iter().flat_map(|base| base.layers.clone()));
+        blobs.extend([config, manifest]);
+    }
+    let index = manifest::index(&manifests, &image.image.annotations)?;
+    let descriptor = index.descriptor.clone();
+    blobs.push(index);
+    layout::write(&image.layout_dir, &blobs, &files, &descriptor)?;
+    Layout::open(&image.layout_dir)
+}

@@ -1,0 +1,179 @@
+//! Prepares images for the embedded engine: evaluates their Dockerfiles and plans their layers, before anything is
+//! compiled.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use super::copy::{PlannedLayer, plan_layers};
+use crate::dockerfile::read_stage::read_stage;
+use crate::dockerfile::render::{self, Dockerfile};
+use crate::dockerfile::stage::{Stage, StageSource};
+use crate::error::{Class, Failure};
+use crate::image::bases::{BaseImage, PulledBases};
+use crate::image::context::{self, StagedContext};
+use crate::image::scratch_check;
+use crate::oci::rootfs::RootFs;
+use crate::plan::{Binary, BuildSettings, Image, ImagePlatform};
+use crate::platform::Platform;
+
+/// An image, as far as it is known before anything is compiled.
+pub struct PreparedImage<'a> {
+    pub image: &'a Image,
+    /// The directory that its OCI layout is written to.
+    pub layout_dir: Utf8PathBuf,
+    /// In the image's order.
+    pub platforms: Vec<PreparedPlatform>,
+}
+
+/// One platform of a [`PreparedImage`].
+pub struct PreparedPlatform {
+    pub platform: Platform,
+    /// `None` for `scratch`.
+    pub base: Option<Arc<BaseImage>>,
+    /// The `config` of the image config.
+    pub config: Value,
+    /// The layers on top of the base's.
+    pub layers: Vec<PlannedLayer>,
+    pub build: BuildSettings,
+    /// The layers that wait for a binary.
+    pub waiting: Vec<WaitingLayer>,
+}
+
+/// A layer that waits for its binary.
+pub struct WaitingLayer {
+    pub binary: Binary,
+    /// The position among the platform's layers.
+    pub layer: usize,
+}
+
+/// Evaluates the Dockerfiles and reads the staged files. `staged` is in the images' order.
+pub fn prepare<'a>(
+    images: &'a [Image],
+    staged: &[StagedContext],
+    bases: &PulledBases,
+    source_date_epoch: u64,
+) -> Result<Vec<PreparedImage<'a>>> {
+    let mut prepared = Vec::new();
+    for (image, staged) in images.iter().zip(staged) {
+        let mut platforms = Vec::new();
+        for platform in &image.platforms {
+            platforms.push(prepare_platform(image, platform, staged, bases, source_date_epoch)?);
+        }
+        prepared.push(PreparedImage { image, layout_dir: staged.dir.join("oci"), platforms });
+    }
+    Ok(prepared)
+}
+
+fn prepare_platform(
+    image: &Image,
+    platform: &ImagePlatform,
+    staged: &StagedContext,
+    bases: &PulledBases,
+    source_date_epoch: u64,
+) -> Result<PreparedPlatform> {
+    let base = bases.get(&(platform.base.clone(), platform.platform)).cloned();
+    check_onbuild(image, &platform.base, base.as_ref().and_then(|base| base.config.get("config")))?;
+    let evaluated = evaluate(image, platform, staged, base.as_deref(), source_date_epoch)?;
+    evaluated.check_scratch().with_context(|| platform_label(image, platform))?;
+    let EvaluatedStage { stage, layers, .. } = evaluated;
+    let waiting = waiting_layers(platform, &layers);
+    let (platform, build) = (platform.platform, platform.build.clone());
+    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, waiting })
+}
+
+fn waiting_layers(platform: &ImagePlatform, layers: &[PlannedLayer]) -> Vec<WaitingLayer> {
+    let mut waiting = Vec::new();
+    for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
+        for (layer, planned) in layers.iter().enumerate() {
+            if planned.binary.as_ref().is_some_and(|planned| planned.source == copied.source) {
+                waiting.push(WaitingLayer { binary: binary.clone(), layer });
+            }
+        }
+    }
+    waiting
+}
+
+/// Fails if a base has ONBUILD instructions, which are for the builder of the next image, and may RUN.
+fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<(), Failure> {
+    let instructions = config.and_then(|config| config.get("OnBuild")?.as_array());
+    if instructions.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let message = format!("image '{}': the embedded engine cannot do ONBUILD of its base {base}", image.name);
+    Err(Failure::new(Class::Config, message).hint("take the other engine: `--engine buildx`"))
+}
+
+/// Checks that images from `scratch` have their program and their user: buildx would build them without. Ignores
+/// Dockerfiles that cannot be evaluated here. `staged` is in the images' order.
+pub fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
+    let mut images = images.iter().zip(staged);
+    images.try_for_each(|(image, staged)| check_scratch_image(image, staged, source_date_epoch))
+}
+
+/// Checks images from `scratch` like [`check_scratch_images`], without a build context: for commands that write nothing.
+/// `root` is the workspace's.
+pub fn check_unstaged_scratch_images(
+    images: &[Image],
+    dockerfiles: &[Dockerfile],
+    root: &Utf8Path,
+    source_date_epoch: u64,
+) -> Result<()> {
+    for (image, dockerfile) in images.iter().zip(dockerfiles) {
+        if image.platforms.iter().any(|platform| platform.base == "scratch") {
+            let temporary = tempfile::tempdir()?;
+            let dir = Utf8PathBuf::try_from(temporary.path().join("context"))?;
+            let staged = context::stage(image, dockerfile.clone(), root, dir)?;
+            check_scratch_image(image, &staged, source_date_epoch)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_scratch_image(image: &Image, staged: &StagedContext, source_date_epoch: u64) -> Result<()> {
+    for platform in image.platforms.iter().filter(|platform| platform.base == "scratch") {
+        if let Ok(evaluated) = evaluate(image, platform, staged, None, source_date_epoch) {
+            evaluated.check_scratch().with_context(|| platform_label(image, platform))?;
+        }
+    }
+    Ok(())
+}
+
+fn platform_label(image: &Image, platform: &ImagePlatform) -> String {
+    format!("image '{}', {}", image.name, platform.platform)
+}
+
+/// What a stage makes of its base.
+struct EvaluatedStage {
+    stage: Stage,
+    layers: Vec<PlannedLayer>,
+    /// The file system of the image.
+    rootfs: RootFs,
+    is_from_scratch: bool,
+}
+
+impl EvaluatedStage {
+    fn check_scratch(&self) -> Result<(), Failure> {
+        if self.is_from_scratch { scratch_check::check(&self.stage.config, &self.rootfs) } else { Ok(()) }
+    }
+}
+
+fn evaluate(
+    image: &Image,
+    platform: &ImagePlatform,
+    staged: &StagedContext,
+    base: Option<&BaseImage>,
+    source_date_epoch: u64,
+) -> Result<EvaluatedStage> {
+    let source = StageSource::new(image, &staged.dockerfile, source_date_epoch);
+    let base_config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
+    let stage = read_stage(&source, platform.platform, base_config.as_ref())?;
+    let mut rootfs = base.map(|base| base.rootfs.clone()).unwrap_or_default();
+    let is_binary = |path: &str| source.is_binary(path);
+    let layers = plan_layers(&stage.copies, &staged.dir, &is_binary, &mut rootfs, source_date_epoch)
+        .with_context(|| format!("image '{}'", image.name))?;
+    let is_from_scratch = base.is_none() && stage.from == "scratch";
+    Ok(EvaluatedStage { stage, layers, rootfs, is_from_scratch })
+}
