@@ -1,4 +1,4 @@
-//! What a registry may serve as a base, and what it may not.
+//! Bases that registries serve, and errors for those that cannot be used.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,5 @@
-//! Compiled on one machine, published from another.
+//! Errors for bundles that do not belong to the plan.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;

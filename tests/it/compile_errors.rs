@@ -1,6 +1,4 @@
-//! What goes wrong with compilers, linkers and targets, and what survives of the user's own settings.
-
-use std::os::unix::process::CommandExt;
+//! Explanations of failed builds, and errors for missing linkers and targets.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Finished, HEALTHY_DOCKER, Project, Run};

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use cargo_multiarch::config::{ConfigTable, read};
 use serde_json::Value;
 
 use crate::init::workspace;
@@ -34,10 +33,6 @@ pub fn assert_takes(config: &str) {
     validate(&read(config)).unwrap_or_else(|error| panic!("{error}\n{config}"));
 }
 
-fn parses(config: &str) -> bool {
-    read::parse(config, "multiarch.toml".into(), ConfigTable::Root).is_ok()
-}
-
 #[test]
 fn it_is_printed() {
     assert_eq!(Project::empty().run(&["schema"]).finish().stdout, SCHEMA);
@@ -66,94 +61,6 @@ fn what_init_writes() {
         let manifest = read(&std::fs::read_to_string(project.path().join("Cargo.toml")).unwrap());
         assert!(manifest[table]["metadata"]["multiarch"].is_object(), "{manifest}");
         validate(&manifest[table]["metadata"]["multiarch"]).unwrap();
-    }
-}
-
-#[test]
-fn what_both_take() {
-    for config in [
-        "",
-        "registry = 'ghcr.io/you'",
-        "registry = ['ghcr.io/you', 'localhost:5000']",
-        "registry = ['[fd00::1]:5000/a/b', 'you', 'r.example/']",
-        "stop-signal = 'sigint'",
-        "stop-signal = 'SIGRTMIN+3'",
-        "stop-signal = '15'",
-        "platforms = ['linux/amd64', 'linux/arm64/v8', 'linux/x86_64', 'linux/armhf']",
-        "[platform.'linux/aarch64']\nlibc = 'gnu'",
-        "auditable = true",
-        "auditable = 'auto'",
-        "max-size = 5000000",
-        "max-size = '50MB'",
-        "max-size = '1.5 GiB'",
-        "max-size = '0'",
-        "allow = ['MA053', 'missing-workdir']",
-        "expose = [0, 8080, '53/udp', '80']",
-        "require-labels = ['a', 'org.example=v*', ' b']",
-        "env = {}\nlabels = { 'a.b' = '' }\nentrypoint = ['/a']",
-        "healthcheck = { cmd = ['a'], start-period = '1m', retries = 0 }",
-        "healthcheck = { cmd = ['a'], interval = '1m30s', timeout = '.5s', start-period = '0' }",
-        "files = [{ from = 'a', to = '/a', mode = '4755' }]",
-        "[images.'a/b_c.d']\nbins = []\nsmoke = []\n[images.a.platform.'linux/386']\nglibc = '2.28'",
-        "engine = 'embedded'\ncompression = 'zstd'\ncompression-level = 22",
-        "linker = 'rust-lld'",
-    ] {
-        assert!(parses(config), "{config}");
-        assert_takes(config);
-    }
-}
-
-#[test]
-fn what_both_refuse() {
-    for config in [
-        "no-such-key = 1",
-        "build_env = {}",
-        "registry = 5",
-        "registry = ['a', 5]",
-        "platforms = 'linux/arm64'",
-        "platforms = ['linux/arm65']",
-        "platforms = ['Linux/arm64']",
-        "[platform.'linux/arm65']\nbase = 'x'",
-        "[platform.'linux/arm64']\ntags = ['a']",
-        "[platform.'linux/arm64']\nengine = 'auto'",
-        "[images.a]\nlocked = true",
-        "[images.a]\nbsae = 'x'",
-        "[images.a.images.b]\nbase = 'x'",
-        "[images.a.platform.'linux/arm64']\nbins = []",
-        "[images.a.platform.'linux/arm64'.platform.'linux/arm64']\nbase = 'x'",
-        "images = []",
-        "tags = 'latest'",
-        "auditable = 'yes'",
-        "auditable = 1",
-        "libc = 'glibc'",
-        "linker = 'lld'",
-        "engine = 'docker'",
-        "compression = 'none'",
-        "compression-level = -1",
-        "compression-level = '9'",
-        "locked = 'true'",
-        "max-size = 'much'",
-        "max-size = -1",
-        "max-size = '5 XB'",
-        "allow = ['MA999']",
-        "expose = [70000]",
-        "expose = [-1]",
-        "expose = [[80]]",
-        "env = { A = 1 }",
-        "env = ['A=1']",
-        "require-labels = ['=x']",
-        "require-annotations = ['']",
-        "files = ['a']",
-        "files = [{ from = 'a' }]",
-        "files = [{ from = 'a', to = '/a', mode = 755 }]",
-        "files = [{ from = 'a', to = '/a', owner = 'root' }]",
-        "healthcheck = 'a'",
-        "healthcheck = { interval = '1s' }",
-        "healthcheck = { cmd = ['a'], start_period = '1s' }",
-        "smoke = '--version'",
-    ] {
-        assert!(!parses(config), "the program takes {config}");
-        assert!(validate(&read(config)).is_err(), "the schema takes {config}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Layouts and archives for elsewhere, and what is said of the engine.
+//! Choosing an engine, and errors for what the embedded engine does not support.
 
 use crate::support::embedded;
 use crate::support::snapshot::snapshot;

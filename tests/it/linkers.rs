@@ -1,4 +1,4 @@
-//! Which linker each build gets, as `plan` says it.
+//! Which linker each build gets, as `plan` reports it.
 
 use serde_json::{Value, json};
 

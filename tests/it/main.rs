@@ -33,7 +33,6 @@ mod init;
 mod linkers;
 mod man;
 mod outputs;
-mod pictures;
 mod plan;
 mod preflight;
 mod readme;

@@ -1,9 +1,7 @@
-//! The manual pages: one for each command, which `man` reads without a complaint.
+//! Manual pages: one for each command.
 
-use cargo_multiarch::cli::Cli;
-
-use crate::support::Project;
 use crate::support::snapshot::snapshot;
+use crate::support::{Project, commands};
 
 /// The names of the pages in a folder that `man --out` has made.
 pub fn pages(project: &Project) -> Vec<String> {
@@ -17,9 +15,7 @@ pub fn pages(project: &Project) -> Vec<String> {
 #[test]
 fn every_command_has_a_page() {
     let project = Project::empty();
-    let commands = Cli::command();
-    let mut expected: Vec<String> =
-        commands.get_subcommands().map(|command| format!("cargo-multiarch-{}.1", command.get_name())).collect();
+    let mut expected: Vec<String> = commands().iter().map(|command| format!("cargo-multiarch-{command}.1")).collect();
     expected.push("cargo-multiarch.1".to_owned());
     expected.sort_unstable();
     assert_eq!(pages(&project), expected);

@@ -1,4 +1,4 @@
-//! Layouts and archives for elsewhere, and what is said of the engine.
+//! Errors for outputs that cannot be written or loaded.
 
 use crate::support::embedded;
 use crate::support::snapshot::snapshot;

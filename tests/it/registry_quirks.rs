@@ -1,6 +1,5 @@
-//! What registries do that the specification leaves open, and what their token servers do.
+//! Behavior of registries and token servers that the specification leaves open, where nothing is compiled.
 
-use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use reqwest::Url;

@@ -1,4 +1,4 @@
-//! What is printed as JSON is what the schemas in docs/ say.
+//! Reports of a publish: JSON, checklist and printed references.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Smoke runs by a Docker that is not there: what it is asked, and what becomes of its answers.
+//! Errors for invalid smoke commands.
 
 use crate::support::Project;
 use crate::support::snapshot::snapshot;

@@ -1,11 +1,11 @@
-//! `sysroot-packages`: what goes wrong with apt, with fakes of it on PATH; the real one is for `e2e`.
+//! `sysroot-packages` with a fake apt on PATH. With a real one: `services::sysroot`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::fake_registry::digest;
-use crate::support::snapshot::snapshot;
+use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
 /// The platform of this machine, whose standard library is there.

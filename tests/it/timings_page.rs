@@ -1,4 +1,4 @@
-//! The page of where a run's time went.
+//! The timing report: when it is written, and its bars.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
 
 /// A bar's place on the axis, in percent.
 #[derive(Debug, Clone, Copy)]
-struct Bar {
-    start: f64,
-    end: f64,
+pub struct Bar {
+    pub start: f64,
+    pub end: f64,
 }
 
 /// The bars of the page that a run has written, by phase and name.

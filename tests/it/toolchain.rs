@@ -1,4 +1,4 @@
-//! Which tools are found and asked, with programs of the test's choosing on PATH; and that cargo's own settings hold.
+//! Which tools are found and used, with programs of the test's choosing on PATH.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};

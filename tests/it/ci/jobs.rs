@@ -1,10 +1,12 @@
-//! The jobs that `init --ci` writes do what they are for: run here, as a forge runs them.
+//! Runs the jobs of generated workflows, as a CI service does.
 
 use serde_json::Value;
 
 use super::runner::{Forge, Ran, Runner};
-use crate::compiles::ci_jobs::{BELOW, registry};
 use crate::readme;
+
+/// The folder of a workspace that is not the repository's root.
+const BELOW: &str = "my server";
 
 /// Runs the jobs of a workflow that `init` writes for a repository, without a change of its commit.
 pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {

@@ -1,8 +1,8 @@
 //! Beyond one machine: the matrix of jobs, what runners show of a run, and the jobs themselves.
 
 mod expressions;
-mod github_action;
-mod jobs;
+pub mod github_action;
+pub mod jobs;
 mod machine;
 pub mod runner;
 

@@ -1,8 +1,8 @@
-//! What a registry may serve as a base, and what it may not.
+//! Bases in every form that registries serve, and the cache of what is pulled.
 
 use serde_json::{Value, json};
 
-use crate::bases::{files, good, manifest, on, walk};
+use crate::bases::{files, good, on, walk};
 use crate::support::base_image::{BaseStyle, base_image};
 use crate::support::embedded;
 use crate::support::fake_registry::digest;

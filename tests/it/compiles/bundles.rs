@@ -1,4 +1,4 @@
-//! Compiled on one machine, published from another.
+//! Publishing from bundles that other machines compiled.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! What goes wrong with compilers, linkers and targets, and what survives of the user's own settings.
+//! How cargo is called: one process for all targets, the user's own flags and wrappers, and Ctrl-C.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;

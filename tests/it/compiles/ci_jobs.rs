@@ -1,4 +1,4 @@
-//! The jobs that `init --ci` writes do what they are for: run here, as a forge runs them.
+//! Jobs of generated workflows, run as a CI service runs them.
 
 use serde_json::Value;
 
@@ -10,15 +10,12 @@ use crate::support::{FakeRegistry, Project};
 const LOGIN: &str = "Basic bWU6dG9rZW4=";
 
 /// A registry that wants a login.
-pub fn registry() -> FakeRegistry {
+fn registry() -> FakeRegistry {
     FakeRegistry::storing_with(|request, _| match request.authorization.as_deref() {
         Some(LOGIN) => None,
         _ => Some((401, vec![("WWW-Authenticate", "Basic realm=\"here\"".to_owned())], Vec::new())),
     })
 }
-
-/// The folder of a workspace that is not the repository's root.
-pub const BELOW: &str = "my server";
 
 #[test]
 #[ignore = "run by scripts/test"]

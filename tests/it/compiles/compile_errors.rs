@@ -1,6 +1,4 @@
-//! What goes wrong with compilers, linkers and targets, and what survives of the user's own settings.
-
-use std::os::unix::process::CommandExt;
+//! Errors of compilers, build scripts and linkers, as cargo reports them.
 
 use crate::compile_errors::{build, docker};
 use crate::support::Project;

@@ -1,4 +1,4 @@
-//! Layouts and archives for elsewhere, and what is said of the engine.
+//! The embedded engine: compression, what it needs on PATH, and what it leaves behind.
 
 use std::process::Command;
 

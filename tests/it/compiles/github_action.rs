@@ -1,4 +1,4 @@
-//! action.yml: that it holds together, and what a workflow with it gets.
+//! The GitHub action, run up to a published image.
 
 use crate::ci::github_action::run;
 use crate::support::{FakeRegistry, Project};

@@ -1,4 +1,4 @@
-//! Which linker each build gets, as `plan` says it.
+//! Checks of what a linker produced.
 
 use crate::support::Project;
 

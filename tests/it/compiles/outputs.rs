@@ -1,4 +1,4 @@
-//! Layouts and archives for elsewhere, and what is said of the engine.
+//! OCI layouts and archives, and loading into Docker.
 
 use std::process::Command;
 

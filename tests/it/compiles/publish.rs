@@ -1,7 +1,6 @@
-//! What is sent to a registry, when, and what becomes of a registry that misbehaves.
+//! What is sent to a registry, in which order, and what is not sent again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
-//! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
+//! The first steps in README.md, from `init` to a verified tag.
 
 use crate::readme::blocks;
-use crate::support::{FakeRegistry, Project, service};
+use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]

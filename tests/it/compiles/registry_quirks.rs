@@ -1,4 +1,4 @@
-//! What registries do that the specification leaves open, and what their token servers do.
+//! Behavior of registries and token servers that the specification leaves open or forbids.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::registry_quirks::{base_on, publish, with_tokens};
-use crate::support::embedded;
 use crate::support::fake_registry::{Answer, Request};
 use crate::support::{FakeRegistry, Fakes, Project};
 

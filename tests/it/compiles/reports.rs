@@ -1,4 +1,4 @@
-//! What is printed as JSON is what the schemas in docs/ say.
+//! JSON reports of builds, validated against the schemas in docs/.
 
 use crate::corpus::history;
 use crate::reports::assert_valid;

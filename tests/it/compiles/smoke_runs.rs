@@ -1,4 +1,4 @@
-//! Smoke runs by a Docker that is not there: what it is asked, and what becomes of its answers.
+//! Smoke runs with a fake Docker: how it is called, and what its answers lead to.
 
 use crate::reports::assert_valid;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};

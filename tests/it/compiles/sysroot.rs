@@ -1,6 +1,5 @@
-//! `sysroot-packages`: what goes wrong with apt, with fakes of it on PATH; the real one is for `e2e`.
+//! Building against packages from `sysroot-packages`.
 
-use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use crate::sysroot::{NATIVE, apt, build, project};

@@ -1,4 +1,4 @@
-//! The page of where a run's time went.
+//! The bars of the timing report of a whole run.
 
 use crate::support::{FakeRegistry, Project};
 use crate::timings_page::{bars, embedded};

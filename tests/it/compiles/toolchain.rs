@@ -1,4 +1,4 @@
-//! Which tools are found and asked, with programs of the test's choosing on PATH; and that cargo's own settings hold.
+//! Several linkers and cargo processes in one run, and cargo's own settings and messages.
 
 use crate::support::{Finished, Project, Run};
 use crate::toolchain::{build, docker};

@@ -1,4 +1,4 @@
-//! An image that would not start, or breaks a rule, is made and not published.
+//! Verification before a push, with exceptions and policies, and the checklist.
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::embedded;

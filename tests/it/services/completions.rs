@@ -1,4 +1,4 @@
-//! Completions in real shells: of `cargo-multiarch`, and of `cargo multiarch`, where cargo's own come before ours.
+//! Completions in real shells.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What a registry may serve as a base, and what it may not.
+//! A cache directory on a file system that is full.
 
 use crate::bases::{STYLE, on, walk};
 use crate::support::FakeRegistry;

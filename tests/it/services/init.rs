@@ -1,6 +1,4 @@
-//! `init`: what it writes is what `plan` reads, and nothing of the user's is lost.
-
-use std::process::Command;
+//! Generated workflows pass actionlint.
 
 use crate::init::workspace;
 use crate::support::Project;

@@ -1,4 +1,4 @@
-//! The manual pages: one for each command, which `man` reads without a complaint.
+//! `man` and `groff` read every manual page without warnings.
 
 use std::process::Command;
 

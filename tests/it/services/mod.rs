@@ -2,7 +2,6 @@
 //! `scripts/with-services` starts the services.
 
 mod bases;
-mod browser;
 mod buildx;
 mod buildx_builders;
 mod ci_jobs;

@@ -1,4 +1,4 @@
-//! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
+//! Output in README.md that takes QEMU or a registry to reproduce.
 
 use crate::doctor::{told, without_std};
 use crate::readme::{root, shown};

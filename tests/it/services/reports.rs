@@ -1,4 +1,4 @@
-//! What is printed as JSON is what the schemas in docs/ say.
+//! A JSON report of a publish with smoke runs.
 
 use serde_json::Value;
 

@@ -88,6 +88,16 @@ pub fn embedded(project: &Project, args: &[&str]) -> Run {
     project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
 }
 
+/// The names of all commands, as the help lists them.
+pub fn commands() -> Vec<String> {
+    let help = Project::empty().run(&["--help"]).finish().stdout;
+    let (_, list) = help.split_once("\nCommands:\n").unwrap();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    // What starts further to the right continues a description.
+    let names = lines.filter(|line| !line.starts_with("   ")).map(|line| line.split_whitespace().next().unwrap());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
 /// A run of the program. Unless told otherwise it must end with 0.
 pub struct Run {
     command: Command,

@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cargo_multiarch::platform::Platform;
-use cargo_multiarch::report::timings_page;
-
-use crate::pictures::samples;
-use crate::support::find;
+use super::{samples, timings_page};
+use crate::platform::Platform;
 
 /// Looks at what is shown, and says what is wrong with it.
 const LOOK: &str = include_str!("inspect_page.js");
@@ -22,7 +19,9 @@ fn faults(name: &str, page: &str, width: u32, dark: bool) -> String {
     let looked_at = page.replacen("</body>", &format!("<script>{LOOK}</script></body>"), 1);
     std::fs::write(&file, looked_at).unwrap();
     let browse = |does: &str, height: u32| {
-        let browser = ["chromium-headless-shell", "chromium", "google-chrome"].into_iter().find_map(find);
+        let browser = ["chromium-headless-shell", "chromium", "google-chrome"]
+            .into_iter()
+            .find_map(|name| which::which(name).ok());
         Command::new(browser.expect("there is no browser: scripts/setup browser"))
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cargo_multiarch::cli::GraphFormat;
-use cargo_multiarch::compile::CompileRequest;
-use cargo_multiarch::compile::linker::selection::{Linker, LinkerSelection};
-use cargo_multiarch::compile::toolchain::Toolchain;
-use cargo_multiarch::image::engine::{Engine, EngineSelection};
-use cargo_multiarch::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
-use cargo_multiarch::platform::Platform;
-use cargo_multiarch::report::graph::Graph;
-use cargo_multiarch::report::graph::{formats, from_plan};
-use cargo_multiarch::timings::{Phase, Span};
+use crate::cli::GraphFormat;
+use crate::compile::CompileRequest;
+use crate::compile::linker::selection::{Linker, LinkerSelection};
+use crate::compile::toolchain::Toolchain;
+use crate::image::engine::{Engine, EngineSelection};
+use crate::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
+use crate::platform::Platform;
+use crate::report::graph::Graph;
+use crate::report::graph::{formats, from_plan};
+use crate::timings::{Phase, Span};
 
 /// Three packages with a binary each.
 fn plan(config: &str) -> Plan {

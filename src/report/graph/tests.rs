@@ -1,11 +1,10 @@
 //! Plans, drawn: what is shared is there once, the languages are escaped, and nothing lies on anything else.
 
-use cargo_multiarch::cli::GraphFormat;
-use cargo_multiarch::report::graph::formats;
-use cargo_multiarch::report::graph::{Graph, NodeKind};
 use roxmltree::{Document, Node};
 
-use super::samples::{self, SHARED, large};
+use super::{Graph, NodeKind, formats};
+use crate::cli::GraphFormat;
+use crate::report::samples::{self, SHARED, large};
 
 fn names(graph: &Graph, kind: NodeKind) -> Vec<&str> {
     graph.nodes.iter().filter(|node| node.kind == kind).map(|node| node.name.as_str()).collect()
