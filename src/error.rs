@@ -239,4 +239,12 @@ mod tests {
         assert_eq!(all_hints(&error), ["start it"]);
         assert_eq!(failure_class(&anyhow::anyhow!("other")), Class::Other);
     }
+
+    #[test]
+    fn exit_codes_are_all_in_the_readme() {
+        let readme = include_str!("../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
+        let sentence = format!("Exit codes: {}.", codes.join(", "));
+        assert!(readme.contains(&sentence), "README.md does not have: {sentence}");
+    }
 }

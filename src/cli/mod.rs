@@ -192,11 +192,68 @@ fn ci_services_with_matrix() -> impl TypedValueParser<Value = CiService> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Arg, CommandFactory};
+
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_in_the_readme_parse() {
+        let mut count = 0;
+        for rest in include_str!("../../README.md").split("cargo multiarch ").skip(1) {
+            let command = rest.split(['`', '\n', ')', '>', '|', '#']).next().unwrap();
+            // The title and prose only name the program.
+            if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
+                continue;
+            }
+            let command = command.replace("${{ matrix.platform }}", "linux/arm64");
+            let args = ["cargo multiarch"].into_iter().chain(command.split_whitespace());
+            Cli::try_parse_from(args).unwrap_or_else(|error| panic!("cargo multiarch {command}: {error}"));
+            count += 1;
+        }
+        assert!(count >= 8, "only {count} commands found");
+    }
+
+    /// A line for each argument: its names, possible values and environment variable.
+    fn arguments(command: &clap::Command) -> Vec<String> {
+        let line = |arg: &Arg| {
+            let long = arg.get_long().map(|long| format!(" --{long}"));
+            let short = arg.get_short().map(|short| format!(" -{short}"));
+            let names: String = long.into_iter().chain(short).collect();
+            let names = if names.is_empty() { format!(" {}", arg.get_id().as_str().to_uppercase()) } else { names };
+            let possible = arg.get_possible_values();
+            let possible: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
+            let value = if !arg.get_action().takes_values() {
+                String::new()
+            } else if possible.is_empty() || possible == ["true", "false"] {
+                " VALUE".to_owned()
+            } else {
+                format!(" {}", possible.join("|"))
+            };
+            let env = arg.get_env().map(|name| format!(" [{}]", name.display())).unwrap_or_default();
+            format!("{}{names}{value}{env}", command.get_name())
+        };
+        command.get_arguments().map(line).collect()
+    }
+
+    /// Other programs depend on these names: docs/compatibility.md says what else has to change with them.
+    #[test]
+    fn flags_and_environment_variables_are_stable() {
+        let cli = Cli::command();
+        let mut lines = arguments(&cli);
+        for command in cli.get_subcommands() {
+            lines.push(
+                [&[command.get_name()], &command.get_visible_aliases().collect::<Vec<_>>()[..]].concat().join(" "),
+            );
+            lines.extend(arguments(command));
+        }
+        insta::with_settings!({ snapshot_path => "../../tests/it/snapshots", prepend_module_to_snapshot => false,
+            omit_expression => true }, {
+            insta::assert_snapshot!("cli__flags_and_environment_variables_are_stable", lines.join("\n"));
+        });
     }
 }

@@ -120,4 +120,15 @@ mod tests {
             (Some("u"), Some("/w"))
         );
     }
+
+    #[test]
+    fn configurations_in_the_readme_parse() {
+        let readme = include_str!("../../README.md");
+        let blocks: Vec<&str> =
+            readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(blocks.len() >= 2);
+        for block in blocks {
+            toml::from_str::<Config>(block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        }
+    }
 }

@@ -2,15 +2,17 @@
 //! It is draft 7, which editors support for TOML.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
+use boon::{Compiler, SchemaIndex, Schemas};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 
-use super::Config;
 use super::schema_fragments::without_null;
 use super::scope::Scope;
+use super::{Config, ConfigTable, read};
 
 /// Set to have the files written anew.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -67,5 +69,110 @@ fn every_key_is_described() {
     tables.extend(schema["definitions"].as_object().unwrap().values());
     for (key, value) in tables.into_iter().filter_map(|table| table["properties"].as_object()).flatten() {
         assert!(value["description"].is_string() || value["$ref"].is_string(), "{key} says nothing");
+    }
+}
+
+fn parses(config: &str) -> bool {
+    read::parse(config, "multiarch.toml".into(), ConfigTable::Root).is_ok()
+}
+
+/// Whether a multiarch.toml matches docs/config.schema.json.
+fn matches_schema(config: &str) -> bool {
+    static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.add_resource("schema", schema()).unwrap();
+        let index = compiler.compile("schema", &mut schemas).unwrap();
+        (schemas, index)
+    });
+    let (schemas, index) = &*COMPILED;
+    let config = toml::from_str(config).unwrap_or_else(|error| panic!("{error}\n{config}"));
+    schemas.validate(&config, *index).is_ok()
+}
+
+#[test]
+fn values_that_the_parser_accepts_match_the_schema() {
+    for config in [
+        "",
+        "registry = 'ghcr.io/you'",
+        "registry = ['ghcr.io/you', 'localhost:5000']",
+        "registry = ['[fd00::1]:5000/a/b', 'you', 'r.example/']",
+        "stop-signal = 'sigint'",
+        "stop-signal = 'SIGRTMIN+3'",
+        "stop-signal = '15'",
+        "platforms = ['linux/amd64', 'linux/arm64/v8', 'linux/x86_64', 'linux/armhf']",
+        "[platform.'linux/aarch64']\nlibc = 'gnu'",
+        "auditable = true",
+        "auditable = 'auto'",
+        "max-size = 5000000",
+        "max-size = '50MB'",
+        "max-size = '1.5 GiB'",
+        "max-size = '0'",
+        "allow = ['MA053', 'missing-workdir']",
+        "expose = [0, 8080, '53/udp', '80']",
+        "require-labels = ['a', 'org.example=v*', ' b']",
+        "env = {}\nlabels = { 'a.b' = '' }\nentrypoint = ['/a']",
+        "healthcheck = { cmd = ['a'], start-period = '1m', retries = 0 }",
+        "healthcheck = { cmd = ['a'], interval = '1m30s', timeout = '.5s', start-period = '0' }",
+        "files = [{ from = 'a', to = '/a', mode = '4755' }]",
+        "[images.'a/b_c.d']\nbins = []\nsmoke = []\n[images.a.platform.'linux/386']\nglibc = '2.28'",
+        "engine = 'embedded'\ncompression = 'zstd'\ncompression-level = 22",
+        "linker = 'rust-lld'",
+    ] {
+        assert!(parses(config), "{config}");
+        assert!(matches_schema(config), "{config}");
+    }
+}
+
+#[test]
+fn values_that_the_parser_rejects_do_not_match_the_schema() {
+    for config in [
+        "no-such-key = 1",
+        "build_env = {}",
+        "registry = 5",
+        "registry = ['a', 5]",
+        "platforms = 'linux/arm64'",
+        "platforms = ['linux/arm65']",
+        "platforms = ['Linux/arm64']",
+        "[platform.'linux/arm65']\nbase = 'x'",
+        "[platform.'linux/arm64']\ntags = ['a']",
+        "[platform.'linux/arm64']\nengine = 'auto'",
+        "[images.a]\nlocked = true",
+        "[images.a]\nbsae = 'x'",
+        "[images.a.images.b]\nbase = 'x'",
+        "[images.a.platform.'linux/arm64']\nbins = []",
+        "[images.a.platform.'linux/arm64'.platform.'linux/arm64']\nbase = 'x'",
+        "images = []",
+        "tags = 'latest'",
+        "auditable = 'yes'",
+        "auditable = 1",
+        "libc = 'glibc'",
+        "linker = 'lld'",
+        "engine = 'docker'",
+        "compression = 'none'",
+        "compression-level = -1",
+        "compression-level = '9'",
+        "locked = 'true'",
+        "max-size = 'much'",
+        "max-size = -1",
+        "max-size = '5 XB'",
+        "allow = ['MA999']",
+        "expose = [70000]",
+        "expose = [-1]",
+        "expose = [[80]]",
+        "env = { A = 1 }",
+        "env = ['A=1']",
+        "require-labels = ['=x']",
+        "require-annotations = ['']",
+        "files = ['a']",
+        "files = [{ from = 'a' }]",
+        "files = [{ from = 'a', to = '/a', mode = 755 }]",
+        "files = [{ from = 'a', to = '/a', owner = 'root' }]",
+        "healthcheck = 'a'",
+        "healthcheck = { interval = '1s' }",
+        "healthcheck = { cmd = ['a'], start_period = '1s' }",
+        "smoke = '--version'",
+    ] {
+        assert!(!parses(config), "the parser accepts {config}");
+        assert!(!matches_schema(config), "the schema accepts {config}");
     }
 }

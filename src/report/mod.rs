@@ -15,6 +15,11 @@ pub mod timings_page;
 pub mod verify_report;
 pub mod verify_table;
 
+#[cfg(test)]
+mod browser_tests;
+#[cfg(test)]
+mod samples;
+
 pub use build_report::{MovedTag, Report, ReportInputs, ReportedImage};
 pub use short_digest::shorten_digest;
 pub use verify_report::FailedVerification;

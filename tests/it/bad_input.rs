@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{Answer, FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Request};
 
 /// Runs `publish` before a healthy docker, which fails, and checks that nothing was started.

@@ -5,16 +5,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cargo_multiarch::cli::Cli;
-use cargo_multiarch::error::EXIT_CODES;
-use cargo_multiarch::finding::CHECKS;
-use clap::{Arg, Command, CommandFactory};
 use serde_json::Value;
 
-use crate::base::{BaseStyle, Entry, base_image, tar_of};
 use crate::corpus::image::{Image, Layout};
-use crate::ready_made;
-use crate::snapshot::snapshot;
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project, Run};
 
 /// The path of every field, such as `images[].platforms[].base`: one per line, sorted.
@@ -180,44 +176,19 @@ fn stored(registry: &FakeRegistry, reference: &str) -> Value {
     serde_json::from_slice(&registry.stored_manifest("team/app", reference).unwrap().1).unwrap()
 }
 
+/// Code, name and severity.
 #[test]
 fn checks() {
-    snapshot!(lines(CHECKS.iter().map(|check| format!("{} {} {:?}", check.code, check.name, check.severity))));
+    let list = Project::empty().run(&["verify", "--explain"]).finish().stdout;
+    snapshot!(lines(list.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))));
 }
 
 #[test]
 fn exit_codes() {
-    snapshot!(lines(EXIT_CODES.iter().map(|entry| format!("{} {}", entry.code, entry.name))));
-}
-
-/// A line for each argument: its names, possible values and environment variable.
-fn arguments(command: &Command) -> Vec<String> {
-    let line = |arg: &Arg| {
-        let long = arg.get_long().map(|long| format!(" --{long}"));
-        let short = arg.get_short().map(|short| format!(" -{short}"));
-        let names: String = long.into_iter().chain(short).collect();
-        let names = if names.is_empty() { format!(" {}", arg.get_id().as_str().to_uppercase()) } else { names };
-        let takes = if arg.get_action().takes_values() { " VALUE" } else { "" };
-        let values: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-        let values = match takes.is_empty() || values.is_empty() || values == ["true", "false"] {
-            true => takes.to_owned(),
-            false => format!(" {}", values.join("|")),
-        };
-        let env = arg.get_env().map(|name| format!(" [{}]", name.display())).unwrap_or_default();
-        format!("{}{names}{values}{env}", command.get_name())
-    };
-    command.get_arguments().map(line).collect()
-}
-
-#[test]
-fn flags_and_variables() {
-    let cli = Cli::command();
-    let commands = cli.get_subcommands().map(|command| {
-        let aliases: Vec<&str> = command.get_visible_aliases().collect();
-        [vec![[&[command.get_name()], &aliases[..]].concat().join(" ")], arguments(command)].concat()
-    });
-    let all: Vec<String> = std::iter::once(arguments(&cli)).chain(commands).flatten().collect();
-    snapshot!(lines(all));
+    let help = Project::empty().run(&["--help"]).finish().stdout;
+    let (_, list) = help.split_once("\nExit codes:\n").unwrap();
+    let list = list.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    snapshot!(lines(list.split(", ").map(|code| code.trim().to_owned())));
 }
 
 #[test]

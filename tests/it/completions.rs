@@ -1,11 +1,11 @@
-//! Completions in real shells: of `cargo-multiarch`, and of `cargo multiarch`, where cargo's own come before ours.
+//! Completions in bash: of `cargo-multiarch`, and of `cargo multiarch` on top of cargo's own.
 
 use std::process::Command;
 
 use crate::support::Project;
 
 /// What is typed after the program's name, and what there is to choose from.
-const CASES: [(&str, &[&str]); 7] = [
+pub const CASES: [(&str, &[&str]); 7] = [
     ("pub", &["publish"]),
     ("publish --pl", &["--platform"]),
     ("p --pus", &["--push"]),
@@ -16,10 +16,10 @@ const CASES: [(&str, &[&str]); 7] = [
 ];
 
 /// How the program is called.
-const PROGRAMS: [&str; 3] = ["cargo-multiarch", "cargo multiarch", "cargo +nightly multiarch"];
+pub const PROGRAMS: [&str; 3] = ["cargo-multiarch", "cargo multiarch", "cargo +nightly multiarch"];
 
 /// A folder with the script of a shell.
-fn script(shell: &str, file: &str) -> Project {
+pub fn script(shell: &str, file: &str) -> Project {
     let project = Project::empty();
     let text = project.run(&["completions", shell]).finish().stdout;
     project.file(file, &text)
@@ -27,7 +27,7 @@ fn script(shell: &str, file: &str) -> Project {
 
 /// A shell's lines, with a home of its own and a cargo that says how it was called.
 #[track_caller]
-fn lines(project: &Project, command: &mut Command) -> Vec<String> {
+pub fn lines(project: &Project, command: &mut Command) -> Vec<String> {
     let output = command.env("HOME", project.path()).env_remove("XDG_DATA_HOME").output().unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(complained, "", "{said}");
@@ -50,7 +50,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 /// What bash offers for a line, when something was read before and after our script.
 #[track_caller]
-fn bash(project: &Project, line: &str, before: &str, after: &str) -> Vec<String> {
+pub fn bash(project: &Project, line: &str, before: &str, after: &str) -> Vec<String> {
     let mut command = Command::new("bash");
     command.args(["--norc", "-c", BASH, "bash"]).arg(project.path().join("ours")).args([line, before, after]);
     lines(project, &mut command)
@@ -77,69 +77,4 @@ fn bash_completes_the_rest_of_cargo_as_before() {
     }
     assert_eq!(bash(&project, "cargo multiarch pub", others, ""), ["publish"]);
     assert_eq!(bash(&project, "cargo multi", "", ""), [""], "there is nothing before");
-}
-
-/// The folder of a toolchain.
-fn sysroot() -> String {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-#[test]
-#[ignore = "needs bash-completion: scripts/test runs it"]
-fn bash_reads_cargos_own_when_it_is_wanted() {
-    let own = format!("source {}/etc/bash_completion.d/cargo", sysroot());
-    let project = script("bash", "ours").file(".local/share/bash-completion/completions/cargo", &own);
-    let library = "source /usr/share/bash-completion/bash_completion";
-    for (line, candidates) in [("cargo multiarch pub", ["publish"]), ("cargo build --rele", ["--release"])] {
-        assert_eq!(bash(&project, line, library, ""), candidates, "{line}");
-    }
-    let twice = "_cargo_multiarch_in_cargo cargo '' cargo >/dev/null";
-    assert_eq!(bash(&project, "cargo multiarch pub", library, twice), ["publish"], "ours stays in its place");
-}
-
-#[test]
-#[ignore = "needs fish: scripts/test runs it"]
-fn fish_completes() {
-    let project = script("fish", ".config/fish/conf.d/cargo-multiarch.fish");
-    for program in PROGRAMS {
-        for (typed, candidates) in CASES {
-            let line = format!("{program} {typed}");
-            let found = lines(&project, Command::new("fish").args(["-c", "complete -C $argv[1]", &line]));
-            let mut words: Vec<&str> = found.iter().filter_map(|line| line.split('\t').next()).collect();
-            words.sort_unstable();
-            assert_eq!(words, candidates, "{line}");
-        }
-    }
-}
-
-/// A zsh behind a terminal is typed at; cargo says how it was called. `$1` is the folder of our script, `$2` of cargo's own.
-const ZSH: &str = r#"
-zmodload zsh/zpty
-zpty shell "TERM=dumb zsh -f -i"
-start="PS1=; fpath=($1 $2 \$fpath); autoload -U compinit; compinit -u -D"
-start+="; cargo() { print -r -- ran cargo \$*@ }; cargo-multiarch() { print -r -- ran cargo-multiarch \$*@ }"
-zpty -w shell "$start; print rea''dy"
-zpty -r shell said '*ready*'
-zpty -w -n shell "$3"$'\t\n'
-zpty -r -m shell said '*ran *@*'
-print -r -- ${${said##*ran }%%@*}
-"#;
-
-#[test]
-#[ignore = "needs zsh: scripts/test runs it"]
-fn zsh_completes() {
-    let project = script("zsh", "_cargo-multiarch");
-    let cargos = format!("{}/share/zsh/site-functions", sysroot());
-    assert!(std::path::Path::new(&cargos).join("_cargo").is_file(), "this toolchain's cargo has no completions");
-    for program in PROGRAMS {
-        for (typed, candidates) in CASES.into_iter().filter(|(_, candidates)| candidates.len() == 1) {
-            let line = format!("{program} {typed}");
-            let mut command = Command::new("timeout");
-            command.args(["60", "zsh", "-f", "-c", ZSH, "zsh"]).arg(project.path()).args([&cargos, &line]);
-            let ran = lines(&project, &mut command);
-            let (before, _) = line.rsplit_once(' ').unwrap();
-            assert_eq!(ran, [format!("{before} {}", candidates[0])], "{line}");
-        }
-    }
 }

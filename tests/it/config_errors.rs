@@ -1,6 +1,6 @@
 //! What asks for the impossible is refused before anything runs: exit code 3, the thing named, a hint.
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{Finished, Project};
 
 /// Runs `plan` in a project, which fails.

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run, find};
 
 /// Runs to the end and checks the exit code; unlike other commands it has its result where it fails, too.

@@ -1,16 +1,13 @@
 //! The help of every command.
 
-use cargo_multiarch::cli::Cli;
-use clap::CommandFactory;
-
-use crate::snapshot::snapshot;
-use crate::support::{Finished, Project};
+use crate::support::snapshot::snapshot;
+use crate::support::{Finished, Project, commands};
 
 /// The help of the program and of every command, by a flag.
 fn help(flag: &str) -> Vec<Finished> {
     let project = Project::empty();
-    let cli = Cli::command();
-    let commands = cli.get_subcommands().map(|command| vec![command.get_name(), flag]);
+    let commands = commands();
+    let commands = commands.iter().map(|command| vec![command.as_str(), flag]);
     std::iter::once(vec![flag]).chain(commands).map(|args| project.run(&args).finish()).collect()
 }
 

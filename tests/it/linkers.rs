@@ -1,8 +1,8 @@
-//! Which linker each build gets, as `plan` says it.
+//! Which linker each build gets, as `plan` reports it.
 
 use serde_json::{Value, json};
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Project, Run};
 
 /// What links each platform of each image of a plan, in order.
@@ -113,19 +113,4 @@ fn a_plan_writes_nothing() {
         "/cross build --package app ",
     ]);
     assert_eq!((files(project.path()), files(cache.path())), (before, vec![]));
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_glibc_floor_that_is_not_kept() {
-    // What is linked before zig's own libc is a newer one.
-    let newer = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
-    let newer = String::from_utf8(newer.stdout).unwrap();
-    let config = format!(
-        "rustflags = ['-Clink-arg={}', '-Clink-arg=-Wl,--allow-shlib-undefined']\nlibc = 'gnu'\nbase = 'x'\n",
-        newer.trim()
-    );
-    let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
-    Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();
-    Project::with_config(&config).run(&args).fails(8).finish().says(&["GLIBC_2.", "glibc = \"2.17\"", "`objdump -T /"]);
 }

@@ -1,44 +1,46 @@
-//! The whole program, as a user runs it. Tests that need Docker are ignored unless `scripts/test` runs them
-//! inside `scripts/with-services`.
+//! Tests of the whole program, as a user runs it. A test's path says what it needs:
+//!
+//! - at the top level, Rust and git: Docker, registries and compilers are replaced by fakes. `cargo test` runs these.
+//! - [`compiles`]: whatever `scripts/setup` installs to compile with. These tests run in parallel.
+//! - [`services`]: services of `scripts/with-services`, or programs such as a browser. One at a time.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and starts and writes what it likes"
+    reason = "a test fails by panicking, and may start processes and write files"
 )]
 
-mod base;
-mod bundles;
-mod fake_registry;
-mod ready_made;
-mod snapshot;
 mod support;
 
 mod architecture;
 mod bad_input;
-mod cargo;
+mod bases;
+mod bundles;
+mod cargo_subcommand;
 mod ci;
 mod compatibility;
 mod compile_errors;
+mod compiles;
 mod completions;
 mod config_errors;
+mod config_schema;
 mod corpus;
 mod doctor;
-mod e2e;
-mod embedded;
+mod embedded_engine;
 mod help;
 mod init;
 mod linkers;
 mod man;
-mod native;
-mod pictures;
+mod outputs;
 mod plan;
 mod preflight;
 mod readme;
-mod report;
-mod schema;
-mod smoke;
+mod registry_quirks;
+mod reports;
+mod services;
+mod smoke_runs;
 mod sysroot;
+mod timings_page;
 mod toolchain;
 mod verify;

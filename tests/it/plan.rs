@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::snapshot::{Show, snapshot};
+use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
 
 fn json(run: Run) -> Value {

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run};
 
 /// A run of `publish` with a fake docker in front of the machine's programs.

@@ -1,24 +1,19 @@
-//! README is the manual: its commands are ones that the program takes, its configuration parses, its key table is whole.
+//! README.md and CONTRIBUTING.md agree with what the program prints, with the schema and with the files they name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cargo_multiarch::cli::Cli;
-use cargo_multiarch::config::Config;
-use cargo_multiarch::error::EXIT_CODES;
-use clap::Parser;
 use serde_json::Value;
 
 use crate::corpus::history;
-use crate::doctor::{told, without_std};
-use crate::support::{FakeRegistry, Fakes, Project, service};
+use crate::support::{Fakes, Project};
 
 fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -27,34 +22,6 @@ pub fn blocks(language: &str) -> Vec<String> {
     let readme = readme();
     let fence = format!("```{language}\n");
     readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn every_command_is_one_that_the_program_takes() {
-    let readme = readme();
-    let mut count = 0;
-    for rest in readme.split("cargo multiarch ").skip(1) {
-        let command: &str = rest.split(['`', '\n', ')', '>', '|', '#']).next().unwrap();
-        // The title and prose speak of the program by name only.
-        if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
-            continue;
-        }
-        let command = command.replace("${{ matrix.platform }}", "linux/arm64");
-        let args = ["cargo multiarch"].into_iter().chain(command.split_whitespace());
-        if let Err(error) = Cli::try_parse_from(args) {
-            panic!("cargo multiarch {command}: {error}");
-        }
-        count += 1;
-    }
-    assert!(count >= 8, "only {count} commands found");
-}
-
-#[test]
-fn every_exit_code_is_told_of() {
-    let told = readme().split_whitespace().collect::<Vec<_>>().join(" ");
-    let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
-    let line = format!("Exit codes: {}.", codes.join(", "));
-    assert!(told.contains(&line), "README lacks: {line}");
 }
 
 #[test]
@@ -89,7 +56,7 @@ fn the_tour_leads_to_what_is_there() {
 }
 
 /// What README shows of a run of `cargo multiarch ARGS`.
-fn shown(args: &str) -> String {
+pub fn shown(args: &str) -> String {
     let start = format!("cargo multiarch {args}\n");
     let blocks = format!("\n{}", blocks("console").join("\n"));
     let shown = blocks.split("\n$ ").find_map(|run| run.strip_prefix(&start));
@@ -150,91 +117,6 @@ fn the_action_has_the_inputs_and_outputs_that_are_told_of() {
     }
 }
 
-/// Without what another commit, toolchain or linker would change.
-fn without_numbers(text: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let hidden = (word.contains('.') && word.parse::<f64>().is_ok())
-            || words.last().is_some_and(|before| before.ends_with("rustc"));
-        let hex = word.rsplit(|c: char| !c.is_ascii_hexdigit()).find(|part| part.len() >= 12);
-        words.push(if hidden { "…".to_owned() } else { hex.map_or(word.to_owned(), |hex| word.replace(hex, "…")) });
-    }
-    words.join(" ")
-}
-
-/// examples/hello, in a repository of its own.
-fn hello() -> Project {
-    let hello = root().join("examples/hello");
-    let file = |path: &str| std::fs::read_to_string(hello.join(path)).unwrap();
-    ["Cargo.toml", "Cargo.lock", "src/main.rs"]
-        .into_iter()
-        .fold(Project::empty(), |project, path| project.file(path, &file(path)))
-        .file(".gitignore", "/target\n")
-        .committed()
-}
-
-#[test]
-#[ignore = "needs QEMU: scripts/test runs it"]
-fn publish_writes_the_checklist_that_is_shown() {
-    let project = hello();
-    project.git(&["tag", "v0.1.0"]);
-    let registry = FakeRegistry::storing();
-    let args = "publish -q --registry localhost:5000 --smoke=--version --checklist -";
-    let run = project.run(&args.replace("localhost:5000", &registry.host).split(' ').collect::<Vec<_>>());
-    let said = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
-    let said = said.replace(&registry.host, "localhost:5000");
-    assert_eq!(without_numbers(said.trim_end()), without_numbers(&shown(args)), "this is what it says:\n{said}");
-}
-
-#[test]
-#[ignore = "needs a registry: scripts/test runs it"]
-fn doctor_finds_what_is_shown() {
-    const INFO: &str = r#"{"ServerErrors":["permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"],"ClientInfo":{"Version":"28.2.2","Plugins":[{"Name":"buildx","Version":"0.13.1"}]}}"#;
-    let fakes = Fakes::new().program("docker", &format!("case $1 in info) echo '{INFO}' ;; *) exit 1 ;; esac"));
-    let fakes = without_std("aarch64-unknown-linux-musl", fakes).program("rustup", "exit 1");
-    let registry = service("MULTIARCH_TEST_REGISTRY");
-    let args = "doctor --engine buildx --registry localhost:5000";
-    let project = hello();
-    let run = project.run(&args.replace("localhost:5000", &registry).split(' ').collect::<Vec<_>>()).path_first(&fakes);
-    let told = told(run, 6);
-    let said = format!("{}{}", told.stderr.split("error: ").next().unwrap(), told.stdout)
-        + told.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
-    let folder = std::fs::canonicalize(project.path()).unwrap();
-    let said = said.replace(&registry, "localhost:5000").replace(folder.to_str().unwrap(), "…/examples/hello");
-    assert_eq!(without_numbers(&said), without_numbers(&shown(args)), "this is what it says:\n{said}");
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_newcomer_gets_from_init_to_a_verified_tag() {
-    let project = Project::app()
-        .file("Cargo.toml", "[package]\nname = \"your-service\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
-        .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"your-service\"\nversion = \"1.2.3\"\n")
-        .file(".gitignore", "/target\n")
-        .committed();
-    let registry = FakeRegistry::storing();
-    let block = blocks("sh").into_iter().find(|block| block.contains("cargo multiarch init")).unwrap();
-    let mut last = String::new();
-    for line in block.replace(" && ", "\n").lines().map(|line| line.split(" # ").next().unwrap().trim()) {
-        let line = line.replace("ghcr.io", &registry.host);
-        match line.split_once(' ').unwrap() {
-            ("cargo", cargos) if cargos.starts_with("install") || cargos == "generate-lockfile" => {}
-            ("cd", _) => {}
-            ("git", args) => {
-                project.git(&shell_words::split(args).unwrap().iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            (_, args) => {
-                let args: Vec<&str> = args.trim_start_matches("multiarch ").split(' ').collect();
-                last = project.run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish().stdout;
-            }
-        }
-    }
-    assert_eq!(registry.tags("you/your-service"), ["1.2.3", "latest"]);
-    let verified: Vec<&str> = last.lines().skip(2).collect();
-    let is_ok = |line: &&str| line.trim_start().starts_with("linux/a") && line.ends_with("ok");
-    assert!(verified.len() == 2 && verified.iter().all(is_ok), "{last}");
-}
-
 /// Set to have the picture drawn anew.
 const UPDATE: &str = "UPDATE_GRAPH";
 
@@ -273,15 +155,6 @@ fn what_is_shown_names_the_mistakes() {
         for text in essential {
             assert!(shown.contains(text), "'{text}' is missing in\n{shown}");
         }
-    }
-}
-
-#[test]
-fn every_configuration_parses() {
-    let blocks = blocks("toml");
-    assert!(blocks.len() >= 2);
-    for block in blocks {
-        toml::from_str::<Config>(&block).unwrap_or_else(|error| panic!("{error}\n{block}"));
     }
 }
 

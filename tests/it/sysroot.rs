@@ -1,20 +1,20 @@
-//! `sysroot-packages`: what goes wrong with apt, with fakes of it on PATH; the real one is for `e2e`.
+//! `sysroot-packages` with a fake apt on PATH. With a real one: `services::sysroot`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::fake_registry::digest;
-use crate::snapshot::{Show, snapshot};
+use crate::support::fake_registry::digest;
+use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
 /// The platform of this machine, whose standard library is there.
-const NATIVE: [&str; 3] = match cfg!(target_arch = "x86_64") {
+pub const NATIVE: [&str; 3] = match cfg!(target_arch = "x86_64") {
     true => ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"],
     false => ["linux/arm64", "arm64", "aarch64-unknown-linux-gnu"],
 };
 
-fn project() -> Project {
+pub fn project() -> Project {
     let [platform, ..] = NATIVE;
     Project::with_config(&format!(
         "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['{platform}']\nsysroot-packages = ['libssl-dev']\nengine = 'embedded'"
@@ -45,7 +45,7 @@ fn errors(finished: Finished) -> String {
 }
 
 /// apt's programs, with lists that have libssl-dev. `update` and `download` are what `apt-get` does.
-fn apt(update: &str, download: &str) -> Fakes {
+pub fn apt(update: &str, download: &str) -> Fakes {
     let record = format!(
         "Package: libssl-dev\\nVersion: 3.0-1\\nSection: libdevel\\nDepends: libssl3 (= 3.0-1)\\nSHA256: {0}\\n\\n\
          Package: libssl3\\nVersion: 3.0-1\\nSection: libs\\nDepends: libc6\\nSHA256: {0}\\n\\n",
@@ -66,7 +66,7 @@ fn apt(update: &str, download: &str) -> Fakes {
 }
 
 /// A `build` with a cache of its own.
-fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
+pub fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
     project.run(&[&["build", "-v"], args].concat()).path_first(apt).env("XDG_CACHE_HOME", apt.path().join("cache"))
 }
 
@@ -154,35 +154,4 @@ fn ctrl_c_while_fetching() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(start.elapsed() < Duration::from_secs(30));
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn a_sysroot_is_made_once() {
-    let [platform, _, triple] = NATIVE;
-    let tools = apt("", "echo deb > a.deb");
-    let project = project();
-    let calls = || tools.log("apt-get").lines().count();
-    let finished = build(&project, &tools, &[]).fails(8).finish();
-    finished
-        .says(&[&format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"), "which 'scratch' does not have"]);
-    assert_eq!(calls(), 2);
-    let dir = project.path().join("target/multiarch/+sysroot").join(triple);
-    let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();
-    assert!(record.starts_with("libssl-dev\nlibssl-dev 3.0-1 "), "{record}");
-    build(&project, &tools, &[]).fails(8).finish().keeps_quiet_about("Fetch");
-    assert_eq!(calls(), 2, "it is there");
-
-    // Downloads are kept, so that one that is gone is made again from them, also without a network.
-    std::fs::remove_dir_all(&dir).unwrap();
-    build(&project, &tools, &["--offline"]).fails(8).finish().says(&["Fetched libssl-dev"]);
-    assert_eq!(calls(), 2);
-    // An old one is looked after, and stays when apt cannot be asked.
-    let old = std::time::SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
-    std::fs::File::options().append(true).open(dir.join("multiarch.list")).unwrap().set_modified(old).unwrap();
-    let gone = apt("exit 100", "").program("apt-cache", "exit 100");
-    let finished = build(&project, &gone, &[]).fails(8).finish();
-    finished.says(&["warning: apt's sources have nothing", "what was fetched before is used"]);
-    build(&project, &tools, &[]).fails(8).finish().says(&["Fetching"]).keeps_quiet_about("Fetched");
-    assert_eq!(calls(), 3);
 }

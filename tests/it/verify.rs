@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use cargo_multiarch::finding::CHECKS;
-
-use crate::ready_made;
-use crate::snapshot::snapshot;
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
 use crate::support::{Project, Run};
 
 #[test]
@@ -14,10 +12,6 @@ fn a_check_is_explained_by_code_and_by_name() {
     let explained = explain(&["ma010"]);
     assert_eq!(explained.stdout, explain(&["wrong-machine"]).stdout);
     let all = explain(&[]);
-    assert_eq!(all.stdout.lines().count(), CHECKS.len(), "{all}");
-    for (line, check) in all.stdout.lines().zip(CHECKS) {
-        assert!(line.starts_with(&format!("{}  {} ", check.code, check.name)), "{line}");
-    }
     snapshot!(explained, all);
 }
 

@@ -5,6 +5,9 @@ pub mod from_plan;
 pub mod layout;
 pub mod text;
 
+#[cfg(test)]
+mod tests;
+
 use indexmap::IndexSet;
 
 /// What a node stands for.

@@ -1,21 +1,9 @@
-//! The jobs that `init --ci` writes do what they are for: run here, as a forge runs them.
+//! Runs the jobs of generated workflows, as a CI service does.
 
 use serde_json::Value;
 
 use super::runner::{Forge, Ran, Runner};
 use crate::readme;
-use crate::support::{FakeRegistry, Project};
-
-/// Of `me` and `token`, and nobody else.
-const LOGIN: &str = "Basic bWU6dG9rZW4=";
-
-/// A registry that wants a login.
-fn registry() -> FakeRegistry {
-    FakeRegistry::storing_with(|request, _| match request.authorization.as_deref() {
-        Some(LOGIN) => None,
-        _ => Some((401, vec![("WWW-Authenticate", "Basic realm=\"here\"".to_owned())], Vec::new())),
-    })
-}
 
 /// The folder of a workspace that is not the repository's root.
 const BELOW: &str = "my server";
@@ -51,107 +39,7 @@ pub fn published(ran: &[Ran]) -> (&str, &str) {
     lines[0].split_once('@').unwrap()
 }
 
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn generated_jobs_publish_one_digest() {
-    let repository = Project::app().file(".gitignore", "/target\n").committed();
-    repository.git(&["tag", "v1.2.3"]);
-    let mut digests = Vec::new();
-    for forge in ["github", "gitlab", "forgejo"] {
-        for native in [false, true] {
-            let registry = registry();
-            let known = Forge {
-                repository: &repository,
-                owner: "Team",
-                registry: &registry.host,
-                user: "me",
-                password: "token",
-            };
-            let (ran, calls) = run(forge, native, known);
-            let (name, digest) = published(&ran);
-            let repo = "team/app";
-            assert_eq!(name, format!("{}/{repo}:1.2.3", registry.host));
-            assert_eq!(ran.len(), if native { 3 } else { 1 }, "{ran:#?}");
-            assert_eq!(calls.matches("install cargo-multiarch --locked\n").count(), ran.len(), "{calls}");
-            assert_eq!(registry.tags(repo), ["1.2.3", "latest"]);
-            let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
-            let index: Value = serde_json::from_slice(&index).unwrap();
-            let manifests = index["manifests"].as_array().unwrap().iter();
-            let platforms = manifests.map(|manifest| manifest["platform"]["architecture"].as_str().unwrap());
-            assert_eq!(platforms.collect::<Vec<_>>(), ["amd64", "arm64"]);
-            let summary = &ran.last().unwrap().summary;
-            let expected = "## app 1.2.3\n";
-            assert_eq!(summary.starts_with(expected), forge == "github", "{summary}");
-            if native {
-                let last = &ran.last().unwrap().stderr;
-                assert!(!last.contains("Compiling"), "{last}");
-            }
-            digests.push(digest.to_owned());
-        }
-    }
-    digests.dedup();
-    assert_eq!(digests.len(), 1, "{digests:?}");
-}
-
-/// A workspace below the repository's root, and images that are not all for the same platforms.
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn jobs_of_images_with_platforms_of_their_own() {
-    let registry = registry();
-    let config = format!(
-        "registry = '{}/of-config'\nplatforms = ['linux/amd64', 'linux/arm64']\n[images.one]\nbins = ['app']\n\
-         [images.two]\nbins = ['other']\nplatforms = ['linux/amd64']\n",
-        registry.host
-    );
-    let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
-    let repository = Project::empty()
-        .file(".gitignore", "target\n")
-        .file("my server/Cargo.toml", manifest)
-        .file("my server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
-        .file("my server/src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
-        .file("my server/src/bin/other.rs", "fn main() {}\n")
-        .file("my server/multiarch.toml", &config)
-        .committed();
-    let mut lines = Vec::new();
-    for (forge, native) in [("github", false), ("github", true), ("gitlab", true), ("forgejo", true)] {
-        let known =
-            Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
-        let (ran, _) = run(forge, native, known);
-        for job in &ran {
-            assert_eq!(job.code, 0, "{job:#?}");
-        }
-        let stdout = ran.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
-        lines.push(stdout.map(str::to_owned).collect::<Vec<_>>());
-        for (repo, count) in [("of-config/one", 2), ("of-config/two", 1)] {
-            let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
-            let index: Value = serde_json::from_slice(&index).unwrap();
-            assert_eq!(index["manifests"].as_array().unwrap().len(), count, "{repo}: {index}");
-        }
-    }
-    assert_eq!(lines[0].len(), 2, "{lines:#?}");
-    assert!(lines.iter().all(|other| *other == lines[0]), "{lines:#?}");
-}
-
 /// README's workflow that asks for its matrix.
 pub fn with_matrix() -> String {
     readme::blocks("yaml").remove(0)
-}
-
-#[test]
-#[ignore = "compiles for real: scripts/test runs it"]
-fn jobs_of_a_matrix_that_a_job_prints() {
-    let registry = registry();
-    let repository = Project::app().file(".gitignore", "/target\n").committed();
-    repository.git(&["tag", "v1.2.3"]);
-    let known =
-        Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
-    let workflow = with_matrix().replace("ghcr.io", &registry.host);
-    let ran = Runner::new(known).run(&serde_saphyr::from_str(&workflow).unwrap());
-    let names: Vec<&str> = ran.iter().map(|job| job.name.as_str()).collect();
-    assert_eq!(names, ["plan", "compile", "compile", "publish"], "{ran:#?}");
-    let (name, _) = published(&ran);
-    assert_eq!(name, format!("{}/you/app:1.2.3", registry.host));
-    for (job, triple) in ran[1..3].iter().zip(["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]) {
-        assert!(job.stdout.starts_with(&format!("dist/{triple}-")), "{job:#?}");
-    }
 }

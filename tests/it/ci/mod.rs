@@ -1,18 +1,18 @@
 //! Beyond one machine: the matrix of jobs, what runners show of a run, and the jobs themselves.
 
-mod action;
 mod expressions;
-mod jobs;
+pub mod github_action;
+pub mod jobs;
 mod machine;
 pub mod runner;
 
-pub use action::workflow as workflow_with_action;
+pub use github_action::workflow as workflow_with_action;
 pub use jobs::{published, run as run_jobs, with_matrix as workflow_with_matrix};
 
 use serde_json::{Value, json};
 
 use crate::corpus::history;
-use crate::snapshot::snapshot;
+use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Project};
 
 /// action.yml, as GitHub reads it.

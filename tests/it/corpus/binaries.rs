@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::layer::Bytes;
 use super::roots::cache;
-use crate::fake_registry::digest;
+use crate::support::fake_registry::digest;
 use crate::support::find;
 
 /// Everything that a file depends on.

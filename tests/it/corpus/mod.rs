@@ -2,15 +2,14 @@
 //! look suspicious, and run. A second test proves the labels without `verify`: it runs the images.
 
 mod binaries;
-mod broken;
+pub mod broken;
 mod cache_file;
-mod case;
-mod good;
+pub mod case;
+pub mod good;
 pub mod history;
 pub mod image;
 pub mod layer;
 mod roots;
-mod run;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};

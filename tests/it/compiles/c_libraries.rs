@@ -1,0 +1,181 @@
+//! Builds of C for another target, by real crates: what cmake, bindgen and jemalloc are told. `scripts/setup native`
+//! installs the programs.
+
+use std::collections::BTreeSet;
+
+use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
+
+const MANIFEST: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
+
+fn app(dependencies: &str) -> Project {
+    Project::empty().file("Cargo.toml", &format!("{MANIFEST}{dependencies}\n")).file(
+        "multiarch.toml",
+        "locked = false\nplatforms = ['linux/arm64']\n[platform.'linux/arm64']\nbase = 'scratch'\n",
+    )
+}
+
+/// A `build` whose docker builds nothing: where all compiles, it ends with exit code 6. What crates come to is kept from
+/// test to test.
+fn build(project: &Project, args: &[&str]) -> Run {
+    let run = project.run(&[&["build", "-v"], args].concat());
+    with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)))
+}
+
+/// A run that fetches crates and compiles what they need.
+fn with_crates(run: Run) -> Run {
+    let cache =
+        std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
+    let site = format!("{cache}/cargo-multiarch/native/lib");
+    let python = std::fs::read_dir(&site).expect("scripts/setup native").next().unwrap().unwrap();
+    // cargo talks to its registry, for which one certificate is not enough.
+    let certificates =
+        std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "/etc/ssl/certs/ca-certificates.crt".to_owned());
+    run.env("SSL_CERT_FILE", certificates)
+        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e"))
+        .env("LIBCLANG_PATH", python.path().join("site-packages/clang/native"))
+}
+
+/// The variables for the target in the cargo command that `-v` shows.
+fn variables(stderr: &str) -> BTreeSet<&str> {
+    let command = stderr.lines().find(|line| line.contains(" build --manifest-path ")).expect("a command of cargo's");
+    let names = command.split([' ', '`', '\'']).filter_map(|word| Some(word.split_once('=')?.0));
+    names.filter(|name| name.ends_with("_aarch64_unknown_linux_musl")).collect()
+}
+
+/// A library of C and C++ that cmake builds.
+fn cmake() -> Project {
+    app("[build-dependencies]\ncmake = \"0.1\"")
+        .file(
+            "build.rs",
+            "fn main() {\n let out = cmake::build(\"c\");\n println!(\"cargo:rustc-link-search=native={}/lib\", out.display());\n\
+             println!(\"cargo:rustc-link-lib=static=answer\");\n\
+             if std::env::var(\"CARGO_CFG_TARGET_ENV\").unwrap() == \"musl\" { println!(\"cargo:rustc-link-lib=c++\"); }\n\
+             else { println!(\"cargo:rustc-link-lib=stdc++\"); } }",
+        )
+        .file(
+            "c/CMakeLists.txt",
+            "cmake_minimum_required(VERSION 3.10)\nproject(answer C CXX)\nadd_library(answer STATIC a.c b.cc)\n\
+             message(STATUS \"for ${CMAKE_SYSTEM_NAME} ${CMAKE_SYSTEM_PROCESSOR}\")\n\
+             if(NOT CMAKE_SYSTEM_PROCESSOR STREQUAL \"aarch64\")\n  message(FATAL_ERROR \"for whom?\")\nendif()\n\
+             install(TARGETS answer DESTINATION lib)\n",
+        )
+        .file("c/a.c", "#include <string.h>\nint size(const char *text) { return strlen(text); }\n")
+        .file(
+            "c/b.cc",
+            "#include <string>\nextern \"C\" int size(const char *);\nextern \"C\" int answer() {\n\
+             try { throw std::string(\"42 characters\"); } catch (std::string &text) { return size(text.c_str()); } }\n",
+        )
+        .file("src/main.rs", "extern \"C\" { fn answer() -> i32; }\nfn main() { println!(\"{}\", unsafe { answer() }) }\n")
+}
+
+/// A program that compiles only where bindgen saw arm64's `struct stat`: x86-64's has 144 bytes.
+fn bindgen() -> Project {
+    app("[build-dependencies]\nbindgen = { version = \"0.72\", features = [\"runtime\"] }")
+        .file(
+            "build.rs",
+            "fn main() {\n let out = std::env::var(\"OUT_DIR\").unwrap() + \"/stat.rs\";\n\
+             let builder = bindgen::Builder::default().header_contents(\"a.h\", \"#include <stdio.h>\\n#include <sys/stat.h>\");\n\
+             builder.allowlist_type(\"stat\").generate().unwrap().write_to_file(out).unwrap(); }",
+        )
+        .file(
+            "src/main.rs",
+            "#![allow(warnings)]\nmod c { include!(concat!(env!(\"OUT_DIR\"), \"/stat.rs\")); }\n\
+             const _: () = assert!(std::mem::size_of::<c::stat>() == 128);\nfn main() {}\n",
+        )
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn by_zig_for_musl() {
+    for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
+        let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
+        let finished = finished.says(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
+        let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
+        assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn by_gcc_for_glibc() {
+    // A binary for glibc does not run on scratch, which is said once it is compiled.
+    let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
+    finished.says(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn jemalloc_and_the_pages_of_arm64() {
+    let main = "#[global_allocator]\nstatic ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;\nfn main() {}\n";
+    let project = app("[dependencies]\ntikv-jemallocator = \"0.6\"").file("src/main.rs", main);
+    build(&project, &["--linker", "zig"])
+        .fails(6)
+        .finish()
+        .says(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
+    let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e/aarch64-unknown-linux-musl/release/build");
+    let defines = "out/build/include/jemalloc/internal/jemalloc_internal_defs.h";
+    let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
+    let texts: Vec<String> = texts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    assert!(!texts.is_empty() && texts.iter().all(|text| text.contains("#define LG_PAGE 16")));
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_crate_that_no_linker_helps() {
+    let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
+    let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
+    finished.keeps_quiet_about("Compiling").says(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
+}
+
+/// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_standard_library_that_is_compiled_along() {
+    let main =
+        "fn main() { println!(\"{} on {}\", std::thread::spawn(|| 42).join().unwrap(), std::env::consts::ARCH) }\n";
+    let config = "locked = false\nplatforms = ['linux/arm/v6']\nbase = 'scratch'\nlinker = 'zig'\nbuild-std = true\n";
+    let project = Project::empty()
+        .file("Cargo.toml", &format!("{MANIFEST}[profile.release]\npanic = \"abort\"\nlto = true\n"))
+        .file("multiarch.toml", config)
+        .file("src/main.rs", main);
+    let bundle = project.path().join("dist");
+    let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .finish();
+    finished.says(&["-Zbuild-std=std,panic_abort", ", static)"]);
+    let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());
+    let said = std::process::Command::new("qemu-arm-static").args(["-cpu", "arm1176"]).arg(binary).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "42 on arm\n", "{said:?}");
+}
+
+/// What `compile` makes of a program whose C code says where its source is, in a folder of its own.
+fn compiled(args: &[&str]) -> Vec<u8> {
+    let build = "let file = std::path::Path::new(&std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"c/a.c\");\n\
+        cc::Build::new().file(file).compile(\"a\");";
+    let project = app("[build-dependencies]\ncc = \"1\"")
+        .file("build.rs", &format!("fn main() {{ {build} }}"))
+        .file("c/a.c", "const char *place(void) { return __FILE__; }\n")
+        .file(
+            "src/main.rs",
+            "extern \"C\" { fn place() -> *const std::ffi::c_char; }\n\
+             fn main() { println!(\"{:?}\", unsafe { std::ffi::CStr::from_ptr(place()) }) }\n",
+        );
+    let finished = project.run(&[&["compile", "--out", "dist", "--base", "x"], args].concat()).finish();
+    std::fs::read(project.path().join(finished.stdout.trim())).unwrap()
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn c_code_does_not_know_the_folder() {
+    for args in [
+        ["--linker", "zig", "--libc", "musl", "--platform", "linux/arm64"],
+        ["--linker", "gcc", "--libc", "gnu", "--platform", "linux/arm64"],
+        ["--linker", "host", "--libc", "gnu", "--platform", "linux/amd64"],
+    ] {
+        let one = compiled(&args);
+        let is_named = one.windows(16).any(|bytes| bytes == b"/workspace/c/a.c");
+        assert!(is_named && one == compiled(&args), "{args:?}");
+    }
+}

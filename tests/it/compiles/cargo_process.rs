@@ -1,0 +1,86 @@
+//! How cargo is called: one process for all targets, the user's own flags and wrappers, and Ctrl-C.
+
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::compile_errors::{build, docker};
+use crate::support::Project;
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn the_users_rustflags_survive() {
+    let main = "fn main() { compile_error_unless_set(); }\n#[cfg(mine)]\nfn compile_error_unless_set() {}\n";
+    let project =
+        Project::app().file("src/main.rs", main).file(".cargo/config.toml", "[build]\nrustflags = ['--cfg=mine']\n");
+    // riscv64's musl needs a flag of ours as well: neither may hide the other.
+    for platform in ["linux/amd64", "linux/riscv64"] {
+        build(&project, &docker(), platform)
+            .fails(6)
+            .finish()
+            .says(&[&format!("Compiled app for {platform}"), ", static)"]);
+    }
+    let project = Project::app().file("src/main.rs", main);
+    let run = build(&project, &docker(), "linux/amd64,linux/riscv64").env("RUSTFLAGS", "--cfg=mine").fails(6);
+    run.finish().says(&["Compiled app for linux/amd64", "Compiled app for linux/riscv64", ", static)"]);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn the_rustc_wrapper_is_called() {
+    let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
+    let run = build(&Project::app(), &wrapper, "linux/amd64").env("RUSTC_WRAPPER", wrapper.path().join("wrapper"));
+    run.fails(6).finish();
+    assert!(wrapper.path().join("wrapper.log").exists());
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn one_cargo_process_serves_all_targets() {
+    let cargo = docker().program(
+        "cargo",
+        &format!("echo \"$@\" >> \"$0.log\"; exec {} \"$@\"", crate::support::find("cargo").unwrap().display()),
+    );
+    let run = build(&Project::app(), &cargo, "linux/amd64,linux/arm64,linux/riscv64");
+    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().says(&["this docker builds nothing"]);
+    let log = std::fs::read_to_string(cargo.path().join("cargo.log")).unwrap();
+    let builds: Vec<&str> = log.lines().filter(|line| line.starts_with("build ")).collect();
+    assert_eq!(builds.len(), 1, "{log}");
+    assert_eq!(builds[0].matches("--target").count(), 3, "{log}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn ctrl_c_while_compiling() {
+    // Its own process and cargo's. The whole text at once: it is read as soon as it is there.
+    let script = "fn main() {\n\
+        let pids = format!(\"{} {}\", std::process::id(), std::os::unix::process::parent_id());\n\
+        std::fs::write(\"new\", pids).unwrap();\nstd::fs::rename(\"new\", \"pids\").unwrap();\n\
+        std::thread::sleep(std::time::Duration::from_secs(60));\n}";
+    let project = Project::app().file("build.rs", script);
+    let (mut command, _dirs) = build(&project, &docker(), "linux/amd64").into_command();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    let pids = wait_for(|| std::fs::read_to_string(project.path().join("pids")).ok());
+    let start = Instant::now();
+    // Only to the program, as a CI runner does it; a terminal would also tell the children.
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error: interrupted"));
+    assert!(output.stdout.is_empty());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let runs = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
+    wait_for(|| (!pids.split(' ').any(runs)).then_some(()));
+}
+
+/// Asks until there is an answer, at most 30 s.
+fn wait_for<T>(ask: impl Fn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

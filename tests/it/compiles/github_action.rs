@@ -1,0 +1,36 @@
+//! The GitHub action, run up to a published image.
+
+use crate::ci::github_action::run;
+use crate::support::{FakeRegistry, Project};
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_publish_has_outputs_and_a_checklist() {
+    let registry = FakeRegistry::storing();
+    let other = FakeRegistry::storing();
+    let repository = Project::empty()
+        .file(".gitignore", "target\n")
+        .file("server/Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
+        .file("server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
+        .file("server/src/main.rs", "fn main() {}\n")
+        .committed();
+    repository.git(&["tag", "v1.2.3"]);
+    let with = format!(
+        "          working-directory: server\n          args: >-\n            --registry {},{}\n            --platform linux/amd64\n",
+        registry.host, other.host
+    );
+    let (ran, _) = run(&repository, &registry.host, &with);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    let outputs = &ran.outputs;
+    let refs: Vec<&str> = outputs["refs"].as_str().unwrap().lines().collect();
+    assert_eq!(refs.len(), 2, "a line for each registry: {outputs:#}");
+    let (name, digest) = refs[0].split_once('@').unwrap();
+    assert_eq!(name, format!("{}/app:1.2.3", registry.host));
+    let expected = [&registry, &other].map(|of| format!("{}  {}/app", &digest["sha256:".len()..], of.host));
+    assert_eq!(outputs["digests"].as_str().unwrap().lines().collect::<Vec<_>>(), expected);
+    assert!(ran.stdout.contains(&format!("refs: {}\n", refs.join("\n"))), "the next step has them: {ran:#?}");
+    assert!(ran.stdout.lines().any(|line| line == refs[0]), "the log has them: {ran:#?}");
+    assert!(outputs["report"].as_str().unwrap().ends_with("/report.json"), "{outputs:#}");
+    assert!(ran.summary.starts_with("## app 1.2.3\n"), "{}", ran.summary);
+    assert!(ran.summary.contains("- [x] the work tree is clean"), "{}", ran.summary);
+}

@@ -1,0 +1,332 @@
+//! Behavior of registries and token servers that the specification leaves open or forbids.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::registry_quirks::{base_on, publish, with_tokens};
+use crate::support::fake_registry::{Answer, Request};
+use crate::support::{FakeRegistry, Fakes, Project};
+
+const BOTH: [&str; 2] = ["1.2.3", "latest"];
+
+/// A project with a file that does not get smaller.
+fn with_noise(megabytes: usize) -> Project {
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    })
+    .take(megabytes << 20)
+    .collect();
+    let project = Project::with_config("files = [{ from = 'noise', to = '/noise' }]");
+    std::fs::write(project.path().join("noise"), noise).unwrap();
+    project
+}
+
+/// Another address of a server, which takes 1 MB in a second.
+fn slowly(host: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, host) = (listener.local_addr().unwrap().to_string(), host.to_owned());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&host).unwrap());
+            let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                std::io::copy(&mut answers, &mut back).map(|_| back.shutdown(std::net::Shutdown::Both))
+            });
+            std::thread::spawn(move || {
+                let mut chunk = vec![0; 100_000];
+                while let Ok(read @ 1..) = client.read(&mut chunk) {
+                    std::thread::sleep(Duration::from_micros(read as u64));
+                    if server.write_all(&chunk[..read]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn an_upload_may_take_its_time() {
+    let registry = FakeRegistry::storing();
+    // Sockets hold some megabytes of it.
+    publish(&with_noise(44), &slowly(&registry.host)).finish();
+    assert_eq!(registry.tags("app"), BOTH);
+    let begun = registry.requests().iter().filter(|r| r.method == "POST" && !r.path.contains("mount=")).count();
+    assert_eq!(begun, 4, "the probe, and each blob once");
+}
+
+/// A registry that answers as the other would, and changes it.
+fn changed(change: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static) -> FakeRegistry {
+    FakeRegistry::storing_with(move |request, stored| Some(change(request, stored.answer(request))))
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn answers_that_say_less_or_other_things() {
+    type Change = fn(&Request, Answer) -> Answer;
+    let cases: [(&str, Change); 3] = [
+        ("no Location and no digest", |_, (status, mut headers, body)| {
+            headers.retain(|(name, _)| *name != "Docker-Content-Digest" && (*name != "Location" || status == 202));
+            (status, headers, body)
+        }),
+        ("codes of its own", |request, (status, headers, body)| match (status, request.method.as_str()) {
+            (404, _) => (404, headers, br#"{"errors":[{"code":"NOT_FOUND","message":"artifact not found"}]}"#.to_vec()),
+            _ => (status, headers, body),
+        }),
+        ("a repository that nobody may see until it is there", |_, (status, headers, body)| match status {
+            404 => (403, headers, br#"{"errors":[{"code":"DENIED"}]}"#.to_vec()),
+            _ => (status, headers, body),
+        }),
+    ];
+    for (name, change) in cases {
+        let registry = changed(change);
+        publish(&Project::app(), &registry.host).finish();
+        assert_eq!(registry.tags("app"), BOTH, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn what_a_clean_up_took_is_put_back() {
+    let registry = FakeRegistry::storing();
+    let project = Project::app();
+    publish(&project, &registry.host).finish();
+    let (_, index) = registry.stored_manifest("app", "latest").unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap();
+    registry.forget("app", child);
+    publish(&project, &registry.host).finish();
+    assert!(registry.stored_manifest("app", child).is_some());
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_base_is_taken_over_where_tokens_guard_it() {
+    for refuses in [false, true] {
+        // A registry that does not want to take a blob over begins an upload instead.
+        let registry = with_tokens(
+            |_| None,
+            move |request| {
+                let mount = refuses && request.path.contains("mount=");
+                mount.then(|| (202, vec![("Location", "/v2/app/blobs/uploads/other".to_owned())], vec![]))
+            },
+        );
+        let project = base_on(&registry);
+        let run = publish(&project, &registry.host);
+        if refuses {
+            // What it began is what is used, and this one takes no bytes.
+            run.fails(7).finish();
+            let used = registry.requests().iter().filter(|r| r.path.starts_with("/v2/app/blobs/uploads/other")).count();
+            assert!(used > 0);
+            continue;
+        }
+        run.finish();
+        assert_eq!(registry.tags("app"), BOTH);
+        assert_eq!((registry.uploads(), registry.open_uploads()), (2, 0), "binary and config");
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_token_server_that_is_busy() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let registry = with_tokens(
+        move |_| counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2).then(|| (503, vec![], vec![])),
+        |_| None,
+    );
+    publish(&Project::app(), &registry.host).finish();
+    assert_eq!(registry.tags("app"), BOTH);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn tokens_by_every_name() {
+    for answer in [
+        r#"{"token":"SCOPES","access_token":"SCOPES"}"#,
+        r#"{"token":null,"access_token":"SCOPES"}"#,
+        r#"{"token":"","access_token":"SCOPES","issued_at":"2026-01-01T00:00:00Z"}"#,
+    ] {
+        let token = |request: &Request| {
+            let scope = "repository:app:pull,push+repository:app:pull";
+            request.path.contains("scope=").then(|| (200, vec![], answer.replace("SCOPES", scope).into_bytes()))
+        };
+        let registry = with_tokens(token, |_| None);
+        publish(&Project::app(), &registry.host).finish();
+        assert_eq!(registry.tags("app"), BOTH, "{answer}");
+    }
+    let none = with_tokens(|_| Some((200, vec![], b"{}".to_vec())), |_| None);
+    publish(&Project::app(), &none.host).fails(7).finish();
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_mount_that_the_token_server_refuses_is_an_upload() {
+    let two = |request: &Request| request.path.matches("scope=").count() > 1;
+    let registry = with_tokens(move |request| two(request).then(|| (403, vec![], vec![])), |_| None);
+    publish(&base_on(&registry), &registry.host).finish();
+    assert_eq!(registry.tags("app"), BOTH);
+    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the base's layer as well");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn uploads_may_go_elsewhere_but_no_credentials() {
+    let store = FakeRegistry::storing_with(|request, _| match request.method.as_str() {
+        "DELETE" => Some((204, vec![], vec![])),
+        _ => None,
+    });
+    // The same host, another port: another server. The upload goes there, or the request for one.
+    for status in [202, 307] {
+        credentials_stay(&store, status);
+    }
+}
+
+fn credentials_stay(store: &FakeRegistry, status: u16) {
+    let to = store.host.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        if request.authorization.as_deref() != Some("Basic dXNlcjpzZWNyZXQ=") {
+            return Some((401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]));
+        }
+        let begun = request.method == "POST";
+        begun.then(|| (status, vec![("Location", format!("http://{to}/v2/app/blobs/uploads/"))], vec![]))
+    });
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
+    let docker = Project::empty().file("config.json", &config);
+    // Nothing arrives at the registry, which it then says itself.
+    publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
+    let asked = store.requests().len();
+    assert!(asked > 0);
+    let shown: Vec<Request> = store.requests().into_iter().filter(|request| request.authorization.is_some()).collect();
+    assert!(shown.is_empty(), "{status}: {shown:?}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_busy_registry_is_asked_again_when_it_says() {
+    // Busy once for each kind of request; for manifests it says for how long.
+    let counts: Arc<Mutex<std::collections::BTreeMap<String, usize>>> = Arc::default();
+    let times: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
+    let asked = times.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let kind =
+            ["/blobs/uploads/", "/blobs/", "/manifests/"].into_iter().find(|kind| request.path.contains(kind))?;
+        let mut counts = counts.lock().unwrap();
+        let count = counts.entry(format!("{}{kind}", request.method)).or_default();
+        *count += 1;
+        if request.method == "PUT" && kind == "/manifests/" {
+            asked.lock().unwrap().push(std::time::Instant::now());
+        }
+        match (*count, request.method.as_str()) {
+            (1, "PUT") if kind == "/manifests/" => Some((429, vec![("Retry-After", "1".to_owned())], vec![])),
+            // A connection that breaks off, a gateway's page, and a code of the registry's own.
+            (1, "PUT") => Some((0, vec![], vec![])),
+            (1, "POST") => Some((503, vec![], b"<html>".to_vec())),
+            (1, "HEAD") if kind == "/blobs/" => Some((429, vec![], br#"{"errors":[{"code":"THROTTLED"}]}"#.to_vec())),
+            _ => None,
+        }
+    });
+    publish(&Project::app(), &registry.host).finish();
+    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+    let times = times.lock().unwrap();
+    assert!(times[1] - times[0] >= std::time::Duration::from_secs(1), "{times:?}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn registries_that_do_not_keep_what_they_take() {
+    for (name, lie) in [
+        ("blobs", ["/blobs/uploads/", "201"]),
+        ("blobs with 202", ["/blobs/uploads/", "202"]),
+        ("manifests", ["/manifests/", "201"]),
+        ("manifests with 202", ["/manifests/", "202"]),
+    ] {
+        let manifests: Mutex<std::collections::BTreeMap<String, Vec<u8>>> = Mutex::default();
+        let tags: Arc<Mutex<Vec<String>>> = Arc::default();
+        let tagged = tags.clone();
+        let registry = FakeRegistry::storing_with(move |request, _| {
+            let status = lie[1].parse().unwrap();
+            let location = vec![("Location", "/v2/app/nowhere".to_owned())];
+            if let Some((_, which)) = request.path.split_once("/manifests/").filter(|_| lie[0] != "/manifests/") {
+                // It takes manifests without a look at what they list, and serves them.
+                if request.method == "PUT" && !which.starts_with("sha256:") {
+                    tagged.lock().unwrap().push(which.to_owned());
+                }
+                let mut manifests = manifests.lock().unwrap();
+                if request.method == "PUT" {
+                    manifests.insert(which.to_owned(), request.body.clone());
+                    return Some((201, location, vec![]));
+                }
+                let bytes = manifests.get(which)?;
+                let index = String::from_utf8_lossy(bytes).contains("\"manifests\"");
+                let kind = if index { "index" } else { "manifest" };
+                let kind = ("Content-Type", format!("application/vnd.oci.image.{kind}.v1+json"));
+                return Some((200, vec![kind], bytes.clone()));
+            }
+            (request.method == "PUT" && request.path.contains(lie[0])).then_some((status, location, vec![]))
+        });
+        let (mut command, _dirs) = publish(&Project::app(), &registry.host).into_command();
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(7 | 8)), "{name}: {stderr}");
+        assert!(stderr.contains("error: ") && stderr.contains("hint: "), "{name}: {stderr}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{name}");
+        assert!(registry.tags("app").is_empty() && tags.lock().unwrap().is_empty(), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn an_identity_token_is_exchanged() {
+    let exchanges = Arc::new(AtomicUsize::new(0));
+    let counted = exchanges.clone();
+    let host: Arc<Mutex<String>> = Arc::default();
+    let here = host.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        if request.path == "/token" {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let good = request.method == "POST"
+                && body.contains("grant_type=refresh_token")
+                && body.contains("refresh_token=identity-word")
+                && body.contains("service=the-service")
+                && body.contains("scope=repository%3Aapp%3Apull");
+            let answer = if good { r#"{"access_token":"access-word","expires_in":300}"# } else { "{}" };
+            return Some((if good { 200 } else { 400 }, vec![], answer.as_bytes().to_vec()));
+        }
+        if request.authorization.as_deref() == Some("Bearer access-word") {
+            return None;
+        }
+        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"the-service\"", here.lock().unwrap());
+        Some((401, vec![("WWW-Authenticate", challenge)], vec![]))
+    });
+    *host.lock().unwrap() = registry.host.clone();
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
+    let docker = Project::empty().file("config.json", &config);
+    let finished = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).finish();
+    finished.keeps_quiet_about("identity-word").keeps_quiet_about("access-word");
+    assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
+    let exchanges = exchanges.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token is used while it lasts");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_credential_helper_that_hangs() {
+    let challenge = vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())];
+    let registry = FakeRegistry::storing_with(move |_, _| Some((401, challenge.clone(), vec![])));
+    let helper = Fakes::new().program("docker-credential-asleep", "exec sleep 50");
+    let config = Project::empty().file("config.json", r#"{"credsStore":"asleep"}"#);
+    let run =
+        Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
+    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().says(&["30 s", "credHelpers"]);
+}

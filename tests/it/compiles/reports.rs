@@ -1,0 +1,28 @@
+//! JSON reports of builds, validated against the schemas in docs/.
+
+use crate::corpus::history;
+use crate::reports::assert_valid;
+use crate::support::Project;
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_report_of_what_was_only_built() {
+    let project = Project::app();
+    let args = ["build", "--platform", "linux/riscv64", "--engine", "embedded", "--report", "report.json"];
+    project.run(&args).finish();
+    assert_valid("report.schema.json", &project.path().join("report.json"));
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn what_verify_finds() {
+    let project = Project::empty();
+    for (folder, layout) in history::layouts() {
+        layout.write(&project.path().join(folder));
+        let image = format!("oci:{folder}");
+        let (mut command, _folders) = project.run(&["verify", &image, "--message-format", "json"]).into_command();
+        let file = project.path().join("found.json");
+        std::fs::write(&file, command.output().unwrap().stdout).unwrap();
+        assert_valid("verify.schema.json", &file);
+    }
+}

@@ -1,0 +1,62 @@
+//! The bars of the timing report of a whole run.
+
+use crate::support::{FakeRegistry, Project};
+use crate::timings_page::{bars, embedded};
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn every_platform_has_a_bar_in_every_phase() {
+    let project = Project::app();
+    let args = ["build", "--platform", "linux/amd64,linux/arm64", "--output", "oci:out"];
+    let first = bars(&project, embedded(&project, &args).finish());
+    let bar = |phase: &str, name: &str| {
+        let found = first.get(&(phase.to_owned(), name.to_owned()));
+        *found.unwrap_or_else(|| panic!("{phase} has no {name}: {first:#?}"))
+    };
+    let cargo = bar("cargo", "app for linux/amd64, linux/arm64");
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let binary = bar("binary", &format!("{platform} app"));
+        let files = bar("layer", &format!("{platform} app: files"));
+        let layer = bar("layer", &format!("{platform} app: app"));
+        let verified = bar("verify", &format!("{platform} app"));
+        assert!((binary.start - cargo.start).abs() < 0.01 && binary.end <= cargo.end + 0.01, "{binary:?} {cargo:?}");
+        assert!(files.start < cargo.end, "what waits for no binary is packed beside cargo: {files:?} {cargo:?}");
+        assert!(binary.end <= layer.start + 0.01, "{binary:?} {layer:?}");
+        assert!(layer.end <= verified.start + 0.01, "{layer:?} {verified:?}");
+    }
+    bar("layout", "app: layout");
+    bar("output", "out");
+    assert!(first.keys().all(|(phase, _)| phase != "upload"), "{first:#?}");
+    assert!(first.values().all(|bar| bar.end <= 100.01), "{first:#?}");
+
+    let page = || std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
+    // The layer of the files is the same for both, and packed once.
+    assert_eq!(page().matches("<td>was there</td>").count(), 1, "{}", page());
+    assert_eq!(page().matches("<rect class=\"idle\"").count(), 1, "{}", page());
+    embedded(&project, &args).finish();
+    assert_eq!(page().matches("<td>was there</td>").count(), 4, "{}", page());
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn uploads_are_known_by_what_they_hold() {
+    let project = Project::app();
+    let registry = FakeRegistry::storing();
+    let args = ["publish", "--platform", "linux/amd64", "--registry", &registry.host];
+    let bars = bars(&project, embedded(&project, &args).finish());
+    let repository = format!("{}/app", registry.host);
+    let bar = |phase: &str, name: &str| {
+        let found = bars.get(&(phase.to_owned(), name.to_owned()));
+        *found.unwrap_or_else(|| panic!("{phase} has no {name}: {bars:#?}"))
+    };
+    let binary = bar("upload", &format!("linux/amd64 app: app → {repository}"));
+    let files = bar("upload", &format!("linux/amd64 app: files → {repository}"));
+    assert!(bar("layer", "linux/amd64 app: app").end <= binary.start + 0.01, "{bars:#?}");
+    assert!(files.start < bar("cargo", "app for linux/amd64").end, "sent while cargo compiles: {bars:#?}");
+    let tags = ["1.2.3", "latest"].map(|tag| bar("publish", &format!("tag {repository}:{tag}")));
+    let manifests = bar("publish", &format!("manifests of {repository}"));
+    let proof = bar("publish", &format!("what {repository} serves"));
+    assert!(manifests.end <= proof.start + 0.01 && proof.end <= tags[0].start + 0.01, "{bars:#?}");
+    assert!(binary.end <= manifests.start + 0.01 && tags[0].end <= tags[1].start + 0.01, "{bars:#?}");
+    bar("verify", "linux/amd64 app: app, read");
+}

@@ -1,0 +1,98 @@
+//! Several linkers and cargo processes in one run, and cargo's own settings and messages.
+
+use crate::support::{Finished, Project, Run};
+use crate::toolchain::{build, docker};
+
+#[track_caller]
+fn compiles(run: Run, platforms: &[&str]) -> Finished {
+    let finished = run.fails(6).finish();
+    platforms.iter().fold(finished, |finished, platform| finished.says(&[&format!("Compiled app for {platform} (")]))
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn linkers_of_several_kinds_share_a_process() {
+    let config = "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
+        [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nlinker = 'zig'\n";
+    // A binary for glibc does not run on scratch, which is said once all are compiled.
+    let finished = build(&Project::with_config(config), &[]).fails(8).finish();
+    let finished = finished.says(&["Compiled app for linux/amd64 (", "Compiled app for linux/arm64 ("]);
+    assert_eq!(finished.stderr.matches("Running `CARGO_TARGET_").count(), 1, "{finished}");
+    finished.says(&[" --target aarch64-unknown-linux-gnu --target x86_64-unknown-linux-gnu "]);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn lines_of_several_processes_are_told_apart() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
+    let run = build(&Project::with_config(config), &[]);
+    compiles(run, &["linux/amd64", "linux/arm64"]).says(&["[linux/arm64] ", "[linux/amd64] "]);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn flags_of_every_source_survive() {
+    // riscv64's musl needs a flag of ours as well.
+    const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
+    let main = "fn main() { set(); }\n#[cfg(mine)]\nfn set() {}\n";
+    let project = || Project::app().file("src/main.rs", main);
+    let args = ["--platform", "linux/riscv64"];
+    for table in [TRIPLE, "'cfg(target_os = \"linux\")'"] {
+        let config = format!("[build]\nrustflags = ['--cfg=other']\n[target.{table}]\nrustflags = ['--cfg=mine']\n");
+        let project = project().file(".cargo/config.toml", &config);
+        compiles(build(&project, &args), &["linux/riscv64"]).says(&[", static)"]);
+    }
+    for (name, value) in [
+        ("CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "--cfg=mine"),
+        ("CARGO_BUILD_RUSTFLAGS", "--cfg=mine"),
+        ("CARGO_ENCODED_RUSTFLAGS", "--cfg=mine\x1f--cfg=two"),
+    ] {
+        compiles(build(&project(), &args).env(name, value), &["linux/riscv64"]).says(&[", static)"]);
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn cargos_own_settings_hold() {
+    let config = "[build]\ntarget = 's390x-unknown-linux-gnu'\ntarget-dir = 'out'\n[profile.release]\nopt-level = 0\n";
+    let project = Project::app().file(".cargo/config.toml", config);
+    compiles(build(&project, &["--platform", "linux/amd64,linux/arm64"]), &["linux/amd64", "linux/arm64"]);
+    assert!(project.path().join("out/multiarch/app/linux/arm64/app").is_file());
+    compiles(build(&Project::app(), &["--platform", "linux/amd64", "--profile", "dev"]), &["linux/amd64"]);
+
+    let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
+    let run = build(&Project::app(), &["--platform", "linux/amd64"]).path_first(&wrapper);
+    compiles(run.env("RUSTC_WORKSPACE_WRAPPER", wrapper.path().join("wrapper")), &["linux/amd64"]);
+    assert!(!wrapper.log("wrapper").is_empty());
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn cargos_own_words_are_shown() {
+    let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
+        [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
+    for (project, args, says) in [
+        (Project::app(), &["-F", "app/nope"][..], "the package 'app' does not contain this feature: app/nope"),
+        (Project::app().file("Cargo.toml", bin), &[], "requires the features: `extra`"),
+    ] {
+        let run = project.run(&[&["build", "-q", "--platform", "linux/amd64"], args].concat()).path_first(&docker());
+        run.fails(5).finish().says(&[says]);
+    }
+    let with = Project::app().file("Cargo.toml", bin);
+    compiles(build(&with, &["--platform", "linux/amd64", "--all-features"]), &["linux/amd64"]);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_dependency_that_does_not_compile() {
+    let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\ndep = { path = \"dep\" }\n";
+    let lock = "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\ndependencies = [\n \"dep\",\n]\n\n\
+        [[package]]\nname = \"dep\"\nversion = \"0.1.0\"\n";
+    let project = Project::app()
+        .file("Cargo.toml", manifest)
+        .file("Cargo.lock", lock)
+        .file("dep/Cargo.toml", "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+        .file("dep/src/lib.rs", "#[cfg(target_pointer_width = \"64\")]\ncompile_error!(\"not here\");\n");
+    let finished = build(&project, &["--platform", "linux/amd64,linux/arm64"]).fails(5).finish();
+    finished.says(&["not here", "x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "`dep`"]);
+}

@@ -1,0 +1,94 @@
+//! docs/config.schema.json takes the configurations that the program takes, and refuses those that it refuses.
+
+use std::sync::LazyLock;
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use serde_json::Value;
+
+use crate::init::workspace;
+use crate::readme::blocks;
+use crate::support::Project;
+
+const SCHEMA: &str = include_str!("../../docs/config.schema.json");
+
+static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("schema", serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let index = compiler.compile("schema", &mut schemas).unwrap();
+    (schemas, index)
+});
+
+fn validate(config: &Value) -> Result<(), String> {
+    let (schemas, index) = &*COMPILED;
+    schemas.validate(config, *index).map_err(|error| error.to_string())
+}
+
+fn read(config: &str) -> Value {
+    toml::from_str(config).unwrap_or_else(|error| panic!("{error}\n{config}"))
+}
+
+/// Asserts that the schema takes a multiarch.toml.
+#[track_caller]
+pub fn assert_takes(config: &str) {
+    validate(&read(config)).unwrap_or_else(|error| panic!("{error}\n{config}"));
+}
+
+#[test]
+fn it_is_printed() {
+    assert_eq!(Project::empty().run(&["schema"]).finish().stdout, SCHEMA);
+}
+
+#[test]
+fn what_is_documented() {
+    assert_takes(include_str!("../../examples/workspace/multiarch.toml"));
+    blocks("toml").iter().for_each(|block| assert_takes(block));
+}
+
+#[test]
+fn an_editors_first_line_is_a_comment() {
+    let project = Project::with_config("#:schema ./multiarch.schema.json\ntags = ['a']\n");
+    assert!(project.run(&["plan"]).finish().stdout.contains("app"));
+}
+
+#[test]
+fn what_init_writes() {
+    for project in [Project::app(), workspace()] {
+        project.run(&["init", "--file"]).finish();
+        assert_takes(&std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap());
+    }
+    for (project, table) in [(Project::app(), "package"), (workspace(), "workspace")] {
+        project.run(&["init"]).finish();
+        let manifest = read(&std::fs::read_to_string(project.path().join("Cargo.toml")).unwrap());
+        assert!(manifest[table]["metadata"]["multiarch"].is_object(), "{manifest}");
+        validate(&manifest[table]["metadata"]["multiarch"]).unwrap();
+    }
+}
+
+/// What the program sees once it knows the workspace.
+#[test]
+fn what_a_plan_refuses_as_well() {
+    for config in [
+        "registry = 'https://ghcr.io/you'",
+        "registry = ['r.example', '']",
+        "registry = 'r.example/you:1'",
+        "base = ''",
+        "user = ''",
+        "stop-signal = 'SIGFOO'",
+        "stop-signal = '0'",
+        "healthcheck = { cmd = ['a'], interval = '5 parsecs' }",
+        "healthcheck = { cmd = ['a'], timeout = '5' }",
+        "entrypoint = []",
+        "cmd = []",
+        "healthcheck = { cmd = [] }",
+        "glibc = 'new'\nlibc = 'gnu'\nbase = 'x'",
+        "expose = ['80/http']",
+        "files = [{ from = 'Cargo.toml', to = 'etc/x' }]",
+        "files = [{ from = 'Cargo.toml', to = '/x/' }]",
+        "files = [{ from = 'Cargo.toml', to = '/x', mode = '9' }]",
+        "compression-level = 23\ncompression = 'zstd'",
+        "[images.Web]\nbins = ['app']",
+    ] {
+        Project::with_config(config).run(&["plan"]).fails(3).finish();
+        assert!(validate(&read(config)).is_err(), "the schema takes {config}");
+    }
+}

@@ -1,0 +1,88 @@
+//! Choosing an engine, and errors for what the embedded engine does not support.
+
+use crate::support::embedded;
+use crate::support::snapshot::snapshot;
+use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+
+#[test]
+fn the_first_line_says_which_engine_and_why() {
+    let registry = FakeRegistry::refusing(403);
+    let args = ["publish", "--registry", &registry.host];
+    let first = |docker: Option<&str>, more: &[&str]| {
+        let fakes = Fakes::new().real("cargo").real("rustc").real("git").real("sh");
+        let fakes = docker.iter().fold(fakes, |fakes, script| fakes.program("docker", script));
+        let finished = Project::app().run(&[&args[..], more].concat()).path_only(&fakes).fails(7).finish();
+        finished.stderr.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"it sleeps\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
+    let none =
+        down.replace("it sleeps", "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?");
+    let classic = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2");
+    let made = classic.replacen("in\n", "in\n  \"buildx create\") ;;\n", 1);
+    let lines = [
+        (None, &[][..]),
+        (Some(HEALTHY_DOCKER), &[]),
+        (Some(HEALTHY_DOCKER), &["--engine", "embedded"]),
+        (Some(&down), &[]),
+        (Some(&none), &[]),
+        (Some(&classic), &[]),
+        (Some(&made), &["--engine", "buildx"]),
+        (Some(HEALTHY_DOCKER), &["--provenance", "mode=max"]),
+    ]
+    .map(|(docker, more)| first(docker, more));
+    // What only reading an instruction shows is known to `auto` as well.
+    let template = "FROM {{ base }} AS {{ stage }}\nCOPY --chmod=u+x rootfs /x\n{% include \"contents\" %}\n";
+    let project = Project::with_config("template = 'my.j2'").file("my.j2", template);
+    let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+    snapshot!(lines, project.run(&args).path_first(&docker).fails(7).finish());
+}
+
+#[test]
+fn what_needs_buildx_is_refused_by_name() {
+    let template = |lines: &str| {
+        Project::with_config("template = 'my.j2'")
+            .file("my.j2", &format!("FROM {{{{ base }}}} AS {{{{ stage }}}}\n{lines}\n{{% include \"contents\" %}}\n"))
+    };
+    let embedded = [
+        (template("RUN true"), &[][..]),
+        (template("ADD https://x.example/y /y"), &[]),
+        (template("COPY <<E /x\nhi\nE"), &[]),
+        (template("COPY --chmod=u+x rootfs /x"), &[]),
+        (template("COPY ./linux/ /x"), &[]),
+        (template("ARG BUILDPLATFORM"), &[]),
+        (Project::app(), &["--cache-to", "type=local,dest=c"]),
+        (Project::app(), &["--secret", "id=x"]),
+        (Project::app(), &["--builder", "x"]),
+    ]
+    .map(|(project, args)| {
+        embedded(&project, &[&["build"], args].concat()).fails(3).finish().keeps_quiet_about("Compiling")
+    });
+    // Where nothing else will do, a missing Docker is said together with what needs it.
+    let none = Fakes::new().real("cargo").real("rustc").real("git");
+    let without = template("RUN true").run(&["build"]).path_only(&none).fails(6).finish();
+    // What no engine can do fails before either begins.
+    let none_can = ["auto", "buildx", "embedded"].map(|engine| {
+        let project = template("RUN true\nSTOPSIGNAL SIGNOPE");
+        let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+        project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish()
+    });
+    snapshot!(embedded, without, none_can);
+}
+
+/// An image that begins with nothing has to bring its own program and users.
+#[test]
+fn what_could_not_start_on_scratch_is_not_compiled() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let seen =
+        ["entrypoint = ['/opt/app']", "entrypoint = ['ap']", "user = 'bob'", "template = 'my.j2'\nuser = 'nonroot'"]
+            .map(|config| {
+                let project =
+                    Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("my.j2", template);
+                ["embedded", "buildx"].map(|engine| {
+                    let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+                    let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+                    finished.keeps_quiet_about("Compiling").keeps_quiet_about("Building")
+                })
+            });
+    snapshot!(seen);
+}

@@ -1,0 +1,126 @@
+//! Behavior of registries and token servers that the specification leaves open, where nothing is compiled.
+
+use std::sync::{Arc, Mutex};
+
+use reqwest::Url;
+
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::embedded;
+use crate::support::fake_registry::{Answer, Request};
+use crate::support::{FakeRegistry, Project, Run};
+
+const ONE: [&str; 3] = ["publish", "--platform", "linux/amd64"];
+
+pub fn publish(project: &Project, host: &str) -> Run {
+    embedded(project, &[&ONE[..], &["--registry", host]].concat())
+}
+
+/// A registry whose tokens are the scopes that they were asked for. `token` may answer for the token server.
+pub fn with_tokens(
+    token: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    hook: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+) -> FakeRegistry {
+    let host: Arc<Mutex<String>> = Arc::default();
+    let here = host.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let url = Url::parse("http://registry").unwrap().join(&request.path).unwrap();
+        if url.path() == "/token" {
+            let form = String::from_utf8_lossy(&request.body).into_owned();
+            let scopes: Vec<String> = url
+                .query_pairs()
+                .chain(form_urlencoded::parse(form.as_bytes()))
+                .filter(|(name, _)| name == "scope")
+                .map(|(_, scope)| scope.replace(' ', "+"))
+                .collect();
+            return token(request)
+                .or_else(|| Some((200, vec![], format!(r#"{{"token":"{}"}}"#, scopes.join("+")).into_bytes())));
+        }
+        let (repository, _) = url.path()[1..].split_once('/')?.1.split_once('/').unwrap_or(("", ""));
+        let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
+        let mut wanted = vec![format!("repository:{repository}:{}", if writes { "pull,push" } else { "pull" })];
+        let source = url.query_pairs().find(|(name, _)| name == "from");
+        wanted.extend(source.map(|(_, from)| format!("repository:{from}:pull")));
+        let shown = request.authorization.clone().unwrap_or_default();
+        if wanted.iter().any(|scope| !shown.contains(scope)) {
+            let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", here.lock().unwrap());
+            return Some((401, vec![("WWW-Authenticate", challenge)], vec![]));
+        }
+        hook(request)
+    });
+    *host.lock().unwrap() = registry.host.clone();
+    registry
+}
+
+pub fn base_on(registry: &FakeRegistry) -> Project {
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    let layer = tar_of(&[("etc/", Entry::Dir(0o755)), ("etc/hello", Entry::File(b"hello", 0o644))]);
+    base_image(registry, "base", "1", &["linux/amd64"], &layer, style);
+    Project::with_config(&format!("base = '{}/base:1'", registry.host))
+}
+
+#[test]
+fn a_token_server_that_is_down() {
+    let registry = with_tokens(|_| Some((503, vec![], vec![])), |_| None);
+    let finished = publish(&Project::app(), &registry.host).fails(7).finish();
+    finished.says(&["HTTP 503"]).keeps_quiet_about("docker login");
+}
+
+#[test]
+fn an_identity_goes_to_nobody_else() {
+    let other = FakeRegistry::storing();
+    let elsewhere = format!("http://{}/token", other.host);
+    let registry = with_tokens(move |_| Some((307, vec![("Location", elsewhere.clone())], vec![])), |_| None);
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
+    let docker = Project::empty().file("config.json", &config);
+    let run = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path());
+    run.fails(7).finish().keeps_quiet_about("identity-word");
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+}
+
+#[test]
+fn only_the_registry_asks_for_credentials() {
+    // What is kept elsewhere sends whoever comes to a token server of its own.
+    let thief = FakeRegistry::start(|_| (200, vec![], br#"{"token":"x"}"#.to_vec()));
+    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", thief.host);
+    let elsewhere = FakeRegistry::start(move |_| (401, vec![("WWW-Authenticate", realm.clone())], vec![]));
+    let to = elsewhere.host.clone();
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let moved = request.method == "GET" && request.path.contains("/base/blobs/");
+        moved.then(|| (307, vec![("Location", format!("http://{to}{}", request.path))], vec![]))
+    });
+    let project = base_on(&registry);
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
+    let docker = Project::empty().file("config.json", &config);
+    publish(&project, &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
+    assert!(!elsewhere.requests().is_empty() && thief.requests().is_empty(), "{:?}", thief.requests());
+}
+
+/// Whoever may pull may verify.
+#[test]
+fn verifying_asks_for_no_more_than_to_pull() {
+    let registry = with_tokens(
+        |request| {
+            let asks = String::from_utf8_lossy(&request.body).into_owned() + &request.path;
+            asks.contains("push").then(|| (403, vec![], vec![]))
+        },
+        |_| None,
+    );
+    let shell = std::fs::read("/bin/true").unwrap();
+    let layer = tar_of(&[("bin/", Entry::Dir(0o755)), ("bin/sh", Entry::File(&shell, 0o755))]);
+    let style = BaseStyle { docker: true, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/amd64"], &layer, style);
+    let project = Project::empty();
+    let verify = || {
+        let before = registry.requests().len();
+        let image = format!("{}/base:1", registry.host);
+        let arguments = ["verify", &image, "--allow", "MA020"];
+        let finished = project.run(&arguments).env("XDG_CACHE_HOME", project.path().join("cache")).finish();
+        assert!(finished.stdout.contains("linux/amd64  /bin/sh  "), "{}", finished.stdout);
+        let requests = registry.requests();
+        let downloads =
+            requests[before..].iter().filter(|request| request.method == "GET" && request.path.contains("/blobs/"));
+        downloads.count()
+    };
+    // The config and the layer; what is in a layer is known from then on.
+    assert!(verify() > verify());
+}

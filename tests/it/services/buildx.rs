@@ -1,0 +1,120 @@
+//! What is written in the configuration arrives in the image unchanged.
+
+use serde_json::json;
+
+use super::registry::config;
+use super::{base_image, docker_run, open_registry, reference};
+use crate::support::{Project, service};
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn special_values_arrive_unchanged() {
+    let values = [
+        ("QUOTES", r#"say "hi", it's"#),
+        ("DOLLARS", "$HOME ${x} $$ %PATH%"),
+        ("BACKSLASHES", r"a\b\\ \n\"),
+        ("LINES", "one\ntwo\r\n\nend\n"),
+        ("SPACES", "  \tinside  out  "),
+        ("UNICODE", "ünï ✓ 🦀"),
+        ("HASH", "# no comment"),
+        ("EMPTY", ""),
+    ];
+    let words: Vec<&str> = values.iter().map(|(_, value)| *value).collect();
+    let entrypoint = [&["/usr/local/bin/app"], &words[..]].concat();
+    let settings = json!({
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "env": values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>(),
+        "labels": { "com.example/a b": r#"v "q" $d"#, "lines": "a\nb" },
+        "entrypoint": entrypoint,
+        "cmd": words,
+        "user": "1000:1000",
+        "workdir": "/work dir/$x",
+        "volumes": ["/data $v", "/plain"],
+        "expose": [8080, "53/udp"],
+        "stop-signal": "SIGINT",
+        "healthcheck": { "cmd": ["/usr/local/bin/app", "$x \"y\""], "interval": "30s", "start-period": "1m", "retries": 3 },
+        "platform": { "linux/arm64": { "env": { "HASH": "arm's own" } } },
+    });
+    let main = "fn main() { println!(\"{:?}\", std::env::args().skip(1).collect::<Vec<_>>()); }\n";
+    let project = Project::app().file("src/main.rs", main).file("multiarch.toml", &toml::to_string(&settings).unwrap());
+    let registry = format!("{}/values", open_registry());
+    let published = reference(&project.run(&["publish", "--registry", &registry]).finish().stdout);
+
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let config = &config(&published, platform)["config"];
+        for (name, value) in values {
+            let value = if (name, platform) == ("HASH", "linux/arm64") { "arm's own" } else { value };
+            let env = config["Env"].as_array().unwrap();
+            assert!(env.contains(&json!(format!("{name}={value}"))), "{platform} {name}: {env:?}");
+        }
+        assert_eq!(config["Labels"]["com.example/a b"], settings["labels"]["com.example/a b"]);
+        assert_eq!(config["Labels"]["lines"], "a\nb");
+        assert_eq!(config["Entrypoint"], settings["entrypoint"]);
+        assert_eq!(config["Cmd"], settings["cmd"]);
+        assert_eq!(config["User"], "1000:1000");
+        assert_eq!(config["WorkingDir"], "/work dir/$x");
+        assert_eq!(config["Volumes"], json!({ "/data $v": {}, "/plain": {} }));
+        assert_eq!(config["ExposedPorts"], json!({ "8080/tcp": {}, "53/udp": {} }));
+        assert_eq!(config["StopSignal"], "SIGINT");
+        let check = &config["Healthcheck"];
+        assert_eq!(check["Test"], json!(["CMD", "/usr/local/bin/app", "$x \"y\""]));
+        assert_eq!((check["Interval"].as_u64(), check["Retries"].as_u64()), (Some(30_000_000_000), Some(3)));
+        let printed = docker_run(platform, &published, &[]);
+        assert_eq!(printed, format!("{:?}", [&words[..], &words].concat()));
+    }
+}
+
+/// A base with a shell, for two platforms.
+fn base() -> String {
+    base_image("busybox:1", &["linux/amd64", "linux/arm64"])
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn build_arguments_secrets_and_caches_reach_buildx() {
+    let template = "FROM {{ base }} AS {{ stage }}\nARG GREETING\nRUN --mount=type=secret,id=word \
+        echo \"$GREETING $(wc -c < /run/secrets/word)\" > /greeting\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let main = "fn main() { print!(\"{}\", std::fs::read_to_string(\"/greeting\").unwrap()); }";
+    let config = format!("base = '{}'\ntemplate = 'app.j2'\nplatforms = ['linux/amd64']", base());
+    let project =
+        Project::with_config(&config).file("src/main.rs", main).file("app.j2", template).file("word", "hunter2");
+    let registry = format!("{}/args", open_registry());
+    let args = [
+        "publish",
+        "-vv",
+        "--registry",
+        &registry,
+        "--build-arg",
+        "GREETING=good morning",
+        "--secret",
+        "id=word,src=word",
+    ];
+    let caches = ["--cache-to", "type=local,dest=cache", "--cache-from", "type=local,src=cache"];
+    let finished = project.run(&[&args[..], &caches].concat()).finish().keeps_quiet_about("hunter2");
+    assert_eq!(docker_run("linux/amd64", &reference(&finished.stdout), &[]), "good morning 7");
+    assert!(project.path().join("cache/index.json").is_file(), "{finished}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn credentials_of_docker_login() {
+    let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
+    let project = Project::app();
+    let publish = |config: &Project| {
+        project
+            .run(&["publish", "-vv", "--registry", &host, "--platform", "linux/amd64"])
+            .env("DOCKER_CONFIG", config.path())
+    };
+    let none = publish(&Project::empty()).fails(7).finish();
+    none.says(&["(401 Unauthorized", &format!("docker login {host}")]).keeps_quiet_about("Compiling");
+    // base64 of ci:wrong and ci:secret-word
+    let with = |auth: &str| {
+        Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
+    };
+    publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().says(&["(401 Unauthorized"]).keeps_quiet_about("Compiling");
+    let finished = publish(&with("Y2k6c2VjcmV0LXdvcmQ="))
+        .finish()
+        .keeps_quiet_about("secret-word")
+        .keeps_quiet_about("Y2k6c2VjcmV0LXdvcmQ");
+    assert!(reference(&finished.stdout).starts_with(&host));
+}

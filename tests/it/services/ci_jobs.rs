@@ -1,0 +1,35 @@
+//! The jobs that `init --ci` writes, as a forge runs them, up to a real registry that wants a login.
+
+use super::registry::{digest, platforms};
+use crate::ci::runner::Forge;
+use crate::ci::{published, run_jobs};
+use crate::support::{Project, service};
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn jobs_publish_to_a_registry_that_wants_a_login() {
+    let registry = service("MULTIARCH_TEST_AUTH_REGISTRY");
+    let repository = Project::app().file(".gitignore", "/target\n").committed();
+    let mut digests = Vec::new();
+    for forge in ["github", "gitlab", "forgejo"] {
+        for native in [false, true] {
+            let owner = format!("Jobs-{forge}-{native}");
+            let known = Forge {
+                repository: &repository,
+                owner: &owner,
+                registry: &registry,
+                user: "ci",
+                password: "secret-word",
+            };
+            let (ran, _) = run_jobs(forge, native, known);
+            let (name, pinned) = published(&ran);
+            assert_eq!(name, format!("{registry}/{}/app:1.2.3", owner.to_lowercase()));
+            assert_eq!(digest(name).as_deref(), Some(pinned));
+            let names: Vec<String> = platforms(name).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["linux/amd64", "linux/arm64"]);
+            digests.push(pinned.to_owned());
+        }
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1, "{digests:?}");
+}

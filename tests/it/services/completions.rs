@@ -1,0 +1,70 @@
+//! Completions in real shells.
+
+use std::process::Command;
+
+use crate::completions::{CASES, PROGRAMS, bash, lines, script};
+
+/// The folder of a toolchain.
+fn sysroot() -> String {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn bash_reads_cargos_own_when_it_is_wanted() {
+    let own = format!("source {}/etc/bash_completion.d/cargo", sysroot());
+    let project = script("bash", "ours").file(".local/share/bash-completion/completions/cargo", &own);
+    let library = "source /usr/share/bash-completion/bash_completion";
+    for (line, candidates) in [("cargo multiarch pub", ["publish"]), ("cargo build --rele", ["--release"])] {
+        assert_eq!(bash(&project, line, library, ""), candidates, "{line}");
+    }
+    let twice = "_cargo_multiarch_in_cargo cargo '' cargo >/dev/null";
+    assert_eq!(bash(&project, "cargo multiarch pub", library, twice), ["publish"], "ours stays in its place");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn fish_completes() {
+    let project = script("fish", ".config/fish/conf.d/cargo-multiarch.fish");
+    for program in PROGRAMS {
+        for (typed, candidates) in CASES {
+            let line = format!("{program} {typed}");
+            let found = lines(&project, Command::new("fish").args(["-c", "complete -C $argv[1]", &line]));
+            let mut words: Vec<&str> = found.iter().filter_map(|line| line.split('\t').next()).collect();
+            words.sort_unstable();
+            assert_eq!(words, candidates, "{line}");
+        }
+    }
+}
+
+/// A zsh behind a terminal is typed at; cargo says how it was called. `$1` is the folder of our script, `$2` of cargo's own.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell "TERM=dumb zsh -f -i"
+start="PS1=; fpath=($1 $2 \$fpath); autoload -U compinit; compinit -u -D"
+start+="; cargo() { print -r -- ran cargo \$*@ }; cargo-multiarch() { print -r -- ran cargo-multiarch \$*@ }"
+zpty -w shell "$start; print rea''dy"
+zpty -r shell said '*ready*'
+zpty -w -n shell "$3"$'\t\n'
+zpty -r -m shell said '*ran *@*'
+print -r -- ${${said##*ran }%%@*}
+"#;
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn zsh_completes() {
+    let project = script("zsh", "_cargo-multiarch");
+    let cargos = format!("{}/share/zsh/site-functions", sysroot());
+    assert!(std::path::Path::new(&cargos).join("_cargo").is_file(), "this toolchain's cargo has no completions");
+    for program in PROGRAMS {
+        for (typed, candidates) in CASES.into_iter().filter(|(_, candidates)| candidates.len() == 1) {
+            let line = format!("{program} {typed}");
+            let mut command = Command::new("timeout");
+            command.args(["60", "zsh", "-f", "-c", ZSH, "zsh"]).arg(project.path()).args([&cargos, &line]);
+            let ran = lines(&project, &mut command);
+            let (before, _) = line.rsplit_once(' ').unwrap();
+            assert_eq!(ran, [format!("{before} {}", candidates[0])], "{line}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A cache directory on a file system that is full.
+
+use crate::bases::{STYLE, on, walk};
+use crate::support::FakeRegistry;
+use crate::support::base_image::{Entry, base_image, tar_of};
+use crate::support::embedded;
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_full_disk() {
+    let registry = FakeRegistry::storing();
+    // Noise does not compress.
+    let mut noise = vec![0; 400_000];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut noise).unwrap();
+    base_image(&registry, "base", "1", &["linux/arm64"], &tar_of(&[("noise", Entry::File(&noise, 0o644))]), STYLE);
+    let project = on(&registry);
+    let cache = project.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let status = std::process::Command::new(program).args(args).arg(&cache).status().unwrap();
+        assert!(status.success(), "{program} {args:?}");
+    };
+    run("mount", &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]);
+    let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
+    let left = walk(&cache);
+    run("umount", &[]);
+    finished.unwrap().says(&["No space left on device", "XDG_CACHE_HOME"]);
+    assert!(left.len() <= 1, "only the config was whole: {left:?}");
+}

@@ -1,0 +1,52 @@
+//! Generated workflows pass actionlint.
+
+use crate::init::workspace;
+use crate::support::Project;
+
+/// The linter knows no runner that is newer than itself, and no action that is not on GitHub.
+const LINT: &str = r#"
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+const { createLinter } = await import(createRequire(process.argv[1] + "/x").resolve("actionlint"));
+const lint = await createLinter();
+for (const path of process.argv.slice(2))
+  for (const found of lint(readFileSync(path, "utf8"), ".github/workflows/multiarch.yml"))
+    if (found.kind != "runner-label" && !/https:/.test(found.message)) console.log(path, found.line, found.message);
+"#;
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn workflows_pass_the_linter() {
+    let cache =
+        std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
+    let linter = format!("{cache}/cargo-multiarch/actionlint");
+    let projects = [Project::app(), workspace()];
+    let mut good = Vec::new();
+    for project in &projects {
+        for (forge, path) in
+            [("github", ".github/workflows/multiarch.yml"), ("forgejo", ".forgejo/workflows/multiarch.yml")]
+        {
+            for native in [&[][..], &["--ci-native"]] {
+                project.run(&[&["init", "--ci", forge, "--force"], native].concat()).finish();
+                let copy = project.path().join(format!("{forge}-{}.yml", native.len()));
+                std::fs::copy(project.path().join(path), &copy).unwrap();
+                good.push(copy);
+            }
+        }
+    }
+    let with = "          command: build\n          args: --platform linux/arm64\n";
+    let action = Project::empty().file("action.yml", &crate::ci::workflow_with_action(with));
+    let matrix = Project::empty().file("matrix.yml", &crate::ci::workflow_with_matrix());
+    good.extend([action.path().join("action.yml"), matrix.path().join("matrix.yml")]);
+    let wrong = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
+    let output = std::process::Command::new("node")
+        .args(["--input-type=module", "--eval", LINT, "--", &linter])
+        .args(good)
+        .arg(wrong.path().join("wrong.yml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(found.contains("\"steps\" section is missing"), "it says nothing of a job without steps: {found}");
+    assert_eq!(found.lines().count(), 1, "{found}");
+}

@@ -1,0 +1,178 @@
+//! What real parts do when they fail: nothing is published, and the message says what to do.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::registry::digest;
+use super::{open_registry, run};
+use crate::support::{PROGRAM, Project};
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_stopped_daemon() {
+    let args = ["publish", "--engine", "buildx", "--registry", "r.example"];
+    let run = Project::app().run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    run.fails(6)
+        .finish()
+        .says(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
+        .keeps_quiet_about("Compiling");
+}
+
+/// A run of the program as a user that is made for it. The toolchain may be where only this one can read: cargo's answer
+/// is canned.
+pub fn as_another_user(args: &str) -> std::process::Output {
+    let project = Project::app();
+    let manifest = project.path().join("Cargo.toml");
+    let metadata =
+        run("cargo", &["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest.to_str().unwrap()]);
+    let project = project
+        .file("metadata.json", &metadata)
+        .file("bin/cargo", "#!/bin/sh\ncat \"$(dirname \"$0\")/../metadata.json\"\n");
+    let script = "chmod -R a+rX . && chmod +x bin/cargo && cp \"$PROGRAM\" bin/program && \
+        useradd --system --user-group --no-create-home $USER && trap 'userdel $USER' EXIT && \
+        setpriv --reuid=$USER --regid=$USER --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" bin/program $ARGS";
+    std::process::Command::new("sh")
+        .args(["-c", script])
+        .env("PROGRAM", PROGRAM)
+        .env("ARGS", args)
+        .env("USER", format!("multiarch-{}", std::process::id()))
+        .env_remove("CARGO")
+        .current_dir(project.path())
+        .output()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn no_permission_on_the_socket() {
+    let output = as_another_user("publish --engine buildx --registry r.example");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("permission denied") && stderr.contains("usermod -aG docker"), "{stderr}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn the_classic_image_store() {
+    let host = crate::support::service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
+    let registry = format!("{}/classic", open_registry());
+    let (mut command, _dirs) = Project::app()
+        .run(&["publish", "--engine", "buildx", "--registry", &registry])
+        .env("DOCKER_HOST", &host)
+        .into_command();
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("'multiarch'"), "{stderr}");
+    // Where the builder's image can be pulled this works; where there is no network it says so.
+    match output.status.code() {
+        Some(0) => assert!(digest(&format!("{registry}/app:latest")).is_some()),
+        code => {
+            assert_eq!(code, Some(6), "{stderr}");
+            assert!(stderr.contains("moby/buildkit"), "{stderr}");
+            assert_eq!(digest(&format!("{registry}/app:latest")), None);
+        }
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn ctrl_c_while_pushing() {
+    let repository = "interrupted/app:latest";
+    let project = Project::with_config("platforms = ['linux/amd64']");
+    project.run(&["publish", "-q", "--registry", &format!("{}/interrupted", open_registry())]).finish();
+    let earlier = digest(&format!("{}/{repository}", open_registry()));
+    assert!(earlier.is_some());
+
+    let slow = proxy(
+        open_registry(),
+        |sent| {
+            // 200 kB/s
+            std::thread::sleep(Duration::from_micros(5 * sent.len() as u64));
+            sent
+        },
+        |answer| answer,
+    );
+    let project =
+        project.file("multiarch.toml", "platforms = ['linux/amd64']\nfiles = [{ from = 'noise', to = '/noise' }]");
+    // Random bytes, which do not compress: at this pace they take minutes.
+    let mut noise = Vec::new();
+    std::fs::File::open("/dev/urandom").unwrap().take(20_000_000).read_to_end(&mut noise).unwrap();
+    std::fs::write(project.path().join("noise"), noise).unwrap();
+    let (mut command, _dirs) = project.run(&["publish", "--registry", &format!("{slow}/interrupted")]).into_command();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let seen: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Pushing")).collect();
+    std::thread::sleep(Duration::from_millis(1500));
+    let start = Instant::now();
+    run("kill", &["-INT", &child.id().to_string()]);
+    let rest: Vec<String> = lines.collect();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{seen:?} {rest:?}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(rest.iter().any(|line| line == "error: interrupted"), "{rest:?}");
+    let mut stdout = String::new();
+    child.stdout.unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!(stdout, "");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(children_in(project.path()), [""; 0], "left behind");
+    assert_eq!(digest(&format!("{}/{repository}", open_registry())), earlier, "the tag has moved");
+}
+
+/// The processes, by command line, that work on a folder.
+fn children_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains("buildx") && line.contains(folder)).collect()
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_registry_that_serves_something_else() {
+    // Two lies about the platform: in whatever has one, and in the config alone.
+    let everywhere: fn(&str) -> bool = |_| true;
+    for (name, lies_in) in [("lie", everywhere), ("config-lie", |answer| answer.contains("\"diff_ids\""))] {
+        let lie = move |answer: Vec<u8>| match String::from_utf8_lossy(&answer) {
+            text if lies_in(&text) => text.replace("\"arm64\"", "\"amd64\"").into_bytes(),
+            _ => answer,
+        };
+        let liar = proxy(open_registry(), |sent| sent, lie);
+        let args = ["publish", "--registry", &format!("{liar}/{name}"), "--platform", "linux/arm64"];
+        let finished = Project::app().run(&args).fails(8).finish();
+        finished.says(&[liar.as_str()]);
+    }
+}
+
+/// A proxy on loopback in front of a registry, which hands what is sent and what is answered through functions; its
+/// host and port.
+pub fn proxy(target: String, up: impl Change, down: impl Change) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(&target) else { continue };
+            let (client_too, server_too) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || pass(client_too, server_too, up));
+            std::thread::spawn(move || pass(server, client, down));
+        }
+    });
+    host
+}
+
+pub trait Change: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static {}
+impl<F: Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static> Change for F {}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Change) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&change(buffer[..read].to_vec())).is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}

@@ -1,0 +1,241 @@
+//! Smoke runs of real images: in Docker, and without it in their unpacked roots, natively and under QEMU.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::registry::digest;
+use super::{base_image, open_registry, run};
+use crate::support::{Fakes, PROGRAM, Project};
+
+const PLATFORMS: &str =
+    "platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/riscv64']\nworkdir = '/srv'\n";
+const EMULATED: [(&str, &str); 3] = [("linux/arm64", "aarch64"), ("linux/arm/v7", "arm"), ("linux/riscv64", "riscv64")];
+
+const MAIN: &str = r#"
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("--version") => {
+            let dir = std::env::current_dir().unwrap();
+            println!("app 1.2.3 on {} in {} for {}", std::env::consts::ARCH, dir.display(), std::env::var("NAME").unwrap());
+        }
+        Some("--fail") => {
+            eprintln!("no luck on {}", std::env::consts::ARCH);
+            std::process::exit(3);
+        }
+        _ => loop {
+            std::thread::sleep(std::time::Duration::from_secs(9));
+        },
+    }
+}
+"#;
+
+/// A Docker that nobody answers for.
+const NOWHERE: &str = "unix:///nowhere/docker.sock";
+
+fn project(config: &str) -> Project {
+    Project::with_config(&format!("{config}env = {{ NAME = 'me' }}\n")).file("src/main.rs", MAIN)
+}
+
+/// A run of `build` that finds no Docker.
+fn without_docker(project: &Project, args: &[&str]) -> crate::support::Run {
+    project.run(&[&["build"], args].concat()).env("DOCKER_HOST", NOWHERE)
+}
+
+/// Nothing is left of a run, whatever it came to.
+#[track_caller]
+fn assert_clean(project: &Project) {
+    assert!(!project.path().join("target/multiarch/+smoke").exists());
+    let images = run("docker", &["images", "--format", "{{.Repository}}"]);
+    let containers = run("docker", &["ps", "--all", "--format", "{{.Names}}"]);
+    assert!(!images.contains("multiarch-smoke") && !containers.contains("multiarch-smoke"), "{images}\n{containers}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn every_platform_in_docker_and_without() {
+    let project = project(&format!("{PLATFORMS}smoke = ['--version']\n"));
+    let registry = format!("{}/smoke", open_registry());
+    let finished = project.run(&["publish", "--registry", &registry]).finish();
+    let said = |platform: &str, how: &str, architecture: &str| {
+        format!("Ran app --version for {platform}, {how}: app 1.2.3 on {architecture} in /srv for me\n")
+    };
+    let mut expected = vec![said("linux/amd64", "in Docker", "x86_64")];
+    expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "in Docker, under QEMU", architecture)));
+    finished.says(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_clean(&project);
+
+    let mut expected = vec![said("linux/amd64", "natively", "x86_64")];
+    expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "under QEMU", architecture)));
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    without_docker(&project, &[]).finish().says(&expected);
+    // Root that may have no namespaces.
+    let chroot = Fakes::new().program(
+        "unshare",
+        "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
+    );
+    without_docker(&project, &[]).path_first(&chroot).finish().says(&expected);
+    assert_clean(&project);
+    // Nobody makes a folder the root: QEMU runs what runs alone, from where it is.
+    let nothing = Fakes::new().program("unshare", "exit 1");
+    let alone = project.file("multiarch.toml", "smoke = ['--version']\nenv = { NAME = 'me' }\n");
+    without_docker(&alone, &["--platform", "linux/arm64"])
+        .path_first(&nothing)
+        .finish()
+        .says(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
+    assert_clean(&alone);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_kernel_without_qemu() {
+    let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
+    // A tmpfs in a namespace of its own hides what the kernel hands to whom.
+    let hidden = |project: &Project| {
+        let (command, _dirs) = project.run(&args).env("DOCKER_HOST", NOWHERE).into_command();
+        let words: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
+        let script = "mount -t tmpfs none /proc/sys/fs/binfmt_misc && exec \"$0\" \"$@\"";
+        let output = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, PROGRAM])
+            .args(words)
+            .env("DOCKER_HOST", NOWHERE)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let single = hidden(&project(""));
+    for (platform, architecture) in [("linux/arm64", "aarch64"), ("linux/riscv64", "riscv64")] {
+        let expected =
+            format!("Ran app --version for {platform}, under QEMU: app 1.2.3 on {architecture} in / for me\n");
+        assert!(single.contains(&expected), "{single}");
+    }
+    let base = base_image("busybox:1", &["linux/arm64", "linux/riscv64"]);
+    let script = hidden(&scripted(&base));
+    assert!(
+        script.contains("warning: image 'app': linux/arm64: the smoke run `entry.sh --version` was not run"),
+        "{script}"
+    );
+    assert!(script.contains("QEMU for riscv64 in the kernel") && !script.contains(" Ran "), "{script}");
+}
+
+/// An image whose entrypoint is a shell script that becomes the program.
+fn scripted(base: &str) -> Project {
+    project(&format!(
+        "base = '{base}'\nentrypoint = ['/entry.sh']\nfiles = [{{ from = 'entry.sh', to = '/entry.sh', mode = '0755' }}]\n"
+    ))
+    .file("entry.sh", "#!/bin/sh\nexec app \"$@\"\n")
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn an_entrypoint_that_is_a_script() {
+    let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
+    let args = ["build", "--smoke", "--version"];
+    let said = |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
+    project.run(&args).finish().says(&[&said("in Docker, under QEMU")]);
+    without_docker(&project, &args[1..]).finish().says(&[&said("under QEMU")]);
+    assert_clean(&project);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn a_dynamic_program_on_debian() {
+    let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
+    let path = dir.path().to_str().unwrap();
+    // Where a shell and links to folders are as in Debian's own image.
+    let script = "cd \"$1\" && apt-get -q=2 download libc6 libgcc-s1 dash base-files && mkdir -p root/usr/bin root/usr/lib \
+        root/usr/lib64 root/usr/sbin && for name in bin lib lib64 sbin; do ln -s usr/$name root/$name; done && \
+        for deb in *.deb; do dpkg-deb --fsys-tarfile \"$deb\" | tar -x -C root --keep-directory-symlink; done && \
+        ln -sf dash root/usr/bin/sh";
+    run("sh", &["-c", script, "sh", path]);
+    let base = format!("{}/debian-smoke:1", open_registry());
+    run(
+        "docker",
+        &["buildx", "build", "--platform", "linux/amd64", "--provenance=false", "--push", "--tag", &base, path],
+    );
+    let project = project(&format!("base = '{base}'\nlibc = 'gnu'\nplatforms = ['linux/amd64']\n"));
+    let args = ["build", "--smoke", "--version"];
+    let said = |how: &str| format!("Ran app --version for linux/amd64, {how}: app 1.2.3 on x86_64 in / for me\n");
+    project.run(&args).finish().says(&["glibc 2.", &said("in Docker")]);
+    without_docker(&project, &args[1..]).finish().says(&[&said("natively")]);
+    assert_clean(&project);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn what_fails_and_what_never_ends() {
+    let project = project("platforms = ['linux/amd64', 'linux/arm64']\n");
+    let registry = format!("{}/smoke-fails", open_registry());
+    let publish = |words: &str, docker: Option<&str>| {
+        let run = project.run(&["publish", "--registry", &registry, "--smoke", words]).fails(8);
+        let finished = docker.into_iter().fold(run, |run, host| run.env("DOCKER_HOST", host)).finish();
+        assert_eq!(digest(&format!("{registry}/app:latest")), None, "the tag has moved");
+        assert_clean(&project);
+        finished
+    };
+    for docker in [None, Some(NOWHERE)] {
+        publish("--fail", docker).says(&[
+            "no luck on x86_64\nerror: image 'app': linux/amd64: the smoke run `app --fail` ended with 3\n hint: ",
+        ]);
+        let start = Instant::now();
+        publish("forever", docker).says(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn ctrl_c_leaves_nothing_behind() {
+    let project = project("platforms = ['linux/amd64']\n");
+    for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
+        let build = project.run(&["build", "-v", "--smoke", "forever"]);
+        let build = docker.into_iter().fold(build, |build, host| build.env("DOCKER_HOST", host));
+        let (mut command, _dirs) = build.into_command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(started) && line.contains("forever")));
+        // Until it runs.
+        std::thread::sleep(Duration::from_secs(3));
+        let start = Instant::now();
+        run("kill", &["-INT", &child.id().to_string()]);
+        let rest: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert_clean(&project);
+        let left = std::process::Command::new("pgrep").args(["-f", "/usr/local/bin/app forever"]).output().unwrap();
+        assert!(!left.status.success(), "{}", String::from_utf8_lossy(&left.stdout));
+    }
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn anybody_in_a_user_namespace() {
+    // As `nobody`, whom every machine has. The toolchain may be where only root can read: cargo's answer is canned.
+    let project = project(PLATFORMS);
+    project.run(&["compile", "-q", "--out", "dist"]).finish();
+    let manifest = project.path().join("Cargo.toml");
+    let cargo = ["-u", "CARGO_TARGET_DIR", "cargo", "metadata", "--no-deps", "--format-version=1", "--manifest-path"];
+    let metadata = run("env", &[&cargo[..], &[manifest.to_str().unwrap()]].concat());
+    let project = project
+        .file("metadata.json", &metadata)
+        .file("bin/cargo", "#!/bin/sh\ncat \"$(dirname \"$0\")/../metadata.json\"\n");
+    let script = "chmod +x bin/cargo && cp \"$PROGRAM\" bin/program && chown -R 65534:65534 . && \
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=\"$PWD\" PATH=\"$PWD/bin:$PATH\" \
+        bin/program build --artifacts dist --smoke --version";
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .env("PROGRAM", PROGRAM)
+        .env("DOCKER_HOST", NOWHERE)
+        .env_remove("CARGO")
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("linux/amd64, natively: app 1.2.3 on x86_64 in /srv for me\n"), "{stderr}");
+    assert!(stderr.contains("linux/arm64, under QEMU: app 1.2.3 on aarch64 in /srv for me\n"), "{stderr}");
+    assert_clean(&project);
+}

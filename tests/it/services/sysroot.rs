@@ -1,0 +1,67 @@
+//! A program that links the system's OpenSSL by unmodified published crates, for arm64: statically on scratch, and
+//! dynamically on a base that has libssl and glibc, each run under QEMU.
+
+use std::path::Path;
+
+use super::{docker_run, open_registry, reference, run};
+use crate::support::Project;
+
+const TRIPLE: &str = "aarch64-unknown-linux-gnu";
+
+const MANIFEST: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n\
+    [dependencies]\nopenssl = { version = \"=0.10.82\" }\n";
+
+const MAIN: &str = "fn main() {\n\
+    let hash = openssl::hash::hash(openssl::hash::MessageDigest::sha256(), b\"\").unwrap();\n\
+    println!(\"{} on {}: {:02x}{:02x}\", openssl::version::version(), std::env::consts::ARCH, hash[0], hash[1]);\n}\n";
+
+#[track_caller]
+fn check(printed: &str) {
+    assert!(printed.starts_with("OpenSSL ") && printed.ends_with(" on aarch64: e3b0"), "{printed}");
+}
+
+/// A Debian of the packages that the sysroot was made of and the C library, from the same apt, as a base image.
+fn debian(sysroot: &Path) -> String {
+    let record = std::fs::read_to_string(sysroot.join("multiarch.list")).unwrap();
+    let libssl = record.lines().filter_map(|line| line.split(' ').next()).find(|name| name.starts_with("libssl3"));
+    let home = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
+    let conf = format!("{home}/cargo-multiarch/apt/arm64/apt.conf");
+    let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
+    let path = dir.path().to_str().unwrap();
+    // Packages of Debian 13 have what was in /lib in /usr/lib.
+    let script = "cd \"$1\" && apt-get -c \"$2\" -q=2 download libc6 libgcc-s1 zlib1g libzstd1 \"$3\" &&
+        mkdir -p root/usr/lib && ln -s usr/lib root/lib && for deb in *.deb; do dpkg-deb --fsys-tarfile \"$deb\" |
+        tar -x -C root --keep-directory-symlink; done";
+    run("sh", &["-c", script, "sh", path, &conf, libssl.unwrap()]);
+    let base = format!("{}/debian-ssl:1", open_registry());
+    let build = ["buildx", "build", "--platform", "linux/arm64", "--provenance=false", "--push", "--tag", &base, path];
+    run("docker", &build);
+    base
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn the_systems_openssl() {
+    let config = "libc = 'gnu'\nplatforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']\n";
+    let project = Project::with_config(config).file("Cargo.toml", MANIFEST).file("src/main.rs", MAIN);
+    run("cargo", &["generate-lockfile", "--manifest-path", project.path().join("Cargo.toml").to_str().unwrap()]);
+    let registry = format!("{}/openssl", open_registry());
+    let args = ["publish", "--registry", &registry];
+    let publish = |project: &Project, linker: &str| {
+        let finished = project.run(&[&args[..], &["--linker", linker]].concat()).finish();
+        let published = reference(&finished.stdout);
+        check(&docker_run("linux/arm64", &published, &[]));
+        finished
+    };
+    let project = project
+        .file("multiarch.toml", &format!("{config}base = 'scratch'\nrustflags = ['-Ctarget-feature=+crt-static']\n"));
+    let finished = publish(&project, "gcc");
+    finished.says(&["Fetching libssl-dev for linux/arm64", "Fetched libssl-dev ", "static)"]);
+
+    let base = debian(&project.path().join("target/multiarch/+sysroot").join(TRIPLE));
+    let project = project.file("multiarch.toml", &format!("{config}base = '{base}'\n"));
+    for linker in ["gcc", "zig"] {
+        let finished = publish(&project, linker);
+        finished.says(&["glibc 2."]).keeps_quiet_about("Fetching");
+    }
+}

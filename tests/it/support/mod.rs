@@ -1,0 +1,334 @@
+//! Builders for tests: a project in a temporary directory, a run of the program whose defaults assert success,
+//! fake programs on PATH, and a fake registry on loopback.
+
+pub mod base_image;
+pub mod fake_registry;
+pub mod ready_made;
+pub mod snapshot;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+pub use fake_registry::{Answer, FakeRegistry, Request};
+use snapshot::{Show, spellings};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
+
+/// A Rust project in a temporary folder: a package `app` that prints its name, unless other files are written.
+pub struct Project {
+    dir: Arc<TempDir>,
+}
+
+impl Project {
+    /// An empty folder.
+    pub fn empty() -> Project {
+        Project { dir: Arc::new(tempfile::tempdir().expect("a temporary folder")) }
+    }
+
+    /// A package `app` 1.2.3 with one binary and a lock file.
+    pub fn app() -> Project {
+        Project::empty()
+            .file("Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
+            .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
+            .file("src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
+    }
+
+    /// `app`, with a configuration in multiarch.toml.
+    pub fn with_config(config: &str) -> Project {
+        Project::app().file("multiarch.toml", config)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn file(self, path: &str, text: &str) -> Project {
+        let path = self.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Makes the folder a git work tree with everything committed, at a fixed time.
+    pub fn committed(self) -> Project {
+        self.git(&["init", "-q", "-b", "main"]);
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "first"]);
+        self
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let status = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
+            .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
+            .current_dir(self.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "git {args:?}");
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A run of `cargo multiarch ARGS` in the project's folder.
+    pub fn run(&self, args: &[&str]) -> Run {
+        Run::new(self.dir.clone(), args)
+    }
+}
+
+/// A run with the embedded engine, its own cache directory and no credentials.
+pub fn embedded(project: &Project, args: &[&str]) -> Run {
+    let cache = project.path().join("cache");
+    project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
+}
+
+/// The names of all commands, as the help lists them.
+pub fn commands() -> Vec<String> {
+    let help = Project::empty().run(&["--help"]).finish().stdout;
+    let (_, list) = help.split_once("\nCommands:\n").unwrap();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    // What starts further to the right continues a description.
+    let names = lines.filter(|line| !line.starts_with("   ")).map(|line| line.split_whitespace().next().unwrap());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// A run of the program. Unless told otherwise it must end with 0.
+pub struct Run {
+    command: Command,
+    code: i32,
+    /// It says what it found on stdout, whatever its exit code is.
+    finds: bool,
+    /// The folders live as long as the runs that use them.
+    dirs: Vec<Arc<TempDir>>,
+}
+
+/// What a run wrote.
+#[derive(Debug, Default)]
+pub struct Finished {
+    pub stdout: String,
+    pub stderr: String,
+    code: i32,
+    args: Vec<String>,
+    /// multiarch.toml as the run has left it.
+    config: Option<String>,
+    /// Otherwise a snapshot does not mention cargo-auditable, which some machines have.
+    fakes_auditable: bool,
+    /// The test's own directories, and what a snapshot calls them.
+    places: Vec<(String, &'static str)>,
+}
+
+impl Run {
+    fn new(dir: Arc<TempDir>, args: &[&str]) -> Run {
+        let mut command = Command::new(PROGRAM);
+        command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
+        // The tests' own cargo must not show through, nor the machine's settings.
+        for (name, _) in std::env::vars() {
+            let ours = ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|ours| name.starts_with(ours));
+            if ours && name != "CARGO_HOME" {
+                command.env_remove(name);
+            }
+        }
+        command.env("PATH", path()).env("COLUMNS", "100").env_remove("SOURCE_DATE_EPOCH");
+        Run { command, code: 0, finds: false, dirs: vec![dir] }
+    }
+
+    /// Expects a failure with this exit code.
+    pub fn fails(mut self, code: i32) -> Run {
+        self.code = code;
+        self
+    }
+
+    /// Expects a result on stdout and this exit code.
+    pub fn finds(mut self, code: i32) -> Run {
+        self.finds = true;
+        self.fails(code)
+    }
+
+    /// Runs in a folder of the project.
+    pub fn in_folder(mut self, folder: &str) -> Run {
+        self.command.current_dir(self.dirs[0].path().join(folder));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Run {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Looks for programs among the fakes first; whoever runs the tests is logged in nowhere.
+    pub fn path_first(mut self, fakes: &Fakes) -> Run {
+        self.dirs.push(fakes.dir.clone());
+        let path = format!("{}:{}", fakes.path().display(), path());
+        self.env("PATH", path).logged_in_nowhere(fakes)
+    }
+
+    /// Looks for programs among the fakes only.
+    pub fn path_only(mut self, fakes: &Fakes) -> Run {
+        self.dirs.push(fakes.dir.clone());
+        self.env("PATH", fakes.path()).logged_in_nowhere(fakes)
+    }
+
+    /// No credentials but a test's own. And one CA certificate: a debug build reads all of them in 0.2 s.
+    fn logged_in_nowhere(mut self, fakes: &Fakes) -> Run {
+        if fakes.path().join("docker").exists() {
+            self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
+        }
+        let run = self.env("DOCKER_CONFIG", fakes.path());
+        let Ok(bundle) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return run };
+        let first = fakes.path().join("ca.pem");
+        std::fs::write(&first, bundle.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap()).unwrap();
+        run.env("SSL_CERT_FILE", first).env("SSL_CERT_DIR", fakes.path())
+    }
+
+    /// The command, to be started and watched by the test itself, and the folders to keep meanwhile.
+    pub fn into_command(self) -> (Command, Vec<Arc<TempDir>>) {
+        (self.command, self.dirs)
+    }
+
+    /// Runs to the end and checks the exit code; never a panic, never a backtrace.
+    pub fn finish(mut self) -> Finished {
+        let output = self.command.output().expect("the program starts");
+        let names = std::iter::once("[project]").chain(std::iter::repeat("[fakes]"));
+        let places = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
+        let finished = Finished {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: self.code,
+            args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
+            fakes_auditable: self.dirs.iter().any(|dir| dir.path().join("cargo-auditable").exists()),
+            places: places.collect(),
+        };
+        assert_eq!(output.status.code(), Some(self.code), "{finished}");
+        assert!(!finished.stderr.contains("panicked at"), "{finished}");
+        assert!(!finished.stderr.contains("stack backtrace"), "{finished}");
+        if self.code != 0 && !self.finds {
+            assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
+        }
+        let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
+        if let (true, Some(config)) = (planned, &finished.config) {
+            crate::config_schema::assert_takes(config);
+        }
+        finished
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl From<Output> for Finished {
+    /// Of a program that was not started by a [`Run`].
+    fn from(output: Output) -> Finished {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap_or_default();
+        Finished { stdout: text(output.stdout), stderr: text(output.stderr), code, ..Finished::default() }
+    }
+}
+
+impl Show for Finished {
+    /// The command line, multiarch.toml, stdout, stderr and the exit code.
+    fn show(&self) -> String {
+        let args = shell_words::join(&self.args);
+        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is here ");
+        let stderr: String = self.stderr.split_inclusive('\n').filter(is_shown).collect();
+        let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
+        let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, stderr);
+        if self.code != 0 {
+            shown += &format!("[exit code {}]\n", self.code);
+        }
+        self.places.iter().fold(shown, |shown, (path, name)| shown.replace(path, name))
+    }
+}
+
+impl Finished {
+    /// Asserts that stderr has each text.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Finished {
+        for text in texts {
+            assert!(self.stderr.contains(text), "'{text}' is missing in\n{self}");
+        }
+        self
+    }
+
+    /// Asserts that stderr does not have a text.
+    #[track_caller]
+    pub fn keeps_quiet_about(self, text: &str) -> Finished {
+        assert!(!self.stderr.contains(text), "'{text}' is in\n{self}");
+        self
+    }
+}
+
+/// A folder of fake programs, for what real ones will not do on demand.
+pub struct Fakes {
+    dir: Arc<TempDir>,
+}
+
+impl Fakes {
+    pub fn new() -> Fakes {
+        Fakes { dir: Arc::new(tempfile::tempdir().unwrap()) }
+    }
+
+    /// A shell script under a program's name; `$0.log` is where it may note its calls.
+    pub fn program(self, name: &str, script: &str) -> Fakes {
+        let text = self.dir.path().join(format!("{name}.sh"));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Written by another process: a fork of another test would inherit our open file, and exec says ETXTBSY.
+        let status = Command::new("install").arg("-m755").arg(&text).arg(self.dir.path().join(name)).status().unwrap();
+        assert!(status.success());
+        self
+    }
+
+    /// A link to a real program.
+    pub fn real(self, name: &str) -> Fakes {
+        let real = find(name).unwrap_or_else(|| panic!("{name} is not on PATH"));
+        std::os::unix::fs::symlink(real, self.dir.path().join(name)).unwrap();
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What a program noted of its calls, a line each.
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap_or_default()
+    }
+}
+
+/// PATH with the toolchain's own programs first: rustup's take their time to find out which is meant.
+pub fn path() -> String {
+    let cargo = std::env::var("CARGO").unwrap_or_default();
+    let toolchain = Path::new(&cargo).parent().unwrap_or(Path::new(""));
+    format!("{}:{}", toolchain.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+/// The full path of a program on PATH.
+pub fn find(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&path()).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// A docker that is all there: engine, containerd store, buildx, as `docker info` and `buildx inspect` say it.
+/// Builds fail unless a test's own script handles them.
+pub const HEALTHY_DOCKER: &str = r#"
+echo "$@" >> "$0.log"
+case "$1 $2" in
+  "info "*) echo '{"ServerErrors":[],"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}' ;;
+  "buildx inspect") printf 'Name: default\nDriver: docker\n\nNodes:\nName: default\n' ;;
+  "buildx build") echo 'ERROR: this docker builds nothing' >&2; exit 1 ;;
+  *) exit 1 ;;
+esac"#;
+
+/// The services of `scripts/with-services`, for the second tier.
+pub fn service(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))
+}

@@ -1,0 +1,75 @@
+//! The timing report: when it is written, and its bars.
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
+
+/// A bar's place on the axis, in percent.
+#[derive(Debug, Clone, Copy)]
+pub struct Bar {
+    pub start: f64,
+    pub end: f64,
+}
+
+/// The bars of the page that a run has written, by phase and name.
+pub fn bars(project: &Project, finished: Finished) -> BTreeMap<(String, String), Bar> {
+    let path = project.path().join("target/multiarch/timings.html");
+    finished.says(&["      Timing report saved to ", "/target/multiarch/timings.html\n"]);
+    let page = std::fs::read_to_string(path).unwrap();
+    let options = ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = Document::parse_with_options(&page, options).unwrap();
+    let number = |bar: Node<'_, '_>, name| bar.attribute(name).unwrap().trim_end_matches('%').parse::<f64>().unwrap();
+    let bars = document.descendants().filter(|node| node.has_tag_name("rect"));
+    let bars = bars.map(|bar| {
+        let said = bar.first_element_child().unwrap().text().unwrap();
+        let phase = bar.parent().unwrap().attribute("class").unwrap().to_owned();
+        let start = number(bar, "x");
+        let name = said.rsplit_once(", from ").unwrap().0.rsplit_once(": ").unwrap().0.to_owned();
+        ((phase, name), Bar { start, end: start + number(bar, "width") })
+    });
+    bars.collect()
+}
+
+pub fn embedded(project: &Project, args: &[&str]) -> Run {
+    let cache = project.path().join("cache");
+    let run = project.run(&[args, &["--engine", "embedded", "--timings"]].concat());
+    run.path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
+}
+
+#[test]
+fn a_run_that_fails_has_a_page() {
+    let project = Project::app().committed();
+    let registry = FakeRegistry::refusing(403);
+    let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(7);
+    let bars = bars(&project, run.finish());
+    for name in ["configuration", "engine", "toolchain", &format!("push to {}/app", registry.host)] {
+        assert!(bars.contains_key(&("prepare".to_owned(), name.to_owned())), "{name} in {bars:?}");
+    }
+    let page = std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
+    assert!(page.contains("<h1>cargo multiarch publish: app 1.2.3, which failed</h1>"), "{page}");
+    let said = format!("<p class=\"failure\">registry {} refuses", registry.host);
+    assert!(page.contains(&said), "{said} in {page}");
+    for fact in [" UTC · commit ", " · linux&#x2f;amd64, linux&#x2f;arm64 · cargo-multiarch 0.1.0 · "] {
+        assert!(page.contains(fact), "{fact} in {page}");
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_known_first() {
+    let project = Project::app().file("target/multiarch/timings.html/in-the-way", "");
+    let registry = FakeRegistry::open();
+    let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(3);
+    run.finish().says(&["/target/multiarch/timings.html", "hint: "]);
+    registry.is_untouched();
+}
+
+#[test]
+fn without_the_flag_there_is_none() {
+    let project = Project::app();
+    let registry = FakeRegistry::refusing(403);
+    let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).fails(7);
+    run.path_first(&Fakes::new()).finish().keeps_quiet_about("Timing");
+    assert!(!project.path().join("target/multiarch/timings.html").exists());
+}
