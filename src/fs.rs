@@ -127,6 +127,19 @@ pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     })
 }
 
+/// Writes a file with a mode, and creates the directories above it.
+pub(crate) fn write_with_mode(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    fs_err::write(path, bytes)?;
+    set_mode(path, mode)
+}
+
+pub(crate) fn set_mode(path: &Utf8Path, mode: u32) -> Result<()> {
+    Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,7 +61,7 @@ pub(crate) fn scope<'env, T>(
         let stages = Stages { scope, cancel, first_error: first_error.clone() };
         let _guard = CancelOnPanic(cancel);
         let result = work(&stages);
-        stages.note(result)
+        stages.record_failure(result)
     });
     match lock(&first_error).take() {
         Some(error) => Err(error),
@@ -89,12 +89,12 @@ impl<'scope, 'env> Stages<'scope, 'env> {
         let stages = Stages { scope: self.scope, cancel: self.cancel, first_error: self.first_error.clone() };
         RunningStage(self.scope.spawn(move || {
             let _guard = CancelOnPanic(stages.cancel);
-            stages.note(stage())
+            stages.record_failure(stage())
         }))
     }
 
     /// Keeps the first error that is not a cancellation, and cancels the other stages.
-    fn note<T>(&self, result: Result<T>) -> Result<T, Cancelled> {
+    fn record_failure<T>(&self, result: Result<T>) -> Result<T, Cancelled> {
         result.map_err(|error| {
             if !Cancelled::caused(&error) {
                 lock(&self.first_error).get_or_insert(error);

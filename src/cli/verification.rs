@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::output::MessageFormat;
+use super::MessageFormat;
 use super::policy::PolicyArgs;
 use super::value_parsers::{Words, parse_platform, parse_words};
 use crate::finding::CheckCode;

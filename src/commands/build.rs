@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::build_images::build_images;
 use super::load_plan::{load_plan, lock_workspace};
-use super::prepare::{Preflight, prepare};
-use super::results::{output_files, print_report};
+use super::prepare::{LocalChecks, prepare};
+use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
 use crate::cli::BuildArgs;
 use crate::plan::{Plan, PlanRequest};
@@ -35,7 +35,7 @@ pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
-    let preflight = Preflight::run(plan, ui)?;
+    let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
     let output = threads::scope(&cancel, |stages| {

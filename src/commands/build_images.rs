@@ -10,13 +10,12 @@ use crate::compile::Artifacts;
 use crate::image::bases::PulledBases;
 use crate::image::buildx::BuildxEngine;
 use crate::image::buildx::builder::Builder;
-use crate::image::context;
-use crate::image::{embedded, export};
+use crate::image::{build_context, embedded, export};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::ImageBlob;
 use crate::oci::layout::Layout;
 use crate::plan::{Image, Plan};
-use crate::report::{MovedTag, Report, ReportInputs, ReportedImage};
+use crate::report::{Report, ReportInputs, ReportedImage, TagOutcome};
 use crate::threads::{CancelToken, Stages};
 use crate::ui::Ui;
 use crate::verify::smoke::{self, SmokeResults};
@@ -109,7 +108,7 @@ fn build_with_buildx(
 /// Completes the build contexts. The embedded engine does not read these files; they are there for inspection.
 fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
     let mut images = prepared.images.iter().zip(&prepared.staged);
-    images.try_for_each(|(image, staged)| context::stage_binaries(image, artifacts, &staged.dir))
+    images.try_for_each(|(image, staged)| build_context::stage_binaries(image, artifacts, &staged.dir))
 }
 
 fn verify_images(
@@ -137,7 +136,7 @@ impl BuildOutput {
         &self,
         plan: &Plan,
         prepared: &Prepared,
-        moved_tags: Vec<Vec<MovedTag>>,
+        moved_tags: Vec<Vec<TagOutcome>>,
         only_loaded: bool,
     ) -> Report {
         let mut images = Vec::new();

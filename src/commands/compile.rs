@@ -20,7 +20,7 @@ pub(crate) fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     let _lock = lock_workspace(&plan.paths, ui)?;
-    let toolchain = Toolchain::find(compile_request(&plan))?.complete(ui)?;
+    let toolchain = Toolchain::find(compile_request(&plan))?.install_missing(ui)?;
     let (finished, _) = mpsc::channel();
     let artifacts = compile::run(&toolchain, &finished, &CancelToken::default(), ui)?;
     let files = bundle::write(&args.out, &toolchain, plan.commit.as_ref(), &artifacts)?;

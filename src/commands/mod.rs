@@ -13,7 +13,7 @@ pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod publish;
-pub(crate) mod results;
+pub(crate) mod report_output;
 pub(crate) mod schema;
 pub(crate) mod timings_page;
 pub(crate) mod verify;

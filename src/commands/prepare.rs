@@ -1,4 +1,4 @@
-//! Everything before the compiler starts: what can be refused is refused here.
+//! Everything before the compiler starts: errors that can be found without compiling are found here.
 
 use anyhow::Result;
 
@@ -7,13 +7,12 @@ use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
 use crate::error::Failure;
 use crate::image::bases::{self, PulledBases, ResolvedBases};
+use crate::image::build_context::{self, StagedContext, context_dir};
 use crate::image::buildx::builder::Builder;
 use crate::image::buildx::qemu;
-use crate::image::context::{self, StagedContext, context_dir};
-use crate::image::embedded;
 use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::load::{self, ImageLoader};
-use crate::image::{self, export};
+use crate::image::{self, embedded, export};
 use crate::oci::cache::Cache;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -22,7 +21,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// What was decided before the first request to a registry.
-pub(crate) struct Preflight {
+pub(crate) struct LocalChecks {
     engine: Engine,
     /// In the images' order, rendered without the digests of bases.
     dockerfiles: Vec<Dockerfile>,
@@ -30,10 +29,10 @@ pub(crate) struct Preflight {
     source: ArtifactSource,
 }
 
-impl Preflight {
+impl LocalChecks {
     /// Checks the workspace's files, the templates, the engine and the linkers, and creates the engine's builder if it
     /// needs one.
-    pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<Preflight> {
+    pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<LocalChecks> {
         let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
             let (dockerfiles, selection) = select_engine(plan, ui)?;
             Cache::new(&plan.paths.cache_dir).check()?;
@@ -44,7 +43,7 @@ impl Preflight {
         let source = ui.timed(Phase::Prepare, "toolchain", || {
             ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)
         })?;
-        Ok(Preflight { engine, dockerfiles, loader, source })
+        Ok(LocalChecks { engine, dockerfiles, loader, source })
     }
 }
 
@@ -55,7 +54,7 @@ pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
 
 /// Renders the Dockerfiles, without the digests of bases, and selects the engine that builds them.
 pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
-    context::check_files(&plan.images, &plan.paths)?;
+    build_context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
@@ -104,15 +103,15 @@ pub(crate) enum PreparedEngine {
 
 /// Pins the bases, renders the Dockerfiles on them, installs missing parts of the toolchain, and writes the build
 /// contexts.
-pub(crate) fn prepare(plan: &Plan, preflight: Preflight, registry: &Registry, ui: &Ui) -> Result<Prepared> {
-    let Preflight { engine, dockerfiles, loader, source } = preflight;
+pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, ui: &Ui) -> Result<Prepared> {
+    let LocalChecks { engine, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
-    let images = bases.pinned.label(&plan.images);
+    let images = bases.pinned.with_base_labels(&plan.images);
     let dockerfiles = render_pinned(&images, dockerfiles, &bases, plan)?;
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&images, &dockerfiles, builder, ui)?;
     }
-    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.complete(ui))?;
+    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.install_missing(ui))?;
     let staged = stage_contexts(&images, dockerfiles, plan, ui)?;
     let engine = match engine {
         Engine::Buildx(builder) => {
@@ -137,7 +136,7 @@ fn render_pinned(
 ) -> Result<Vec<Dockerfile>> {
     let mut pinned = Vec::new();
     for (image, dockerfile) in images.iter().zip(dockerfiles) {
-        pinned.push(if bases.pinned.affect(image) {
+        pinned.push(if bases.pinned.used_by(image) {
             image::render(image, &bases.pinned, &plan.paths.root)?
         } else {
             dockerfile
@@ -151,7 +150,7 @@ fn stage_contexts(images: &[Image], dockerfiles: Vec<Dockerfile>, plan: &Plan, u
     for (image, dockerfile) in images.iter().zip(dockerfiles) {
         let _staging = ui.timings().span(Phase::Prepare, format_args!("context of {}", image.name));
         let dir = context_dir(&plan.paths, image);
-        staged.push(context::stage(image, dockerfile, &plan.paths.root, dir)?);
+        staged.push(build_context::stage(image, dockerfile, &plan.paths.root, dir)?);
     }
     Ok(staged)
 }

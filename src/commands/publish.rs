@@ -7,15 +7,15 @@ use anyhow::Result;
 use super::build::build_without_push;
 use super::build_images::{BuiltImage, build_images};
 use super::load_plan::{load_plan, lock_workspace};
-use super::prepare::{Preflight, prepare};
-use super::results::{output_files, print_report};
+use super::prepare::{LocalChecks, prepare};
+use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
 use crate::cli::PublishArgs;
 use crate::plan::{Image, Plan, PlanRequest};
-use crate::publish::preflight::check_push_access;
+use crate::publish::push_access::check_push_access;
 use crate::publish::{tags, upload};
 use crate::registry::Registry;
-use crate::report::{MovedTag, Report, shorten_digest};
+use crate::report::{Report, TagOutcome, shorten_digest};
 use crate::threads::{self, CancelToken};
 use crate::timings::Phase;
 use crate::ui::Ui;
@@ -42,7 +42,7 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
-    let preflight = Preflight::run(plan, ui)?;
+    let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
     check_push_access(&plan.images, &registry, ui)?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
@@ -88,7 +88,7 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
 }
 
 /// Moves the tags of an image, and warns about platforms that a tag loses.
-fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<MovedTag>> {
+fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
     let index = &built.verified.digests.index;
     let mut moved = Vec::new();
     for tag in tags::look_up_tags(image, registry)? {
@@ -100,7 +100,7 @@ fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) ->
         let replaced = tag.replaced_digest(index).map(|digest| format!(" (was {})", shorten_digest(digest)));
         ui.status("Tagging", format!("{}{}", tag.reference, replaced.unwrap_or_default()));
         tags::move_tag(&tag, &built.layout, registry)?;
-        moved.push(MovedTag { reference: tag.reference, from: tag.current, to: index.clone() });
+        moved.push(TagOutcome { reference: tag.reference, from: tag.current, to: index.clone() });
     }
     Ok(moved)
 }

@@ -8,9 +8,8 @@ use indexmap::IndexSet;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::fs;
 use crate::plan::Plan;
-use crate::report::{Report, shorten_digest};
-
 use crate::report::timings_page::{self, PageHeader};
+use crate::report::{Report, shorten_digest};
 use crate::ui::Ui;
 
 /// The page of a run that is about to start.

@@ -5,11 +5,9 @@ use std::sync::mpsc;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::artifact::{Artifacts, CompiledBinary};
 use super::bundle::Bundles;
-use super::request::CompileRequest;
-use super::run;
 use super::toolchain::Toolchain;
+use super::{Artifacts, CompileRequest, CompiledBinary, run};
 use crate::plan::{BuildSettings, Commit};
 use crate::threads::CancelToken;
 use crate::ui::Ui;
@@ -37,9 +35,9 @@ impl ArtifactSource {
     }
 
     /// Installs what is missing, without compiling anything.
-    pub(crate) fn complete(self, ui: &Ui) -> Result<ArtifactSource> {
+    pub(crate) fn install_missing(self, ui: &Ui) -> Result<ArtifactSource> {
         match self {
-            ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.complete(ui)?))),
+            ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.install_missing(ui)?))),
             bundles @ ArtifactSource::Bundles(_) => Ok(bundles),
         }
     }

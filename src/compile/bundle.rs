@@ -7,9 +7,8 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::artifact::{Artifact, Artifacts};
-use super::request::CompileRequest;
 use super::toolchain::Toolchain;
+use super::{Artifact, Artifacts, CompileRequest};
 use crate::config::choices::Auditable;
 use crate::elf::RuntimeRequirements;
 use crate::error::{Class, Failure};

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::c_variable_names::BINDGEN;
 use super::facts::{BuildFacts, Facts};
-use super::linker::selection::{Linker, LinkerSelection};
-use super::target_env::BINDGEN;
+use super::linker::types::{Linker, LinkerSelection};
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 use crate::process::quote;
@@ -14,7 +14,7 @@ use crate::process::quote;
 const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
-/// Values of [`super::target_env::C_VARIABLES`] for one build.
+/// Values of [`super::c_variable_names::C_VARIABLES`] for one build.
 pub(crate) type CVariables = BTreeMap<&'static str, String>;
 
 /// By build: one triple may be compiled for several processors.
@@ -169,7 +169,7 @@ pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
 
 /// Can two builds share a cargo process, which has one set of variables? Not if jemalloc's page size is set by a
 /// variable that the other build's jemalloc reads as well.
-pub(crate) fn share_variables(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
+pub(crate) fn can_share_process(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
     let global = |build| jemalloc_variable(build).filter(|name| name == LG_PAGE);
     let have_jemalloc = one.dependencies.jemalloc.is_some() && other.dependencies.jemalloc.is_some();
     global(one) == global(other) || !have_jemalloc
@@ -199,9 +199,9 @@ pub(crate) fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::c_variable_names::C_VARIABLES;
     use crate::compile::dependency_summary::{DependencySummary, Jemalloc};
     use crate::compile::facts::{PathRemap, TargetFacts};
-    use crate::compile::target_env::C_VARIABLES;
 
     const ARM64: &str = "aarch64-unknown-linux-musl";
     const AMD64: &str = "x86_64-unknown-linux-musl";
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_variable_for_all_targets_parts_processes() {
-        let share = |facts: &Facts| share_variables(&facts.build(&build(ARM64)), &facts.build(&build(AMD64)));
+        let share = |facts: &Facts| can_share_process(&facts.build(&build(ARM64)), &facts.build(&build(AMD64)));
         for (jemalloc, shared) in [(None, true), (Some(true), true), (Some(false), false)] {
             assert_eq!(share(&facts(jemalloc)), shared, "{jemalloc:?}");
         }

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::c_env::{self, CEnv, CVariables};
+use super::c_variable_names::BINDGEN;
 use super::cargo_command;
 use super::facts::{BuildFacts, Facts, RustToolchain};
-use super::linker::selection::{Linker, LinkerSelection};
-use super::target_env::BINDGEN;
+use super::linker::types::{Linker, LinkerSelection};
 use crate::fs;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::c_env::{self, CEnv};
 use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, RustToolchain};
-use super::linker::selection::{Linker, LinkerSelection};
-use super::request::CompileRequest;
-use super::sysroot;
+use super::linker::types::{Linker, LinkerSelection};
+use super::{CompileRequest, sysroot};
 use crate::plan::{Binary, Build, BuildSettings, CargoOptions};
 use crate::process::Cmd;
 
@@ -68,7 +67,7 @@ fn can_join(new: &CargoRun, run: &CargoRun, facts: &Facts) -> bool {
         let (one, other) = (facts.build(&one.settings), facts.build(&other.settings));
         let flags = |build| target_flags(build, &facts.rust);
         one.triple() != other.triple()
-            && c_env::share_variables(&one, &other)
+            && c_env::can_share_process(&one, &other)
             && (facts.env.rustflags.is_none() || flags(&one) == flags(&other))
     };
     !run.by_cross

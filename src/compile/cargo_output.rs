@@ -7,13 +7,12 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::Message;
 
-use super::artifact::{Artifact, Artifacts, CompiledBinary};
 use super::cargo_command::CargoRun;
-use super::cross;
 use super::diagnose::cargo_errors::CargoErrors;
 use super::diagnose::missing_binaries::{FailedRun, MissingBinary};
 use super::progress::CompileProgress;
 use super::toolchain::Toolchain;
+use super::{Artifact, Artifacts, CompiledBinary, cross};
 use crate::plan::{Binary, Build};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};

@@ -7,9 +7,8 @@ use std::path::Path;
 use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 
-use super::cargo_command;
 use super::dependency_summary::{DependencySummary, summarize};
-use super::request::CompileRequest;
+use super::{CompileRequest, cargo_command};
 use crate::error::{Class, Failure};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;

@@ -60,7 +60,7 @@ impl Cross {
 
     /// Writes a `rustup` for it that leaves the toolchain as it is: cross 0.2.5 does not understand the list that rustup
     /// prints since 1.28, and would update the toolchain that is in use.
-    pub(crate) fn write_programs(&self, paths: &Paths) -> Result<()> {
+    pub(crate) fn write_c_env(&self, paths: &Paths) -> Result<()> {
         let Some(rustup) = &self.rustup else { return Ok(()) };
         let rustup = quote(&rustup.to_string_lossy());
         let script = format!(

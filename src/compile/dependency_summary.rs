@@ -6,7 +6,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use cargo_metadata::{DependencyKind, Metadata, Node, NodeDep, Package, PackageId};
 
 use super::known_issues::{UnsupportedCrate, unsupported};
-use super::system_libraries::{self, C_BUILDERS, SystemLibrary};
+use super::linked_libraries::{self, C_BUILDERS, SystemLibrary};
 
 /// The part of the dependency graph that one target triple builds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl DependencySummary {
             self.jemalloc = jemalloc(name, package.map(|package| &package.version));
         }
         if let (Some(package), Some(node)) = (package, graph.nodes.get(id)) {
-            self.system_libraries.extend(system_libraries::linked_by(package, node, &graph.build_dependencies(id)));
+            self.system_libraries.extend(linked_libraries::linked_by(package, node, &graph.build_dependencies(id)));
             self.unsupported.extend(unsupported(package, node, triple));
         }
     }

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use camino::Utf8PathBuf;
 
+use super::c_variable_names;
 use super::cross::Cross;
 use super::dependency_summary::DependencySummary;
-use super::target_env;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 
@@ -116,7 +116,7 @@ pub(crate) struct TargetFacts {
     pub gcc: Option<String>,
     /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
     pub other_libc_gcc: Option<String>,
-    /// Those of [`target_env::C_VARIABLES`] that the user has set for this target in the environment.
+    /// Those of [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,
 }
 
@@ -160,16 +160,16 @@ impl<'a> BuildFacts<'a> {
 
     /// Has the user set a variable for the build's target, in any of the forms that `cc` and `pkg-config` read?
     pub(crate) fn is_set_for_target(&self, name: &str) -> bool {
-        let [dashed, underscored, for_targets] = target_env::spellings(name, self.triple());
+        let [dashed, underscored, for_targets] = c_variable_names::spellings(name, self.triple());
         let by_kind = if self.target.is_host { format!("HOST_{name}") } else { for_targets };
         [dashed, underscored, by_kind].iter().any(|name| self.is_set(name))
     }
 
-    /// Has the user set one of [`target_env::C_VARIABLES`] for the build, in the environment or in `build-env`?
+    /// Has the user set one of [`c_variable_names::C_VARIABLES`] for the build, in the environment or in `build-env`?
     pub(crate) fn has_own(&self, variable: &str) -> bool {
         let is_in_build_env = |name: &String| self.settings.env.contains_key(name);
         self.target.user_variables.contains(variable)
-            || target_env::spellings(variable, self.triple()).iter().any(is_in_build_env)
+            || c_variable_names::spellings(variable, self.triple()).iter().any(is_in_build_env)
     }
 
     /// Do the user's or the build's flags ask for a statically linked C library?

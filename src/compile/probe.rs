@@ -12,10 +12,9 @@ use cargo_metadata::cargo_platform::Cfg;
 
 use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
-use super::request::CompileRequest;
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{cargo_tree, target_env};
+use super::{CompileRequest, c_variable_names, cargo_tree};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
@@ -199,7 +198,7 @@ fn target_facts(
         configured_linker: target.linker.map(|linker| linker.display().to_string()),
         other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
         gcc,
-        user_variables: target_env::set_for_target(triple, &facts.env.variables),
+        user_variables: c_variable_names::set_for_target(triple, &facts.env.variables),
     })
 }
 

@@ -9,7 +9,7 @@ pub(crate) enum Requirement {
     Target,
     LockFile,
     /// Crates that compile for the target at all.
-    Crates,
+    SupportedCrates,
     Std,
     Linker,
     Auditable,

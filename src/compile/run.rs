@@ -4,10 +4,10 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 
-use super::artifact::{Artifacts, CompiledBinary};
 use super::cargo_command::CargoRun;
 use super::cargo_output::CargoProcess;
 use super::toolchain::Toolchain;
+use super::{Artifacts, CompiledBinary};
 use crate::process::Cmd;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
@@ -20,7 +20,7 @@ pub(crate) fn run(
     cancel: &CancelToken,
     ui: &Ui,
 ) -> Result<Artifacts> {
-    let c_env = toolchain.write_programs()?;
+    let c_env = toolchain.write_c_env()?;
     let runs = toolchain.cargo_runs();
     let mut artifacts = Artifacts::new();
     for (index, run) in runs.iter().enumerate() {

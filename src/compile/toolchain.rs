@@ -9,13 +9,12 @@ use super::auditable::{self, AuditableDecision};
 use super::c_env::{self, CEnv};
 use super::cargo_command::{self, CargoCommands, CargoRun};
 use super::facts::Facts;
-use super::linker::selection::{Linker, LinkerSelection};
+use super::linker::types::{Linker, LinkerSelection};
 use super::linker::{self, known_issue_check};
 use super::probe::{self, Probed};
-use super::request::CompileRequest;
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{c_env_files, std_library};
+use super::{CompileRequest, c_env_files, std_library};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -67,7 +66,7 @@ impl Toolchain {
     }
 
     /// Installs the standard libraries and sysroots that are missing.
-    pub(crate) fn complete(self, ui: &Ui) -> Result<Toolchain> {
+    pub(crate) fn install_missing(self, ui: &Ui) -> Result<Toolchain> {
         let toolchain = self.install_std(ui)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
         let CompileRequest { paths, options, .. } = &toolchain.request;
@@ -122,9 +121,9 @@ impl Toolchain {
     }
 
     /// Writes the programs and files that the cargo commands name, and returns the variables for C code.
-    pub(crate) fn write_programs(&self) -> Result<CEnv> {
+    pub(crate) fn write_c_env(&self) -> Result<CEnv> {
         if let (true, Some(cross)) = (uses_cross(&self.linkers), &self.facts.tools.cross) {
-            cross.write_programs(&self.request.paths)?;
+            cross.write_c_env(&self.request.paths)?;
         }
         c_env_files::write(&self.linkers, &self.facts)
     }
@@ -138,7 +137,7 @@ fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
 fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> ToolchainCheck {
     for build in &request.builds {
         if let Err(failure) = known_issue_check::check(&facts.build(&build.settings), &build.name()) {
-            problems.push(Problem::of_target(Requirement::Crates, &build.settings.triple, failure));
+            problems.push(Problem::of_target(Requirement::SupportedCrates, &build.settings.triple, failure));
         }
     }
     for build in &request.builds {
@@ -161,7 +160,7 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         let Some(selection) = linkers.get(&build.settings) else { continue };
         let (facts, platforms) = (facts.build(&build.settings), build.name());
         if let Err(failure) = known_issue_check::check_zig(&facts, &selection.linker, &platforms) {
-            problems.push(Problem::of_target(Requirement::Crates, &build.settings.triple, failure));
+            problems.push(Problem::of_target(Requirement::SupportedCrates, &build.settings.triple, failure));
         }
         notes.extend(linker::note(&facts, &selection.linker, &platforms));
         c_notes.extend(c_env::note(&facts));

@@ -23,13 +23,13 @@ impl PinnedBases {
     }
 
     /// Whether some platform of an image has a pinned base, so that its Dockerfile differs from one rendered without.
-    pub(crate) fn affect(&self, image: &Image) -> bool {
+    pub(crate) fn used_by(&self, image: &Image) -> bool {
         image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
     }
 
     /// Returns the images with the name and digest of their bases in the labels of each platform and, if all platforms
     /// share a base, in the index's annotations. What the configuration sets is kept.
-    pub(crate) fn label(&self, images: &[Image]) -> Vec<Image> {
+    pub(crate) fn with_base_labels(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }
 

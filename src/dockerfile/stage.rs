@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::build_args::{GlobalArgs, global_args, passed_args};
 use super::error::StageError;
-use super::instructions;
-use super::render;
+use super::{instructions, render};
 use crate::error::{Class, Failure};
 use crate::plan::Image;
 use crate::platform::Platform;

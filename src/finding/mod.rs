@@ -2,7 +2,7 @@
 
 pub(crate) mod catalogue;
 
-pub(crate) use self::catalogue::*;
+pub(crate) use catalogue::*;
 
 use std::fmt;
 

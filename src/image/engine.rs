@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 
+use super::build_context;
 use super::buildx::builder::{self, Builder};
 use super::buildx::buildkitd_config::{self, PlainHttpHosts};
 use super::buildx::docker::BuilderError;
-use super::context;
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::Dockerfile;
@@ -76,7 +76,7 @@ impl EngineRequest<'_> {
         let platforms: Vec<_> =
             image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
         let source = StageSource::new(image, dockerfile, self.source_date_epoch);
-        let in_context = |path: &str| context::will_contain(image, &self.paths.root, path);
+        let in_context = |path: &str| build_context::will_contain(image, &self.paths.root, path);
         let result = embedded_support::check(&source, &platforms, &in_context);
         match (result, unsupported_option(image, self.options)) {
             (Err(refusal), _) if refusal.by_every_engine => Err(refusal),

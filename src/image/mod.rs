@@ -1,13 +1,14 @@
 //! Builds images: artifacts are staged beside a rendered Dockerfile, and an engine makes an OCI layout of them.
 
 pub(crate) mod bases;
+pub(crate) mod build_context;
 pub(crate) mod buildx;
-pub(crate) mod context;
 pub(crate) mod embedded;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod load;
 pub(crate) mod scratch_check;
+pub(crate) mod scratch_rootfs;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -19,7 +20,7 @@ use crate::plan::Image;
 
 /// Renders an image's Dockerfile from the templates and files of the workspace at `root`.
 pub(crate) fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Result<Dockerfile> {
-    render::render(image, bases, &read_template, &|from| context::file_mode(root, from))
+    render::render(image, bases, &read_template, &|from| build_context::file_mode(root, from))
         .with_context(|| format!("image '{}'", image.name))
 }
 

@@ -1,5 +1,5 @@
-//! The table of platforms: Docker's name for each, the target triples, and the ELF header of programs for it. No other module
-//! knows architectures by name.
+//! The table of platforms: Docker's name for each, the target triples, and the ELF header of programs for it. Exceptions for
+//! single architectures are elsewhere: in `compile` (C compilers, known issues) and in `elf` (instruction sets).
 
 pub(crate) mod elf_header;
 

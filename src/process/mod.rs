@@ -16,7 +16,7 @@ use std::{fmt, io};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-pub(crate) use self::lines::Line;
+pub(crate) use lines::Line;
 
 use crate::error::{Class, Failure};
 use crate::threads::{self, CancelToken};

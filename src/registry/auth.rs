@@ -9,11 +9,11 @@ use oci_spec::distribution::Reference;
 use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
+use super::Access;
 use super::credentials::{self, Credentials};
 use super::error::RegistryError;
 use super::http::{check_status, is_same_server};
 use super::idle_timeout::IdleTimeout;
-use super::scope::Access;
 use super::token::{Token, fetch_token};
 use crate::threads::lock;
 

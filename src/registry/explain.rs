@@ -5,8 +5,8 @@ use std::error::Error;
 use oci_spec::distribution::Reference;
 use reqwest::StatusCode;
 
+use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
-use super::scope::Access;
 use crate::error::{Class, Failure};
 
 /// A request that failed.

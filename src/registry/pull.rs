@@ -10,11 +10,10 @@ use reqwest::header::ACCEPT;
 use reqwest::{Client, Response};
 use serde_json::Value;
 
-use super::Registry;
 use super::error::RegistryError;
 use super::explain::not_an_image;
 use super::http::{next_chunk, read_body};
-use super::scope::Access;
+use super::{Access, Registry};
 use crate::error::{Class, Failure};
 use crate::oci::digest::sha256;
 use crate::oci::reference::{blob_label, parse_reference};

@@ -12,11 +12,10 @@ use oci_spec::image::Descriptor;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Client, Response, StatusCode, Url};
 
-use super::Registry;
 use super::error::RegistryError;
 use super::http::{check_status, is_same_server};
 use super::idle_timeout::IdleTimeout;
-use super::scope::Access;
+use super::{Access, Registry};
 use crate::oci::reference::{blob_label, parse_reference};
 use crate::threads::lock;
 use crate::ui::Bar;

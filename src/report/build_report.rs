@@ -8,7 +8,8 @@ use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
-use crate::verify::{PlatformFacts, SmokeResult, SmokeResults, VerifiedImage};
+use crate::verify::smoke::{SmokeResult, SmokeResults};
+use crate::verify::{PlatformFacts, VerifiedImage};
 
 /// What was built or published. `--message-format json` prints it.
 #[derive(Debug, Serialize)]
@@ -45,7 +46,7 @@ pub(super) struct ImageReport {
     /// The tag of the commit is the package's version, with a `v` before it or none; none where the commit has no tag.
     pub(super) version_is_tag: Option<bool>,
     /// Where each reference led before, and now.
-    pub(super) moved: Vec<MovedTag>,
+    pub(super) moved: Vec<TagOutcome>,
     /// The checks that did not count, by their codes.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(super) allow: Vec<CheckCode>,
@@ -56,7 +57,7 @@ pub(super) struct ImageReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Moved"))]
-pub(crate) struct MovedTag {
+pub(crate) struct TagOutcome {
     pub reference: String,
     /// None for a tag that is new.
     pub from: Option<String>,
@@ -115,7 +116,7 @@ pub(crate) struct ReportedImage<'a> {
     pub verified: &'a VerifiedImage,
     pub smoke: &'a SmokeResults,
     /// The tags that the run moved. Empty if it pushed nothing.
-    pub moved: Vec<MovedTag>,
+    pub moved: Vec<TagOutcome>,
 }
 
 impl Report {

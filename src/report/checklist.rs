@@ -2,8 +2,8 @@
 
 use semver::Version;
 
-use super::build_report::{ImageReport, MovedTag, PlatformReport, Report};
-use super::short_digest::shorten_digest;
+use super::build_report::{ImageReport, PlatformReport};
+use super::{Report, TagOutcome, shorten_digest};
 use crate::plan::Commit;
 use crate::plan::tags::is_version;
 use crate::ui::size;
@@ -86,7 +86,7 @@ fn smoke_item(platforms: &[PlatformReport]) -> String {
     checkbox(all_started, &format!("started on every platform: {}", descriptions.join(", ")))
 }
 
-impl MovedTag {
+impl TagOutcome {
     /// Returns whether this is the tag of a full version that led to another image before: whoever has pulled that
     /// version now has something else.
     fn replaces_version(&self, version: &str) -> bool {
@@ -96,7 +96,7 @@ impl MovedTag {
     }
 
     fn description(&self) -> String {
-        let MovedTag { reference, from, to } = self;
+        let TagOutcome { reference, from, to } = self;
         match from {
             Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
             Some(from) => format!("`{reference}` moved from `{}` to `{}`", shorten_digest(from), shorten_digest(to)),
@@ -129,7 +129,8 @@ fn table_row(report: &PlatformReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::{PlatformFacts, SmokeResult};
+    use crate::verify::PlatformFacts;
+    use crate::verify::smoke::SmokeResult;
 
     fn platform(name: &str, facts: PlatformFacts) -> PlatformReport {
         PlatformReport {
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_tag_of_a_version_is_not_for_another_image() {
-        let moved = |tag: &str, from: Option<&str>| MovedTag {
+        let moved = |tag: &str, from: Option<&str>| TagOutcome {
             reference: format!("r.example:5000/app:{tag}"),
             from: from.map(str::to_owned),
             to: "sha256:b".to_owned(),
@@ -203,12 +204,12 @@ mod tests {
             digest: format!("sha256:{}", "12".repeat(32)),
             version_is_tag: Some(true),
             moved: vec![
-                MovedTag {
+                TagOutcome {
                     reference: "r.example/app:1.2.3".to_owned(),
                     from: None,
                     to: format!("sha256:{}", "12".repeat(32)),
                 },
-                MovedTag {
+                TagOutcome {
                     reference: "r.example/app:latest".to_owned(),
                     from: Some(format!("sha256:{}", "34".repeat(32))),
                     to: format!("sha256:{}", "12".repeat(32)),

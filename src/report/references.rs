@@ -3,7 +3,8 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::build_report::{ImageReport, Report};
+use super::Report;
+use super::build_report::ImageReport;
 
 impl Report {
     /// Returns one line per image: `repository:tag@sha256:…` with its first repository, or with its bare name if it is not

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::graph::{Graph, formats, from_plan};
 use crate::cli::GraphFormat;
 use crate::compile::CompileRequest;
-use crate::compile::linker::selection::{Linker, LinkerSelection};
+use crate::compile::linker::types::{Linker, LinkerSelection};
 use crate::compile::toolchain::Toolchain;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
 use crate::platform::Platform;
-use crate::report::graph::Graph;
-use crate::report::graph::{formats, from_plan};
 use crate::timings::{Phase, Span};
 
 /// Three packages with a binary each.

@@ -9,7 +9,7 @@ mod tests {
     use schemars::generate::SchemaSettings;
 
     use crate::config::schema::check_file;
-    use crate::report::build_report::Report;
+    use crate::report::Report;
     use crate::report::verify_report::VerifyReport;
 
     fn check<T: JsonSchema>(file: &str) {

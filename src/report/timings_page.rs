@@ -6,8 +6,7 @@ use anyhow::Result;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::html;
-use super::short_digest::shorten_digest;
+use super::{html, shorten_digest};
 use crate::finding::printable;
 use crate::timings::{Phase, Span};
 use crate::ui::size;

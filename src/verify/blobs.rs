@@ -16,8 +16,7 @@ use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
-use crate::registry::Access;
-use crate::registry::Registry;
+use crate::registry::{Access, Registry};
 
 /// Where the blobs of an image are.
 pub(crate) enum Blobs<'a> {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::error::image_failure;
-use super::inspect::{self, InspectedImage, VerifyOptions};
 use super::planned_platforms::{check_config_platform, platform_entries};
+use super::{InspectedImage, VerifyOptions, inspect};
 use crate::compile::Artifacts;
 use crate::error::Failure;
 use crate::oci::cache::Cache;

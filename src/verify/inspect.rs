@@ -7,8 +7,9 @@ use anyhow::Result;
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
+use super::PlatformFacts;
 use super::blobs::{Blobs, LayerBlob, LayerReading};
-use super::checks::{self, CheckedPlatform, PlatformFacts};
+use super::check_platform::{self, CheckedPlatform};
 use super::manifests::{self, ImageManifests, PlatformContents, PlatformEntry, config_platform};
 use super::policy::{check_annotations, check_size};
 use crate::config::policy::Policy;
@@ -230,7 +231,7 @@ impl Inspection<'_> {
         // An incomplete file system proves nothing.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
-            let checked = checks::check(&root, platform, &contents.config, &self.options.policy);
+            let checked = check_platform::check(&root, platform, &contents.config, &self.options.policy);
             facts = checked.facts;
             findings.extend(checked.findings);
         }

@@ -4,7 +4,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod built_image;
-pub(crate) mod checks;
+pub(crate) mod check_platform;
 pub(crate) mod dynamic_link;
 pub(crate) mod dynamic_loader;
 pub(crate) mod error;
@@ -19,6 +19,5 @@ pub(crate) mod readback;
 pub(crate) mod smoke;
 
 pub(crate) use built_image::{VerifiedImage, verify_layout};
-pub(crate) use checks::PlatformFacts;
+pub(crate) use check_platform::PlatformFacts;
 pub(crate) use inspect::{InspectedImage, InspectedPlatform, VerifyOptions, inspect_location};
-pub(crate) use smoke::{SmokeResult, SmokeResults};

@@ -10,8 +10,7 @@ use super::error::{CONCURRENT_PUSH_HINT, INSPECT_INDEX_HINT, image_failure};
 use super::planned_platforms::{check_config_platform, platform_entries};
 use crate::plan::Image;
 use crate::platform::Platform;
-use crate::registry::Access;
-use crate::registry::Registry;
+use crate::registry::{Access, Registry};
 use crate::threads::parallel;
 
 /// Checks what a registry serves under the digest that was pushed: the index, the manifests, the configs, and that it

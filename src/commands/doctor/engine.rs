@@ -14,7 +14,7 @@ use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
 use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
-use crate::image::{self, context, embedded, export};
+use crate::image::{self, build_context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::ui::Ui;
@@ -77,7 +77,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
 
 /// Renders the Dockerfiles of all images. Returns none if any of them fails.
 fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfile>> {
-    if let Err(error) = context::check_files(&plan.images, &plan.paths) {
+    if let Err(error) = build_context::check_files(&plan.images, &plan.paths) {
         results.add_error("workspace", error)?;
     }
     if let Err(error) = export::check(&plan.outputs) {

@@ -11,7 +11,7 @@ use crate::image::bases;
 use crate::oci::reference::repository_name;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
-use crate::publish::preflight::push_repositories;
+use crate::publish::push_access::push_repositories;
 use crate::registry::Registry;
 use crate::threads::CancelToken;
 use crate::ui::Ui;

@@ -44,7 +44,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
             let source = if is_compiled { "compiled along" } else { "installed" };
             results.add(CheckResult::ok("std", format!("{}: {source}", Platform::describe_triple(triple))));
         }
-        problems.report(Some(triple), &[Requirement::Crates], results)?;
+        problems.report(Some(triple), &[Requirement::SupportedCrates], results)?;
         for build in builds {
             if let Some(selection) = toolchain.linkers.get(&build.settings) {
                 let message = format!("{}: {}: {}", build.name(), selection.linker, selection.why);
@@ -108,7 +108,7 @@ fn subject(requirement: Requirement) -> &'static str {
     match requirement {
         Requirement::Target | Requirement::Std => "std",
         Requirement::LockFile => "workspace",
-        Requirement::Crates => "crates",
+        Requirement::SupportedCrates => "crates",
         Requirement::Linker => "linker",
         Requirement::Auditable => "rust",
     }

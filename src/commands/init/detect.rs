@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::compile::system_libraries::SystemLibrary;
+use crate::compile::linked_libraries::SystemLibrary;
 use crate::compile::{CompileRequest, probe};
 use crate::plan::{Build, Plan};
 use crate::ui::Ui;

@@ -2,8 +2,8 @@
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
-use super::libraries::{DebianDir, debian_dirs, hints};
-use crate::compile::library_packages::{for_header, for_library};
+use super::library_hints::{DebianDir, debian_dirs, hints};
+use crate::compile::debian_packages::{for_header, for_library};
 
 /// A program that build scripts run.
 struct RequiredProgram {

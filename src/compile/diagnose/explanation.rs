@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compile::linker::selection::Linker;
+use crate::compile::linker::types::Linker;
 
 /// A reason for a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
-use super::libraries::{debian_dirs, hints};
-use crate::compile::library_packages::for_library;
+use super::library_hints::{debian_dirs, hints};
+use crate::compile::debian_packages::for_library;
 
 /// Functions of glibc that came late, and the version that has them.
 #[rustfmt::skip]

@@ -7,7 +7,7 @@ use super::cargo_errors::CargoErrors;
 use super::explanation::FailureContext;
 use super::{FEWER_JOBS, FailedCrate, explain};
 use crate::compile::cargo_command::CargoRun;
-use crate::compile::linker::selection::Linker;
+use crate::compile::linker::types::Linker;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, Build};
 use crate::process::{ended, was_killed};

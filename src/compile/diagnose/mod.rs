@@ -4,7 +4,7 @@
 pub(crate) mod build_script;
 pub(crate) mod cargo_errors;
 pub(crate) mod explanation;
-pub(crate) mod libraries;
+pub(crate) mod library_hints;
 pub(crate) mod linking;
 pub(crate) mod missing_binaries;
 #[cfg(test)]

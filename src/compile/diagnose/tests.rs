@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::compile::linker::selection::Linker;
+use crate::compile::linker::types::Linker;
 
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
@@ -126,7 +126,7 @@ fn a_compilers_error_has_a_place() {
 fn this_machines_own_libraries() {
     let hints = |host| {
         let context = FailureContext { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
-        libraries::hints(crate::compile::library_packages::for_library("alsa"), "alsa", &context).join("\n")
+        library_hints::hints(crate::compile::debian_packages::for_library("alsa"), "alsa", &context).join("\n")
     };
     assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
     assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");

@@ -1,6 +1,6 @@
 //! Fails for builds that are known to fail with the selected linker.
 
-use super::selection::Linker;
+use super::types::Linker;
 use crate::compile::facts::BuildFacts;
 use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};

@@ -3,11 +3,11 @@
 pub(crate) mod errors;
 pub(crate) mod known_issue_check;
 pub(crate) mod requested;
-pub(crate) mod selection;
+pub(crate) mod types;
 
 use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
 use self::requested::requested;
-use self::selection::{Linker, LinkerSelection};
+use self::types::{Linker, LinkerSelection};
 use super::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};

@@ -1,7 +1,7 @@
 //! The linker that the settings request, or why it cannot be used.
 
 use super::errors::{no_gcc, no_linker};
-use super::selection::{Linker, LinkerSelection};
+use super::types::{Linker, LinkerSelection};
 use crate::compile::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};

@@ -9,7 +9,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::builder::Builder;
-use super::context::StagedContext;
+use super::build_context::StagedContext;
 use crate::error::{Class, Failure};
 use crate::oci::compression::Compression;
 use crate::oci::layout::{self, Layout};

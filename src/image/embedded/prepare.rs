@@ -13,7 +13,7 @@ use crate::dockerfile::render::{self, Dockerfile};
 use crate::dockerfile::stage::{Stage, StageSource};
 use crate::error::{Class, Failure};
 use crate::image::bases::{BaseImage, PulledBases};
-use crate::image::context::{self, StagedContext};
+use crate::image::build_context::{self, StagedContext};
 use crate::image::scratch_check;
 use crate::oci::rootfs::RootFs;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform};
@@ -125,7 +125,7 @@ pub(crate) fn check_unstaged_scratch_images(
         if image.platforms.iter().any(|platform| platform.base == "scratch") {
             let temporary = tempfile::tempdir()?;
             let dir = Utf8PathBuf::try_from(temporary.path().join("context"))?;
-            let staged = context::stage(image, dockerfile.clone(), root, dir)?;
+            let staged = build_context::stage(image, dockerfile.clone(), root, dir)?;
             check_scratch_image(image, &staged, source_date_epoch)?;
         }
     }

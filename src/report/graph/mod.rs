@@ -3,10 +3,9 @@
 pub(crate) mod formats;
 pub(crate) mod from_plan;
 pub(crate) mod layout;
-pub(crate) mod text;
-
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 
 use indexmap::IndexSet;
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::host::{Isolation, SmokeHost};
-use super::result::SmokeMethod;
+use super::host::Isolation;
+use super::{SmokeHost, SmokeMethod};
 use crate::platform::Platform;
 
 /// How a platform's image is run.

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use super::SmokeHost;
 use super::chroot::is_possible;
-use super::host::{DockerDaemon, Isolation, SmokeHost};
+use super::host::{DockerDaemon, Isolation};
 use crate::image::buildx::{docker, qemu};
 use crate::image::load;
 use crate::plan::Image;

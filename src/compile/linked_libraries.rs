@@ -2,7 +2,7 @@
 
 use cargo_metadata::{Node, Package};
 
-use super::library_packages;
+use super::debian_packages;
 
 /// A C library that must be on the machine, or in the target's sysroot, for a package to link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ const BUILDS_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynami
 pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();
-    let library = library_packages::for_library(links);
+    let library = debian_packages::for_library(links);
     let compiles = name != READS_HEADERS && build_dependencies.iter().any(|name| C_BUILDERS.contains(name));
     let has_source = build_dependencies.iter().any(|name| name.ends_with("-src"));
     let is_enabled = |name: &str| node.features.iter().any(|feature| feature.as_str() == name);

@@ -1,7 +1,7 @@
 //! Hints at how to get a system library for a target.
 
 use super::explanation::FailureContext;
-use crate::compile::library_packages::PackagedLibrary;
+use crate::compile::debian_packages::PackagedLibrary;
 use crate::platform::Platform;
 
 /// Hints at how to get a library that the target lacks: built from source, from Debian's package, or with the other libc.

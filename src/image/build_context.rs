@@ -8,20 +8,13 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::scratch_rootfs::write_scratch_rootfs;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
-use crate::fs::hard_link_or_copy;
+use crate::fs::{hard_link_or_copy, set_mode, write_with_mode};
 use crate::plan::{Image, ImagePlatform, Paths};
-
-/// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
-const CA_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// A staged context, ready to be built.
 #[derive(Debug, Clone)]
@@ -127,9 +120,9 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
             copy_tree(&root.join(&file.from), &dir.join(&copied.source), root)?;
         }
     }
-    write_rootfs(&dir.join("rootfs"))?;
-    write(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
-    write(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
+    write_scratch_rootfs(&dir.join("rootfs"))?;
+    write_with_mode(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
+    write_with_mode(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;
     Ok(StagedContext { dir, dockerfile })
 }
@@ -164,22 +157,6 @@ fn check_interpreter(base: &str, interpreter: Option<&str>, name: &str) -> Resul
         }
         _ => Ok(()),
     }
-}
-
-/// Writes what programs expect of a root file system, for images from `scratch`.
-fn write_rootfs(dir: &Utf8Path) -> Result<()> {
-    let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
-    let group = "root:x:0:\nnonroot:x:65532:\n";
-    write(&dir.join("etc/passwd"), passwd.as_bytes(), 0o644)?;
-    write(&dir.join("etc/group"), group.as_bytes(), 0o644)?;
-    if let Some(bundle) = CA_BUNDLES.iter().map(Utf8Path::new).find(|path| path.is_file()) {
-        write(&dir.join("etc/ssl/certs/ca-certificates.crt"), &fs_err::read(bundle)?, 0o644)?;
-    }
-    for (name, mode) in [("usr/local/bin", 0o755), ("tmp", 0o1777)] {
-        fs_err::create_dir_all(dir.join(name))?;
-        set_mode(&dir.join(name), mode)?;
-    }
-    Ok(())
 }
 
 fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
@@ -245,18 +222,6 @@ fn copy_file(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {
     }
     fs_err::copy(from, to)?;
     set_mode(to, mode)
-}
-
-fn write(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        fs_err::create_dir_all(parent)?;
-    }
-    fs_err::write(path, bytes)?;
-    set_mode(path, mode)
-}
-
-fn set_mode(path: &Utf8Path, mode: u32) -> Result<()> {
-    Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
 
 /// Sets the mode of every directory but `tmp` to 0755, whatever the umask. Times stay as they are: BuildKit takes a file

@@ -4,9 +4,8 @@ use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::dynamic_link::{self, ProgramLinkage};
-use super::exec_chain;
 use super::exec_context::ExecContext;
-use super::policy;
+use super::{exec_chain, policy};
 use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
