@@ -7,7 +7,7 @@ use super::{samples, timings_page};
 use crate::platform::Platform;
 
 /// Looks at what is shown, and says what is wrong with it.
-const LOOK: &str = include_str!("inspect_page.js");
+const LOOK: &str = include_str!("../../tests/fixtures/inspect_page.js");
 
 /// Names a folder for screenshots of all that is looked at, for people.
 const PICTURES: &str = "PICTURES";
