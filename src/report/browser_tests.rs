@@ -65,7 +65,7 @@ fn head(name: &str) -> timings_page::PageHeader {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn everything_is_in_its_place() {
+fn pages_have_no_layout_errors() {
     let all: Vec<Platform> = Platform::all().collect();
     let long = "an-image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
     let three = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbase = 'alpine:3'";
@@ -90,7 +90,7 @@ fn everything_is_in_its_place() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_wrong_is_seen() {
+fn layout_errors_are_found() {
     let svg = samples::svg(&samples::graph(samples::SHARED));
     for (from, to, fault) in [
         ("font: 12px", "font: 20px", "is not in its box"),

@@ -67,7 +67,7 @@ fn bare() -> Fakes {
 }
 
 #[test]
-fn all_is_well() {
+fn doctor_finds_no_problems() {
     let registry = FakeRegistry::open();
     let told = told(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
     snapshot!(told);
@@ -76,13 +76,13 @@ fn all_is_well() {
 }
 
 #[test]
-fn no_docker() {
+fn doctor_finds_missing_docker() {
     let run = |engine| Project::app().run(&["doctor", "--engine", engine]).path_only(&bare());
     snapshot!(told(run("auto"), 0), told(run("buildx"), 6), told(run("embedded"), 0));
 }
 
 #[test]
-fn a_template_that_needs_docker() {
+fn doctor_finds_a_template_that_needs_docker() {
     let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let project = Project::with_config("template = 't.j2'\nplatforms = ['linux/amd64']").file("t.j2", template);
     let run = |engine| project.run(&["doctor", "--engine", engine]).path_only(&bare());
@@ -92,7 +92,7 @@ fn a_template_that_needs_docker() {
 }
 
 #[test]
-fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
+fn doctor_distinguishes_problems_with_docker() {
     const OLD: &str = r#"[{"Name":"buildx","Version":"v0.12.1"}]"#;
     const GOOD: &str = r#"[{"Name":"buildx","Version":"v0.13.1"}]"#;
     const DOWN: &str =
@@ -135,7 +135,7 @@ fn about(told: &Finished, subjects: &[&str]) -> String {
 }
 
 #[test]
-fn a_builder_that_is_not_there() {
+fn doctor_finds_a_missing_builder() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["doctor", "--builder", "mine"]).path_only(&docker);
     snapshot!(told(run, 6));
@@ -156,7 +156,7 @@ fn classic(create: &str) -> Fakes {
 }
 
 #[test]
-fn the_classic_store_and_the_builder_that_is_made() {
+fn doctor_suggests_a_builder_for_the_classic_store() {
     let docker = classic(r#"touch "$0.made""#);
     let run =
         |args: &[&str]| Project::app().run(&[&["doctor", "--engine", "buildx"], args].concat()).path_only(&docker);
@@ -169,7 +169,7 @@ fn the_classic_store_and_the_builder_that_is_made() {
 }
 
 #[test]
-fn a_builder_that_cannot_be_made() {
+fn doctor_finds_that_no_builder_can_be_created() {
     let seen = [
         "ERROR: failed to pull moby/buildkit: dial tcp: lookup registry-1.docker.io: no such host",
         "ERROR: permission denied while trying to connect to the Docker daemon socket",
@@ -196,7 +196,7 @@ pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
 }
 
 #[test]
-fn a_standard_library_that_is_missing() {
+fn doctor_finds_a_missing_standard_library() {
     const TRIPLE: &str = "i686-unknown-linux-musl";
     let rustup = |install: &str| {
         let dir = format!("$(dirname \"$0\")/rustlib/{TRIPLE}/lib");
@@ -219,7 +219,7 @@ fn a_standard_library_that_is_missing() {
 }
 
 #[test]
-fn every_platform_without_a_linker_is_named() {
+fn doctor_finds_every_platform_without_a_linker() {
     let project = Project::with_config("libc = 'gnu'\nbase = 'debian:x'\nplatforms = ['linux/arm64', 'linux/arm/v7']");
     let told = told(
         project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()).env("HTTPS_PROXY", "http://127.0.0.1:9"),
@@ -229,7 +229,7 @@ fn every_platform_without_a_linker_is_named() {
 }
 
 #[test]
-fn a_platform_is_told_of_in_one_place() {
+fn doctor_reports_each_platform_once() {
     let project = Project::with_config("platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64', 'linux/amd64/v3']");
     let told = told(project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 0);
     let missing = Project::with_config("platforms = ['linux/arm/v5', 'linux/386', 'linux/s390x']");
@@ -238,7 +238,7 @@ fn a_platform_is_told_of_in_one_place() {
 }
 
 #[test]
-fn what_is_wrong_with_the_workspace_hides_nothing() {
+fn doctor_continues_after_workspace_errors() {
     let unlocked = Project::app();
     std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
     let misspelt = Project::with_config("platfroms = []");
@@ -247,7 +247,7 @@ fn what_is_wrong_with_the_workspace_hides_nothing() {
 }
 
 #[test]
-fn outside_of_any_workspace() {
+fn doctor_runs_outside_of_a_workspace() {
     let empty = Project::empty();
     let told = told(empty.run(&["doctor", "--platform", "linux/arm64,linux/riscv64"]).path_only(&healthy()), 0);
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "it writes nothing");
@@ -255,7 +255,7 @@ fn outside_of_any_workspace() {
 }
 
 #[test]
-fn what_is_named_outside_of_any_workspace() {
+fn doctor_checks_flags_outside_of_a_workspace() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let open = FakeRegistry::open();
     let run = |args: &[&str]| Project::empty().run(&[&["doctor"], args].concat()).path_only(&healthy());
@@ -267,20 +267,20 @@ fn what_is_named_outside_of_any_workspace() {
 }
 
 #[test]
-fn no_rust() {
+fn doctor_finds_missing_rust() {
     let tools = Fakes::new().program("rustc", "echo 'error: rustup could not choose a version' >&2; exit 1");
     let run = Project::empty().run(&["doctor", "--engine", "embedded"]).path_only(&tools.real("sh"));
     snapshot!(told(run, 4));
 }
 
 #[test]
-fn no_registry_is_named() {
+fn doctor_finds_that_no_registry_is_set() {
     let run = Project::app().run(&["doctor"]).path_only(&healthy());
     snapshot!(told(run, 0));
 }
 
 #[test]
-fn every_registry_is_asked() {
+fn doctor_checks_every_registry() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (open, refusing) = (FakeRegistry::open(), FakeRegistry::refusing(403));
     let registries = format!("registry = ['{closed}', 'registry.invalid/team', '{}', '{}']", refusing.host, open.host);
@@ -291,7 +291,7 @@ fn every_registry_is_asked() {
 }
 
 #[test]
-fn credentials_are_told_right_from_wrong_and_never_shown() {
+fn doctor_checks_credentials_without_printing_them() {
     // base64 of ci:hunter2
     const RIGHT: &str = "Basic Y2k6aHVudGVyMg==";
     let registry = FakeRegistry::start(|request| match (request.method.as_str(), request.authorization.as_deref()) {
@@ -316,7 +316,7 @@ fn credentials_are_told_right_from_wrong_and_never_shown() {
 }
 
 #[test]
-fn a_clock_that_is_wrong() {
+fn doctor_finds_a_wrong_clock() {
     let seen = [0, 10, -10].map(|minutes| {
         let registry = FakeRegistry::start(move |request| {
             let date = chrono::Utc::now() + chrono::TimeDelta::minutes(minutes);
@@ -333,7 +333,7 @@ fn a_clock_that_is_wrong() {
 }
 
 #[test]
-fn a_base_that_is_not_there() {
+fn doctor_finds_a_missing_base() {
     let registry = FakeRegistry::storing();
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     let told = told(project.run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 7);
@@ -342,7 +342,7 @@ fn a_base_that_is_not_there() {
 }
 
 #[test]
-fn no_room_on_the_disk() {
+fn doctor_finds_a_full_disk() {
     // A file system that has none.
     let run = Project::app().run(&["doctor", "--engine", "embedded"]).path_only(&healthy());
     let told = told(run.env("XDG_CACHE_HOME", "/proc"), 1);
@@ -350,7 +350,7 @@ fn no_room_on_the_disk() {
 }
 
 #[test]
-fn a_smoke_run_that_takes_docker() {
+fn doctor_finds_a_smoke_run_that_needs_docker() {
     // A Docker elsewhere runs what its own kernel runs.
     let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://there:2375 ;;");
     let run = Project::app().run(&["doctor", "--smoke", "--version"]).path_only(&docker);
@@ -359,7 +359,7 @@ fn a_smoke_run_that_takes_docker() {
 }
 
 #[test]
-fn qemu_that_is_missing() {
+fn doctor_finds_missing_qemu() {
     if std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-loongarch64").exists() {
         return;
     }
@@ -377,7 +377,7 @@ fn qemu_that_is_missing() {
 }
 
 #[test]
-fn ctrl_c_is_no_finding() {
+fn doctor_stops_on_ctrl_c() {
     let registry = FakeRegistry::start(|_| {
         std::thread::sleep(std::time::Duration::from_secs(60));
         (200, vec![], vec![])
@@ -395,7 +395,7 @@ fn ctrl_c_is_no_finding() {
 }
 
 #[test]
-fn as_json() {
+fn doctor_prints_json() {
     let docker = docker_with("  \"info \"*) echo '{\"ServerErrors\":[\"no\"],\"ClientInfo\":{}}' ;;");
     let project = Project::app();
     let args = ["doctor", "--engine", "buildx", "--message-format", "json"];

@@ -5,7 +5,7 @@ use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
-fn outputs_that_cannot_be_written() {
+fn output_that_cannot_be_written_is_reported() {
     let project = Project::app().file("full/something", "x");
     let seen = ["oci:full", "oci:Cargo.toml", "oci-archive:Cargo.lock", "oci-archive:full", "oci-archive:none/x.tar"]
         .map(|output| {
@@ -16,7 +16,7 @@ fn outputs_that_cannot_be_written() {
 }
 
 #[test]
-fn loading_needs_somebody_to_load_into() {
+fn load_without_a_usable_docker_is_reported() {
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_only(&none).fails(6);
     let nobody = run.finish().keeps_quiet_about("Compiling");

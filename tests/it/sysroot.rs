@@ -71,7 +71,7 @@ pub fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
 }
 
 #[test]
-fn platforms_that_cannot_have_any() {
+fn sysroot_packages_are_rejected_for_other_platforms() {
     snapshot!(
         [
             "platforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']",
@@ -84,7 +84,7 @@ fn platforms_that_cannot_have_any() {
 }
 
 #[test]
-fn the_plan_shows_them() {
+fn plan_shows_sysroot_packages() {
     let tools = apt("", "").program("aarch64-linux-gnu-gcc", "exit 1");
     let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\nlinker = 'gcc'\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nsysroot-packages = ['zlib1g-dev', 'libssl-dev']";
@@ -108,13 +108,13 @@ fn the_plan_shows_them() {
 }
 
 #[test]
-fn no_apt() {
+fn sysroot_packages_need_apt() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git").real("sh").program("apt-get", "exit 1");
     snapshot!(on_any_machine(&project().run(&["plan"]).path_only(&tools).fails(4).finish()));
 }
 
 #[test]
-fn what_apt_cannot_do() {
+fn apt_errors_are_reported() {
     let no_network = "echo 'E: Failed to fetch x  Could not resolve the host' >&2; exit 100";
     let mismatch = "echo 'E: Failed to fetch y  Hash Sum mismatch' >&2; exit 100";
     let seen = [
@@ -140,7 +140,7 @@ fn what_apt_cannot_do() {
 }
 
 #[test]
-fn ctrl_c_while_fetching() {
+fn ctrl_c_stops_apt() {
     let tools = apt("echo x > \"$0.started\"; sleep 60", "");
     let project = project();
     let (mut command, _dirs) = build(&project, &tools, &[]).into_command();

@@ -39,7 +39,7 @@ pub fn embedded(project: &Project, args: &[&str]) -> Run {
 }
 
 #[test]
-fn a_run_that_fails_has_a_page() {
+fn timings_page_is_written_for_a_run_that_fails() {
     let project = Project::app().committed();
     let registry = FakeRegistry::refusing(403);
     let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(7);
@@ -57,7 +57,7 @@ fn a_run_that_fails_has_a_page() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_known_first() {
+fn timings_page_that_cannot_be_written_is_reported_first() {
     let project = Project::app().file("target/multiarch/timings.html/in-the-way", "");
     let registry = FakeRegistry::open();
     let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(3);
@@ -66,7 +66,7 @@ fn a_page_that_cannot_be_written_is_known_first() {
 }
 
 #[test]
-fn without_the_flag_there_is_none() {
+fn timings_page_needs_the_flag() {
     let project = Project::app();
     let registry = FakeRegistry::refusing(403);
     let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).fails(7);

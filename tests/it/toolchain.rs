@@ -23,7 +23,7 @@ fn bare() -> Fakes {
 }
 
 #[test]
-fn linkers_on_path() {
+fn linker_is_found_on_path() {
     let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
     // cargo-zigbuild asks Python first, then `zig`.
     let python = || bare().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
@@ -49,7 +49,7 @@ fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
 }
 
 #[test]
-fn cargo_auditable() {
+fn cargo_auditable_is_used_if_installed() {
     const WRAPPER: Option<(&str, &str)> = Some(("RUSTC_WORKSPACE_WRAPPER", "/opt/wrapper"));
     let plain = plan_auditable("", None).finish();
     plan_auditable("auditable = false", None).finish().keeps_quiet_about("auditable");
@@ -67,7 +67,7 @@ fn cargo_auditable() {
 }
 
 #[test]
-fn a_standard_library_of_ones_own() {
+fn build_std_needs_nightly_and_rust_src() {
     let project = || Project::with_config("platforms = ['linux/amd64']\nbuild-std = true");
     snapshot!(project().run(&["plan"]).path_only(&bare()).fails(4).finish());
     let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
@@ -79,7 +79,7 @@ fn a_standard_library_of_ones_own() {
 }
 
 #[test]
-fn no_cargo_and_no_rustc() {
+fn missing_cargo_and_rustc_are_reported() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
     snapshot!(run(&Fakes::new()).finish());
     // cargo metadata wants rustc as well, and says so itself.

@@ -5,7 +5,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_compile_error_on_one_platform() {
+fn compile_error_names_its_platform() {
     let project = Project::app()
         .file("src/main.rs", "#[cfg(target_arch = \"riscv64\")]\ncompile_error!(\"not on this one\");\nfn main() {}\n");
     let finished = build(&project, &docker(), "linux/amd64,linux/riscv64").fails(5).finish();
@@ -16,14 +16,14 @@ fn a_compile_error_on_one_platform() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_build_script_that_fails() {
+fn build_script_failure_names_its_package() {
     let project = Project::app().file("build.rs", "fn main() { eprintln!(\"no luck\"); std::process::exit(1); }");
     build(&project, &docker(), "linux/amd64").fails(5).finish().says(&["no luck", "linux/amd64", "`app`"]);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_library_that_is_not_there() {
+fn missing_library_is_explained() {
     let main = "#[link(name = \"sqlite3\")]\nunsafe extern \"C\" { fn sqlite3_open(); }\nfn main() { unsafe { sqlite3_open() } }\n";
     let project = Project::app().file("src/main.rs", main);
     build(&project, &docker(), "linux/arm64").fails(5).finish().says(&[
@@ -35,7 +35,7 @@ fn a_library_that_is_not_there() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dynamic_binary_on_scratch() {
+fn dynamic_binary_on_scratch_is_rejected() {
     let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64']");
     let run = project.run(&["build"]).path_first(&docker()).fails(8);
     run.finish().says(&["/lib64/ld-linux-x86-64.so.2", "libc = \"musl\""]);

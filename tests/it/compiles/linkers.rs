@@ -4,7 +4,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_glibc_floor_that_is_not_kept() {
+fn glibc_version_that_is_too_new_is_reported() {
     // What is linked before zig's own libc is a newer one.
     let newer = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
     let newer = String::from_utf8(newer.stdout).unwrap();

@@ -38,7 +38,7 @@ fn calls(docker: &Fakes) -> Vec<String> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_words_are_those_of_a_shell() {
+fn smoke_command_is_split_like_in_a_shell() {
     let (registry, docker) = (FakeRegistry::storing(), docker("echo; echo '  app 1.2.3 '; echo more"));
     let finished = publish(&Project::app(), &registry, &docker, &["--smoke", "--name 'a b'"]).finish();
     finished.says(&["app --name 'a b'", "app 1.2.3\n"]);
@@ -52,7 +52,7 @@ fn the_words_are_those_of_a_shell() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_fails_moves_no_tag() {
+fn smoke_run_that_fails_moves_no_tag() {
     for (run, words) in
         [("seq 30; echo no luck >&2; exit 1", "`app --version` ended with 1"), ("kill -SEGV $$", "signal 11")]
     {
@@ -70,7 +70,7 @@ fn what_fails_moves_no_tag() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_not_run_has_not_passed() {
+fn smoke_run_that_cannot_start_has_not_passed() {
     let no_format = "echo 'exec /app: exec format error' >&2; exit 255";
     for (docker, why) in [
         (

@@ -6,7 +6,7 @@ use crate::sysroot::{NATIVE, apt, build, project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_sysroot_is_made_once() {
+fn sysroot_is_created_once() {
     let [platform, _, triple] = NATIVE;
     let tools = apt("", "echo deb > a.deb");
     let project = project();

@@ -11,7 +11,7 @@ fn compiles(run: Run, platforms: &[&str]) -> Finished {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn linkers_of_several_kinds_share_a_process() {
+fn linkers_of_different_kinds_share_one_cargo_process() {
     let config = "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nlinker = 'zig'\n";
     // A binary for glibc does not run on scratch, which is said once all are compiled.
@@ -23,7 +23,7 @@ fn linkers_of_several_kinds_share_a_process() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn lines_of_several_processes_are_told_apart() {
+fn cargo_output_of_several_processes_has_prefixes() {
     let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
     let run = build(&Project::with_config(config), &[]);
     compiles(run, &["linux/amd64", "linux/arm64"]).says(&["[linux/arm64] ", "[linux/amd64] "]);
@@ -31,7 +31,7 @@ fn lines_of_several_processes_are_told_apart() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn flags_of_every_source_survive() {
+fn rustflags_of_every_source_are_kept() {
     // riscv64's musl needs a flag of ours as well.
     const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
     let main = "fn main() { set(); }\n#[cfg(mine)]\nfn set() {}\n";
@@ -53,7 +53,7 @@ fn flags_of_every_source_survive() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn cargos_own_settings_hold() {
+fn cargo_config_is_respected() {
     let config = "[build]\ntarget = 's390x-unknown-linux-gnu'\ntarget-dir = 'out'\n[profile.release]\nopt-level = 0\n";
     let project = Project::app().file(".cargo/config.toml", config);
     compiles(build(&project, &["--platform", "linux/amd64,linux/arm64"]), &["linux/amd64", "linux/arm64"]);
@@ -68,7 +68,7 @@ fn cargos_own_settings_hold() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn cargos_own_words_are_shown() {
+fn cargo_errors_are_shown() {
     let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
         [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
     for (project, args, says) in [
@@ -84,7 +84,7 @@ fn cargos_own_words_are_shown() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dependency_that_does_not_compile() {
+fn dependency_that_does_not_compile_is_reported() {
     let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\ndep = { path = \"dep\" }\n";
     let lock = "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\ndependencies = [\n \"dep\",\n]\n\n\
         [[package]]\nname = \"dep\"\nversion = \"0.1.0\"\n";

@@ -20,7 +20,7 @@ fn publish(config: &str, args: &[&str], code: i32) -> (FakeRegistry, Finished) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_wrong_base_is_not_published() {
+fn publish_rejects_a_base_with_programs_for_another_machine() {
     let (registry, finished) = publish("", &[], 8);
     finished.says(&["error[MA060]: linux/arm64: /bin/sh", "`--allow MA060`"]);
     assert!(registry.tags("app").is_empty());
@@ -28,7 +28,7 @@ fn a_wrong_base_is_not_published() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_allowed_does_not_count_and_rules_do() {
+fn publish_applies_exceptions_and_policies() {
     let (registry, finished) = publish("allow = ['wrong-base']", &[], 0);
     finished.keeps_quiet_about("MA060");
     assert_eq!(registry.tags("app").len(), 2);
@@ -47,7 +47,7 @@ fn what_is_allowed_does_not_count_and_rules_do() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_checklist_says_where_tags_led_before() {
+fn checklist_shows_where_tags_pointed_before() {
     let registry = FakeRegistry::storing();
     let config = format!("registry = '{}'\nplatforms = ['linux/arm64']\ntags = ['1']", registry.host);
     let project = Project::with_config(&config);

@@ -6,7 +6,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_base_is_pinned_and_recorded() {
+fn base_is_pinned_and_recorded() {
     let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let pin = digest(&base).unwrap();
     let registry = format!("{}/pinned", open_registry());
@@ -31,7 +31,7 @@ fn a_base_is_pinned_and_recorded() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_base_that_lacks_a_platform() {
+fn base_without_a_platform_is_rejected() {
     let two = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let plain = base_image("amd64-only:1", &["linux/amd64"]);
     assert!(manifest(&plain)["config"].is_object(), "wanted a base that is no index");
@@ -51,7 +51,7 @@ fn a_base_that_lacks_a_platform() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dynamic_binary_on_scratch() {
+fn dynamic_binary_on_scratch_is_rejected() {
     let registry = format!("{}/dynamic", open_registry());
     for (platform, interpreter) in
         [("linux/amd64", "/lib64/ld-linux-x86-64.so.2"), ("linux/arm64", "/lib/ld-linux-aarch64.so.1")]

@@ -8,7 +8,7 @@ use crate::support::{Project, service};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn special_values_arrive_unchanged() {
+fn buildx_keeps_special_characters() {
     let values = [
         ("QUOTES", r#"say "hi", it's"#),
         ("DOLLARS", "$HOME ${x} $$ %PATH%"),
@@ -71,7 +71,7 @@ fn base() -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn build_arguments_secrets_and_caches_reach_buildx() {
+fn buildx_gets_build_arguments_secrets_and_caches() {
     let template = "FROM {{ base }} AS {{ stage }}\nARG GREETING\nRUN --mount=type=secret,id=word \
         echo \"$GREETING $(wc -c < /run/secrets/word)\" > /greeting\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let main = "fn main() { print!(\"{}\", std::fs::read_to_string(\"/greeting\").unwrap()); }";
@@ -97,7 +97,7 @@ fn build_arguments_secrets_and_caches_reach_buildx() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn credentials_of_docker_login() {
+fn buildx_uses_credentials_of_docker_login() {
     let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let project = Project::app();
     let publish = |config: &Project| {

@@ -10,7 +10,7 @@ use crate::support::{Finished, PROGRAM, Project, service};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn all_is_well() {
+fn doctor_finds_no_problems() {
     let told = told(Project::app().run(&["doctor", "--engine", "buildx", "--registry", &open_registry()]), 0);
     for (subject, text) in [
         ("docker", "the client "),
@@ -26,7 +26,7 @@ fn all_is_well() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_stopped_daemon() {
+fn doctor_finds_a_stopped_daemon() {
     let run = Project::app().run(&["doctor", "--engine", "buildx"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let told = told(run, 6);
     told.mended("error", "daemon", "unix:///nowhere/docker.sock", "sudo systemctl start docker");
@@ -36,7 +36,7 @@ fn a_stopped_daemon() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn no_permission_on_the_socket() {
+fn doctor_finds_missing_permission_on_the_socket() {
     let output = as_another_user("doctor --engine buildx");
     let status = output.status.code();
     let told = Finished::from(output);
@@ -47,7 +47,7 @@ fn no_permission_on_the_socket() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_old_buildx() {
+fn doctor_finds_an_outdated_buildx() {
     // Docker looks for plugins in the user's folder first.
     let metadata = r#"{"SchemaVersion":"0.1.0","Vendor":"Docker Inc.","Version":"v0.9.1","ShortDescription":"Build"}"#;
     let home = Project::empty().file("cli-plugins/docker-buildx", &format!("#!/bin/sh\necho '{metadata}'\n"));
@@ -60,7 +60,7 @@ fn an_old_buildx() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_classic_image_store() {
+fn doctor_finds_the_classic_image_store() {
     let host = service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
     let run = |args: &[&str]| {
         Project::app().run(&[&["doctor", "--engine", "buildx"], args].concat()).env("DOCKER_HOST", &host)
@@ -91,7 +91,7 @@ fn the_classic_image_store() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn credentials() {
+fn doctor_checks_credentials() {
     let registry = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let with = |auth: Option<&str>, code| {
         let auths = auth.map(|auth| format!(r#""{registry}":{{"auth":"{auth}"}}"#)).unwrap_or_default();
@@ -111,7 +111,7 @@ fn credentials() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_ca_that_nobody_knows() {
+fn doctor_finds_an_unknown_ca() {
     let registry = Registry::start(Tls::OwnCa);
     let run = || Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
     told(run(), 7).mended("error", "registry", "certificate", "SSL_CERT_FILE=");
@@ -122,7 +122,7 @@ fn a_ca_that_nobody_knows() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_certificate_that_is_out_of_date() {
+fn doctor_finds_an_expired_certificate() {
     // As every one is for a clock that is far ahead.
     let registry = Registry::start(Tls::Expired);
     let run = Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
@@ -132,7 +132,7 @@ fn a_certificate_that_is_out_of_date() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_registry_without_tls() {
+fn doctor_finds_a_registry_without_tls() {
     let registry = Registry::start(Tls::None);
     let run = Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
     told(run, 7).mended("error", "registry", "cannot be reached", &format!("`--insecure-registry {}`", registry.host));
@@ -156,7 +156,7 @@ impl Drop for Handler {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn qemu_in_the_kernel() {
+fn doctor_finds_qemu_in_the_kernel() {
     let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let config = "template = 't.j2'\nsmoke = []";
     let doctor = |platform, code| {
@@ -180,7 +180,7 @@ fn qemu_in_the_kernel() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn disks() {
+fn doctor_finds_full_and_read_only_disks() {
     let project = Project::app();
     std::fs::create_dir(project.path().join("target")).unwrap();
     for (options, state, text) in [

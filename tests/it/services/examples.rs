@@ -22,7 +22,7 @@ fn published(name: &str, more: &[&str]) -> (String, Finished) {
     let args = ["publish", "--manifest-path", &manifest, "--registry", &registry, "--platform", &platforms];
     let finished = Project::empty()
         .run(&[&args[..], more].concat())
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/target"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/examples"))
         .finish();
     (reference(&finished.stdout), finished)
 }

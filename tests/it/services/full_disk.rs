@@ -7,7 +7,7 @@ use crate::support::embedded;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_full_disk() {
+fn full_disk_is_reported_and_leaves_no_partial_blobs() {
     let registry = FakeRegistry::storing();
     // Noise does not compress.
     let mut noise = vec![0; 400_000];

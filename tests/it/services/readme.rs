@@ -29,7 +29,7 @@ fn hello() -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn publish_writes_the_checklist_that_is_shown() {
+fn readme_shows_the_checklist_of_publish() {
     let project = hello();
     project.git(&["tag", "v0.1.0"]);
     let registry = FakeRegistry::storing();
@@ -42,7 +42,7 @@ fn publish_writes_the_checklist_that_is_shown() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn doctor_finds_what_is_shown() {
+fn readme_shows_the_output_of_doctor() {
     const INFO: &str = r#"{"ServerErrors":["permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"],"ClientInfo":{"Version":"28.2.2","Plugins":[{"Name":"buildx","Version":"0.13.1"}]}}"#;
     let fakes = Fakes::new().program("docker", &format!("case $1 in info) echo '{INFO}' ;; *) exit 1 ;; esac"));
     let fakes = without_std("aarch64-unknown-linux-musl", fakes).program("rustup", "exit 1");

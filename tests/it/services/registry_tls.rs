@@ -106,7 +106,7 @@ const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_ca_of_ones_own() {
+fn registry_with_a_private_ca() {
     let registry = Registry::start(Tls::OwnCa);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let refused = Project::app().run(&args).fails(7).finish();
@@ -116,7 +116,7 @@ fn a_ca_of_ones_own() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn plain_http() {
+fn registry_without_tls_needs_a_flag() {
     let registry = Registry::start(Tls::None);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let hint = format!("--insecure-registry {}", registry.host);

@@ -54,7 +54,7 @@ fn assert_clean(project: &Project) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn every_platform_in_docker_and_without() {
+fn smoke_runs_work_with_and_without_docker() {
     let project = project(&format!("{PLATFORMS}smoke = ['--version']\n"));
     let registry = format!("{}/smoke", open_registry());
     let finished = project.run(&["publish", "--registry", &registry]).finish();
@@ -89,7 +89,7 @@ fn every_platform_in_docker_and_without() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_kernel_without_qemu() {
+fn smoke_run_without_qemu_in_the_kernel() {
     let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
     // A tmpfs in a namespace of its own hides what the kernel hands to whom.
     let hidden = |project: &Project| {
@@ -131,7 +131,7 @@ fn scripted(base: &str) -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_entrypoint_that_is_a_script() {
+fn smoke_run_of_a_script() {
     let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
     let args = ["build", "--smoke", "--version"];
     let said = |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
@@ -142,7 +142,7 @@ fn an_entrypoint_that_is_a_script() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dynamic_program_on_debian() {
+fn smoke_run_of_a_dynamic_program() {
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
     // Where a shell and links to folders are as in Debian's own image.
@@ -166,7 +166,7 @@ fn a_dynamic_program_on_debian() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_fails_and_what_never_ends() {
+fn smoke_run_may_fail_or_time_out() {
     let project = project("platforms = ['linux/amd64', 'linux/arm64']\n");
     let registry = format!("{}/smoke-fails", open_registry());
     let publish = |words: &str, docker: Option<&str>| {
@@ -188,7 +188,7 @@ fn what_fails_and_what_never_ends() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn ctrl_c_leaves_nothing_behind() {
+fn smoke_run_is_cleaned_up_on_ctrl_c() {
     let project = project("platforms = ['linux/amd64']\n");
     for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
         let build = project.run(&["build", "-v", "--smoke", "forever"]);
@@ -212,7 +212,7 @@ fn ctrl_c_leaves_nothing_behind() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn anybody_in_a_user_namespace() {
+fn smoke_run_in_a_user_namespace() {
     // As `nobody`, whom every machine has. The toolchain may be where only root can read: cargo's answer is canned.
     let project = project(PLATFORMS);
     project.run(&["compile", "-q", "--out", "dist"]).finish();

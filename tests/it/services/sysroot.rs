@@ -41,7 +41,7 @@ fn debian(sysroot: &Path) -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_systems_openssl() {
+fn sysroot_packages_provide_openssl() {
     let config = "libc = 'gnu'\nplatforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']\n";
     let project = Project::with_config(config).file("Cargo.toml", MANIFEST).file("src/main.rs", MAIN);
     run("cargo", &["generate-lockfile", "--manifest-path", project.path().join("Cargo.toml").to_str().unwrap()]);
