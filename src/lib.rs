@@ -1,19 +1,17 @@
 //! `cargo multiarch`: a Rust workspace in, one multi-platform container image tag out.
 //!
-//! The map, in the order in which data flows (no step knows its caller):
+//! Data flows one way, and a command reads from top to bottom in this order:
 //!
-//! - [`cli`]: what was typed; [`environment`]: and what variables say beside it
-//! - [`plan`]: what is wanted, from flags, environment and configuration; pure data from here on
-//! - [`compile`]: binaries, by one cargo process for all target triples
-//! - [`image`]: an OCI layout of them, by this program itself or by `docker buildx`
-//! - [`verify`]: is it what it says, from the bytes
-//! - [`publish`]: the registry, before and after
-//! - [`report`]: what came of it, for people and for programs
+//! - [`cli`], [`config`], [`plan`]: flags, environment and configuration files become a [`plan::Plan`], which is pure data
+//! - [`compile`]: cross-compiles the binaries, with one cargo job graph for all target triples
+//! - [`dockerfile`], [`image`]: build an OCI layout per image, with the embedded engine or `docker buildx`
+//! - [`verify`]: proves from the bytes that every platform can start
+//! - [`publish`]: pushes blobs and manifests by digest, then moves tags
+//! - [`report`]: everything printed or written about a run
 //!
-//! [`pipeline`] is the story, [`init`] writes what it reads, [`doctor`] says what would stop it here, [`generated`] is what
-//! shells, `man` and editors know of it. [`platform`] is the one table of architectures, [`elf`] the one reader of ELF files,
-//! [`process`] the one place that starts programs, [`ui`] the one that writes to the terminal, [`timings`] where a run's time
-//! went, [`threads`] what waits side by side, [`size`] how bytes are told, [`wrap`] how long lines are broken, [`error`] what a failure is made of.
+//! [`commands`] composes these stages, one file per subcommand. Everything else is a foundation that knows no stage:
+//! [`registry`], [`oci`], [`elf`], [`ui`], [`fs`], [`finding`], [`platform`], [`timings`], [`process`], [`shell`], [`error`]
+//! and [`threads`].
 
 pub mod cli;
 pub mod commands;
@@ -39,26 +37,19 @@ pub mod ui;
 pub mod verify;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cli::{Command, environment};
+use crate::commands::zig;
 use crate::timings::Timings;
 use crate::ui::Ui;
 
 /// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
 pub fn run(mut args: Vec<OsString>) -> ExitCode {
-    if let Some(zig) = zig_tool(&args) {
-        return match zig.execute() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                Ui::new(0, ui::Color::Auto).error(&error);
-                ExitCode::FAILURE
-            }
-        };
+    if let Some(tool) = zig::tool(&args) {
+        return zig::run(&tool);
     }
     // cargo runs `cargo-multiarch multiarch …`.
     if args.get(1).is_some_and(|arg| arg == "multiarch") {
@@ -94,24 +85,5 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
             ui.error(&error);
             ExitCode::from(error::failure_class(&error).exit_code())
         }
-    }
-}
-
-/// The compiler or linker that cargo-zigbuild's wrapper scripts run this very program as: `… zig cc -- ARGS`,
-/// or `ar` and `lib` by the name it is called with.
-fn zig_tool(args: &[OsString]) -> Option<cargo_zigbuild::Zig> {
-    #[derive(Parser)]
-    struct Tool {
-        #[command(subcommand)]
-        zig: cargo_zigbuild::Zig,
-    }
-    let name = Path::new(args.first()?).file_stem()?.to_str()?;
-    let rest = || args.get(1..).unwrap_or_default().iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match name {
-        "ar" => Some(cargo_zigbuild::Zig::Ar { args: rest() }),
-        "lib" => Some(cargo_zigbuild::Zig::Lib { args: rest() }),
-        name if name.ends_with("dlltool") => Some(cargo_zigbuild::Zig::Dlltool { args: rest() }),
-        _ if args.get(1)? == "zig" => Tool::try_parse_from(&args[1..]).ok().map(|tool| tool.zig),
-        _ => None,
     }
 }

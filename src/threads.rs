@@ -65,7 +65,8 @@ pub fn scope<'env, T>(
     });
     match lock(&first_error).take() {
         Some(error) => Err(error),
-        None => result.map_err(anyhow::Error::from),
+        // Also if no cancelled stage was joined.
+        None => Ok(result.and_then(|value| cancel.check().map(|()| value))?),
     }
 }
 
@@ -78,12 +79,12 @@ pub struct Stages<'scope, 'env> {
 
 impl<'scope, 'env> Stages<'scope, 'env> {
     /// Starts a stage on a thread of its own.
-    pub fn spawn<T: Send + 'scope>(&self, stage: impl FnOnce() -> Result<T> + Send + 'scope) -> Stage<'scope, T>
+    pub fn spawn<T: Send + 'scope>(&self, stage: impl FnOnce() -> Result<T> + Send + 'scope) -> RunningStage<'scope, T>
     where
         'env: 'scope,
     {
         let stages = Stages { scope: self.scope, cancel: self.cancel, first_error: self.first_error.clone() };
-        Stage(self.scope.spawn(move || {
+        RunningStage(self.scope.spawn(move || {
             let _guard = CancelOnPanic(stages.cancel);
             stages.note(stage())
         }))
@@ -102,9 +103,9 @@ impl<'scope, 'env> Stages<'scope, 'env> {
 }
 
 /// A stage that runs on a thread of its own.
-pub struct Stage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
+pub struct RunningStage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
 
-impl<T> Stage<'_, T> {
+impl<T> RunningStage<'_, T> {
     /// Waits for the stage. Its error is kept for [`scope`] to return; here a failed stage is a cancellation.
     pub fn join(self) -> Result<T, Cancelled> {
         self.0.join().unwrap_or_else(|panic| resume_unwind(panic))

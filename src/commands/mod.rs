@@ -17,3 +17,4 @@ pub mod results;
 pub mod schema;
 pub mod timings_page;
 pub mod verify;
+pub mod zig;

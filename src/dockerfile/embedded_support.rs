@@ -30,7 +30,7 @@ struct Location<'a> {
 }
 
 /// An instruction that cannot be evaluated.
-struct Problem<'a> {
+struct SupportProblem<'a> {
     error: StageError,
     location: Location<'a>,
 }
@@ -44,7 +44,7 @@ struct CopiedPath<'a> {
 /// What was found in a Dockerfile.
 #[derive(Default)]
 struct Survey<'a> {
-    problems: Vec<Problem<'a>>,
+    problems: Vec<SupportProblem<'a>>,
     copied: Vec<CopiedPath<'a>>,
 }
 
@@ -62,7 +62,8 @@ pub fn check(
     let other_rules = directives.syntax.is_some() || directives.escape.is_some();
     let docker_rules = directives.escape.is_none()
         && directives.syntax.as_ref().is_none_or(|syntax| syntax.value.value.starts_with("docker/dockerfile"));
-    let by_every_engine = |problem: &Problem<'_>| matches!(problem.error, StageError::Invalid(_)) && !other_rules;
+    let by_every_engine =
+        |problem: &SupportProblem<'_>| matches!(problem.error, StageError::Invalid(_)) && !other_rules;
 
     let invalid = problems.iter().find(|problem| by_every_engine(problem));
     let missing = copied.iter().find(|copied| docker_rules && !in_context(&copied.path));
@@ -91,7 +92,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
     let at_stage = |stage: &str| Location { stage: stage.to_owned(), line: "" };
     if parsed.parser_directives.escape.is_some() {
         let error = StageError::unsupported("the escape directive");
-        survey.problems.push(Problem { error, location: at_stage("") });
+        survey.problems.push(SupportProblem { error, location: at_stage("") });
     }
     for stage in parsed.stages() {
         let name = stage.from.as_.as_ref().map(|(_, name)| name.value.to_string()).unwrap_or_default();
@@ -105,7 +106,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => {
                 let error = StageError::unsupported(format!("the stage '{name}'"));
-                survey.problems.push(Problem { error, location: at_stage(&name) });
+                survey.problems.push(SupportProblem { error, location: at_stage(&name) });
             }
         }
     }
@@ -125,14 +126,14 @@ fn survey_stage<'a>(
     let args = match source.global_args(parsed, platform) {
         Ok(args) => args,
         Err(error) => {
-            survey.problems.push(Problem { error, location: at_stage });
+            survey.problems.push(SupportProblem { error, location: at_stage });
             return survey;
         }
     };
     let from = expand(&stage.from.image.value, &|name| args.get(name).cloned().flatten());
     let is_scratch = from.as_deref() == Ok("scratch");
     if let Err(error) = check_from(stage, from, base) {
-        survey.problems.push(Problem { error, location: at_stage });
+        survey.problems.push(SupportProblem { error, location: at_stage });
     }
     let unknown_config = Value::Object(serde_json::Map::new());
     let base_config = if is_scratch { None } else { Some(&unknown_config) };
@@ -148,7 +149,7 @@ fn survey_stage<'a>(
         }
         let paths = copies.into_iter().flat_map(|copy| copy.sources);
         survey.copied.extend(paths.map(|path| CopiedPath { path, location: location.clone() }));
-        survey.problems.extend(result.err().map(|error| Problem { error, location }));
+        survey.problems.extend(result.err().map(|error| SupportProblem { error, location }));
     }
     survey
 }

@@ -1,5 +1,5 @@
 //! What a rendered template must be, whichever engine builds it: known instructions, a stage of the right name, the
-//! binaries, and all that the configuration says. Pure.
+//! binaries, and all that the configuration says.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> R
     let instructions = instructions(text);
     check_stage_name(name, &instructions, &template.stage)?;
     if !text.contains(&format!("{}/", platform.platform)) {
-        let what = format!("{name}: it does not copy the binaries of {}", platform.platform);
-        return Err(Failure::new(Class::Config, what).hint("add: {% include \"contents\" %}"));
+        let message = format!("{name}: it does not copy the binaries of {}", platform.platform);
+        return Err(Failure::new(Class::Config, message).hint("add: {% include \"contents\" %}"));
     }
     // A frontend or an escape character of the user's own has rules of its own.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
@@ -45,8 +45,8 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
 fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
     let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
     let keyword = ConfiguredKey::parse(key).keyword;
-    let what = format!("{name}: the configuration sets {key}, and the template has no {keyword}");
-    Err(Failure::new(Class::Config, what)
+    let message = format!("{name}: the configuration sets {key}, and the template has no {keyword}");
+    Err(Failure::new(Class::Config, message)
         .hint("add: {% include \"config\" %}")
         .hint("or take the key out of the configuration: `cargo multiarch dockerfile` shows what the template says"))
 }
@@ -122,8 +122,8 @@ pub fn args_before_from(text: &str) -> Vec<String> {
 /// the stages of all platforms, and only what precedes the first of them applies to all.
 pub fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
-    let what = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
-    Err(Failure::new(Class::Config, what).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
+    let message = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
+    Err(Failure::new(Class::Config, message).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
 }
 
 /// Fails if two platforms declare a stage of the same name: one Dockerfile holds the stages of all platforms.

@@ -1,15 +1,15 @@
-//! Can a container of an image that begins with nothing start? All that such an image holds is known before anything is
-//! compiled; of a base only the folders are. Pure.
+//! Checks that a container of an image from `scratch` can start. Everything in such an image is known before anything is
+//! compiled, unlike that of an image with a base.
 
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
-/// Looks for the program and the user that an image's `config` names among all that was copied.
+/// Fails unless the program and the user of an image's `config` were copied into it.
 pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
-    if let Some(program) = program.filter(|program| !is_there(program, config, tree)) {
+    if let Some(program) = program.filter(|program| !has_program(program, config, tree)) {
         let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));
         return Err(match program {
             "/bin/sh" => failure
@@ -21,16 +21,16 @@ pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     let user = config["User"].as_str().unwrap_or_default();
     let (user, group) = user.split_once(':').unwrap_or((user, ""));
     for (name, file) in [(user, "/etc/passwd"), (group, "/etc/group")] {
-        if !name.is_empty() && name.parse::<u32>().is_err() && !has_name(tree, file, name) {
-            let what = format!("its user is '{name}' by name, and '{name}' is not in its {file}");
-            return Err(Failure::new(Class::Config, what)
+        if !name.is_empty() && name.parse::<u32>().is_err() && !has_entry(tree, file, name) {
+            let message = format!("its user is '{name}' by name, and '{name}' is not in its {file}");
+            return Err(Failure::new(Class::Config, message)
                 .hint("write it in numbers, as in user = \"65532:65532\", or copy a file that has the name"));
         }
     }
     Ok(())
 }
 
-fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
+fn has_entry(tree: &RootFs, file: &str, name: &str) -> bool {
     match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
         Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => {
             text.lines().any(|line| line.split(':').next() == Some(name))
@@ -40,8 +40,8 @@ fn has_name(tree: &RootFs, file: &str, name: &str) -> bool {
     }
 }
 
-/// A name without a slash is looked for in PATH, any other from the working directory.
-fn is_there(program: &str, config: &Value, tree: &RootFs) -> bool {
+/// Whether a program exists. A name without a slash is searched for in PATH, any other from the working directory.
+fn has_program(program: &str, config: &Value, tree: &RootFs) -> bool {
     let is_file = |path: &str| {
         let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
         matches!(node, Some(FsNode::Other | FsNode::File(_)))
@@ -75,7 +75,7 @@ mod tests {
         ] {
             tree.insert(path, node);
         }
-        let said = |config: Value| check(&config, &tree).err().map(|failure| failure.to_string());
+        let message = |config: Value| check(&config, &tree).err().map(|failure| failure.to_string());
         for good in [
             json!({}),
             json!({ "Entrypoint": ["/usr/local/bin/app"], "Cmd": ["/any"], "User": "65532:65532" }),
@@ -83,7 +83,7 @@ mod tests {
             json!({ "Entrypoint": null, "Cmd": ["app"], "Env": ["A=1", "PATH=/x:/bin"] }),
             json!({ "Entrypoint": [], "Cmd": ["local/../local/bin/app"], "WorkingDir": "/usr" }),
         ] {
-            assert_eq!(said(good.clone()), None, "{good}");
+            assert_eq!(message(good.clone()), None, "{good}");
         }
         for (wrong, what) in [
             (json!({ "Entrypoint": ["/app"] }), "it would start '/app', and nothing is copied there"),
@@ -95,7 +95,7 @@ mod tests {
             (json!({ "User": "root" }), "its user is 'root' by name, and 'root' is not in its /etc/passwd"),
             (json!({ "User": "1:staff" }), "its user is 'staff' by name, and 'staff' is not in its /etc/group"),
         ] {
-            assert_eq!(said(wrong.clone()).as_deref(), Some(what), "{wrong}");
+            assert_eq!(message(wrong.clone()).as_deref(), Some(what), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Config, manifest and index of an image (image-spec, config.md, manifest.md, image-index.md), as bytes. Pure.
+//! Config, manifest and index of an image (image-spec, config.md, manifest.md, image-index.md), as bytes.
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};

@@ -145,32 +145,6 @@ impl Plan {
     pub fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
         self.images.iter().flat_map(|image| &image.platforms)
     }
-
-    /// How the binaries of all images are compiled, once for each platform of each image.
-    pub fn builds(&self) -> impl Iterator<Item = &BuildSettings> {
-        self.platforms().map(|platform| &platform.build)
-    }
-
-    /// The platforms that a build is for, each once.
-    pub fn platforms_of(&self, build: &BuildSettings) -> BTreeSet<Platform> {
-        self.platforms().filter(|platform| platform.build == *build).map(|platform| platform.platform).collect()
-    }
-
-    /// The packages whose binaries a build makes, each once.
-    pub fn packages_of(&self, build: &BuildSettings) -> BTreeSet<&str> {
-        let platforms = self.platforms().filter(|platform| platform.build == *build);
-        platforms.flat_map(|platform| &platform.binaries).map(|binary| binary.package.as_str()).collect()
-    }
-
-    /// A build by the names of its platforms: one triple may be compiled for several of them, each in its own way.
-    pub fn name_of(&self, build: &BuildSettings) -> String {
-        self.platforms_of(build).into_iter().map(Platform::name).collect::<Vec<_>>().join(", ")
-    }
-
-    /// The target triples of all images, each once.
-    pub fn triples(&self) -> BTreeSet<&str> {
-        self.builds().map(|build| build.triple.as_str()).collect()
-    }
 }
 
 /// One image: an index of platforms under one or more names.

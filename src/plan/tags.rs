@@ -17,50 +17,15 @@ pub struct Tags {
 /// Renders tag templates. `explicit` means that they were given for this run, by flag or environment variable, and not in a
 /// configuration file: such tags are used unchanged, whatever the version and the state of the work tree.
 pub fn render(templates: &[String], explicit: bool, version: &Version, checkout: &Checkout) -> Result<Tags, Failure> {
-    let commit = checkout.commit();
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_formatter(|out, state, value| match value.as_str() {
-        Some("") => Ok(out.write_str(EMPTY_MARKER)?),
-        _ => minijinja::escape_formatter(out, state, value),
-    });
-    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-    let variables = context! {
-        // Build metadata of a version contains a `+`, which tags cannot.
-        version => sanitize(&version.to_string()),
-        major => version.major,
-        minor => version.minor,
-        patch => version.patch,
-        pre => version.pre.as_str(),
-        git => context! {
-            sha => commit.map(|commit| commit.sha.clone()).unwrap_or_default(),
-            short => commit.map(|commit| commit.sha.chars().take(7).collect::<String>()).unwrap_or_default(),
-            tag => sanitize(&text(commit.and_then(|commit| commit.tag.as_ref()))),
-            branch => sanitize(&text(commit.and_then(|commit| commit.branch.as_ref()))),
-        },
-    };
+    let renderer = TagRenderer::new(version, checkout);
     let uncommitted = checkout.uncommitted_reason().filter(|_| !explicit);
     let pre_release = !explicit && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
     for template in templates {
-        let rendered = environment.render_str(template, &variables).map_err(|error| {
-            Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
-                .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
-        })?;
-        let tag = rendered.replace(EMPTY_MARKER, "");
-        if rendered != tag && !tag.trim().is_empty() {
-            let name = empty_variable(template, &environment, &variables).unwrap_or("a part");
-            return Err(Failure::new(
-                Class::Config,
-                format!("tag template '{template}': {name} is empty here: {}", why_empty(name, version, checkout)),
-            )
-            .hint(format!(
-                "leave it out where it is empty: `{{% if {name} %}}…{{% endif %}}`, or give the tag's name: `--tag NAME`"
-            )));
-        }
-        let tag = match (tag.trim(), &uncommitted) {
-            (tag @ ("" | "latest"), _) | (tag, None) => tag.to_owned(),
-            (tag, Some(_)) => format!("{tag}-dirty"),
+        let name = renderer.render(template)?;
+        let tag = match (name.as_str(), &uncommitted) {
+            ("" | "latest", _) | (_, None) => name,
+            (name, Some(_)) => format!("{name}-dirty"),
         };
         match tag.as_str() {
             "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
@@ -113,14 +78,69 @@ const EMPTY_MARKER: &str = "\0";
 /// Variables that are empty in some cases.
 const POSSIBLY_EMPTY: [&str; 5] = ["git.sha", "git.short", "git.tag", "git.branch", "pre"];
 
-/// Returns the first empty variable that a template uses.
-fn empty_variable(template: &str, environment: &Environment<'_>, variables: &Value) -> Option<&'static str> {
-    let used = environment.template_from_str(template).ok()?.undeclared_variables(true);
-    let is_empty = |name: &&str| {
-        let value = name.split('.').try_fold(variables.clone(), |value, part| value.get_attr(part));
-        used.contains(*name) && value.is_ok_and(|value| value.as_str() == Some(""))
-    };
-    POSSIBLY_EMPTY.into_iter().find(is_empty)
+/// Renders templates with the variables of one version and commit.
+struct TagRenderer<'a> {
+    environment: Environment<'static>,
+    variables: Value,
+    version: &'a Version,
+    checkout: &'a Checkout,
+}
+
+impl<'a> TagRenderer<'a> {
+    fn new(version: &'a Version, checkout: &'a Checkout) -> TagRenderer<'a> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_formatter(|out, state, value| match value.as_str() {
+            Some("") => Ok(out.write_str(EMPTY_MARKER)?),
+            _ => minijinja::escape_formatter(out, state, value),
+        });
+        let commit = checkout.commit();
+        let sha = commit.map(|commit| commit.sha.as_str()).unwrap_or_default();
+        let tag = commit.and_then(|commit| commit.tag.as_deref()).unwrap_or_default();
+        let branch = commit.and_then(|commit| commit.branch.as_deref()).unwrap_or_default();
+        let variables = context! {
+            // Build metadata of a version contains a `+`, which tags cannot.
+            version => sanitize(&version.to_string()),
+            major => version.major,
+            minor => version.minor,
+            patch => version.patch,
+            pre => version.pre.as_str(),
+            git => context! {
+                sha => sha,
+                short => sha.chars().take(7).collect::<String>(),
+                tag => sanitize(tag),
+                branch => sanitize(branch),
+            },
+        };
+        TagRenderer { environment, variables, version, checkout }
+    }
+
+    /// Renders a template. Fails if a part of it is empty, and not all.
+    fn render(&self, template: &str) -> Result<String, Failure> {
+        let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
+            Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
+                .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
+        })?;
+        let tag = rendered.replace(EMPTY_MARKER, "");
+        if rendered == tag || tag.trim().is_empty() {
+            return Ok(tag.trim().to_owned());
+        }
+        let name = self.empty_variable(template).unwrap_or("a part");
+        let why = why_empty(name, self.version, self.checkout);
+        Err(Failure::new(Class::Config, format!("tag template '{template}': {name} is empty here: {why}")).hint(format!(
+            "leave it out where it is empty: `{{% if {name} %}}…{{% endif %}}`, or give the tag's name: `--tag NAME`"
+        )))
+    }
+
+    /// Returns the first empty variable that a template uses.
+    fn empty_variable(&self, template: &str) -> Option<&'static str> {
+        let used = self.environment.template_from_str(template).ok()?.undeclared_variables(true);
+        let is_empty = |name: &&str| {
+            let value = name.split('.').try_fold(self.variables.clone(), |value, part| value.get_attr(part));
+            used.contains(*name) && value.is_ok_and(|value| value.as_str() == Some(""))
+        };
+        POSSIBLY_EMPTY.into_iter().find(is_empty)
+    }
 }
 
 fn why_empty(name: &str, version: &Version, checkout: &Checkout) -> String {

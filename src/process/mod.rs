@@ -1,5 +1,5 @@
-//! The only place that starts programs (over `duct`). A command prints as a line to paste into a shell;
-//! its status is checked here, and its own words are in the error. Ctrl-C stops whatever runs.
+//! Runs programs, on top of `duct`. Nothing else starts a process, so that Ctrl-C stops all of them. A command prints as a
+//! line to paste into a shell.
 
 mod lines;
 
@@ -41,7 +41,7 @@ pub struct Cmd {
 
 /// What a finished program left behind.
 #[derive(Debug)]
-pub struct Output {
+pub struct ProgramOutput {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
@@ -86,7 +86,7 @@ impl Cmd {
     }
 
     /// Runs to the end whatever the status.
-    pub fn output(&self) -> Result<Output> {
+    pub fn output(&self) -> Result<ProgramOutput> {
         let mut out = String::new();
         let mut err = String::new();
         let status = self.stream(|line| {
@@ -97,7 +97,7 @@ impl Cmd {
             text.push_str(&line);
             text.push('\n');
         })?;
-        Ok(Output { status, stdout: out, stderr: err })
+        Ok(ProgramOutput { status, stdout: out, stderr: err })
     }
 
     /// Runs, hands every line to `on_line` as it comes, and returns the status.
@@ -209,9 +209,10 @@ impl fmt::Display for Cmd {
         }
         for (name, value) in &self.env {
             let name = name.to_string_lossy();
-            match is_secret(&name) {
-                true => write!(f, "{name}=… ")?,
-                false => write!(f, "{name}={} ", quote(&value.to_string_lossy()))?,
+            if is_secret(&name) {
+                write!(f, "{name}=… ")?;
+            } else {
+                write!(f, "{name}={} ", quote(&value.to_string_lossy()))?;
             }
         }
         f.write_str(&quote(&self.program.to_string_lossy()))?;
@@ -330,10 +331,10 @@ pub fn stop_children_on_interrupt() -> Result<()> {
 
 /// Fails when the user has asked to stop.
 pub fn check_interrupt() -> Result<(), Failure> {
-    match INTERRUPTED.load(Ordering::SeqCst) {
-        true => Err(Failure::new(Class::Interrupted, "interrupted")),
-        false => Ok(()),
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        return Err(Failure::new(Class::Interrupted, "interrupted"));
     }
+    Ok(())
 }
 
 /// The full path of a program on PATH.

@@ -110,8 +110,8 @@ impl AuthState {
         Ok(token)
     }
 
-    /// Asks a registry, once, which authorization it requires. Some registries report what is missing authorization as
-    /// nonexistent, so that the first 401 of another request would be too late.
+    /// Finds out, once, which authorization a registry requires. Waiting for a 401 is not enough: some registries answer
+    /// anonymous requests with 404.
     pub async fn discover_auth(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
         if lock(&self.challenges).contains_key(host) {

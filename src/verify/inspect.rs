@@ -114,7 +114,7 @@ struct NamedPlatform {
 }
 
 /// What each layer's blob holds, by [`LayerBlob::key`].
-type Layers = BTreeMap<String, LayerReading>;
+type LayerReadings = BTreeMap<String, LayerReading>;
 
 /// The name of a platform whose manifest or config cannot be read.
 const UNKNOWN: &str = "unknown";
@@ -171,7 +171,7 @@ impl Inspection<'_> {
     }
 
     /// Reads the layers of all platforms, each once, a few at a time.
-    fn read_layers(&self, platforms: &[NamedPlatform], blobs: &Blobs<'_>) -> Result<Layers> {
+    fn read_layers(&self, platforms: &[NamedPlatform], blobs: &Blobs<'_>) -> Result<LayerReadings> {
         let mut unique: BTreeMap<String, &LayerBlob> = BTreeMap::new();
         for NamedPlatform { name, entry } in platforms {
             // Platforms that this tool does not know are not checked.
@@ -190,7 +190,7 @@ impl Inspection<'_> {
         Ok(read.into_iter().collect())
     }
 
-    fn platform(&self, platform: &NamedPlatform, layers: &Layers) -> Result<InspectedPlatform> {
+    fn platform(&self, platform: &NamedPlatform, layers: &LayerReadings) -> Result<InspectedPlatform> {
         let NamedPlatform { name, entry } = platform;
         let checked = match &entry.contents {
             Ok(contents) => self.check_contents(name, contents, layers)?,
@@ -208,7 +208,12 @@ impl Inspection<'_> {
         })
     }
 
-    fn check_contents(&self, name: &str, contents: &PlatformContents, layers: &Layers) -> Result<CheckedPlatform> {
+    fn check_contents(
+        &self,
+        name: &str,
+        contents: &PlatformContents,
+        layers: &LayerReadings,
+    ) -> Result<CheckedPlatform> {
         let mut findings = Vec::new();
         let configured = config_platform(&contents.config);
         if configured != name {
@@ -245,7 +250,7 @@ fn platform_name(entry: &PlatformEntry) -> String {
 }
 
 /// Returns the file system of all layers, or `None` if one of them cannot be read.
-fn merge_layers(contents: &PlatformContents, layers: &Layers, findings: &mut Vec<Finding>) -> Option<RootFs> {
+fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &mut Vec<Finding>) -> Option<RootFs> {
     let diff_ids = contents.config.rootfs().diff_ids();
     if diff_ids.len() != contents.layers.len() {
         let reason = format!("its manifest has {} layers, and its config {}", contents.layers.len(), diff_ids.len());

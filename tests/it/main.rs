@@ -35,6 +35,7 @@ mod man;
 mod outputs;
 mod plan;
 mod preflight;
+mod publish_stages;
 mod readme;
 mod registry_quirks;
 mod reports;

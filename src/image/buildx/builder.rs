@@ -105,8 +105,8 @@ fn classic_store(name: &str) -> Failure {
 }
 
 fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
-    let what = format!("builder '{name}' speaks no plain HTTP to {host}, where {image} is");
-    let failure = Failure::new(Class::Engine, what).hint(
+    let message = format!("builder '{name}' speaks no plain HTTP to {host}, where {image} is");
+    let failure = Failure::new(Class::Engine, message).hint(
         "leave `builder` out: then one that does is made, or the embedded engine does without (`--engine embedded`)",
     );
     if driver == "docker" {

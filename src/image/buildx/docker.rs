@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::buildkitd_config::DaemonRegistries;
 use crate::error::{Class, Failure};
-use crate::process::{Cmd, Output, find_program};
+use crate::process::{Cmd, ProgramOutput, find_program};
 use crate::ui::Ui;
 
 /// The first buildx that takes every flag used here (`ls --format`, `--annotation`, `--metadata-file`).
@@ -132,7 +132,7 @@ impl DockerStatus {
     }
 
     /// Reads the output of `docker info`.
-    fn from_info(output: &Output) -> DockerStatus {
+    fn from_info(output: &ProgramOutput) -> DockerStatus {
         let info: Option<DockerInfo> = serde_json::from_str(output.stdout.lines().next().unwrap_or_default()).ok();
         let Some(info) = info else {
             let daemon_errors = output.stderr.trim().to_owned();
@@ -276,7 +276,7 @@ pub fn field(text: &str, name: &str) -> Option<String> {
 }
 
 /// Runs `docker` and returns its output, whether it succeeds or not.
-pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<Output> {
+pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<ProgramOutput> {
     let cmd = Cmd::new("docker").args(args);
     ui.command(&cmd);
     cmd.output()

@@ -83,7 +83,7 @@ struct ImageRun<'a> {
 /// The outcome for one platform. A failure is reported after all platforms have run.
 enum Outcome {
     Completed(SmokeResult),
-    Failed(FailedRun),
+    Failed(FailedSmokeRun),
 }
 
 impl ImageRun<'_> {
@@ -117,7 +117,7 @@ impl ImageRun<'_> {
             Attempt::Finished(run) => {
                 if let Some(ending) = run.failure() {
                     let problem = format!("the smoke run `{line}` {ending}");
-                    return Ok(Outcome::Failed(FailedRun { problem, last_lines: run.last_lines }));
+                    return Ok(Outcome::Failed(FailedSmokeRun { problem, last_lines: run.last_lines }));
                 }
                 let printed = run.first_line.as_ref().map(|first| format!(": {first}")).unwrap_or_default();
                 let method = runner.method();
@@ -191,13 +191,13 @@ impl ImageRun<'_> {
 }
 
 /// A run that failed.
-struct FailedRun {
+struct FailedSmokeRun {
     /// The command and how it ended.
     problem: String,
     last_lines: VecDeque<String>,
 }
 
-impl FailedRun {
+impl FailedSmokeRun {
     /// Prints the last lines of the output, unless they were printed already, and returns the failure.
     fn report(self, image: &Image, platform: Platform, ui: &Ui) -> Failure {
         if !ui.is_verbose() {

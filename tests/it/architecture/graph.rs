@@ -64,39 +64,6 @@ pub fn shortest_cycle<'a>(graph: &Graph<'a>, among: &BTreeSet<&'a str>) -> Optio
     cycles.min_by_key(Vec::len)
 }
 
-/// A small set of edges without which there is no cycle: the edges that point backward once the nodes are lined up
-/// so that few do.
-pub fn backward_edges<'a>(graph: &Graph<'a>, prefers: impl Fn(&str, &str) -> bool) -> BTreeSet<(&'a str, &'a str)> {
-    let mut removed = BTreeSet::new();
-    let mut graph = graph.clone();
-    loop {
-        let components = components(&graph);
-        let Some(component) = components.first() else { break };
-        let inner = |from: &'a str| graph[from].iter().copied().filter(|to| component.contains(to));
-        let edges: Vec<_> = component.iter().flat_map(|from| inner(from).map(move |to| (*from, to))).collect();
-        let preferred: Vec<_> = edges.iter().copied().filter(|(from, to)| prefers(from, to)).collect();
-        let candidates = if preferred.is_empty() { &edges } else { &preferred };
-        // The edge whose loss leaves the fewest nodes in cycles.
-        let inside: Graph = component.iter().map(|from| (*from, inner(from).collect())).collect();
-        let best = candidates.iter().copied().min_by_key(|(from, to)| {
-            let mut without = inside.clone();
-            without.entry(from).or_default().remove(to);
-            self::components(&without).iter().map(BTreeSet::len).sum::<usize>()
-        });
-        let Some((from, to)) = best else { break };
-        graph.entry(from).or_default().remove(to);
-        removed.insert((from, to));
-    }
-    // An edge that closes no cycle any more stays.
-    for (from, to) in removed.clone() {
-        if shortest_path(&graph, to, from).is_none() {
-            graph.entry(from).or_default().insert(to);
-            removed.remove(&(from, to));
-        }
-    }
-    removed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,13 +85,5 @@ mod tests {
         assert_eq!(shortest_cycle(&graph, &components[0]).unwrap(), ["a", "b", "a"]);
         assert_eq!(shortest_path(&graph, "a", "f").unwrap(), ["a", "b", "c", "d", "e", "f"]);
         assert_eq!(shortest_path(&graph, "f", "a"), None);
-    }
-
-    #[test]
-    fn without_its_backward_edges_a_graph_has_no_cycle() {
-        let graph = graph(&[("a", "b"), ("b", "c"), ("c", "a"), ("c", "b"), ("c", "d")]);
-        assert_eq!(backward_edges(&graph, |_, _| false), BTreeSet::from([("b", "c")]));
-        assert_eq!(backward_edges(&graph, |_, to| to == "a"), BTreeSet::from([("b", "c")]));
-        assert_eq!(backward_edges(&graph, |from, _| from == "c"), BTreeSet::from([("c", "a"), ("c", "b")]));
     }
 }

@@ -1,7 +1,7 @@
 //! The structure of `src`: which directory may import which, no import cycles between files, a doc for every file.
 //!
 //! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints what every file uses of which other
-//! (`[cycle]` if that is part of a cycle), the cycles, and the two lists of exceptions below as they should be.
+//! (`[cycle]` if that is part of a cycle), and the cycles.
 //! `PRINT_EDGES=compile/` prints only the edges from and to those files.
 
 mod graph;
@@ -33,12 +33,6 @@ const LEVELS: &[&[&str]] = &[
     &["finding", "platform", "timings", "process"],
     &["shell", "error", "threads"],
 ];
-
-/// Imports that break the order of `LEVELS`. Remove entries, add none.
-const ALLOWED_IMPORTS: &[(&str, &str)] = &[];
-
-/// Imports between files without which there is no cycle. Remove entries, add none.
-const ALLOWED_CYCLES: &[(&str, &str)] = &[("dockerfile/stage.rs", "dockerfile/read_stage.rs")];
 
 const HINT: &str =
     "to list all imports and cycles: PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture";
@@ -79,13 +73,11 @@ fn upward() -> BTreeSet<(&'static str, &'static str)> {
     pairs.filter(|(from, to)| unit(from) != unit(to) && level(unit(from)) >= level(unit(to))).collect()
 }
 
-/// All imports but some.
-fn without(excluded: &[(&str, &str)]) -> Graph<'static> {
+/// All imports between files.
+fn all_imports() -> Graph<'static> {
     let mut graph = Graph::new();
-    for (from, to) in EDGES.keys().map(|(from, to)| (from.as_str(), to.as_str())) {
-        if !excluded.contains(&(from, to)) {
-            graph.entry(from).or_default().insert(to);
-        }
+    for (from, to) in EDGES.keys() {
+        graph.entry(from.as_str()).or_default().insert(to.as_str());
     }
     graph
 }
@@ -110,31 +102,21 @@ fn imports_follow_the_levels() {
             wrong.push(format!("LEVELS: there is no `{name}` in src: delete it"));
         }
     }
-    let upward = upward();
-    for (from, to) in upward.iter().filter(|edge| !ALLOWED_IMPORTS.contains(edge)) {
+    for (from, to) in upward() {
         wrong.push(format!("{}: `{}` may not import `{}` (see LEVELS)", described(from, to), unit(from), unit(to)));
-    }
-    for edge in ALLOWED_IMPORTS.iter().filter(|edge| !upward.contains(*edge)) {
-        wrong.push(format!("ALLOWED_IMPORTS: {edge:?} is no longer needed: delete it"));
     }
     assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
 }
 
 #[test]
 fn imports_have_no_cycles() {
-    let graph = without(ALLOWED_CYCLES);
+    let graph = all_imports();
     let mut wrong = Vec::new();
     for component in graph::components(&graph) {
         let cycle = graph::shortest_cycle(&graph, &component).unwrap();
         let uses: String = cycle.windows(2).map(|pair| format!("\n  {}", described(pair[0], pair[1]))).collect();
         let cycle = cycle.join(" → ");
         wrong.push(format!("{cycle}: files may not import each other in a cycle ({} files){uses}", component.len()));
-    }
-    for (from, to) in ALLOWED_CYCLES {
-        let exists = EDGES.contains_key(&((*from).to_owned(), (*to).to_owned()));
-        if !exists || graph::shortest_path(&graph, to, from).is_none() {
-            wrong.push(format!("ALLOWED_CYCLES: {:?} is no longer needed: delete it", (from, to)));
-        }
     }
     assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
 }
@@ -158,7 +140,7 @@ fn only_one_file_formats_sizes() {
 #[expect(clippy::print_stdout, reason = "for people, with --nocapture")]
 fn print_edges() {
     let Ok(filter) = std::env::var("PRINT_EDGES") else { return };
-    let components = graph::components(&without(&[]));
+    let components = graph::components(&all_imports());
     for ((from, to), names) in &*EDGES {
         if filter == "1" || from.starts_with(&filter) || to.starts_with(&filter) {
             let names: Vec<_> = names.iter().map(|(name, line)| format!("{name}:{line}")).collect();
@@ -170,16 +152,4 @@ fn print_edges() {
     for component in components {
         println!("  {}: {}", component.len(), component.into_iter().collect::<Vec<_>>().join(" "));
     }
-    let entry = |(from, to): &(&str, &str)| println!("    (\"{from}\", \"{to}\"), // {}", described(from, to));
-    println!("\nALLOWED_IMPORTS");
-    upward().iter().for_each(entry);
-    println!("\nALLOWED_CYCLES");
-    // Of a directory's files, mod.rs should import the others.
-    let to_ancestor = |from: &str, to: &str| {
-        let directory = to.strip_suffix("/mod.rs").or_else(|| to.strip_suffix(".rs")).unwrap_or(to);
-        from.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let upward = upward();
-    let prefers = |from: &str, to: &str| upward.contains(&(from, to)) || to_ancestor(from, to);
-    graph::backward_edges(&without(&[]), prefers).iter().for_each(entry);
 }

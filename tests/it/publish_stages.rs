@@ -1,0 +1,62 @@
+//! Stages of a publish that run side by side: one that fails stops the others, and a slow one holds up none of them.
+
+use std::time::{Duration, Instant};
+
+use crate::support::ready_made;
+use crate::support::{FakeRegistry, Fakes, Project};
+
+/// A PATH whose `cargo build` runs a script first, with `$dir` for the directory of notes, and then ends like
+/// [`ready_made::tools`]' cargo.
+fn tools(before_build: &str) -> Fakes {
+    let fakes = ready_made::tools();
+    std::fs::rename(fakes.path().join("cargo"), fakes.path().join("ready-made-cargo")).unwrap();
+    let script = format!(
+        "PATH=$PATH:/usr/bin:/bin\ndir=$(dirname \"$0\")\nif [ \"$1\" = build ]; then\n{before_build}\nfi\n\
+         exec \"$dir/ready-made-cargo\" \"$@\""
+    );
+    fakes.program("cargo", &script)
+}
+
+fn is_blob_upload(request: &crate::support::Request) -> bool {
+    matches!(request.method.as_str(), "PUT" | "PATCH") && request.path.contains("/upload")
+}
+
+#[test]
+fn a_failed_upload_stops_cargo() {
+    let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
+    let registry = FakeRegistry::storing_with(|request, _| {
+        is_blob_upload(request).then(|| (403, vec![], br#"{"errors":[{"code":"DENIED","message":"quota"}]}"#.to_vec()))
+    });
+    let project = Project::app().committed();
+    let started = Instant::now();
+    let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
+    let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(7).finish();
+    assert!(finished.stderr.contains("quota"), "{finished}");
+    assert!(!finished.stderr.contains("cancelled"), "{finished}");
+    let note = |name: &str| fakes.path().join(name).exists();
+    assert!(note("stopped") && !note("finished"), "cargo ran on for {:?}\n{finished}", started.elapsed());
+    assert!(registry.requests().iter().all(|request| !request.path.contains("/manifests/")), "no tag moves");
+}
+
+#[test]
+fn a_slow_upload_does_not_hold_up_cargo() {
+    // More than a pipe holds, so that a reader that waits for the upload would block cargo forever.
+    let fakes = tools(
+        "i=0\nwhile [ $i -lt 4000 ]; do echo \"line $i of many that cargo prints\" >&2; i=$((i + 1)); done\ntouch \"$dir/printed\"",
+    );
+    let printed = fakes.path().join("printed");
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while is_blob_upload(request) && !printed.exists() {
+            if Instant::now() > deadline {
+                return Some((403, vec![], Vec::new()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    });
+    let project = Project::app().committed();
+    let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
+    let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).finish();
+    assert!(finished.stdout.contains("@sha256:"), "{finished}");
+}
