@@ -1,5 +1,5 @@
 //! What `doctor` finds, with the condition made for each: programs on PATH, registries on loopback. Real Docker daemons,
-//! users and QEMU are the second tier's (`e2e::doctor`).
+//! users and QEMU: `services::doctor`.
 
 use std::process::{Command, Stdio};
 

@@ -327,7 +327,7 @@ case "$1 $2" in
   *) exit 1 ;;
 esac"#;
 
-/// The services of `scripts/with-services`, for the second tier.
+/// The address of a service that `scripts/with-services` started.
 pub fn service(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))
