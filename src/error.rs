@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The kind of a failure. [`EXIT_CODES`] explains each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     Other,
     Config,
     Toolchain,
@@ -18,7 +18,7 @@ pub enum Class {
 
 impl Class {
     /// The process's exit code.
-    pub const fn exit_code(self) -> u8 {
+    pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Class::Other => 1,
             Class::Config => 3,
@@ -33,7 +33,7 @@ impl Class {
 }
 
 /// An exit code, for the help, the manual pages and README.md.
-pub struct ExitCodeEntry {
+pub(crate) struct ExitCodeEntry {
     pub code: u8,
     pub name: &'static str,
     /// When the process exits with it.
@@ -41,7 +41,7 @@ pub struct ExitCodeEntry {
 }
 
 /// All exit codes. They never change.
-pub const EXIT_CODES: [ExitCodeEntry; 10] = {
+pub(crate) const EXIT_CODES: [ExitCodeEntry; 10] = {
     const fn entry(code: u8, name: &'static str, meaning: &'static str) -> ExitCodeEntry {
         ExitCodeEntry { code, name, meaning }
     }
@@ -70,27 +70,27 @@ pub const EXIT_CODES: [ExitCodeEntry; 10] = {
 
 /// What went wrong (in lower case, without a full stop) and how to fix it.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     class: Class,
     message: String,
     hints: Vec<String>,
 }
 
 impl Failure {
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
         Failure { class, message: message.into(), hints: Vec::new() }
     }
 
     /// Adds a line that is shown as `hint: …`.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// Adds the hint "did you mean", if one of the candidates resembles `word`.
     #[must_use]
-    pub fn did_you_mean<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn did_you_mean<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match closest_match(word, candidates) {
             Some(candidate) => self.hint(format!("did you mean '{candidate}'?")),
             None => self,
@@ -99,7 +99,7 @@ impl Failure {
 
     /// Adds the hint "did you mean" or, if no candidate resembles `word`, a list of all candidates after an introduction.
     #[must_use]
-    pub fn did_you_mean_or_list<'a>(
+    pub(crate) fn did_you_mean_or_list<'a>(
         self,
         word: &str,
         candidates: impl IntoIterator<Item = &'a str>,
@@ -112,11 +112,11 @@ impl Failure {
         }
     }
 
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.class
     }
 
-    pub fn hints(&self) -> &[String] {
+    pub(crate) fn hints(&self) -> &[String] {
         &self.hints
     }
 }
@@ -130,12 +130,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Returns the class of the outermost [`Failure`] in an error's chain, [`Class::Other`] if it has none.
-pub fn failure_class(error: &anyhow::Error) -> Class {
+pub(crate) fn failure_class(error: &anyhow::Error) -> Class {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Class::Other, Failure::class)
 }
 
 /// Returns the hints of every [`Failure`] in an error's chain, outermost first.
-pub fn all_hints(error: &anyhow::Error) -> Vec<&str> {
+pub(crate) fn all_hints(error: &anyhow::Error) -> Vec<&str> {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<Failure>())
@@ -145,7 +145,7 @@ pub fn all_hints(error: &anyhow::Error) -> Vec<&str> {
 
 /// Joins the messages of an error and its causes, `a: b: c`. A cause that the message before it ends with is left out, and
 /// each is made to fit into one sentence: lower case first, without a full stop.
-pub fn message_with_causes(error: &anyhow::Error) -> String {
+pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     let mut joined = String::new();
     for cause in error.chain() {
         let message = cause.to_string();
@@ -173,7 +173,7 @@ fn lowercase_first_letter(text: &str) -> String {
 }
 
 /// Returns a hint for the first I/O error in an error's chain.
-pub fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
+pub(crate) fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
         StorageFull => Some("make room: `df -h` says where there is none"),
@@ -185,7 +185,7 @@ pub fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 /// Returns the candidate that `word` is probably a typo of.
-pub fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

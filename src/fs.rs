@@ -11,7 +11,7 @@ use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
 /// Contents of an output directory that may be replaced.
-pub struct Replaceable {
+pub(crate) struct Replaceable {
     /// Their name in a hint: `an OCI layout`.
     pub name: &'static str,
     /// Whether the directory has such contents.
@@ -20,7 +20,7 @@ pub struct Replaceable {
 
 /// Fails if an output directory is a file, or has contents that may not be replaced. `option` is how the user requested the
 /// directory, `hint_for_file` the hint if it is a file.
-pub fn check_output_dir(
+pub(crate) fn check_output_dir(
     option: &str,
     dir: &Utf8Path,
     replaceable: &Replaceable,
@@ -39,13 +39,13 @@ pub fn check_output_dir(
 }
 
 /// Fails if no files can be created in a directory, which need not exist yet. Leaves nothing behind.
-pub fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
+pub(crate) fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
     let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Utf8Path::new("."));
     tempfile::tempfile_in(existing).map(drop)
 }
 
 /// Creates a temporary file in the directory of its later path, with the permissions of any other new file.
-pub fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
+pub(crate) fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
     let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
@@ -53,26 +53,26 @@ pub fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
 }
 
 /// Moves a temporary file to its path, and replaces any file there.
-pub fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
+pub(crate) fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
     file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
 }
 
 /// Writes a file atomically: readers see either the old or the new contents.
-pub fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let file = temporary_file(path)?;
     fs_err::write(file.path(), bytes)?;
     persist(file, path)
 }
 
 /// Copies a file atomically.
-pub fn copy_atomically(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub(crate) fn copy_atomically(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let mut file = temporary_file(to)?;
     std::io::copy(&mut fs_err::File::open(from)?, file.as_file_mut()).with_context(|| format!("cannot write {to}"))?;
     persist(file, to)
 }
 
 /// Locks a file until the returned handle is dropped. Calls `on_wait` once if another process holds the lock.
-pub fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
+pub(crate) fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).with_context(|| format!("cannot write {path}"))?;
     let mut on_wait = Some(on_wait);
     while let Err(error) = file.try_lock() {
@@ -92,7 +92,7 @@ pub fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
 }
 
 /// Creates a hard link to a file, or a copy if links are not supported. An existing file is expected to be the same.
-pub fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub(crate) fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     match fs_err::hard_link(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(_) => Ok(fs_err::copy(from, to).map(drop)?),
@@ -101,7 +101,7 @@ pub fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
 }
 
 /// Checks that the output files of a run are different and can be written.
-pub fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+pub(crate) fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     for (index, path) in paths.iter().enumerate() {
         if path == "-" {
             return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
@@ -118,7 +118,7 @@ pub fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
 }
 
 /// Checks that an output file can be written, before the run does anything else.
-pub fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
+pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
     let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
     let result = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });

@@ -13,28 +13,28 @@
 //! [`registry`], [`oci`], [`elf`], [`ui`], [`fs`], [`finding`], [`platform`], [`timings`], [`process`], [`shell`], [`error`]
 //! and [`threads`].
 
-pub mod cli;
-pub mod commands;
-pub mod compile;
-pub mod config;
-pub mod dockerfile;
-pub mod elf;
-pub mod error;
-pub mod finding;
-pub mod fs;
-pub mod image;
-pub mod oci;
-pub mod plan;
-pub mod platform;
-pub mod process;
-pub mod publish;
-pub mod registry;
-pub mod report;
-pub mod shell;
-pub mod threads;
-pub mod timings;
-pub mod ui;
-pub mod verify;
+mod cli;
+mod commands;
+mod compile;
+mod config;
+mod dockerfile;
+mod elf;
+mod error;
+mod finding;
+mod fs;
+mod image;
+mod oci;
+mod plan;
+mod platform;
+mod process;
+mod publish;
+mod registry;
+mod report;
+mod shell;
+mod threads;
+mod timings;
+mod ui;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

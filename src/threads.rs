@@ -10,35 +10,35 @@ use std::thread::{self, ScopedJoinHandle};
 use anyhow::Result;
 
 /// Requests to a registry, or layers that are read, under way at a time.
-pub const AT_A_TIME: usize = 4;
+pub(crate) const AT_A_TIME: usize = 4;
 
 /// Tells the stages of a run to stop. Clones share one state.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub(crate) struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    pub fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Fails once the token is cancelled.
-    pub fn check(&self) -> Result<(), Cancelled> {
+    pub(crate) fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 }
 
 /// The error of a stage that stopped because another one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cancelled;
+pub(crate) struct Cancelled;
 
 impl Cancelled {
     /// Whether `error` is, or was caused by, a cancellation.
-    pub fn caused(error: &anyhow::Error) -> bool {
-        error.chain().any(|cause| cause.is::<Cancelled>())
+    pub(crate) fn caused(error: &anyhow::Error) -> bool {
+        error.chain().any(<dyn std::error::Error + 'static>::is::<Cancelled>)
     }
 }
 
@@ -52,7 +52,7 @@ impl std::error::Error for Cancelled {}
 
 /// Runs stages side by side. The first error or panic cancels `cancel`; the error returned is the first one that is not
 /// itself a cancellation.
-pub fn scope<'env, T>(
+pub(crate) fn scope<'env, T>(
     cancel: &'env CancelToken,
     work: impl for<'scope> FnOnce(&Stages<'scope, 'env>) -> Result<T>,
 ) -> Result<T> {
@@ -71,7 +71,7 @@ pub fn scope<'env, T>(
 }
 
 /// Starts the stages of a [`scope`].
-pub struct Stages<'scope, 'env> {
+pub(crate) struct Stages<'scope, 'env> {
     scope: &'scope thread::Scope<'scope, 'env>,
     cancel: &'env CancelToken,
     first_error: Arc<Mutex<Option<anyhow::Error>>>,
@@ -79,7 +79,10 @@ pub struct Stages<'scope, 'env> {
 
 impl<'scope, 'env> Stages<'scope, 'env> {
     /// Starts a stage on a thread of its own.
-    pub fn spawn<T: Send + 'scope>(&self, stage: impl FnOnce() -> Result<T> + Send + 'scope) -> RunningStage<'scope, T>
+    pub(crate) fn spawn<T: Send + 'scope>(
+        &self,
+        stage: impl FnOnce() -> Result<T> + Send + 'scope,
+    ) -> RunningStage<'scope, T>
     where
         'env: 'scope,
     {
@@ -103,11 +106,11 @@ impl<'scope, 'env> Stages<'scope, 'env> {
 }
 
 /// A stage that runs on a thread of its own.
-pub struct RunningStage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
+pub(crate) struct RunningStage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
 
 impl<T> RunningStage<'_, T> {
     /// Waits for the stage. Its error is kept for [`scope`] to return; here a failed stage is a cancellation.
-    pub fn join(self) -> Result<T, Cancelled> {
+    pub(crate) fn join(self) -> Result<T, Cancelled> {
         self.0.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
@@ -124,7 +127,7 @@ impl Drop for CancelOnPanic<'_> {
 }
 
 /// Does the same for every item, a few at a time, and returns what came of it in the items' order.
-pub fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
     std::thread::scope(|scope| {
@@ -149,12 +152,12 @@ pub fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + 
 }
 
 /// The next job of a queue that several threads share; none when it has ended.
-pub fn next<T>(queue: &Mutex<Receiver<T>>) -> Option<T> {
+pub(crate) fn next<T>(queue: &Mutex<Receiver<T>>) -> Option<T> {
     lock(queue).recv().ok()
 }
 
 /// Locks; a panic of another thread is that thread's story.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -8,7 +8,7 @@ use crate::threads::lock;
 
 /// The kind of work, in the order of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Everything before the compiler starts.
     Prepare,
     Base,
@@ -29,7 +29,7 @@ pub enum Phase {
 
 /// Some work, with its start and end as times since the start of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     pub phase: Phase,
     pub name: String,
     pub start: Duration,
@@ -42,7 +42,7 @@ pub struct Span {
 
 /// A record of a run's time. The default records nothing.
 #[derive(Debug, Default)]
-pub struct Timings(Option<Recorder>);
+pub(crate) struct Timings(Option<Recorder>);
 
 #[derive(Debug)]
 struct Recorder {
@@ -52,17 +52,17 @@ struct Recorder {
 
 impl Timings {
     /// Starts recording.
-    pub fn enabled() -> Timings {
+    pub(crate) fn enabled() -> Timings {
         Timings(Some(Recorder { started: Instant::now(), spans: Mutex::default() }))
     }
 
     /// Starts a span. It ends when it is dropped.
-    pub fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
+    pub(crate) fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
         OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.started.elapsed(), name))))
     }
 
     /// Returns the time since the start and all finished spans, by phase and start. `None` if nothing is recorded.
-    pub fn recorded(&self) -> Option<(Duration, Vec<Span>)> {
+    pub(crate) fn recorded(&self) -> Option<(Duration, Vec<Span>)> {
         let recorder = self.0.as_ref()?;
         let mut spans = lock(&recorder.spans).clone();
         spans.sort_by_key(|span| (span.phase, span.start));
@@ -78,23 +78,23 @@ impl Recorder {
 
 /// Unfinished work. Dropping it ends the span.
 #[must_use = "the span ends when this is dropped"]
-pub struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
+pub(crate) struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
 
 impl<'a> OpenSpan<'a> {
     /// Starts a span that began at the same time as this one.
-    pub fn span_from_same_start(&self, phase: Phase, name: impl Display) -> OpenSpan<'a> {
+    pub(crate) fn span_from_same_start(&self, phase: Phase, name: impl Display) -> OpenSpan<'a> {
         OpenSpan(self.0.as_ref().map(|(recorder, span)| (*recorder, recorder.span(phase, span.start, name))))
     }
 
-    pub fn bytes(&mut self, bytes: u64) {
+    pub(crate) fn bytes(&mut self, bytes: u64) {
         self.update(|span| span.bytes = Some(bytes));
     }
 
-    pub fn digest(&mut self, digest: impl Display) {
+    pub(crate) fn digest(&mut self, digest: impl Display) {
         self.update(|span| span.digest = Some(digest.to_string()));
     }
 
-    pub fn note(&mut self, note: &'static str) {
+    pub(crate) fn note(&mut self, note: &'static str) {
         self.update(|span| span.note = Some(note));
     }
 

@@ -8,13 +8,13 @@ use clap_complete::Shell;
 use super::examples::COMMANDS;
 
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// The command whose page it is; without it that of the program
     #[arg(value_name = "COMMAND", value_parser = command_names(), conflicts_with = "out")]
     pub command: Option<String>,

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{OutputArgs, SettingsArgs, SmokeArgs};
 
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     #[command(flatten)]

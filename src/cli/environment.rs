@@ -13,7 +13,7 @@ use super::Cli;
 use crate::error::{Class, Failure, closest_match};
 
 /// Parses the command line. Flags that were not given take their values from the environment.
-pub fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
+pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut error = match parse_ignoring(args, &is_empty) {
         Err(error) if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) => error,
@@ -117,7 +117,7 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
 }
 
 /// Returns this tool's directory in the user's cache directory.
-pub fn cache_dir() -> Option<Utf8PathBuf> {
+pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
     let home =
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
@@ -128,7 +128,7 @@ pub fn cache_dir() -> Option<Utf8PathBuf> {
 const PREFIX: &str = "MULTIARCH_";
 
 /// Fails for a variable with our prefix that nothing reads: it is probably a typo.
-pub fn check_unknown_variables() -> Result<(), Failure> {
+pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
     let all = flag_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
     let known: Vec<String> = all.filter(|name| name.starts_with(PREFIX)).collect();
     for (name, _) in std::env::vars_os() {

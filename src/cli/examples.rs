@@ -8,7 +8,7 @@ use super::styles::STYLES;
 use crate::error::EXIT_CODES;
 
 /// A command line that the help and the manual pages show.
-pub struct Example {
+pub(crate) struct Example {
     pub purpose: &'static str,
     pub command_line: &'static str,
 }
@@ -18,14 +18,14 @@ const fn example(purpose: &'static str, command_line: &'static str) -> Example {
 }
 
 /// Examples for the program as a whole.
-pub const PROGRAM: &[Example] = &[
+pub(crate) const PROGRAM: &[Example] = &[
     example("Publish the images of a workspace, for amd64 and arm64", "cargo multiarch publish --registry ghcr.io/you"),
     example("What that would do, without compiling", "cargo multiarch plan --registry ghcr.io/you"),
     example("Build an image, and run it here", "docker run --rm $(cargo multiarch build -q --load -p app)"),
 ];
 
 /// Examples by command.
-pub const COMMANDS: &[(&str, &[Example])] = &[
+pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "publish",
         &[
@@ -135,12 +135,12 @@ pub const COMMANDS: &[(&str, &[Example])] = &[
 ];
 
 /// Returns the examples of a command, or of the program if there is no such command.
-pub fn examples_of(command: &str) -> &'static [Example] {
+pub(crate) fn examples_of(command: &str) -> &'static [Example] {
     COMMANDS.iter().find(|(name, _)| *name == command).map_or(PROGRAM, |(_, examples)| examples)
 }
 
 /// Renders the end of a command's help.
-pub fn command_help(command: &str) -> StyledStr {
+pub(crate) fn command_help(command: &str) -> StyledStr {
     examples_section(examples_of(command))
 }
 
@@ -156,7 +156,7 @@ fn examples_section(examples: &[Example]) -> StyledStr {
 }
 
 /// Renders the end of the program's help, with the exit codes.
-pub fn program_help() -> StyledStr {
+pub(crate) fn program_help() -> StyledStr {
     let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
     let header = STYLES.get_header();
     let mut text = examples_section(PROGRAM);
@@ -185,7 +185,7 @@ mod tests {
             let args = args.split([')', '|', '>']).next().unwrap();
             assert!(args.starts_with(name), "{name}: {line}");
             let args = std::iter::once("cargo multiarch").chain(args.split_whitespace());
-            Cli::try_parse_from(args).map(drop).unwrap_or_else(|error| panic!("{line}: {error}"));
+            Cli::try_parse_from(args).map_or_else(|error| panic!("{line}: {error}"), drop);
         }
     }
 }

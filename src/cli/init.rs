@@ -6,7 +6,7 @@ use clap::Args;
 use crate::plan::CiService;
 
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Write multiarch.toml instead of a table in Cargo.toml
     #[arg(long)]
     pub file: bool,

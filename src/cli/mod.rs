@@ -1,24 +1,23 @@
 //! The command line: one clap type per command. No logic.
 
-pub mod completions;
-pub mod doctor;
-pub mod environment;
-pub mod examples;
-pub mod init;
-pub mod output;
-pub mod policy;
-pub mod settings;
-pub mod styles;
-pub mod value_parsers;
-pub mod verification;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod environment;
+pub(crate) mod examples;
+pub(crate) mod init;
+pub(crate) mod output;
+pub(crate) mod policy;
+pub(crate) mod settings;
+pub(crate) mod styles;
+pub(crate) mod value_parsers;
+pub(crate) mod verification;
 
-pub use completions::{CompletionsArgs, ManArgs};
-pub use doctor::DoctorArgs;
-pub use init::InitArgs;
-pub use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
-pub use policy::PolicyArgs;
-pub use settings::SettingsArgs;
-pub use verification::{SmokeArgs, VerifyArgs};
+pub(crate) use completions::{CompletionsArgs, ManArgs};
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use init::InitArgs;
+pub(crate) use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub(crate) use settings::SettingsArgs;
+pub(crate) use verification::{SmokeArgs, VerifyArgs};
 
 use camino::Utf8PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -31,7 +30,7 @@ use crate::ui::{Color, Verbosity};
 /// Compile a Rust workspace for many platforms and publish it as one container image tag.
 #[derive(Debug, Parser)]
 #[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::program_help())]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
@@ -49,12 +48,12 @@ pub struct Cli {
 }
 
 impl Cli {
-    pub fn verbosity(&self) -> Verbosity {
+    pub(crate) fn verbosity(&self) -> Verbosity {
         if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
     }
 
     /// Whether to record where the time of the run goes.
-    pub fn records_timings(&self) -> bool {
+    pub(crate) fn records_timings(&self) -> bool {
         match &self.command {
             Command::Publish(args) => args.reports.timings,
             Command::Build(args) => args.reports.timings,
@@ -64,7 +63,7 @@ impl Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Compile, build, verify, push one tag, and check what the registry serves
     #[command(visible_alias = "p", after_help = examples::command_help("publish"))]
     Publish(PublishArgs),
@@ -101,7 +100,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct PublishArgs {
+pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     #[command(flatten)]
@@ -136,7 +135,7 @@ pub struct PublishArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     #[command(flatten)]
@@ -150,7 +149,7 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct CompileArgs {
+pub(crate) struct CompileArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -160,7 +159,7 @@ pub struct CompileArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     #[command(flatten)]
@@ -174,7 +173,7 @@ pub struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct DockerfileArgs {
+pub(crate) struct DockerfileArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -226,7 +225,7 @@ mod tests {
             let names: String = long.into_iter().chain(short).collect();
             let names = if names.is_empty() { format!(" {}", arg.get_id().as_str().to_uppercase()) } else { names };
             let possible = arg.get_possible_values();
-            let possible: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
+            let possible: Vec<&str> = possible.iter().map(clap::builder::PossibleValue::get_name).collect();
             let value = if !arg.get_action().takes_values() {
                 String::new()
             } else if possible.is_empty() || possible == ["true", "false"] {

@@ -7,7 +7,7 @@ use crate::plan::{Output, PlanRequest};
 
 /// The format of the result on stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum MessageFormat {
+pub(crate) enum MessageFormat {
     #[default]
     Human,
     Json,
@@ -15,7 +15,7 @@ pub enum MessageFormat {
 
 /// The format of a plan's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
+pub(crate) enum GraphFormat {
     /// A picture
     Svg,
     /// For Graphviz
@@ -23,7 +23,7 @@ pub enum GraphFormat {
 }
 
 #[derive(Debug, Args)]
-pub struct GraphArgs {
+pub(crate) struct GraphArgs {
     /// Draw the plan, on stdout [svg where no format is named]
     #[arg(
         long,
@@ -37,7 +37,7 @@ pub struct GraphArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Write the versioned report as JSON to FILE; `-` is stdout, in place of the lines there
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<Utf8PathBuf>,
@@ -52,7 +52,7 @@ pub struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
     pub message_format: MessageFormat,
@@ -60,7 +60,7 @@ pub struct OutputArgs {
 
 /// Where images go beside the registry, and where their binaries come from.
 #[derive(Debug, Default, Args)]
-pub struct DestinationArgs {
+pub(crate) struct DestinationArgs {
     /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
     #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
     outputs: Vec<Output>,
@@ -74,7 +74,7 @@ pub struct DestinationArgs {
 
 impl DestinationArgs {
     /// Adds the destinations to a request.
-    pub fn add_to(&self, request: PlanRequest) -> PlanRequest {
+    pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
     }
 }

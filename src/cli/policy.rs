@@ -10,7 +10,7 @@ use crate::finding::CheckCode;
 
 /// Rules that an image must follow, beyond being able to start.
 #[derive(Debug, Default, Args)]
-pub struct PolicyArgs {
+pub(crate) struct PolicyArgs {
     /// Findings that do not count, by their codes
     #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "Verification")]
     allow: Vec<CheckCode>,
@@ -41,7 +41,7 @@ pub struct PolicyArgs {
 
 impl PolicyArgs {
     /// Returns the rules that were given, as a layer over the configuration files.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         Config {
             allow: non_empty(&self.allow),
             deny_needed: non_empty(&self.deny_needed),

@@ -13,7 +13,7 @@ use crate::platform::{Libc, Platform};
 
 /// Flags for keys of the configuration, and cargo's flags that select packages.
 #[derive(Debug, Default, Args)]
-pub struct SettingsArgs {
+pub(crate) struct SettingsArgs {
     /// Where to push: a host and perhaps a path, to which the image's name is added
     #[arg(
         long,
@@ -139,7 +139,7 @@ pub struct SettingsArgs {
 
 impl SettingsArgs {
     /// Returns the settings that were given, as a layer over the configuration files.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let text = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
@@ -175,11 +175,11 @@ impl SettingsArgs {
         }
     }
 
-    pub fn selection(&self) -> Selection {
+    pub(crate) fn selection(&self) -> Selection {
         Selection { manifest_path: self.manifest_path.clone(), packages: self.packages.clone(), offline: self.offline }
     }
 
-    pub fn request(&self) -> PlanRequest {
+    pub(crate) fn request(&self) -> PlanRequest {
         PlanRequest { offline: self.offline, jobs: self.jobs, ..PlanRequest::default() }
     }
 }

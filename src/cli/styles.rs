@@ -3,7 +3,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 
 /// cargo's colors.
-pub const STYLES: Styles = Styles::styled()
+pub(crate) const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())

@@ -11,7 +11,7 @@ use crate::plan::PlanRequest;
 use crate::platform::Platform;
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// A reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
     pub images: Vec<ImageLocation>,
@@ -41,7 +41,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct SmokeArgs {
+pub(crate) struct SmokeArgs {
     /// Run every platform's image with these words after its entrypoint before a tag moves, such as '--version'
     #[arg(
         long,
@@ -55,7 +55,7 @@ pub struct SmokeArgs {
 
 impl SmokeArgs {
     /// Adds the smoke command to a request.
-    pub fn add_to(&self, request: PlanRequest) -> PlanRequest {
+    pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
     }
 }

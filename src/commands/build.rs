@@ -18,7 +18,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// Runs `cargo multiarch build`.
-pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written_files = output_files(&args.reports, &[])?;
     let request = args.destinations.add_to(PlanRequest { written_files, ..args.settings.request() });
     let request = args.smoke.add_to(request);
@@ -32,7 +32,7 @@ pub fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 }
 
 /// Builds and verifies the images of a plan, and pushes none.
-pub fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
+pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
     let preflight = Preflight::run(plan, ui)?;

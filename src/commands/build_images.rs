@@ -23,14 +23,14 @@ use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{VerifiedImage, verify_layout};
 
 /// What exists before any tag moves.
-pub struct BuildOutput {
+pub(crate) struct BuildOutput {
     pub artifacts: Artifacts,
     /// In the plan's order.
     pub images: Vec<BuiltImage>,
 }
 
 /// An image on disk, verified.
-pub struct BuiltImage {
+pub(crate) struct BuiltImage {
     pub layout: Layout,
     pub verified: VerifiedImage,
     pub smoke: SmokeResults,
@@ -45,7 +45,7 @@ struct UnverifiedOutput {
 
 /// Builds and verifies all images, and writes the copies that the plan wants. The embedded engine sends each layer to
 /// `blobs` as soon as it is finished, while cargo still compiles.
-pub fn build_images<'env>(
+pub(crate) fn build_images<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
     stages: &Stages<'_, 'env>,
@@ -133,7 +133,7 @@ fn verify_images(
 
 impl BuildOutput {
     /// The report of a run. `moved_tags` has the tags that each image's push moved, in the images' order.
-    pub fn report(
+    pub(crate) fn report(
         &self,
         plan: &Plan,
         prepared: &Prepared,

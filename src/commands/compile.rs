@@ -15,7 +15,7 @@ use crate::ui::Ui;
 use crate::ui::text::plural;
 
 /// Runs `cargo multiarch compile`.
-pub fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     let plan = load_plan(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));

@@ -11,10 +11,10 @@ use crate::platform::Platform;
 use crate::ui::Ui;
 
 /// The program that cargo runs for `cargo multiarch`.
-pub const PROGRAM: &str = "cargo-multiarch";
+pub(crate) const PROGRAM: &str = "cargo-multiarch";
 
 /// `cargo multiarch completions SHELL`
-pub fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
@@ -50,7 +50,7 @@ fn with_candidates_for_arg(arg: Arg) -> Arg {
         return arg;
     }
     let one_of = |arg: Arg, values: Vec<&'static str>| arg.value_parser(PossibleValuesParser::new(values));
-    match arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str()) {
+    match arg.get_value_names().and_then(|names| names.first()).map(clap::builder::Str::as_str) {
         Some("PLATFORM") => one_of(arg, Platform::all().map(Platform::name).collect()),
         Some("CODE") => one_of(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),

@@ -10,7 +10,7 @@ use crate::image;
 use crate::ui::{Ui, wrap};
 
 /// Runs `cargo multiarch dockerfile`.
-pub fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
         return print_variables(ui);
     }

@@ -8,7 +8,11 @@ use crate::ui::Ui;
 use crate::ui::text::plural;
 
 /// Prints the findings of the images called `names`. Fails if one is an error.
-pub fn print_and_check<'a>(names: &str, findings: impl Iterator<Item = &'a Finding>, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn print_and_check<'a>(
+    names: &str,
+    findings: impl Iterator<Item = &'a Finding>,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let mut errors = Vec::new();
     for finding in findings {
         ui.finding(finding);

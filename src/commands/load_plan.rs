@@ -11,7 +11,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// Resolves flags, environment and configuration files to a plan.
-pub fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
+pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
     let selection = args.selection();
@@ -45,7 +45,7 @@ fn source_date_epoch() -> Result<Option<u64>, Failure> {
 }
 
 /// Waits until no other run of this workspace is active: it would write the same files.
-pub fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
+pub(crate) fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
     let dir = paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waiting = ui.timings().span(Phase::Prepare, "waiting for other runs");

@@ -12,7 +12,7 @@ use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
 
 /// `cargo multiarch man`
-pub fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
     let mut program = Cli::command().name(PROGRAM).disable_help_subcommand(true);
     program.build();
     let Some(dir) = &args.out else {

@@ -20,7 +20,7 @@ const NO_REGISTRY: &str =
     "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
 
 /// Runs `cargo multiarch plan`.
-pub fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let mut plan = load_plan(&args.settings, args.settings.request())?;
     if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
         plan.notes.push(NO_REGISTRY.to_owned());

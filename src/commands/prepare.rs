@@ -22,7 +22,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// What was decided before the first request to a registry.
-pub struct Preflight {
+pub(crate) struct Preflight {
     engine: Engine,
     /// In the images' order, rendered without the digests of bases.
     dockerfiles: Vec<Dockerfile>,
@@ -33,7 +33,7 @@ pub struct Preflight {
 impl Preflight {
     /// Checks the workspace's files, the templates, the engine and the linkers, and creates the engine's builder if it
     /// needs one.
-    pub fn run(plan: &Plan, ui: &Ui) -> Result<Preflight> {
+    pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<Preflight> {
         let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
             let (dockerfiles, selection) = select_engine(plan, ui)?;
             Cache::new(&plan.paths.cache_dir).check()?;
@@ -49,12 +49,12 @@ impl Preflight {
 }
 
 /// What is to be compiled for a plan.
-pub fn compile_request(plan: &Plan) -> CompileRequest {
+pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
     CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
 /// Renders the Dockerfiles, without the digests of bases, and selects the engine that builds them.
-pub fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
+pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
     context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
     let mut dockerfiles = Vec::new();
@@ -73,7 +73,7 @@ pub fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSel
 }
 
 /// Fails if a Dockerfile runs programs of platforms that the builder cannot run.
-pub fn check_emulation(
+pub(crate) fn check_emulation(
     images: &[Image],
     dockerfiles: &[Dockerfile],
     builder: &Builder,
@@ -85,7 +85,7 @@ pub fn check_emulation(
 }
 
 /// Everything that compiling and building the images needs.
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// The plan's images, with the names and digests of their bases in labels and annotations.
     pub images: Vec<Image>,
     pub bases: PinnedBases,
@@ -97,14 +97,14 @@ pub struct Prepared {
 }
 
 /// An engine with its inputs.
-pub enum PreparedEngine {
+pub(crate) enum PreparedEngine {
     Buildx(Builder),
     Embedded(PulledBases),
 }
 
 /// Pins the bases, renders the Dockerfiles on them, installs missing parts of the toolchain, and writes the build
 /// contexts.
-pub fn prepare(plan: &Plan, preflight: Preflight, registry: &Registry, ui: &Ui) -> Result<Prepared> {
+pub(crate) fn prepare(plan: &Plan, preflight: Preflight, registry: &Registry, ui: &Ui) -> Result<Prepared> {
     let Preflight { engine, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
     let images = bases.pinned.label(&plan.images);

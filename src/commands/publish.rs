@@ -23,7 +23,7 @@ use crate::ui::text::plural;
 use crate::verify::readback;
 
 /// Runs `cargo multiarch publish`.
-pub fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written_files = output_files(&args.reports, &[&args.refs_file, &args.digests_file])?;
     let request = args.destinations.add_to(PlanRequest { written_files, ..args.settings.request() });
     let request = args.smoke.add_to(request);

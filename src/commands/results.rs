@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::ui::Ui;
 
 /// The files that a run writes at its end, each of which is known to be one that can be written.
-pub fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
+pub(crate) fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
     let both = [&reports.report, &reports.checklist];
     if both.iter().all(|path| path.as_deref().is_some_and(|path| path == "-")) {
         return Err(Failure::new(Class::Config, "--report and --checklist would both be on stdout")
@@ -24,7 +24,7 @@ pub fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Re
 }
 
 /// Writes and prints what came of a run.
-pub fn print_report(report: &Report, format: MessageFormat, reports: &ReportArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn print_report(report: &Report, format: MessageFormat, reports: &ReportArgs, ui: &Ui) -> Result<()> {
     let json = || serde_json::to_string_pretty(report);
     let written = [(&reports.report, json()?), (&reports.checklist, report.checklist().trim_end().to_owned())];
     let mut is_shown = false;

@@ -8,6 +8,6 @@ use crate::ui::Ui;
 const SCHEMA: &str = include_str!("../../docs/config.schema.json");
 
 /// `cargo multiarch schema`
-pub fn schema(ui: &Ui) -> Result<()> {
+pub(crate) fn schema(ui: &Ui) -> Result<()> {
     Ok(ui.data(SCHEMA.trim_end())?)
 }

@@ -14,7 +14,7 @@ use crate::report::timings_page::{self, PageHeader};
 use crate::ui::Ui;
 
 /// The page of a run that is about to start.
-pub struct TimingsPage {
+pub(crate) struct TimingsPage {
     path: Utf8PathBuf,
     command: &'static str,
     images: Vec<String>,
@@ -23,7 +23,7 @@ pub struct TimingsPage {
 
 impl TimingsPage {
     /// Checks that the page can be written. `None` without `--timings`.
-    pub fn prepare(command: &'static str, plan: &Plan, ui: &Ui) -> Result<Option<TimingsPage>> {
+    pub(crate) fn prepare(command: &'static str, plan: &Plan, ui: &Ui) -> Result<Option<TimingsPage>> {
         if ui.timings().recorded().is_none() {
             return Ok(None);
         }
@@ -40,7 +40,7 @@ impl TimingsPage {
     }
 
     /// Writes the page. A failure is a warning: the result of the run matters more.
-    pub fn write(self, result: &Result<Report>, ui: &Ui) {
+    pub(crate) fn write(self, result: &Result<Report>, ui: &Ui) {
         let Some((total, spans)) = ui.timings().recorded() else { return };
         let failure = result.as_ref().err().map(message_with_causes);
         let outcome = if failure.is_none() { "" } else { ", which failed" };

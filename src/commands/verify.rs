@@ -16,7 +16,7 @@ use crate::ui::{Ui, wrap};
 use crate::verify;
 
 /// `cargo multiarch verify`
-pub fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
         let text = code.map_or_else(

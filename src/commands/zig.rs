@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::ui::{Color, Ui};
 
 /// Runs a tool to its end.
-pub fn run(tool: &Zig) -> ExitCode {
+pub(crate) fn run(tool: &Zig) -> ExitCode {
     match tool.execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -22,7 +22,7 @@ pub fn run(tool: &Zig) -> ExitCode {
 
 /// Returns the tool that a command line stands for: `… zig cc -- ARGS`, or `ar`, `lib` and `dlltool` by the name that the
 /// program was called with.
-pub fn tool(args: &[OsString]) -> Option<Zig> {
+pub(crate) fn tool(args: &[OsString]) -> Option<Zig> {
     #[derive(Parser)]
     struct Tool {
         #[command(subcommand)]

@@ -14,11 +14,11 @@ use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
 /// Every binary that was requested, by how it was built.
-pub type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
+pub(crate) type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
 /// A binary that cargo has just linked, or that comes from a bundle.
 #[derive(Debug, Clone)]
-pub struct CompiledBinary {
+pub(crate) struct CompiledBinary {
     pub build: BuildSettings,
     pub binary: Binary,
     pub artifact: Artifact,
@@ -27,7 +27,7 @@ pub struct CompiledBinary {
 /// A compiled binary in the tool's own directory, where no later cargo run overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Artifact {
+pub(crate) struct Artifact {
     #[serde(skip)]
     pub path: Utf8PathBuf,
     /// Bytes.
@@ -45,7 +45,7 @@ fn asks<S: serde::Serializer>(elf: &Elf, serializer: S) -> Result<S::Ok, S::Erro
 
 impl Artifact {
     /// Reads and hashes a binary.
-    pub fn read(path: &Utf8Path) -> Result<Artifact> {
+    pub(crate) fn read(path: &Utf8Path) -> Result<Artifact> {
         let mut file = fs_err::File::open(path)?;
         let (sha256, size) = hash_reader(&mut file)?;
         let elf = Elf::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
@@ -53,7 +53,7 @@ impl Artifact {
     }
 
     /// Copies a binary into `dir` as an executable, and reads it there.
-    pub fn copy(from: &Utf8Path, dir: &Utf8Path, binary: &Binary) -> Result<Artifact> {
+    pub(crate) fn copy(from: &Utf8Path, dir: &Utf8Path, binary: &Binary) -> Result<Artifact> {
         fs_err::create_dir_all(dir)?;
         let path = dir.join(&binary.name);
         if path.exists() {
@@ -66,7 +66,7 @@ impl Artifact {
 
     /// Checks that a binary requires no newer glibc than its floor: the linker knows the floor, but the objects that are
     /// linked in were compiled without it. `platforms` are those that it is for.
-    pub fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
+    pub(crate) fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
         match (self.elf.needed_glibc(), floor) {
             (Some(required), Some(floor)) if parse_version(&required) > parse_version(floor) => {
                 let message =
@@ -81,7 +81,7 @@ impl Artifact {
 }
 
 /// Checks that a binary is an executable for a platform.
-pub fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
+pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
     let wrong = |problem: String| {
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {problem}"))
             .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))

@@ -14,14 +14,14 @@ use crate::plan::{BuildSettings, Commit};
 use crate::threads::CancelToken;
 use crate::ui::Ui;
 
-pub enum ArtifactSource {
+pub(crate) enum ArtifactSource {
     Cargo(Box<Toolchain>),
     Bundles(Bundles),
 }
 
 impl ArtifactSource {
     /// Finds the toolchain, or opens the bundles in `bundle_dirs` if there are any. Changes nothing.
-    pub fn find(
+    pub(crate) fn find(
         request: CompileRequest,
         bundle_dirs: &[Utf8PathBuf],
         commit: Option<&Commit>,
@@ -37,7 +37,7 @@ impl ArtifactSource {
     }
 
     /// Installs what is missing, without compiling anything.
-    pub fn complete(self, ui: &Ui) -> Result<ArtifactSource> {
+    pub(crate) fn complete(self, ui: &Ui) -> Result<ArtifactSource> {
         match self {
             ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.complete(ui)?))),
             bundles @ ArtifactSource::Bundles(_) => Ok(bundles),
@@ -45,7 +45,7 @@ impl ArtifactSource {
     }
 
     /// Returns all binaries. Each is sent to `finished` as soon as it is there.
-    pub fn binaries(
+    pub(crate) fn binaries(
         &self,
         finished: &mpsc::Sender<CompiledBinary>,
         cancel: &CancelToken,
@@ -66,7 +66,7 @@ impl ArtifactSource {
         }
     }
 
-    pub fn rust_version(&self) -> &str {
+    pub(crate) fn rust_version(&self) -> &str {
         match self {
             ArtifactSource::Cargo(toolchain) => &toolchain.facts.rust.version,
             ArtifactSource::Bundles(bundles) => &bundles.rust_version,
@@ -74,7 +74,7 @@ impl ArtifactSource {
     }
 
     /// Do the binaries list their dependencies?
-    pub fn auditable(&self) -> bool {
+    pub(crate) fn auditable(&self) -> bool {
         match self {
             ArtifactSource::Cargo(toolchain) => toolchain.auditable,
             ArtifactSource::Bundles(bundles) => bundles.auditable,
@@ -82,7 +82,7 @@ impl ArtifactSource {
     }
 
     /// The name of the linker of a build, for people.
-    pub fn linker_name(&self, settings: &BuildSettings) -> String {
+    pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         match self {
             ArtifactSource::Cargo(toolchain) => toolchain.linker_name(settings),
             ArtifactSource::Bundles(bundles) => bundles.linkers.get(settings).cloned().unwrap_or_default(),

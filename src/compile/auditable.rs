@@ -6,7 +6,7 @@ use crate::error::{Class, Failure};
 
 /// Whether cargo-auditable is used, and a note for the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditableDecision {
+pub(crate) struct AuditableDecision {
     pub is_used: bool,
     pub note: Option<String>,
 }
@@ -20,7 +20,7 @@ impl AuditableDecision {
 /// Decides whether cargo-auditable is used. It is a wrapper of rustc for the workspace's own crates, of which there can
 /// be one: it takes the place of the user's. RUSTC_WRAPPER, such as sccache, is another thing and stays. It does not run
 /// in the containers of `cross`.
-pub fn decide(
+pub(crate) fn decide(
     requested: Auditable,
     rust: &RustToolchain,
     env: &UserEnv,

@@ -19,7 +19,7 @@ use crate::plan::{Binary, Build, BuildSettings, Commit};
 use crate::platform::Platform;
 
 /// The manifest's name in the bundle's folder.
-pub const MANIFEST: &str = "multiarch-bundle.json";
+pub(crate) const MANIFEST: &str = "multiarch-bundle.json";
 /// Bumped when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
 
@@ -28,7 +28,7 @@ const IGNORE: &str = "# made by cargo multiarch compile\n*\n";
 
 /// What a bundle holds, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct BundleManifest {
+pub(crate) struct BundleManifest {
     pub version: u32,
     pub tool: String,
     pub rust_version: String,
@@ -43,7 +43,7 @@ pub struct BundleManifest {
 
 /// The binaries that one target triple was compiled to.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct BundledBuild {
+pub(crate) struct BundledBuild {
     /// The platforms of the plan that want these binaries.
     pub platforms: Vec<Platform>,
     pub triple: String,
@@ -54,7 +54,7 @@ pub struct BundledBuild {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct BundledBinary {
+pub(crate) struct BundledBinary {
     pub name: String,
     pub package: String,
     /// From the bundle's folder.
@@ -69,7 +69,7 @@ pub struct BundledBinary {
 }
 
 /// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
-pub fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
+pub(crate) fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     let is_bundle = dir.join(MANIFEST).is_file();
     // What an interrupted run left behind has no manifest, and this file.
     let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
@@ -87,7 +87,7 @@ pub fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
 }
 
 /// Writes what was compiled into a directory, in place of an earlier bundle. Returns the paths of the binaries.
-pub fn write(
+pub(crate) fn write(
     dir: &Utf8Path,
     toolchain: &Toolchain,
     commit: Option<&Commit>,
@@ -180,7 +180,7 @@ fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
 
 /// The requested binaries, from bundles that were made from the same commit and lock file, with the same settings.
 #[derive(Debug)]
-pub struct Bundles {
+pub(crate) struct Bundles {
     pub rust_version: String,
     pub auditable: bool,
     /// By build.
@@ -208,7 +208,7 @@ type SelectedBinaries = BTreeMap<(BuildSettings, Binary), SelectedBinary>;
 impl Bundles {
     /// Reads the bundles in some directories, or in the directories right in them, and copies the requested binaries out
     /// of them. Fails unless the bundles have exactly these.
-    pub fn open(dirs: &[Utf8PathBuf], request: &CompileRequest, commit: Option<&Commit>) -> Result<Bundles> {
+    pub(crate) fn open(dirs: &[Utf8PathBuf], request: &CompileRequest, commit: Option<&Commit>) -> Result<Bundles> {
         let mut bundles = Vec::new();
         for dir in dirs {
             let bundle_dirs = bundle_dirs(dir);

@@ -15,14 +15,14 @@ const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
 /// Values of [`super::target_env::C_VARIABLES`] for one build.
-pub type CVariables = BTreeMap<&'static str, String>;
+pub(crate) type CVariables = BTreeMap<&'static str, String>;
 
 /// By build: one triple may be compiled for several processors.
-pub type CEnv = BTreeMap<BuildSettings, CVariables>;
+pub(crate) type CEnv = BTreeMap<BuildSettings, CVariables>;
 
 /// The variables of all builds before anything is written: zig's scripts by what they run, and `…` for what only
 /// compilers can tell.
-pub fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> CEnv {
+pub(crate) fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> CEnv {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
         let mut variables = match &selection.linker {
@@ -39,7 +39,7 @@ pub fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts
 }
 
 /// The toolchain file that describes a target to cmake, for compilers that it cannot guess.
-pub fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
+pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     let processor = match triple.split('-').next().unwrap_or_default() {
         "riscv64gc" => "riscv64",
         "powerpc64le" => "ppc64le",
@@ -61,7 +61,7 @@ pub fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
 }
 
 /// bindgen's arguments for zig's headers, from what `zig cc -E -v` and `zig c++ -E -v` print.
-pub fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
+pub(crate) fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     let c_paths = search_list(c);
     if c_paths.is_empty() {
         return None;
@@ -82,7 +82,7 @@ pub fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
 
 /// bindgen's arguments for a cross gcc's headers, from what `gcc -E -v` prints. Those of gcc itself come last: clang has
 /// its own, though not every libclang has them beside it.
-pub fn gcc_bindgen_args(printed: &str) -> Option<String> {
+pub(crate) fn gcc_bindgen_args(printed: &str) -> Option<String> {
     let is_gccs = |path: &str| path.contains("/lib/gcc") && !path.contains("/..");
     let flag = |path: &str| if is_gccs(path) { "-idirafter" } else { "-isystem" };
     let args: Vec<String> = search_list(printed).iter().map(|path| format!("{} {}", flag(path), quote(path))).collect();
@@ -107,7 +107,7 @@ fn definitions(printed: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A cross gcc, where the crate `cc` does not find it by itself: it knows gcc's names for glibc, and some for musl.
-pub fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
+pub(crate) fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     let known = ["x86_64", "aarch64", "arm", "armv7", "riscv64gc"];
     let prefix = gcc.strip_suffix("-gcc").filter(|_| triple.contains("-musl"));
     let Some(prefix) = prefix.filter(|_| !known.contains(&triple.split('-').next().unwrap_or_default())) else {
@@ -119,7 +119,7 @@ pub fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
 
 /// The variables of a build for C code, by their full names, without those that the user has set. `values` are what
 /// zig or gcc bring.
-pub fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVariables>) -> Vec<(String, String)> {
+pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVariables>) -> Vec<(String, String)> {
     let target = build.triple().replace('-', "_");
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
@@ -135,7 +135,7 @@ pub fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVaria
 /// The flags of a build's C and C++: where the headers of its sysroot are, and names for this machine's directories, as
 /// they are in what rustc compiles. None if the user has flags, which older versions of `cc` do not see beside ours.
 fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
-    let mut flags = build.sysroot.map(|sysroot| sysroot.c_flags()).unwrap_or_default();
+    let mut flags = build.sysroot.map(super::facts::Sysroot::c_flags).unwrap_or_default();
     // Without dependencies there is no C, and a container has other directories.
     if *linker != Linker::Cross && build.dependencies.packages > 1 {
         let remaps = build.env.path_remaps.iter();
@@ -158,7 +158,7 @@ const LG_PAGE_64K: &str = "16";
 
 /// The name of the variable that sets jemalloc's page size for arm64, where pages have 4, 16 or 64 KiB, depending on the
 /// kernel that runs the image. Cross-compiled, jemalloc assumes 4 KiB, and its program aborts if pages are bigger.
-pub fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
+pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
     let jemalloc = build.dependencies.jemalloc.as_ref()?;
     let for_target = format!("{}_{LG_PAGE}", build.triple().replace('-', "_").to_uppercase());
     if !build.triple().starts_with("aarch64-") || build.is_set(LG_PAGE) || build.is_set(&for_target) {
@@ -169,14 +169,14 @@ pub fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
 
 /// Can two builds share a cargo process, which has one set of variables? Not if jemalloc's page size is set by a
 /// variable that the other build's jemalloc reads as well.
-pub fn share_variables(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
+pub(crate) fn share_variables(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
     let global = |build| jemalloc_variable(build).filter(|name| name == LG_PAGE);
     let have_jemalloc = one.dependencies.jemalloc.is_some() && other.dependencies.jemalloc.is_some();
     global(one) == global(other) || !have_jemalloc
 }
 
 /// Notes that jemalloc's page size is set.
-pub fn note(build: &BuildFacts<'_>) -> Option<String> {
+pub(crate) fn note(build: &BuildFacts<'_>) -> Option<String> {
     let name = jemalloc_variable(build)?;
     let package = &build.dependencies.jemalloc.as_ref()?.package;
     let platform = Platform::for_triple(build.triple()).next()?;
@@ -184,7 +184,7 @@ pub fn note(build: &BuildFacts<'_>) -> Option<String> {
 }
 
 /// Advice about musl's allocator, which has one lock for all threads.
-pub fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Option<String> {
+pub(crate) fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Option<String> {
     // A program without dependencies is hardly one that allocates in many threads.
     let is_slow = |build: BuildFacts<'_>| {
         build.is_musl() && build.dependencies.packages > 1 && build.dependencies.allocator.is_none()

@@ -16,7 +16,7 @@ use crate::plan::BuildSettings;
 use crate::process::Cmd;
 
 /// Returns the variables of every build that zig or a cross gcc links, and writes the files that they name.
-pub fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> Result<CEnv> {
+pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> Result<CEnv> {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
         let build = facts.build(settings);

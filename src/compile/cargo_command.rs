@@ -13,7 +13,7 @@ use crate::process::Cmd;
 
 /// One cargo process: the same binaries for one or several target triples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CargoRun {
+pub(crate) struct CargoRun {
     /// The settings that all its builds share. Those that may differ between builds are empty.
     pub shared: BuildSettings,
     pub binaries: BTreeSet<Binary>,
@@ -25,19 +25,19 @@ pub struct CargoRun {
 
 impl CargoRun {
     /// The names of its binaries, for people.
-    pub fn binary_names(&self) -> String {
+    pub(crate) fn binary_names(&self) -> String {
         self.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// The names of its platforms, for people.
-    pub fn platform_names(&self) -> String {
+    pub(crate) fn platform_names(&self) -> String {
         self.builds.iter().map(Build::name).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Groups builds into as few cargo processes as possible: one, unless images differ in features, profile or variables,
 /// a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross` takes one target at a time.
-pub fn group_runs(
+pub(crate) fn group_runs(
     request: &CompileRequest,
     facts: &Facts,
     linkers: &BTreeMap<BuildSettings, LinkerSelection>,
@@ -91,12 +91,12 @@ fn shared_settings(settings: &BuildSettings) -> BuildSettings {
 
 /// The flags that are added to the user's own for a target: the settings', a static C runtime for musl where that is
 /// not rustc's default, and names for this machine's directories.
-pub fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
+pub(crate) fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
     let mut flags = build.settings.rustflags.clone();
     if build.is_musl() && !build.target.crt_static && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
-    flags.extend(build.sysroot.into_iter().flat_map(|sysroot| sysroot.rustflags()));
+    flags.extend(build.sysroot.into_iter().flat_map(super::facts::Sysroot::rustflags));
     // The start files of a musl target come with its standard library; where that is compiled, they are the linker's.
     if build.is_musl() && build.settings.build_std && !build.target.self_contained {
         flags.push("-Clink-self-contained=no".to_owned());
@@ -111,7 +111,7 @@ pub fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String>
 }
 
 /// The value of cargo's `--config` that carries [`target_flags`]. `None` if RUSTFLAGS has to carry them.
-pub fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<String> {
+pub(crate) fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<String> {
     let flags = target_flags(build, rust);
     if flags.is_empty() || build.env.rustflags.is_some() {
         return None;
@@ -122,7 +122,7 @@ pub fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<Strin
 }
 
 /// The flags of cargo's resolver for a build: its features, and whether anything may be changed or fetched.
-pub fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -> Vec<String> {
+pub(crate) fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -> Vec<String> {
     let features = (!settings.features.is_empty()).then(|| ["--features".to_owned(), settings.features.join(",")]);
     let switches = [
         (settings.all_features, "--all-features"),
@@ -136,7 +136,7 @@ pub fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -> Vec<S
 
 /// What the command lines of all runs are made from.
 #[derive(Debug, Clone, Copy)]
-pub struct CargoCommands<'a> {
+pub(crate) struct CargoCommands<'a> {
     pub request: &'a CompileRequest,
     pub facts: &'a Facts,
     pub linkers: &'a BTreeMap<BuildSettings, LinkerSelection>,
@@ -146,7 +146,7 @@ pub struct CargoCommands<'a> {
 
 impl CargoCommands<'_> {
     /// The command line of a run.
-    pub fn command(&self, run: &CargoRun) -> Cmd {
+    pub(crate) fn command(&self, run: &CargoRun) -> Cmd {
         let cross = self.facts.tools.cross.as_ref().filter(|_| run.by_cross);
         let mut builds: Vec<BuildFacts<'_>> =
             run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();

@@ -22,7 +22,7 @@ use crate::timings::{OpenSpan, Phase};
 use crate::ui::{Ui, size};
 
 /// A cargo process that is about to run.
-pub struct CargoProcess<'a> {
+pub(crate) struct CargoProcess<'a> {
     pub run: &'a CargoRun,
     pub cmd: Cmd,
     pub toolchain: &'a Toolchain,
@@ -37,7 +37,7 @@ pub struct CargoProcess<'a> {
 impl CargoProcess<'_> {
     /// Runs cargo to its end, unless `cancel` is cancelled before. Returns all binaries, or fails naming those that are
     /// missing.
-    pub fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
+    pub(crate) fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
         let (run, ui) = (self.run, self.ui);
         let name = format!("{} for {}", run.binary_names(), run.platform_names());
         let paths = &self.toolchain.request.paths;

@@ -16,7 +16,7 @@ use crate::process::Cmd;
 
 /// Summarizes the dependencies of every build. `cfgs` are the `cfg` values of each target triple. Empty if cargo cannot
 /// resolve the dependencies.
-pub fn summaries(
+pub(crate) fn summaries(
     request: &CompileRequest,
     cargo: &Path,
     cfgs: &BTreeMap<&str, Vec<Cfg>>,

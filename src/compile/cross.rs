@@ -12,7 +12,7 @@ use crate::process::{Cmd, quote};
 
 /// An installed `cross`, and what it needs beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cross {
+pub(crate) struct Cross {
     pub program: PathBuf,
     /// It asks rustup about the toolchain.
     pub rustup: Option<PathBuf>,
@@ -29,7 +29,7 @@ const MOUNTED_TARGET_DIR: &str = "/target";
 
 impl Cross {
     /// Fails if something that it needs is missing.
-    pub fn check(&self, triple: &str) -> Result<(), Failure> {
+    pub(crate) fn check(&self, triple: &str) -> Result<(), Failure> {
         let missing = |what: &str, hint: &str| {
             Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
         };
@@ -44,7 +44,7 @@ impl Cross {
 
     /// Turns a command line of cargo's into one of cross's. The container has its own variables, but for those that are
     /// `passed`: by their names, so that no value shows in a process list.
-    pub fn configure(&self, cmd: Cmd, paths: &Paths, passed: &[String]) -> Cmd {
+    pub(crate) fn configure(&self, cmd: Cmd, paths: &Paths, passed: &[String]) -> Cmd {
         let options =
             passed.iter().fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
         let cmd = cmd
@@ -60,7 +60,7 @@ impl Cross {
 
     /// Writes a `rustup` for it that leaves the toolchain as it is: cross 0.2.5 does not understand the list that rustup
     /// prints since 1.28, and would update the toolchain that is in use.
-    pub fn write_programs(&self, paths: &Paths) -> Result<()> {
+    pub(crate) fn write_programs(&self, paths: &Paths) -> Result<()> {
         let Some(rustup) = &self.rustup else { return Ok(()) };
         let rustup = quote(&rustup.to_string_lossy());
         let script = format!(
@@ -82,7 +82,7 @@ impl Cross {
 }
 
 /// A target directory of its own: build scripts that were linked here may not run in its container.
-pub fn target_dir(paths: &Paths) -> Utf8PathBuf {
+pub(crate) fn target_dir(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+cross/target")
 }
 
@@ -91,6 +91,6 @@ fn programs_dir(paths: &Paths) -> Utf8PathBuf {
 }
 
 /// Where a file in the container is on this machine.
-pub fn on_host(file: &Utf8Path, paths: &Paths) -> Utf8PathBuf {
+pub(crate) fn on_host(file: &Utf8Path, paths: &Paths) -> Utf8PathBuf {
     file.strip_prefix(MOUNTED_TARGET_DIR).map_or_else(|_| file.to_owned(), |rest| target_dir(paths).join(rest))
 }

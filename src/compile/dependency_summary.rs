@@ -10,7 +10,7 @@ use super::system_libraries::{self, C_BUILDERS, SystemLibrary};
 
 /// The part of the dependency graph that one target triple builds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DependencySummary {
+pub(crate) struct DependencySummary {
     /// Packages compiled for the target or, as build dependencies, for the host.
     pub packages: usize,
     /// A package whose build script compiles C or C++.
@@ -29,7 +29,7 @@ pub struct DependencySummary {
 
 /// A package that compiles jemalloc.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Jemalloc {
+pub(crate) struct Jemalloc {
     pub package: String,
     /// Its build script reads variables for one target, beside those for all.
     pub per_target: bool,
@@ -49,7 +49,7 @@ const ALLOCATORS: [&str; 9] = [
 ];
 
 /// Summarizes what `roots` depend on in the resolved graph, for a target with its `cfg` values.
-pub fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> DependencySummary {
+pub(crate) fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> DependencySummary {
     let Some(resolve) = &metadata.resolve else { return DependencySummary::default() };
     let graph = DependencyGraph {
         nodes: resolve.nodes.iter().map(|node| (&node.id, node)).collect(),

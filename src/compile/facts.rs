@@ -14,7 +14,7 @@ use crate::platform::Platform;
 
 /// Everything that was found out for a number of builds.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     pub rust: RustToolchain,
     pub tools: HostTools,
     pub env: UserEnv,
@@ -28,7 +28,7 @@ pub struct Facts {
 
 impl Facts {
     /// What is known about one build.
-    pub fn build<'a>(&'a self, settings: &'a BuildSettings) -> BuildFacts<'a> {
+    pub(crate) fn build<'a>(&'a self, settings: &'a BuildSettings) -> BuildFacts<'a> {
         static UNKNOWN_TARGET: LazyLock<TargetFacts> = LazyLock::new(TargetFacts::default);
         static UNKNOWN_DEPENDENCIES: LazyLock<DependencySummary> = LazyLock::new(DependencySummary::default);
         BuildFacts {
@@ -43,7 +43,7 @@ impl Facts {
 
 /// rustc, cargo, and what belongs to them.
 #[derive(Debug, Clone, Default)]
-pub struct RustToolchain {
+pub(crate) struct RustToolchain {
     pub cargo: PathBuf,
     pub rustc: PathBuf,
     /// rustc's own target triple.
@@ -61,7 +61,7 @@ pub struct RustToolchain {
 
 /// Programs on this machine that compile or link for other targets.
 #[derive(Debug, Clone, Default)]
-pub struct HostTools {
+pub(crate) struct HostTools {
     /// zig is on PATH, or is installed as the Python package `ziglang`. Only looked for if a build may need it.
     pub has_zig: bool,
     pub cross: Option<Cross>,
@@ -71,7 +71,7 @@ pub struct HostTools {
 
 /// What the user has set in the environment and in cargo's configuration.
 #[derive(Debug, Clone, Default)]
-pub struct UserEnv {
+pub(crate) struct UserEnv {
     /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration. `None` if neither is
     /// set.
     pub rustflags: Option<Vec<String>>,
@@ -85,20 +85,20 @@ pub struct UserEnv {
 
 /// A directory of this machine, and what binaries call it instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathRemap {
+pub(crate) struct PathRemap {
     pub from: String,
     pub to: String,
 }
 
 impl PathRemap {
-    pub fn new(from: impl Into<String>, to: &str) -> PathRemap {
+    pub(crate) fn new(from: impl Into<String>, to: &str) -> PathRemap {
         PathRemap { from: from.into(), to: to.to_owned() }
     }
 }
 
 /// What is known about one target triple.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TargetFacts {
+pub(crate) struct TargetFacts {
     /// It is rustc's own target.
     pub is_host: bool,
     /// The standard library is installed.
@@ -122,7 +122,7 @@ pub struct TargetFacts {
 
 /// Headers and libraries for a target triple, unpacked from Debian packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sysroot {
+pub(crate) struct Sysroot {
     pub platform: Platform,
     pub dir: Utf8PathBuf,
     /// Debian's name of the architecture, `arm64`.
@@ -135,7 +135,7 @@ pub struct Sysroot {
 
 /// What is known about one build: its settings, its target, its dependencies, and the user's environment.
 #[derive(Debug, Clone, Copy)]
-pub struct BuildFacts<'a> {
+pub(crate) struct BuildFacts<'a> {
     pub settings: &'a BuildSettings,
     pub target: &'a TargetFacts,
     pub dependencies: &'a DependencySummary,
@@ -145,35 +145,35 @@ pub struct BuildFacts<'a> {
 }
 
 impl<'a> BuildFacts<'a> {
-    pub fn triple(&self) -> &'a str {
+    pub(crate) fn triple(&self) -> &'a str {
         &self.settings.triple
     }
 
-    pub fn is_musl(&self) -> bool {
+    pub(crate) fn is_musl(&self) -> bool {
         self.triple().contains("-musl")
     }
 
     /// Has the user set a variable, in the environment, cargo's `[env]` or `build-env`?
-    pub fn is_set(&self, name: &str) -> bool {
+    pub(crate) fn is_set(&self, name: &str) -> bool {
         self.env.variables.contains(name) || self.settings.env.contains_key(name)
     }
 
     /// Has the user set a variable for the build's target, in any of the forms that `cc` and `pkg-config` read?
-    pub fn is_set_for_target(&self, name: &str) -> bool {
+    pub(crate) fn is_set_for_target(&self, name: &str) -> bool {
         let [dashed, underscored, for_targets] = target_env::spellings(name, self.triple());
         let by_kind = if self.target.is_host { format!("HOST_{name}") } else { for_targets };
         [dashed, underscored, by_kind].iter().any(|name| self.is_set(name))
     }
 
     /// Has the user set one of [`target_env::C_VARIABLES`] for the build, in the environment or in `build-env`?
-    pub fn has_own(&self, variable: &str) -> bool {
+    pub(crate) fn has_own(&self, variable: &str) -> bool {
         let is_in_build_env = |name: &String| self.settings.env.contains_key(name);
         self.target.user_variables.contains(variable)
             || target_env::spellings(variable, self.triple()).iter().any(is_in_build_env)
     }
 
     /// Do the user's or the build's flags ask for a statically linked C library?
-    pub fn links_statically(&self) -> bool {
+    pub(crate) fn links_statically(&self) -> bool {
         let from_env = self.env.rustflags.iter().flatten();
         let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);
         flags.any(|flag| flag.contains("+crt-static"))

@@ -5,7 +5,7 @@ use cargo_metadata::{Node, Package};
 
 /// A dependency of a build that is known not to compile for its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnsupportedCrate {
+pub(crate) struct UnsupportedCrate {
     /// The package's name and version.
     pub package: String,
     /// The problem: the rest of a sentence that begins with the package.
@@ -78,7 +78,7 @@ const KNOWN: [KnownIssue; 4] = [
 ];
 
 /// The known issue of a resolved package for a target. A package that is not from crates.io may have been fixed.
-pub fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
+pub(crate) fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
     package.source.as_ref().filter(|source| source.is_crates_io())?;
     let architecture = triple.split('-').next().unwrap_or_default();
     let features: Vec<&str> = node.features.iter().map(|feature| feature.as_str()).collect();

@@ -2,7 +2,7 @@
 
 /// A C library that crates link.
 #[derive(Debug)]
-pub struct PackagedLibrary {
+pub(crate) struct PackagedLibrary {
     /// `-l` names, pkg-config's, and the beginnings of headers.
     names: &'static [&'static str],
     pub package: &'static str,
@@ -11,7 +11,7 @@ pub struct PackagedLibrary {
 }
 
 #[rustfmt::skip]
-pub const LIBRARIES: &[PackagedLibrary] = &[
+pub(crate) const LIBRARIES: &[PackagedLibrary] = &[
     library(&["ssl", "crypto", "openssl", "libssl", "libcrypto", "openssl/"], "libssl-dev", Some("openssl = { version = \"0.10\", features = [\"vendored\"] }")),
     library(&["z", "zlib", "zlib.h"], "zlib1g-dev", Some("libz-sys = { version = \"1\", features = [\"static\"] }")),
     library(&["sqlite3", "sqlite3.h"], "libsqlite3-dev", Some("libsqlite3-sys = { version = \"…\", features = [\"bundled\"] }")),
@@ -39,7 +39,7 @@ pub const LIBRARIES: &[PackagedLibrary] = &[
     library(&["zmq", "libzmq", "zmq.h"], "libzmq3-dev", None),
 ];
 
-pub const fn library(
+pub(crate) const fn library(
     names: &'static [&'static str],
     package: &'static str,
     vendored: Option<&'static str>,
@@ -48,12 +48,12 @@ pub const fn library(
 }
 
 /// The library that a linker or pkg-config calls `name`.
-pub fn for_library(name: &str) -> Option<&'static PackagedLibrary> {
+pub(crate) fn for_library(name: &str) -> Option<&'static PackagedLibrary> {
     LIBRARIES.iter().find(|library| library.names.contains(&name))
 }
 
 /// The library that a header belongs to.
-pub fn for_header(header: &str) -> Option<&'static PackagedLibrary> {
+pub(crate) fn for_header(header: &str) -> Option<&'static PackagedLibrary> {
     let matches = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
     LIBRARIES.iter().find(|library| library.names.iter().any(matches))
 }

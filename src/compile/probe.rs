@@ -22,7 +22,7 @@ use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
 /// What was found out, and what is missing.
-pub struct Probed {
+pub(crate) struct Probed {
     pub facts: Facts,
     /// In the order in which they were found.
     pub problems: Vec<Problem>,
@@ -30,7 +30,7 @@ pub struct Probed {
 
 impl Probed {
     /// The facts, or the first problem.
-    pub fn into_result(self) -> Result<Facts, Failure> {
+    pub(crate) fn into_result(self) -> Result<Facts, Failure> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(problem.failure),
             None => Ok(self.facts),
@@ -39,7 +39,7 @@ impl Probed {
 }
 
 /// Finds out everything that compiling a request depends on.
-pub fn probe(request: &CompileRequest) -> Result<Probed> {
+pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     let config = Config::load().context("cannot read cargo's configuration")?;
     let mut facts = Facts {
         rust: rust_toolchain(&config)?,

@@ -5,7 +5,7 @@ use super::facts::Facts;
 use crate::plan::BuildSettings;
 use crate::ui::{Bar, Ui};
 
-pub struct CompileProgress<'a> {
+pub(crate) struct CompileProgress<'a> {
     bars: Vec<BuildBar<'a>>,
 }
 
@@ -15,7 +15,7 @@ struct BuildBar<'a> {
 }
 
 impl<'a> CompileProgress<'a> {
-    pub fn new(run: &'a CargoRun, facts: &Facts, ui: &Ui) -> CompileProgress<'a> {
+    pub(crate) fn new(run: &'a CargoRun, facts: &Facts, ui: &Ui) -> CompileProgress<'a> {
         let bar = |settings: &'a BuildSettings, name: &str| {
             let packages = facts.build(settings).dependencies.packages;
             BuildBar { settings, bar: ui.bars().steps("Compiling", name, packages) }
@@ -24,7 +24,7 @@ impl<'a> CompileProgress<'a> {
     }
 
     /// Advances the bar of a build by one crate. `None` is the host, which all builds wait for.
-    pub fn compiled(&self, crate_name: &str, settings: Option<&BuildSettings>) {
+    pub(crate) fn compiled(&self, crate_name: &str, settings: Option<&BuildSettings>) {
         for build in &self.bars {
             if settings.is_none_or(|settings| build.settings == settings) {
                 build.bar.step(crate_name);
@@ -33,7 +33,7 @@ impl<'a> CompileProgress<'a> {
     }
 
     /// Removes the bar of a build whose binaries are all linked.
-    pub fn finish(&mut self, settings: &BuildSettings) {
+    pub(crate) fn finish(&mut self, settings: &BuildSettings) {
         self.bars.retain(|build| build.settings != settings);
     }
 }

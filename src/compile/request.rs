@@ -6,7 +6,7 @@ use crate::plan::{Build, CargoOptions, Paths};
 
 /// Everything that compiling needs to know of a plan.
 #[derive(Debug, Clone, Default)]
-pub struct CompileRequest {
+pub(crate) struct CompileRequest {
     /// Each once, in the plan's order.
     pub builds: Vec<Build>,
     pub paths: Paths,
@@ -15,12 +15,12 @@ pub struct CompileRequest {
 
 impl CompileRequest {
     /// The target triples of the builds, each once.
-    pub fn triples(&self) -> BTreeSet<&str> {
+    pub(crate) fn triples(&self) -> BTreeSet<&str> {
         self.builds.iter().map(|build| build.settings.triple.as_str()).collect()
     }
 
     /// The builds in the order of their settings, which does not depend on the order of the configuration.
-    pub fn sorted_builds(&self) -> Vec<&Build> {
+    pub(crate) fn sorted_builds(&self) -> Vec<&Build> {
         let mut builds: Vec<&Build> = self.builds.iter().collect();
         builds.sort_unstable();
         builds

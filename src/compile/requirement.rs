@@ -4,7 +4,7 @@ use crate::error::Failure;
 
 /// What a build needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requirement {
+pub(crate) enum Requirement {
     /// A target that rustc knows.
     Target,
     LockFile,
@@ -17,7 +17,7 @@ pub enum Requirement {
 
 /// A requirement that is not met.
 #[derive(Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     pub requirement: Requirement,
     /// The target triple that it is about. `None` if it is about all of them.
     pub triple: Option<String>,
@@ -25,11 +25,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn of_target(requirement: Requirement, triple: &str, failure: Failure) -> Problem {
+    pub(crate) fn of_target(requirement: Requirement, triple: &str, failure: Failure) -> Problem {
         Problem { requirement, triple: Some(triple.to_owned()), failure }
     }
 
-    pub fn of_all(requirement: Requirement, failure: Failure) -> Problem {
+    pub(crate) fn of_all(requirement: Requirement, failure: Failure) -> Problem {
         Problem { requirement, triple: None, failure }
     }
 }

@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 /// Compiles everything that the toolchain was found for. Each binary is sent to `finished` as soon as it is linked.
 /// Cargo is stopped once `cancel` is cancelled.
-pub fn run(
+pub(crate) fn run(
     toolchain: &Toolchain,
     finished: &mpsc::Sender<CompiledBinary>,
     cancel: &CancelToken,

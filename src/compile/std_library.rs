@@ -13,10 +13,10 @@ use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
 /// The hint for those who cannot use rustup.
-pub const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rust-src and a nightly toolchain";
+pub(crate) const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rust-src and a nightly toolchain";
 
 /// Fails if a build's standard library is neither installed nor can be installed or compiled. rustc must know the target.
-pub fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
+pub(crate) fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if build.settings.build_std {
         check_can_build(build, rust)
     } else {
@@ -25,7 +25,7 @@ pub fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure
 }
 
 /// The triples whose standard library is missing and can be installed, without those that Rust has none for.
-pub fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>) -> Vec<String> {
+pub(crate) fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>) -> Vec<String> {
     let used: BTreeSet<&str> =
         builds.iter().filter(|build| !build.settings.build_std).map(|build| build.settings.triple.as_str()).collect();
     let is_missing = |triple: &&str| {
@@ -85,7 +85,7 @@ fn is_missing(triples: &[String]) -> Failure {
 }
 
 /// The path of rustup, to install the standard libraries of some triples. Fails if it cannot.
-pub fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
+pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
     let triples = missing.join(" ");
     let Some(rustup) = find_program("rustup") else {
         return Err(is_missing(missing)
@@ -102,7 +102,7 @@ pub fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure
 }
 
 /// Installs the standard libraries of some triples with rustup, into the toolchain that rustup selects.
-pub fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
+pub(crate) fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
     let rustup = find_rustup(missing, offline)?;
     ui.status("Installing", format!("the standard library for {}", with_platforms(missing)));
     let cmd = Cmd::new(rustup).args(["target", "add"]).args(missing).env("RUST_BACKTRACE", "0");
@@ -124,7 +124,7 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
 }
 
 /// The failure if standard libraries are still missing after [`install`].
-pub fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
+pub(crate) fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
     is_missing(missing).hint(format!(
         "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
         rustc.display()

@@ -6,7 +6,7 @@ use super::library_packages;
 
 /// A C library that must be on the machine, or in the target's sysroot, for a package to link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SystemLibrary {
+pub(crate) struct SystemLibrary {
     /// The package's name and version.
     pub package: String,
     /// What the package calls the library: `links` in its manifest.
@@ -18,7 +18,7 @@ pub struct SystemLibrary {
 }
 
 /// Crates that build scripts call a C compiler with.
-pub const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
+pub(crate) const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
 
 /// Build dependencies that look for a library on the machine.
 const FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
@@ -31,7 +31,7 @@ const BUILDS_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynami
 
 /// The system library that a package links against. `None` if it builds its own. `build_dependencies` are those that its
 /// resolved features enable.
-pub fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
+pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();
     let library = library_packages::for_library(links);

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 /// The variables that are read for one target, as `NAME_<target>`.
-pub const C_VARIABLES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
-pub const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
+pub(crate) const C_VARIABLES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
+pub(crate) const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
 /// The names under which a variable is looked up for a target.
-pub fn spellings(variable: &str, triple: &str) -> [String; 3] {
+pub(crate) fn spellings(variable: &str, triple: &str) -> [String; 3] {
     [format!("{variable}_{triple}"), format!("{variable}_{}", triple.replace('-', "_")), format!("TARGET_{variable}")]
 }
 
 /// Those of [`C_VARIABLES`] that are set for a target among `variables`, the names of the environment.
-pub fn set_for_target(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
+pub(crate) fn set_for_target(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |variable: &&str| {
         // A compiler for all targets is the host's, but a toolchain file or bindgen's arguments for all targets are a
         // decision of the user's.

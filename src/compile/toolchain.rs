@@ -22,7 +22,7 @@ use crate::ui::Ui;
 
 /// How everything that was requested will be compiled.
 #[derive(Debug, Clone, Default)]
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     pub request: CompileRequest,
     pub facts: Facts,
     pub linkers: BTreeMap<BuildSettings, LinkerSelection>,
@@ -33,7 +33,7 @@ pub struct Toolchain {
 }
 
 /// A toolchain, and everything that is missing for it.
-pub struct ToolchainCheck {
+pub(crate) struct ToolchainCheck {
     pub toolchain: Toolchain,
     /// The most fundamental ones first.
     pub problems: Vec<Problem>,
@@ -41,7 +41,7 @@ pub struct ToolchainCheck {
 
 impl ToolchainCheck {
     /// The toolchain, or the first problem.
-    pub fn into_result(self) -> Result<Toolchain> {
+    pub(crate) fn into_result(self) -> Result<Toolchain> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(problem.failure.into()),
             None => Ok(self.toolchain),
@@ -51,7 +51,7 @@ impl ToolchainCheck {
 
 impl Toolchain {
     /// Finds out how everything will be compiled, and whether what is missing can be installed. Changes nothing.
-    pub fn find(request: CompileRequest) -> Result<Toolchain> {
+    pub(crate) fn find(request: CompileRequest) -> Result<Toolchain> {
         let toolchain = Toolchain::check(request)?.into_result()?;
         let missing = toolchain.missing_std();
         if !missing.is_empty() {
@@ -61,13 +61,13 @@ impl Toolchain {
     }
 
     /// Finds out how everything will be compiled, with all problems that there are.
-    pub fn check(request: CompileRequest) -> Result<ToolchainCheck> {
+    pub(crate) fn check(request: CompileRequest) -> Result<ToolchainCheck> {
         let Probed { facts, problems } = probe::probe(&request)?;
         Ok(select(request, facts, problems))
     }
 
     /// Installs the standard libraries and sysroots that are missing.
-    pub fn complete(self, ui: &Ui) -> Result<Toolchain> {
+    pub(crate) fn complete(self, ui: &Ui) -> Result<Toolchain> {
         let toolchain = self.install_std(ui)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
         let CompileRequest { paths, options, .. } = &toolchain.request;
@@ -76,7 +76,7 @@ impl Toolchain {
     }
 
     /// Installs the standard libraries that are missing.
-    pub fn install_std(self, ui: &Ui) -> Result<Toolchain> {
+    pub(crate) fn install_std(self, ui: &Ui) -> Result<Toolchain> {
         let missing = self.missing_std();
         if missing.is_empty() {
             return Ok(self);
@@ -90,39 +90,39 @@ impl Toolchain {
     }
 
     /// The triples whose standard library [`Toolchain::complete`] would install.
-    pub fn missing_std(&self) -> Vec<String> {
+    pub(crate) fn missing_std(&self) -> Vec<String> {
         std_library::missing(&self.request.builds, &self.facts.targets)
     }
 
     /// What the user may want to change.
-    pub fn advice(&self) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         c_env::advice(self.linkers.keys().map(|settings| self.facts.build(settings)))
     }
 
     /// The name of the linker of a build, for people.
-    pub fn linker_name(&self, settings: &BuildSettings) -> String {
+    pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
     }
 
     /// The cargo processes that will run.
-    pub fn cargo_runs(&self) -> Vec<CargoRun> {
+    pub(crate) fn cargo_runs(&self) -> Vec<CargoRun> {
         cargo_command::group_runs(&self.request, &self.facts, &self.linkers)
     }
 
     /// The command line of a cargo process. `c_env` has the variables for C code.
-    pub fn cargo_command(&self, run: &CargoRun, c_env: &CEnv) -> Cmd {
+    pub(crate) fn cargo_command(&self, run: &CargoRun, c_env: &CEnv) -> Cmd {
         let Toolchain { request, facts, linkers, auditable, .. } = self;
         CargoCommands { request, facts, linkers, auditable: *auditable, c_env }.command(run)
     }
 
     /// The command lines of all cargo processes, without writing the programs and files that they name.
-    pub fn preview(&self) -> Vec<Cmd> {
+    pub(crate) fn preview(&self) -> Vec<Cmd> {
         let c_env = c_env::preview(&self.linkers, &self.facts);
         self.cargo_runs().iter().map(|run| self.cargo_command(run, &c_env)).collect()
     }
 
     /// Writes the programs and files that the cargo commands name, and returns the variables for C code.
-    pub fn write_programs(&self) -> Result<CEnv> {
+    pub(crate) fn write_programs(&self) -> Result<CEnv> {
         if let (true, Some(cross)) = (uses_cross(&self.linkers), &self.facts.tools.cross) {
             cross.write_programs(&self.request.paths)?;
         }

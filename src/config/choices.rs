@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum LinkerChoice {
+pub(crate) enum LinkerChoice {
     Host,
     RustLld,
     Zig,
@@ -25,7 +25,7 @@ impl std::fmt::Display for LinkerChoice {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Switch", into = "Switch")]
-pub enum Auditable {
+pub(crate) enum Auditable {
     /// Where cargo-auditable is installed.
     #[default]
     Auto,
@@ -68,7 +68,7 @@ impl From<Auditable> for Switch {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum EngineChoice {
+pub(crate) enum EngineChoice {
     /// buildx where it can do the job, else embedded.
     #[default]
     Auto,

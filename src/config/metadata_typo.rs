@@ -8,7 +8,7 @@ use crate::error::closest_match;
 const NAME: &str = "multiarch";
 
 /// Returns a note if a manifest has a table with nearly our name, and not ours.
-pub fn misspelled_table_note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
+pub(crate) fn misspelled_table_note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
     let section = match table {
         ConfigTable::Root => return None,
         ConfigTable::Workspace => "workspace",

@@ -1,17 +1,17 @@
 //! The types of the configuration: one serde struct for every source and every scope. `read` reads them from files,
 //! `plan::precedence` decides which source wins.
 
-pub mod choices;
-pub mod metadata_typo;
-pub mod parse_errors;
-pub mod policy;
-pub mod read;
+pub(crate) mod choices;
+pub(crate) mod metadata_typo;
+pub(crate) mod parse_errors;
+pub(crate) mod policy;
+pub(crate) mod read;
 #[cfg(test)]
-pub mod schema;
+pub(crate) mod schema;
 #[cfg(test)]
-pub mod schema_fragments;
-pub mod scope;
-pub mod value_syntax;
+pub(crate) mod schema_fragments;
+pub(crate) mod scope;
+pub(crate) mod value_syntax;
 
 use bytesize::ByteSize;
 use indexmap::IndexMap;
@@ -28,7 +28,7 @@ use crate::platform::{Libc, Platform};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where to push: a host and perhaps a path, to which the image's name is added. Every image goes to each of a list. As
     /// for Docker, what has no dot and no port is on Docker Hub.
     pub registry: Option<OneOrMany>,
@@ -160,7 +160,7 @@ pub struct Config {
 
 /// The table of a file that holds a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfigTable {
+pub(crate) enum ConfigTable {
     /// The top level of the file, multiarch.toml.
     Root,
     /// `[workspace.metadata.multiarch]`
@@ -173,13 +173,13 @@ pub enum ConfigTable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a string or a list of strings")]
-pub enum OneOrMany {
+pub(crate) enum OneOrMany {
     One(#[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::REGISTRY)))] String),
     Many(#[cfg_attr(test, schemars(inner(regex(pattern = crate::config::schema_fragments::REGISTRY))))] Vec<String>),
 }
 
 impl OneOrMany {
-    pub fn into_vec(self) -> Vec<String> {
+    pub(crate) fn into_vec(self) -> Vec<String> {
         match self {
             OneOrMany::One(one) => vec![one],
             OneOrMany::Many(many) => many,
@@ -191,7 +191,7 @@ impl OneOrMany {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct FileEntry {
+pub(crate) struct FileEntry {
     /// Relative to the folder of the manifest or configuration file's workspace.
     pub from: String,
     /// An absolute path in the image.
@@ -207,7 +207,7 @@ pub struct FileEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "wanted a port: 8080 or \"53/udp\"")]
-pub enum Port {
+pub(crate) enum Port {
     Number(u16),
     WithProtocol(#[cfg_attr(test, schemars(regex(pattern = "^[0-9]{1,5}(/(tcp|udp|sctp))?$")))] String),
 }
@@ -225,7 +225,7 @@ impl std::fmt::Display for Port {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Healthcheck {
+pub(crate) struct Healthcheck {
     /// The program and its arguments.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
@@ -248,7 +248,7 @@ pub struct Healthcheck {
 
 impl Config {
     /// Returns the rules that the image must follow.
-    pub fn policy(&self) -> Policy {
+    pub(crate) fn policy(&self) -> Policy {
         Policy {
             allow: self.allow.clone().unwrap_or_default(),
             deny_needed: self.deny_needed.clone().unwrap_or_default(),
@@ -261,7 +261,7 @@ impl Config {
     }
 
     /// Applies another configuration on top: its values replace those here, its maps are merged key by key.
-    pub fn update(&mut self, over: Config) {
+    pub(crate) fn update(&mut self, over: Config) {
         macro_rules! fields {
             (replace: $($replace:ident)*; merge: $($merge:ident)*; nest: $($nest:ident)*) => {
                 // Names every field, so that a new one cannot be forgotten here.

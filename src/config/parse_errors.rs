@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Class, Failure};
 
 /// Translates an error of the TOML parser.
-pub fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
+pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
     let offset = error.span().map_or(0, |span| span.start);
     let before = text.get(..offset).unwrap_or_default();
     let location = format!("{path}:{}", before.matches('\n').count() + 1);

@@ -10,7 +10,7 @@ use crate::finding::CheckCode;
 
 /// The rules of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Findings that do not count.
     pub allow: Vec<CheckCode>,
     /// Libraries that no program may lead to.
@@ -26,10 +26,10 @@ pub struct Policy {
 /// A name with `*`, `?` and `[…]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
-pub struct Glob(glob::Pattern);
+pub(crate) struct Glob(glob::Pattern);
 
 impl Glob {
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.matches(text)
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Glob {
 /// A label or annotation that must be there: `NAME`, or `NAME=GLOB` for its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Required", with = "String", extend("pattern" = "^\\s*[^=\\s]")))]
-pub struct RequiredMetadata {
+pub(crate) struct RequiredMetadata {
     pub name: String,
     pub value: Option<Glob>,
 }

@@ -31,7 +31,7 @@ struct MetadataTables {
 
 /// Reads the configuration in a table of a file. `None` if the file or the table is missing. Adds a note if another table
 /// looks like a misspelled one.
-pub fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
+pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -42,7 +42,7 @@ pub fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Res
 }
 
 /// Parses the configuration in a table of a file's text. `None` if it has no such table.
-pub fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
+pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
     let parsed = match table {
         ConfigTable::Root => toml::from_str(text).map(Some),
         ConfigTable::Workspace => {

@@ -18,7 +18,7 @@ use super::{Config, ConfigTable, read};
 const UPDATE: &str = "UPDATE_SCHEMAS";
 
 /// Compares a schema with its file in docs/.
-pub fn check_file(file: &str, schema: &Schema) {
+pub(crate) fn check_file(file: &str, schema: &Schema) {
     let expected = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
     if std::env::var_os(UPDATE).is_some() {
@@ -35,7 +35,7 @@ fn table(keys: &Map<String, Value>, scope: Scope, description: &str) -> Value {
     json!({ "description": description, "type": "object", "properties": keys, "additionalProperties": false })
 }
 
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.transforms.insert(0, Box::new(RecursiveTransform(without_null)));
     let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::value_syntax::SIGNALS;
 
 /// Durations that `value_syntax::parse_nanoseconds` reads.
-pub const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+pub(crate) const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 /// A host and perhaps a path.
-pub const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
+pub(crate) const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
 
 /// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
-pub fn signal_pattern() -> String {
+pub(crate) fn signal_pattern() -> String {
     let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());
     let in_any_case = |name: &str| {
         name.chars().map(|c| if c.is_ascii_uppercase() { either(c) } else { c.to_string() }).collect::<String>()
@@ -24,14 +24,15 @@ pub fn signal_pattern() -> String {
 
 /// Bytes, as a number or with a unit. How a `ByteSize` is written.
 #[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
 #[serde(untagged)]
-pub enum Size {
+pub(crate) enum Size {
     Bytes(u64),
     Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?$"))] String),
 }
 
 /// TOML has no null, and what is meant without a key its description says.
-pub fn without_null(schema: &mut Schema) {
+pub(crate) fn without_null(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };
     schema.remove("default");
     if let Some(Value::Array(types)) = schema.get("type") {

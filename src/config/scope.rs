@@ -6,7 +6,7 @@ use super::Config;
 
 /// What a table of the configuration applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// The whole workspace: multiarch.toml or the workspace's metadata.
     Workspace,
     Package,
@@ -46,7 +46,7 @@ const IMAGE_KEYS: [&str; 23] = [
 
 impl Scope {
     /// Whether a key is allowed in this scope.
-    pub fn allows(self, key: &str) -> bool {
+    pub(crate) fn allows(self, key: &str) -> bool {
         let allowed_in_images = key != "images" && !WORKSPACE_KEYS.contains(&key);
         match self {
             Scope::Workspace => true,
@@ -59,14 +59,14 @@ impl Scope {
 
 /// A key in a scope that does not allow it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct MisplacedKey {
+pub(crate) struct MisplacedKey {
     /// `images.app.builder`
     pub path: String,
     pub scope: Scope,
 }
 
 /// Returns the first key of a configuration, or of the tables in it, that its scope does not allow.
-pub fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKey> {
+pub(crate) fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKey> {
     misplaced_in_table(serde_json::to_value(config).ok()?.as_object()?, scope, "")
 }
 

@@ -1,17 +1,17 @@
 //! Syntax of values: signals and durations.
 
 /// The shortest duration that Docker accepts for a health check, in nanoseconds.
-pub const MIN_HEALTHCHECK_DURATION: u64 = 1_000_000;
+pub(crate) const MIN_HEALTHCHECK_DURATION: u64 = 1_000_000;
 
 /// The signals of Linux, without the real-time ones (signal(7)).
-pub const SIGNALS: &[&str] = &[
+pub(crate) const SIGNALS: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
     "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
 ];
 
 /// Whether a text is a signal's number or name, with or without SIG, as Docker reads it.
-pub fn is_signal(text: &str) -> bool {
+pub(crate) fn is_signal(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |start: &str, most: u32| {
@@ -25,7 +25,7 @@ pub fn is_signal(text: &str) -> bool {
 }
 
 /// Parses a duration in Go's format: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
-pub fn parse_nanoseconds(text: &str) -> Option<u64> {
+pub(crate) fn parse_nanoseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() && text != "0" {

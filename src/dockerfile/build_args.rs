@@ -11,17 +11,17 @@ use crate::plan::Image;
 use crate::platform::Platform;
 
 /// The arguments declared before the first FROM, by name. `None` for one without a value.
-pub type GlobalArgs = IndexMap<String, Option<String>>;
+pub(crate) type GlobalArgs = IndexMap<String, Option<String>>;
 
 /// What an ARG instruction declares.
 #[derive(Debug, PartialEq, Eq)]
-pub struct DeclaredArg {
+pub(crate) struct DeclaredArg {
     pub name: String,
     pub value: Option<String>,
 }
 
 /// Returns the arguments that are passed to a build: by the configuration, the template's own values, and buildx itself.
-pub fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
+pub(crate) fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
     let mut passed = dockerfile.build_args.clone();
     passed.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
     passed.extend(image.buildx.build_args.clone());
@@ -31,7 +31,7 @@ pub fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u6
 
 /// The arguments of an ARG instruction. A passed value precedes the default, which precedes the global argument or the
 /// platform's value.
-pub fn declare(
+pub(crate) fn declare(
     text: &str,
     passed: &IndexMap<String, String>,
     global: &GlobalArgs,
@@ -59,7 +59,7 @@ pub fn declare(
 }
 
 /// Evaluates the ARG instructions before the first FROM.
-pub fn global_args<'a, 'b: 'a>(
+pub(crate) fn global_args<'a, 'b: 'a>(
     instructions: impl IntoIterator<Item = &'a ArgInstruction<'b>>,
     passed: &IndexMap<String, String>,
     platform: Platform,

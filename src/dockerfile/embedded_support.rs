@@ -14,7 +14,7 @@ use crate::platform::Platform;
 
 /// Why the embedded engine cannot build an image.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     pub failure: Failure,
     /// Another engine would fail as well, but later.
     pub by_every_engine: bool,
@@ -50,7 +50,7 @@ struct Survey<'a> {
 
 /// Fails if the embedded engine cannot build a Dockerfile. `platforms` has each platform's base, as configured;
 /// `in_context` returns whether the build context will have a path.
-pub fn check(
+pub(crate) fn check(
     source: &StageSource<'_>,
     platforms: &[(Platform, &str)],
     in_context: &dyn Fn(&str) -> bool,

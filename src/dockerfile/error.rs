@@ -2,7 +2,7 @@
 
 /// What is wrong, as a clause for a message that names the instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StageError {
+pub(crate) enum StageError {
     /// Only a builder can do it, not the embedded engine: `RUN`.
     Unsupported(String),
     /// No engine can do it: `'5x' is not a duration`.
@@ -10,11 +10,11 @@ pub enum StageError {
 }
 
 impl StageError {
-    pub fn unsupported(what: impl Into<String>) -> StageError {
+    pub(crate) fn unsupported(what: impl Into<String>) -> StageError {
         StageError::Unsupported(what.into())
     }
 
-    pub fn invalid(what: impl Into<String>) -> StageError {
+    pub(crate) fn invalid(what: impl Into<String>) -> StageError {
         StageError::Invalid(what.into())
     }
 }

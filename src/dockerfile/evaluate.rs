@@ -20,7 +20,7 @@ use crate::oci::rootfs::{clean, parent};
 use crate::platform::Platform;
 
 /// The state of a stage between two instructions.
-pub struct Evaluator<'a> {
+pub(crate) struct Evaluator<'a> {
     source: &'a StageSource<'a>,
     platform: Platform,
     global_args: GlobalArgs,
@@ -37,7 +37,7 @@ pub struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// `base` is the base's `config`; `None` for `scratch`.
-    pub fn new(
+    pub(crate) fn new(
         source: &'a StageSource<'a>,
         platform: Platform,
         global_args: GlobalArgs,
@@ -57,16 +57,16 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Returns the copies since the last call.
-    pub fn take_copies(&mut self) -> Vec<StageCopy> {
+    pub(crate) fn take_copies(&mut self) -> Vec<StageCopy> {
         std::mem::take(&mut self.copies)
     }
 
-    pub fn finish(self, from: &str) -> Stage {
+    pub(crate) fn finish(self, from: &str) -> Stage {
         Stage { from: from.to_owned(), copies: self.copies, config: self.config.into_value() }
     }
 
     /// Whether the last instruction used a variable that the base may have set, or one that was made of such.
-    pub fn depends_on_base(&mut self, instruction: &Instruction<'_>) -> bool {
+    pub(crate) fn depends_on_base(&mut self, instruction: &Instruction<'_>) -> bool {
         let (looked_up, looked_up_unset) = (self.looked_up.replace(false), self.looked_up_unset.replace(false));
         let depends = looked_up_unset || (looked_up && self.has_uncertain_variables);
         self.has_uncertain_variables |= depends && matches!(instruction, Instruction::Env(_) | Instruction::Arg(_));
@@ -97,7 +97,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `line` is the text of the instruction for the image's history.
-    pub fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
+    pub(crate) fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
         match instruction {
             Instruction::Run(_) => Err(StageError::unsupported("RUN")),
             Instruction::Add(_) => Err(StageError::unsupported("ADD")),

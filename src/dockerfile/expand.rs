@@ -6,13 +6,13 @@ use std::str::Chars;
 use super::error::StageError;
 
 /// Looks up a variable by name. Returns `None` if it is not set.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Maximum number of variables nested in the default values of others.
 const MAX_NESTING: usize = 50;
 
 /// A word as its instruction sees it: without quotes and backslashes, variables replaced.
-pub fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
+pub(crate) fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let mut chars = word.chars().peekable();
     let mut result = String::new();
     let mut double = false;
@@ -106,7 +106,7 @@ fn read_name(chars: &mut Peekable<Chars<'_>>) -> String {
 }
 
 /// Splits a text at whitespace outside of quotes. The words keep their quotes.
-pub fn split_words(text: &str) -> Vec<String> {
+pub(crate) fn split_words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
     let mut chars = text.chars();
@@ -129,7 +129,7 @@ pub fn split_words(text: &str) -> Vec<String> {
 }
 
 /// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
-pub fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
+pub(crate) fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
     let words = split_words(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
         let (name, value) =

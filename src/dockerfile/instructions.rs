@@ -4,7 +4,7 @@
 use parse_dockerfile::Instruction;
 
 /// Dockerfile reference, "Overview".
-pub const INSTRUCTIONS: &[&str] = &[
+pub(crate) const INSTRUCTIONS: &[&str] = &[
     "ADD",
     "ARG",
     "CMD",
@@ -27,7 +27,7 @@ pub const INSTRUCTIONS: &[&str] = &[
 
 /// The text of an instruction.
 #[derive(Debug, PartialEq, Eq)]
-pub struct InstructionText<'a> {
+pub(crate) struct InstructionText<'a> {
     pub keyword: &'a str,
     /// All its lines, without those of here-documents.
     pub text: String,
@@ -35,17 +35,17 @@ pub struct InstructionText<'a> {
 
 impl InstructionText<'_> {
     /// Whether the instruction is `keyword`, which is in upper case.
-    pub fn is(&self, keyword: &str) -> bool {
+    pub(crate) fn is(&self, keyword: &str) -> bool {
         self.keyword.eq_ignore_ascii_case(keyword)
     }
 
-    pub fn is_one_of(&self, keywords: &[&str]) -> bool {
+    pub(crate) fn is_one_of(&self, keywords: &[&str]) -> bool {
         keywords.iter().any(|keyword| self.is(keyword))
     }
 }
 
 /// Returns the instructions of a Dockerfile.
-pub fn instructions(text: &str) -> Vec<InstructionText<'_>> {
+pub(crate) fn instructions(text: &str) -> Vec<InstructionText<'_>> {
     let mut instructions: Vec<InstructionText<'_>> = Vec::new();
     let mut is_continuation = false;
     let escape = escape_character(text);
@@ -109,7 +109,7 @@ impl Heredoc<'_> {
 }
 
 /// Returns the byte offset at which a parsed instruction starts. `None` for one that is unknown here.
-pub fn offset(instruction: &Instruction<'_>) -> Option<usize> {
+pub(crate) fn offset(instruction: &Instruction<'_>) -> Option<usize> {
     let keyword = match instruction {
         Instruction::Add(add) => &add.add,
         Instruction::Arg(arg) => &arg.arg,

@@ -1,16 +1,16 @@
 //! Dockerfiles: templates, rendering, parsing, and evaluating a stage. Knows no engine.
 
-pub mod build_args;
-pub mod embedded_support;
-pub mod error;
-pub mod evaluate;
-pub mod expand;
-pub mod instructions;
-pub mod pinned_bases;
-pub mod ports;
-pub mod read_stage;
-pub mod render;
-pub mod stage;
-pub mod stage_config;
-pub mod template;
-pub mod template_check;
+pub(crate) mod build_args;
+pub(crate) mod embedded_support;
+pub(crate) mod error;
+pub(crate) mod evaluate;
+pub(crate) mod expand;
+pub(crate) mod instructions;
+pub(crate) mod pinned_bases;
+pub(crate) mod ports;
+pub(crate) mod read_stage;
+pub(crate) mod render;
+pub(crate) mod stage;
+pub(crate) mod stage_config;
+pub(crate) mod template;
+pub(crate) mod template_check;

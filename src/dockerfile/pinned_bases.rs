@@ -10,26 +10,26 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// Pinned references (`name@sha256:…`) by base, as configured. `scratch` is never pinned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PinnedBases(BTreeMap<String, String>);
+pub(crate) struct PinnedBases(BTreeMap<String, String>);
 
 impl PinnedBases {
-    pub fn insert(&mut self, base: String, pinned: String) {
+    pub(crate) fn insert(&mut self, base: String, pinned: String) {
         self.0.insert(base, pinned);
     }
 
     /// Returns the reference to use for a base: pinned if it is known, or else as configured.
-    pub fn reference<'a>(&'a self, base: &'a str) -> &'a str {
+    pub(crate) fn reference<'a>(&'a self, base: &'a str) -> &'a str {
         self.0.get(base).map_or(base, String::as_str)
     }
 
     /// Whether some platform of an image has a pinned base, so that its Dockerfile differs from one rendered without.
-    pub fn affect(&self, image: &Image) -> bool {
+    pub(crate) fn affect(&self, image: &Image) -> bool {
         image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
     }
 
     /// Returns the images with the name and digest of their bases in the labels of each platform and, if all platforms
     /// share a base, in the index's annotations. What the configuration sets is kept.
-    pub fn label(&self, images: &[Image]) -> Vec<Image> {
+    pub(crate) fn label(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::error::StageError;
 
 /// Returns the ports that a container listens on, each as `8080/tcp`. The host's side means nothing to an image.
-pub fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
+pub(crate) fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
     let container_side = spec.rsplit(':').next().unwrap_or(spec);
     let (range, protocol) = container_side.split_once('/').unwrap_or((container_side, ""));
     let protocol = match protocol.to_ascii_lowercase().as_str() {

@@ -9,7 +9,7 @@ use super::stage::{Stage, StageSource};
 use crate::platform::Platform;
 
 /// Evaluates the stage of a platform. `base` is the base's `config`; `None` for `scratch`.
-pub fn read_stage(source: &StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
+pub(crate) fn read_stage(source: &StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
     let parsed = source.parse()?;
     let name = stage_name(platform);
     let stage = parsed.stage(&name).with_context(|| format!("the Dockerfile has no stage '{name}'"))?;

@@ -17,7 +17,7 @@ use crate::platform::Platform;
 
 /// A Dockerfile, and the values that can only come in as build arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dockerfile {
+pub(crate) struct Dockerfile {
     pub text: String,
     pub build_args: IndexMap<String, String>,
     /// The platforms whose stage has a RUN instruction.
@@ -28,7 +28,7 @@ pub struct Dockerfile {
 
 impl Dockerfile {
     /// Returns the template and line that a line was rendered from, as far as they can be found.
-    pub fn locate(&self, stage: &str, line: &str) -> String {
+    pub(crate) fn locate(&self, stage: &str, line: &str) -> String {
         let template = self.templates.iter().find(|template| template.stage == stage).or(self.templates.first());
         template.map(|template| template.locate(line)).unwrap_or_default()
     }
@@ -45,7 +45,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// What a template can use: name, type, meaning. Printed by `cargo multiarch dockerfile --variables`.
-pub const VARIABLES: &[(&str, &str, &str)] = &[
+pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ("stage", "string", "the name that the template's last stage must have: FROM … AS {{ stage }}"),
     ("base", "string", "the base, pinned to its digest"),
     ("image", "string", "the image's name"),
@@ -75,7 +75,7 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 ];
 
 /// What a template can call on a value, and the parts it can include. Printed below [`VARIABLES`].
-pub const HELPERS: &[(&str, &str)] = &[
+pub(crate) const HELPERS: &[(&str, &str)] = &[
     ("{% include \"contents\" %}", "COPY of the binaries and files"),
     ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
     ("COPY rootfs/ /", "what a scratch image needs: passwd and group, /tmp, CA certificates"),
@@ -112,7 +112,7 @@ struct TemplateVariables<'a> {
 
 /// Something that is copied into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CopiedFile {
+pub(crate) struct CopiedFile {
     name: String,
     /// Relative to the build context.
     pub source: String,
@@ -134,12 +134,12 @@ struct HealthcheckVariables<'a> {
 }
 
 /// The name of a platform's stage.
-pub fn stage_name(platform: Platform) -> String {
+pub(crate) fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
 }
 
 /// The binaries of a platform, as they are staged and copied.
-pub fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
+pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
     let copied = |binary: &Binary| CopiedFile {
         name: binary.name.clone(),
@@ -151,12 +151,12 @@ pub fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
 }
 
 /// Where the binaries of all platforms are staged.
-pub fn staged_binaries(image: &Image) -> Vec<String> {
+pub(crate) fn staged_binaries(image: &Image) -> Vec<String> {
     image.platforms.iter().flat_map(copied_binaries).map(|copied| copied.source).collect()
 }
 
 /// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
-pub fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
+pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
     let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let name: String =
@@ -172,7 +172,7 @@ pub fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<S
 }
 
 /// Renders an image's Dockerfile. `mode_of` returns the mode of a single file of the workspace, `None` for a directory.
-pub fn render(
+pub(crate) fn render(
     image: &Image,
     bases: &PinnedBases,
     read_template: &dyn Fn(&camino::Utf8Path) -> anyhow::Result<String>,
@@ -210,7 +210,7 @@ pub fn render(
 }
 
 /// The text of a built-in template.
-pub fn built_in(name: &str) -> &'static str {
+pub(crate) fn built_in(name: &str) -> &'static str {
     BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).unwrap_or_default()
 }
 
@@ -317,11 +317,11 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A Dockerfile that is its one template.
-    pub fn from_text(text: &str, stage: &str) -> Dockerfile {
+    pub(crate) fn from_text(text: &str, stage: &str) -> Dockerfile {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {
             text: text.to_owned(),

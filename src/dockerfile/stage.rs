@@ -15,7 +15,7 @@ use crate::plan::Image;
 use crate::platform::Platform;
 
 /// A rendered Dockerfile and what its stages are evaluated with.
-pub struct StageSource<'a> {
+pub(crate) struct StageSource<'a> {
     /// The image's name.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
@@ -27,7 +27,7 @@ pub struct StageSource<'a> {
 
 /// Files of the build context that go into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StageCopy {
+pub(crate) struct StageCopy {
     /// Normalized, and relative to the build context. Empty for a WORKDIR, which creates its directory.
     pub sources: Vec<String>,
     /// Absolute. A directory if it ends with `/`.
@@ -42,7 +42,7 @@ pub struct StageCopy {
 
 /// An evaluated stage: the copies and the config that its instructions make of a base.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// The argument of FROM, as written.
     pub from: String,
     pub copies: Vec<StageCopy>,
@@ -51,7 +51,7 @@ pub struct Stage {
 }
 
 impl<'a> StageSource<'a> {
-    pub fn new(image: &'a Image, dockerfile: &'a render::Dockerfile, source_date_epoch: u64) -> StageSource<'a> {
+    pub(crate) fn new(image: &'a Image, dockerfile: &'a render::Dockerfile, source_date_epoch: u64) -> StageSource<'a> {
         StageSource {
             image: &image.name,
             dockerfile,
@@ -61,11 +61,11 @@ impl<'a> StageSource<'a> {
     }
 
     /// Whether a path in the build context is that of a binary of some platform.
-    pub fn is_binary(&self, path: &str) -> bool {
+    pub(crate) fn is_binary(&self, path: &str) -> bool {
         self.binaries.iter().any(|binary| binary == path)
     }
 
-    pub fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
+    pub(crate) fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
         parse_dockerfile::parse(&self.dockerfile.text).map_err(|error| {
             Failure::new(
                 Class::Config,
@@ -77,18 +77,18 @@ impl<'a> StageSource<'a> {
     }
 
     /// Evaluates the ARG instructions before the first FROM.
-    pub fn global_args(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<GlobalArgs, StageError> {
+    pub(crate) fn global_args(&self, parsed: &Dockerfile<'_>, platform: Platform) -> Result<GlobalArgs, StageError> {
         global_args(parsed.global_args(), &self.passed_args, platform)
     }
 
     /// Returns the first line of an instruction.
-    pub fn first_line(&self, instruction: &Instruction<'_>) -> &'a str {
+    pub(crate) fn first_line(&self, instruction: &Instruction<'_>) -> &'a str {
         let start = instructions::offset(instruction).unwrap_or_default();
         self.dockerfile.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim()
     }
 
     /// An error that names the template and the line, with a hint.
-    pub fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
+    pub(crate) fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
         let location = self.dockerfile.locate(stage, line);
         match error {

@@ -11,7 +11,7 @@ use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The `config` object of an image config while a stage changes it.
-pub struct StageConfig {
+pub(crate) struct StageConfig {
     config: Map<String, Value>,
     /// The stage has a CMD of its own.
     sets_cmd: bool,
@@ -19,7 +19,7 @@ pub struct StageConfig {
 
 impl StageConfig {
     /// `base` is the base's `config`; `None` for `scratch`.
-    pub fn new(base: Option<&Value>) -> StageConfig {
+    pub(crate) fn new(base: Option<&Value>) -> StageConfig {
         let config = match base {
             Some(base) => base.as_object().cloned().unwrap_or_default(),
             None => {
@@ -30,32 +30,32 @@ impl StageConfig {
         StageConfig { config, sets_cmd: false }
     }
 
-    pub fn into_value(self) -> Value {
+    pub(crate) fn into_value(self) -> Value {
         Value::Object(self.config)
     }
 
-    pub fn set(&mut self, key: &str, value: Value) {
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.config.insert(key.to_owned(), value);
     }
 
-    pub fn workdir(&self) -> &str {
+    pub(crate) fn workdir(&self) -> &str {
         self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Returns the user, or `None` if it is not set, which means root.
-    pub fn user(&self) -> Option<String> {
+    pub(crate) fn user(&self) -> Option<String> {
         self.config.get("User").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned)
     }
 
     /// Returns the value of an environment variable.
-    pub fn env(&self, name: &str) -> Option<String> {
+    pub(crate) fn env(&self, name: &str) -> Option<String> {
         let pairs = self.config.get("Env").and_then(Value::as_array).into_iter().flatten();
         let mut pairs = pairs.filter_map(|pair| pair.as_str()?.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
     /// Replaces an environment variable in its place, or appends it.
-    pub fn set_env(&mut self, name: &str, value: &str) {
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         let pair = Value::from(format!("{name}={value}"));
         let list = self.config.entry("Env").or_insert(Value::Null);
         if !list.is_array() {
@@ -72,15 +72,15 @@ impl StageConfig {
         }
     }
 
-    pub fn add_label(&mut self, name: String, value: String) {
+    pub(crate) fn add_label(&mut self, name: String, value: String) {
         self.add("Labels", name, value.into());
     }
 
-    pub fn add_exposed_port(&mut self, port: String) {
+    pub(crate) fn add_exposed_port(&mut self, port: String) {
         self.add("ExposedPorts", port, json!({}));
     }
 
-    pub fn add_volume(&mut self, path: String) {
+    pub(crate) fn add_volume(&mut self, path: String) {
         self.add("Volumes", path, json!({}));
     }
 
@@ -94,7 +94,7 @@ impl StageConfig {
         }
     }
 
-    pub fn set_entrypoint(&mut self, command: &Command<'_>) {
+    pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set("Entrypoint", self.command(command));
         // The base's arguments are for the base's program.
         if !self.sets_cmd {
@@ -102,7 +102,7 @@ impl StageConfig {
         }
     }
 
-    pub fn set_cmd(&mut self, command: &Command<'_>) {
+    pub(crate) fn set_cmd(&mut self, command: &Command<'_>) {
         self.sets_cmd = true;
         self.set("Cmd", self.command(command));
     }
@@ -121,7 +121,7 @@ impl StageConfig {
     }
 
     /// `options` are the instruction's, without their dashes.
-    pub fn set_healthcheck(
+    pub(crate) fn set_healthcheck(
         &mut self,
         check: &HealthcheckArguments<'_>,
         options: &[(String, String)],

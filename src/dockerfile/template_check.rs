@@ -9,7 +9,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
 
 /// Fails for what would be found out after compiling, or never. `text` is what the template came to for a platform.
-pub fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
+pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
     let name = &template.name;
     let instructions = instructions(text);
     check_stage_name(name, &instructions, &template.stage)?;
@@ -113,21 +113,21 @@ fn declared_stage<'a>(from: &'a InstructionText<'_>) -> Option<&'a str> {
 }
 
 /// The ARG instructions before the first FROM.
-pub fn args_before_from(text: &str) -> Vec<String> {
+pub(crate) fn args_before_from(text: &str) -> Vec<String> {
     let args = instructions(text).into_iter().take_while(|instruction| instruction.is("ARG"));
     args.map(|arg| arg.text).collect()
 }
 
 /// Fails if a platform's template has an ARG before FROM that the first platform's does not have: one Dockerfile holds
 /// the stages of all platforms, and only what precedes the first of them applies to all.
-pub fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
     let message = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
     Err(Failure::new(Class::Config, message).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
 }
 
 /// Fails if two platforms declare a stage of the same name: one Dockerfile holds the stages of all platforms.
-pub fn check_unique_stages(text: &str) -> Result<(), Failure> {
+pub(crate) fn check_unique_stages(text: &str) -> Result<(), Failure> {
     let mut names = BTreeSet::new();
     for from in instructions(text).iter().filter(|instruction| instruction.is("FROM")) {
         if let Some(name) = declared_stage(from)

@@ -2,7 +2,7 @@
 //! read as a loader reads it: by program headers and the dynamic section. Section headers are used only for ARM's
 //! attributes, which nothing else has (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
-pub mod processor;
+pub(crate) mod processor;
 
 use anyhow::{Context, Result, bail};
 use object::elf::{self, FileHeader32, FileHeader64, Vernaux, Verneed};
@@ -18,7 +18,7 @@ const MAX_LOADER_SIZE: u64 = 8 << 20;
 
 /// The facts of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Elf {
+pub(crate) struct Elf {
     pub identity: ElfIdentity,
     /// `e_type` is ET_EXEC or ET_DYN, it has an entry point, and there is something to load.
     pub executable: bool,
@@ -51,7 +51,7 @@ pub struct Elf {
 
 /// A symbol version that a file needs from a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NeededVersion {
+pub(crate) struct NeededVersion {
     pub library: String,
     pub version: String,
     /// The loader accepts a library without it.
@@ -62,7 +62,7 @@ pub struct NeededVersion {
 /// What a report says of an executable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Asks"))]
-pub struct RuntimeRequirements {
+pub(crate) struct RuntimeRequirements {
     /// PT_INTERP, the dynamic linker; none in a static binary.
     interpreter: Option<String>,
     /// DT_NEEDED.
@@ -80,7 +80,7 @@ const MAX_VERSIONS: usize = 10_000;
 
 impl Elf {
     /// Reads what the headers lead to, and nothing else of the file.
-    pub fn parse<'data>(bytes: impl ReadRef<'data>) -> Result<Elf> {
+    pub(crate) fn parse<'data>(bytes: impl ReadRef<'data>) -> Result<Elf> {
         match FileKind::parse(bytes)? {
             FileKind::Elf32 => parse::<FileHeader32<Endianness>, _>(bytes, 32),
             FileKind::Elf64 => parse::<FileHeader64<Endianness>, _>(bytes, 64),
@@ -89,7 +89,7 @@ impl Elf {
     }
 
     /// Creates the facts of a file of which only the machine is known.
-    pub fn with_identity(identity: ElfIdentity) -> Elf {
+    pub(crate) fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
             executable: false,
@@ -106,7 +106,7 @@ impl Elf {
         }
     }
 
-    pub fn runtime_requirements(&self) -> RuntimeRequirements {
+    pub(crate) fn runtime_requirements(&self) -> RuntimeRequirements {
         RuntimeRequirements {
             interpreter: self.interpreter.clone(),
             needed: self.needed.clone(),
@@ -115,17 +115,17 @@ impl Elf {
     }
 
     /// Returns the glibc version that it needs, the highest `GLIBC_x.y` of its symbols: `2.34`.
-    pub fn needed_glibc(&self) -> Option<String> {
+    pub(crate) fn needed_glibc(&self) -> Option<String> {
         highest_glibc(self.needed_versions.iter().map(|needed| needed.version.as_str()))
     }
 
     /// Returns the glibc version that it defines, if it is a part of glibc.
-    pub fn defined_glibc(&self) -> Option<String> {
+    pub(crate) fn defined_glibc(&self) -> Option<String> {
         highest_glibc(self.defined_versions.iter().map(String::as_str))
     }
 
     /// `static`, or what it needs: `glibc 2.34`, `dynamic`.
-    pub fn linkage(&self) -> String {
+    pub(crate) fn linkage(&self) -> String {
         match (&self.interpreter, self.needed_glibc()) {
             (None, _) => "static".to_owned(),
             (Some(_), Some(version)) => format!("glibc {version}"),
@@ -140,7 +140,7 @@ fn highest_glibc<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> 
 }
 
 /// Splits a version into its numbers. `None` if it has other parts.
-pub fn parse_version(version: &str) -> Option<Vec<u32>> {
+pub(crate) fn parse_version(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::platform::FloatAbi;
 
 /// What `.ARM.attributes` says (Addenda to the ABI for the Arm Architecture, §3).
 #[derive(Debug, Default)]
-pub struct ArmAttributes {
+pub(crate) struct ArmAttributes {
     /// Tag_CPU_arch.
     cpu: Option<u64>,
     /// Tag_ABI_VFP_args.
@@ -17,7 +17,7 @@ pub struct ArmAttributes {
 impl ArmAttributes {
     /// Reads the attributes of a file. Empty if it has no sections or they cannot be read, since the loader does not need
     /// them either.
-    pub fn find<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    pub(crate) fn find<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         header: &Header,
         endian: Endianness,
         bytes: R,
@@ -62,7 +62,7 @@ impl ArmAttributes {
 }
 
 /// What floating-point arguments are passed in, where the file says so.
-pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &ArmAttributes) -> Option<FloatAbi> {
+pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &ArmAttributes) -> Option<FloatAbi> {
     match machine {
         // ELF for the Arm Architecture, §5.2: set in executables that keep to one of the two call standards.
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
@@ -81,7 +81,7 @@ pub fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &ArmA
 }
 
 /// The number of the lowest variant that runs it, where the file says so.
-pub fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
+pub(crate) fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     machine: elf::Machine,
     attributes: &ArmAttributes,
     segments: &[Segment],

@@ -12,14 +12,14 @@ use crate::error::closest_match;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub(crate) enum Severity {
     Warning,
     Error,
 }
 
 /// A check.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct Check {
     /// `MA010`
     pub code: &'static str,
     pub name: &'static str,
@@ -28,9 +28,9 @@ pub struct Check {
 
 macro_rules! checks {
     ($($constant:ident $code:literal $name:literal $severity:ident),* $(,)?) => {
-        $(pub static $constant: Check = Check { code: $code, name: $name, severity: Severity::$severity };)*
+        $(pub(crate) static $constant: Check = Check { code: $code, name: $name, severity: Severity::$severity };)*
         /// All checks, sorted by code.
-        pub static CHECKS: &[&Check] = &[$(&$constant),*];
+        pub(crate) static CHECKS: &[&Check] = &[$(&$constant),*];
     };
 }
 
@@ -75,10 +75,10 @@ checks! {
 }
 
 /// docs/checks.md, which has a section for each check.
-pub const CHECKS_PAGE: &str = include_str!("../../docs/checks.md");
+pub(crate) const CHECKS_PAGE: &str = include_str!("../../docs/checks.md");
 
 /// The first words of the section of a check that only warns.
-pub const WARNING_PREFIX: &str = "A warning.";
+pub(crate) const WARNING_PREFIX: &str = "A warning.";
 
 impl Check {
     /// Returns the check's section of docs/checks.md, without its heading.
@@ -89,12 +89,12 @@ impl Check {
     }
 
     /// Explains what the check means, what causes it and how to fix it: a title and paragraphs.
-    pub fn explanation(&self) -> String {
+    pub(crate) fn explanation(&self) -> String {
         format!("{} {}\n\n{}", self.code, self.name, self.documentation())
     }
 
     /// Returns the first sentence of the documentation, without its full stop.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let paragraph = self.documentation().split("\n\n").next().unwrap_or_default().replace('\n', " ");
         let sentences = paragraph.strip_prefix(WARNING_PREFIX).unwrap_or(&paragraph).trim_start();
         sentences.split_once(". ").map_or(sentences, |(sentence, _)| sentence).trim_end_matches('.').to_owned()
@@ -104,7 +104,7 @@ impl Check {
 /// A check by its code, as it is typed: `MA010`, or its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Code", with = "String", extend("enum" = CheckCode::names())))]
-pub struct CheckCode(pub &'static Check);
+pub(crate) struct CheckCode(pub &'static Check);
 
 #[cfg(test)]
 impl CheckCode {

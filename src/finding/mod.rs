@@ -1,15 +1,15 @@
 //! Problems found in an image. `catalogue` lists the checks that find them.
 
-pub mod catalogue;
+pub(crate) mod catalogue;
 
-pub use self::catalogue::*;
+pub(crate) use self::catalogue::*;
 
 use std::fmt;
 
 use serde::Serialize;
 
 /// A text of an image without what would steer a terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -17,7 +17,7 @@ pub fn printable(text: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "FindingJson"))]
 #[serde(into = "FindingJson")]
-pub struct Finding {
+pub(crate) struct Finding {
     pub code: CheckCode,
     /// As the index or the config writes it; none for what is about the index.
     pub platform: Option<String>,
@@ -29,7 +29,7 @@ pub struct Finding {
 
 impl Check {
     /// Creates a finding of this check. It concerns no platform and no file yet.
-    pub fn finding(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
+    pub(crate) fn finding(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
         let (reason, fix) = (printable(&reason.into()), printable(&fix.into()));
         Finding { code: CheckCode(self), platform: None, file: None, reason, fix }
     }
@@ -37,16 +37,16 @@ impl Check {
 
 impl Finding {
     #[must_use]
-    pub fn for_platform(self, platform: &str) -> Finding {
+    pub(crate) fn for_platform(self, platform: &str) -> Finding {
         Finding { platform: Some(printable(platform)), ..self }
     }
 
     #[must_use]
-    pub fn in_file(self, file: impl Into<String>) -> Finding {
+    pub(crate) fn in_file(self, file: impl Into<String>) -> Finding {
         Finding { file: Some(printable(&file.into())), ..self }
     }
 
-    pub fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         self.code.0.severity == Severity::Error
     }
 }

@@ -24,14 +24,14 @@ use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
 /// The bases of a run's images, as their tags resolve now.
-pub struct ResolvedBases {
+pub(crate) struct ResolvedBases {
     pub pinned: PinnedBases,
     /// The manifest or index of each pinned reference.
     manifests: BTreeMap<String, FetchedManifest>,
 }
 
 /// A base, as its tag resolves now.
-pub struct ResolvedBase {
+pub(crate) struct ResolvedBase {
     /// `name@sha256:…`
     pinned: String,
     /// The manifest or index that it leads to.
@@ -40,7 +40,7 @@ pub struct ResolvedBase {
 
 /// The image that one platform of a base holds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BaseImage {
+pub(crate) struct BaseImage {
     /// The whole image config (image-spec, config.md).
     pub config: Value,
     /// From the bottom up, with OCI media types.
@@ -49,10 +49,10 @@ pub struct BaseImage {
 }
 
 /// Pulled bases, by the base as configured and the platform.
-pub type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
+pub(crate) type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
 
 /// Pins every base of some images to the digest that its tag has now, and checks that it has the images' platforms.
-pub fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBases> {
+pub(crate) fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBases> {
     let (mut pinned_bases, mut manifests) = (PinnedBases::default(), BTreeMap::new());
     for (base, platforms) in platforms_by_base(images) {
         let ResolvedBase { pinned, manifest } = resolve(base, &platforms, registry, ui)?;
@@ -63,7 +63,12 @@ pub fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBas
 }
 
 /// Pins a base to the digest that its tag has now, and checks that it has some platforms.
-pub fn resolve(base: &str, platforms: &BTreeSet<Platform>, registry: &Registry, ui: &Ui) -> Result<ResolvedBase> {
+pub(crate) fn resolve(
+    base: &str,
+    platforms: &BTreeSet<Platform>,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<ResolvedBase> {
     let manifest = ui.timed(Phase::Base, format_args!("{base}: index"), || registry.fetch_manifest(base));
     let manifest = manifest.with_context(|| format!("base {base}"))?;
     let available = available_platforms(base, &manifest, registry)?;
@@ -74,7 +79,7 @@ pub fn resolve(base: &str, platforms: &BTreeSet<Platform>, registry: &Registry, 
 }
 
 /// The platforms that each base is needed for. `scratch` needs no registry, and is left out.
-pub fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Platform>> {
+pub(crate) fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Platform>> {
     let mut bases: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
     for platform in images.iter().flat_map(|image| &image.platforms) {
         if platform.base != "scratch" {
@@ -111,7 +116,7 @@ fn other_base(platform: Platform) -> String {
 }
 
 /// Pulls each platform's image of each base into the cache, for the embedded engine to build on.
-pub fn pull(
+pub(crate) fn pull(
     images: &[Image],
     bases: &ResolvedBases,
     registry: &Registry,

@@ -25,25 +25,25 @@ const CA_BUNDLES: [&str; 4] = [
 
 /// A staged context, ready to be built.
 #[derive(Debug, Clone)]
-pub struct StagedContext {
+pub(crate) struct StagedContext {
     pub dir: Utf8PathBuf,
     pub dockerfile: Dockerfile,
 }
 
 /// The context directory of an image.
-pub fn context_dir(paths: &Paths, image: &Image) -> Utf8PathBuf {
+pub(crate) fn context_dir(paths: &Paths, image: &Image) -> Utf8PathBuf {
     // No name contains `+`, so that images `a/b` and `a-b` have directories of their own.
     paths.work_dir().join(image.name.replace('/', "+"))
 }
 
 /// Returns the mode of a single file of the workspace, `0755` or `0644`; `None` for a directory or a missing file.
-pub fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
+pub(crate) fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
     let metadata = fs_err::metadata(root.join(from)).ok().filter(std::fs::Metadata::is_file)?;
     Some(if metadata.permissions().mode() & 0o111 == 0 { "0644" } else { "0755" }.to_owned())
 }
 
 /// Checks the files that images copy from the workspace before anything is compiled.
-pub fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
+pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
     for image in images {
         let mut checked = BTreeSet::new();
         let files = image.platforms.iter().flat_map(|platform| &platform.files);
@@ -97,7 +97,7 @@ const COMMON_PATHS: [&str; 7] = [
 ];
 
 /// Whether an image's context will contain `path`, as a file or directory. `root` is the workspace's.
-pub fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
+pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
     COMMON_PATHS.iter().any(|common| is_at_or_above(path, common))
         || image.platforms.iter().any(|platform| platform_will_contain(platform, root, path))
 }
@@ -116,7 +116,7 @@ fn is_at_or_above(path: &str, other: &str) -> bool {
 }
 
 /// Lays out an image's context in `dir`, except for the binaries. `root` is the workspace's.
-pub fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir: Utf8PathBuf) -> Result<StagedContext> {
+pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir: Utf8PathBuf) -> Result<StagedContext> {
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
@@ -135,7 +135,7 @@ pub fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir: Utf8Pa
 }
 
 /// Adds the binaries to a context, each checked against its platform.
-pub fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
+pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
         for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
             let artifact = artifacts

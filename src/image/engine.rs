@@ -16,14 +16,14 @@ use crate::ui::Ui;
 
 /// What builds the images. Both engines build the same from one Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     Buildx(Builder),
     Embedded,
 }
 
 /// An engine, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineSelection {
+pub(crate) struct EngineSelection {
     pub engine: Engine,
     pub why: String,
 }
@@ -34,7 +34,7 @@ impl EngineSelection {
     }
 
     /// The engine's name, as `--engine` takes it.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.engine {
             Engine::Buildx(_) => "buildx",
             Engine::Embedded => "embedded",
@@ -44,7 +44,7 @@ impl EngineSelection {
 
 /// What an engine has to build.
 #[derive(Clone, Copy)]
-pub struct EngineRequest<'a> {
+pub(crate) struct EngineRequest<'a> {
     pub options: &'a EngineOptions,
     pub images: &'a [Image],
     /// In the images' order.
@@ -55,7 +55,7 @@ pub struct EngineRequest<'a> {
 
 impl EngineRequest<'_> {
     /// Returns why the embedded engine cannot build the images, if it cannot. Fails for what no engine can build.
-    pub fn needs_buildx(&self) -> Result<Option<Failure>, Failure> {
+    pub(crate) fn needs_buildx(&self) -> Result<Option<Failure>, Failure> {
         let images = self.images.iter().zip(self.dockerfiles);
         let mut refusals: Vec<Refusal> =
             images.filter_map(|(image, dockerfile)| self.check_embedded(image, dockerfile).err()).collect();
@@ -66,7 +66,7 @@ impl EngineRequest<'_> {
     }
 
     /// The registries that a builder must reach over plain HTTP.
-    pub fn plain_http_hosts(&self) -> PlainHttpHosts {
+    pub(crate) fn plain_http_hosts(&self) -> PlainHttpHosts {
         let dockerfiles = self.dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str());
         buildkitd_config::plain_http_hosts(dockerfiles, &self.options.insecure_registries)
     }
@@ -106,7 +106,7 @@ fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> 
 }
 
 /// Chooses an engine, or fails if no engine can build the images here. Changes and prints nothing.
-pub fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
+pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
     let plain_http = request.plain_http_hosts();
     let find_builder = || builder::find(request.options.builder.as_deref(), &plain_http, ui);
     decide(request.options.choice, request.needs_buildx()?, find_builder)
@@ -114,7 +114,7 @@ pub fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
 
 /// Decides on an engine. `needs_buildx` is why the embedded engine cannot be used; `find_builder` is called only if the
 /// answer depends on it.
-pub fn decide(
+pub(crate) fn decide(
     choice: EngineChoice,
     needs_buildx: Option<Failure>,
     find_builder: impl FnOnce() -> Result<Builder, BuilderError>,
@@ -172,7 +172,7 @@ fn suggest_embedded(error: BuilderError) -> anyhow::Error {
 }
 
 /// Prints which engine is used, and creates its builder if needed.
-pub fn start(selection: EngineSelection, paths: &Paths, ui: &Ui) -> Result<Engine> {
+pub(crate) fn start(selection: EngineSelection, paths: &Paths, ui: &Ui) -> Result<Engine> {
     let name = match &selection.engine {
         Engine::Buildx(_) => "docker buildx",
         Engine::Embedded => "the embedded engine",

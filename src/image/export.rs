@@ -17,10 +17,10 @@ use crate::process::check_interrupt;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Fails if an output cannot be written, before anything is compiled.
-pub fn check(outputs: &[Output]) -> Result<(), Failure> {
+pub(crate) fn check(outputs: &[Output]) -> Result<(), Failure> {
     outputs.iter().try_for_each(|output| match output {
         Output::Oci(dir) => check_layout(dir),
         Output::OciArchive(file) => check_archive(file),
@@ -75,7 +75,7 @@ fn is_archive(path: &Utf8Path) -> bool {
 }
 
 /// Writes every output. `layouts` are in the images' order.
-pub fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
+pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
     let images: Vec<(&Image, &Layout)> = images.iter().zip(layouts.iter().copied()).collect();
     for output in outputs {
         let _written = ui.timings().span(Phase::Output, output.path());
@@ -146,7 +146,7 @@ fn blobs(layout: &Layout) -> Result<BTreeSet<Utf8PathBuf>> {
 
 /// Writes an archive of some blobs, atomically. `docker_manifest` is Docker's own list of images, which older daemons
 /// need.
-pub fn archive(
+pub(crate) fn archive(
     file: &Utf8Path,
     blobs: impl IntoIterator<Item = Utf8PathBuf>,
     entries: &[Value],

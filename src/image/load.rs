@@ -16,7 +16,7 @@ use crate::ui::Ui;
 
 /// A program that images are loaded into.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageLoader {
+pub(crate) struct ImageLoader {
     /// `docker` or `podman`
     program: &'static str,
     /// The platform that it runs.
@@ -42,7 +42,7 @@ enum QueryResult {
 }
 
 /// Finds the program to load images into. Fails if an image does not have the platform that it runs.
-pub fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
+pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
     let mut errors = Vec::new();
     for query in [DOCKER, PODMAN].iter().filter(|query| find_program(query.program).is_some()) {
         match query.run(ui)? {
@@ -65,7 +65,7 @@ pub fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
 }
 
 /// Returns the platform that this machine's Docker runs, or `None` if its daemon does not answer.
-pub fn docker_platform(ui: &Ui) -> Result<Option<Platform>> {
+pub(crate) fn docker_platform(ui: &Ui) -> Result<Option<Platform>> {
     if find_program(DOCKER.program).is_none() {
         return Ok(None);
     }
@@ -102,7 +102,7 @@ impl ImageLoader {
     }
 
     /// Loads images under all their names. `layouts` are in the images' order.
-    pub fn load(&self, images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
+    pub(crate) fn load(&self, images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
         images.iter().zip(layouts).try_for_each(|(image, layout)| self.load_image(image, layout, ui))
     }
 
@@ -130,7 +130,7 @@ impl ImageLoader {
 }
 
 /// Loads one platform of a layout into a program under some names, through a temporary archive at `file`.
-pub fn load_platform(
+pub(crate) fn load_platform(
     program: &str,
     layout: &Layout,
     platform: Platform,

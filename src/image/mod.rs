@@ -1,13 +1,13 @@
 //! Builds images: artifacts are staged beside a rendered Dockerfile, and an engine makes an OCI layout of them.
 
-pub mod bases;
-pub mod buildx;
-pub mod context;
-pub mod embedded;
-pub mod engine;
-pub mod export;
-pub mod load;
-pub mod scratch_check;
+pub(crate) mod bases;
+pub(crate) mod buildx;
+pub(crate) mod context;
+pub(crate) mod embedded;
+pub(crate) mod engine;
+pub(crate) mod export;
+pub(crate) mod load;
+pub(crate) mod scratch_check;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -18,7 +18,7 @@ use crate::error::{Class, Failure};
 use crate::plan::Image;
 
 /// Renders an image's Dockerfile from the templates and files of the workspace at `root`.
-pub fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Result<Dockerfile> {
+pub(crate) fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Result<Dockerfile> {
     render::render(image, bases, &read_template, &|from| context::file_mode(root, from))
         .with_context(|| format!("image '{}'", image.name))
 }

@@ -7,7 +7,7 @@ use crate::error::{Class, Failure};
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
 /// Fails unless the program and the user of an image's `config` were copied into it.
-pub fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
+pub(crate) fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !has_program(program, config, tree)) {
         let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));

@@ -14,22 +14,26 @@ use super::rootfs::SCAN_VERSION;
 use crate::error::{Class, Failure};
 use crate::fs::{self, write_atomically};
 
-pub struct Cache {
+pub(crate) struct Cache {
     dir: Utf8PathBuf,
 }
 
 impl Cache {
-    pub fn new(dir: &Utf8Path) -> Cache {
+    pub(crate) fn new(dir: &Utf8Path) -> Cache {
         Cache { dir: dir.to_owned() }
     }
 
     /// Fails where it cannot be written, before anything is compiled.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         fs::check_writable(&self.dir).map_err(|error| unusable(format!("{}: {error}", self.dir)))
     }
 
     /// The file of a blob; `fetch` writes it where the cache has none with the right bytes.
-    pub fn blob(&self, blob: &Descriptor, fetch: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<Utf8PathBuf> {
+    pub(crate) fn blob(
+        &self,
+        blob: &Descriptor,
+        fetch: impl FnOnce(&mut std::fs::File) -> Result<()>,
+    ) -> Result<Utf8PathBuf> {
         let digest = blob.digest();
         let dir = self.dir.join("blobs").join(digest.algorithm().as_ref());
         let path = dir.join(digest.digest());
@@ -57,18 +61,22 @@ impl Cache {
     }
 
     /// Its folder, for temporary files as well: the one that is usual for those may be in memory.
-    pub fn dir(&self) -> Result<&Utf8Path> {
+    pub(crate) fn dir(&self) -> Result<&Utf8Path> {
         self.make(&self.dir)?;
         Ok(&self.dir)
     }
 
     /// A file without a name, gone when it is closed.
-    pub fn temporary(&self) -> Result<std::fs::File> {
+    pub(crate) fn temporary(&self) -> Result<std::fs::File> {
         Ok(tempfile::tempfile_in(self.dir()?)?)
     }
 
     /// What a layer holds; `read` finds it out where it is not known.
-    pub fn layer(&self, layer: &Descriptor, read: impl FnOnce() -> Result<ScannedLayer>) -> Result<ScannedLayer> {
+    pub(crate) fn layer(
+        &self,
+        layer: &Descriptor,
+        read: impl FnOnce() -> Result<ScannedLayer>,
+    ) -> Result<ScannedLayer> {
         if let Some(known) = self.known_layer(layer) {
             return Ok(known);
         }
@@ -81,7 +89,7 @@ impl Cache {
     }
 
     /// What a layer holds, where it was read before.
-    pub fn known_layer(&self, layer: &Descriptor) -> Option<ScannedLayer> {
+    pub(crate) fn known_layer(&self, layer: &Descriptor) -> Option<ScannedLayer> {
         serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
     }
 

@@ -5,18 +5,18 @@ use std::io::{self, Read, Write};
 use sha2::{Digest, Sha256};
 
 /// Counts and hashes what goes through.
-pub struct HashingWriter<W> {
+pub(crate) struct HashingWriter<W> {
     pub to: W,
     hash: Sha256,
     pub size: u64,
 }
 
 impl<W> HashingWriter<W> {
-    pub fn new(to: W) -> Self {
+    pub(crate) fn new(to: W) -> Self {
         HashingWriter { to, hash: Sha256::new(), size: 0 }
     }
 
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.hash.clone().finalize()))
     }
 }
@@ -35,19 +35,19 @@ impl<W: Write> Write for HashingWriter<W> {
 }
 
 /// Counts and hashes the bytes that are read through it.
-pub struct HashingReader<R> {
+pub(crate) struct HashingReader<R> {
     from: R,
     hash: Sha256,
     pub size: u64,
 }
 
 impl<R> HashingReader<R> {
-    pub fn new(from: R) -> Self {
+    pub(crate) fn new(from: R) -> Self {
         HashingReader { from, hash: Sha256::new(), size: 0 }
     }
 
     /// Returns `sha256:<hex>` of what was read so far.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.hash.clone().finalize()))
     }
 }
@@ -62,12 +62,12 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 /// `sha256:<hex>` of some bytes.
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 /// Hashes a stream: hexadecimal, and how many bytes it was.
-pub fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
+pub(crate) fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
     let mut sha256 = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 64 * 1024];
@@ -83,6 +83,6 @@ pub fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
 }
 
 /// Lower-case hexadecimal, as digests are written.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

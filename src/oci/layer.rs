@@ -18,11 +18,11 @@ use crate::process::check_interrupt;
 use crate::ui::Bar;
 
 /// By path from the root, without a leading slash: folders come before what they hold.
-pub type LayerEntries = BTreeMap<String, LayerEntry>;
+pub(crate) type LayerEntries = BTreeMap<String, LayerEntry>;
 
 /// A folder or a regular file of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LayerEntry {
+pub(crate) struct LayerEntry {
     #[serde(flatten)]
     pub attributes: FileAttributes,
     /// None for a folder.
@@ -31,7 +31,7 @@ pub struct LayerEntry {
 
 /// The content of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LayerFile {
+pub(crate) struct LayerFile {
     #[serde(skip)]
     pub path: Utf8PathBuf,
     /// Bytes.
@@ -42,7 +42,7 @@ pub struct LayerFile {
 
 /// A layer as a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     pub descriptor: Descriptor,
     /// The digest of the uncompressed tar.
     pub diff_id: String,
@@ -66,7 +66,7 @@ impl<R: Read> Read for ProgressReader<'_, R> {
     }
 }
 
-pub fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
+pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
     for (path, LayerEntry { attributes, file }) in entries {
         let mut header = tar::Header::new_gnu();
@@ -98,14 +98,14 @@ pub fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W
 }
 
 /// How a layer's blob of a media type is compressed, `tar` where it is not; none for what is not a layer's.
-pub fn compression_of(media_type: &str) -> Option<&'static str> {
+pub(crate) fn compression_of(media_type: &str) -> Option<&'static str> {
     let is_layer = media_type.contains("layer") || media_type.contains("rootfs.diff");
     let last = media_type.rsplit(['+', '.']).next().filter(|_| is_layer);
     ["gzip", "zstd", "tar"].into_iter().find(|known| last == Some(known))
 }
 
 /// The uncompressed stream of a layer's blob; none for a media type that is not a layer's.
-pub fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
+pub(crate) fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
     let blob = io::BufReader::with_capacity(64 * 1024, blob);
     Ok(match compression_of(media_type) {
         Some("gzip") => Some(Box::new(MultiGzDecoder::new(blob))),

@@ -37,14 +37,14 @@ const LOADER_CACHE_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
 /// The content of a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScannedLayer {
+pub(crate) struct ScannedLayer {
     /// The digest of the uncompressed tar.
     pub diff_id: String,
     pub changes: LayerChanges,
 }
 
 /// Reads a layer's blob to its end. What is too large for memory goes to temporary files in `temp_dir`.
-pub fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io::Result<ScannedLayer> {
+pub(crate) fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io::Result<ScannedLayer> {
     let tar = decompress(blob, media_type)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("its media type is {media_type}")))?;
     let mut tar = HashingReader::new(tar);
@@ -78,7 +78,7 @@ fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges>
 }
 
 /// An entry of a layer's tar by its name. There is a [`LayerChange`] for every entry but `Metadata`, in the same order.
-pub enum TarEntry {
+pub(crate) enum TarEntry {
     Whiteout(String, LayerChange),
     /// A file of any type, with its path.
     File(String),
@@ -87,7 +87,7 @@ pub enum TarEntry {
 }
 
 impl TarEntry {
-    pub fn of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
+    pub(crate) fn of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
         let path = normalize(&String::from_utf8_lossy(&entry.path_bytes()));
         let (dir, name) = (parent(&path), file_name(&path));
         match name.strip_prefix(".wh.") {
@@ -146,7 +146,7 @@ fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path)
 
 /// Returns the text of a file that configures users, the distribution or the dynamic loader. `None` for any other file,
 /// of which nothing is read.
-pub fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
+pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
     let name = file_name(path);
     let is_config = match parent(path) {
         "etc" => {
@@ -200,8 +200,10 @@ impl fmt::Display for LocalError {
 }
 
 /// Whether an error of [`scan`] is this machine's fault, not the layer's.
-pub fn is_local_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<LocalError>())
+pub(crate) fn is_local_error(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<LocalError>)
 }
 
 fn read_script(file: impl Read) -> io::Result<ScriptFile> {

@@ -14,11 +14,11 @@ use crate::fs::{hard_link_or_copy, write_atomically};
 use crate::platform::Platform;
 
 /// `oci-layout`.
-pub const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A layout that holds one image index.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(crate) struct Layout {
     pub dir: Utf8PathBuf,
     /// Of the index.
     pub descriptor: Descriptor,
@@ -27,7 +27,7 @@ pub struct Layout {
 
 impl Layout {
     /// Reads `index.json` and the index that it names.
-    pub fn open(dir: &Utf8Path) -> Result<Layout> {
+    pub(crate) fn open(dir: &Utf8Path) -> Result<Layout> {
         let top = fs_err::read(dir.join("index.json"))?;
         let top: ImageIndex =
             serde_json::from_slice(&top).with_context(|| format!("{dir}/index.json is not an index"))?;
@@ -43,7 +43,7 @@ impl Layout {
     }
 
     /// The entry of a platform's image.
-    pub fn entry(&self, platform: Platform) -> Option<&Descriptor> {
+    pub(crate) fn entry(&self, platform: Platform) -> Option<&Descriptor> {
         let is_it = |entry: &&Descriptor| {
             entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(platform.name())
         };
@@ -51,25 +51,25 @@ impl Layout {
     }
 
     /// The bytes of a manifest or config, which must be those of its digest.
-    pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         read_blob(&self.dir, descriptor)
     }
 
     /// The manifest of an entry, and the config that it names.
-    pub fn manifest(&self, entry: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
+    pub(crate) fn manifest(&self, entry: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
         let manifest: ImageManifest = serde_json::from_slice(&read_blob(&self.dir, entry)?)?;
         let config = serde_json::from_slice(&read_blob(&self.dir, manifest.config())?)?;
         Ok((manifest, config))
     }
 
     /// The bytes of a blob as they are stored, to be streamed.
-    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<fs_err::File> {
+    pub(crate) fn open_blob(&self, descriptor: &Descriptor) -> Result<fs_err::File> {
         Ok(fs_err::File::open(blob_path(&self.dir, descriptor))?)
     }
 }
 
 /// Writes a layout with one image: documents from memory, layers by a link to where they are.
-pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
+pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;
     }
@@ -84,7 +84,7 @@ pub fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descripto
 }
 
 /// Puts layouts together that have one image for other platforms each: their blobs, and an index over all of theirs.
-pub fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
+pub(crate) fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
     let blobs = dir.join("blobs/sha256");
     fs_err::create_dir_all(&blobs)?;
     let (mut index, mut manifests) = (None, Vec::new());
@@ -109,7 +109,7 @@ pub fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
 }
 
 /// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
-pub fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
+pub(crate) fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
     let version = dir.join("oci-layout");
     if fs_err::read(&version).ok().as_deref() != Some(VERSION.as_bytes()) {
         // In its place: the file may be locked.
@@ -119,7 +119,7 @@ pub fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
 }
 
 /// `index.json` over some images.
-pub fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
+pub(crate) fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageIndex.as_ref(),
@@ -128,19 +128,19 @@ pub fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
 }
 
 /// An entry that is an attestation and not an image (BuildKit, attestation-storage.md).
-pub fn is_attestation(entry: &Descriptor) -> bool {
+pub(crate) fn is_attestation(entry: &Descriptor) -> bool {
     let annotations = entry.annotations().as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key("vnd.docker.reference.type"))
 }
 
 /// `os/architecture[/variant]` in the platform table's spelling; none for an attestation's `unknown/unknown`.
-pub fn descriptor_platform(platform: &oci_spec::image::Platform) -> Option<String> {
+pub(crate) fn descriptor_platform(platform: &oci_spec::image::Platform) -> Option<String> {
     let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
     (os != "unknown").then(|| format_platform(&os, &architecture, platform.variant().as_deref()))
 }
 
 /// The same from an image's config.
-pub fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> String {
+pub(crate) fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> String {
     let written = match variant.filter(|variant| !variant.is_empty()) {
         Some(variant) => format!("{os}/{architecture}/{variant}"),
         None => format!("{os}/{architecture}"),
@@ -149,7 +149,7 @@ pub fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> S
 }
 
 /// Where a layout has a blob.
-pub fn blob_path(dir: &Utf8Path, descriptor: &Descriptor) -> Utf8PathBuf {
+pub(crate) fn blob_path(dir: &Utf8Path, descriptor: &Descriptor) -> Utf8PathBuf {
     let digest = descriptor.digest();
     dir.join("blobs").join(digest.algorithm().to_string()).join(digest.digest())
 }

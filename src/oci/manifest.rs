@@ -11,7 +11,7 @@ use super::layer::Layer;
 use crate::platform::Platform;
 
 /// The parts of one platform's image.
-pub struct ImageParts<'a> {
+pub(crate) struct ImageParts<'a> {
     pub platform: Platform,
     /// The base's image config; `null` for `scratch`.
     pub base_config: &'a Value,
@@ -25,20 +25,20 @@ pub struct ImageParts<'a> {
 }
 
 /// A layer that an image adds to its base.
-pub struct AddedLayer {
+pub(crate) struct AddedLayer {
     pub layer: Layer,
     /// The instructions that made it, for the image's history.
     pub created_by: String,
 }
 
 /// The config and the manifest of one platform's image.
-pub struct ImageDocuments {
+pub(crate) struct ImageDocuments {
     pub config: Blob,
     pub manifest: Blob,
 }
 
 /// Returns the config and the manifest of one platform's image.
-pub fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
+pub(crate) fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
     let config = Blob::json(&MediaType::ImageConfig, &config(parts)?)?;
     let layers = parts.base_layers.iter().chain(parts.added.iter().map(|added| &added.layer));
     let layers: Vec<&Descriptor> = layers.map(|layer| &layer.descriptor).collect();
@@ -98,7 +98,7 @@ fn complete_history(mut history: Vec<Value>, layers: usize, created: &str) -> Ve
 }
 
 /// The index over the manifests of all platforms, in their order.
-pub fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
+pub(crate) fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
     let entry = |(platform, descriptor): &(Platform, Descriptor)| {
         let mut described = json!({ "architecture": platform.architecture(), "os": platform.os() });
         if let Some(variant) = platform.variant() {

@@ -1,14 +1,14 @@
 //! OCI images: descriptors, digests, layers, manifests, layouts, and root file systems (image-spec).
 
-pub mod cache;
-pub mod compression;
-pub mod descriptor;
-pub mod digest;
-pub mod layer;
-pub mod layer_scan;
-pub mod layout;
-pub mod manifest;
-pub mod reference;
-pub mod rootfs;
-pub mod transport;
-pub mod unpack;
+pub(crate) mod cache;
+pub(crate) mod compression;
+pub(crate) mod descriptor;
+pub(crate) mod digest;
+pub(crate) mod layer;
+pub(crate) mod layer_scan;
+pub(crate) mod layout;
+pub(crate) mod manifest;
+pub(crate) mod reference;
+pub(crate) mod rootfs;
+pub(crate) mod transport;
+pub(crate) mod unpack;

@@ -6,7 +6,7 @@ use oci_spec::image::Descriptor;
 use crate::error::{Class, Failure};
 
 /// Parses `HOST/NAME:TAG` or `HOST/NAME@DIGEST`.
-pub fn parse_reference(reference: &str) -> Result<Reference, Failure> {
+pub(crate) fn parse_reference(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| {
         Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
             .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
@@ -14,25 +14,25 @@ pub fn parse_reference(reference: &str) -> Result<Reference, Failure> {
 }
 
 /// Returns `host/name`: a reference without its tag and digest.
-pub fn repository_name(reference: &str) -> Result<String, Failure> {
+pub(crate) fn repository_name(reference: &str) -> Result<String, Failure> {
     let reference = parse_reference(reference)?;
     Ok(format!("{}/{}", reference.registry(), reference.repository()))
 }
 
 /// Returns the host that requests for a reference go to. For Docker Hub that is not the host in the name.
-pub fn registry_host(reference: &str) -> Result<String, Failure> {
+pub(crate) fn registry_host(reference: &str) -> Result<String, Failure> {
     Ok(parse_reference(reference)?.resolve_registry().to_owned())
 }
 
 /// Returns the repository and the first digits of a blob's digest, for a progress bar.
-pub fn blob_label(repository: &Reference, blob: &Descriptor) -> String {
+pub(crate) fn blob_label(repository: &Reference, blob: &Descriptor) -> String {
     let digest: String = blob.digest().digest().chars().take(12).collect();
     format!("{}/{} {digest}", repository.registry(), repository.repository())
 }
 
 /// Returns whether the registry of a reference is `localhost`, in `127.0.0.0/8` or `[::1]`. Like Docker, we use plain
 /// HTTP for those.
-pub fn is_loopback(reference: &str) -> bool {
+pub(crate) fn is_loopback(reference: &str) -> bool {
     let host = reference.split('/').next().unwrap_or(reference);
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,

@@ -12,7 +12,7 @@ use crate::shell::ScriptCommand;
 
 /// A file, directory or link at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FsNode {
+pub(crate) enum FsNode {
     Dir(FileAttributes),
     /// A symbolic link with its target.
     Link(String),
@@ -23,7 +23,7 @@ pub enum FsNode {
 
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegularFile {
+pub(crate) struct RegularFile {
     #[serde(flatten)]
     pub attributes: FileAttributes,
     /// In bytes.
@@ -33,7 +33,7 @@ pub struct RegularFile {
 
 /// The part of a file's content that checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FileContent {
+pub(crate) enum FileContent {
     Other,
     /// The whole text, for the few configuration files that decide how a program starts.
     Text(String),
@@ -45,7 +45,7 @@ pub enum FileContent {
 
 /// A file that starts with the ELF magic number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ElfFile {
+pub(crate) struct ElfFile {
     /// In hexadecimal.
     pub sha256: String,
     /// `None` if the rest of the file is not valid ELF.
@@ -54,7 +54,7 @@ pub struct ElfFile {
 
 /// A file that starts with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptFile {
+pub(crate) struct ScriptFile {
     /// The rest of the first line, unchanged.
     #[serde(rename = "line")]
     pub shebang: String,
@@ -65,7 +65,7 @@ pub struct ScriptFile {
 
 /// Permission bits, owner and modification time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileAttributes {
+pub(crate) struct FileAttributes {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
@@ -79,7 +79,7 @@ impl FileAttributes {
 
 /// What a layer's entry does at its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LayerChange {
+pub(crate) enum LayerChange {
     Put(FsNode),
     /// Links the file at another path of the layer here.
     HardLink(String),
@@ -92,18 +92,18 @@ pub enum LayerChange {
 }
 
 /// The entries of a layer, in their order: paths from the root without a leading slash; the root itself is empty.
-pub type LayerChanges = Vec<(String, LayerChange)>;
+pub(crate) type LayerChanges = Vec<(String, LayerChange)>;
 
 /// Version of the serialized form of scanned layers. Increase it if that form changes, or how files are read.
-pub const SCAN_VERSION: u32 = 5;
+pub(crate) const SCAN_VERSION: u32 = 5;
 
 /// A file system by path from the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RootFs(BTreeMap<String, FsNode>);
+pub(crate) struct RootFs(BTreeMap<String, FsNode>);
 
 /// Something that a whiteout removes from the layers below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removal {
+pub(crate) enum Removal {
     /// The path with everything below it.
     Path(String),
     /// Everything in the directory, but not the directory itself.
@@ -125,31 +125,31 @@ impl Default for RegularFile {
 }
 
 impl RootFs {
-    pub fn get(&self, path: &str) -> Option<&FsNode> {
+    pub(crate) fn get(&self, path: &str) -> Option<&FsNode> {
         self.0.get(path)
     }
 
     /// Returns what is at a path without following a link at its end, as lstat(2) does.
-    pub fn lstat(&self, path: &str) -> Option<&FsNode> {
+    pub(crate) fn lstat(&self, path: &str) -> Option<&FsNode> {
         let path = normalize(path);
         self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
     /// Returns all paths that start with `prefix`, in order.
-    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
 
     /// Returns the text of a file whose text is kept, following links.
-    pub fn text(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
             FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
             _ => None,
         }
     }
 
-    pub fn insert(&mut self, path: &str, node: FsNode) {
+    pub(crate) fn insert(&mut self, path: &str, node: FsNode) {
         // A directory that something else replaces takes its contents with it.
         if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
             self.remove(&Removal::Path(path.to_owned()));
@@ -173,7 +173,7 @@ impl RootFs {
     ///
     /// The layer is laid out by itself first, as overlayfs has it: its paths go through its own links only, its hard
     /// links name its own files, and its directories replace links below.
-    pub fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
         self.apply_whiteouts(layer);
         let mut upper = RootFs::default();
         for (path, change) in layer {
@@ -185,7 +185,7 @@ impl RootFs {
 
     /// Removes what a layer's whiteouts hide, wherever they are in the layer: they hide files of lower layers only
     /// (layer.md, "Whiteouts"). Returns what was removed, in order.
-    pub fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
+    pub(crate) fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
         let mut removals = Vec::new();
         for (path, change) in layer {
             let removal = match change {
@@ -204,7 +204,7 @@ impl RootFs {
     }
 
     /// Puts a layer that was laid out by itself on top.
-    pub fn merge(&mut self, upper: RootFs) {
+    pub(crate) fn merge(&mut self, upper: RootFs) {
         for (path, node) in upper.0 {
             self.insert(&path, node);
         }
@@ -212,7 +212,12 @@ impl RootFs {
 
     /// Adds an entry to the earlier ones of its layer, which `self` holds. Returns the path where it ends up, or `None`
     /// for whiteouts. Directories that the layer does not list are taken from the `lower` layers.
-    pub fn add_entry(&mut self, path: &str, change: &LayerChange, lower: &RootFs) -> Result<Option<String>, String> {
+    pub(crate) fn add_entry(
+        &mut self,
+        path: &str,
+        change: &LayerChange,
+        lower: &RootFs,
+    ) -> Result<Option<String>, String> {
         let node = match change {
             LayerChange::Put(node) => node.clone(),
             LayerChange::HardLink(target) => match self.get(&self.real_path(target)) {
@@ -230,7 +235,7 @@ impl RootFs {
     }
 
     /// Returns where an entry of a layer ends up: a directory above it may be a link.
-    pub fn real_path(&self, path: &str) -> String {
+    pub(crate) fn real_path(&self, path: &str) -> String {
         if path.is_empty() {
             return String::new();
         }
@@ -255,12 +260,12 @@ impl RootFs {
     }
 
     /// Follows all links on the way to a path and at its end, dangling ones as well, and returns the real path.
-    pub fn resolve(&self, path: &str) -> Result<String, String> {
+    pub(crate) fn resolve(&self, path: &str) -> Result<String, String> {
         self.resolve_through(path, &mut |_| {})
     }
 
     /// Does the same, and calls `on_dir` with each directory on the way; the root is the empty path.
-    pub fn resolve_through(&self, path: &str, on_dir: &mut dyn FnMut(&str)) -> Result<String, String> {
+    pub(crate) fn resolve_through(&self, path: &str, on_dir: &mut dyn FnMut(&str)) -> Result<String, String> {
         let mut remaining: Vec<String> = components(path).rev().map(str::to_owned).collect();
         let mut resolved = String::new();
         let mut links = 0;
@@ -293,7 +298,7 @@ impl RootFs {
 }
 
 /// Joins a directory, which is empty for the root, and a name in it.
-pub fn join(dir: &str, name: &str) -> String {
+pub(crate) fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
@@ -303,12 +308,12 @@ fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
 }
 
 /// Removes leading, trailing and double slashes, and `.`.
-pub fn normalize(path: &str) -> String {
+pub(crate) fn normalize(path: &str) -> String {
     components(path).collect::<Vec<_>>().join("/")
 }
 
 /// Normalizes a path from the root and removes its `..` without looking at links (Go's `path.Clean`).
-pub fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let mut kept = Vec::new();
     for component in components(path) {
         if component == ".." {
@@ -321,12 +326,12 @@ pub fn clean(path: &str) -> String {
 }
 
 /// Returns the directory of a normalized path; empty if that is the root.
-pub fn parent(path: &str) -> &str {
+pub(crate) fn parent(path: &str) -> &str {
     Utf8Path::new(path).parent().map_or("", Utf8Path::as_str)
 }
 
 /// Returns what follows the last slash of a path.
-pub fn file_name(path: &str) -> &str {
+pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 

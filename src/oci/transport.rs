@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 
 /// `TRANSPORT:PATH[:NAME]`, split into its parts, none of which is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransportPath<'a> {
+pub(crate) struct TransportPath<'a> {
     pub transport: &'a str,
     pub path: &'a str,
     pub name: Option<&'a str>,
@@ -15,7 +15,7 @@ pub struct TransportPath<'a> {
 
 impl<'a> TransportPath<'a> {
     /// Returns `None` for text without a colon. References with a port or a tag have one as well: look at the transport.
-    pub fn split(text: &'a str) -> Option<TransportPath<'a>> {
+    pub(crate) fn split(text: &'a str) -> Option<TransportPath<'a>> {
         let (transport, rest) = text.split_once(':')?;
         let (path, name) = match rest.split_once(':') {
             Some((path, name)) => (path, Some(name)),
@@ -27,7 +27,7 @@ impl<'a> TransportPath<'a> {
 
 /// An image to verify: `REF`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImageLocation {
+pub(crate) enum ImageLocation {
     Registry(String),
     Oci(Utf8PathBuf, Option<String>),
     OciArchive(Utf8PathBuf, Option<String>),

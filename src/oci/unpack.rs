@@ -16,14 +16,14 @@ use crate::process::check_interrupt;
 
 /// A layer with its content.
 #[derive(Debug)]
-pub struct UnpackableLayer {
+pub(crate) struct UnpackableLayer {
     pub descriptor: Descriptor,
     pub scanned: ScannedLayer,
 }
 
 /// Unpacks layers on top of each other into `root`, which is empty. One layer at a time is
 /// unpacked into a directory next to it first.
-pub fn unpack(layout: &Layout, layers: &[UnpackableLayer], root: &Utf8Path) -> Result<()> {
+pub(crate) fn unpack(layout: &Layout, layers: &[UnpackableLayer], root: &Utf8Path) -> Result<()> {
     let mut lower = RootFs::default();
     for UnpackableLayer { descriptor, scanned } in layers {
         let blob = layout.open_blob(descriptor)?;

@@ -15,7 +15,7 @@ struct ProfileTables {
 }
 
 /// Returns the profiles that the workspace's manifest, cargo's configuration files and environment variables define.
-pub fn defined_profiles(manifest: &Utf8Path, current_dir: &Utf8Path) -> BTreeSet<String> {
+pub(crate) fn defined_profiles(manifest: &Utf8Path, current_dir: &Utf8Path) -> BTreeSet<String> {
     let files = cargo_config2::Walk::new(current_dir.as_std_path()).chain([manifest.as_std_path().to_owned()]);
     // cargo reports files that cannot be read or parsed.
     let texts = files.filter_map(|path| fs_err::read_to_string(path).ok());

@@ -9,7 +9,7 @@ use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
 
 /// Fails for the first invalid value, naming its key.
-pub fn check(settings: &Config, image: &str) -> Result<(), Failure> {
+pub(crate) fn check(settings: &Config, image: &str) -> Result<(), Failure> {
     check_dockerfile_values(settings, image)?;
     check_config_values(settings, image)
 }
@@ -55,7 +55,7 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
 }
 
 /// Checks that a file entry has a full path in the image and an octal mode.
-pub fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Failure> {
+pub(crate) fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Failure> {
     let to = Utf8PathBuf::from(&file.to);
     if !to.is_absolute() || to.components().any(|part| part.as_str() == "..") || file.to.ends_with('/') {
         return Err(Failure::new(

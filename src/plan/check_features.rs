@@ -9,7 +9,7 @@ use crate::error::{Class, Failure};
 const BUILT_IN_PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
 
 /// Fails for the first feature or profile of a build that nothing defines.
-pub fn check(builds: &[Build], workspace: &Workspace) -> Result<(), Failure> {
+pub(crate) fn check(builds: &[Build], workspace: &Workspace) -> Result<(), Failure> {
     for build in builds {
         let packages: Vec<&Package> = build.packages().into_iter().filter_map(|name| workspace.package(name)).collect();
         check_profile(&build.settings.profile, &workspace.profiles)?;

@@ -4,7 +4,7 @@ use crate::error::{Class, Failure};
 use crate::oci::reference::is_loopback;
 
 /// Checks that an image's name is valid at the end of a repository's name (distribution-spec, "Pulling manifests").
-pub fn check_image_name(name: &str) -> Result<(), Failure> {
+pub(crate) fn check_image_name(name: &str) -> Result<(), Failure> {
     let is_valid = |part: &str| {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         edge(part.chars().next())
@@ -23,7 +23,7 @@ pub fn check_image_name(name: &str) -> Result<(), Failure> {
 }
 
 /// Returns `registry/name`. Fails if the registry is not a host with an optional path.
-pub fn repository_name(registry: &str, name: &str) -> Result<String, Failure> {
+pub(crate) fn repository_name(registry: &str, name: &str) -> Result<String, Failure> {
     check_no_credentials("registry", registry)?;
     let wrong = |what: &str| {
         Failure::new(Class::Config, format!("registry '{registry}' {what}"))
@@ -69,7 +69,7 @@ pub fn repository_name(registry: &str, name: &str) -> Result<String, Failure> {
 }
 
 /// Rejects credentials in a reference, where they would end up in messages, scripts and logs. The error hides them.
-pub fn check_no_credentials(key: &str, reference: &str) -> Result<(), Failure> {
+pub(crate) fn check_no_credentials(key: &str, reference: &str) -> Result<(), Failure> {
     let Some((user, host)) = reference.rsplit_once('@').filter(|(_, rest)| !rest.starts_with("sha")) else {
         return Ok(());
     };
@@ -86,12 +86,12 @@ pub fn check_no_credentials(key: &str, reference: &str) -> Result<(), Failure> {
 }
 
 /// Whether Docker takes the first component of a reference for a host. Otherwise it is a namespace on Docker Hub.
-pub fn is_registry_host(first: &str) -> bool {
+pub(crate) fn is_registry_host(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost"
 }
 
 /// Checks that a text is a host with an optional port.
-pub fn check_registry_host(key: &str, host: &str) -> Result<(), Failure> {
+pub(crate) fn check_registry_host(key: &str, host: &str) -> Result<(), Failure> {
     if is_host_and_port(host) {
         return Ok(());
     }

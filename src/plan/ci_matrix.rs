@@ -11,7 +11,7 @@ use crate::platform::Platform;
 
 /// A supported CI service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CiService {
+pub(crate) enum CiService {
     #[value(name = "github")]
     GitHub,
     #[value(name = "gitlab")]
@@ -21,7 +21,7 @@ pub enum CiService {
 
 /// A CI job that compiles one platform.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct CiJob {
+pub(crate) struct CiJob {
     pub platform: &'static str,
     /// The name of its bundle.
     pub bundle: String,
@@ -30,7 +30,7 @@ pub struct CiJob {
 
 /// The jobs as `strategy: matrix:` takes them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     include: Vec<CiJob>,
 }
 
@@ -38,7 +38,7 @@ const ARM64: &str = "aarch64-unknown-linux-gnu";
 
 impl CiService {
     /// Returns the runners for x86-64 and arm64. The first also compiles for all other platforms.
-    pub fn runners(self) -> [&'static str; 2] {
+    pub(crate) fn runners(self) -> [&'static str; 2] {
         match self {
             CiService::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
             CiService::GitLab => ["saas-linux-small-amd64", "saas-linux-small-arm64"],
@@ -47,7 +47,7 @@ impl CiService {
     }
 
     /// Returns a job for each platform of the images.
-    pub fn jobs(self, images: &[Image]) -> Vec<CiJob> {
+    pub(crate) fn jobs(self, images: &[Image]) -> Vec<CiJob> {
         let platforms: BTreeSet<Platform> =
             images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
         platforms.into_iter().map(|platform| self.job(platform)).collect()
@@ -60,7 +60,7 @@ impl CiService {
     }
 
     /// Returns the jobs as a matrix that one job of a workflow computes for the next.
-    pub fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
+    pub(crate) fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
         if !self.takes_matrix() {
             let what = "GitLab takes no matrix from a job: it knows its jobs before one runs";
             return Err(Failure::new(Class::Config, what)
@@ -70,7 +70,7 @@ impl CiService {
     }
 
     /// Whether a workflow can compute its jobs while it runs.
-    pub fn takes_matrix(self) -> bool {
+    pub(crate) fn takes_matrix(self) -> bool {
         self != CiService::GitLab
     }
 }

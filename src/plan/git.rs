@@ -10,7 +10,7 @@ use crate::process::{Cmd, find_program};
 /// The commit that is checked out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Commit {
+pub(crate) struct Commit {
     /// The full object name.
     pub sha: String,
     /// Seconds since the epoch at which it was committed.
@@ -27,7 +27,7 @@ pub struct Commit {
 
 /// What is checked out in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checkout {
+pub(crate) enum Checkout {
     /// Not a git work tree, or git is not installed.
     None,
     /// A repository before its first commit.
@@ -37,17 +37,17 @@ pub enum Checkout {
 
 impl Commit {
     /// Returns the revision for the image's labels. It ends in `-dirty` if the work tree has uncommitted changes.
-    pub fn revision(&self) -> String {
+    pub(crate) fn revision(&self) -> String {
         format!("{}{}", self.sha, if self.is_dirty() { "-dirty" } else { "" })
     }
 
-    pub fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         !self.changes.is_empty()
     }
 }
 
 impl Checkout {
-    pub fn commit(&self) -> Option<&Commit> {
+    pub(crate) fn commit(&self) -> Option<&Commit> {
         match self {
             Checkout::Commit(commit) => Some(commit),
             Checkout::None | Checkout::Unborn => None,
@@ -55,7 +55,7 @@ impl Checkout {
     }
 
     /// Returns a note on what images miss without a git repository.
-    pub fn no_repository_note(&self) -> Option<&'static str> {
+    pub(crate) fn no_repository_note(&self) -> Option<&'static str> {
         match self {
             Checkout::None => Some(
                 "this is no git repository: images name no commit, and were made in 1970 (SOURCE_DATE_EPOCH sets the time)",
@@ -65,7 +65,7 @@ impl Checkout {
     }
 
     /// Returns why the sources are not those of a commit. `None` if they are, or outside of a repository.
-    pub fn uncommitted_reason(&self) -> Option<String> {
+    pub(crate) fn uncommitted_reason(&self) -> Option<String> {
         const LISTED: usize = 2;
         match self {
             Checkout::Commit(commit) if commit.is_dirty() => {
@@ -89,7 +89,7 @@ fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: 
 
 /// Finds out what is checked out in `dir`. Changes of `ignored` files and directories below `dir`, such as the target
 /// directory, do not make the work tree dirty.
-pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
+pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
             let what = "this is a git repository, and there is no git to ask for its commit";
@@ -131,7 +131,7 @@ pub fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
 }
 
 /// Returns the URL of the remote `origin`.
-pub fn origin(dir: &Utf8Path) -> Option<String> {
+pub(crate) fn origin(dir: &Utf8Path) -> Option<String> {
     let git = find_program("git")?;
     let origin = Cmd::new(git).args(["-C", dir.as_str(), "config", "--get", "remote.origin.url"]).read().ok()?;
     Some(origin.trim().to_owned()).filter(|origin| !origin.is_empty())

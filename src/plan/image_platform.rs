@@ -13,7 +13,7 @@ use crate::platform::{Libc, Platform};
 
 /// A built-in template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BuiltInTemplate {
+pub(crate) struct BuiltInTemplate {
     pub name: &'static str,
     /// The base, unless another is configured.
     pub base: &'static str,
@@ -32,12 +32,12 @@ const BUILT_IN_TEMPLATES: [BuiltInTemplate; 5] = [
 ];
 
 /// Returns all built-in templates.
-pub fn built_in_templates() -> impl Iterator<Item = BuiltInTemplate> {
+pub(crate) fn built_in_templates() -> impl Iterator<Item = BuiltInTemplate> {
     BUILT_IN_TEMPLATES.into_iter()
 }
 
 /// Finds a built-in template by name.
-pub fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> {
+pub(crate) fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> {
     built_in_templates().find(|template| template.name == name).ok_or_else(|| {
         let names: Vec<&str> = built_in_templates().map(|template| template.name).collect();
         let failure = Failure::new(Class::Config, format!("unknown template '{name}'"));
@@ -56,7 +56,7 @@ pub fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> {
 const NON_ROOT: &str = "65532:65532";
 
 /// Resolves the settings of one platform, filling in everything that has a default.
-pub fn resolve_image_platform(
+pub(crate) fn resolve_image_platform(
     image: &str,
     platform: Platform,
     settings: &Config,

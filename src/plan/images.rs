@@ -8,7 +8,7 @@ use super::{Binary, ConfigSources, Image, Package, Workspace};
 use crate::error::{Class, Failure};
 
 /// Fails if two images have the same name or reference, or two binaries the same file name.
-pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
+pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
     let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
     let mut references: BTreeMap<String, &str> = BTreeMap::new();
     for image in images {
@@ -48,7 +48,7 @@ pub fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), F
 }
 
 /// Selects the packages of `-p`, if there are any.
-pub fn select_packages(
+pub(crate) fn select_packages(
     mut workspace: Workspace,
     names: &[String],
     sources: &ConfigSources,
@@ -74,7 +74,7 @@ pub fn select_packages(
 
 /// An image to build.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ImageSelection<'a> {
+pub(crate) struct ImageSelection<'a> {
     pub name: String,
     /// The package that its version comes from.
     pub package: &'a Package,
@@ -82,7 +82,7 @@ pub struct ImageSelection<'a> {
 }
 
 /// Returns the images that a run builds: the configured ones, or one for each binary if none are configured.
-pub fn select_images<'a>(
+pub(crate) fn select_images<'a>(
     workspace: &'a Workspace,
     sources: &ConfigSources,
 ) -> Result<Vec<ImageSelection<'a>>, Failure> {

@@ -1,28 +1,28 @@
 //! Resolves flags, environment and configuration files into a [`Plan`], which is plain data. Later stages read nothing but
 //! the plan.
 
-pub mod cargo_profiles;
-pub mod check_container;
-pub mod check_features;
-pub mod check_names;
-pub mod ci_matrix;
-pub mod git;
-pub mod image_platform;
-pub mod images;
-pub mod outputs;
-pub mod precedence;
-pub mod resolve;
-pub mod tags;
-pub mod workspace;
+pub(crate) mod cargo_profiles;
+pub(crate) mod check_container;
+pub(crate) mod check_features;
+pub(crate) mod check_names;
+pub(crate) mod ci_matrix;
+pub(crate) mod git;
+pub(crate) mod image_platform;
+pub(crate) mod images;
+pub(crate) mod outputs;
+pub(crate) mod precedence;
+pub(crate) mod resolve;
+pub(crate) mod tags;
+pub(crate) mod workspace;
 
-pub use ci_matrix::{CiJob, CiService};
-pub use git::{Checkout, Commit};
-pub use image_platform::{BuiltInTemplate, built_in_template, built_in_templates};
-pub use images::select_packages;
-pub use outputs::Output;
-pub use precedence::ConfigSources;
-pub use resolve::{DEFAULT_TAGS, PlanRequest, resolve};
-pub use workspace::{Package, Selection, Workspace, current_dir};
+pub(crate) use ci_matrix::{CiJob, CiService};
+pub(crate) use git::{Checkout, Commit};
+pub(crate) use image_platform::{BuiltInTemplate, built_in_template, built_in_templates};
+pub(crate) use images::select_packages;
+pub(crate) use outputs::Output;
+pub(crate) use precedence::ConfigSources;
+pub(crate) use resolve::{DEFAULT_TAGS, PlanRequest, resolve};
+pub(crate) use workspace::{Package, Selection, Workspace, current_dir};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ use crate::process;
 
 /// Everything that a run does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     #[serde(flatten)]
     pub paths: Paths,
     pub commit: Option<Commit>,
@@ -63,7 +63,7 @@ pub struct Plan {
 
 /// The directories of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// The directory of the workspace's manifest. Relative paths in the configuration start here.
     pub root: Utf8PathBuf,
     pub manifest_path: Utf8PathBuf,
@@ -76,14 +76,14 @@ pub struct Paths {
 
 impl Paths {
     /// The directory for this tool's own files: build contexts, layouts and binaries.
-    pub fn work_dir(&self) -> Utf8PathBuf {
+    pub(crate) fn work_dir(&self) -> Utf8PathBuf {
         self.target_dir.join("multiarch")
     }
 }
 
 /// Options that every cargo command of a run shares.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct CargoOptions {
+pub(crate) struct CargoOptions {
     /// `--locked`
     pub locked: bool,
     /// `--offline`
@@ -95,7 +95,7 @@ pub struct CargoOptions {
 
 /// The requested engine and its settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EngineOptions {
+pub(crate) struct EngineOptions {
     #[serde(rename = "engine")]
     pub choice: EngineChoice,
     /// The buildx builder to use. `None` uses the current one.
@@ -106,7 +106,7 @@ pub struct EngineOptions {
 
 /// Binaries to compile with the same settings, for one target triple.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Build {
+pub(crate) struct Build {
     pub settings: BuildSettings,
     /// The platforms of all images that use these binaries.
     pub platforms: BTreeSet<Platform>,
@@ -115,19 +115,19 @@ pub struct Build {
 
 impl Build {
     /// Returns the names of its platforms, which distinguish builds for the same triple.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the packages of its binaries, each once.
-    pub fn packages(&self) -> BTreeSet<&str> {
+    pub(crate) fn packages(&self) -> BTreeSet<&str> {
         self.binaries.iter().map(|binary| binary.package.as_str()).collect()
     }
 }
 
 impl Plan {
     /// Returns the builds that all images need, each once, in the order of the images and their platforms.
-    pub fn unique_builds(&self) -> Vec<Build> {
+    pub(crate) fn unique_builds(&self) -> Vec<Build> {
         let mut builds: IndexMap<&BuildSettings, Build> = IndexMap::new();
         for platform in self.platforms() {
             let build = builds.entry(&platform.build).or_insert_with(|| Build {
@@ -142,14 +142,14 @@ impl Plan {
     }
 
     /// The platforms of all images.
-    pub fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
+    pub(crate) fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
         self.images.iter().flat_map(|image| &image.platforms)
     }
 }
 
 /// One image: an index of platforms under one or more names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Image {
+pub(crate) struct Image {
     pub name: String,
     /// The package that version, labels and annotations come from.
     pub package: String,
@@ -173,14 +173,14 @@ pub struct Image {
 
 impl Image {
     /// Returns `repository:tag` for every repository and tag.
-    pub fn references(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
     }
 }
 
 /// One platform of an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ImagePlatform {
+pub(crate) struct ImagePlatform {
     pub platform: Platform,
     pub build: BuildSettings,
     pub binaries: Vec<Binary>,
@@ -193,21 +193,21 @@ pub struct ImagePlatform {
 
 /// A binary target and its package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Binary {
+pub(crate) struct Binary {
     pub name: String,
     pub package: String,
 }
 
 impl Binary {
     /// Returns the path of the binary in the image.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/usr/local/bin/{}", self.name)
     }
 }
 
 /// How the binaries of one platform are compiled. Platforms with equal settings share a cargo process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct BuildSettings {
+pub(crate) struct BuildSettings {
     pub triple: String,
     pub profile: String,
     pub features: Vec<String>,
@@ -229,7 +229,7 @@ pub struct BuildSettings {
 
 /// The settings of the image's config (image-spec, config.md).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct ContainerConfig {
+pub(crate) struct ContainerConfig {
     pub env: IndexMap<String, String>,
     pub labels: IndexMap<String, String>,
     pub entrypoint: Vec<String>,
@@ -247,7 +247,7 @@ pub struct ContainerConfig {
 
 /// Options that are passed to `docker buildx build` unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BuildxOptions {
+pub(crate) struct BuildxOptions {
     #[serde(serialize_with = "mask_secret_values")]
     pub build_args: IndexMap<String, String>,
     #[serde(serialize_with = "mask_secret_words")]
@@ -264,7 +264,7 @@ pub struct BuildxOptions {
 /// The source of a platform's Dockerfile stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Template {
+pub(crate) enum Template {
     /// A built-in template, by name.
     BuiltIn(&'static str),
     /// A file of the user's, by absolute path.

@@ -10,13 +10,13 @@ use crate::oci::transport::TransportPath;
 /// An OCI image layout, as a directory or as a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Output {
+pub(crate) enum Output {
     Oci(Utf8PathBuf),
     OciArchive(Utf8PathBuf),
 }
 
 impl Output {
-    pub fn path(&self) -> &Utf8Path {
+    pub(crate) fn path(&self) -> &Utf8Path {
         let (Output::Oci(path) | Output::OciArchive(path)) = self;
         path
     }

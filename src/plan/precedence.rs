@@ -10,7 +10,7 @@ use crate::platform::Platform;
 
 /// Every source of settings, read and parsed.
 #[derive(Debug, Clone, Default)]
-pub struct ConfigSources {
+pub(crate) struct ConfigSources {
     /// `multiarch.toml` or `[workspace.metadata.multiarch]`.
     pub workspace: Config,
     /// `[package.metadata.multiarch]`, by package.
@@ -23,7 +23,7 @@ pub struct ConfigSources {
 
 impl ConfigSources {
     /// Reads the configuration of a workspace.
-    pub fn load(workspace: &Workspace, command_line: Config) -> Result<ConfigSources> {
+    pub(crate) fn load(workspace: &Workspace, command_line: Config) -> Result<ConfigSources> {
         let file = workspace.root.join("multiarch.toml");
         let mut notes = Vec::new();
         let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
@@ -56,7 +56,7 @@ impl ConfigSources {
     }
 
     /// Returns the names of the configured images, each with the package whose metadata configures it, if any.
-    pub fn configured_images(&self) -> IndexMap<&str, Option<&str>> {
+    pub(crate) fn configured_images(&self) -> IndexMap<&str, Option<&str>> {
         let mut images: IndexMap<&str, Option<&str>> =
             self.workspace.images.keys().map(|name| (name.as_str(), None)).collect();
         for (package, config) in &self.packages {
@@ -66,7 +66,7 @@ impl ConfigSources {
     }
 
     /// Returns the configured keys of an image, without flags and environment. Keys for one platform are still apart.
-    pub fn image_config(&self, image: &str, package: Option<&str>) -> Config {
+    pub(crate) fn image_config(&self, image: &str, package: Option<&str>) -> Config {
         let package_config = package.and_then(|package| self.packages.get(package));
         let mut result = Config::default();
         for mut layer in [Some(&self.workspace), package_config].into_iter().flatten().cloned() {
@@ -78,7 +78,7 @@ impl ConfigSources {
     }
 
     /// Returns the keys for all platforms of an image, with flags and environment.
-    pub fn all_platforms_config(&self, image: &Config) -> Config {
+    pub(crate) fn all_platforms_config(&self, image: &Config) -> Config {
         let mut result = image.clone();
         result.platform.clear();
         result.update(self.command_line.clone());
@@ -86,7 +86,7 @@ impl ConfigSources {
     }
 
     /// Returns the keys for one platform of an image, with flags and environment.
-    pub fn platform_config(&self, image: &Config, platform: Platform) -> Config {
+    pub(crate) fn platform_config(&self, image: &Config, platform: Platform) -> Config {
         let mut result = image.clone();
         let platform_keys = std::mem::take(&mut result.platform).swap_remove(&platform);
         result.update(platform_keys.unwrap_or_default());

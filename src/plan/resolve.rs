@@ -18,11 +18,11 @@ use crate::oci::compression::Compression;
 use crate::platform::Platform;
 
 /// The tag templates of images without configured tags.
-pub const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
+pub(crate) const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
 /// What a run asks for, apart from settings that can also be configured.
 #[derive(Debug, Clone, Default)]
-pub struct PlanRequest {
+pub(crate) struct PlanRequest {
     pub offline: bool,
     pub jobs: Option<u32>,
     pub source_date_epoch: Option<u64>,
@@ -55,7 +55,7 @@ impl Inputs<'_> {
 }
 
 /// Decides everything that can be decided without looking at the machine.
-pub fn resolve(
+pub(crate) fn resolve(
     workspace: &Workspace,
     sources: &ConfigSources,
     checkout: &Checkout,

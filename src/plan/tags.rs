@@ -9,14 +9,19 @@ use crate::error::{Class, Failure};
 
 /// The tags of an image, in the order of their templates, and a note for each that was left out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tags {
+pub(crate) struct Tags {
     pub tags: Vec<String>,
     pub notes: Vec<String>,
 }
 
 /// Renders tag templates. `explicit` means that they were given for this run, by flag or environment variable, and not in a
 /// configuration file: such tags are used unchanged, whatever the version and the state of the work tree.
-pub fn render(templates: &[String], explicit: bool, version: &Version, checkout: &Checkout) -> Result<Tags, Failure> {
+pub(crate) fn render(
+    templates: &[String],
+    explicit: bool,
+    version: &Version,
+    checkout: &Checkout,
+) -> Result<Tags, Failure> {
     let renderer = TagRenderer::new(version, checkout);
     let uncommitted = checkout.uncommitted_reason().filter(|_| !explicit);
     let pre_release = !explicit && !version.pre.is_empty();
@@ -52,19 +57,19 @@ pub fn render(templates: &[String], explicit: bool, version: &Version, checkout:
 }
 
 /// Returns a note on what happens to the tags of all images if something is not committed.
-pub fn uncommitted_note(checkout: &Checkout) -> Option<String> {
+pub(crate) fn uncommitted_note(checkout: &Checkout) -> Option<String> {
     let why = checkout.uncommitted_reason()?;
     Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
 }
 
 /// Whether a git tag stands for a version, as `v1.2.3` does. `None` if the tag does not look like a version.
-pub fn is_version(tag: &str, version: &Version) -> Option<bool> {
+pub(crate) fn is_version(tag: &str, version: &Version) -> Option<bool> {
     let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
     Some(Version::parse(tagged).ok()? == *version)
 }
 
 /// Returns a note if the commit's tag names another version than the package has.
-pub fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
+pub(crate) fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
     let tag = checkout.commit()?.tag.as_deref()?;
     if is_version(tag, version) != Some(false) {
         return None;

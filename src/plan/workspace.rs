@@ -11,13 +11,13 @@ use super::cargo_profiles::defined_profiles;
 use crate::error::{Class, Failure};
 
 /// Returns the current directory.
-pub fn current_dir() -> Result<Utf8PathBuf> {
+pub(crate) fn current_dir() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")
 }
 
 /// The packages of a workspace.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     pub root: Utf8PathBuf,
     pub manifest_path: Utf8PathBuf,
     pub target_dir: Utf8PathBuf,
@@ -34,7 +34,7 @@ pub struct Workspace {
 
 /// A member of the workspace.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Package {
+pub(crate) struct Package {
     pub name: String,
     pub version: Version,
     pub manifest_path: Utf8PathBuf,
@@ -49,7 +49,7 @@ pub struct Package {
 
 impl Package {
     /// Creates a package with some binaries and nothing else.
-    pub fn with_bins(name: &str, version: Version, manifest_path: Utf8PathBuf, bins: &[&str]) -> Package {
+    pub(crate) fn with_bins(name: &str, version: Version, manifest_path: Utf8PathBuf, bins: &[&str]) -> Package {
         Package {
             name: name.to_owned(),
             version,
@@ -65,14 +65,14 @@ impl Package {
 
     /// Creates version 1.2.3 of a package, in the directory of its name.
     #[cfg(test)]
-    pub fn for_tests(name: &str, bins: &[&str]) -> Package {
+    pub(crate) fn for_tests(name: &str, bins: &[&str]) -> Package {
         Package::with_bins(name, Version::new(1, 2, 3), format!("/w/{name}/Cargo.toml").into(), bins)
     }
 }
 
 /// Flags that select a workspace and packages in it.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
     /// `-p`, for `select_packages`.
     pub packages: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Selection {
 
 impl Workspace {
     /// Creates a workspace of some packages, all of them selected.
-    pub fn with_packages(root: &Utf8Path, packages: Vec<Package>) -> Workspace {
+    pub(crate) fn with_packages(root: &Utf8Path, packages: Vec<Package>) -> Workspace {
         Workspace {
             root: root.to_owned(),
             manifest_path: root.join("Cargo.toml"),
@@ -94,7 +94,7 @@ impl Workspace {
     }
 
     /// Runs `cargo metadata`. `current_dir` decides which package is selected, as it does for `cargo build`.
-    pub fn load(selection: &Selection, current_dir: &Utf8Path) -> Result<Workspace> {
+    pub(crate) fn load(selection: &Selection, current_dir: &Utf8Path) -> Result<Workspace> {
         let mut command = MetadataCommand::new();
         command.no_deps().current_dir(current_dir);
         if let Some(path) = &selection.manifest_path {
@@ -132,18 +132,18 @@ impl Workspace {
     }
 
     /// Creates a workspace with one program, to stand in for one that is missing or cannot be read.
-    pub fn placeholder(dir: &Utf8Path) -> Workspace {
+    pub(crate) fn placeholder(dir: &Utf8Path) -> Workspace {
         const NAME: &str = "program";
         let package = Package::with_bins(NAME, Version::new(0, 0, 0), dir.join("Cargo.toml"), &[NAME]);
         Workspace::with_packages(dir, vec![package])
     }
 
-    pub fn package(&self, name: &str) -> Option<&Package> {
+    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
     }
 
     /// Returns the package that has a binary, preferring selected packages.
-    pub fn package_with_bin(&self, bin: &str) -> Option<&Package> {
+    pub(crate) fn package_with_bin(&self, bin: &str) -> Option<&Package> {
         let has_bin = |package: &&Package| package.bins.iter().any(|name| name == bin);
         let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has_bin);
         selected.or_else(|| self.packages.iter().find(has_bin))

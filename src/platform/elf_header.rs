@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// On RISC-V the widest number that goes in registers of their own (RISC-V ELF psABI, "File Header").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FloatAbi {
+pub(crate) enum FloatAbi {
     Soft,
     Hard,
     Single,
@@ -31,7 +31,7 @@ impl fmt::Display for FloatAbi {
 
 /// The header fields that all programs for one platform share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ElfIdentity {
+pub(crate) struct ElfIdentity {
     /// `e_machine`.
     pub machine: u16,
     /// Bits of an address: 32 or 64.
@@ -43,7 +43,7 @@ pub struct ElfIdentity {
 
 impl ElfIdentity {
     /// Compares machine, class and byte order: whether one can run or be loaded where the other can.
-    pub fn same_machine(&self, other: &ElfIdentity) -> bool {
+    pub(crate) fn same_machine(&self, other: &ElfIdentity) -> bool {
         (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
     }
 }

@@ -1,9 +1,9 @@
 //! The table of platforms: Docker's name for each, the target triples, and the ELF header of programs for it. No other module
 //! knows architectures by name.
 
-pub mod elf_header;
+pub(crate) mod elf_header;
 
-pub use elf_header::{ElfIdentity, FloatAbi};
+pub(crate) use elf_header::{ElfIdentity, FloatAbi};
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,13 +20,13 @@ use crate::error::{Class, Failure};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "What Docker calls it.", extend("enum" = Platform::names())))]
 #[serde(try_from = "String", into = "String")]
-pub struct Platform(&'static PlatformRow);
+pub(crate) struct Platform(&'static PlatformRow);
 
 /// The C library that a binary is linked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Libc {
+pub(crate) enum Libc {
     Gnu,
     Musl,
 }
@@ -47,7 +47,7 @@ struct PlatformRow {
 
 /// Debian's names for an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DebianArchitecture {
+pub(crate) struct DebianArchitecture {
     /// `arm64`
     pub name: &'static str,
     /// The directory below /usr/lib that holds its libraries: `aarch64-linux-gnu`.
@@ -110,25 +110,25 @@ const ALIASES: &[(&str, &str)] = &[
 
 impl Platform {
     /// Returns all supported platforms, in the table's order.
-    pub fn all() -> impl Iterator<Item = Platform> {
+    pub(crate) fn all() -> impl Iterator<Item = Platform> {
         TABLE.iter().map(Platform)
     }
 
     /// `linux/arm/v7`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.0.name
     }
 
-    pub fn os(self) -> &'static str {
+    pub(crate) fn os(self) -> &'static str {
         self.component(0).unwrap_or_default()
     }
 
-    pub fn architecture(self) -> &'static str {
+    pub(crate) fn architecture(self) -> &'static str {
         self.component(1).unwrap_or_default()
     }
 
     /// Returns the variant, `v7` in `linux/arm/v7`. `None` if the normal form has none.
-    pub fn variant(self) -> Option<&'static str> {
+    pub(crate) fn variant(self) -> Option<&'static str> {
         self.component(2)
     }
 
@@ -137,7 +137,7 @@ impl Platform {
     }
 
     /// Returns the target triple for a libc.
-    pub fn triple(self, libc: Libc) -> &'static str {
+    pub(crate) fn triple(self, libc: Libc) -> &'static str {
         match libc {
             Libc::Gnu => self.0.gnu_triple,
             Libc::Musl => self.0.musl_triple,
@@ -145,18 +145,18 @@ impl Platform {
     }
 
     /// Whether rustup can install a standard library for the platform and libc.
-    pub fn has_std(self, libc: Libc) -> bool {
+    pub(crate) fn has_std(self, libc: Libc) -> bool {
         !(libc == Libc::Musl && self.architecture() == "s390x")
     }
 
     /// Returns rustc's `-C target-cpu` for variants that share a target triple with others (`linux/amd64/v3`).
-    pub fn target_cpu(self) -> Option<&'static str> {
+    pub(crate) fn target_cpu(self) -> Option<&'static str> {
         self.0.target_cpu
     }
 
     /// Returns the instruction set level that programs for this platform may require of the processor: 7 for
     /// `linux/arm/v7`, 1 for plain `linux/amd64`.
-    pub fn cpu_level(self) -> Option<u8> {
+    pub(crate) fn cpu_level(self) -> Option<u8> {
         match (self.architecture(), self.variant()) {
             ("amd64", None) => Some(1),
             (_, Some(variant)) => variant.strip_prefix('v')?.parse().ok(),
@@ -165,17 +165,17 @@ impl Platform {
     }
 
     /// Returns the ELF header fields of programs for this platform.
-    pub fn elf_identity(self) -> ElfIdentity {
+    pub(crate) fn elf_identity(self) -> ElfIdentity {
         self.0.elf_header
     }
 
     /// Returns the platforms with a target triple, the plain one before its variants.
-    pub fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
+    pub(crate) fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
         TABLE.iter().filter(move |row| row.gnu_triple == triple || row.musl_triple == triple).map(Platform)
     }
 
     /// Returns a triple with its platform, for messages: `linux/arm64, aarch64-unknown-linux-musl`.
-    pub fn describe_triple(triple: &str) -> String {
+    pub(crate) fn describe_triple(triple: &str) -> String {
         match Self::for_triple(triple).next() {
             Some(platform) => format!("{platform}, {triple}"),
             None => triple.to_owned(),
@@ -183,7 +183,7 @@ impl Platform {
     }
 
     /// Returns the gnu triple of this machine, without running a compiler.
-    pub fn host_triple() -> String {
+    pub(crate) fn host_triple() -> String {
         let architecture = match std::env::consts::ARCH {
             "riscv64" => "riscv64gc",
             "arm" => return "armv7-unknown-linux-gnueabihf".to_owned(),
@@ -195,7 +195,7 @@ impl Platform {
     }
 
     /// Returns the platforms whose programs run on this one, itself first: newer variants run programs for older ones.
-    pub fn compatible_platforms(self) -> impl Iterator<Item = Platform> {
+    pub(crate) fn compatible_platforms(self) -> impl Iterator<Item = Platform> {
         const OLDER: &[(&str, &str)] = &[
             ("linux/amd64/v3", "linux/amd64/v2"),
             ("linux/amd64/v2", "linux/amd64"),
@@ -210,29 +210,29 @@ impl Platform {
     }
 
     /// Returns the prefix of the triple's cross compiler: `aarch64-linux-gnu`, `aarch64-linux-musl`.
-    pub fn gcc_prefix(triple: &str) -> Option<String> {
+    pub(crate) fn gcc_prefix(triple: &str) -> Option<String> {
         let row = Self::for_triple(triple).next()?.0;
         let prefix = row.debian?.gcc_prefix;
         Some(if triple == row.gnu_triple { prefix.to_owned() } else { prefix.replace("-gnu", "-musl") })
     }
 
     /// Returns Debian's names for the architecture. `None` if Debian has no such architecture.
-    pub fn debian(self) -> Option<DebianArchitecture> {
+    pub(crate) fn debian(self) -> Option<DebianArchitecture> {
         self.0.debian
     }
 
     /// Returns QEMU's name of the architecture. The binfmt_misc entry is `qemu-NAME`.
-    pub fn qemu_name(self) -> &'static str {
+    pub(crate) fn qemu_name(self) -> &'static str {
         self.0.qemu_name
     }
 
     /// Whether a machine with the triple `host` runs binaries for this platform without emulation.
-    pub fn is_native_to(self, host: &str) -> bool {
+    pub(crate) fn is_native_to(self, host: &str) -> bool {
         Self::for_triple(host).any(|native| native.elf_identity() == self.elf_identity())
     }
 
     /// Returns the end of a Dockerfile stage's name, `linux-armv7`. It equals `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
-    pub fn stage_suffix(self) -> String {
+    pub(crate) fn stage_suffix(self) -> String {
         format!("{}-{}{}", self.os(), self.architecture(), self.variant().unwrap_or_default())
     }
 }

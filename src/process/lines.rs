@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 /// A line of a running program's output, without its line feed.
 #[derive(Debug)]
-pub enum Line {
+pub(crate) enum Line {
     Stdout(String),
     Stderr(String),
 }
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 64 << 10;
 const LONGEST: usize = 16 << 20;
 
 /// Reads to the end, or until nobody wants any more.
-pub fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(Line) -> bool) {
+pub(super) fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(Line) -> bool) {
     let mut out = Stream { pipe: Some(stdout), begun: Vec::new(), as_line: Line::Stdout };
     let mut err = Stream { pipe: Some(stderr), begun: Vec::new(), as_line: Line::Stderr };
     let mut piece = vec![0; AT_ONCE];

@@ -16,7 +16,7 @@ use std::{fmt, io};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-pub use self::lines::Line;
+pub(crate) use self::lines::Line;
 
 use crate::error::{Class, Failure};
 use crate::threads::{self, CancelToken};
@@ -32,7 +32,7 @@ const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// A program to run, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cmd {
+pub(crate) struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -41,43 +41,43 @@ pub struct Cmd {
 
 /// What a finished program left behind.
 #[derive(Debug)]
-pub struct ProgramOutput {
+pub(crate) struct ProgramOutput {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Cmd {
-    pub fn new(program: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         Cmd { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None }
     }
 
     #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
     #[must_use]
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Runs in another folder than the current one.
     #[must_use]
-    pub fn dir(self, dir: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn dir(self, dir: impl AsRef<OsStr>) -> Self {
         Cmd { dir: Some(dir.as_ref().to_owned()), ..self }
     }
 
     /// Runs to the end; the standard output, or an error with the program's own words.
-    pub fn read(&self) -> Result<String> {
+    pub(crate) fn read(&self) -> Result<String> {
         let output = self.output()?;
         if output.status.success() {
             return Ok(output.stdout);
@@ -86,7 +86,7 @@ impl Cmd {
     }
 
     /// Runs to the end whatever the status.
-    pub fn output(&self) -> Result<ProgramOutput> {
+    pub(crate) fn output(&self) -> Result<ProgramOutput> {
         let mut out = String::new();
         let mut err = String::new();
         let status = self.stream(|line| {
@@ -101,7 +101,7 @@ impl Cmd {
     }
 
     /// Runs, hands every line to `on_line` as it comes, and returns the status.
-    pub fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+    pub(crate) fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let running = self.start()?;
         running.lines.iter().for_each(&mut on_line);
         running.finish()
@@ -109,7 +109,7 @@ impl Cmd {
 
     /// Like [`stream`](Cmd::stream), but stops the program and everything that it started once `cancel` is cancelled,
     /// and then fails with [`Cancelled`].
-    pub fn stream_until(&self, cancel: &CancelToken, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+    pub(crate) fn stream_until(&self, cancel: &CancelToken, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let running = self.start()?;
         let mut kill_at = None;
         loop {
@@ -139,7 +139,7 @@ impl Cmd {
 
     /// Like [`stream`](Cmd::stream), but kills the program and everything that it started when `limit` is over, and at
     /// once after Ctrl-C. `None` if the limit was reached.
-    pub fn stream_within(&self, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
+    pub(crate) fn stream_within(&self, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
         let running = self.start()?;
         let deadline = Instant::now() + limit;
         let mut is_killed = false;
@@ -161,7 +161,7 @@ impl Cmd {
     }
 
     /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
-    pub fn undo(&self) {
+    pub(crate) fn undo(&self) {
         let quiet = self.expression().stdin_null().stdout_null().stderr_null().unchecked();
         let _ = quiet.before_spawn(in_own_group).run();
     }
@@ -229,7 +229,7 @@ fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
 }
 
 /// How a program ended: `exit code 101`, `signal 9`.
-pub fn ended(status: ExitStatus) -> String {
+pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
@@ -238,12 +238,12 @@ pub fn ended(status: ExitStatus) -> String {
 }
 
 /// Has somebody killed a program outright, such as a kernel without memory?
-pub fn was_killed(status: ExitStatus) -> bool {
+pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
 /// Masks the value of every `name=value`, between commas or not, whose name is that of a secret.
-pub fn without_secrets(arg: &str) -> String {
+pub(crate) fn without_secrets(arg: &str) -> String {
     let part = |part: &str| {
         let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
             let name = part[..*at].rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).next();
@@ -255,7 +255,7 @@ pub fn without_secrets(arg: &str) -> String {
 }
 
 /// Does a variable of this name probably hold a secret? Its value is then not printed.
-pub fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
         .iter()
@@ -263,7 +263,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// Quotes a word for a POSIX shell, when it needs it.
-pub fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -313,7 +313,7 @@ impl Drop for ProcessGroup {
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.
 /// A second signal kills the children and the program at once.
-pub fn stop_children_on_interrupt() -> Result<()> {
+pub(crate) fn stop_children_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         let signal = if again { Signal::KILL } else { Signal::TERM };
@@ -330,7 +330,7 @@ pub fn stop_children_on_interrupt() -> Result<()> {
 }
 
 /// Fails when the user has asked to stop.
-pub fn check_interrupt() -> Result<(), Failure> {
+pub(crate) fn check_interrupt() -> Result<(), Failure> {
     if INTERRUPTED.load(Ordering::SeqCst) {
         return Err(Failure::new(Class::Interrupted, "interrupted"));
     }
@@ -338,7 +338,7 @@ pub fn check_interrupt() -> Result<(), Failure> {
 }
 
 /// The full path of a program on PATH.
-pub fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     which::which(name).ok()
 }
 

@@ -1,5 +1,5 @@
 //! Publishing images: what must hold before the build, uploading blobs and manifests, and moving tags last.
 
-pub mod preflight;
-pub mod tags;
-pub mod upload;
+pub(crate) mod preflight;
+pub(crate) mod tags;
+pub(crate) mod upload;

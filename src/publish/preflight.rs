@@ -9,7 +9,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// Checks that every repository accepts pushes, rather than failing after the build.
-pub fn check_push_access(images: &[Image], registry: &Registry, ui: &Ui) -> Result<()> {
+pub(crate) fn check_push_access(images: &[Image], registry: &Registry, ui: &Ui) -> Result<()> {
     for image in images {
         for repository in push_repositories(image)? {
             ui.timed(Phase::Prepare, format_args!("push to {repository}"), || registry.check_push(repository))?;
@@ -20,7 +20,7 @@ pub fn check_push_access(images: &[Image], registry: &Registry, ui: &Ui) -> Resu
 }
 
 /// Returns the repositories to push an image to. Fails if there are none.
-pub fn push_repositories(image: &Image) -> Result<&[String], Failure> {
+pub(crate) fn push_repositories(image: &Image) -> Result<&[String], Failure> {
     if image.repositories.is_empty() {
         return Err(Failure::new(Class::Config, format!("image '{}': no registry to push to", image.name))
             .hint("say where: `--registry ghcr.io/you`, MULTIARCH_REGISTRY, or registry = \"…\" in the configuration")

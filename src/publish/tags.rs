@@ -10,7 +10,7 @@ use crate::threads::parallel;
 
 /// A tag, and what it names before it is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagState {
+pub(crate) struct TagState {
     /// `host/name:tag`
     pub reference: String,
     /// The digest that the tag names; `None` if it does not exist.
@@ -19,13 +19,13 @@ pub struct TagState {
 
 impl TagState {
     /// Returns the digest that the tag will no longer name after it moved to `new`.
-    pub fn replaced_digest(&self, new: &str) -> Option<&str> {
+    pub(crate) fn replaced_digest(&self, new: &str) -> Option<&str> {
         self.current.as_deref().filter(|current| *current != new)
     }
 }
 
 /// Looks up all tags of an image, in all its repositories.
-pub fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<TagState>> {
+pub(crate) fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<TagState>> {
     let references: Vec<String> = image.references().collect();
     parallel(&references, |reference| {
         let current = registry.find_digest(reference)?;
@@ -35,7 +35,7 @@ pub fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<TagState>>
 
 /// Returns the platforms that the tag's current index has and `image`, with the digest `new`, does not. Empty if the tag
 /// is not an index.
-pub fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Registry) -> Result<Vec<String>> {
+pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Registry) -> Result<Vec<String>> {
     let Some(replaced) = tag.replaced_digest(new) else { return Ok(Vec::new()) };
     let repository = repository_name(&tag.reference)?;
     let Some(manifest) = registry.find_manifest(&format!("{repository}@{replaced}"))? else { return Ok(Vec::new()) };
@@ -50,7 +50,7 @@ pub fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Regis
 }
 
 /// Moves a tag to a layout's index, unless it already names that.
-pub fn move_tag(tag: &TagState, layout: &Layout, registry: &Registry) -> Result<()> {
+pub(crate) fn move_tag(tag: &TagState, layout: &Layout, registry: &Registry) -> Result<()> {
     let index = &layout.descriptor;
     if tag.current.as_deref() == Some(index.digest().as_ref()) {
         return Ok(());

@@ -18,7 +18,7 @@ use crate::timings::{Phase, Timings};
 
 /// Uploads blobs, several at a time, until the channel closes. A blob that was already uploaded to a repository is
 /// skipped. The first error cancels the other uploads.
-pub fn upload_blobs(
+pub(crate) fn upload_blobs(
     images: &[Image],
     blobs: mpsc::Receiver<ImageBlob>,
     registry: &Registry,
@@ -44,7 +44,7 @@ pub fn upload_blobs(
 }
 
 /// Queues all blobs of a finished layout. Most layers were queued before, and are skipped by the upload.
-pub fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
+pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
     for entry in layout.index.manifests() {
         let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
         for descriptor in manifest.layers().iter().chain([manifest.config()]) {
@@ -57,7 +57,7 @@ pub fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlo
 }
 
 /// Pushes the manifests of a layout and then its index, by digest, if the registry does not have them.
-pub fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
+pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let push = |manifest: &Descriptor| {
         let reference = format!("{repository}@{}", manifest.digest());
         match registry.find_digest(&reference)? {

@@ -19,13 +19,13 @@ use crate::threads::lock;
 
 /// The `Authorization` header of a request.
 #[derive(Clone)]
-pub enum Authorization {
+pub(super) enum Authorization {
     Basic { user: String, password: String },
     Bearer(String),
 }
 
 /// Adds the `Authorization` header, if there is one.
-pub fn authorize(request: RequestBuilder, authorization: Option<&Authorization>) -> RequestBuilder {
+pub(super) fn authorize(request: RequestBuilder, authorization: Option<&Authorization>) -> RequestBuilder {
     match authorization {
         Some(Authorization::Basic { user, password }) => request.basic_auth(user, Some(password)),
         Some(Authorization::Bearer(token)) => request.bearer_auth(token),
@@ -51,7 +51,7 @@ struct BearerChallenge {
 
 /// What is known about the registries of a run, by their hosts.
 #[derive(Default)]
-pub struct AuthState {
+pub(super) struct AuthState {
     credentials: Mutex<BTreeMap<String, Credentials>>,
     /// `None` for a host that requires no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
@@ -63,7 +63,7 @@ pub struct AuthState {
 
 impl AuthState {
     /// Returns the authorization for a request. `None` if the registry requires none, or if there are no credentials.
-    pub async fn authorization(
+    pub(super) async fn authorization(
         &self,
         client: &Client,
         target: &Reference,
@@ -112,7 +112,12 @@ impl AuthState {
 
     /// Finds out, once, which authorization a registry requires. Waiting for a 401 is not enough: some registries answer
     /// anonymous requests with 404.
-    pub async fn discover_auth(&self, client: &Client, target: &Reference, root: &Url) -> Result<(), RegistryError> {
+    pub(super) async fn discover_auth(
+        &self,
+        client: &Client,
+        target: &Reference,
+        root: &Url,
+    ) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
         if lock(&self.challenges).contains_key(host) {
             return Ok(());
@@ -130,7 +135,13 @@ impl AuthState {
 
     /// Updates what a registry requires from a response with status 401 to a request. Returns whether the request is
     /// worth another try.
-    pub async fn update_auth(&self, target: &Reference, response: &Response, root: &Url, was_authorized: bool) -> bool {
+    pub(super) async fn update_auth(
+        &self,
+        target: &Reference,
+        response: &Response,
+        root: &Url,
+        was_authorized: bool,
+    ) -> bool {
         let Some(challenge) = challenge(response, root) else { return false };
         let host = target.resolve_registry();
         // A token may have been revoked, but the same password will be rejected again.
@@ -141,12 +152,12 @@ impl AuthState {
     }
 
     /// Returns how far this machine's clock is ahead of a host's, if that has sent a date.
-    pub fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
+    pub(super) fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
         lock(&self.clock_offsets).get(host).copied()
     }
 
     /// Returns whether there are credentials for a host, and it required them.
-    pub fn is_logged_in(&self, host: &str) -> bool {
+    pub(super) fn is_logged_in(&self, host: &str) -> bool {
         lock(&self.credentials).get(host).is_some_and(|known| !matches!(known, Credentials::Anonymous))
     }
 

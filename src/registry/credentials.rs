@@ -16,7 +16,7 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What `docker login` stored for a registry.
 #[derive(Clone)]
-pub enum Credentials {
+pub(super) enum Credentials {
     Anonymous,
     Basic {
         user: String,
@@ -27,7 +27,7 @@ pub enum Credentials {
 }
 
 /// Returns the credentials for a registry's host; `Anonymous` if there are none.
-pub fn load(host: &str) -> Result<Credentials, Failure> {
+pub(super) fn load(host: &str) -> Result<Credentials, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
     // A credential helper is a program that may hang. Its thread is then left behind.

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::threads::Cancelled;
 
 #[derive(Debug)]
-pub enum RegistryError {
+pub(super) enum RegistryError {
     /// A response with a status other than the expected ones.
     Response(ErrorResponse),
     /// The HTTP client cannot be created.
@@ -39,7 +39,7 @@ pub enum RegistryError {
 }
 
 #[derive(Debug, Default)]
-pub struct ErrorResponse {
+pub(super) struct ErrorResponse {
     pub status: u16,
     /// The host of the token server if that sent the response.
     pub token_server: Option<String>,
@@ -62,7 +62,7 @@ impl From<Cancelled> for RegistryError {
 
 impl RegistryError {
     /// An error response.
-    pub fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
+    pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
         RegistryError::Response(ErrorResponse {
             status: status.as_u16(),
             token_server: None,
@@ -72,13 +72,13 @@ impl RegistryError {
     }
 
     /// A successful response with a status that the request cannot have.
-    pub fn unexpected_status(status: StatusCode) -> RegistryError {
+    pub(super) fn unexpected_status(status: StatusCode) -> RegistryError {
         RegistryError::Response(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }
 
     /// Marks an error response as one of a token server.
     #[must_use]
-    pub fn with_token_server(self, server: &str) -> RegistryError {
+    pub(super) fn with_token_server(self, server: &str) -> RegistryError {
         match self {
             RegistryError::Response(response) => {
                 RegistryError::Response(ErrorResponse { token_server: Some(server.to_owned()), ..response })
@@ -88,7 +88,7 @@ impl RegistryError {
     }
 
     /// The status of an error response by the registry itself.
-    pub fn status(&self) -> Option<u16> {
+    pub(super) fn status(&self) -> Option<u16> {
         match self {
             RegistryError::Response(response) if response.token_server.is_none() => Some(response.status),
             _ => None,
@@ -96,12 +96,12 @@ impl RegistryError {
     }
 
     /// Returns whether the registry refused the request and would refuse it again.
-    pub fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         matches!(self, RegistryError::Response(response) if (400..500).contains(&response.status))
             && !self.is_transient()
     }
 
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             RegistryError::Response(response) => response.retry_after,
             _ => None,
@@ -109,7 +109,7 @@ impl RegistryError {
     }
 
     /// Returns whether another try may succeed.
-    pub fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             RegistryError::Response(response) => matches!(response.status, 408 | 429 | 500 | 502..=504),
             RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || is_dropped(error),
@@ -136,7 +136,7 @@ fn is_dropped(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Returns an error and all its causes, outermost first.
-pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 

@@ -10,7 +10,7 @@ use super::scope::Access;
 use crate::error::{Class, Failure};
 
 /// A request that failed.
-pub struct FailedRequest<'a> {
+pub(super) struct FailedRequest<'a> {
     /// The reference as the user knows it.
     pub reference: &'a str,
     pub access: Access<'a>,
@@ -22,7 +22,7 @@ pub struct FailedRequest<'a> {
 
 impl FailedRequest<'_> {
     /// Explains what an error means and what to do about it.
-    pub fn explain(&self, error: RegistryError) -> anyhow::Error {
+    pub(super) fn explain(&self, error: RegistryError) -> anyhow::Error {
         let host = self.host();
         let reference = self.reference;
         let root = self.root;
@@ -180,7 +180,7 @@ impl FailedRequest<'_> {
 }
 
 /// Content that parses as something other than a part of an image.
-pub fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
+pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
     registry_failure(format!("{problem}: {error}"))
         .hint("registries hold other things than images as well: check the name, or publish it again")
 }

@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
 /// Creates a client that uses the user's proxies. It has no deadline for a whole request: see `IdleTimeout`.
-pub fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
+pub(super) fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
     let mut builder = Client::builder()
         .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -49,7 +49,7 @@ fn proxy_variable(name: &str) -> Option<String> {
 }
 
 /// Returns a response if its status is a success.
-pub async fn check_status(mut response: Response) -> Result<Response, RegistryError> {
+pub(super) async fn check_status(mut response: Response) -> Result<Response, RegistryError> {
     if response.status().is_success() {
         return Ok(response);
     }
@@ -58,7 +58,7 @@ pub async fn check_status(mut response: Response) -> Result<Response, RegistryEr
 }
 
 /// Reads a whole body of at most `limit` bytes.
-pub async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
+pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
         if body.len() + chunk.len() > limit {
@@ -71,7 +71,7 @@ pub async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>,
 }
 
 /// Reads the next chunk of a body; `None` at its end.
-pub async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
+pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
     match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
         Ok(chunk) => chunk.map_err(RegistryError::Connection),
         Err(_) => Err(RegistryError::Stalled),
@@ -79,7 +79,7 @@ pub async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, Regist
 }
 
 /// Returns whether a URL is on the registry's own server: its origin, or its host over HTTPS.
-pub fn is_same_server(url: &Url, root: &Url) -> bool {
+pub(super) fn is_same_server(url: &Url, root: &Url) -> bool {
     let is_https = url.scheme() == "https" && url.port_or_known_default() == Some(443);
     url.origin() == root.origin() || (url.host_str() == root.host_str() && is_https)
 }

@@ -9,7 +9,7 @@ use super::error::RegistryError;
 use crate::threads::lock;
 
 /// How long to wait for a response, and for each chunk of it.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait for an upload to go on. Longer, because buffers on the way hold some of it.
 const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for the response to a finished upload. The registry may have to hash the blob and to copy it to
@@ -17,7 +17,7 @@ const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const UPLOAD_RESPONSE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Fails a request when nothing has been sent or received for some time.
-pub struct IdleTimeout {
+pub(super) struct IdleTimeout {
     idle_limit: Duration,
     last_activity: Mutex<Activity>,
 }
@@ -30,11 +30,11 @@ struct Activity {
 }
 
 impl IdleTimeout {
-    pub fn for_request() -> IdleTimeout {
+    pub(super) fn for_request() -> IdleTimeout {
         IdleTimeout::new(IDLE_TIMEOUT)
     }
 
-    pub fn for_upload() -> IdleTimeout {
+    pub(super) fn for_upload() -> IdleTimeout {
         IdleTimeout::new(UPLOAD_IDLE_TIMEOUT)
     }
 
@@ -43,17 +43,17 @@ impl IdleTimeout {
     }
 
     /// Restarts the timeout, after a part of the request was sent.
-    pub fn restart(&self) {
+    pub(super) fn restart(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.idle_limit };
     }
 
     /// Starts the longer timeout for the response to an upload, after all of the body was sent.
-    pub fn upload_sent(&self) {
+    pub(super) fn upload_sent(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: UPLOAD_RESPONSE_TIMEOUT };
     }
 
     /// Sends a request and returns its response as soon as the headers are there.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
         self.restart();
         let mut response = std::pin::pin!(request.send());
         loop {

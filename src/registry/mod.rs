@@ -14,9 +14,9 @@ mod push;
 mod scope;
 mod token;
 
-pub use pull::FetchedManifest;
-pub use push::PushedBlob;
-pub use scope::Access;
+pub(crate) use pull::FetchedManifest;
+pub(crate) use push::PushedBlob;
+pub(crate) use scope::Access;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -48,7 +48,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A client for all the registries of a run, to be used from any thread.
-pub struct Registry {
+pub(crate) struct Registry {
     runtime: tokio::runtime::Runtime,
     /// Locked while it is created, which takes a while: it reads all CA certificates.
     client: Mutex<Option<Client>>,
@@ -62,7 +62,7 @@ pub struct Registry {
 impl Registry {
     /// Creates a client that uses HTTP for registries on loopback and for the `insecure` ones, and HTTPS for all others.
     /// Once `cancel` is cancelled, all requests fail with [`Cancelled`](crate::threads::Cancelled).
-    pub fn new(insecure: &[String], cancel: &CancelToken, bars: &Bars) -> Result<Registry> {
+    pub(crate) fn new(insecure: &[String], cancel: &CancelToken, bars: &Bars) -> Result<Registry> {
         Ok(Registry {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
             client: Mutex::default(),
@@ -75,7 +75,7 @@ impl Registry {
 
     /// Checks that the registry of a repository answers, over a trusted connection. Returns how far this machine's
     /// clock is ahead of the registry's, if that sends a date.
-    pub fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
+    pub(crate) fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
             let (client, root) = (self.client()?, self.root(&target)?);
@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Returns whether credentials were sent to the registry of a repository.
-    pub fn is_logged_in(&self, repository: &str) -> bool {
+    pub(crate) fn is_logged_in(&self, repository: &str) -> bool {
         parse_reference(repository).is_ok_and(|target| self.auth.is_logged_in(target.resolve_registry()))
     }
 

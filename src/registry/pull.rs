@@ -28,7 +28,7 @@ const JSON_LIMIT: usize = 16 << 20;
 
 /// A manifest or index, as a registry served it.
 #[derive(Debug, Clone)]
-pub struct FetchedManifest {
+pub(crate) struct FetchedManifest {
     pub digest: String,
     pub media_type: String,
     pub bytes: Vec<u8>,
@@ -49,16 +49,16 @@ impl FetchedManifest {
         Ok(FetchedManifest { digest: sha256(&bytes), media_type: media_type.to_owned(), bytes })
     }
 
-    pub fn is_index(&self) -> bool {
+    pub(crate) fn is_index(&self) -> bool {
         INDEX_TYPES.contains(&self.media_type.as_str())
     }
 
-    pub fn index(&self) -> Result<ImageIndex, Failure> {
+    pub(crate) fn index(&self) -> Result<ImageIndex, Failure> {
         serde_json::from_slice(&self.bytes)
             .map_err(|error| not_an_image(&format!("{} is not an image index", self.digest), &error))
     }
 
-    pub fn manifest(&self) -> Result<ImageManifest, Failure> {
+    pub(crate) fn manifest(&self) -> Result<ImageManifest, Failure> {
         serde_json::from_slice(&self.bytes)
             .map_err(|error| not_an_image(&format!("{} is not an image manifest", self.digest), &error))
     }
@@ -66,13 +66,13 @@ impl FetchedManifest {
 
 impl Registry {
     /// Returns the manifest or index of a reference.
-    pub fn fetch_manifest(&self, reference: &str) -> Result<FetchedManifest> {
+    pub(crate) fn fetch_manifest(&self, reference: &str) -> Result<FetchedManifest> {
         let target = parse_reference(reference)?;
         self.retry(reference, Access::Pull, || self.get_manifest(&target))
     }
 
     /// Returns the manifest or index of a reference; `None` if there is none.
-    pub fn find_manifest(&self, reference: &str) -> Result<Option<FetchedManifest>> {
+    pub(crate) fn find_manifest(&self, reference: &str) -> Result<Option<FetchedManifest>> {
         let target = parse_reference(reference)?;
         self.retry(reference, Access::Pull, || async {
             match self.get_manifest(&target).await {
@@ -97,7 +97,7 @@ impl Registry {
 
     /// Returns the digest of the manifest or index that a reference to one of our own repositories names; `None` if
     /// there is none.
-    pub fn find_digest(&self, reference: &str) -> Result<Option<String>> {
+    pub(crate) fn find_digest(&self, reference: &str) -> Result<Option<String>> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
         self.retry(reference, Access::Push, || async {
@@ -117,7 +117,7 @@ impl Registry {
     }
 
     /// Returns the config of a manifest in the same repository.
-    pub fn fetch_config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
+    pub(crate) fn fetch_config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
         let target = parse_reference(repository)?;
         let digest = manifest.config().digest().as_ref();
         let url = self.blob_url(&target, digest)?;
@@ -131,7 +131,7 @@ impl Registry {
 
     /// Downloads a blob into a file, replacing its content. The caller checks the digest. If the blob is larger than
     /// its descriptor says, only a part is downloaded.
-    pub fn download_blob(&self, repository: &str, blob: &Descriptor, file: &File) -> Result<()> {
+    pub(crate) fn download_blob(&self, repository: &str, blob: &Descriptor, file: &File) -> Result<()> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
         let cannot_write = |error: io::Error| {
@@ -159,7 +159,7 @@ impl Registry {
     }
 
     /// Returns whether a repository has a blob. `access` is what else is done there, so that one token is enough.
-    pub fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
+    pub(crate) fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, digest)?;
         self.retry(repository, access, || async {

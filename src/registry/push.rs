@@ -26,7 +26,7 @@ const CHUNK_SIZE: u64 = 64 * 1024;
 
 /// How a blob got into a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PushedBlob {
+pub(crate) enum PushedBlob {
     Uploaded,
     /// The registry already had it in another repository.
     Mounted,
@@ -48,7 +48,7 @@ struct UploadSession {
 
 impl Registry {
     /// Checks that the registry accepts pushes to a repository, by starting an upload and cancelling it.
-    pub fn check_push(&self, repository: &str) -> Result<()> {
+    pub(crate) fn check_push(&self, repository: &str) -> Result<()> {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
             if let UploadStart::Session(session) = self.start_upload(&target).await? {
@@ -59,7 +59,7 @@ impl Registry {
     }
 
     /// Pushes a blob: mounts it from one of the repositories that probably have it, or else uploads the file.
-    pub fn push_blob(
+    pub(crate) fn push_blob(
         &self,
         repository: &str,
         mount_sources: &[String],
@@ -177,7 +177,7 @@ impl Registry {
     }
 
     /// Pushes a manifest or index by its digest, or to a tag.
-    pub fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+    pub(crate) fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
         let media_type = descriptor.media_type().to_string();

@@ -4,7 +4,7 @@ use oci_spec::distribution::Reference;
 
 /// The access that a request needs.
 #[derive(Clone, Copy)]
-pub enum Access<'a> {
+pub(crate) enum Access<'a> {
     Pull,
     Push,
     /// Push, and mount a blob from this repository.
@@ -13,7 +13,7 @@ pub enum Access<'a> {
 
 impl Access<'_> {
     /// Returns the scopes of a token for a request to `repository` (distribution, "Token Scope Documentation").
-    pub fn scopes(self, repository: &str) -> Vec<String> {
+    pub(crate) fn scopes(self, repository: &str) -> Vec<String> {
         let pull = |repository: &str| format!("repository:{repository}:pull");
         let push = |repository: &str| format!("repository:{repository}:pull,push");
         match self {

@@ -18,7 +18,7 @@ const DEFAULT_EXPIRY: u64 = 60;
 const RESPONSE_LIMIT: usize = 1 << 20;
 
 /// A token for some scopes.
-pub struct Token {
+pub(super) struct Token {
     pub token: String,
     /// When to get a new one: well before it expires.
     pub renew_at: Instant,
@@ -33,7 +33,7 @@ struct TokenResponse {
 }
 
 /// Gets a token from the server at `realm`.
-pub async fn fetch_token(
+pub(super) async fn fetch_token(
     client: &Client,
     realm: Url,
     service: &str,

@@ -1,4 +1,6 @@
-//! A browser shows the pictures: every text is where it belongs, and can be read, in light and in dark.
+//! Looks at graphs and timings pages in a browser: every text is in its place and readable, in light and dark mode.
+
+#![expect(clippy::disallowed_methods, reason = "a test may start processes and write files")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

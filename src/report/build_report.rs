@@ -13,7 +13,7 @@ use crate::verify::{PlatformFacts, SmokeResult, SmokeResults, VerifiedImage};
 /// What was built or published. `--message-format json` prints it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Report {
+pub(crate) struct Report {
     /// Of this schema.
     #[cfg_attr(test, schemars(extend("const" = SCHEMA_VERSION)))]
     pub(super) version: u32,
@@ -56,7 +56,7 @@ pub(super) struct ImageReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Moved"))]
-pub struct MovedTag {
+pub(crate) struct MovedTag {
     pub reference: String,
     /// None for a tag that is new.
     pub from: Option<String>,
@@ -99,7 +99,7 @@ pub(super) struct BinaryReport {
 }
 
 /// What a report is made from.
-pub struct ReportInputs<'a> {
+pub(crate) struct ReportInputs<'a> {
     pub commit: Option<&'a Commit>,
     pub images: Vec<ReportedImage<'a>>,
     pub artifacts: &'a Artifacts,
@@ -110,7 +110,7 @@ pub struct ReportInputs<'a> {
 }
 
 /// An image of the plan, and what the run did with it.
-pub struct ReportedImage<'a> {
+pub(crate) struct ReportedImage<'a> {
     pub image: &'a Image,
     pub verified: &'a VerifiedImage,
     pub smoke: &'a SmokeResults,
@@ -119,7 +119,7 @@ pub struct ReportedImage<'a> {
 }
 
 impl Report {
-    pub fn new(inputs: ReportInputs<'_>) -> Report {
+    pub(crate) fn new(inputs: ReportInputs<'_>) -> Report {
         let ReportInputs { commit, images, artifacts, source, bases, only_loaded } = inputs;
         let image_report = |reported: ReportedImage<'_>| {
             let ReportedImage { image, verified, smoke, moved } = reported;

@@ -11,7 +11,7 @@ use crate::verify::smoke::SmokeMethod;
 
 impl Report {
     /// Renders a section per image: a list of checkboxes about all of it, then a table of its platforms.
-    pub fn checklist(&self) -> String {
+    pub(crate) fn checklist(&self) -> String {
         let sections: Vec<String> = self.images.iter().map(|image| self.section(image)).collect();
         format!("{}\n", sections.join("\n\n"))
     }

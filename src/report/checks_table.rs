@@ -5,7 +5,7 @@ use crate::finding::catalogue::{Check, Severity};
 use crate::ui::wrap;
 
 /// Renders all checks, one per line.
-pub fn render(width: Option<usize>) -> String {
+pub(crate) fn render(width: Option<usize>) -> String {
     let name_width = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let line = |check: &&Check| {
         let severity = if check.severity == Severity::Warning { "warning" } else { "error" };

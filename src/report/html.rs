@@ -6,7 +6,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
-pub fn render(template: &str, variables: &impl Serialize) -> Result<String> {
+pub(crate) fn render(template: &str, variables: &impl Serialize) -> Result<String> {
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()?;
     let mut environment = Environment::new();

@@ -8,7 +8,7 @@ use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::Plan;
 
 /// Renders the plan.
-pub fn to_json(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Result<String> {
+pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Result<String> {
     let mut json = serde_json::to_value(plan)?;
     for (image, json) in plan.images.iter().zip(array(&mut json["images"])) {
         for (platform, json) in image.platforms.iter().zip(array(&mut json["platforms"])) {

@@ -12,7 +12,7 @@ use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
 /// Renders a block per image with a row per platform, then the engine, the linkers, and what is installed first.
-pub fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, width: Option<usize>) -> String {
+pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, width: Option<usize>) -> String {
     let images: Vec<String> = plan.images.iter().map(|image| image_block(image, plan, toolchain, width)).collect();
     let mut sections =
         vec![images.join("\n\n"), engine_section(selection, width), linkers_section(plan, toolchain, width)];

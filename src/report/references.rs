@@ -8,7 +8,7 @@ use super::build_report::{ImageReport, Report};
 impl Report {
     /// Returns one line per image: `repository:tag@sha256:…` with its first repository, or with its bare name if it is not
     /// pushed. Images that are only loaded have no digest: a single platform of them has another one.
-    pub fn references(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);
             if self.only_loaded { image.tagged(repository) } else { image.pinned(repository) }
@@ -16,7 +16,7 @@ impl Report {
     }
 
     /// Writes the references of every repository to `refs`, and their digests to `digests` in the format of `sha256sum`.
-    pub fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
+    pub(crate) fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
         let (mut reference_lines, mut digest_lines) = (String::new(), String::new());
         for image in &self.images {
             for repository in &image.repositories {

@@ -25,11 +25,11 @@ fn plan(config: &str) -> Plan {
     resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap()
 }
 
-pub fn graph(config: &str) -> Graph {
+pub(crate) fn graph(config: &str) -> Graph {
     graph_linked_by(config, "because")
 }
 
-pub fn graph_linked_by(config: &str, why: &str) -> Graph {
+pub(crate) fn graph_linked_by(config: &str, why: &str) -> Graph {
     let plan = plan(config);
     let request =
         CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() };
@@ -40,16 +40,16 @@ pub fn graph_linked_by(config: &str, why: &str) -> Graph {
     from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
 }
 
-pub fn svg(graph: &Graph) -> String {
+pub(crate) fn svg(graph: &Graph) -> String {
     formats::render(graph, GraphFormat::Svg).unwrap()
 }
 
 /// `core` has the binary of `ctl` as well; both build on busybox.
-pub const SHARED: &str = "registry = 'ghcr.io/you'\nbase = 'busybox:1.37'\n\
+pub(crate) const SHARED: &str = "registry = 'ghcr.io/you'\nbase = 'busybox:1.37'\n\
     [images.core]\nbins = ['core', 'ctl']\n[images.ctl]\nbins = ['ctl']\nbase = 'scratch'\n";
 
 /// Names that are as long as names get, on all platforms.
-pub fn large() -> String {
+pub(crate) fn large() -> String {
     let all: Vec<String> = Platform::all().map(|platform| format!("'{platform}'")).collect();
     let name = "image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
     format!(
@@ -66,7 +66,7 @@ pub fn large() -> String {
 }
 
 /// The spans of a run for some platforms, as a machine with two processors might have them; names are as long as `name`.
-pub fn spans(platforms: &[Platform], name: &str) -> (Duration, Vec<Span>) {
+pub(crate) fn spans(platforms: &[Platform], name: &str) -> (Duration, Vec<Span>) {
     let mut spans = Vec::new();
     let mut note = |phase, name: String, start: u64, end: u64, bytes: Option<u64>| {
         let [start, end] = [start, end].map(Duration::from_millis);

@@ -1,7 +1,7 @@
 //! The version of the JSON that this tool prints. docs/ has the schemas, which are generated from the types.
 
 /// Bumped when a field is removed or changes its meaning. New fields may be added at any time.
-pub const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Short forms of digests and commits.
 
 /// Returns a digest or commit with its first twelve digits: `sha256:0123456789ab`.
-pub fn shorten_digest(digest: &str) -> &str {
+pub(crate) fn shorten_digest(digest: &str) -> &str {
     let digits = digest.find(':').map_or(0, |colon| colon + 1) + 12;
     digest.get(..digits).unwrap_or(digest)
 }

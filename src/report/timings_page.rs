@@ -55,7 +55,7 @@ impl Phase {
 
 /// What is above the chart.
 #[derive(Debug, Default)]
-pub struct PageHeader {
+pub(crate) struct PageHeader {
     pub title: String,
     /// When the run started, its commit, the version of this tool.
     pub facts: Vec<String>,
@@ -125,7 +125,7 @@ struct BarLabel {
 }
 
 /// Renders the page of a run that took `total`. The spans are in the order of their phases.
-pub fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
+pub(crate) fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
     // A run that took no time at all has a chart as well.
     let run = total.max(Duration::from_nanos(1));
     let mut row_count = 0;

@@ -22,13 +22,13 @@ pub(super) struct VerifyReport<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Unverified"))]
-pub struct FailedVerification {
+pub(crate) struct FailedVerification {
     /// As it was typed.
     pub reference: String,
     pub error: String,
 }
 
 /// Renders the report.
-pub fn to_json(images: &[InspectedImage], failed: &[FailedVerification]) -> Result<String> {
+pub(crate) fn to_json(images: &[InspectedImage], failed: &[FailedVerification]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&VerifyReport { version: SCHEMA_VERSION, images, failed })?)
 }

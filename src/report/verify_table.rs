@@ -6,7 +6,7 @@ use crate::ui::table;
 use crate::verify::{InspectedImage, InspectedPlatform};
 
 /// Renders a block per image with a row per platform.
-pub fn render(images: &[InspectedImage], width: Option<usize>) -> String {
+pub(crate) fn render(images: &[InspectedImage], width: Option<usize>) -> String {
     images.iter().map(|image| image_block(image, width)).collect::<Vec<_>>().join("\n\n")
 }
 

@@ -3,7 +3,7 @@
 
 /// A simple command (POSIX.1-2024, XCU 2.9.1).
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct SimpleCommand {
+pub(crate) struct SimpleCommand {
     pub words: Vec<String>,
     pub separator: Separator,
     /// The command is followed by `&`.
@@ -14,7 +14,7 @@ pub struct SimpleCommand {
 
 /// What separates a command from the one before it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Separator {
+pub(crate) enum Separator {
     /// The end of a line, `;`, `&`, or a bracket.
     #[default]
     Next,
@@ -25,7 +25,7 @@ pub enum Separator {
 
 impl SimpleCommand {
     /// Returns the name of the function whose definition starts here.
-    pub fn defined_function(&self) -> Option<&str> {
+    pub(crate) fn defined_function(&self) -> Option<&str> {
         match self.words.as_slice() {
             [keyword, name, ..] if keyword == "function" => Some(name),
             [name] if self.is_function_name => Some(name),
@@ -35,7 +35,7 @@ impl SimpleCommand {
 }
 
 /// Returns the simple commands of a script, in the order in which they are written.
-pub fn simple_commands(script: &str) -> Vec<SimpleCommand> {
+pub(crate) fn simple_commands(script: &str) -> Vec<SimpleCommand> {
     let mut tokenizer = Tokenizer {
         chars: script.chars().collect(),
         position: 0,

@@ -1,7 +1,7 @@
 //! Which programs a shell script turns into, as far as that can be read without running it (POSIX.1-2024, XCU 2).
 //! Commands that depend on a condition or an expansion are marked as uncertain.
 
-pub mod commands;
+pub(crate) mod commands;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use self::commands::{Separator, simple_commands};
 
 /// A program that a script runs in its own place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptCommand {
+pub(crate) struct ScriptCommand {
     /// The words without their quotes; expansions are kept as they are written.
     pub words: Vec<String>,
     /// Whether every run of the script gets here: no condition, loop or function is around the command.
@@ -74,7 +74,7 @@ fn is_builtin(word: &str) -> bool {
 
 /// Returns the programs that a script may turn into: its `exec` commands up to the first certain one or, if it has none,
 /// the last program that it runs.
-pub fn final_commands(script: &str) -> Vec<ScriptCommand> {
+pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
     let mut lookup = LookupState::default();
@@ -145,7 +145,7 @@ fn skip_keywords<'a>(mut words: &'a [String], depth: &mut usize) -> &'a [String]
 
 /// Returns the programs that `sh -c COMMAND_LINE` runs, up to the first certain one. Empty if anything but builtins
 /// decides what runs.
-pub fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
+pub(crate) fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut lookup = LookupState::default();
     let mut previous = String::new();

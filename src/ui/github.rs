@@ -6,12 +6,12 @@ use crate::finding::Finding;
 
 /// Whether the log goes to a runner that reads such commands. `variable` is GITHUB_ACTIONS, which Forgejo's runner sets as
 /// well.
-pub fn reads_commands(variable: Option<&str>, terminal: bool) -> bool {
+pub(crate) fn reads_commands(variable: Option<&str>, terminal: bool) -> bool {
     variable == Some("true") && !terminal
 }
 
 /// `::error title=MA010 linux/arm64::/app is for x86_64`
-pub fn finding_command(finding: &Finding) -> String {
+pub(crate) fn finding_command(finding: &Finding) -> String {
     let level = if finding.is_error() { "error" } else { "warning" };
     let title = match &finding.platform {
         Some(platform) => format!("{} {platform}", finding.code),
@@ -25,17 +25,17 @@ pub fn finding_command(finding: &Finding) -> String {
 }
 
 /// `::error title=cargo multiarch::no registry to push to`
-pub fn failure_command(message: &str, hints: &[&str]) -> String {
+pub(crate) fn failure_command(message: &str, hints: &[&str]) -> String {
     command("error", "cargo multiarch", message, hints)
 }
 
 /// `::notice title=cargo multiarch::the work tree has changes`
-pub fn note_command(text: &str) -> String {
+pub(crate) fn note_command(text: &str) -> String {
     command("notice", "cargo multiarch", text, &[])
 }
 
 /// Changes a text so that the runner finds no commands in it: an error may quote the output of other programs.
-pub fn disarm_commands(text: &str) -> String {
+pub(crate) fn disarm_commands(text: &str) -> String {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
     let line =
         |line: &str| if is_command(line) { format!("| {}", line.replace("##[", "## [")) } else { line.to_owned() };

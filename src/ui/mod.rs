@@ -1,13 +1,13 @@
 //! The only writer to the terminal. Messages go to stderr, formatted as cargo formats its own; stdout carries only data.
 
-pub mod github;
-pub mod progress;
-pub mod size;
-pub mod table;
-pub mod text;
-pub mod wrap;
+pub(crate) mod github;
+pub(crate) mod progress;
+pub(crate) mod size;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod wrap;
 
-pub use progress::{Bar, Bars};
+pub(crate) use progress::{Bar, Bars};
 
 use std::io::{self, IsTerminal, Write};
 
@@ -27,7 +27,7 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// When to use color.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     #[default]
     Auto,
     Always,
@@ -35,18 +35,18 @@ pub enum Color {
 }
 
 /// How much to print: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (all output of child processes).
-pub type Verbosity = i8;
+pub(crate) type Verbosity = i8;
 
 /// The meaning of a word in printed data, which decides its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     Good,
     Note,
     Warning,
     Bad,
 }
 
-pub struct Ui {
+pub(crate) struct Ui {
     verbosity: Verbosity,
     color: bool,
     /// Whether to color stdout.
@@ -58,7 +58,7 @@ pub struct Ui {
 }
 
 impl Ui {
-    pub fn new(verbosity: Verbosity, color: Color) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, color: Color) -> Self {
         let variable = |name: &str| std::env::var(name).ok();
         let dumb = variable("TERM").is_some_and(|term| term == "dumb");
         let terminal = io::stderr().is_terminal();
@@ -85,37 +85,37 @@ impl Ui {
     }
 
     /// Sets where the run's time is recorded.
-    pub fn with_timings(self, timings: Timings) -> Ui {
+    pub(crate) fn with_timings(self, timings: Timings) -> Ui {
         Ui { timings, ..self }
     }
 
     /// Whether child processes should color their output.
-    pub fn color(&self) -> bool {
+    pub(crate) fn color(&self) -> bool {
         self.color
     }
 
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.verbosity < 0
     }
 
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.verbosity >= 2
     }
 
     /// `   Compiling hello for linux/arm64`
-    pub fn status(&self, verb: &str, message: impl AsRef<str>) {
+    pub(crate) fn status(&self, verb: &str, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{} {}", self.paint(GREEN, &format!("{verb:>12}")), message.as_ref()));
         }
     }
 
-    pub fn warning(&self, message: impl AsRef<str>) {
+    pub(crate) fn warning(&self, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{}: {}", self.paint(YELLOW, "warning"), message.as_ref()));
         }
     }
 
-    pub fn note(&self, message: impl AsRef<str>) {
+    pub(crate) fn note(&self, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{}: {}", self.paint(CYAN, "note"), message.as_ref()));
             if self.annotates {
@@ -125,26 +125,26 @@ impl Ui {
     }
 
     /// Prints a command that is about to run, with `-v`.
-    pub fn command(&self, cmd: &Cmd) {
+    pub(crate) fn command(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Running", format!("`{cmd}`"));
         }
     }
 
     /// Prints a command that a real run would start, with `-v`.
-    pub fn would_run(&self, cmd: &Cmd) {
+    pub(crate) fn would_run(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Would run", format!("`{cmd}`"));
         }
     }
 
     /// Prints a line of a child process unchanged, also with `-q`: callers pass only lines that matter.
-    pub fn child(&self, line: &str) {
+    pub(crate) fn child(&self, line: &str) {
         self.line(line);
     }
 
     /// Prints an error with its causes, then its hints.
-    pub fn error(&self, error: &anyhow::Error) {
+    pub(crate) fn error(&self, error: &anyhow::Error) {
         let (message, mut hints) = (message_with_causes(error), all_hints(error));
         if failure_class(error) == Class::Other && hints.is_empty() {
             hints.push(io_error_hint(error).unwrap_or("run again with -v to see the commands"));
@@ -160,7 +160,7 @@ impl Ui {
     }
 
     /// Prints a finding and its fix: `error[MA010]: linux/arm64: /app is for x86_64`. With `-q`, only errors.
-    pub fn finding(&self, finding: &Finding) {
+    pub(crate) fn finding(&self, finding: &Finding) {
         if self.verbosity < 0 && !finding.is_error() {
             return;
         }
@@ -173,18 +173,18 @@ impl Ui {
     }
 
     /// Returns the record of the run's time.
-    pub fn timings(&self) -> &Timings {
+    pub(crate) fn timings(&self) -> &Timings {
         &self.timings
     }
 
     /// Does some work and records how long it took.
-    pub fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
         let _span = self.timings.span(phase, name);
         work()
     }
 
     /// Prints a line of data to stdout.
-    pub fn data(&self, line: &str) -> io::Result<()> {
+    pub(crate) fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
             // The reader has what it wanted, as in `… | head -1`.
@@ -194,7 +194,7 @@ impl Ui {
     }
 
     /// Colors a word of data.
-    pub fn paint_data(&self, tone: Tone, word: &str) -> String {
+    pub(crate) fn paint_data(&self, tone: Tone, word: &str) -> String {
         let style = match tone {
             Tone::Good => GREEN,
             Tone::Note => CYAN,
@@ -205,12 +205,12 @@ impl Ui {
     }
 
     /// Returns the progress bars.
-    pub fn bars(&self) -> &Bars {
+    pub(crate) fn bars(&self) -> &Bars {
         &self.bars
     }
 
     /// Returns the width of the terminal that shows stdout. `None` if it is not a terminal.
-    pub fn data_width(&self) -> Option<usize> {
+    pub(crate) fn data_width(&self) -> Option<usize> {
         io::stdout().is_terminal().then(|| Term::stdout().size().1.into())
     }
 

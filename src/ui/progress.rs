@@ -18,7 +18,7 @@ const MIN_TRANSFER: u64 = 1 << 20;
 
 /// Progress bars. The default draws none.
 #[derive(Clone, Default)]
-pub struct Bars(Option<VisibleBars>);
+pub(crate) struct Bars(Option<VisibleBars>);
 
 #[derive(Clone)]
 struct VisibleBars {
@@ -30,7 +30,7 @@ struct VisibleBars {
 
 /// What decides whether bars are drawn, by cargo's rules.
 #[derive(Debug, Default)]
-pub struct OutputTraits<'a> {
+pub(crate) struct OutputTraits<'a> {
     pub is_quiet: bool,
     pub is_terminal: bool,
     /// TERM is `dumb`.
@@ -54,7 +54,7 @@ impl OutputTraits<'_> {
 
 impl Bars {
     /// Creates bars on stderr, if its traits ask for some. `width` overrides the terminal's.
-    pub fn new(output: &OutputTraits<'_>, color: bool, width: Option<u16>) -> Bars {
+    pub(crate) fn new(output: &OutputTraits<'_>, color: bool, width: Option<u16>) -> Bars {
         let visible = || {
             let terminal = Box::new(NarrowTerminal {
                 terminal: Term::stderr(),
@@ -69,17 +69,17 @@ impl Bars {
     }
 
     /// Adds a bar for work of unknown length. It shows the elapsed time.
-    pub fn elapsed(&self, verb: &str) -> Bar {
+    pub(crate) fn elapsed(&self, verb: &str) -> Bar {
         self.bar(verb, "", None, ELAPSED)
     }
 
     /// Adds a bar for work of about `length` steps.
-    pub fn steps(&self, verb: &str, name: &str, length: usize) -> Bar {
+    pub(crate) fn steps(&self, verb: &str, name: &str, length: usize) -> Bar {
         self.bar(verb, name, Some(length.max(1) as u64), STEPS)
     }
 
     /// Adds a bar for a transfer of `size` bytes.
-    pub fn bytes(&self, verb: &str, name: &str, size: u64) -> Bar {
+    pub(crate) fn bytes(&self, verb: &str, name: &str, size: u64) -> Bar {
         match size {
             0..MIN_TRANSFER => Bar::default(),
             _ => self.bar(verb, name, Some(size), BYTES),
@@ -87,7 +87,7 @@ impl Bars {
     }
 
     /// Hides the bars while `write` prints lines.
-    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(bars) => bars.multi.suspend(write),
             None => write(),
@@ -160,7 +160,7 @@ fn transfer_amounts(position: u64, length: u64, per_second: f64) -> [String; 2] 
 
 /// A progress bar, which disappears when it is dropped. The default is not shown at all.
 #[derive(Default)]
-pub struct Bar(Option<VisibleBar>);
+pub(crate) struct Bar(Option<VisibleBar>);
 
 struct VisibleBar {
     multi: MultiProgress,
@@ -170,7 +170,7 @@ struct VisibleBar {
 
 impl Bar {
     /// Advances by a step, and shows `message`.
-    pub fn step(&self, message: &str) {
+    pub(crate) fn step(&self, message: &str) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             // The length is an estimate: the bar must not be full while there is more to do.
             if bar.length().is_some_and(|length| length <= bar.position() + 1) {
@@ -182,14 +182,14 @@ impl Bar {
     }
 
     /// Advances by some bytes.
-    pub fn advance(&self, bytes: usize) {
+    pub(crate) fn advance(&self, bytes: usize) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             bar.inc(bytes as u64);
         }
     }
 
     /// Shows `message` without advancing.
-    pub fn message(&self, message: &str) {
+    pub(crate) fn message(&self, message: &str) {
         if let Some(VisibleBar { bar, name, .. }) = &self.0 {
             bar.set_message(format!("{name} {message}").trim_start().to_owned());
         }

@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 
 /// In powers of ten, as disks, registries and release pages have it.
-pub fn format_bytes(bytes: u64) -> String {
+pub(crate) fn format_bytes(bytes: u64) -> String {
     ByteSize(bytes).display().si().to_string()
 }
 

@@ -7,13 +7,13 @@ use super::wrap;
 const MAX_NAME_WIDTH: usize = 40;
 
 /// Names, and the description that they share.
-pub struct ListItem {
+pub(crate) struct ListItem {
     pub names: String,
     pub description: String,
 }
 
 /// Renders rows as indented lines. The first row has the titles. `width` is the terminal's, if there is one.
-pub fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> Vec<String> {
+pub(crate) fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> Vec<String> {
     let lines = aligned_columns(rows);
     match width {
         Some(width) if lines.iter().any(|line| display_width(line) > width) => row_blocks(rows, width),
@@ -22,7 +22,7 @@ pub fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -
 }
 
 /// Renders a list with each description next to its names, or below them if there is no room.
-pub fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<String> {
+pub(crate) fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<String> {
     let name_widths = items.iter().map(|item| display_width(&item.names));
     let column = name_widths.filter(|width| *width <= MAX_NAME_WIDTH).max().unwrap_or(0);
     let line = |ListItem { names, description }: &ListItem| {

@@ -3,12 +3,12 @@
 use super::text::display_width;
 
 /// Minimum width of a column for wrapped text. In a narrower one, the text continues further left instead.
-pub const MIN_COLUMN_WIDTH: usize = 24;
+pub(crate) const MIN_COLUMN_WIDTH: usize = 24;
 /// The indent of text that has no room for a column of its own.
 const FALLBACK_INDENT: usize = 4;
 
 /// Wraps a text that starts at `column`. Its other lines are indented to that column.
-pub fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
+pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let indent = if column + MIN_COLUMN_WIDTH <= width { column } else { FALLBACK_INDENT.min(column) };
     let mut wrapped = String::new();
@@ -39,7 +39,7 @@ pub fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
 }
 
 /// Wraps a text that follows a label. Its other lines are indented to the end of the label.
-pub fn wrap_after(label: &str, text: &str, width: Option<usize>) -> String {
+pub(crate) fn wrap_after(label: &str, text: &str, width: Option<usize>) -> String {
     format!("{label}{}", wrap_at(text, display_width(label), width))
 }
 
@@ -49,7 +49,7 @@ fn break_line(text: &mut String, indent: usize) {
 }
 
 /// Joins the lines of each paragraph and wraps them again.
-pub fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
+pub(crate) fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
     let wrap_paragraph = |paragraph: &str| wrap_at(&paragraph.replace('\n', " "), 0, width);
     match width {
         Some(_) => text.split("\n\n").map(wrap_paragraph).collect::<Vec<_>>().join("\n\n"),

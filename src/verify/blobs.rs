@@ -20,7 +20,7 @@ use crate::registry::Access;
 use crate::registry::Registry;
 
 /// Where the blobs of an image are.
-pub enum Blobs<'a> {
+pub(crate) enum Blobs<'a> {
     Registry { registry: &'a Registry, repository: String, cache: &'a Cache },
     Layout(Utf8PathBuf),
     Archive(Archive),
@@ -28,14 +28,14 @@ pub enum Blobs<'a> {
 
 /// A layer as its manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LayerBlob {
+pub(crate) enum LayerBlob {
     Blob(Box<Descriptor>),
     /// A file of a `docker save` archive, which has no digests of its layers.
     File(String),
 }
 
 /// What came of reading a layer.
-pub struct LayerReading {
+pub(crate) struct LayerReading {
     /// `None` if the layer cannot be read.
     pub scanned: Option<ScannedLayer>,
     /// Problems of the blob.
@@ -44,7 +44,7 @@ pub struct LayerReading {
 
 /// Why a manifest or config cannot be read.
 #[derive(Debug)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The image is damaged.
     Damaged(Vec<Finding>),
     /// Anything else, such as a registry that does not answer.
@@ -71,7 +71,7 @@ impl From<io::Error> for ReadError {
 
 impl ReadError {
     /// Returns the findings about a damaged image; any other error is passed on.
-    pub fn into_findings(self) -> Result<Vec<Finding>> {
+    pub(crate) fn into_findings(self) -> Result<Vec<Finding>> {
         match self {
             ReadError::Damaged(findings) => Ok(findings),
             ReadError::Other(error) => Err(error),
@@ -87,7 +87,7 @@ const PUSH_AGAIN: &str = "what is stored there is damaged: publish it again";
 
 impl LayerBlob {
     /// The digest or the path.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             LayerBlob::Blob(descriptor) => descriptor.digest().to_string(),
             LayerBlob::File(path) => path.clone(),
@@ -95,7 +95,7 @@ impl LayerBlob {
     }
 
     /// Everything that the manifest says about the layer.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self {
             LayerBlob::Blob(layer) => format!("{} {} {}", layer.digest(), layer.media_type(), layer.size()),
             LayerBlob::File(path) => path.clone(),
@@ -124,7 +124,7 @@ impl LayerReading {
 
 impl Blobs<'_> {
     /// Reads a manifest, which registries keep apart from blobs.
-    pub fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.read_document(descriptor) };
         let digest = descriptor.digest();
         let served =
@@ -136,7 +136,7 @@ impl Blobs<'_> {
     }
 
     /// Reads a config, or a manifest of a layout.
-    pub fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let digest = descriptor.digest();
         if descriptor.size() > MAX_DOCUMENT_SIZE {
             let reason = format!("{digest} is no document: it has {} bytes", descriptor.size());
@@ -151,7 +151,7 @@ impl Blobs<'_> {
         }
     }
 
-    pub fn read_layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<LayerReading> {
+    pub(crate) fn read_layer(&self, layer: &LayerBlob, cache: &Cache) -> Result<LayerReading> {
         match layer {
             LayerBlob::File(path) => self.read_layer_file(path, cache),
             LayerBlob::Blob(descriptor) => self.read_layer_blob(descriptor, cache),
@@ -225,7 +225,7 @@ impl Blobs<'_> {
 }
 
 /// A tar file whose members can be read in any order.
-pub struct Archive {
+pub(crate) struct Archive {
     file: std::fs::File,
     members: BTreeMap<String, MemberRange>,
 }
@@ -239,7 +239,7 @@ struct MemberRange {
 
 impl Archive {
     /// Reads the list of members; a compressed archive is decompressed into a temporary file first.
-    pub fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
+    pub(crate) fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
         let unreadable = |error: io::Error| {
             if path.is_dir() {
                 return not_an_archive(path);
@@ -264,18 +264,18 @@ impl Archive {
     }
 
     /// Opens a member. `None` if the archive does not have it.
-    pub fn open(&self, name: &str) -> io::Result<Option<impl Read + use<>>> {
+    pub(crate) fn open(&self, name: &str) -> io::Result<Option<impl Read + use<>>> {
         let Some(MemberRange { offset, size }) = self.members.get(name).copied() else { return Ok(None) };
         Ok(Some(MemberReader { file: self.file.try_clone()?, position: offset, remaining: size }))
     }
 
     /// Returns the size of a member in bytes.
-    pub fn size(&self, name: &str) -> Option<u64> {
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
         self.members.get(name).map(|member| member.size)
     }
 
     /// Reads a manifest or config.
-    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         stream.take(MAX_DOCUMENT_SIZE).read_to_end(&mut bytes)?;

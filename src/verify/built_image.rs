@@ -19,7 +19,7 @@ use crate::timings::Timings;
 
 /// An image whose bytes were verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedImage {
+pub(crate) struct VerifiedImage {
     pub digests: ImageDigests,
     /// The findings, which may include errors: the caller decides whether they end the run.
     pub inspected: InspectedImage,
@@ -27,7 +27,7 @@ pub struct VerifiedImage {
 
 /// The digests of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageDigests {
+pub(crate) struct ImageDigests {
     /// The digest of the index.
     pub index: String,
     /// The digest of each platform's manifest.
@@ -36,7 +36,7 @@ pub struct ImageDigests {
 
 /// Verifies a layout: it has every platform once, with a config for that platform and the binaries as they were
 /// compiled, and every platform can start.
-pub fn verify_layout(
+pub(crate) fn verify_layout(
     image: &Image,
     layout: &Layout,
     artifacts: &Artifacts,

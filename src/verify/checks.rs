@@ -16,7 +16,7 @@ use crate::platform::{ElfIdentity, Platform};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Facts"))]
-pub struct PlatformFacts {
+pub(crate) struct PlatformFacts {
     /// What it starts.
     pub program: Option<String>,
     /// `static`, `glibc 2.36`, `musl`: what that program finds in the image.
@@ -29,13 +29,18 @@ pub struct PlatformFacts {
 
 /// The result of checking a platform.
 #[derive(Debug, Default)]
-pub struct CheckedPlatform {
+pub(crate) struct CheckedPlatform {
     pub facts: PlatformFacts,
     pub findings: Vec<Finding>,
 }
 
 /// Checks a merged file system.
-pub fn check(root: &RootFs, platform: Platform, config: &ImageConfiguration, policy: &Policy) -> CheckedPlatform {
+pub(crate) fn check(
+    root: &RootFs,
+    platform: Platform,
+    config: &ImageConfiguration,
+    policy: &Policy,
+) -> CheckedPlatform {
     let (context, mut findings) = ExecContext::new(root, platform, config);
     findings.extend(check_base(&context));
     let chain = exec_chain::follow(&context);

@@ -15,7 +15,7 @@ use crate::platform::{FloatAbi, Libc};
 
 /// What a program needs to be loaded, and whether the image has it.
 #[derive(Debug, Default)]
-pub struct ProgramLinkage {
+pub(crate) struct ProgramLinkage {
     /// Real path of the program, without a leading slash.
     pub path: String,
     /// The C library that the program finds in the image: `static`, `glibc 2.36` or `musl`.
@@ -31,7 +31,7 @@ pub struct ProgramLinkage {
 const MAX_LIBRARIES: usize = 2000;
 
 /// Checks the program at a real path.
-pub fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
+pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     let mut linkage = ProgramLinkage { path: path.to_owned(), ..ProgramLinkage::default() };
     let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = context.file(path) else {
         return linkage;

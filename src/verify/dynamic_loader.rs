@@ -7,7 +7,7 @@ use crate::platform::ElfIdentity;
 
 /// The kind of a dynamic loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DynamicLoader {
+pub(crate) enum DynamicLoader {
     Glibc,
     Musl,
     /// A loader whose search rules are unknown.
@@ -15,7 +15,7 @@ pub enum DynamicLoader {
 }
 
 /// The interpreter of a program, as it is in the image.
-pub struct ElfInterpreter<'a> {
+pub(crate) struct ElfInterpreter<'a> {
     /// PT_INTERP, as the program has it.
     pub requested: String,
     /// Real path from the root, without a leading slash.
@@ -27,7 +27,7 @@ pub struct ElfInterpreter<'a> {
 }
 
 /// A loaded file: the program itself or a library.
-pub struct LoadedObject<'a> {
+pub(crate) struct LoadedObject<'a> {
     /// Real path from the root, without a leading slash.
     pub path: String,
     /// The directory that `$ORIGIN` stands for, as an absolute path.
@@ -41,13 +41,13 @@ pub struct LoadedObject<'a> {
 
 impl LoadedObject<'_> {
     /// Whether the object was requested by a name, or has it as its soname.
-    pub fn has_name(&self, name: &str) -> bool {
+    pub(crate) fn has_name(&self, name: &str) -> bool {
         self.name == name || self.elf.soname.as_deref() == Some(name)
     }
 }
 
 /// The result of searching a library.
-pub enum LibrarySearch<'a> {
+pub(crate) enum LibrarySearch<'a> {
     Found {
         path: String,
         origin: String,
@@ -60,7 +60,7 @@ pub enum LibrarySearch<'a> {
 }
 
 /// A file with a library's name that cannot be loaded.
-pub struct UnusableLibrary {
+pub(crate) struct UnusableLibrary {
     pub path: String,
     pub reason: String,
     /// It is a library for another machine.
@@ -72,7 +72,7 @@ const MUSL_BUILT_IN: &[&str] = &["libc.", "libpthread.", "librt.", "libm.", "lib
 
 impl DynamicLoader {
     /// Identifies a loader by its path and its file.
-    pub fn identify(path: &str, elf: &Elf) -> DynamicLoader {
+    pub(crate) fn identify(path: &str, elf: &Elf) -> DynamicLoader {
         let soname = elf.soname.as_deref().unwrap_or_default();
         if elf.defined_glibc().is_some() {
             DynamicLoader::Glibc
@@ -84,7 +84,7 @@ impl DynamicLoader {
     }
 
     /// Whether a library is part of the loader itself.
-    pub fn provides(self, name: &str, interpreter: &Elf) -> bool {
+    pub(crate) fn provides(self, name: &str, interpreter: &Elf) -> bool {
         match self {
             DynamicLoader::Musl => MUSL_BUILT_IN.iter().any(|prefix| name.starts_with(prefix)),
             _ => interpreter.soname.as_deref() == Some(name),
@@ -92,7 +92,7 @@ impl DynamicLoader {
     }
 
     /// Searches a library that the object at `index` among the loaded ones needs.
-    pub fn find_library<'a>(
+    pub(crate) fn find_library<'a>(
         self,
         context: &ExecContext<'a>,
         loaded: &[LoadedObject<'a>],

@@ -2,11 +2,11 @@
 
 use crate::error::{Class, Failure};
 
-pub const CONCURRENT_PUSH_HINT: &str = "somebody else may have pushed there at the same time: publish again";
-pub const INSPECT_INDEX_HINT: &str =
+pub(crate) const CONCURRENT_PUSH_HINT: &str = "somebody else may have pushed there at the same time: publish again";
+pub(crate) const INSPECT_INDEX_HINT: &str =
     "see what is there: `docker buildx imagetools inspect --raw REFERENCE`, and with -vv what built it";
 
 /// Returns the failure `image 'NAME': PROBLEM`.
-pub fn image_failure(image: &str, problem: impl std::fmt::Display) -> Failure {
+pub(crate) fn image_failure(image: &str, problem: impl std::fmt::Display) -> Failure {
     Failure::new(Class::Verify, format!("image '{image}': {problem}"))
 }

@@ -8,10 +8,10 @@ use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, clean};
 use crate::platform::Platform;
 
 /// The PATH that runtimes set if the image does not (moby, `DefaultPathEnvUnix`).
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a process sees of an image, and as which user.
-pub struct ExecContext<'a> {
+pub(crate) struct ExecContext<'a> {
     pub root: &'a RootFs,
     pub platform: Platform,
     pub config: &'a ImageConfiguration,
@@ -21,7 +21,7 @@ pub struct ExecContext<'a> {
 
 /// The user of a container's process (moby/sys, `user.GetExecUser`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// As written in the config; empty for root by default.
     pub name: String,
     pub uid: u64,
@@ -30,12 +30,12 @@ pub struct User {
 }
 
 /// Permission bits of a file's owner.
-pub const READ: u32 = 0o400;
-pub const EXECUTE: u32 = 0o100;
+pub(crate) const READ: u32 = 0o400;
+pub(crate) const EXECUTE: u32 = 0o100;
 
 impl<'a> ExecContext<'a> {
     /// Returns the findings about the image's user and working directory as well.
-    pub fn new(
+    pub(crate) fn new(
         root: &'a RootFs,
         platform: Platform,
         config: &'a ImageConfiguration,
@@ -56,12 +56,12 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Returns the same context for another user.
-    pub fn with_user(&self, user: Option<User>) -> ExecContext<'a> {
+    pub(crate) fn with_user(&self, user: Option<User>) -> ExecContext<'a> {
         ExecContext { user, ..*self }
     }
 
     /// Finds the user that `user[:group]` names in the image's files.
-    pub fn find_user(&self, name: &str) -> Option<User> {
+    pub(crate) fn find_user(&self, name: &str) -> Option<User> {
         find_user(self.root, name).ok()
     }
 
@@ -92,7 +92,7 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Returns the finding that the user cannot enter a directory on the way to a path.
-    pub fn closed_directory_finding(&self, dir: &str, to: &str) -> Finding {
+    pub(crate) fn closed_directory_finding(&self, dir: &str, to: &str) -> Finding {
         let mode = match self.root.get(dir) {
             Some(FsNode::Dir(attributes)) => format_mode(attributes),
             _ => String::new(),
@@ -107,31 +107,31 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Returns the working directory, as an absolute path.
-    pub fn workdir(&self) -> String {
+    pub(crate) fn workdir(&self) -> String {
         let dir = self.config.config().as_ref().and_then(|config| config.working_dir().clone()).unwrap_or_default();
         format!("/{}", clean(&dir))
     }
 
     /// Returns the value of an environment variable of the image; the last one if there are several.
-    pub fn env_var(&self, name: &str) -> Option<&str> {
+    pub(crate) fn env_var(&self, name: &str) -> Option<&str> {
         let config = self.config.config().as_ref()?;
         let pairs = config.env().iter().flatten().rev();
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Returns the directories of PATH, as absolute paths.
-    pub fn path_dirs(&self) -> Vec<String> {
+    pub(crate) fn path_dirs(&self) -> Vec<String> {
         let path = self.env_var("PATH").unwrap_or(DEFAULT_PATH);
         path.split(':').map(|dir| self.absolute(dir)).collect()
     }
 
     /// Returns the absolute path of one that may be relative to the working directory.
-    pub fn absolute(&self, path: &str) -> String {
+    pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir()) }
     }
 
     /// Returns the real path of a regular file, and the file.
-    pub fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
+    pub(crate) fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
         let real_path = self.root.resolve(path).ok()?;
         match self.root.get(&real_path)? {
             FsNode::File(file) => Some((real_path, file)),
@@ -140,7 +140,7 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Whether the user may read or execute a file, by its attributes.
-    pub fn has_permission(&self, attributes: &FileAttributes, bit: u32) -> bool {
+    pub(crate) fn has_permission(&self, attributes: &FileAttributes, bit: u32) -> bool {
         let Some(user) = &self.user else { return true };
         // CAP_DAC_OVERRIDE, which containers have, still needs one executable bit (capabilities(7)).
         if user.uid == 0 {
@@ -157,14 +157,14 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Whether a program runs as another user or group because of its set-user-ID or set-group-ID bit.
-    pub fn gains_privileges(&self, attributes: &FileAttributes) -> bool {
+    pub(crate) fn gains_privileges(&self, attributes: &FileAttributes) -> bool {
         let Some(user) = &self.user else { return false };
         (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
     /// Returns the first directory on the way to a path, through links as well, that the user cannot enter.
-    pub fn first_closed_dir(&self, path: &str) -> Option<String> {
+    pub(crate) fn first_closed_dir(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
@@ -183,7 +183,7 @@ impl<'a> ExecContext<'a> {
     }
 
     /// Returns `root` or, for example, `user 65532 (nonroot)`.
-    pub fn user_description(&self) -> String {
+    pub(crate) fn user_description(&self) -> String {
         match &self.user {
             Some(user) if user.uid == 0 => "root".to_owned(),
             Some(user) if user.name.is_empty() || user.name.starts_with(|c: char| c.is_ascii_digit()) => {
@@ -196,7 +196,7 @@ impl<'a> ExecContext<'a> {
 }
 
 /// Formats mode and owner: `0640, owned by 0:0`.
-pub fn format_mode(attributes: &FileAttributes) -> String {
+pub(crate) fn format_mode(attributes: &FileAttributes) -> String {
     format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 

@@ -4,7 +4,7 @@ use crate::oci::rootfs::file_name;
 
 /// What a program starts, according to its arguments.
 #[derive(Debug, PartialEq, Eq)]
-pub enum WrappedCommand {
+pub(crate) enum WrappedCommand {
     /// Nothing, or something unknown.
     None,
     /// A program with its arguments.
@@ -101,7 +101,7 @@ const WRAPPERS: &[ExecWrapper] = &[
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
 
 /// Returns what the program called `name` starts with these arguments.
-pub fn wrapped_command(name: &str, arguments: &[String]) -> WrappedCommand {
+pub(crate) fn wrapped_command(name: &str, arguments: &[String]) -> WrappedCommand {
     match file_name(name) {
         "busybox" => match arguments.split_first() {
             Some((applet, rest)) => wrapped_command(applet, rest),
@@ -183,7 +183,7 @@ fn env_command(arguments: &[String]) -> WrappedCommand {
 }
 
 /// Whether env's first argument is `-S`.
-pub fn splits_string(arguments: &[String]) -> bool {
+pub(crate) fn splits_string(arguments: &[String]) -> bool {
     arguments.first().is_some_and(|word| SplitString::parse(word, arguments.get(1)).is_some())
 }
 

@@ -27,7 +27,7 @@ use crate::timings::{Phase, Timings};
 
 /// Requirements for an image.
 #[derive(Debug, Clone, Default)]
-pub struct VerifyOptions {
+pub(crate) struct VerifyOptions {
     /// The platforms to verify, which must exist; all if empty.
     pub platforms: Vec<Platform>,
     /// Platforms that must exist.
@@ -39,7 +39,7 @@ pub struct VerifyOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Inspected"))]
-pub struct InspectedImage {
+pub(crate) struct InspectedImage {
     pub reference: String,
     /// Of the index, or of the manifest where there is no index.
     pub digest: Option<String>,
@@ -52,7 +52,7 @@ pub struct InspectedImage {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct InspectedPlatform {
+pub(crate) struct InspectedPlatform {
     pub platform: String,
     /// Of the manifest.
     pub digest: Option<String>,
@@ -67,16 +67,16 @@ pub struct InspectedPlatform {
 
 impl InspectedImage {
     /// Returns the findings about the index and about every platform.
-    pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
+    pub(crate) fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().chain(self.platforms.iter().flat_map(|platform| &platform.findings))
     }
 }
 
 /// An additional check of a platform, given its merged file system and its config.
-pub type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
+pub(crate) type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
 
 /// Inspects all images at a location.
-pub fn inspect_location(
+pub(crate) fn inspect_location(
     location: &ImageLocation,
     options: &VerifyOptions,
     registry: &Registry,
@@ -88,7 +88,7 @@ pub fn inspect_location(
 }
 
 /// Inspects a layout of one image that this run built. `name` is the image's name in the timings.
-pub fn inspect_layout(
+pub(crate) fn inspect_layout(
     layout: &Layout,
     name: &str,
     options: &VerifyOptions,

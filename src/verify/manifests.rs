@@ -19,7 +19,7 @@ use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
 /// An image at a location.
-pub struct ImageManifests<'a> {
+pub(crate) struct ImageManifests<'a> {
     /// The location, with the image's name if there are several.
     pub reference: String,
     /// The digest of the index or, without an index, of the manifest.
@@ -31,7 +31,7 @@ pub struct ImageManifests<'a> {
 }
 
 /// One platform of an image.
-pub struct PlatformEntry {
+pub(crate) struct PlatformEntry {
     /// The platform in the index, as the platform table spells it. `None` without an index, or if it names no platform.
     pub claimed: Option<String>,
     pub digest: Option<String>,
@@ -40,7 +40,7 @@ pub struct PlatformEntry {
 }
 
 /// What a platform's manifest describes.
-pub struct PlatformContents {
+pub(crate) struct PlatformContents {
     pub config: ImageConfiguration,
     pub layers: Vec<LayerBlob>,
     /// In bytes: the config and the layers as they are stored. `None` if not recorded.
@@ -54,7 +54,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const UNKNOWN_PLATFORM: &str = "unknown/unknown";
 
 /// Reads all images at a location.
-pub fn read_location<'a>(
+pub(crate) fn read_location<'a>(
     location: &ImageLocation,
     registry: &'a Registry,
     cache: &'a Cache,
@@ -88,7 +88,7 @@ pub fn read_location<'a>(
 }
 
 /// Reads a layout with one image that this run built.
-pub fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
+pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
     let digest = Some(layout.descriptor.digest().to_string());
     let mut image = ImageManifests::new(layout.dir.as_str(), digest, blobs);
@@ -97,7 +97,7 @@ pub fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
 }
 
 /// Returns the platform that a config is for, as the platform table spells it.
-pub fn config_platform(config: &ImageConfiguration) -> String {
+pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
 

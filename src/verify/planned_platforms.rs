@@ -11,7 +11,7 @@ use crate::platform::Platform;
 
 /// Returns the index's entry for each planned platform, in the plan's order. Fails if the index has other platforms, or
 /// one of them twice.
-pub fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
+pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
     let failure = |problem: String| image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT);
     let mut entries: Vec<(String, &Descriptor)> = Vec::new();
     for entry in manifests.iter().filter(|entry| !is_attestation(entry)) {
@@ -36,7 +36,11 @@ pub fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Resul
 }
 
 /// Fails if an image config is for another platform than the index says.
-pub fn check_config_platform(image: &Image, platform: Platform, config: &ImageConfiguration) -> Result<(), Failure> {
+pub(crate) fn check_config_platform(
+    image: &Image,
+    platform: Platform,
+    config: &ImageConfiguration,
+) -> Result<(), Failure> {
     let found = config_platform(config);
     if found == platform.name() {
         return Ok(());

@@ -9,7 +9,7 @@ use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL,
 use crate::ui::size;
 
 /// Checks one platform. `programs` are those that it starts.
-pub fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
+pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for program in programs {
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
@@ -51,7 +51,7 @@ pub fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLink
 }
 
 /// Checks the size of a platform's config and layers.
-pub fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
+pub(crate) fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
     let most = policy.max_size.map(|most| most.as_u64()).filter(|most| bytes > *most)?;
     let reason = format!(
         "its layers have {}, {} more than the {} that max-size allows",
@@ -66,7 +66,7 @@ pub fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
 }
 
 /// Checks the annotations of an index, or of a single manifest.
-pub fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>) -> Vec<Finding> {
+pub(crate) fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>) -> Vec<Finding> {
     let missing = policy.require_annotations.iter().filter_map(|required| {
         let reason = unmet(required, annotations)?;
         let fix = format!("set it: annotations = {{ \"{}\" = \"…\" }}", required.name);

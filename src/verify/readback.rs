@@ -16,7 +16,7 @@ use crate::threads::parallel;
 
 /// Checks what a registry serves under the digest that was pushed: the index, the manifests, the configs, and that it
 /// has every layer. No tag has moved yet.
-pub fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
+pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
     let reference = format!("{repository}@{}", pushed.index);
     let served = registry.fetch_manifest(&reference)?;
     if !served.is_index() {
@@ -65,7 +65,7 @@ fn check_pushed_platform(
 }
 
 /// Checks that every tag leads to the index that was pushed.
-pub fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
+pub(crate) fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
     for tag in &image.tags {
         let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
         if served != index_digest {

@@ -312,13 +312,16 @@ fn base_of_another_architecture_is_rejected() {
         digest(config.as_bytes()),
         config.len()
     );
-    let registry = with_base(move |request| match request.path.contains("/manifests/") {
-        true => (
-            200,
-            vec![("Content-Type", "application/vnd.oci.image.manifest.v1+json".to_owned())],
-            manifest.clone().into_bytes(),
-        ),
-        false => (200, vec![], config.as_bytes().to_vec()),
+    let registry = with_base(move |request| {
+        if request.path.contains("/manifests/") {
+            (
+                200,
+                vec![("Content-Type", "application/vnd.oci.image.manifest.v1+json".to_owned())],
+                manifest.clone().into_bytes(),
+            )
+        } else {
+            (200, vec![], config.as_bytes().to_vec())
+        }
     });
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     snapshot!(refused(&project, &["--registry", &registry.host], 3));

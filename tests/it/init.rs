@@ -337,9 +337,10 @@ fn init_ci_writes_to_the_root_of_the_repository() {
         let last = commands(publish).pop().unwrap();
         assert_eq!(
             last,
-            match native.is_empty() {
-                true => "cargo multiarch publish --checklist \"$GITHUB_STEP_SUMMARY\"",
-                false => "cargo multiarch publish --artifacts dist/ --checklist \"$GITHUB_STEP_SUMMARY\"",
+            if native.is_empty() {
+                "cargo multiarch publish --checklist \"$GITHUB_STEP_SUMMARY\""
+            } else {
+                "cargo multiarch publish --artifacts dist/ --checklist \"$GITHUB_STEP_SUMMARY\""
             }
         );
         for expected in ["registry: registry.example\n", "secrets.REGISTRY_PASSWORD", "workspaces: server\n"] {

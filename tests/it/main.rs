@@ -8,7 +8,8 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and may start processes and write files"
+    unreachable_pub,
+    reason = "a test fails by panicking, may start processes and write files, and is no library"
 )]
 
 mod support;

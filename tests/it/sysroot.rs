@@ -9,9 +9,10 @@ use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
 /// The platform of this machine, whose standard library is there.
-pub const NATIVE: [&str; 3] = match cfg!(target_arch = "x86_64") {
-    true => ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"],
-    false => ["linux/arm64", "arm64", "aarch64-unknown-linux-gnu"],
+pub const NATIVE: [&str; 3] = if cfg!(target_arch = "x86_64") {
+    ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"]
+} else {
+    ["linux/arm64", "arm64", "aarch64-unknown-linux-gnu"]
 };
 
 pub fn project() -> Project {

@@ -6,7 +6,7 @@ use crate::error::{Class, all_hints, failure_class, message_with_causes};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum CheckState {
+pub(crate) enum CheckState {
     Ok,
     /// Nothing to fix.
     Note,
@@ -17,7 +17,7 @@ pub enum CheckState {
 }
 
 impl CheckState {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             CheckState::Ok => "ok",
             CheckState::Note => "note",
@@ -28,7 +28,7 @@ impl CheckState {
 }
 
 #[derive(Debug, Serialize)]
-pub struct CheckResult {
+pub(crate) struct CheckResult {
     /// What was checked: `linker`, `buildx`, `registry`.
     pub subject: &'static str,
     pub state: CheckState,
@@ -46,20 +46,20 @@ impl CheckResult {
         CheckResult { subject, state, message, fixes: Vec::new(), class: Class::Other }
     }
 
-    pub fn ok(subject: &'static str, message: impl Into<String>) -> CheckResult {
+    pub(crate) fn ok(subject: &'static str, message: impl Into<String>) -> CheckResult {
         CheckResult::new(subject, CheckState::Ok, message.into())
     }
 
-    pub fn note(subject: &'static str, message: impl Into<String>) -> CheckResult {
+    pub(crate) fn note(subject: &'static str, message: impl Into<String>) -> CheckResult {
         CheckResult::new(subject, CheckState::Note, message.into())
     }
 
-    pub fn warning(subject: &'static str, message: impl Into<String>) -> CheckResult {
+    pub(crate) fn warning(subject: &'static str, message: impl Into<String>) -> CheckResult {
         CheckResult::new(subject, CheckState::Warning, message.into())
     }
 
     /// An error that `publish` would fail with.
-    pub fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
+    pub(crate) fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
         let fixes = all_hints(error).into_iter().map(str::to_owned).collect();
         CheckResult {
             fixes,
@@ -69,19 +69,19 @@ impl CheckResult {
     }
 
     #[must_use]
-    pub fn with_state(self, state: CheckState) -> CheckResult {
+    pub(crate) fn with_state(self, state: CheckState) -> CheckResult {
         CheckResult { state, ..self }
     }
 
     #[must_use]
-    pub fn with_fix(mut self, fix: impl Into<String>) -> CheckResult {
+    pub(crate) fn with_fix(mut self, fix: impl Into<String>) -> CheckResult {
         self.fixes.push(fix.into());
         self
     }
 }
 
 /// Returns the class of the error that `publish` would meet first, if there is an error.
-pub fn first_error_class(results: &[CheckResult]) -> Option<Class> {
+pub(crate) fn first_error_class(results: &[CheckResult]) -> Option<Class> {
     const ORDER: [Class; 5] = [Class::Config, Class::Engine, Class::Toolchain, Class::Compile, Class::Registry];
     let position = |class: &Class| ORDER.iter().position(|other| other == class).unwrap_or(ORDER.len());
     let errors = results.iter().filter(|result| result.state == CheckState::Error);

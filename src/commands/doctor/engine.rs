@@ -20,7 +20,7 @@ use crate::platform::Platform;
 use crate::ui::Ui;
 use crate::verify::smoke::{self, NotRunReason, Runner};
 
-pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
+pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let dockerfiles = check_dockerfiles(plan, results)?;
     if let Err(error) =
         embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)

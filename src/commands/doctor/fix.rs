@@ -11,7 +11,7 @@ use crate::plan::Paths;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
-pub enum Fix {
+pub(crate) enum Fix {
     /// Installs standard libraries with rustup.
     InstallStd(Box<Toolchain>),
     /// Creates a builder for several platforms.
@@ -22,7 +22,7 @@ pub enum Fix {
 
 /// A fix that was applied, or that failed.
 #[derive(Debug, Serialize)]
-pub struct FixResult {
+pub(crate) struct FixResult {
     command: String,
     error: Option<String>,
     /// The class of the error.
@@ -32,7 +32,7 @@ pub struct FixResult {
 
 impl Fix {
     /// Returns the command, as people would type it.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         match self {
             Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
             Fix::CreateBuilder(paths, builder) => {
@@ -43,7 +43,7 @@ impl Fix {
     }
 
     /// Shows the command, runs it and prints how it ended. Fails only if it is interrupted.
-    pub fn apply(self, ui: &Ui) -> Result<FixResult> {
+    pub(crate) fn apply(self, ui: &Ui) -> Result<FixResult> {
         let command = self.command();
         ui.status("Fixing", format!("by `{command}`"));
         let result = match self {

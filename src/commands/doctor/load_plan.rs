@@ -13,7 +13,7 @@ use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 
 /// The plan to check.
-pub enum LoadedPlan {
+pub(crate) enum LoadedPlan {
     /// What `publish` would do.
     Workspace(Plan),
     /// There is no workspace, or its plan has an error.
@@ -23,7 +23,7 @@ pub enum LoadedPlan {
 }
 
 /// Loads the plan, and reports the workspace.
-pub fn load_plan(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
+pub(crate) fn load_plan(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
     let request = args.smoke.add_to(args.settings.request());
     let current_dir = plan::current_dir()?;
     let has_manifest = current_dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());

@@ -17,7 +17,7 @@ const TOO_LITTLE_SPACE: u64 = 100 << 20;
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
 /// Checks whether `dir`, which need not exist yet, is writable and has enough space. `variable` selects another directory.
-pub fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
+pub(crate) fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
     let existing = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir);
     let use_another = format!("take another: `{variable}=/some/folder`");
     let free_space = "make room: `df -h` says where there is none";
@@ -44,7 +44,7 @@ pub fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
 }
 
 /// Checks the clock, which is `ahead` of that of `host`.
-pub fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
+pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
     let seconds = ahead.num_seconds();
     if ahead.abs() <= CLOCK_TOLERANCE {
         return CheckResult::ok("clock", format!("as {host} has it"));

@@ -1,15 +1,15 @@
 //! `cargo multiarch doctor`: checks what `publish` needs on this machine, and how to fix what is missing. It uses the probes
 //! and decisions of `publish`, but continues after the first problem.
 
-pub mod check_result;
-pub mod engine;
-pub mod fix;
-pub mod load_plan;
-pub mod machine;
-pub mod output;
-pub mod registries;
-pub mod results;
-pub mod toolchain;
+pub(crate) mod check_result;
+pub(crate) mod engine;
+pub(crate) mod fix;
+pub(crate) mod load_plan;
+pub(crate) mod machine;
+pub(crate) mod output;
+pub(crate) mod registries;
+pub(crate) mod results;
+pub(crate) mod toolchain;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -24,7 +24,7 @@ use crate::ui::Ui;
 use crate::ui::text::plural;
 
 /// `cargo multiarch doctor`
-pub fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
     let mut diagnosis = diagnose(args, ui)?;
     let mut fixed = Vec::new();
     if args.fix {

@@ -15,7 +15,7 @@ const SCHEMA_VERSION: u32 = 1;
 const STATE_WIDTH: usize = 7;
 
 /// Renders a line for each check, and below it one for each way to fix it.
-pub fn render_list(checks: &[CheckResult], ui: &Ui) -> Vec<String> {
+pub(crate) fn render_list(checks: &[CheckResult], ui: &Ui) -> Vec<String> {
     const FIX: &str = "fix:";
     let subject_width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
     let start = STATE_WIDTH + 2 + subject_width + 2;
@@ -42,12 +42,12 @@ fn tone(state: CheckState) -> Tone {
 }
 
 /// Renders the results as JSON. `workspace` is the root of the workspace, if there is one.
-pub fn to_json(workspace: Option<&Utf8Path>, checks: &[CheckResult], fixed: &[FixResult]) -> Result<String> {
+pub(crate) fn to_json(workspace: Option<&Utf8Path>, checks: &[CheckResult], fixed: &[FixResult]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&json!({
         "version": SCHEMA_VERSION,
         "tool": concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
         "workspace": workspace,
-        "exit_code": check_result::first_error_class(checks).map_or(0, |class| class.exit_code()),
+        "exit_code": check_result::first_error_class(checks).map_or(0, crate::error::Class::exit_code),
         "checks": checks,
         "fixed": fixed,
     }))?)

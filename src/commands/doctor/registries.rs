@@ -17,7 +17,7 @@ use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 /// Checks the registries that images are pushed to, and those that their bases are pulled from.
-pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
+pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(&plan.engine.insecure_registries, results, ui)?;
     for image in &plan.images {
         match push_repositories(image) {
@@ -40,7 +40,7 @@ pub fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
 }
 
 /// Checks only whether the registries answer, if it is not known what is pushed to them.
-pub fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
+pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
     for repository in images.iter().flat_map(|image| &image.repositories) {
         checker.ping(repository)?;

@@ -5,19 +5,19 @@ use super::fix::Fix;
 use crate::error::{Class, Failure, failure_class};
 
 #[derive(Default)]
-pub struct Results {
+pub(crate) struct Results {
     /// In the order in which they are printed.
     pub checks: Vec<CheckResult>,
     pub fixes: Vec<Fix>,
 }
 
 impl Results {
-    pub fn add(&mut self, check: CheckResult) {
+    pub(crate) fn add(&mut self, check: CheckResult) {
         self.checks.push(check);
     }
 
     /// Adds an error. Returns it instead if it is an interruption, which ends the checks.
-    pub fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
+    pub(crate) fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
         let error = error.into();
         if failure_class(&error) == Class::Interrupted {
             return Err(Failure::new(Class::Interrupted, "interrupted"));
@@ -26,7 +26,7 @@ impl Results {
         Ok(())
     }
 
-    pub fn count(&self, state: CheckState) -> usize {
+    pub(crate) fn count(&self, state: CheckState) -> usize {
         self.checks.iter().filter(|check| check.state == state).count()
     }
 }

@@ -14,7 +14,7 @@ use crate::plan::{Build, Plan};
 use crate::platform::Platform;
 use crate::process::find_program;
 
-pub fn check(plan: &Plan, results: &mut Results) -> Result<()> {
+pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
     let request =
         CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() };
     let (toolchain, mut problems) = match Toolchain::check(request) {

@@ -8,7 +8,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 
 /// The table of a file that has the configuration, or will have it.
-pub struct ConfigLocation {
+pub(crate) struct ConfigLocation {
     pub path: Utf8PathBuf,
     pub table: ConfigTable,
     /// The text of the file. Empty if it does not exist.
@@ -23,7 +23,7 @@ pub struct ConfigLocation {
 
 impl ConfigLocation {
     /// Finds the existing configuration. Without one, this is multiarch.toml if `use_file` is set, else the root manifest.
-    pub fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
+    pub(crate) fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
         let file = workspace.root.join("multiarch.toml");
         let manifest_path = &workspace.manifest_path;
         let manifest = fs_err::read_to_string(manifest_path)?;
@@ -66,12 +66,12 @@ impl ConfigLocation {
     }
 
     /// `[workspace.metadata.multiarch]`, or a name for a whole file.
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         table_name(self.table).map_or_else(|| "the configuration".to_owned(), |name| format!("[{name}]"))
     }
 
     /// Replaces the configuration that was read from here.
-    pub fn set_config(&self, sources: &mut ConfigSources, config: Config) {
+    pub(crate) fn set_config(&self, sources: &mut ConfigSources, config: Config) {
         match &self.package {
             Some(package) => drop(sources.packages.insert(package.clone(), config)),
             None => sources.workspace = config,
@@ -79,7 +79,7 @@ impl ConfigLocation {
     }
 
     /// Returns the configuration that was read from here.
-    pub fn config(&self, sources: &ConfigSources) -> Config {
+    pub(crate) fn config(&self, sources: &ConfigSources) -> Config {
         match &self.package {
             Some(package) => sources.packages.get(package).cloned().unwrap_or_default(),
             None => sources.workspace.clone(),
@@ -99,7 +99,7 @@ fn default_table(manifest: &str) -> ConfigTable {
 }
 
 /// Returns the name of a table in a manifest. multiarch.toml has none.
-pub fn table_name(table: ConfigTable) -> Option<&'static str> {
+pub(crate) fn table_name(table: ConfigTable) -> Option<&'static str> {
     match table {
         ConfigTable::Root => None,
         ConfigTable::Workspace => Some("workspace.metadata.multiarch"),

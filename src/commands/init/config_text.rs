@@ -64,7 +64,7 @@ struct LibraryVariables<'a> {
 }
 
 /// Renders a configuration for `images`. `dependencies` are in their order.
-pub fn config_text(
+pub(crate) fn config_text(
     table: ConfigTable,
     images: &[Image],
     dependencies: &[NativeDependencies],
@@ -127,6 +127,6 @@ fn image_variables<'a>(
 }
 
 /// Returns the built-in template for programs that need glibc.
-pub fn glibc_template() -> Option<BuiltInTemplate> {
+pub(crate) fn glibc_template() -> Option<BuiltInTemplate> {
     plan::built_in_templates().find(|template| template.libc == Libc::Gnu)
 }

@@ -11,14 +11,14 @@ use crate::ui::Ui;
 
 /// The C libraries and C code among an image's dependencies.
 #[derive(Default)]
-pub struct NativeDependencies {
+pub(crate) struct NativeDependencies {
     pub libraries: BTreeSet<SystemLibrary>,
     /// A build script compiles C.
     pub compiles_c: bool,
 }
 
 /// Returns the native dependencies of each image, in the plan's order.
-pub fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDependencies>> {
+pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDependencies>> {
     let mut dependencies = Vec::new();
     for image in &plan.images {
         // As far as a configuration can tell, all platforms need the same libraries.

@@ -20,7 +20,7 @@ fn parents(table: ConfigTable) -> &'static [&'static str] {
 }
 
 /// Returns the text with a new table at its end, and without the existing one. multiarch.toml is replaced as a whole.
-pub fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
+pub(crate) fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
     if table == ConfigTable::Root {
         return Ok(new.to_owned());
     }
@@ -104,7 +104,7 @@ fn without_sections(text: &str, sections: &[Range<usize>]) -> String {
 }
 
 /// Returns the text with keys set in a table, which is added if it does not exist. Only `force` replaces other values.
-pub fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
+pub(crate) fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
     edit(text, |document| {
         let table = find_or_add_table(document, table)?;
         for (key, new) in keys {

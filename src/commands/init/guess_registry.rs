@@ -5,25 +5,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::plan::{Workspace, git};
 
 /// The repository that the sources are hosted in.
-pub struct SourceRepository {
+pub(crate) struct SourceRepository {
     /// From Cargo.toml, or from git.
     url: Option<String>,
 }
 
 impl SourceRepository {
-    pub fn find(workspace: &Workspace) -> SourceRepository {
+    pub(crate) fn find(workspace: &Workspace) -> SourceRepository {
         let in_manifest = workspace.packages.iter().find_map(|package| package.repository.clone());
         SourceRepository { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
     }
 
     /// Returns the registry of the hosting service, if it has one.
-    pub fn guess_registry(&self) -> Option<String> {
+    pub(crate) fn guess_registry(&self) -> Option<String> {
         registry_of(self.url.as_deref()?)
     }
 }
 
 /// Returns the closest ancestor with `.git`, or the directory itself if there is none.
-pub fn repository_root(dir: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn repository_root(dir: &Utf8Path) -> Utf8PathBuf {
     dir.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(dir).to_owned()
 }
 

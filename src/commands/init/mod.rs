@@ -1,15 +1,15 @@
 //! `cargo multiarch init`: detects what a workspace needs, and writes what `plan` reads: a configuration, a copy of a
 //! template, a CI workflow. Everything is decided and read back as `plan` will read it before a file is written.
 
-pub mod config_location;
-pub mod config_text;
-pub mod detect;
-pub mod edit_toml;
-pub mod guess_registry;
-pub mod planned_file;
-pub mod render;
-pub mod template_copy;
-pub mod workflow;
+pub(crate) mod config_location;
+pub(crate) mod config_text;
+pub(crate) mod detect;
+pub(crate) mod edit_toml;
+pub(crate) mod guess_registry;
+pub(crate) mod planned_file;
+pub(crate) mod render;
+pub(crate) mod template_copy;
+pub(crate) mod workflow;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -27,7 +27,7 @@ use crate::platform::Libc;
 use crate::ui::Ui;
 
 /// `cargo multiarch init`
-pub fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
+pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let workspace = load_whole_workspace(args)?;
     let mut sources = ConfigSources::load(&workspace, Config::default())?;
     sources.notes.iter().for_each(|note| ui.note(note));

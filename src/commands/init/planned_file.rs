@@ -8,7 +8,7 @@ use crate::fs;
 use crate::ui::Ui;
 
 /// A file as it will be.
-pub struct PlannedFile {
+pub(crate) struct PlannedFile {
     path: Utf8PathBuf,
     text: String,
     /// The text of the existing file.
@@ -17,7 +17,7 @@ pub struct PlannedFile {
 }
 
 /// The part of a file that this tool manages.
-pub enum ManagedPart {
+pub(crate) enum ManagedPart {
     WholeFile,
     /// A section of the user's file.
     Section {
@@ -28,7 +28,7 @@ pub enum ManagedPart {
 
 impl PlannedFile {
     /// Reads the existing file, if there is one.
-    pub fn new(path: Utf8PathBuf, text: String, managed_part: ManagedPart) -> Result<PlannedFile> {
+    pub(crate) fn new(path: Utf8PathBuf, text: String, managed_part: ManagedPart) -> Result<PlannedFile> {
         let existing = match fs_err::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -42,7 +42,7 @@ impl PlannedFile {
     }
 
     /// The file exists with the very text that would be written.
-    pub fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         self.existing.as_ref() == Some(&self.text)
     }
 
@@ -57,7 +57,7 @@ impl PlannedFile {
     }
 
     /// Writes the file atomically, and reports it.
-    pub fn write(&self, root: &Utf8Path, ui: &Ui) -> Result<()> {
+    pub(crate) fn write(&self, root: &Utf8Path, ui: &Ui) -> Result<()> {
         let path = relative(&self.path, root);
         let description = match &self.managed_part {
             // Only members of the workspace are configured.
@@ -84,7 +84,7 @@ impl PlannedFile {
 }
 
 /// Fails if a file is not this tool's or cannot be written, before any of them is. `force` allows to replace files.
-pub fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Result<()> {
+pub(crate) fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Result<()> {
     if let Some(file) = files.iter().find(|file| !force && file.would_overwrite()) {
         let path = relative(&file.path, root);
         let message = format!("{path} is there already, and differs from what would be written");
@@ -101,7 +101,7 @@ pub fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Result<()> 
 }
 
 /// Prints what would be written, each file after its name.
-pub fn print(files: &[PlannedFile], root: &Utf8Path, ui: &Ui) -> Result<()> {
+pub(crate) fn print(files: &[PlannedFile], root: &Utf8Path, ui: &Ui) -> Result<()> {
     for file in files.iter().filter(|file| !file.is_unchanged()) {
         ui.data(&format!("# {}", relative(&file.path, root)))?;
         ui.data(file.text.trim_end())?;

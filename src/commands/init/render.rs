@@ -7,7 +7,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
-pub fn render(template: &str, variables: &impl Serialize) -> Result<String> {
+pub(crate) fn render(template: &str, variables: &impl Serialize) -> Result<String> {
     let mut syntax = SyntaxConfig::builder();
     syntax.block_delimiters("<%", "%>").variable_delimiters("<<", ">>").comment_delimiters("<#", "#>");
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?;

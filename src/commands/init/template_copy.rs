@@ -6,16 +6,16 @@ use crate::plan::BuiltInTemplate;
 use crate::platform::Libc;
 
 /// Returns the path of the copy, below the workspace's root.
-pub fn path(template: BuiltInTemplate) -> String {
+pub(crate) fn path(template: BuiltInTemplate) -> String {
     format!("docker/{}.Dockerfile.j2", template.name)
 }
 
-pub fn text(template: BuiltInTemplate) -> String {
+pub(crate) fn text(template: BuiltInTemplate) -> String {
     format!("# `cargo multiarch dockerfile --variables` lists what can stand here.\n{}", built_in(template.name))
 }
 
 /// Returns the keys to add to `config`: a copy does not imply the base and libc of a built-in template.
-pub fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
+pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", path(template))];
     if config.base.is_none() {
         keys.push(("base", template.base.to_owned()));
@@ -27,7 +27,7 @@ pub fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static 
 }
 
 /// Returns the name of a C library in the configuration.
-pub fn libc_name(libc: Libc) -> &'static str {
+pub(crate) fn libc_name(libc: Libc) -> &'static str {
     match libc {
         Libc::Gnu => "gnu",
         Libc::Musl => "musl",

@@ -68,7 +68,7 @@ fn settings(service: CiService) -> &'static ServiceSettings {
 }
 
 /// Returns the path that the service reads the workflow from, below the repository's root.
-pub fn path(service: CiService) -> &'static str {
+pub(crate) fn path(service: CiService) -> &'static str {
     settings(service).path
 }
 
@@ -103,7 +103,7 @@ struct Login {
 }
 
 /// Which workflow to write.
-pub struct WorkflowOptions<'a> {
+pub(crate) struct WorkflowOptions<'a> {
     pub service: CiService,
     /// Each platform is compiled on its own runner.
     pub is_native: bool,
@@ -114,7 +114,7 @@ pub struct WorkflowOptions<'a> {
 }
 
 /// Renders a workflow.
-pub fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<String> {
+pub(crate) fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<String> {
     let WorkflowOptions { service, is_native, compiles_c, workspace_dir } = *options;
     let settings = settings(service);
     let has_registry = plan.images.iter().any(|image| !image.repositories.is_empty());

@@ -33,7 +33,7 @@ const PROGRAMS: &[RequiredProgram] = &[
 ];
 
 /// Explains a build script's failure.
-pub fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     missing_program(error)
         .or_else(|| libclang(error))
         .or_else(|| pkg_config(error, context))

@@ -2,29 +2,29 @@
 
 /// One error of cargo's or rustc's, with everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CargoError {
+pub(crate) struct CargoError {
     /// The crate, once it is known.
     pub name: Option<String>,
     pub text: String,
 }
 
 impl CargoError {
-    pub fn has(&self, text: &str) -> bool {
+    pub(crate) fn has(&self, text: &str) -> bool {
         self.text.contains(text)
     }
 
     /// Is it a build script that failed?
-    pub fn is_script(&self) -> bool {
+    pub(crate) fn is_script(&self) -> bool {
         self.text.starts_with(SCRIPT)
     }
 
     /// Is it a linker that failed, or is missing?
-    pub fn is_link(&self) -> bool {
+    pub(crate) fn is_link(&self) -> bool {
         ["error: linking with `", "error: linker `"].iter().any(|start| self.text.starts_with(start))
     }
 
     /// What first stands between two texts, on one line.
-    pub fn between(&self, before: &str, after: &str) -> Option<&str> {
+    pub(crate) fn between(&self, before: &str, after: &str) -> Option<&str> {
         self.text.lines().find_map(|line| {
             let (_, rest) = line.split_once(before)?;
             Some(rest.split_once(after)?.0)
@@ -32,7 +32,7 @@ impl CargoError {
     }
 
     /// Those of the triples that the error mentions. If there are several, those that it calls the target.
-    pub fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let text = self.text.to_ascii_lowercase().replace('_', "-");
         let mentioned: Vec<&str> = all.iter().filter(|triple| mentions(&text, triple)).copied().collect();
         // The toolchain's own directories are named after the host.
@@ -58,7 +58,7 @@ const CRATE: &str = "error: could not compile `";
 
 /// The errors of a stream, line by line.
 #[derive(Debug, Default)]
-pub struct CargoErrors {
+pub(crate) struct CargoErrors {
     errors: Vec<CargoError>,
     /// The last line belongs to an error.
     is_open: bool,
@@ -66,7 +66,7 @@ pub struct CargoErrors {
 
 impl CargoErrors {
     /// Takes a line as cargo wrote it.
-    pub fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         let line = anstream::adapter::strip_str(line).to_string();
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| line.starts_with(prefix));
         if starts(&["error: ", "error["]) {
@@ -89,7 +89,7 @@ impl CargoErrors {
     }
 
     /// The crates that failed, each once, in cargo's order.
-    pub fn crates(&self) -> Vec<&str> {
+    pub(crate) fn crates(&self) -> Vec<&str> {
         let mut crates: Vec<&str> = Vec::new();
         for name in self.errors.iter().filter_map(|error| error.name.as_deref()) {
             if !crates.contains(&name) {
@@ -99,7 +99,7 @@ impl CargoErrors {
         crates
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &CargoError> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CargoError> {
         self.errors.iter()
     }
 }

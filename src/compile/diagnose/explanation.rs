@@ -6,21 +6,21 @@ use crate::compile::linker::selection::Linker;
 
 /// A reason for a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// What the crate does or lacks: the rest of a sentence that begins with its name.
     pub reason: String,
     pub hints: Vec<String>,
 }
 
 impl Explanation {
-    pub fn new(reason: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
+    pub(crate) fn new(reason: impl Into<String>, hints: impl IntoIterator<Item = impl Into<String>>) -> Explanation {
         Explanation { reason: reason.into(), hints: hints.into_iter().map(Into::into).collect() }
     }
 }
 
 /// What is known about the run, apart from cargo's output.
 #[derive(Debug, Clone, Copy)]
-pub struct FailureContext<'a> {
+pub(crate) struct FailureContext<'a> {
     /// The targets that an error is about.
     pub triples: &'a [&'a str],
     /// This machine's own target.
@@ -33,7 +33,7 @@ pub struct FailureContext<'a> {
 
 impl FailureContext<'_> {
     /// Advice to use zig: `None` if zig is the linker, and other advice if cargo's configuration decides.
-    pub fn zig_hint(&self, advice: &str) -> Option<String> {
+    pub(crate) fn zig_hint(&self, advice: &str) -> Option<String> {
         let linkers: Vec<&Linker> =
             self.triples.iter().filter_map(|triple| self.linkers.get(triple).copied()).collect();
         let configured = linkers.iter().find_map(|linker| match linker {

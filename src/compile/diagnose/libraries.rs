@@ -6,7 +6,7 @@ use crate::platform::Platform;
 
 /// Hints at how to get a library that the target lacks: built from source, from Debian's package, or with the other libc.
 /// `name` is what the linker or the compiler calls it.
-pub fn hints(library: Option<&PackagedLibrary>, name: &str, context: &FailureContext<'_>) -> Vec<String> {
+pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &FailureContext<'_>) -> Vec<String> {
     let is_musl = context.triples.iter().any(|triple| triple.contains("-musl"));
     let is_host = context.triples.iter().all(|triple| *triple == context.host);
     let Some(library) = library else {
@@ -37,14 +37,14 @@ pub fn hints(library: Option<&PackagedLibrary>, name: &str, context: &FailureCon
 }
 
 /// Debian's library directory for a platform.
-pub struct DebianDir {
+pub(crate) struct DebianDir {
     pub platform: Platform,
     /// Also the prefix of the cross compilers.
     pub name: String,
 }
 
 /// The names of Debian's library directories for the targets that Debian has: `aarch64-linux-gnu`.
-pub fn debian_dirs(context: &FailureContext<'_>) -> Vec<DebianDir> {
+pub(crate) fn debian_dirs(context: &FailureContext<'_>) -> Vec<DebianDir> {
     let glibc = context.triples.iter().filter(|triple| !triple.contains("-musl"));
     let dir = |triple: &&str| {
         Some(DebianDir { platform: Platform::for_triple(triple).next()?, name: Platform::gcc_prefix(triple)? })

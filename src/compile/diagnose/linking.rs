@@ -19,7 +19,7 @@ const GLIBC: &[(&str, &str)] = &[
 ];
 
 /// Explains a linker's failure.
-pub fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
+pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     no_linker(error, context)
         .or_else(|| architecture(error))
         .or_else(|| library(error, context))

@@ -14,7 +14,7 @@ use crate::process::{ended, was_killed};
 
 /// A cargo process that failed, or that ended without all its binaries.
 #[derive(Debug, Clone, Copy)]
-pub struct FailedRun<'a> {
+pub(crate) struct FailedRun<'a> {
     pub errors: &'a CargoErrors,
     pub status: ExitStatus,
     /// This machine's own target triple.
@@ -24,7 +24,7 @@ pub struct FailedRun<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct MissingBinary<'a> {
+pub(crate) struct MissingBinary<'a> {
     pub build: &'a Build,
     pub binary: &'a Binary,
     pub linker: Option<&'a Linker>,
@@ -37,7 +37,7 @@ impl MissingBinary<'_> {
 }
 
 impl FailedRun<'_> {
-    pub fn into_failure(self) -> Failure {
+    pub(crate) fn into_failure(self) -> Failure {
         let failed: BTreeMap<&str, String> =
             self.missing.iter().map(|missing| (missing.triple(), missing.build.name())).collect();
         let triples: Vec<&str> = failed.keys().copied().collect();

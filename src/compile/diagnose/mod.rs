@@ -1,12 +1,12 @@
 //! Explains why a build failed, from cargo's own messages: the crate, what it lacks, and the line to add or the package to
 //! install. Knows nothing of how cargo was run.
 
-pub mod build_script;
-pub mod cargo_errors;
-pub mod explanation;
-pub mod libraries;
-pub mod linking;
-pub mod missing_binaries;
+pub(crate) mod build_script;
+pub(crate) mod cargo_errors;
+pub(crate) mod explanation;
+pub(crate) mod libraries;
+pub(crate) mod linking;
+pub(crate) mod missing_binaries;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use super::std_library::BUILD_IT;
 
 /// A crate that failed, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedCrate {
+pub(crate) struct FailedCrate {
     pub name: String,
     /// The targets that it failed for. Empty if cargo does not print them.
     pub triples: Vec<String>,
@@ -24,7 +24,7 @@ pub struct FailedCrate {
 }
 
 /// The crates whose failure is understood, each once for every reason.
-pub fn explain(errors: &CargoErrors, context: FailureContext<'_>) -> Vec<FailedCrate> {
+pub(crate) fn explain(errors: &CargoErrors, context: FailureContext<'_>) -> Vec<FailedCrate> {
     let mut crates: Vec<FailedCrate> = Vec::new();
     for error in errors.iter() {
         let triples = error.triples(context.triples);
@@ -62,7 +62,7 @@ fn explain_error(error: &CargoError, context: &FailureContext<'_>) -> Option<Exp
 }
 
 /// The hint for a machine that is short of memory.
-pub const FEWER_JOBS: &str =
+pub(crate) const FEWER_JOBS: &str =
     "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
 
 /// Does rustc miss 64-bit atomics: in `use`, as a type, or in a path?

@@ -7,7 +7,7 @@ use crate::platform::Platform;
 
 /// The failure of a build without a linker, with the commands that install one. `only` is the linker that would help, if
 /// another one would not.
-pub fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
+pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
     let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
     let zig_helps = only != Some(LinkerChoice::Gcc);
     let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
@@ -26,7 +26,7 @@ pub fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target
 }
 
 /// The failure if gcc is requested and missing.
-pub fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
+pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
         return no_linker(triple, "linker = \"gcc\", and it is missing", Some(LinkerChoice::Gcc), target);
     }
@@ -39,7 +39,7 @@ pub fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
 }
 
 /// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
-pub fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
+pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
     match target.other_libc_gcc.as_deref().filter(|_| is_musl) {
         Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
         None => format!("{package} compiles C, and there is no C compiler for this target"),
@@ -47,7 +47,7 @@ pub fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> Stri
 }
 
 /// What a user without apt's packages can do.
-pub fn sysroot_by_hand(triple: &str) -> String {
+pub(crate) fn sysroot_by_hand(triple: &str) -> String {
     let under = triple.replace('-', "_");
     format!(
         "or bring the files yourself, without sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \

@@ -6,7 +6,7 @@ use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};
 
 /// Fails for a build that is known to fail with any linker. `platforms` are those that it is for.
-pub fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
+pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
     match build.dependencies.unsupported.iter().find(|issue| !issue.by_zig) {
         Some(issue) => Err(unsupported(issue, platforms)),
         None => Ok(()),
@@ -14,7 +14,7 @@ pub fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
 }
 
 /// Fails for a build whose C code zig will compile, and is known to reject.
-pub fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Result<(), Failure> {
+pub(crate) fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Result<(), Failure> {
     let zig_compiles_c = *linker == Linker::Zig && !build.has_own("CC") && !build.has_own("CMAKE_TOOLCHAIN_FILE");
     match build.dependencies.unsupported.iter().find(|issue| issue.by_zig) {
         Some(issue) if zig_compiles_c => Err(unsupported(issue, platforms)),

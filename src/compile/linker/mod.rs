@@ -1,9 +1,9 @@
 //! Which linker a build uses, and why: facts in, a selection or a failure with hints out.
 
-pub mod errors;
-pub mod known_issue_check;
-pub mod requested;
-pub mod selection;
+pub(crate) mod errors;
+pub(crate) mod known_issue_check;
+pub(crate) mod requested;
+pub(crate) mod selection;
 
 use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
 use self::requested::requested;
@@ -14,7 +14,11 @@ use crate::error::{Class, Failure};
 
 /// Selects the linker of a build: the one that cargo's configuration names, the one that the settings request, or the
 /// first that can link for the target.
-pub fn select(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -> Result<LinkerSelection, Failure> {
+pub(crate) fn select(
+    build: &BuildFacts<'_>,
+    rust: &RustToolchain,
+    tools: &HostTools,
+) -> Result<LinkerSelection, Failure> {
     check_sysroot_packages(build, tools)?;
     check_zig_can_link(build)?;
     check_glibc_floor(build)?;
@@ -126,7 +130,7 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
 }
 
 /// Notes that the settings' linker is not the one that is used. `platforms` are those that the build is for.
-pub fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
+pub(crate) fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
     match (linker, build.settings.linker) {
         (Linker::Configured(configured), Some(requested)) => Some(format!(
             "{platforms}: linker = \"{requested}\" is not taken: cargo's configuration names {configured} for {}",
@@ -204,7 +208,7 @@ mod tests {
                 MUSL,
                 Box::new(move |t, f| {
                     zig(t);
-                    f.self_contained = false
+                    f.self_contained = false;
                 }),
                 "zig",
             ),
@@ -213,7 +217,7 @@ mod tests {
                 GNU,
                 Box::new(move |t, f| {
                     zig(t);
-                    gcc(f)
+                    gcc(f);
                 }),
                 "zig",
             ),
@@ -233,7 +237,7 @@ mod tests {
                 GNU,
                 Box::new(move |t, f| {
                     zig(t);
-                    f.configured_linker = Some("my-ld".into())
+                    f.configured_linker = Some("my-ld".into());
                 }),
                 "my-ld (cargo config)",
             ),

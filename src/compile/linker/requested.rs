@@ -8,7 +8,7 @@ use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
 /// Selects the linker that the settings name.
-pub fn requested(
+pub(crate) fn requested(
     linker: LinkerChoice,
     build: &BuildFacts<'_>,
     rust: &RustToolchain,

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What links a target's binaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Linker {
+pub(crate) enum Linker {
     /// What the user's cargo configuration says; nothing is added.
     Configured(String),
     /// The compiler that rustc calls by itself.
@@ -22,7 +22,7 @@ pub enum Linker {
 
 /// A linker, and why it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkerSelection {
+pub(crate) struct LinkerSelection {
     pub linker: Linker,
     pub why: String,
 }

@@ -19,7 +19,7 @@ use crate::process::Cmd;
 use crate::ui::Ui;
 
 /// The programs that are called.
-pub const PROGRAMS: [&str; 3] = ["apt-get", "apt-cache", "dpkg-deb"];
+pub(crate) const PROGRAMS: [&str; 3] = ["apt-get", "apt-cache", "dpkg-deb"];
 
 /// In a sysroot: what it was made of, written last.
 const RECORD: &str = "multiarch.list";
@@ -28,7 +28,7 @@ const RECORD: &str = "multiarch.list";
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Fetches every sysroot that is missing or stale. `cache_dir` keeps apt's lists and the packages.
-pub fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline: bool, ui: &Ui) -> Result<()> {
+pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline: bool, ui: &Ui) -> Result<()> {
     for sysroot in sysroots.values() {
         let before = read_record(sysroot);
         if before.is_some() && (offline || is_fresh(sysroot)) {

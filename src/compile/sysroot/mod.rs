@@ -1,9 +1,9 @@
 //! Headers and libraries of a target from Debian packages: which sysroots the builds request, and the flags and variables
 //! that point compilers and build scripts to them.
 
-pub mod apt;
-pub mod packages;
-pub mod relocate;
+pub(crate) mod apt;
+pub(crate) mod packages;
+pub(crate) mod relocate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::plan::{Build, Paths};
 use crate::platform::Platform;
 
 /// The sysroots that builds request, by target triple.
-pub fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
+pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
     for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
     {
@@ -32,7 +32,7 @@ pub fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
 
 impl Sysroot {
     /// The flags with which rustc's linker finds the libraries.
-    pub fn rustflags(&self) -> Vec<String> {
+    pub(crate) fn rustflags(&self) -> Vec<String> {
         vec![
             format!("-Lnative={}/usr/lib/{}", self.dir, self.multiarch),
             // Symbols that shared libraries need from each other, or from a newer glibc than zig's, are there when the
@@ -42,7 +42,7 @@ impl Sysroot {
     }
 
     /// The flags with which a C compiler finds the headers.
-    pub fn c_flags(&self) -> Vec<String> {
+    pub(crate) fn c_flags(&self) -> Vec<String> {
         vec![format!("-I{}/usr/include", self.dir), format!("-I{}/usr/include/{}", self.dir, self.multiarch)]
     }
 
@@ -52,7 +52,7 @@ impl Sysroot {
 }
 
 /// The variables with which build scripts find a build's headers and libraries, without those that the user has set.
-pub fn variables(build: &BuildFacts<'_>) -> Vec<(String, String)> {
+pub(crate) fn variables(build: &BuildFacts<'_>) -> Vec<(String, String)> {
     let Some(sysroot) = build.sysroot else { return Vec::new() };
     let mut variables = pkg_config_variables(build, sysroot);
     if sysroot.has("libssl-dev") {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 /// A package as apt's lists have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DebianPackage {
+pub(crate) struct DebianPackage {
     pub name: String,
     pub version: String,
     pub sha256: String,
@@ -17,7 +17,7 @@ pub struct DebianPackage {
 
 impl DebianPackage {
     /// As apt is asked for exactly this one.
-    pub fn exactly(&self) -> String {
+    pub(crate) fn exactly(&self) -> String {
         format!("{}={}", self.name, self.version)
     }
 
@@ -36,7 +36,7 @@ impl DebianPackage {
 }
 
 /// The packages in what `apt-cache show` prints (Debian Policy, 5.1 and 7.1).
-pub fn parse(printed: &str) -> Vec<DebianPackage> {
+pub(crate) fn parse(printed: &str) -> Vec<DebianPackage> {
     let mut packages = Vec::new();
     for paragraph in printed.split("\n\n").filter(|paragraph| paragraph.contains("Package:")) {
         let mut package = DebianPackage::default();
@@ -58,7 +58,7 @@ pub fn parse(printed: &str) -> Vec<DebianPackage> {
 }
 
 /// `libssl3 (= 3.0.22-1) [arm64]` → `libssl3=3.0.22-1`; of other conditions the name alone is left.
-pub fn apt_name(dependency: &str) -> String {
+pub(crate) fn apt_name(dependency: &str) -> String {
     let (name, condition) = dependency.trim().split_once(' ').unwrap_or((dependency.trim(), ""));
     let name = name.split(':').next().unwrap_or(name);
     let version = condition.split_once("(= ").and_then(|(_, rest)| rest.split_once(')'));
@@ -66,14 +66,14 @@ pub fn apt_name(dependency: &str) -> String {
 }
 
 /// The C library and the compiler's own, which come with the linker: others beside them would be mixed up.
-pub fn comes_with_the_linker(name: &str) -> bool {
+pub(crate) fn comes_with_the_linker(name: &str) -> bool {
     const PREFIXES: [&str; 6] = ["libc6", "libc-dev", "linux-libc-dev", "libcrypt-dev", "libgcc-", "libstdc++"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Why the packages for a sysroot could not be determined.
 #[derive(Debug)]
-pub enum ClosureError {
+pub(crate) enum ClosureError {
     /// apt does not know a requested package.
     UnknownPackage(String),
     LookUp(anyhow::Error),
@@ -82,7 +82,7 @@ pub enum ClosureError {
 /// The packages that linking against `requested` takes: these, the development packages that they depend on, and the
 /// libraries of each. Programs among the dependencies are left out, and so is what the libraries need at run time.
 /// `look_up` returns the packages that apt knows among some names.
-pub fn closure(
+pub(crate) fn closure(
     requested: &BTreeSet<String>,
     look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
 ) -> Result<BTreeSet<DebianPackage>, ClosureError> {
@@ -137,13 +137,13 @@ fn with_bare_names<'a>(names: impl IntoIterator<Item = &'a String>) -> BTreeSet<
 }
 
 /// What a finished sysroot was made of, and on its first line what was asked for.
-pub fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
+pub(crate) fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
     let lines = closure.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
     format!("{}\n{}", request_line(packages), lines.collect::<String>())
 }
 
 /// The first line of the record of a sysroot for packages.
-pub fn request_line(packages: &BTreeSet<String>) -> String {
+pub(crate) fn request_line(packages: &BTreeSet<String>) -> String {
     packages.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 

@@ -8,7 +8,7 @@ use camino::Utf8Path;
 
 /// Makes absolute links lead into `root`, and brings together what Debian has in two folders: libraries in `/lib`, which
 /// it has in `/usr/lib` by now, and headers that differ per architecture, which compilers for Debian look for by themselves.
-pub fn relocate(root: &Utf8Path, folder: &str) -> Result<()> {
+pub(crate) fn relocate(root: &Utf8Path, folder: &str) -> Result<()> {
     relative_links(root.as_std_path(), 0)?;
     merge(&root.join("lib").join(folder), &root.join("usr/lib").join(folder))?;
     merge(&root.join("usr/include").join(folder), &root.join("usr/include"))

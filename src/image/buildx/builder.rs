@@ -16,7 +16,7 @@ const SHOWS_CONFIG: (u64, u64) = (0, 17);
 
 /// A builder that can build all images.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Builder {
+pub(crate) struct Builder {
     /// `None` is the current builder.
     pub name: Option<String>,
     pub driver: String,
@@ -28,7 +28,7 @@ pub struct Builder {
 
 /// A builder that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuilderToCreate {
+pub(crate) struct BuilderToCreate {
     /// What the current builder cannot do.
     pub why: String,
     /// Its `buildkitd.toml`; empty for none.
@@ -37,19 +37,19 @@ pub struct BuilderToCreate {
 
 #[cfg(test)]
 impl BuilderToCreate {
-    pub fn new(why: &str) -> BuilderToCreate {
+    pub(crate) fn new(why: &str) -> BuilderToCreate {
         BuilderToCreate { why: why.to_owned(), config: String::new() }
     }
 }
 
 /// Finds a builder: the one of a name, or else the current one if it can build all images, or else one to create. It
 /// must use plain HTTP for some hosts.
-pub fn find(name: Option<&str>, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder, BuilderError> {
+pub(crate) fn find(name: Option<&str>, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder, BuilderError> {
     choose(name, plain_http, &DockerStatus::probe(name, ui)?, ui)
 }
 
 /// Chooses a builder like [`find`], of a Docker that was probed.
-pub fn choose(
+pub(crate) fn choose(
     name: Option<&str>,
     plain_http: &PlainHttpHosts,
     docker: &DockerStatus,
@@ -129,7 +129,7 @@ fn own_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Buil
 }
 
 /// The command that creates a builder which does not exist yet.
-pub fn create_command(builder: &Builder, paths: &Paths) -> Option<Cmd> {
+pub(crate) fn create_command(builder: &Builder, paths: &Paths) -> Option<Cmd> {
     let (to_create, name) = (builder.to_create.as_ref()?, builder.name.as_deref()?);
     let create = ["buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"];
     // With a network of its own it would not reach a registry on the host's loopback.
@@ -142,7 +142,7 @@ fn config_file(paths: &Paths) -> Utf8PathBuf {
 }
 
 /// Creates a builder that does not exist yet.
-pub fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
+pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
     let (Some(cmd), Some(to_create), Some(name)) = (create_command(builder, paths), &builder.to_create, &builder.name)
     else {
         return Ok(());

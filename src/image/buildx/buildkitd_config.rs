@@ -12,10 +12,13 @@ use crate::oci::digest::hex;
 use crate::oci::reference::is_loopback;
 
 /// Hosts that a builder must reach over plain HTTP, each with an image that it pulls from there.
-pub type PlainHttpHosts = BTreeMap<String, String>;
+pub(crate) type PlainHttpHosts = BTreeMap<String, String>;
 
 /// Returns the `insecure` ones among the hosts that Dockerfiles pull from. Every builder uses plain HTTP on loopback.
-pub fn plain_http_hosts<'a>(dockerfiles: impl IntoIterator<Item = &'a str>, insecure: &[String]) -> PlainHttpHosts {
+pub(crate) fn plain_http_hosts<'a>(
+    dockerfiles: impl IntoIterator<Item = &'a str>,
+    insecure: &[String],
+) -> PlainHttpHosts {
     let mut hosts = PlainHttpHosts::new();
     for instruction in dockerfiles.into_iter().flat_map(instructions) {
         for reference in pulled_references(&instruction) {
@@ -40,7 +43,7 @@ fn pulled_references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<
 /// How the daemon is configured to reach registries, as `docker info` shows it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct DaemonRegistries {
+pub(crate) struct DaemonRegistries {
     index_configs: BTreeMap<String, IndexConfig>,
     #[serde(rename = "InsecureRegistryCIDRs")]
     insecure_cidrs: Option<Vec<String>>,
@@ -54,7 +57,7 @@ struct IndexConfig {
 
 impl DaemonRegistries {
     /// Whether the daemon uses plain HTTP for a host. It resolves names, so that any name may be in a configured network.
-    pub fn allow_plain_http(&self, host: &str) -> bool {
+    pub(crate) fn allow_plain_http(&self, host: &str) -> bool {
         if self.index_configs.get(host).is_some_and(|config| !config.secure) {
             return true;
         }
@@ -81,12 +84,12 @@ fn network_contains(network: &str, address: IpAddr) -> bool {
 }
 
 /// Returns the `buildkitd.toml` of a builder that uses plain HTTP for some hosts.
-pub fn buildkitd_toml(hosts: &PlainHttpHosts) -> String {
+pub(crate) fn buildkitd_toml(hosts: &PlainHttpHosts) -> String {
     hosts.keys().map(|host| format!("[registry.\"{host}\"]\nhttp = true\n")).collect()
 }
 
 /// Whether plain HTTP is configured for a host in `buildkitd.toml`, as `docker buildx inspect` (0.17 or newer) shows it.
-pub fn has_plain_http(inspected: &str, host: &str) -> bool {
+pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     let lines = inspected.lines().map(|line| line.trim_start_matches([' ', '>']).trim());
     let registry = [format!("[registry.\"{host}\"]"), format!("[registry.'{host}']")];
     let section = lines.skip_while(|line| !registry.iter().any(|other| other == line)).skip(1);
@@ -95,7 +98,7 @@ pub fn has_plain_http(inspected: &str, host: &str) -> bool {
 }
 
 /// Returns the name of the builder for some hosts: an existing builder of that name was created for the same ones.
-pub fn builder_name(hosts: &PlainHttpHosts) -> String {
+pub(crate) fn builder_name(hosts: &PlainHttpHosts) -> String {
     if hosts.is_empty() {
         return "multiarch".to_owned();
     }

@@ -15,7 +15,7 @@ const OLDEST_BUILDX: (u64, u64) = (0, 13);
 
 /// The state of this machine's Docker.
 #[derive(Debug, Default)]
-pub struct DockerStatus {
+pub(crate) struct DockerStatus {
     /// Whether the client is on PATH.
     pub installed: bool,
     /// `None` if the client does not report its version.
@@ -44,7 +44,7 @@ enum BuilderStatus {
 
 /// A builder, as `docker buildx inspect` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BuilderInfo {
+pub(crate) struct BuilderInfo {
     pub name: String,
     pub driver: String,
     /// The number of machines that it builds on.
@@ -57,7 +57,7 @@ pub struct BuilderInfo {
 
 /// Why no builder can be used.
 #[derive(Debug)]
-pub enum BuilderError {
+pub(crate) enum BuilderError {
     /// No Docker daemon is running where the client looks for it.
     NoDaemon(Failure),
     /// Something else is wrong with Docker, buildx or the builder.
@@ -119,7 +119,7 @@ struct ClientPlugin {
 
 impl DockerStatus {
     /// Asks the client, the daemon, and buildx for a builder: the current one if `builder` is `None`.
-    pub fn probe(builder: Option<&str>, ui: &Ui) -> Result<DockerStatus> {
+    pub(crate) fn probe(builder: Option<&str>, ui: &Ui) -> Result<DockerStatus> {
         if find_program("docker").is_none() {
             return Ok(DockerStatus::default());
         }
@@ -161,7 +161,7 @@ impl DockerStatus {
         }
     }
 
-    pub fn check_client(&self) -> Result<(), Failure> {
+    pub(crate) fn check_client(&self) -> Result<(), Failure> {
         if self.installed {
             return Ok(());
         }
@@ -169,16 +169,16 @@ impl DockerStatus {
             .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/"))
     }
 
-    pub fn check_buildx(&self) -> Result<(), Failure> {
+    pub(crate) fn check_buildx(&self) -> Result<(), Failure> {
         check_version(self.buildx_version.as_deref())
     }
 
-    pub fn check_daemon(&self) -> Result<(), Failure> {
+    pub(crate) fn check_daemon(&self) -> Result<(), Failure> {
         if self.server_version.is_some() { Ok(()) } else { Err(no_daemon(&self.daemon_errors)) }
     }
 
     /// Returns the builder, or the first thing that is wrong with Docker.
-    pub fn builder(&self) -> Result<&BuilderInfo, BuilderError> {
+    pub(crate) fn builder(&self) -> Result<&BuilderInfo, BuilderError> {
         self.check_client()?;
         self.check_buildx()?;
         let cannot_connect = |message: &str| message.contains("Cannot connect to the Docker daemon");
@@ -204,7 +204,7 @@ impl DockerStatus {
     }
 
     /// Whether buildx is at least as new as `version`.
-    pub fn has_buildx(&self, version: (u64, u64)) -> bool {
+    pub(crate) fn has_buildx(&self, version: (u64, u64)) -> bool {
         self.buildx_version.as_deref().and_then(major_minor).is_some_and(|actual| actual >= version)
     }
 }
@@ -271,19 +271,19 @@ fn parse_builder(text: String) -> Option<BuilderInfo> {
 }
 
 /// Returns a field of `docker buildx inspect`, which has no JSON output.
-pub fn field(text: &str, name: &str) -> Option<String> {
+pub(crate) fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
 /// Runs `docker` and returns its output, whether it succeeds or not.
-pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<ProgramOutput> {
+pub(crate) fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<ProgramOutput> {
     let cmd = Cmd::new("docker").args(args);
     ui.command(&cmd);
     cmd.output()
 }
 
 /// Whether the daemon is on this machine, so that it shares the host's binfmt_misc.
-pub fn is_local(ui: &Ui) -> bool {
+pub(crate) fn is_local(ui: &Ui) -> bool {
     let host = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui).map(|output| output.stdout);
     host.map_or(true, |host| host.trim().is_empty() || host.starts_with("unix://"))
 }

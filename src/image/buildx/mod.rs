@@ -1,9 +1,9 @@
 //! The buildx engine: runs `docker buildx build` into an OCI layout.
 
-pub mod builder;
-pub mod buildkitd_config;
-pub mod docker;
-pub mod qemu;
+pub(crate) mod builder;
+pub(crate) mod buildkitd_config;
+pub(crate) mod docker;
+pub(crate) mod qemu;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -21,14 +21,14 @@ use crate::ui::Ui;
 
 /// Builds images with `docker buildx build`.
 #[derive(Clone, Copy)]
-pub struct BuildxEngine<'a> {
+pub(crate) struct BuildxEngine<'a> {
     pub builder: &'a Builder,
     pub paths: &'a Paths,
     pub source_date_epoch: u64,
 }
 
 /// A `docker buildx build` command.
-pub struct BuildCommand {
+pub(crate) struct BuildCommand {
     pub cmd: Cmd,
     /// The OCI layout that it writes.
     layout_dir: Utf8PathBuf,
@@ -37,7 +37,7 @@ pub struct BuildCommand {
 impl BuildxEngine<'_> {
     /// The commands that build an image: one for all platforms or, as buildx writes no layout of what several nodes
     /// build, one for each.
-    pub fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
+    pub(crate) fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
         let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
         if !self.builder.is_multi_node {
             return vec![self.command(image, staged, &platforms, staged.dir.join("oci"))];
@@ -93,7 +93,7 @@ impl BuildxEngine<'_> {
     }
 
     /// Builds an image into `oci/` of its context.
-    pub fn build(&self, image: &Image, staged: &StagedContext, ui: &Ui) -> Result<Layout> {
+    pub(crate) fn build(&self, image: &Image, staged: &StagedContext, ui: &Ui) -> Result<Layout> {
         let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
         ui.status("Building", format!("{} for {platforms}", image.name));
         let commands = self.commands(image, staged);

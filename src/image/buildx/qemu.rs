@@ -13,7 +13,13 @@ const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Fails if `RUN` would end in `exec format error`. A daemon elsewhere (or in a virtual machine, as on macOS) has a
 /// binfmt_misc of its own, which cannot be read from here, and so do the nodes of a builder with several.
-pub fn check(image: &str, run_platforms: &[Platform], host: &str, builder: &Builder, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn check(
+    image: &str,
+    run_platforms: &[Platform],
+    host: &str,
+    builder: &Builder,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let is_local = matches!(builder.driver.as_str(), "docker" | "docker-container") && !builder.is_multi_node;
     if !Utf8Path::new(BINFMT_MISC).exists() || !is_local {
         return Ok(());
@@ -36,13 +42,13 @@ pub fn check(image: &str, run_platforms: &[Platform], host: &str, builder: &Buil
 }
 
 /// Returns those of some platforms whose programs a container cannot run on this host.
-pub fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
+pub(crate) fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
     platforms.iter().copied().filter(|platform| !platform.is_native_to(host) && !is_emulated(*platform)).collect()
 }
 
 /// The handler that binfmt_misc has for the programs of a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BinfmtHandler {
+pub(crate) enum BinfmtHandler {
     None,
     Disabled,
     /// It opens the interpreter when a program starts, in that program's root: a container has none there.
@@ -53,7 +59,7 @@ pub enum BinfmtHandler {
 
 impl BinfmtHandler {
     /// What is wrong with an existing handler.
-    pub fn problem(self) -> Option<&'static str> {
+    pub(crate) fn problem(self) -> Option<&'static str> {
         match self {
             BinfmtHandler::None | BinfmtHandler::Fixed => None,
             BinfmtHandler::Disabled => Some("its handler is disabled"),
@@ -63,13 +69,13 @@ impl BinfmtHandler {
 }
 
 /// Returns the handler of a platform.
-pub fn binfmt_handler(platform: Platform) -> BinfmtHandler {
+pub(crate) fn binfmt_handler(platform: Platform) -> BinfmtHandler {
     let entry = Utf8Path::new(BINFMT_MISC).join(format!("qemu-{}", platform.qemu_name()));
     fs_err::read_to_string(entry).map_or(BinfmtHandler::None, |text| parse(&text))
 }
 
 /// Whether a platform has an enabled handler that also works inside of containers.
-pub fn is_emulated(platform: Platform) -> bool {
+pub(crate) fn is_emulated(platform: Platform) -> bool {
     binfmt_handler(platform) == BinfmtHandler::Fixed
 }
 
@@ -85,7 +91,7 @@ fn parse(entry: &str) -> BinfmtHandler {
 }
 
 /// The command that registers QEMU for some platforms with the kernel, in containers too.
-pub fn install_command(platforms: &[Platform]) -> Cmd {
+pub(crate) fn install_command(platforms: &[Platform]) -> Cmd {
     let names = platforms.iter().map(|platform| platform.architecture()).collect::<Vec<_>>().join(",");
     Cmd::new("docker").args(["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", &names])
 }

@@ -43,7 +43,7 @@ type Layers = BTreeMap<LayerPosition, Layer>;
 
 /// Builds images from the binaries that arrive until the channel closes, and returns their layouts in the images' order.
 /// Every layer is sent to `finished` as soon as its blob is on disk, those of the bases first.
-pub fn build(
+pub(crate) fn build(
     images: &[PreparedImage<'_>],
     binaries: mpsc::Receiver<CompiledBinary>,
     finished: &mpsc::Sender<ImageBlob>,

@@ -6,13 +6,13 @@ use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
 
 /// A user and a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Owner {
+pub(crate) struct Owner {
     pub uid: u64,
     pub gid: u64,
 }
 
 /// Resolves an owner. A user alone has its group of `/etc/passwd`, or else the group of its own number.
-pub fn resolve_owner(owner: &str, rootfs: &RootFs) -> Result<Owner, StageError> {
+pub(crate) fn resolve_owner(owner: &str, rootfs: &RootFs) -> Result<Owner, StageError> {
     let (user, group) = owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
     let (uid, gid) = match parse_id(user)? {
         Some(number) => (number, number),

@@ -17,7 +17,7 @@ use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootF
 
 /// A layer of the image, on top of the base's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedLayer {
+pub(crate) struct PlannedLayer {
     pub entries: LayerEntries,
     /// The binary that the layer waits for.
     pub binary: Option<PlannedBinary>,
@@ -27,7 +27,7 @@ pub struct PlannedLayer {
 
 /// A binary that is not compiled yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedBinary {
+pub(crate) struct PlannedBinary {
     /// The path in the build context.
     pub source: String,
     /// The path in the image, relative to the root.
@@ -36,7 +36,7 @@ pub struct PlannedBinary {
 
 /// Groups copies into layers: one for each binary, one for what stands between them. `is_binary` returns whether a source
 /// is compiled, and not staged yet; `time` is that of everything new.
-pub fn plan_layers(
+pub(crate) fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
     is_binary: &dyn Fn(&str) -> bool,

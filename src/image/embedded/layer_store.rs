@@ -21,19 +21,19 @@ use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
 /// Programs come out as small as BuildKit makes them, in two thirds of the time of level 6.
-pub const GZIP_LEVEL: i32 = 3;
+pub(crate) const GZIP_LEVEL: i32 = 3;
 
 /// Version of the store's format: layers of another one are not found.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
-pub const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Maximum size of the layers of earlier builds, in bytes.
-pub const MAX_SIZE: u64 = 4 << 30;
+pub(crate) const MAX_SIZE: u64 = 4 << 30;
 
 /// What the store records of a layer.
 #[derive(Serialize, Deserialize)]
-pub struct LayerRecord {
+pub(crate) struct LayerRecord {
     digest: String,
     size: u64,
     diff_id: String,
@@ -42,14 +42,14 @@ pub struct LayerRecord {
 
 /// A layer of the store.
 #[derive(Debug)]
-pub struct StoredLayer {
+pub(crate) struct StoredLayer {
     pub layer: Layer,
     /// It was compressed just now.
     pub is_new: bool,
 }
 
 /// Layers that this workspace has built, by a hash of their content.
-pub struct LayerStore {
+pub(crate) struct LayerStore {
     dir: Utf8PathBuf,
     /// The keys that this run has used, each locked while its layer is written: two images may need one layer at a time.
     key_locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
@@ -65,12 +65,17 @@ impl LayerRecord {
 }
 
 impl LayerStore {
-    pub fn new(dir: Utf8PathBuf, bars: &Bars) -> LayerStore {
+    pub(crate) fn new(dir: Utf8PathBuf, bars: &Bars) -> LayerStore {
         LayerStore { dir, key_locks: Mutex::default(), bars: bars.clone() }
     }
 
     /// Returns the layer of some entries, and writes it unless an earlier build has.
-    pub fn layer(&self, entries: &LayerEntries, compression: Compression, level: Option<u32>) -> Result<StoredLayer> {
+    pub(crate) fn layer(
+        &self,
+        entries: &LayerEntries,
+        compression: Compression,
+        level: Option<u32>,
+    ) -> Result<StoredLayer> {
         let level = level.map_or(Ok(default_level(compression)), i32::try_from)?;
         let content = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(content.to_string()));
@@ -98,7 +103,7 @@ impl LayerStore {
 
     /// Removes layers that were not used for a month, and the oldest ones above [`MAX_SIZE`]. Those that this run has used
     /// are kept. Also removes what an interrupted run left behind: no other run writes here now.
-    pub fn prune(&self) -> Result<()> {
+    pub(crate) fn prune(&self) -> Result<()> {
         let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
         let (records, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
         let mut records: Vec<(SystemTime, Utf8PathBuf)> =
@@ -118,7 +123,7 @@ impl LayerStore {
     }
 }
 
-pub fn default_level(compression: Compression) -> i32 {
+pub(crate) fn default_level(compression: Compression) -> i32 {
     match compression {
         Compression::Gzip => GZIP_LEVEL,
         Compression::Zstd => zstd::DEFAULT_COMPRESSION_LEVEL,
@@ -126,16 +131,16 @@ pub fn default_level(compression: Compression) -> i32 {
 }
 
 /// The name of the largest file, for the progress bar.
-pub fn largest_file_name(entries: &LayerEntries) -> &str {
+pub(crate) fn largest_file_name(entries: &LayerEntries) -> &str {
     let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
     largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()
 }
 
-pub fn total_size(entries: &LayerEntries) -> u64 {
+pub(crate) fn total_size(entries: &LayerEntries) -> u64 {
     entries.values().filter_map(|entry| entry.file.as_ref()).map(|file| file.size).sum()
 }
 
-pub fn write(
+pub(crate) fn write(
     entries: &LayerEntries,
     compression: Compression,
     level: i32,

@@ -20,7 +20,7 @@ use crate::plan::{Binary, BuildSettings, Image, ImagePlatform};
 use crate::platform::Platform;
 
 /// An image, as far as it is known before anything is compiled.
-pub struct PreparedImage<'a> {
+pub(crate) struct PreparedImage<'a> {
     pub image: &'a Image,
     /// The directory that its OCI layout is written to.
     pub layout_dir: Utf8PathBuf,
@@ -29,7 +29,7 @@ pub struct PreparedImage<'a> {
 }
 
 /// One platform of a [`PreparedImage`].
-pub struct PreparedPlatform {
+pub(crate) struct PreparedPlatform {
     pub platform: Platform,
     /// `None` for `scratch`.
     pub base: Option<Arc<BaseImage>>,
@@ -43,14 +43,14 @@ pub struct PreparedPlatform {
 }
 
 /// A layer that waits for its binary.
-pub struct WaitingLayer {
+pub(crate) struct WaitingLayer {
     pub binary: Binary,
     /// The position among the platform's layers.
     pub layer: usize,
 }
 
 /// Evaluates the Dockerfiles and reads the staged files. `staged` is in the images' order.
-pub fn prepare<'a>(
+pub(crate) fn prepare<'a>(
     images: &'a [Image],
     staged: &[StagedContext],
     bases: &PulledBases,
@@ -108,14 +108,14 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
 
 /// Checks that images from `scratch` have their program and their user: buildx would build them without. Ignores
 /// Dockerfiles that cannot be evaluated here. `staged` is in the images' order.
-pub fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
+pub(crate) fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
     let mut images = images.iter().zip(staged);
     images.try_for_each(|(image, staged)| check_scratch_image(image, staged, source_date_epoch))
 }
 
 /// Checks images from `scratch` like [`check_scratch_images`], without a build context: for commands that write nothing.
 /// `root` is the workspace's.
-pub fn check_unstaged_scratch_images(
+pub(crate) fn check_unstaged_scratch_images(
     images: &[Image],
     dockerfiles: &[Dockerfile],
     root: &Utf8Path,

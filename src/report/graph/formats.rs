@@ -8,7 +8,7 @@ use crate::cli::GraphFormat;
 use crate::report::html;
 
 /// Renders a graph.
-pub fn render(graph: &Graph, format: GraphFormat) -> Result<String> {
+pub(crate) fn render(graph: &Graph, format: GraphFormat) -> Result<String> {
     match format {
         GraphFormat::Dot => Ok(dot(graph)),
         GraphFormat::Svg => html::render(include_str!("../../../templates/graph.svg.j2"), &layout(graph)),

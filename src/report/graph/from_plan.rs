@@ -47,7 +47,7 @@ impl<'a> GraphBuilder<'a> {
 }
 
 /// Draws the graph of a plan.
-pub fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
+pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
     let runs = toolchain.cargo_runs();
     let missing_std = toolchain.missing_std();
     let build_names: BTreeMap<BuildSettings, String> =

@@ -31,7 +31,7 @@ const MAX_LINES: usize = 3;
 
 /// What the template of the picture renders.
 #[derive(Debug, Serialize)]
-pub struct Picture {
+pub(crate) struct Picture {
     title: String,
     width: f64,
     height: f64,
@@ -76,7 +76,7 @@ struct Column {
     width: f64,
 }
 
-pub fn layout(graph: &Graph) -> Picture {
+pub(crate) fn layout(graph: &Graph) -> Picture {
     let lines: Vec<Vec<NodeLine>> = graph.nodes.iter().map(node_lines).collect();
     let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE_HEIGHT + 2.0 * PADDING).collect();
     let mut columns = columns(graph, &lines);

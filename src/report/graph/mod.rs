@@ -1,9 +1,9 @@
 //! The plan as a graph: what goes into what, from cargo's processes to the tags. Whatever is shared is one node.
 
-pub mod formats;
-pub mod from_plan;
-pub mod layout;
-pub mod text;
+pub(crate) mod formats;
+pub(crate) mod from_plan;
+pub(crate) mod layout;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 
 /// What a node stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NodeKind {
+pub(crate) enum NodeKind {
     Process,
     Target,
     Binary,
@@ -60,7 +60,7 @@ impl NodeKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GraphNode {
+pub(crate) struct GraphNode {
     pub kind: NodeKind,
     pub name: String,
     /// Further lines below the name.
@@ -78,7 +78,7 @@ impl GraphNode {
 
 /// A directed graph: each edge leads from a part to what is made from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Graph {
+pub(crate) struct Graph {
     pub title: String,
     /// In the plan's order.
     pub nodes: Vec<GraphNode>,

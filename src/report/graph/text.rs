@@ -6,7 +6,7 @@ use crate::ui::text::display_width;
 
 /// Breaks a text into lines of at most `columns`, preferably after a separator. A text that needs more than `max_lines`
 /// is cut off with `…`.
-pub fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

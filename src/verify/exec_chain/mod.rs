@@ -14,7 +14,7 @@ use crate::shell::{self, ScriptCommand};
 
 /// The programs that a container's start leads to.
 #[derive(Debug, Default)]
-pub struct ExecChain {
+pub(crate) struct ExecChain {
     /// Path of the file that ENTRYPOINT or, without one, CMD starts.
     pub program: Option<String>,
     /// The ELF files that run, each once, in the order of their start.
@@ -24,7 +24,7 @@ pub struct ExecChain {
 
 /// An ELF file that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartedProgram {
+pub(crate) struct StartedProgram {
     /// Real path from the root, without a leading slash.
     pub path: String,
     /// `None` if the user cannot be determined.
@@ -39,7 +39,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_COMMANDS: usize = 500;
 
 /// Follows the command of an image's config.
-pub fn follow(context: &ExecContext<'_>) -> ExecChain {
+pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     let config = context.config.config().as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
     let cmd = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
@@ -153,7 +153,7 @@ impl<'a> Tracer<'a> {
                     self.run_wrapped(&real_path, name, arguments, requester, depth);
                 }
                 Some(elf) if elf.is_complete => {
-                    self.not_a_program(&real_path, "is an ELF file, and no executable", requester)
+                    self.not_a_program(&real_path, "is an ELF file, and no executable", requester);
                 }
                 _ => self.not_a_program(&real_path, "is an ELF file that ends early", requester),
             },

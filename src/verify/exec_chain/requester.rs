@@ -4,7 +4,7 @@ use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
 
 /// What requests a program.
 #[derive(Debug, Clone)]
-pub enum Requester {
+pub(super) enum Requester {
     /// The image's config.
     Config,
     /// A program that starts another one, or a script that turns into one; its absolute path.
@@ -16,22 +16,22 @@ pub enum Requester {
 }
 
 impl Requester {
-    pub fn is_certain(&self) -> bool {
+    pub(super) fn is_certain(&self) -> bool {
         !matches!(self, Requester::Uncertain)
     }
 
     /// Returns the requester of a program that the file at `real_path` starts.
-    pub fn next_program(&self, real_path: &str) -> Requester {
+    pub(super) fn next_program(&self, real_path: &str) -> Requester {
         if self.is_certain() { Requester::Program(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
     /// Returns the requester of the interpreter that the script at `real_path` names.
-    pub fn next_shebang(&self, real_path: &str) -> Requester {
+    pub(super) fn next_shebang(&self, real_path: &str) -> Requester {
         if self.is_certain() { Requester::Shebang(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
     /// Returns the finding that the program does not exist, given the reason.
-    pub fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
+    pub(super) fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Uncertain => return None,
             Requester::Config => PROGRAM_NOT_FOUND.finding(

@@ -22,7 +22,7 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const NOBODY_ID: u64 = 65534;
 
 /// Tries an isolation on the machine's own root directory.
-pub fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
+pub(crate) fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
     let is_root = rustix::process::geteuid().is_root();
     if find_program("unshare").is_none() || is_root != (isolation != Isolation::UserNamespace) {
         return Ok(false);
@@ -49,7 +49,7 @@ fn mount_command_line() -> String {
 }
 
 /// Returns the command that starts a program in a root directory, by the copied QEMU if `with_qemu`.
-pub fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolation: Isolation, with_qemu: bool) -> Cmd {
+pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolation: Isolation, with_qemu: bool) -> Cmd {
     let user = match &command.user {
         Some(user) if isolation != Isolation::UserNamespace => Some((user.uid, user.gid)),
         _ => None,
@@ -73,7 +73,7 @@ pub fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolation: Isol
 }
 
 /// Returns the command that starts a program by a QEMU that looks for files in the directory first.
-pub fn qemu_prefix_command(root: &Utf8Path, command: &SmokeCommand, qemu: &Path) -> Cmd {
+pub(crate) fn qemu_prefix_command(root: &Utf8Path, command: &SmokeCommand, qemu: &Path) -> Cmd {
     let program = root.join(command.program.trim_start_matches('/'));
     let cmd = Cmd::new("env").arg("-i").args(&command.env).args(qemu_command(qemu, command));
     cmd.args(["-L", root.as_str()]).arg(program).args(&command.words[1..])
@@ -104,7 +104,7 @@ fn unshare_options(root: &str, workdir: &str, user: Option<(u64, u64)>) -> Vec<S
 }
 
 /// Copies a QEMU into a root directory, and replaces whatever has its name there.
-pub fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
+pub(crate) fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
     let to = root.join(QEMU_PATH.trim_start_matches('/'));
     if to.symlink_metadata().is_ok() {
         fs_err::remove_file(&to)?;
@@ -114,7 +114,7 @@ pub fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
 }
 
 /// Creates what a runtime creates in a root directory: the working directory, and the mount points of `/proc` and devices.
-pub fn prepare_root(root: &Utf8Path, files: &RootFs, command: &SmokeCommand) -> Result<()> {
+pub(crate) fn prepare_root(root: &Utf8Path, files: &RootFs, command: &SmokeCommand) -> Result<()> {
     if let Ok(workdir) = files.resolve(&command.workdir) {
         fs_err::create_dir_all(root.join(workdir))?;
     }

@@ -12,7 +12,7 @@ use crate::verify::exec_context::{DEFAULT_PATH, ExecContext, User};
 
 /// A program in an image, with its arguments and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmokeCommand {
+pub(crate) struct SmokeCommand {
     /// The entrypoint and the words after it.
     pub words: Vec<String>,
     /// Absolute path of the program's file, after links are followed.
@@ -28,7 +28,7 @@ pub struct SmokeCommand {
 
 impl SmokeCommand {
     /// Returns the command of an image with `arguments` in place of its CMD, which is used if there are none.
-    pub fn new(
+    pub(crate) fn new(
         arguments: &[String],
         root: &RootFs,
         platform: Platform,
@@ -65,7 +65,7 @@ impl SmokeCommand {
     }
 
     /// Formats the command for people: `app --version`.
-    pub fn display(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         let name = self.words.first().map(|program| file_name(program)).unwrap_or_default();
         let words = [name].into_iter().chain(self.words.iter().skip(1).map(String::as_str));
         words.map(process::quote).collect::<Vec<_>>().join(" ")

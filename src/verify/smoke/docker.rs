@@ -11,7 +11,7 @@ use crate::process::{Cmd, check_interrupt};
 use crate::ui::Ui;
 
 /// A platform's image to run in Docker.
-pub struct DockerRun<'a> {
+pub(crate) struct DockerRun<'a> {
     /// The name of the image in the plan.
     pub image: &'a str,
     pub layout: &'a Layout,
@@ -25,7 +25,7 @@ pub struct DockerRun<'a> {
 }
 
 impl DockerRun<'_> {
-    pub fn run(&self, ui: &Ui) -> Result<Attempt> {
+    pub(crate) fn run(&self, ui: &Ui) -> Result<Attempt> {
         let tag = format!("{}-{}", self.platform.stage_suffix(), std::process::id());
         let reference = format!("multiarch-smoke/{}:{tag}", self.image);
         let container = format!("multiarch-smoke-{}-{tag}", self.image.replace('/', "-"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::platform::Platform;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SmokeHost {
+pub(crate) struct SmokeHost {
     /// The newest platform that the processor runs. `None` if this is not Linux.
     pub platform: Option<Platform>,
     pub docker: Option<DockerDaemon>,
@@ -19,7 +19,7 @@ pub struct SmokeHost {
 
 /// A Docker daemon that responds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerDaemon {
+pub(crate) struct DockerDaemon {
     pub platform: Platform,
     /// It runs on this machine, with the same kernel.
     pub is_local: bool,
@@ -27,7 +27,7 @@ pub struct DockerDaemon {
 
 /// How to make a directory a program's root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
+pub(crate) enum Isolation {
     /// As root, with namespaces for processes and the network.
     Namespaces,
     /// As any user, who is root in such namespaces.

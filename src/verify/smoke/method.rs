@@ -8,7 +8,7 @@ use crate::platform::Platform;
 
 /// How a platform's image is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Runner {
+pub(crate) enum Runner {
     /// With `docker run`.
     Docker {
         emulated: bool,
@@ -30,13 +30,13 @@ pub enum Runner {
 
 /// Why an image cannot be run, and a command that would change that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotRunReason {
+pub(crate) struct NotRunReason {
     pub reason: String,
     pub fix: &'static str,
 }
 
 impl Runner {
-    pub fn method(&self) -> SmokeMethod {
+    pub(crate) fn method(&self) -> SmokeMethod {
         match self {
             Runner::Docker { emulated: false } => SmokeMethod::Docker,
             Runner::Docker { emulated: true } => SmokeMethod::DockerQemu,
@@ -50,7 +50,7 @@ impl Runner {
 
     /// Chooses a runner for a platform. QEMU can be used without the kernel's help for a `single_program`, which is not a
     /// script and starts no other program.
-    pub fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
+    pub(crate) fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
         let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
         let is_native = host.platform.is_some_and(runs_on);
         let is_emulated = host.emulated.contains(&platform);
@@ -113,7 +113,7 @@ mod tests {
                 Some(("qemu", name)) => drop(host.qemu.insert(platform(name).qemu_name(), "/usr/bin/qemu".into())),
                 Some(("docker", name)) => host.docker = Some(DockerDaemon { platform: platform(name), is_local: true }),
                 Some(("remote", name)) => {
-                    host.docker = Some(DockerDaemon { platform: platform(name), is_local: false })
+                    host.docker = Some(DockerDaemon { platform: platform(name), is_local: false });
                 }
                 _ => match word {
                     "root" => host.isolation = Some(Isolation::Namespaces),

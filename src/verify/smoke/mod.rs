@@ -2,19 +2,19 @@
 //! cannot be run on this machine is reported as not run. A smoke run proves nothing about the bytes: a kernel with QEMU
 //! starts programs for any machine.
 
-pub mod chroot;
-pub mod command;
-pub mod docker;
-pub mod host;
-pub mod method;
-pub mod probe;
-pub mod result;
-pub mod run;
+pub(crate) mod chroot;
+pub(crate) mod command;
+pub(crate) mod docker;
+pub(crate) mod host;
+pub(crate) mod method;
+pub(crate) mod probe;
+pub(crate) mod result;
+pub(crate) mod run;
 
-pub use host::SmokeHost;
-pub use method::{NotRunReason, Runner};
-pub use probe::find_host;
-pub use result::{SmokeMethod, SmokeResult, SmokeResults};
+pub(crate) use host::SmokeHost;
+pub(crate) use method::{NotRunReason, Runner};
+pub(crate) use probe::find_host;
+pub(crate) use result::{SmokeMethod, SmokeResult, SmokeResults};
 
 use std::collections::VecDeque;
 
@@ -40,7 +40,7 @@ use crate::timings::Phase;
 use crate::ui::Ui;
 
 /// Runs all platforms of an image, a few at a time, if the image has a smoke run. Images are unpacked below `work_dir`.
-pub fn run(
+pub(crate) fn run(
     image: &Image,
     layout: &Layout,
     host: &SmokeHost,

@@ -12,7 +12,7 @@ use crate::process::find_program;
 use crate::ui::Ui;
 
 /// Probes the machine, unless none of the images has a smoke run.
-pub fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
+pub(crate) fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
     if images.iter().all(|image| image.smoke.is_none()) {
         return Ok(SmokeHost::default());
     }

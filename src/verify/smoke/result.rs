@@ -7,13 +7,13 @@ use serde::Serialize;
 use crate::platform::Platform;
 
 /// The results of an image's platforms. Empty if the image has no smoke run.
-pub type SmokeResults = BTreeMap<Platform, SmokeResult>;
+pub(crate) type SmokeResults = BTreeMap<Platform, SmokeResult>;
 
 /// What came of running a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Smoke"))]
-pub struct SmokeResult {
+pub(crate) struct SmokeResult {
     #[serde(rename = "how")]
     pub method: SmokeMethod,
     /// The entrypoint and the words after it.
@@ -29,7 +29,7 @@ pub struct SmokeResult {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "How"))]
 #[serde(rename_all = "kebab-case")]
-pub enum SmokeMethod {
+pub(crate) enum SmokeMethod {
     /// By this machine's own kernel and processor, in the unpacked image.
     Native,
     Docker,
@@ -41,7 +41,7 @@ pub enum SmokeMethod {
 
 impl SmokeMethod {
     /// Describes the method, as in "linux/arm64 under QEMU".
-    pub fn description(self) -> &'static str {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             SmokeMethod::Native => "natively",
             SmokeMethod::Docker => "in Docker",

@@ -16,7 +16,7 @@ const LAST_LINES: usize = 20;
 
 /// The outcome of trying to run a command.
 #[derive(Debug)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     Finished(FinishedRun),
     /// The command cannot be run here, for this reason.
     NotRun(String),
@@ -24,7 +24,7 @@ pub enum Attempt {
 
 /// A command that ran.
 #[derive(Debug)]
-pub struct FinishedRun {
+pub(crate) struct FinishedRun {
     /// `None` if it was stopped at the time limit.
     pub status: Option<ExitStatus>,
     /// The first line of its standard output or, without one, of its standard error.
@@ -34,7 +34,7 @@ pub struct FinishedRun {
 
 impl FinishedRun {
     /// Returns how the run ended, unless it was successful.
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         let Some(status) = self.status else {
             return Some(format!("was not over after {} s", TIME_LIMIT.as_secs()));
         };
@@ -47,7 +47,7 @@ impl FinishedRun {
 }
 
 /// Runs a command until it ends or reaches the time limit.
-pub fn run_command(cmd: &Cmd, ui: &Ui) -> Result<FinishedRun> {
+pub(crate) fn run_command(cmd: &Cmd, ui: &Ui) -> Result<FinishedRun> {
     ui.command(cmd);
     let (mut first_stdout, mut first_stderr, mut last_lines) = (None, None, VecDeque::new());
     let status = cmd.stream_within(TIME_LIMIT, |line| {

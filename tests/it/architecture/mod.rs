@@ -44,7 +44,7 @@ static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, root, into);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(root).unwrap().display().to_string();
                 into.insert(name, std::fs::read_to_string(&path).unwrap());
             }

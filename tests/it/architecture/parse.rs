@@ -108,7 +108,7 @@ impl Collector {
         let reexport = !matches!(item.vis, syn::Visibility::Inherited);
         let expanded = leaves.into_iter().filter_map(|leaf| {
             let path = PathUse { segments: self.expand(leaf.path.segments)?, line: leaf.path.line };
-            Some(Import { path, reexport, ..leaf })
+            Some(Import { reexport, path, ..leaf })
         });
         expanded.collect()
     }

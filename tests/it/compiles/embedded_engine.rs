@@ -38,7 +38,7 @@ fn ctrl_c_clears_the_progress_bars() {
     let project = Project::app().file("build.rs", slow);
     let (run, _dirs) = embedded(&project, &["build", "--platform", "linux/amd64"]).into_command();
     // A terminal of 80 columns, which writes `^C` for what is typed.
-    let line = format!("stty cols 80; exec {} multiarch build --platform linux/amd64 --engine embedded", PROGRAM);
+    let line = format!("stty cols 80; exec {PROGRAM} multiarch build --platform linux/amd64 --engine embedded");
     let mut terminal = Command::new("script");
     terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path()).env("TERM", "xterm").env("NO_COLOR", "1");
     terminal.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -20,7 +20,7 @@ fn readme_first_steps_lead_to_a_verified_tag() {
             ("cargo", cargos) if cargos.starts_with("install") || cargos == "generate-lockfile" => {}
             ("cd", _) => {}
             ("git", args) => {
-                project.git(&shell_words::split(args).unwrap().iter().map(String::as_str).collect::<Vec<_>>())
+                project.git(&shell_words::split(args).unwrap().iter().map(String::as_str).collect::<Vec<_>>());
             }
             (_, args) => {
                 let args: Vec<&str> = args.trim_start_matches("multiarch ").split(' ').collect();

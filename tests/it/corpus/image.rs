@@ -117,10 +117,7 @@ impl Image {
             if last && self.tells(Lie::NotATar) {
                 tar = b"no tar ".repeat(200);
             }
-            let lied = match last && self.tells(Lie::DiffId) {
-                true => digest(b"another layer"),
-                false => digest(&tar),
-            };
+            let lied = if last && self.tells(Lie::DiffId) { digest(b"another layer") } else { digest(&tar) };
             if !(last && self.tells(Lie::OneDiffIdLess)) {
                 diff_ids.push(lied);
             }
@@ -177,10 +174,7 @@ impl Image {
 
     fn document(&self, value: &Value, spoiled: Lie) -> Vec<u8> {
         let text = value.to_string();
-        match self.tells(spoiled) {
-            true => text[..text.len() / 2].into(),
-            false => text.into(),
-        }
+        if self.tells(spoiled) { text[..text.len() / 2].into() } else { text.into() }
     }
 }
 

@@ -60,7 +60,7 @@ pub fn loader(arch: &str) -> Bytes {
     let root = cache().join("debian").join(arch).join("libc6");
     let file = [format!("lib/{triple}/{name}"), format!("usr/lib/{triple}/{name}"), format!("usr/{path}")];
     let file = file.iter().find_map(|path| std::fs::read(root.join(path)).ok());
-    file.map(Arc::new).unwrap_or_else(|| debian(arch, "libc6", path.trim_start_matches('/')))
+    file.map_or_else(|| debian(arch, "libc6", path.trim_start_matches('/')), Arc::new)
 }
 
 pub fn libc(arch: &str) -> Bytes {

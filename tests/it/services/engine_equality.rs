@@ -18,9 +18,10 @@ fn root(published: &str, platform: &str) -> Root {
     let mut root = Root::new();
     for layer in platform_manifest(published, platform)["layers"].as_array().unwrap() {
         let bytes = blob(published, layer["digest"].as_str().unwrap());
-        let stream: Box<dyn Read> = match layer["mediaType"].as_str().unwrap().ends_with("zstd") {
-            true => Box::new(zstd::Decoder::new(&bytes[..]).unwrap()),
-            false => Box::new(flate2::read::MultiGzDecoder::new(&bytes[..])),
+        let stream: Box<dyn Read> = if layer["mediaType"].as_str().unwrap().ends_with("zstd") {
+            Box::new(zstd::Decoder::new(&bytes[..]).unwrap())
+        } else {
+            Box::new(flate2::read::MultiGzDecoder::new(&bytes[..]))
         };
         for entry in tar::Archive::new(stream).entries().unwrap() {
             let mut entry = entry.unwrap();

@@ -20,9 +20,10 @@ pub struct BaseStyle {
 
 impl BaseStyle {
     fn layer_type(self) -> String {
-        let (plain, join) = match self.docker {
-            true => ("application/vnd.docker.image.rootfs.diff.tar", '.'),
-            false => ("application/vnd.oci.image.layer.v1.tar", '+'),
+        let (plain, join) = if self.docker {
+            ("application/vnd.docker.image.rootfs.diff.tar", '.')
+        } else {
+            ("application/vnd.oci.image.layer.v1.tar", '+')
         };
         match self.compression {
             "none" => plain.to_owned(),
@@ -32,17 +33,18 @@ impl BaseStyle {
 
     /// Of the config, the manifest and the index.
     fn types(self) -> [&'static str; 3] {
-        match self.docker {
-            true => [
+        if self.docker {
+            [
                 "application/vnd.docker.container.image.v1+json",
                 "application/vnd.docker.distribution.manifest.v2+json",
                 "application/vnd.docker.distribution.manifest.list.v2+json",
-            ],
-            false => [
+            ]
+        } else {
+            [
                 "application/vnd.oci.image.config.v1+json",
                 "application/vnd.oci.image.manifest.v1+json",
                 "application/vnd.oci.image.index.v1+json",
-            ],
+            ]
         }
     }
 

@@ -60,7 +60,7 @@ impl<T: Show, const N: usize> Show for [T; N] {
 /// `test` is the type name of a closure in the test: `it::plan::the_table::{{closure}}`.
 pub fn compare(test: &str, shown: &[&dyn Show]) {
     let name = test.trim_start_matches("it::").replace("::{{closure}}", "").replace("::", "__");
-    let shown: Vec<String> = shown.iter().map(|one| one.show()).collect();
+    let shown: Vec<String> = shown.iter().map(Show::show).collect();
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots"));
     settings.set_prepend_module_to_snapshot(false);
