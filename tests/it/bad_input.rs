@@ -1,4 +1,4 @@
-//! What looks right and is not: things that cannot be told apart, values that mean nothing, hosts that are no registry.
+//! What looks right and is not: things that cannot be result apart, values that mean nothing, hosts that are no registry.
 //! Refused before anything is compiled, and nothing is pushed.
 
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use crate::support::{Answer, FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Proj
 fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
     let run = project.run(&[&["publish", "-vv"], args].concat()).path_first(&docker).fails(code);
-    let finished = run.finish().keeps_quiet_about("Compiling");
+    let finished = run.finish().stderr_lacks("Compiling");
     assert!(!docker.log("docker").contains("buildx build"), "{}", docker.log("docker"));
     finished
 }
@@ -190,15 +190,16 @@ fn usage_errors_are_reported() {
 #[test]
 fn output_that_cannot_be_written_is_rejected_before_compiling() {
     let project = Project::app().file("file", "");
-    snapshot!(["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"].map(|output| {
-        project.run(&["build", "--output", output]).fails(3).finish().keeps_quiet_about("Compiling")
-    }));
+    snapshot!(
+        ["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"]
+            .map(|output| { project.run(&["build", "--output", output]).fails(3).finish().stderr_lacks("Compiling") })
+    );
 }
 
 #[test]
 fn bundle_that_cannot_be_written_is_rejected_before_compiling() {
     let finished = Project::app().run(&["compile", "--out", "/proc/nobody/dist"]).fails(3).finish();
-    snapshot!(finished.keeps_quiet_about("Compiling"));
+    snapshot!(finished.stderr_lacks("Compiling"));
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn scratch_check_needs_no_compiler() {
         let project = Project::with_config(config);
         let seen = ["auto", "embedded"].map(|engine| {
             let doctor = project.run(&["doctor", "--engine", engine]);
-            crate::doctor::told(doctor, 3).found("error", "image", "");
+            crate::doctor::run_doctor(doctor, 3).finding("error", "image", "");
             project.run(&["plan", "--engine", engine]).path_only(&no_docker()).fails(3).finish()
         });
         assert!(!project.path().join("target").exists(), "it writes nothing");
@@ -285,7 +286,7 @@ fn host_that_is_not_a_registry_is_reported() {
     ]
     .map(|host| {
         let finished = refused(&Project::app(), &["--registry", &host.host], 7);
-        host.is_untouched();
+        host.assert_nothing_stored();
         finished
     });
     snapshot!(seen);
@@ -325,7 +326,7 @@ fn base_of_another_architecture_is_rejected() {
     });
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     snapshot!(refused(&project, &["--registry", &registry.host], 3));
-    registry.is_untouched();
+    registry.assert_nothing_stored();
 }
 
 #[test]
@@ -335,16 +336,16 @@ fn base_that_cannot_be_pulled_is_reported() {
             let registry = with_base(move |_| (status, vec![], body.as_bytes().to_vec()));
             let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
             let finished = refused(&project, &["--registry", &registry.host], 7);
-            registry.is_untouched();
+            registry.assert_nothing_stored();
             finished
         });
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     // An address of this machine that is not on loopback.
     let unreachable =
         [("127.0.0.1:1", ""), ("0.0.0.0:1", "insecure-registries = ['0.0.0.0:1']")].map(|(host, insecure)| {
             let project = Project::with_config(&format!("base = '{host}/nonsuch'\n{insecure}"));
             let args = ["publish", "--engine", "embedded", "--registry", &registry.host];
-            project.run(&args).fails(7).finish().keeps_quiet_about("Compiling")
+            project.run(&args).fails(7).finish().stderr_lacks("Compiling")
         });
     snapshot!(answers, unreachable);
 }
@@ -355,22 +356,22 @@ fn docker_config_that_cannot_be_read_is_reported() {
     let seen = ["{ \"auths\": {", "[]"].map(|text| {
         let config = Project::empty().file("config.json", text);
         let run = Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]);
-        run.env("DOCKER_CONFIG", config.path()).fails(7).finish().keeps_quiet_about("Compiling")
+        run.env("DOCKER_CONFIG", config.path()).fails(7).finish().stderr_lacks("Compiling")
     });
-    registry.is_untouched();
+    registry.assert_nothing_stored();
     snapshot!(seen);
 }
 
 #[test]
 fn proxy_is_not_used_for_loopback() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
     for name in ["HTTP_PROXY", "http_proxy"] {
         let run = Project::app().run(&["publish", "--registry", &registry.host]).path_first(&docker);
         let run = run.env(name, "http://127.0.0.1:1").fails(6);
-        run.finish().says(&["this docker builds nothing"]);
+        run.finish().stderr_has(&["this docker builds nothing"]);
     }
-    registry.is_untouched();
+    registry.assert_nothing_stored();
 }
 
 #[test]
@@ -381,5 +382,5 @@ fn missing_ca_certificates_are_reported() {
     };
     snapshot!(run(&["publish", "--registry", "r.example"]).fails(7).finish());
     // No registry, no connection.
-    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().says(&["this docker builds nothing"]);
+    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().stderr_has(&["this docker builds nothing"]);
 }

@@ -34,7 +34,7 @@ pub fn on(registry: &FakeRegistry) -> Project {
 #[track_caller]
 fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
-    let finished = embedded(&project, &["build"]).fails(code).finish().keeps_quiet_about("Compiling");
+    let finished = embedded(&project, &["build"]).fails(code).finish().stderr_lacks("Compiling");
     let cached = walk(&project.path().join("cache"));
     for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -49,7 +49,7 @@ fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
     let file = "[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'";
     let project = Project::with_config(&format!("{base}\n{file}"));
-    embedded(&project, &["build"]).fails(3).finish().says(&["/usr/bin/sh"]);
+    embedded(&project, &["build"]).fails(3).finish().stderr_has(&["/usr/bin/sh"]);
 }
 
 pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -172,7 +172,7 @@ fn base_index_may_have_ten_thousand_entries() {
 
 #[test]
 fn base_that_needs_credentials_is_reported() {
-    let registry = FakeRegistry::refusing(401);
+    let registry = FakeRegistry::rejecting(401);
     snapshot!(refused(&registry, 7));
 }
 
@@ -181,5 +181,5 @@ fn cache_that_cannot_be_written_is_reported() {
     let (registry, _) = good();
     let project = on(&registry).file("cache", "a file where the folder should be");
     let run = embedded(&project, &["build"]).fails(1).finish();
-    snapshot!(run.keeps_quiet_about("Compiling"));
+    snapshot!(run.stderr_lacks("Compiling"));
 }

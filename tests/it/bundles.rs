@@ -46,7 +46,7 @@ fn bundles_of_other_builds_are_rejected() {
         let registry = FakeRegistry::storing();
         let all = [&["--artifacts", "dist"], args].concat();
         let finished = publish(&project, &registry, &all).fails(code).finish();
-        registry.is_untouched();
+        registry.assert_nothing_stored();
         finished
     };
     let amd64 = ["--platform", "linux/amd64"];

@@ -85,7 +85,7 @@ fn builds_use_the_cargo_that_started_the_program() {
         .path_first(&fakes)
         .env("CARGO", fakes.path().join("theirs"));
     // What `cargo +NAME` sets for all that it starts.
-    run.env("RUSTUP_TOOLCHAIN", "my-own").fails(5).finish().says(&["error: no builds"]);
+    run.env("RUSTUP_TOOLCHAIN", "my-own").fails(5).finish().stderr_has(&["error: no builds"]);
     let calls = fakes.log("theirs");
     for call in ["my-own metadata ", "my-own build "] {
         assert!(calls.lines().any(|line| line.starts_with(call)), "'{call}' is not among\n{calls}");

@@ -28,7 +28,7 @@ fn missing_manifest_is_reported() {
 #[test]
 fn invalid_manifest_is_reported_in_the_words_of_cargo() {
     let project = Project::app().file("Cargo.toml", "[package]\nname = 7\n");
-    refused(&project, &[]).says(&["invalid type: integer `7`"]);
+    refused(&project, &[]).stderr_has(&["invalid type: integer `7`"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn names_and_tags_are_validated() {
         ["--base", "bob:S3cret@r.example/x"],
         ["--insecure-registry", "bob:S3cret@r.example"],
     ]
-    .map(|args| refused(&Project::app(), &args).keeps_quiet_about("S3"));
+    .map(|args| refused(&Project::app(), &args).stderr_lacks("S3"));
     // The command lines have them.
     let with_credentials = with_credentials.map(|finished| finished.stderr);
     snapshot!(

@@ -6,7 +6,7 @@ use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
 fn engine_and_its_reason_are_printed_first() {
-    let registry = FakeRegistry::refusing(403);
+    let registry = FakeRegistry::rejecting(403);
     let args = ["publish", "--registry", &registry.host];
     let first = |docker: Option<&str>, more: &[&str]| {
         let fakes = Fakes::new().real("cargo").real("rustc").real("git").real("sh");
@@ -55,7 +55,7 @@ fn embedded_engine_names_what_needs_buildx() {
         (Project::app(), &["--builder", "x"]),
     ]
     .map(|(project, args)| {
-        embedded(&project, &[&["build"], args].concat()).fails(3).finish().keeps_quiet_about("Compiling")
+        embedded(&project, &[&["build"], args].concat()).fails(3).finish().stderr_lacks("Compiling")
     });
     // Where nothing else will do, a missing Docker is said together with what needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
@@ -81,7 +81,7 @@ fn image_that_cannot_start_on_scratch_is_not_compiled() {
                 ["embedded", "buildx"].map(|engine| {
                     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
                     let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
-                    finished.keeps_quiet_about("Compiling").keeps_quiet_about("Building")
+                    finished.stderr_lacks("Compiling").stderr_lacks("Building")
                 })
             });
     snapshot!(seen);

@@ -82,7 +82,7 @@ fn init_configures_the_images_of_a_workspace() {
     let seen = [(&["init"][..], "Cargo.toml"), (&["init", "--file"], "multiarch.toml")].map(|(flags, path)| {
         let project = workspace();
         let before = project.read("Cargo.toml");
-        let added = project.run(flags).in_folder("secure").finish();
+        let added = project.run(flags).in_dir("secure").finish();
         assert!(project.read("Cargo.toml").starts_with(&before));
         let written = project.read(path);
         let plan = project.plan();
@@ -329,7 +329,7 @@ fn init_ci_writes_to_the_root_of_the_repository() {
         .committed();
     for native in [&[][..], &["--ci-native"]] {
         let args = [&["init", "--ci", "github", "--force"], native].concat();
-        project.run(&args).in_folder("server").finish();
+        project.run(&args).in_dir("server").finish();
         let text = project.read(".github/workflows/multiarch.yml");
         let workflow: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(workflow["defaults"]["run"]["working-directory"], "server");

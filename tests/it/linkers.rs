@@ -35,7 +35,7 @@ fn linker_in_cargo_config_wins() {
         "linux/arm64",
     ]);
     let plan = run.path_only(&gcc).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "my-ld").finish();
-    snapshot!(plan.keeps_quiet_about("_LINKER="));
+    snapshot!(plan.stderr_lacks("_LINKER="));
 }
 
 fn bare() -> Fakes {
@@ -107,7 +107,7 @@ fn plan_writes_no_files() {
     let (project, cache) = (Project::with_config(config), Project::empty());
     let before = files(project.path());
     let run = project.run(&["plan", "-v"]).path_first(&tools).env("XDG_CACHE_HOME", cache.path());
-    run.finish().says(&[
+    run.finish().stderr_has(&[
         "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER='zig cc'",
         "/+cross/bin:",
         "/cross build --package app ",

@@ -159,12 +159,9 @@ fn packages_are_selected_like_in_cargo() {
     assert_eq!(names(&plan(&project, &["-p", "b"])), ["b1", "b2"]);
     assert_eq!(names(&plan(&project, &["-p", "a", "-p", "b", "--bin", "b2"])), ["b2"]);
     assert_eq!(names(&plan(&project, &["--manifest-path", "crates/b/Cargo.toml"])), ["b1", "b2"]);
-    assert_eq!(
-        names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/b/src"))),
-        ["b1", "b2"]
-    );
+    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_dir("crates/b/src"))), ["b1", "b2"]);
     let beside = project.run(&["plan", "--message-format", "json", "--manifest-path", "../b/Cargo.toml"]);
-    assert_eq!(names(&json(beside.in_folder("crates/a"))), ["b1", "b2"]);
+    assert_eq!(names(&json(beside.in_dir("crates/a"))), ["b1", "b2"]);
     snapshot!(project.run(&["plan", "-p", "c"]).fails(3).finish());
 }
 
@@ -179,7 +176,7 @@ fn images_are_configured_by_tables() {
     assert_eq!(all["images"][0]["platforms"][0]["container"]["entrypoint"][0], "/usr/local/bin/b1");
     assert_eq!(all["images"][1]["tags"], serde_json::json!(["t"]));
     assert_eq!(names(&plan(&project, &["-p", "a"])), ["one"]);
-    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/a"))), ["one"]);
+    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_dir("crates/a"))), ["one"]);
 }
 
 #[test]
@@ -201,7 +198,7 @@ fn binaries_are_selected() {
 fn images_have_separate_directories() {
     let project = Project::with_config("[images.'a/b']\nbins = ['app']\n[images.a-b]\nbins = ['app']");
     let run = project.run(&["plan", "-v", "--engine", "buildx"]).path_first(&healthy());
-    run.finish().says(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
+    run.finish().stderr_has(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
 }
 
 #[test]
@@ -382,7 +379,7 @@ fn secrets_are_not_printed() {
         let run = project.run(&[&["plan", "-v", "--message-format", format], &args[..]].concat());
         let finished = run.path_first(&healthy()).finish();
         assert!(!finished.stdout.contains("hunter"), "{finished}");
-        finished.says(&["PLAIN=shown"]).keeps_quiet_about("hunter");
+        finished.stderr_has(&["PLAIN=shown"]).stderr_lacks("hunter");
     }
 }
 
@@ -399,9 +396,9 @@ fn uncommitted_changes_of_path_dependencies_are_found() {
         .file("lib/Cargo.toml", &package("lib", ""))
         .file("lib/src/lib.rs", "")
         .committed();
-    let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_folder("app").finish();
-    plan(&project).keeps_quiet_about("not committed");
-    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).says(&["not committed"]);
+    let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_dir("app").finish();
+    plan(&project).stderr_lacks("not committed");
+    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).stderr_has(&["not committed"]);
 }
 
 #[test]

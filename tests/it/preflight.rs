@@ -26,7 +26,7 @@ trait Untouched {
 impl Untouched for Finished {
     #[track_caller]
     fn untouched(self) -> Finished {
-        self.keeps_quiet_about("Compiling").keeps_quiet_about("Tagging")
+        self.stderr_lacks("Compiling").stderr_lacks("Tagging")
     }
 }
 
@@ -85,23 +85,23 @@ fn classic_store_without_a_builder_is_reported() {
 
 #[test]
 fn classic_store_gets_a_builder() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     let docker = docker_with(&format!("{NO_CONTAINERD}\n  \"buildx create\") ;;"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().says(&["--builder multiarch", "this docker builds nothing"]);
+    run.finish().stderr_has(&["--builder multiarch", "this docker builds nothing"]);
     let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
     assert!(log.contains("--driver-opt network=host"), "a loopback registry is out of the builder's reach: {log}");
 }
 
 #[test]
 fn builder_created_by_another_run_is_used() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     // It comes into being between our look and our call.
     let create = "  \"buildx create\") echo 'ERROR: existing instance for \"multiarch\" but no append mode' >&2; exit 1 ;;\n  \
         \"buildx rm\") echo removed >> \"$0.log\" ;;";
     let docker = docker_with(&format!("{NO_CONTAINERD}\n{create}"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().says(&["this docker builds nothing"]);
+    run.finish().stderr_has(&["this docker builds nothing"]);
     assert!(!docker.log("docker").contains("removed"), "it is the other run's: {}", docker.log("docker"));
 }
 
@@ -140,7 +140,7 @@ fn base_on_a_registry_without_tls_depends_on_the_builder() {
 
 #[test]
 fn builder_is_created_for_a_registry_without_tls() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     // An address of this machine that no builder takes for loopback.
     let host = registry.host.replace("127.0.0.1", "0.0.0.0");
     let config = format!("base = '{host}/base:1'\ninsecure-registries = ['{host}']");
@@ -160,7 +160,7 @@ fn missing_registry_is_reported() {
 
 #[test]
 fn local_errors_are_reported_before_registry_requests() {
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     let unlocked = Project::app();
     std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
     let without_std = Project::with_config("platforms = ['linux/s390x']");
@@ -202,7 +202,7 @@ fn registry_failure_is_retried() {
 /// Publishes to a registry that answers with a status, and how often it was asked for an upload.
 #[track_caller]
 fn refused(status: u16) -> (Finished, usize) {
-    let registry = FakeRegistry::refusing(status);
+    let registry = FakeRegistry::rejecting(status);
     let finished = publish(&Project::app(), &healthy(), &registry.host).fails(7).finish().untouched();
     (finished, registry.requests().iter().filter(|request| request.method == "POST").count())
 }
@@ -247,7 +247,7 @@ fn credentials_are_sent_and_never_printed() {
     let config = Project::empty()
         .file("config.json", &format!(r#"{{"auths":{{"{}":{{"auth":"Y2k6aHVudGVyMg=="}}}}}}"#, registry.host));
     let run = publish(&Project::app(), &healthy(), &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-    run.finish().keeps_quiet_about("hunter2").keeps_quiet_about("Y2k6aHVudGVyMg").untouched();
+    run.finish().stderr_lacks("hunter2").stderr_lacks("Y2k6aHVudGVyMg").untouched();
     assert!(
         registry.requests().iter().any(|request| request.authorization.as_deref() == Some("Basic Y2k6aHVudGVyMg=="))
     );
@@ -266,13 +266,13 @@ fn credential_helper_failures_are_reported() {
             let docker =
                 helper.iter().fold(healthy(), |docker, script| docker.program("docker-credential-broken", script));
             let run = publish(&Project::app(), &docker, &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-            run.finish().keeps_quiet_about("hunter2").untouched()
+            run.finish().stderr_lacks("hunter2").untouched()
         });
     snapshot!(seen);
     let none = healthy()
         .program("docker-credential-broken", "cat >/dev/null; echo 'credentials not found in native keychain'; exit 1");
     let run = publish(&Project::app(), &none, &registry.host).env("DOCKER_CONFIG", config.path()).fails(6);
-    run.finish().says(&["this docker builds nothing"]);
+    run.finish().stderr_has(&["this docker builds nothing"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub fn base_on(registry: &FakeRegistry) -> Project {
 fn token_server_that_is_down_is_reported() {
     let registry = with_tokens(|_| Some((503, vec![], vec![])), |_| None);
     let finished = publish(&Project::app(), &registry.host).fails(7).finish();
-    finished.says(&["HTTP 503"]).keeps_quiet_about("docker login");
+    finished.stderr_has(&["HTTP 503"]).stderr_lacks("docker login");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn identity_token_is_not_sent_to_another_host() {
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     let run = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path());
-    run.fails(7).finish().keeps_quiet_about("identity-word");
+    run.fails(7).finish().stderr_lacks("identity-word");
     assert!(other.requests().is_empty(), "{:?}", other.requests());
 }
 

@@ -41,7 +41,7 @@ fn on_any_machine(finished: &Finished) -> String {
 
 /// The error and its hints.
 fn errors(finished: Finished) -> String {
-    let shown = on_any_machine(&finished.keeps_quiet_about("Compiling"));
+    let shown = on_any_machine(&finished.stderr_lacks("Compiling"));
     shown[shown.find("error: ").unwrap()..].to_owned()
 }
 
@@ -95,17 +95,17 @@ fn plan_shows_sysroot_packages() {
     let dir = project.path().canonicalize().unwrap().join("target/multiarch/+sysroot/aarch64-unknown-linux-gnu");
     let dir = dir.display();
     assert_eq!(tools.log("apt-get"), "", "a plan fetches nothing");
-    let plan = plan.says(&[
+    let plan = plan.stderr_has(&[
         &format!("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR={dir}/usr "),
         &format!("PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu={dir} "),
         &format!("\"-Lnative={dir}/usr/lib/aarch64-linux-gnu\""),
     ]);
-    plan.keeps_quiet_about("X86_64_UNKNOWN_LINUX_GNU_OPENSSL");
+    plan.stderr_lacks("X86_64_UNKNOWN_LINUX_GNU_OPENSSL");
 
     let own = project.run(&["plan", "-v"]).path_first(&tools).env("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "/mine");
-    own.finish().keeps_quiet_about("OPENSSL_DIR=");
+    own.finish().stderr_lacks("OPENSSL_DIR=");
     let project = project.file(".cargo/config.toml", "[env]\nAARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR = '/mine'\n");
-    project.run(&["plan", "-v"]).path_first(&tools).finish().keeps_quiet_about("OPENSSL_DIR=");
+    project.run(&["plan", "-v"]).path_first(&tools).finish().stderr_lacks("OPENSSL_DIR=");
 }
 
 #[test]

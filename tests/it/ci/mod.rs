@@ -72,8 +72,8 @@ fn github_annotations_show_findings() {
         layout.write(&project.path().join(folder));
     }
     let verify = || project.run(&["verify", "oci:core-aarch64"]).finds(8);
-    verify().finish().keeps_quiet_about("::error");
-    verify().env("GITHUB_ACTIONS", "false").finish().keeps_quiet_about("::error");
+    verify().finish().stderr_lacks("::error");
+    verify().env("GITHUB_ACTIONS", "false").finish().stderr_lacks("::error");
     let told = verify().env("GITHUB_ACTIONS", "true").finish();
     assert_eq!(told.stderr.lines().filter(|line| line.starts_with("::")).count(), 2, "{told}");
     snapshot!(told);
@@ -90,7 +90,7 @@ fn github_annotations_show_notes() {
 fn github_annotations_hide_secrets() {
     let project = Project::app();
     let run = project.run(&["plan", "--registry", "https://me:hunter2@r.example"]).env("GITHUB_ACTIONS", "true");
-    run.fails(3).finish().says(&["::error title=cargo multiarch::"]).keeps_quiet_about("hunter2");
+    run.fails(3).finish().stderr_has(&["::error title=cargo multiarch::"]).stderr_lacks("hunter2");
 }
 
 #[test]

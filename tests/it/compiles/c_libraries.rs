@@ -89,7 +89,7 @@ fn bindgen() -> Project {
 fn cmake_and_bindgen_work_with_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
         let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
-        let finished = finished.says(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
+        let finished = finished.stderr_has(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
         let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
         assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
     }
@@ -100,7 +100,7 @@ fn cmake_and_bindgen_work_with_zig_for_musl() {
 fn bindgen_works_with_gcc_for_glibc() {
     // A binary for glibc does not run on scratch, which is said once it is compiled.
     let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
-    finished.says(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
+    finished.stderr_has(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn jemalloc_supports_the_page_sizes_of_arm64() {
     build(&project, &["--linker", "zig"])
         .fails(6)
         .finish()
-        .says(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
+        .stderr_has(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
     let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/c_libraries/aarch64-unknown-linux-musl/release/build");
     let defines = "out/build/include/jemalloc/internal/jemalloc_internal_defs.h";
     let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
@@ -124,7 +124,7 @@ fn jemalloc_supports_the_page_sizes_of_arm64() {
 fn crate_that_does_not_support_the_target_is_reported() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
     let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
-    finished.keeps_quiet_about("Compiling").says(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
+    finished.stderr_lacks("Compiling").stderr_has(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
 }
 
 /// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
@@ -142,7 +142,7 @@ fn build_std_compiles_the_standard_library() {
     let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
         .env("RUSTC_BOOTSTRAP", "1")
         .finish();
-    finished.says(&["-Zbuild-std=std,panic_abort", ", static)"]);
+    finished.stderr_has(&["-Zbuild-std=std,panic_abort", ", static)"]);
     let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());

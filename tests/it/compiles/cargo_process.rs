@@ -18,11 +18,11 @@ fn cargo_keeps_the_rustflags_of_the_user() {
         build(&project, &docker(), platform)
             .fails(6)
             .finish()
-            .says(&[&format!("Compiled app for {platform}"), ", static)"]);
+            .stderr_has(&[&format!("Compiled app for {platform}"), ", static)"]);
     }
     let project = Project::app().file("src/main.rs", main);
     let run = build(&project, &docker(), "linux/amd64,linux/riscv64").env("RUSTFLAGS", "--cfg=mine").fails(6);
-    run.finish().says(&["Compiled app for linux/amd64", "Compiled app for linux/riscv64", ", static)"]);
+    run.finish().stderr_has(&["Compiled app for linux/amd64", "Compiled app for linux/riscv64", ", static)"]);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn cargo_runs_once_for_all_targets() {
         &format!("echo \"$@\" >> \"$0.log\"; exec {} \"$@\"", crate::support::find("cargo").unwrap().display()),
     );
     let run = build(&Project::app(), &cargo, "linux/amd64,linux/arm64,linux/riscv64");
-    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().says(&["this docker builds nothing"]);
+    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().stderr_has(&["this docker builds nothing"]);
     let log = std::fs::read_to_string(cargo.path().join("cargo.log")).unwrap();
     let builds: Vec<&str> = log.lines().filter(|line| line.starts_with("build ")).collect();
     assert_eq!(builds.len(), 1, "{log}");

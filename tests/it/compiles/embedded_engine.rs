@@ -17,7 +17,7 @@ fn embedded_engine_compresses_with_zstd_and_checks_levels() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&types.stdout).lines().count(), 2);
     let wrong = Project::with_config("compression-level = 12");
-    embedded(&wrong, &["build"]).fails(3).finish().says(&["compression-level 12"]);
+    embedded(&wrong, &["build"]).fails(3).finish().stderr_has(&["compression-level 12"]);
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn output_files_do_not_make_the_work_tree_dirty() {
         ["--output", "oci:out", "--output", "oci-archive:out.tar", "--refs-file", "refs", "--digests-file", "d"];
     for _ in 0..2 {
         let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
-        embedded(&project, &args).finish().keeps_quiet_about("dirty");
+        embedded(&project, &args).finish().stderr_lacks("dirty");
     }
     // Of other runs' files only the layout is known.
     let args = ["build", "--platform", "linux/amd64"];
     let finished = embedded(&project, &args).finish();
-    finished.says(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
+    finished.stderr_has(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
 }

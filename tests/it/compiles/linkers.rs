@@ -14,5 +14,9 @@ fn glibc_version_that_is_too_new_is_reported() {
     );
     let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
     Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();
-    Project::with_config(&config).run(&args).fails(8).finish().says(&["GLIBC_2.", "glibc = \"2.17\"", "`objdump -T /"]);
+    Project::with_config(&config).run(&args).fails(8).finish().stderr_has(&[
+        "GLIBC_2.",
+        "glibc = \"2.17\"",
+        "`objdump -T /",
+    ]);
 }

@@ -313,7 +313,7 @@ fn identity_token_is_exchanged() {
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     let finished = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).finish();
-    finished.keeps_quiet_about("identity-word").keeps_quiet_about("access-word");
+    finished.stderr_lacks("identity-word").stderr_lacks("access-word");
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
     let exchanges = exchanges.load(Ordering::SeqCst);
     assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token is used while it lasts");
@@ -328,5 +328,5 @@ fn credential_helper_that_hangs_is_reported() {
     let config = Project::empty().file("config.json", r#"{"credsStore":"asleep"}"#);
     let run =
         Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
-    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().says(&["30 s", "credHelpers"]);
+    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().stderr_has(&["30 s", "credHelpers"]);
 }

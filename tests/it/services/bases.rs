@@ -41,12 +41,12 @@ fn base_without_a_platform_is_rejected() {
     {
         let project = Project::with_config(&format!("base = '{base}'\nplatforms = ['linux/amd64', '{platform}']"));
         let finished = project.run(&["publish", "--registry", &registry]).fails(3).finish();
-        finished.says(&[base.as_str(), platform, has]).keeps_quiet_about("Compiling");
+        finished.stderr_has(&[base.as_str(), platform, has]).stderr_lacks("Compiling");
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
     let missing = format!("{}/not-there:1", open_registry());
     let run = Project::with_config(&format!("base = '{missing}'")).run(&["publish", "--registry", &registry]).fails(7);
-    run.finish().says(&[missing.as_str()]).keeps_quiet_about("Compiling");
+    run.finish().stderr_has(&[missing.as_str()]).stderr_lacks("Compiling");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn dynamic_binary_on_scratch_is_rejected() {
         let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'");
         let args = ["publish", "--registry", &registry, "--platform", platform];
         let finished = project.run(&args).fails(8).finish();
-        finished.says(&[interpreter]);
+        finished.stderr_has(&[interpreter]);
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
 }

@@ -39,5 +39,5 @@ fn cross_and_two_other_linkers_build_one_image() {
     // What fails in the container is told like any other failure.
     let broken = project.file("src/main.rs", "fn main() { nothing() }\n");
     let finished = broken.run(&["publish", "--registry", &registry, "--platform", "linux/arm64"]).fails(5).finish();
-    finished.says(&["cannot find function `nothing`", "linux/arm64"]);
+    finished.stderr_has(&["cannot find function `nothing`", "linux/arm64"]);
 }

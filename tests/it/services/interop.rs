@@ -112,7 +112,7 @@ fn load_takes_the_platform_of_the_host() {
     let name = "registry.example/loaded/app:latest";
     let daemons = [service("DOCKER_HOST"), service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST")];
     for daemon in &daemons {
-        project.run(&load).env("DOCKER_HOST", daemon).finish().says(&says);
+        project.run(&load).env("DOCKER_HOST", daemon).finish().stderr_has(&says);
         let args = ["--host", daemon, "run", "--rm", "--network", "none", "--pull", "never", name];
         assert_eq!(run("docker", &args), "hello from x86_64");
     }
@@ -125,7 +125,7 @@ fn load_takes_the_platform_of_the_host() {
         .fold(Fakes::new(), |fakes, program| fakes.real(program));
     let run = project.run(&load).path_only(&fakes);
     let run = podman.variables().into_iter().fold(run, |run, (name, value)| run.env(name, value));
-    run.finish().says(&["registry.example/loaded/app:1.2.3", "podman"]);
+    run.finish().stderr_has(&["registry.example/loaded/app:1.2.3", "podman"]);
     assert_eq!(podman.run("podman", &["image", "inspect", "--format", "{{.Architecture}}", name]), "amd64");
 }
 

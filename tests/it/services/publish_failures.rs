@@ -18,8 +18,8 @@ fn stopped_docker_daemon_is_reported() {
     let run = Project::app().run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     run.fails(6)
         .finish()
-        .says(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
-        .keeps_quiet_about("Compiling");
+        .stderr_has(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
+        .stderr_lacks("Compiling");
 }
 
 /// A run of the program as a user that is made for it. The toolchain may be where only this one can read: cargo's answer
@@ -144,7 +144,7 @@ fn registry_that_serves_other_bytes_is_detected() {
         let liar = proxy(open_registry(), |sent| sent, lie);
         let args = ["publish", "--registry", &format!("{liar}/{name}"), "--platform", "linux/arm64"];
         let finished = Project::app().run(&args).fails(8).finish();
-        finished.says(&[liar.as_str()]);
+        finished.stderr_has(&[liar.as_str()]);
     }
 }
 

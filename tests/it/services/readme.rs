@@ -1,6 +1,6 @@
 //! Output in README.md that takes QEMU or a registry to reproduce.
 
-use crate::doctor::{told, without_std};
+use crate::doctor::{run_doctor, without_std};
 use crate::readme::{root, shown};
 use crate::support::{FakeRegistry, Fakes, Project, service};
 
@@ -50,9 +50,9 @@ fn readme_shows_the_output_of_doctor() {
     let args = "doctor --engine buildx --registry localhost:5000";
     let project = hello();
     let run = project.run(&args.replace("localhost:5000", &registry).split(' ').collect::<Vec<_>>()).path_first(&fakes);
-    let told = told(run, 6);
-    let said = format!("{}{}", told.stderr.split("error: ").next().unwrap(), told.stdout)
-        + told.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
+    let result = run_doctor(run, 6);
+    let said = format!("{}{}", result.stderr.split("error: ").next().unwrap(), result.stdout)
+        + result.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
     let folder = std::fs::canonicalize(project.path()).unwrap();
     let said = said.replace(&registry, "localhost:5000").replace(folder.to_str().unwrap(), "…/examples/hello");
     assert_eq!(without_numbers(&said), without_numbers(&shown(args)), "this is what it says:\n{said}");

@@ -63,19 +63,19 @@ fn smoke_runs_work_with_and_without_docker() {
     };
     let mut expected = vec![said("linux/amd64", "in Docker", "x86_64")];
     expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "in Docker, under QEMU", architecture)));
-    finished.says(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    finished.stderr_has(&expected.iter().map(String::as_str).collect::<Vec<_>>());
     assert_clean(&project);
 
     let mut expected = vec![said("linux/amd64", "natively", "x86_64")];
     expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "under QEMU", architecture)));
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-    without_docker(&project, &[]).finish().says(&expected);
+    without_docker(&project, &[]).finish().stderr_has(&expected);
     // Root that may have no namespaces.
     let chroot = Fakes::new().program(
         "unshare",
         "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
     );
-    without_docker(&project, &[]).path_first(&chroot).finish().says(&expected);
+    without_docker(&project, &[]).path_first(&chroot).finish().stderr_has(&expected);
     assert_clean(&project);
     // Nobody makes a folder the root: QEMU runs what runs alone, from where it is.
     let nothing = Fakes::new().program("unshare", "exit 1");
@@ -83,7 +83,7 @@ fn smoke_runs_work_with_and_without_docker() {
     without_docker(&alone, &["--platform", "linux/arm64"])
         .path_first(&nothing)
         .finish()
-        .says(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
+        .stderr_has(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
     assert_clean(&alone);
 }
 
@@ -135,8 +135,8 @@ fn smoke_run_of_a_script() {
     let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
     let args = ["build", "--smoke", "--version"];
     let said = |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
-    project.run(&args).finish().says(&[&said("in Docker, under QEMU")]);
-    without_docker(&project, &args[1..]).finish().says(&[&said("under QEMU")]);
+    project.run(&args).finish().stderr_has(&[&said("in Docker, under QEMU")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("under QEMU")]);
     assert_clean(&project);
 }
 
@@ -159,8 +159,8 @@ fn smoke_run_of_a_dynamic_program() {
     let project = project(&format!("base = '{base}'\nlibc = 'gnu'\nplatforms = ['linux/amd64']\n"));
     let args = ["build", "--smoke", "--version"];
     let said = |how: &str| format!("Ran app --version for linux/amd64, {how}: app 1.2.3 on x86_64 in / for me\n");
-    project.run(&args).finish().says(&["glibc 2.", &said("in Docker")]);
-    without_docker(&project, &args[1..]).finish().says(&[&said("natively")]);
+    project.run(&args).finish().stderr_has(&["glibc 2.", &said("in Docker")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("natively")]);
     assert_clean(&project);
 }
 
@@ -177,11 +177,12 @@ fn smoke_run_may_fail_or_time_out() {
         finished
     };
     for docker in [None, Some(NOWHERE)] {
-        publish("--fail", docker).says(&[
+        publish("--fail", docker).stderr_has(&[
             "no luck on x86_64\nerror: image 'app': linux/amd64: the smoke run `app --fail` ended with 3\n hint: ",
         ]);
         let start = Instant::now();
-        publish("forever", docker).says(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
+        publish("forever", docker)
+            .stderr_has(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }
