@@ -20,8 +20,12 @@ test-quick *FILTER:
 test-one FILTER *ARGS:
     cargo test --test it -- {{ FILTER }} {{ ARGS }}
 
-# Run second-tier tests with a real Docker daemon, registries and QEMU, such as `just test-docker e2e::examples::hello`
-test-docker FILTER *ARGS:
+# Run the tests that compile for real, or those whose name contains FILTER, such as `just test-compiles compiles::bundles`
+test-compiles FILTER='compiles::' *ARGS:
+    cargo test --test it -- --ignored --test-threads=6 {{ FILTER }} {{ ARGS }}
+
+# Run tests with a real Docker daemon, registries and QEMU, such as `just test-services services::examples::hello`
+test-services FILTER *ARGS:
     scripts/with-services docker,classic-docker,registry,auth-registry,qemu -- cargo test --test it -- --ignored --test-threads=1 {{ FILTER }} {{ ARGS }}
 
 # Compile C crates with every linker, and compare the result with docs/toolchains.md
@@ -75,7 +79,7 @@ update-readme:
 
 # Update the snapshots of what users read (review them with `git diff`)
 update-snapshots *FILTER:
-    INSTA_UPDATE=always cargo test --test it -- {{ FILTER }}
+    INSTA_UPDATE=always cargo test -- {{ FILTER }}
 
 # Record cargo's output for builds that fail, in tests/fixtures/failures
 update-build-failures *NAMES:
@@ -88,4 +92,4 @@ update-toolchains:
 # Keep screenshots of rendered graphs and timings in DIR
 screenshots DIR:
     scripts/setup browser
-    PICTURES={{ DIR }} cargo test --test it pictures::browser -- --ignored
+    PICTURES={{ DIR }} cargo test --lib browser_tests -- --ignored

@@ -1,5 +1,6 @@
 //! Measures how long the engines take from compiled binaries to a verified push, and the peak memory of the embedded
-//! one: `scripts/bench engine`. Prints ratios of medians from one run. Compiling is not included.
+//! one: `scripts/bench engine`. Prints ratios of medians from one run. Compiling is not included: the embedded engine
+//! publishes from a bundle, and buildx builds the context that it staged.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,21 +13,12 @@ mod shared;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
-use std::sync::mpsc;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use cargo_multiarch::compile::{Artifact, Artifacts, CompiledBinary};
-use cargo_multiarch::dockerfile::pinned_bases::PinnedBases;
-use cargo_multiarch::image::bases::PulledBases;
-use cargo_multiarch::image::{self, context, embedded};
-use cargo_multiarch::plan::{Checkout, ConfigSources, Package, Plan, PlanRequest, Workspace, resolve};
-use cargo_multiarch::platform::Platform;
-use cargo_multiarch::publish::{tags, upload};
-use cargo_multiarch::registry::Registry;
-use cargo_multiarch::threads::{self, CancelToken};
-use cargo_multiarch::ui::{Color, Ui};
-use cargo_multiarch::verify;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::Measured;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
@@ -51,165 +43,116 @@ const QUICK: Scale = Scale { runs: 1, size: MEBIBYTE, large: 2 * MEBIBYTE, image
 const FOUR: &str = "linux/amd64,linux/arm64,linux/riscv64,linux/ppc64le";
 const SIX: &str = "linux/amd64,linux/amd64/v2,linux/amd64/v3,linux/arm64,linux/riscv64,linux/ppc64le";
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    match args.iter().position(|arg| arg == "--child") {
-        Some(at) => child(&args[at + 1..]),
-        None => compare(),
+fn main() -> ExitCode {
+    if let Some(code) = shared::run_as_child() {
+        return code;
     }
+    compare();
+    ExitCode::SUCCESS
 }
 
-/// What to measure, in a process of its own.
-#[derive(Clone, Copy)]
-struct Case<'a> {
-    registry: &'a str,
+/// A workspace of packages `app0`, `app1`, … with a bundle of their binaries.
+struct Workspace<'a> {
+    dir: &'a Path,
     images: usize,
     platforms: &'a str,
-    compression: &'a str,
-    /// Verify the layout and read back what the registry serves, which buildx does not do.
-    proof: bool,
 }
 
-/// Prints milliseconds and peak RSS in KiB.
-fn child(args: &[String]) {
-    let [folder, registry, images, platforms, compression, proof] = args else { panic!("{args:?}") };
-    let case = Case { registry, images: images.parse().unwrap(), platforms, compression, proof: proof == "true" };
-    let plan = plan(Path::new(folder), case);
-    let artifacts = artifacts(&plan);
-    let start = Instant::now();
-    publish_embedded(&plan, &artifacts, case.proof);
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    println!("{milliseconds} {}", shared::peak_memory());
+impl Workspace<'_> {
+    /// Writes the sources, and a bundle of executables of a given size that no cache has seen.
+    fn write(&self, size: usize) {
+        let names: Vec<String> = (0..self.images).map(|number| format!("app{number}")).collect();
+        let mut lock = "version = 4\n".to_owned();
+        for name in &names {
+            let manifest = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
+            std::fs::create_dir_all(self.dir.join(name).join("src")).unwrap();
+            std::fs::write(self.dir.join(name).join("Cargo.toml"), manifest).unwrap();
+            std::fs::write(self.dir.join(name).join("src/main.rs"), "fn main() {}\n").unwrap();
+            lock += &format!("\n[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+        }
+        std::fs::write(self.dir.join("Cargo.lock"), lock).unwrap();
+        let manifest = format!("[workspace]\nresolver = \"2\"\nmembers = {names:?}\n");
+        std::fs::write(self.dir.join("Cargo.toml"), manifest).unwrap();
+        self.write_bundle(size);
+    }
+
+    /// Writes what `compile` would for the builds of the plan.
+    fn write_bundle(&self, size: usize) {
+        let bundle = self.dir.join("dist");
+        drop(std::fs::remove_dir_all(&bundle));
+        let args = ["plan", "-q", "--engine", "embedded", "--message-format", "json", "--platform", self.platforms];
+        let (plan, _) = self.run(&args);
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        // Images whose binaries are compiled in the same way share a build.
+        let mut builds: BTreeMap<String, Value> = BTreeMap::new();
+        for platform in
+            plan["images"].as_array().unwrap().iter().flat_map(|image| image["platforms"].as_array().unwrap())
+        {
+            let settings = &platform["build"];
+            let number = builds.len();
+            let build = builds.entry(settings.to_string()).or_insert_with(|| {
+                json!({ "platforms": [platform["platform"]], "triple": settings["triple"], "linker": "none",
+                    "settings": settings, "binaries": [], "dir": number.to_string() })
+            });
+            let name = platform["binaries"][0]["name"].as_str().unwrap();
+            let program = program(settings["triple"].as_str().unwrap(), size);
+            let file = format!("{}/{name}", build["dir"].as_str().unwrap());
+            std::fs::create_dir_all(bundle.join(&file).parent().unwrap()).unwrap();
+            std::fs::write(bundle.join(&file), &program).unwrap();
+            let sha256: String = Sha256::digest(&program).iter().map(|byte| format!("{byte:02x}")).collect();
+            let binary = json!({ "name": name, "package": name, "file": file, "size": size, "sha256": sha256 });
+            build["binaries"].as_array_mut().unwrap().push(binary);
+        }
+        let lock = std::fs::read(self.dir.join("Cargo.lock")).unwrap();
+        let lock: String = Sha256::digest(lock).iter().map(|byte| format!("{byte:02x}")).collect();
+        let manifest = json!({ "version": 1, "tool": "benchmark", "rust_version": "none", "auditable": false,
+            "revision": null, "cargo_lock": lock, "builds": builds.into_values().collect::<Vec<_>>() });
+        std::fs::write(bundle.join("multiarch-bundle.json"), manifest.to_string()).unwrap();
+    }
+
+    /// Removes the layers and layouts of earlier runs.
+    fn forget(&self) {
+        drop(std::fs::remove_dir_all(self.dir.join("target")));
+    }
+
+    /// Publishes the bundle with the embedded engine.
+    fn publish(&self, registry: &str, compression: &str) -> Measured {
+        let args = ["publish", "-q", "--engine", "embedded", "--artifacts", "dist", "--tag", "latest"];
+        let settings = ["--platform", self.platforms, "--registry", registry];
+        std::fs::write(self.dir.join("multiarch.toml"), format!("compression = {compression:?}\n")).unwrap();
+        self.run(&[&args[..], &settings].concat()).1
+    }
+
+    fn run(&self, args: &[&str]) -> (String, Measured) {
+        let mut child = shared::child(args);
+        child.current_dir(self.dir).env("XDG_CACHE_HOME", self.dir.join("cache")).env("SOURCE_DATE_EPOCH", "0");
+        shared::measure(child)
+    }
 }
 
-/// Does what `publish` does once cargo has finished.
-fn publish_embedded(plan: &Plan, artifacts: &Artifacts, proof: bool) {
-    let ui = Ui::new(-1, Color::Never);
-    let cancel = CancelToken::default();
-    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars()).unwrap();
-    let root = &plan.paths.root;
-    let render = |image| image::render(image, &PinnedBases::default(), root).unwrap();
-    let stage = |image| context::stage(image, render(image), root, context::context_dir(&plan.paths, image)).unwrap();
-    let staged: Vec<_> = plan.images.iter().map(stage).collect();
-    let time = plan.source_date_epoch;
-    let prepared = embedded::prepare(&plan.images, &staged, &PulledBases::new(), time).unwrap();
-    let (layouts, verified) = threads::scope(&cancel, |stages| {
-        let (queue, blobs) = mpsc::channel();
-        let uploads = stages.spawn(|| upload::upload_blobs(&plan.images, blobs, &registry, ui.timings(), &cancel));
-        let (compiled, binaries) = mpsc::channel();
-        for ((build, binary), artifact) in artifacts {
-            let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
-            compiled.send(CompiledBinary { build, binary, artifact }).unwrap();
-        }
-        drop(compiled);
-        let layouts = embedded::build(&prepared, binaries, &queue, &plan.paths, time, &cancel, &ui)?;
-        for (image, staged) in plan.images.iter().zip(&staged) {
-            context::stage_binaries(image, artifacts, &staged.dir)?;
-        }
-        let cache = cargo_multiarch::oci::cache::Cache::new(&plan.paths.cache_dir);
-        let verify = |(image, layout)| verify::verify_layout(image, layout, artifacts, &cache, ui.timings());
-        let images = plan.images.iter().zip(&layouts).filter(|_| proof);
-        let verified = images.map(verify).collect::<Result<Vec<_>, _>>()?;
-        for (image, layout) in layouts.iter().enumerate() {
-            upload::queue_layout(image, layout, &queue)?;
-        }
-        drop(queue);
-        uploads.join()?;
-        Ok((layouts, verified))
-    })
-    .unwrap();
-    for (image, layout) in plan.images.iter().zip(&layouts) {
-        upload::push_manifests(layout, &image.repositories[0], &registry).unwrap();
-    }
-    for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::check_pushed(image, &image.repositories[0], &verified.digests, &registry).unwrap();
-    }
-    for (image, layout) in plan.images.iter().zip(&layouts) {
-        for tag in tags::look_up_tags(image, &registry).unwrap() {
-            tags::move_tag(&tag, layout, &registry).unwrap();
-        }
-    }
-    for (image, verified) in plan.images.iter().zip(&verified) {
-        verify::readback::check_tags(image, &image.repositories[0], &verified.digests.index, &registry).unwrap();
-    }
-}
-
-fn plan(folder: &Path, case: Case<'_>) -> Plan {
-    let Case { registry, images, platforms, compression, .. } = case;
-    let folder = camino::Utf8Path::from_path(folder).unwrap();
-    let package = |number: usize| {
-        let name = format!("app{number}");
-        let manifest_path = folder.join(&name).join("Cargo.toml");
-        Package::with_bins(&name, semver::Version::new(1, 0, 0), manifest_path, &[&name])
+/// Returns a static executable for a target triple: headers and the bytes of this program, with a difference each time so
+/// that no cache has it.
+fn program(triple: &str, size: usize) -> Vec<u8> {
+    let machine = match triple.split('-').next().unwrap() {
+        "x86_64" => 62,
+        "aarch64" => 183,
+        "riscv64gc" => 243,
+        "powerpc64le" => 21,
+        other => panic!("no machine number for {other}"),
     };
-    let workspace = Workspace::with_packages(folder, (0..images).map(package).collect());
-    let list: Vec<String> = platforms.split(',').map(|name| format!("{name:?}")).collect();
-    let config = format!(
-        "registry = {registry:?}\nplatforms = [{}]\ntags = ['latest']\ncompression = {compression:?}",
-        list.join(",")
-    );
-    let sources = ConfigSources { workspace: toml::from_str(&config).unwrap(), ..ConfigSources::default() };
-    let request = PlanRequest { cache_dir: folder.join("cache"), ..PlanRequest::default() };
-    resolve(&workspace, &sources, &Checkout::None, &request).unwrap()
-}
-
-/// Returns the binaries that `binaries` wrote.
-fn artifacts(plan: &Plan) -> Artifacts {
-    let mut artifacts = BTreeMap::new();
-    for platform in plan.images.iter().flat_map(|image| &image.platforms) {
-        for binary in &platform.binaries {
-            let name = format!("{}-{}", binary.name, platform.platform.name().replace('/', "-"));
-            let path = plan.paths.root.join("binaries").join(name);
-            artifacts.insert((platform.build.clone(), binary.clone()), Artifact::read(&path).unwrap());
-        }
-    }
-    artifacts
-}
-
-/// Writes a static executable of a given size for every image and platform: a header and the bytes of this program,
-/// with a difference each time so that no cache has it.
-fn binaries(folder: &Path, images: usize, platforms: &str, size: usize) {
     let code = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    let salt = Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id());
-    std::fs::create_dir_all(folder.join("binaries")).unwrap();
-    for platform in platforms.split(',') {
-        let identity = platform.parse::<Platform>().unwrap().elf_identity();
-        let header = shared::program_headers(identity.machine, size as u64);
-        for image in 0..images {
-            let mut bytes = header.clone();
-            while bytes.len() < size {
-                let room = size - bytes.len();
-                let unlike = format!("{salt} {:?} {image} {platform} {room}", std::time::SystemTime::now());
-                bytes.extend(unlike.bytes().chain(code.iter().copied()).take(room));
-            }
-            std::fs::write(folder.join("binaries").join(format!("app{image}-{}", platform.replace('/', "-"))), bytes)
-                .unwrap();
-        }
+    let mut bytes = shared::program_headers(machine, size as u64);
+    while bytes.len() < size {
+        let room = size - bytes.len();
+        let salt = format!("{:?} {} {triple} {room}", std::time::SystemTime::now(), std::process::id());
+        bytes.extend(salt.bytes().chain(code.iter().copied()).take(room));
     }
-}
-
-struct Measured {
-    time: Duration,
-    peak: u64,
-}
-
-/// Publishes with the embedded engine, in a process of its own.
-fn embedded(folder: &Path, case: Case<'_>) -> Measured {
-    let Case { registry, images, platforms, compression, proof } = case;
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--child", folder.to_str().unwrap(), registry, &images.to_string(), platforms])
-        .args([compression, &proof.to_string()])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (time, peak) = text.trim().split_once(' ').unwrap();
-    Measured { time: Duration::from_secs_f64(time.parse::<f64>().unwrap() / 1e3), peak: peak.parse().unwrap() }
+    bytes
 }
 
 /// Publishes the same image with `docker buildx build --push`, from the context that the embedded engine staged.
-fn buildx(folder: &Path, reference: &str) -> Duration {
-    let context = folder.join("target/multiarch/app0");
+fn buildx(dir: &Path, reference: &str) -> Duration {
+    let context = dir.join("target/multiarch/app0");
     loop {
         let start = Instant::now();
         let output = Command::new("docker")
@@ -234,31 +177,27 @@ fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
 
 fn compare() {
     let registry = std::env::var("MULTIARCH_TEST_REGISTRY").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
     let fresh = |number: usize| format!("{registry}/bench/{}/{number}", std::process::id());
     let Scale { runs, size, large, images, sizes_of_many } = if shared::is_quick() { QUICK } else { FULL };
 
-    let forget = || drop(std::fs::remove_dir_all(folder.join("target")));
-
+    let four = Workspace { dir, images: 1, platforms: FOUR };
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     let mut note = |name, time| times.entry(name).or_default().push(time);
     for run in 0..runs {
-        binaries(folder, 1, FOUR, size);
-        let [plain, proven, zstd] = ["plain", "proven", "zstd"].map(|name| format!("{}/{name}", fresh(run)));
-        let gzip = Case { registry: &plain, images: 1, platforms: FOUR, compression: "gzip", proof: false };
-        for (case, cold, unchanged) in [
-            (gzip, "cold", "unchanged"),
-            (Case { registry: &proven, proof: true, ..gzip }, "cold, with proof", "unchanged, with proof"),
-            (Case { registry: &zstd, compression: "zstd", ..gzip }, "cold, zstd", "unchanged, zstd"),
-        ] {
-            forget();
-            note(cold, embedded(folder, case).time);
-            note(unchanged, embedded(folder, case).time);
+        four.write(size);
+        let [plain, zstd] = ["plain", "zstd"].map(|name| format!("{}/{name}", fresh(run)));
+        for (registry, compression, cold, unchanged) in
+            [(&zstd, "zstd", "cold, zstd", "unchanged, zstd"), (&plain, "gzip", "cold", "unchanged")]
+        {
+            four.forget();
+            note(cold, four.publish(registry, compression).time);
+            note(unchanged, four.publish(registry, compression).time);
         }
         let reference = format!("{plain}/buildx:latest");
-        note("buildx, cold", buildx(folder, &reference));
-        note("buildx, unchanged", buildx(folder, &reference));
+        note("buildx, cold", buildx(dir, &reference));
+        note("buildx, unchanged", buildx(dir, &reference));
     }
     let times: BTreeMap<&str, Duration> = times.into_iter().map(|(name, times)| (name, median(times))).collect();
     println!(
@@ -270,18 +209,19 @@ fn compare() {
         println!("  {name:22} {:5.0} ms  {:.2}", time.as_secs_f64() * 1e3, time.as_secs_f64() / buildx.as_secs_f64());
     }
 
-    binaries(folder, 1, "linux/amd64", large);
-    let case = Case { registry: &fresh(100), images: 1, platforms: "linux/amd64", compression: "gzip", proof: true };
-    forget();
-    let measured = embedded(folder, case);
+    let one = Workspace { dir, images: 1, platforms: "linux/amd64" };
+    one.write(large);
+    one.forget();
+    let measured = one.publish(&fresh(100), "gzip");
     let megabytes = large / MEBIBYTE;
     println!("one binary of {megabytes} MB: {:.2?}, peak RSS {} MB", measured.time, measured.peak / 1024);
 
     println!("{images} images for 6 platforms");
+    let many = Workspace { dir, images, platforms: SIX };
     for (number, &size) in (101..).zip(sizes_of_many) {
-        binaries(folder, images, SIX, size);
-        forget();
-        let measured = embedded(folder, Case { registry: &fresh(number), images, platforms: SIX, ..case });
+        many.write(size);
+        many.forget();
+        let measured = many.publish(&fresh(number), "gzip");
         println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, measured.time, measured.peak / 1024);
     }
 }

@@ -12,39 +12,20 @@ mod shared;
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::ExitCode;
 
-use camino::Utf8Path;
-use cargo_multiarch::oci::cache::Cache;
-use cargo_multiarch::registry::Registry;
-use cargo_multiarch::threads::CancelToken;
-use cargo_multiarch::ui::Bars;
-use cargo_multiarch::verify::{self, VerifyOptions};
 use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 const MIB: u64 = 1 << 20;
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    match args.iter().position(|arg| arg == "--child") {
-        Some(at) => child(&args[at + 1], &args[at + 2]),
-        None => compare(),
+fn main() -> ExitCode {
+    if let Some(code) = shared::run_as_child() {
+        return code;
     }
-}
-
-/// Prints milliseconds and peak RSS in KiB.
-fn child(layout: &str, cache: &str) {
-    let cache = Cache::new(Utf8Path::new(cache));
-    let registry = Registry::new(&[], &CancelToken::default(), &Bars::default()).unwrap();
-    let start = Instant::now();
-    let images =
-        verify::inspect_location(&layout.parse().unwrap(), &VerifyOptions::default(), &registry, &cache).unwrap();
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    assert_eq!(images[0].all_findings().count(), 0, "{images:?}");
-    println!("{milliseconds} {}", shared::peak_memory());
+    compare();
+    ExitCode::SUCCESS
 }
 
 fn compare() {
@@ -81,16 +62,12 @@ fn median(runs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     (times[times.len() / 2], peaks[peaks.len() / 2])
 }
 
-/// Returns milliseconds and KiB, measured in a process of its own.
+/// Returns milliseconds and KiB of a `verify`, in a process of its own.
 fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--child", &format!("oci:{}", layout.display()), cache.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (time, peak) = text.trim().split_once(' ').unwrap();
-    (time.parse().unwrap(), peak.parse().unwrap())
+    let mut child = shared::child(&["verify", "-q", &format!("oci:{}", layout.display())]);
+    child.env("XDG_CACHE_HOME", cache);
+    let (_, measured) = shared::measure(child);
+    (measured.time.as_secs_f64() * 1e3, measured.peak as f64)
 }
 
 /// Writes an OCI layout of one platform: a static program and some files, whose bytes do not compress well.

@@ -1,14 +1,58 @@
 //! Shared by the benchmarks.
 
+use std::ffi::OsString;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
 use object::elf;
 
+/// The first argument of a process that runs the program once, with the arguments after it.
+const CHILD: &str = "--child";
+
+/// How long a run took, and its peak RSS in KiB.
+pub(crate) struct Measured {
+    pub(crate) time: Duration,
+    pub(crate) peak: u64,
+}
+
+/// Runs the program if this process is a child, and prints milliseconds and KiB as the last line. `None` otherwise.
+pub(crate) fn run_as_child() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != CHILD {
+        return None;
+    }
+    let args: Vec<OsString> = [OsString::from("cargo-multiarch")].into_iter().chain(args).collect();
+    let start = Instant::now();
+    let code = cargo_multiarch::run(args);
+    println!("{} {}", start.elapsed().as_secs_f64() * 1e3, peak_memory());
+    Some(code)
+}
+
+/// A process that runs the program once.
+pub(crate) fn child(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(CHILD).args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs a child to the end. Returns what the program printed, and the measurements.
+pub(crate) fn measure(mut child: Command) -> (String, Measured) {
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (printed, last) = stdout.trim_end().rsplit_once('\n').unwrap_or(("", stdout.trim_end()));
+    let (time, peak) = last.split_once(' ').unwrap();
+    let time = Duration::from_secs_f64(time.parse::<f64>().unwrap() / 1e3);
+    (printed.to_owned(), Measured { time, peak: peak.parse().unwrap() })
+}
+
 /// Whether to run everything once on tiny input, to check that the benchmark works.
-pub fn is_quick() -> bool {
+pub(crate) fn is_quick() -> bool {
     std::env::args().any(|arg| arg == "--quick")
 }
 
 /// Returns the headers of a static 64-bit program of `size` bytes for a machine (`e_machine`).
-pub fn program_headers(machine: u16, size: u64) -> Vec<u8> {
+pub(crate) fn program_headers(machine: u16, size: u64) -> Vec<u8> {
     // The float ABI of linux/riscv64: without it the program would count as soft-float, which verify rejects.
     let flags = if machine == elf::EM_RISCV.0 { elf::EF_RISCV_FLOAT_ABI_DOUBLE.0 } else { 0 };
     let mut header = b"\x7fELF\x02\x01\x01".to_vec();
@@ -25,7 +69,7 @@ pub fn program_headers(machine: u16, size: u64) -> Vec<u8> {
 }
 
 /// Returns the peak RSS of this process in KiB.
-pub fn peak_memory() -> u64 {
+pub(crate) fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse().unwrap()

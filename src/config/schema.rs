@@ -58,12 +58,12 @@ pub(crate) fn schema() -> Value {
 }
 
 #[test]
-fn of_the_configuration() {
+fn schema_in_docs_is_current() {
     check_file("config.schema.json", &schema().try_into().unwrap());
 }
 
 #[test]
-fn every_key_is_described() {
+fn schema_describes_every_key() {
     let schema = schema();
     let mut tables = vec![&schema];
     tables.extend(schema["definitions"].as_object().unwrap().values());

@@ -9,7 +9,7 @@ use super::{samples, timings_page};
 use crate::platform::Platform;
 
 /// Looks at what is shown, and says what is wrong with it.
-const LOOK: &str = include_str!("inspect_page.js");
+const LOOK: &str = include_str!("../../tests/fixtures/inspect_page.js");
 
 /// Names a folder for screenshots of all that is looked at, for people.
 const PICTURES: &str = "PICTURES";
@@ -67,7 +67,7 @@ fn head(name: &str) -> timings_page::PageHeader {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn everything_is_in_its_place() {
+fn pages_have_no_layout_errors() {
     let all: Vec<Platform> = Platform::all().collect();
     let long = "an-image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
     let three = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbase = 'alpine:3'";
@@ -92,7 +92,7 @@ fn everything_is_in_its_place() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_wrong_is_seen() {
+fn layout_errors_are_found() {
     let svg = samples::svg(&samples::graph(samples::SHARED));
     for (from, to, fault) in [
         ("font: 12px", "font: 20px", "is not in its box"),

@@ -1,4 +1,4 @@
-//! What looks right and is not: things that cannot be told apart, values that mean nothing, hosts that are no registry.
+//! What looks right and is not: things that cannot be result apart, values that mean nothing, hosts that are no registry.
 //! Refused before anything is compiled, and nothing is pushed.
 
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use crate::support::{Answer, FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Proj
 fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
     let run = project.run(&[&["publish", "-vv"], args].concat()).path_first(&docker).fails(code);
-    let finished = run.finish().keeps_quiet_about("Compiling");
+    let finished = run.finish().stderr_lacks("Compiling");
     assert!(!docker.log("docker").contains("buildx build"), "{}", docker.log("docker"));
     finished
 }
@@ -41,7 +41,7 @@ fn workspace(packages: &[(&str, &[&str])]) -> Project {
 }
 
 #[test]
-fn two_binaries_of_one_name() {
+fn publish_rejects_two_binaries_of_one_name() {
     let project = workspace(&[("a", &["server"]), ("b", &["server"])]);
     snapshot!(refused(&project, &["--registry", "r.example"], 3));
     let plan = project.run(&["plan", "-p", "b", "--message-format", "json"]).finish();
@@ -49,7 +49,7 @@ fn two_binaries_of_one_name() {
 }
 
 #[test]
-fn two_images_of_one_name() {
+fn publish_rejects_two_images_of_one_name() {
     let project = workspace(&[("a", &["x", "y"]), ("x", &["main"])]);
     let config = "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['app']\n\
         [images.y]\nregistry = 'r.example/x'\nbins = ['app']";
@@ -57,7 +57,7 @@ fn two_images_of_one_name() {
 }
 
 #[test]
-fn files_that_hold_the_target_folder() {
+fn files_must_not_contain_the_target_directory() {
     let holding = ["", "target", "src/.."].map(|from| {
         let project = Project::with_config(&format!("files = [{{ from = '{from}', to = '/x' }}]")).file("target/x", "");
         refused(&project, &["--registry", "r.example"], 3)
@@ -70,7 +70,7 @@ fn files_that_hold_the_target_folder() {
 }
 
 #[test]
-fn a_template_that_copies_what_is_not_there() {
+fn template_that_copies_a_missing_file_is_rejected() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\nRUN true\nCOPY nothere /x\n";
     let project = Project::with_config("template = 'app.j2'\nbase = 'x'").file("app.j2", template);
     let by_engine = ["auto", "buildx", "embedded"]
@@ -79,7 +79,7 @@ fn a_template_that_copies_what_is_not_there() {
 }
 
 #[test]
-fn what_is_no_file_and_no_folder() {
+fn files_and_templates_must_be_regular_files() {
     let pipe = |path: &str, config: &str| {
         let project = Project::with_config(config).file("dir/x", "");
         assert!(std::process::Command::new("mkfifo").arg(project.path().join(path)).status().unwrap().success());
@@ -97,7 +97,7 @@ fn what_is_no_file_and_no_folder() {
 }
 
 #[test]
-fn values_that_mean_nothing() {
+fn config_values_that_are_invalid_are_rejected() {
     snapshot!(
         [
             "\nregistry = 5",
@@ -117,20 +117,20 @@ fn values_that_mean_nothing() {
 }
 
 #[test]
-fn an_insecure_registry_that_is_no_host() {
+fn insecure_registry_must_be_a_host() {
     let args = ["--registry", "r.example", "--insecure-registry", "r.example/me"];
     snapshot!(refused(&Project::app(), &args, 3));
 }
 
 #[test]
-fn a_registry_that_is_docker_hub() {
+fn registry_without_a_host_is_docker_hub() {
     let config = "registry = 'me/team'\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']";
     let run = Project::with_config(config).run(&["plan"]).path_only(&no_docker());
     snapshot!(run.finish());
 }
 
 #[test]
-fn keys_that_a_package_cannot_have() {
+fn package_metadata_rejects_workspace_keys() {
     let in_package = ["builder = 'x'", "locked = false"].map(|key| {
         let manifest = format!(
             "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[package.metadata.multiarch]\n{key}\n"
@@ -143,7 +143,7 @@ fn keys_that_a_package_cannot_have() {
 }
 
 #[test]
-fn a_section_whose_name_is_nearly_ours() {
+fn metadata_section_with_a_typo_is_reported() {
     let manifest =
         "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[package.metadata.multi-arch]\nbase = 'x'\n";
     let run = Project::app().file("Cargo.toml", manifest).run(&["plan"]).path_only(&no_docker());
@@ -151,7 +151,7 @@ fn a_section_whose_name_is_nearly_ours() {
 }
 
 #[test]
-fn a_package_in_capitals() {
+fn package_name_in_capitals_needs_an_image_name() {
     let manifest = "[package]\nname = 'App'\nversion = '1.2.3'\nedition = '2021'\n";
     let lock = "version = 4\n\n[[package]]\nname = \"App\"\nversion = \"1.2.3\"\n";
     let project = Project::app().file("Cargo.toml", manifest).file("Cargo.lock", lock);
@@ -161,7 +161,7 @@ fn a_package_in_capitals() {
 }
 
 #[test]
-fn usage() {
+fn usage_errors_are_reported() {
     snapshot!(
         [
             &["publish", "--platform", "linux/arm65"][..],
@@ -188,26 +188,27 @@ fn usage() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_refused_before_anything_is_compiled() {
+fn output_that_cannot_be_written_is_rejected_before_compiling() {
     let project = Project::app().file("file", "");
-    snapshot!(["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"].map(|output| {
-        project.run(&["build", "--output", output]).fails(3).finish().keeps_quiet_about("Compiling")
-    }));
+    snapshot!(
+        ["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"]
+            .map(|output| { project.run(&["build", "--output", output]).fails(3).finish().stderr_lacks("Compiling") })
+    );
 }
 
 #[test]
-fn a_bundle_that_cannot_be_written_is_refused_before_anything_is_compiled() {
+fn bundle_that_cannot_be_written_is_rejected_before_compiling() {
     let finished = Project::app().run(&["compile", "--out", "/proc/nobody/dist"]).fails(3).finish();
-    snapshot!(finished.keeps_quiet_about("Compiling"));
+    snapshot!(finished.stderr_lacks("Compiling"));
 }
 
 #[test]
-fn what_cannot_start_on_scratch_is_known_without_compiling() {
+fn scratch_check_needs_no_compiler() {
     let seen = ["entrypoint = ['nope']", "user = 'nobody'"].map(|config| {
         let project = Project::with_config(config);
         let seen = ["auto", "embedded"].map(|engine| {
             let doctor = project.run(&["doctor", "--engine", engine]);
-            crate::doctor::told(doctor, 3).found("error", "image", "");
+            crate::doctor::run_doctor(doctor, 3).finding("error", "image", "");
             project.run(&["plan", "--engine", engine]).path_only(&no_docker()).fails(3).finish()
         });
         assert!(!project.path().join("target").exists(), "it writes nothing");
@@ -217,13 +218,13 @@ fn what_cannot_start_on_scratch_is_known_without_compiling() {
 }
 
 #[test]
-fn a_registry_that_ends_in_the_images_name() {
+fn registry_that_ends_in_the_image_name_is_reported() {
     let plan = |registry| Project::app().run(&["plan", "--registry", registry]).path_only(&no_docker()).finish();
     snapshot!(plan("r.example/app"), plan("r.example/apps"));
 }
 
 #[test]
-fn a_smoke_run_takes_no_flag_of_ours() {
+fn smoke_command_that_is_a_flag_of_this_program_is_rejected() {
     let with = |words: &[&str]| {
         let run = Project::app().run(&[&["build", "--platform", "linux/amd64", "--base", "1://x"], words].concat());
         run.fails(if words[0].contains('=') || words.contains(&"--version") { 3 } else { 2 }).finish()
@@ -243,7 +244,7 @@ fn a_smoke_run_takes_no_flag_of_ours() {
 }
 
 #[test]
-fn a_variable_with_a_wrong_value() {
+fn environment_variable_with_an_invalid_value_is_rejected() {
     let run = |name, value| Project::app().run(&["plan"]).env(name, value).env("MULTIARCH_ENGINE", "embedded").fails(2);
     let seen = [
         ("MULTIARCH_PLATFORMS", "linux/arm65"),
@@ -259,7 +260,7 @@ fn a_variable_with_a_wrong_value() {
 }
 
 #[test]
-fn an_empty_variable_is_as_if_not_set() {
+fn environment_variable_that_is_empty_counts_as_unset() {
     let run = ["MULTIARCH_TAGS", "MULTIARCH_REGISTRY", "MULTIARCH_PLATFORMS", "MULTIARCH_BASE"]
         .into_iter()
         .fold(Project::app().run(&["plan", "--features", ""]), |run, name| run.env(name, ""));
@@ -274,7 +275,7 @@ fn always(status: u16, headers: &[(&'static str, &str)], body: &str) -> FakeRegi
 }
 
 #[test]
-fn hosts_that_are_no_registry() {
+fn host_that_is_not_a_registry_is_reported() {
     let bearer = "Bearer realm=\"http://127.0.0.1:1/token\",service=\"x\"";
     let seen = [
         always(200, &[], "<html>"),
@@ -285,7 +286,7 @@ fn hosts_that_are_no_registry() {
     ]
     .map(|host| {
         let finished = refused(&Project::app(), &["--registry", &host.host], 7);
-        host.is_untouched();
+        host.assert_nothing_stored();
         finished
     });
     snapshot!(seen);
@@ -301,7 +302,7 @@ fn with_base(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegist
 }
 
 #[test]
-fn a_base_that_is_one_manifest_of_another_architecture() {
+fn base_of_another_architecture_is_rejected() {
     let digest = |bytes: &[u8]| {
         let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         format!("sha256:{hex}")
@@ -325,61 +326,61 @@ fn a_base_that_is_one_manifest_of_another_architecture() {
     });
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     snapshot!(refused(&project, &["--registry", &registry.host], 3));
-    registry.is_untouched();
+    registry.assert_nothing_stored();
 }
 
 #[test]
-fn a_base_that_cannot_be_had() {
+fn base_that_cannot_be_pulled_is_reported() {
     let answers = [(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#), (401, ""), (200, "<html>")]
         .map(|(status, body)| {
             let registry = with_base(move |_| (status, vec![], body.as_bytes().to_vec()));
             let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
             let finished = refused(&project, &["--registry", &registry.host], 7);
-            registry.is_untouched();
+            registry.assert_nothing_stored();
             finished
         });
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     // An address of this machine that is not on loopback.
     let unreachable =
         [("127.0.0.1:1", ""), ("0.0.0.0:1", "insecure-registries = ['0.0.0.0:1']")].map(|(host, insecure)| {
             let project = Project::with_config(&format!("base = '{host}/nonsuch'\n{insecure}"));
             let args = ["publish", "--engine", "embedded", "--registry", &registry.host];
-            project.run(&args).fails(7).finish().keeps_quiet_about("Compiling")
+            project.run(&args).fails(7).finish().stderr_lacks("Compiling")
         });
     snapshot!(answers, unreachable);
 }
 
 #[test]
-fn a_docker_config_that_cannot_be_read() {
+fn docker_config_that_cannot_be_read_is_reported() {
     let registry = always(401, &[("WWW-Authenticate", "Basic realm=\"x\"")], "");
     let seen = ["{ \"auths\": {", "[]"].map(|text| {
         let config = Project::empty().file("config.json", text);
         let run = Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]);
-        run.env("DOCKER_CONFIG", config.path()).fails(7).finish().keeps_quiet_about("Compiling")
+        run.env("DOCKER_CONFIG", config.path()).fails(7).finish().stderr_lacks("Compiling")
     });
-    registry.is_untouched();
+    registry.assert_nothing_stored();
     snapshot!(seen);
 }
 
 #[test]
-fn a_proxy_is_not_for_loopback() {
-    let registry = FakeRegistry::open();
+fn proxy_is_not_used_for_loopback() {
+    let registry = FakeRegistry::accepting();
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
     for name in ["HTTP_PROXY", "http_proxy"] {
         let run = Project::app().run(&["publish", "--registry", &registry.host]).path_first(&docker);
         let run = run.env(name, "http://127.0.0.1:1").fails(6);
-        run.finish().says(&["this docker builds nothing"]);
+        run.finish().stderr_has(&["this docker builds nothing"]);
     }
-    registry.is_untouched();
+    registry.assert_nothing_stored();
 }
 
 #[test]
-fn a_machine_without_ca_certificates() {
+fn missing_ca_certificates_are_reported() {
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
     let run = |args: &[&str]| {
         Project::app().run(args).path_first(&docker).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere")
     };
     snapshot!(run(&["publish", "--registry", "r.example"]).fails(7).finish());
     // No registry, no connection.
-    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().says(&["this docker builds nothing"]);
+    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().stderr_has(&["this docker builds nothing"]);
 }

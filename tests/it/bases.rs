@@ -34,7 +34,7 @@ pub fn on(registry: &FakeRegistry) -> Project {
 #[track_caller]
 fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
-    let finished = embedded(&project, &["build"]).fails(code).finish().keeps_quiet_about("Compiling");
+    let finished = embedded(&project, &["build"]).fails(code).finish().stderr_lacks("Compiling");
     let cached = walk(&project.path().join("cache"));
     for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -49,7 +49,7 @@ fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
     let file = "[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'";
     let project = Project::with_config(&format!("{base}\n{file}"));
-    embedded(&project, &["build"]).fails(3).finish().says(&["/usr/bin/sh"]);
+    embedded(&project, &["build"]).fails(3).finish().stderr_has(&["/usr/bin/sh"]);
 }
 
 pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -74,12 +74,12 @@ pub fn good() -> (FakeRegistry, Value) {
 }
 
 #[test]
-fn a_base_that_is_not_there() {
+fn base_that_does_not_exist_is_reported() {
     snapshot!(refused(&FakeRegistry::storing(), 7));
 }
 
 #[test]
-fn a_platform_that_the_base_lacks() {
+fn base_without_the_platform_is_rejected() {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
     let index = refused(&registry, 3);
@@ -89,7 +89,7 @@ fn a_platform_that_the_base_lacks() {
 }
 
 #[test]
-fn bytes_that_are_not_those_of_the_digest() {
+fn base_blobs_with_a_wrong_digest_are_rejected() {
     let (_, manifest) = good();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ fn bytes_that_are_not_those_of_the_digest() {
 }
 
 #[test]
-fn a_manifest_that_is_not_that_of_its_digest() {
+fn base_manifest_with_a_wrong_digest_is_rejected() {
     let registry = FakeRegistry::storing_with(|request, stored| {
         let digest = request.path.strip_prefix("/v2/base/manifests/sha256:")?;
         let (media_type, mut bytes) = stored.manifest("base", &format!("sha256:{digest}"))?;
@@ -123,7 +123,7 @@ fn a_manifest_that_is_not_that_of_its_digest() {
 }
 
 #[test]
-fn a_blob_that_breaks_off_is_asked_for_again() {
+fn base_download_is_retried() {
     let (_, manifest) = good();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let tries = std::sync::atomic::AtomicUsize::new(0);
@@ -136,7 +136,7 @@ fn a_blob_that_breaks_off_is_asked_for_again() {
 }
 
 #[test]
-fn layers_and_indexes_that_nobody_knows() {
+fn base_with_unknown_media_types_is_rejected() {
     let (registry, mut image) = good();
     image["layers"][0]["mediaType"] = "application/vnd.example.layer+brotli".into();
     manifest(&registry, OCI_MANIFEST, &image);
@@ -159,7 +159,7 @@ fn layers_and_indexes_that_nobody_knows() {
 }
 
 #[test]
-fn an_index_of_ten_thousand_entries() {
+fn base_index_may_have_ten_thousand_entries() {
     let (registry, _) = good();
     let (_, bytes) = registry.stored_manifest("base", "1").unwrap();
     let mut index: Value = serde_json::from_slice(&bytes).unwrap();
@@ -171,15 +171,15 @@ fn an_index_of_ten_thousand_entries() {
 }
 
 #[test]
-fn a_base_that_wants_credentials() {
-    let registry = FakeRegistry::refusing(401);
+fn base_that_needs_credentials_is_reported() {
+    let registry = FakeRegistry::rejecting(401);
     snapshot!(refused(&registry, 7));
 }
 
 #[test]
-fn a_cache_that_cannot_be_written() {
+fn cache_that_cannot_be_written_is_reported() {
     let (registry, _) = good();
     let project = on(&registry).file("cache", "a file where the folder should be");
     let run = embedded(&project, &["build"]).fails(1).finish();
-    snapshot!(run.keeps_quiet_about("Compiling"));
+    snapshot!(run.stderr_lacks("Compiling"));
 }

@@ -36,7 +36,7 @@ fn change(bundle: &Path, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn bundles_that_do_not_fit() {
+fn bundles_of_other_builds_are_rejected() {
     let project = Project::with_config("auditable = false").file(".gitignore", "/target\n/cache\n").committed();
     let compile = ["compile", "--platform", "linux/amd64", "--out", "dist/one"];
     project.run(&compile).path_only(&ready_made::tools()).finish();
@@ -46,7 +46,7 @@ fn bundles_that_do_not_fit() {
         let registry = FakeRegistry::storing();
         let all = [&["--artifacts", "dist"], args].concat();
         let finished = publish(&project, &registry, &all).fails(code).finish();
-        registry.is_untouched();
+        registry.assert_nothing_stored();
         finished
     };
     let amd64 = ["--platform", "linux/amd64"];
@@ -86,7 +86,7 @@ fn bundles_that_do_not_fit() {
 }
 
 #[test]
-fn folders_of_bundles() {
+fn artifacts_flag_accepts_directories_of_bundles() {
     let project = Project::app().file("full/something", "x");
     let registry = FakeRegistry::storing();
     snapshot!(

@@ -32,7 +32,7 @@ fn by_name(project: &Project, args: &[&str]) -> String {
 }
 
 #[test]
-fn cargo_and_the_programs_own_name_are_the_same() {
+fn cargo_multiarch_works_under_both_names() {
     let project = Project::app();
     let plan = said(&project, &["multiarch", "plan", "--message-format", "json"]);
     assert!(plan.contains("\"app\""), "{plan}");
@@ -41,7 +41,7 @@ fn cargo_and_the_programs_own_name_are_the_same() {
 }
 
 #[test]
-fn cargos_help_is_ours() {
+fn cargo_help_prints_the_help_of_the_program() {
     let project = Project::empty();
     let help = said(&project, &["multiarch", "--help"]);
     assert!(help.contains("Usage: cargo multiarch [OPTIONS] <COMMAND>"), "{help}");
@@ -59,7 +59,7 @@ fn cargos_help_is_ours() {
 }
 
 #[test]
-fn exit_codes_come_through_cargo() {
+fn exit_codes_pass_through_cargo() {
     for (args, code) in [(&["multiarch", "plan"][..], 3), (&["multiarch", "no-such-command"], 2)] {
         assert_eq!(cargo(&Project::empty(), args).status.code(), Some(code), "{args:?}");
     }
@@ -77,7 +77,7 @@ fn fake_cargo() -> Fakes {
 }
 
 #[test]
-fn the_cargo_that_runs_us_is_the_one_that_compiles() {
+fn builds_use_the_cargo_that_started_the_program() {
     let fakes = fake_cargo();
     let args = ["build", "--engine", "embedded", "--platform", "linux/amd64"];
     let run = Project::with_config("auditable = false")
@@ -85,7 +85,7 @@ fn the_cargo_that_runs_us_is_the_one_that_compiles() {
         .path_first(&fakes)
         .env("CARGO", fakes.path().join("theirs"));
     // What `cargo +NAME` sets for all that it starts.
-    run.env("RUSTUP_TOOLCHAIN", "my-own").fails(5).finish().says(&["error: no builds"]);
+    run.env("RUSTUP_TOOLCHAIN", "my-own").fails(5).finish().stderr_has(&["error: no builds"]);
     let calls = fakes.log("theirs");
     for call in ["my-own metadata ", "my-own build "] {
         assert!(calls.lines().any(|line| line.starts_with(call)), "'{call}' is not among\n{calls}");
@@ -96,7 +96,7 @@ fn the_cargo_that_runs_us_is_the_one_that_compiles() {
 
 /// What cargo-binstall 1 fills in (its `gh_crate_meta.rs` and `bins.rs`).
 #[test]
-fn binstall_knows_what_its_templates_name() {
+fn binstall_metadata_uses_known_template_keys() {
     let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
     let metadata = manifest["package"]["metadata"]["binstall"].as_table().unwrap();
     let common = ["name", "repo", "target", "version", "binary-ext"];

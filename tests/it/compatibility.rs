@@ -87,7 +87,7 @@ fn run(project: &Project, args: &[&str]) -> Run {
 }
 
 #[test]
-fn json_of_a_plan() {
+fn plan_json_fields_are_stable() {
     let project = project(&FakeRegistry::storing());
     let plan = run(&project, &["plan", "--message-format", "json"]).finish();
     let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm64']\nlinker = 'gcc'\ntemplate = 't.j2'\n";
@@ -99,14 +99,14 @@ fn json_of_a_plan() {
 }
 
 #[test]
-fn json_of_a_report() {
+fn report_json_fields_are_stable() {
     let project = project(&FakeRegistry::storing());
     let report = run(&project, &["publish", "--message-format", "json"]).finish();
     snapshot!(paths(&[serde_json::from_str(&report.stdout).unwrap()]));
 }
 
 #[test]
-fn json_of_verify_and_doctor() {
+fn verify_and_doctor_json_fields_are_stable() {
     let project = Project::app();
     Layout::of([Image::new("linux/amd64").entrypoint(&["/app"])]).write(&project.path().join("image"));
     let verified = project.run(&["verify", "oci:image", "oci:none", "--message-format", "json"]).finds(8).finish();
@@ -116,7 +116,7 @@ fn json_of_verify_and_doctor() {
 }
 
 #[test]
-fn json_of_a_bundle() {
+fn bundle_json_fields_are_stable() {
     let project = project(&FakeRegistry::storing());
     run(&project, &["compile", "--out", "dist"]).finish();
     snapshot!(paths(&[read(&project.path().join("dist/multiarch-bundle.json"))]));
@@ -124,7 +124,7 @@ fn json_of_a_bundle() {
 
 /// Caches that outlive a version of the program. The name of the directory of scans has their version number.
 #[test]
-fn cached_layers() {
+fn cached_layers_are_stable() {
     let project = project(&FakeRegistry::storing());
     run(&project, &["build"]).finish();
     let entries = [
@@ -157,7 +157,7 @@ fn only_entry(dir: &Path, part: &str) -> PathBuf {
 
 /// The index, manifests and configs that are pushed, with history, labels and annotations.
 #[test]
-fn texts_in_an_image() {
+fn image_texts_are_stable() {
     let registry = FakeRegistry::storing();
     run(&project(&registry), &["publish"]).finish();
     let index = stored(&registry, "1.2.3");
@@ -178,13 +178,13 @@ fn stored(registry: &FakeRegistry, reference: &str) -> Value {
 
 /// Code, name and severity.
 #[test]
-fn checks() {
+fn check_codes_and_names_are_stable() {
     let list = Project::empty().run(&["verify", "--explain"]).finish().stdout;
     snapshot!(lines(list.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))));
 }
 
 #[test]
-fn exit_codes() {
+fn exit_codes_are_stable() {
     let help = Project::empty().run(&["--help"]).finish().stdout;
     let (_, list) = help.split_once("\nExit codes:\n").unwrap();
     let list = list.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -192,7 +192,7 @@ fn exit_codes() {
 }
 
 #[test]
-fn keys_of_the_configuration() {
+fn configuration_keys_are_stable() {
     /// The paths of a schema's properties, and the possible values of those that have a fixed set.
     fn collect(schema: &Value, all: &Value, path: &str, open: &[&str], paths: &mut BTreeSet<String>) {
         if let Some(name) = schema["$ref"].as_str() {

@@ -21,7 +21,7 @@ fn failing_cargo(name: &str) -> Fakes {
 }
 
 #[test]
-fn a_failure_is_explained() {
+fn build_failure_is_explained() {
     let seen = ["openssl-headers", "perl", "library-ld", "killed"].map(|name| {
         let cargo = failing_cargo(name);
         let project = Project::with_config("auditable = false");
@@ -38,7 +38,7 @@ fn after_cargo(finished: &Finished) -> String {
 }
 
 #[test]
-fn a_failure_is_the_builds_and_not_the_triples() {
+fn build_failure_names_the_builds_that_failed() {
     let said = "error: failed to run custom build command for `a v1`\n  TARGET = x86_64-unknown-linux-musl\n  \
         Command 'perl' not found";
     let real = crate::support::find("cargo").unwrap();
@@ -51,7 +51,7 @@ fn a_failure_is_the_builds_and_not_the_triples() {
 }
 
 #[test]
-fn no_linker() {
+fn missing_linker_is_reported() {
     let tools = docker().real("cargo").real("rustc").real("git");
     let run =
         Project::with_config("libc = 'gnu'\nbase = 'x'").run(&["plan", "--platform", "linux/s390x"]).path_only(&tools);
@@ -59,7 +59,7 @@ fn no_linker() {
 }
 
 #[test]
-fn a_target_that_is_not_installed() {
+fn missing_target_is_installed_or_reported() {
     let without_rustup = docker().real("cargo").real("rustc").real("git").real("sh");
     let run = Project::app().run(&["build", "--platform", "linux/ppc64le"]).path_only(&without_rustup);
     let no_rustup = run.fails(4).finish();

@@ -57,7 +57,7 @@ pub fn bash(project: &Project, line: &str, before: &str, after: &str) -> Vec<Str
 }
 
 #[test]
-fn bash_completes() {
+fn bash_completes_commands_flags_and_values() {
     let project = script("bash", "ours");
     for program in PROGRAMS {
         for (typed, candidates) in CASES {
@@ -68,7 +68,7 @@ fn bash_completes() {
 }
 
 #[test]
-fn bash_completes_the_rest_of_cargo_as_before() {
+fn bash_keeps_the_completions_of_cargo() {
     let project = script("bash", "ours");
     let others = "others() { COMPREPLY=(\"$1 others\"); }; complete -F others cargo";
     for line in ["cargo ", "cargo multi", "cargo build --re", "cargo build multiarch "] {

@@ -16,7 +16,7 @@ fn refused_config(config: &str) -> Finished {
 }
 
 #[test]
-fn no_manifest() {
+fn missing_manifest_is_reported() {
     snapshot!(
         refused(&Project::empty(), &[]),
         refused(&Project::empty(), &["--manifest-path", "x/Cargo.toml"]),
@@ -26,20 +26,20 @@ fn no_manifest() {
 }
 
 #[test]
-fn a_broken_manifest_is_shown_in_cargos_own_words() {
+fn invalid_manifest_is_reported_in_the_words_of_cargo() {
     let project = Project::app().file("Cargo.toml", "[package]\nname = 7\n");
-    refused(&project, &[]).says(&["invalid type: integer `7`"]);
+    refused(&project, &[]).stderr_has(&["invalid type: integer `7`"]);
 }
 
 #[test]
-fn no_binary() {
+fn workspace_without_a_binary_is_reported() {
     let project = Project::app().file("src/lib.rs", "");
     std::fs::remove_file(project.path().join("src/main.rs")).unwrap();
     snapshot!(refused(&project, &[]));
 }
 
 #[test]
-fn a_binary_that_does_not_exist() {
+fn unknown_binary_is_reported() {
     snapshot!(
         refused_config("[images.x]\nbins = ['ap']"),
         refused(&Project::app(), &["--bin", "other"]),
@@ -49,7 +49,7 @@ fn a_binary_that_does_not_exist() {
 }
 
 #[test]
-fn an_unknown_platform() {
+fn unknown_platform_is_reported() {
     snapshot!(
         Project::app().run(&["plan", "--platform", "linux/arm65"]).fails(2).finish(),
         refused_config("tags = ['a']\nplatforms = ['linux/arm65']"),
@@ -58,7 +58,7 @@ fn an_unknown_platform() {
 }
 
 #[test]
-fn an_unknown_key() {
+fn unknown_key_is_reported() {
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n";
     let in_manifest = ["workspace", "package"].map(|table| {
         let text = format!("{manifest}[workspace]\n[{table}.metadata.multiarch]\ntgas = ['a']\n");
@@ -68,19 +68,19 @@ fn an_unknown_key() {
 }
 
 #[test]
-fn an_unknown_variable() {
+fn unknown_environment_variable_is_reported() {
     let set = |name: &str| Project::app().run(&["plan"]).env(name, "x").fails(3).finish();
     snapshot!(set("MULTIARCH_REGISTY"), set("MULTIARCH_NONSENSE"));
 }
 
 #[test]
-fn two_configurations() {
+fn two_configurations_are_rejected() {
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\n[workspace.metadata.multiarch]\ntags = ['a']\n";
     snapshot!(refused(&Project::with_config("").file("Cargo.toml", manifest), &[]));
 }
 
 #[test]
-fn templates() {
+fn template_errors_are_reported() {
     let with = |template: &str| {
         refused(&Project::with_config("template = 'docker/app.j2'").file("docker/app.j2", template), &[])
     };
@@ -94,7 +94,7 @@ fn templates() {
 }
 
 #[test]
-fn what_a_template_leaves_out_or_makes_up() {
+fn template_that_ignores_settings_is_rejected() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n";
     let with = |config: &str, lines: &str| {
         Project::with_config(&format!("template = 'app.j2'\n{config}")).file("app.j2", &format!("{template}{lines}\n"))
@@ -125,7 +125,7 @@ fn what_a_template_leaves_out_or_makes_up() {
 }
 
 #[test]
-fn values_of_a_containers_config() {
+fn container_settings_are_validated() {
     snapshot!(
         [
             "stop-signal = 'SIGTREM'",
@@ -140,7 +140,7 @@ fn values_of_a_containers_config() {
 }
 
 #[test]
-fn names_and_tags() {
+fn names_and_tags_are_validated() {
     let with_credentials = [
         ["--registry", "bob:S3cret@r.example"],
         ["--registry", "https://bob:S3cret@r.example"],
@@ -149,7 +149,7 @@ fn names_and_tags() {
         ["--base", "bob:S3cret@r.example/x"],
         ["--insecure-registry", "bob:S3cret@r.example"],
     ]
-    .map(|args| refused(&Project::app(), &args).keeps_quiet_about("S3"));
+    .map(|args| refused(&Project::app(), &args).stderr_lacks("S3"));
     // The command lines have them.
     let with_credentials = with_credentials.map(|finished| finished.stderr);
     snapshot!(
@@ -166,7 +166,7 @@ fn names_and_tags() {
 }
 
 #[test]
-fn contents() {
+fn image_contents_are_validated() {
     snapshot!(
         [
             "libc = 'gnu'",
@@ -185,7 +185,7 @@ fn contents() {
 }
 
 #[test]
-fn what_cargo_does_not_know() {
+fn unknown_packages_and_features_are_reported() {
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\ntls = []\n[profile.dist]\ninherits = 'release'\n";
     let project = Project::app()
         .file("Cargo.toml", manifest)
@@ -202,7 +202,7 @@ fn what_cargo_does_not_know() {
 }
 
 #[test]
-fn cargo_lock_is_missing_or_old() {
+fn missing_or_outdated_cargo_lock_is_reported() {
     let project = Project::app();
     std::fs::remove_file(project.path().join("Cargo.lock")).unwrap();
     let missing = refused(&project, &[]);
@@ -211,7 +211,7 @@ fn cargo_lock_is_missing_or_old() {
 }
 
 #[test]
-fn source_date_epoch() {
+fn source_date_epoch_is_validated() {
     let run = Project::app().run(&["plan"]).env("SOURCE_DATE_EPOCH", "yesterday").fails(3);
     snapshot!(run.finish());
 }

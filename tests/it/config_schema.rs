@@ -34,24 +34,24 @@ pub fn assert_takes(config: &str) {
 }
 
 #[test]
-fn it_is_printed() {
+fn schema_is_printed() {
     assert_eq!(Project::empty().run(&["schema"]).finish().stdout, SCHEMA);
 }
 
 #[test]
-fn what_is_documented() {
+fn schema_accepts_documented_configurations() {
     assert_takes(include_str!("../../examples/workspace/multiarch.toml"));
     blocks("toml").iter().for_each(|block| assert_takes(block));
 }
 
 #[test]
-fn an_editors_first_line_is_a_comment() {
+fn schema_comment_for_editors_is_accepted() {
     let project = Project::with_config("#:schema ./multiarch.schema.json\ntags = ['a']\n");
     assert!(project.run(&["plan"]).finish().stdout.contains("app"));
 }
 
 #[test]
-fn what_init_writes() {
+fn schema_accepts_what_init_writes() {
     for project in [Project::app(), workspace()] {
         project.run(&["init", "--file"]).finish();
         assert_takes(&std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap());
@@ -66,7 +66,7 @@ fn what_init_writes() {
 
 /// What the program sees once it knows the workspace.
 #[test]
-fn what_a_plan_refuses_as_well() {
+fn schema_rejects_values_that_plan_rejects() {
     for config in [
         "registry = 'https://ghcr.io/you'",
         "registry = ['r.example', '']",

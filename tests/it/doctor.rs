@@ -1,5 +1,5 @@
 //! What `doctor` finds, with the condition made for each: programs on PATH, registries on loopback. Real Docker daemons,
-//! users and QEMU are the second tier's (`e2e::doctor`).
+//! users and QEMU: `services::doctor`.
 
 use std::process::{Command, Stdio};
 
@@ -8,14 +8,14 @@ use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run
 
 /// Runs to the end and checks the exit code; unlike other commands it has its result where it fails, too.
 #[track_caller]
-pub fn told(run: Run, code: i32) -> Finished {
+pub fn run_doctor(run: Run, code: i32) -> Finished {
     run.finds(code).finish()
 }
 
 impl Finished {
     /// Asserts that something was found once; what mends it, a line each.
     #[track_caller]
-    pub fn found(&self, state: &str, subject: &str, text: &str) -> Vec<&str> {
+    pub fn finding(&self, state: &str, subject: &str, text: &str) -> Vec<&str> {
         let head = |line: &str| line.starts_with(&format!("{state:7}  {subject} ")) && line.contains(text);
         let lines: Vec<&str> = self.stdout.lines().collect();
         let at: Vec<usize> = (0..lines.len()).filter(|at| head(lines[*at])).collect();
@@ -26,14 +26,14 @@ impl Finished {
 
     /// Asserts that something was found once, and that one of its fixes has a text.
     #[track_caller]
-    pub fn mended(&self, state: &str, subject: &str, text: &str, fix: &str) -> &Finished {
-        let fixes = self.found(state, subject, text);
+    pub fn finding_with_fix(&self, state: &str, subject: &str, text: &str, fix: &str) -> &Finished {
+        let fixes = self.finding(state, subject, text);
         assert!(fixes.iter().any(|it| it.contains(fix)), "no '{fix}' in {fixes:?}");
         self
     }
 
     #[track_caller]
-    pub fn quiet_about(&self, text: &str) -> &Finished {
+    pub fn lacks(&self, text: &str) -> &Finished {
         assert!(
             !self.stdout.contains(text) && !self.stderr.contains(text),
             "{text}:\n{}\n{}",
@@ -67,32 +67,33 @@ fn bare() -> Fakes {
 }
 
 #[test]
-fn all_is_well() {
-    let registry = FakeRegistry::open();
-    let told = told(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
-    snapshot!(told);
+fn doctor_finds_no_problems() {
+    let registry = FakeRegistry::accepting();
+    let result = run_doctor(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
+    snapshot!(result);
     let methods: Vec<String> = registry.requests().into_iter().map(|request| request.method).collect();
     assert_eq!(methods, ["GET", "POST", "DELETE"], "the upload is cancelled");
 }
 
 #[test]
-fn no_docker() {
+fn doctor_finds_missing_docker() {
     let run = |engine| Project::app().run(&["doctor", "--engine", engine]).path_only(&bare());
-    snapshot!(told(run("auto"), 0), told(run("buildx"), 6), told(run("embedded"), 0));
+    snapshot!(run_doctor(run("auto"), 0), run_doctor(run("buildx"), 6), run_doctor(run("embedded"), 0));
 }
 
 #[test]
-fn a_template_that_needs_docker() {
+fn doctor_finds_a_template_that_needs_docker() {
     let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let project = Project::with_config("template = 't.j2'\nplatforms = ['linux/amd64']").file("t.j2", template);
     let run = |engine| project.run(&["doctor", "--engine", engine]).path_only(&bare());
     snapshot!(
-        [(run("auto"), 6), (run("embedded"), 3)].map(|(run, code)| about(&told(run, code), &["docker", "engine"]))
+        [(run("auto"), 6), (run("embedded"), 3)]
+            .map(|(run, code)| about(&run_doctor(run, code), &["docker", "engine"]))
     );
 }
 
 #[test]
-fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
+fn doctor_distinguishes_problems_with_docker() {
     const OLD: &str = r#"[{"Name":"buildx","Version":"v0.12.1"}]"#;
     const GOOD: &str = r#"[{"Name":"buildx","Version":"v0.13.1"}]"#;
     const DOWN: &str =
@@ -112,7 +113,7 @@ fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
         let info =
             format!(r#"  "info "*) echo '{{"ServerErrors":[{errors}],"ClientInfo":{{"Plugins":{plugins}}}}}' ;;"#);
         let run = |engine| Project::app().run(&["doctor", "--engine", engine]).path_only(&docker_with(&info));
-        let (needed, unneeded) = (told(run("buildx"), 6), told(run("auto"), 0));
+        let (needed, unneeded) = (run_doctor(run("buildx"), 6), run_doctor(run("auto"), 0));
         let errors = needed.stdout.lines().filter(|line| line.starts_with("error")).count();
         assert_eq!(errors, expected, "{}", needed.stdout);
         [about(&needed, &["docker", "buildx", "daemon"]), about(&unneeded, &["docker", "buildx", "daemon", "engine"])]
@@ -121,9 +122,9 @@ fn what_is_wrong_with_docker_is_told_apart_and_at_once() {
 }
 
 /// What was found of some subjects, with what mends it.
-fn about(told: &Finished, subjects: &[&str]) -> String {
+fn about(result: &Finished, subjects: &[&str]) -> String {
     let mut wanted = false;
-    let lines = told.stdout.lines().filter(|line| {
+    let lines = result.stdout.lines().filter(|line| {
         if !line.starts_with(' ') {
             wanted = subjects
                 .iter()
@@ -135,10 +136,10 @@ fn about(told: &Finished, subjects: &[&str]) -> String {
 }
 
 #[test]
-fn a_builder_that_is_not_there() {
+fn doctor_finds_a_missing_builder() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["doctor", "--builder", "mine"]).path_only(&docker);
-    snapshot!(told(run, 6));
+    snapshot!(run_doctor(run, 6));
 }
 
 /// A docker with the classic store, whose `buildx create` is a test's own.
@@ -156,20 +157,20 @@ fn classic(create: &str) -> Fakes {
 }
 
 #[test]
-fn the_classic_store_and_the_builder_that_is_made() {
+fn doctor_suggests_a_builder_for_the_classic_store() {
     let docker = classic(r#"touch "$0.made""#);
     let run =
         |args: &[&str]| Project::app().run(&[&["doctor", "--engine", "buildx"], args].concat()).path_only(&docker);
-    let before = told(run(&[]), 0);
+    let before = run_doctor(run(&[]), 0);
     assert!(!docker.log("docker").contains("buildx create"), "nothing is changed unasked");
-    let fixed = told(run(&["--fix"]), 0);
-    // Where it is not needed, nobody is told to make one.
-    let unneeded = told(Project::app().run(&["doctor"]).path_only(&classic("exit 1")), 0);
+    let fixed = run_doctor(run(&["--fix"]), 0);
+    // Where it is not needed, nobody is asked to make one.
+    let unneeded = run_doctor(Project::app().run(&["doctor"]).path_only(&classic("exit 1")), 0);
     snapshot!(before, fixed, unneeded);
 }
 
 #[test]
-fn a_builder_that_cannot_be_made() {
+fn doctor_finds_that_no_builder_can_be_created() {
     let seen = [
         "ERROR: failed to pull moby/buildkit: dial tcp: lookup registry-1.docker.io: no such host",
         "ERROR: permission denied while trying to connect to the Docker daemon socket",
@@ -178,9 +179,9 @@ fn a_builder_that_cannot_be_made() {
     .map(|words| {
         let docker = classic(&format!("echo '{words}' >&2; exit 1"));
         let args = ["doctor", "--engine", "buildx", "--fix", "--message-format", "json"];
-        let told = told(Project::app().run(&args).path_only(&docker), 6);
-        let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-        [told.stderr, format!("{:#}\n", json["fixed"])]
+        let result = run_doctor(Project::app().run(&args).path_only(&docker), 6);
+        let json: serde_json::Value = serde_json::from_str(&result.stdout).unwrap();
+        [result.stderr, format!("{:#}\n", json["fixed"])]
     });
     snapshot!(seen);
 }
@@ -196,7 +197,7 @@ pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
 }
 
 #[test]
-fn a_standard_library_that_is_missing() {
+fn doctor_finds_a_missing_standard_library() {
     const TRIPLE: &str = "i686-unknown-linux-musl";
     let rustup = |install: &str| {
         let dir = format!("$(dirname \"$0\")/rustlib/{TRIPLE}/lib");
@@ -208,90 +209,90 @@ fn a_standard_library_that_is_missing() {
         run.env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "cc")
     };
     let works = rustup("mkdir -p \"DIR\" && touch \"DIR/libstd-1.rlib\"");
-    let before = told(run(&works, &[]), 0);
+    let before = run_doctor(run(&works, &[]), 0);
     assert_eq!(works.log("rustup"), "", "nothing is changed unasked");
-    let fixed = told(run(&works, &["--fix"]), 0);
+    let fixed = run_doctor(run(&works, &["--fix"]), 0);
     assert_eq!(works.log("rustup"), format!("target add {TRIPLE}\n"));
 
-    let fails = told(run(&rustup("echo 'error: could not download' >&2; exit 1"), &["--fix"]), 4);
-    let gone = told(Project::app().run(&["doctor", "--platform", "linux/386"]).path_only(&bare()), 4);
+    let fails = run_doctor(run(&rustup("echo 'error: could not download' >&2; exit 1"), &["--fix"]), 4);
+    let gone = run_doctor(Project::app().run(&["doctor", "--platform", "linux/386"]).path_only(&bare()), 4);
     snapshot!(before, fixed, fails, gone);
 }
 
 #[test]
-fn every_platform_without_a_linker_is_named() {
+fn doctor_finds_every_platform_without_a_linker() {
     let project = Project::with_config("libc = 'gnu'\nbase = 'debian:x'\nplatforms = ['linux/arm64', 'linux/arm/v7']");
-    let told = told(
+    let result = run_doctor(
         project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()).env("HTTPS_PROXY", "http://127.0.0.1:9"),
         4,
     );
-    snapshot!(told);
+    snapshot!(result);
 }
 
 #[test]
-fn a_platform_is_told_of_in_one_place() {
+fn doctor_reports_each_platform_once() {
     let project = Project::with_config("platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64', 'linux/amd64/v3']");
-    let told = told(project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 0);
+    let result = run_doctor(project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 0);
     let missing = Project::with_config("platforms = ['linux/arm/v5', 'linux/386', 'linux/s390x']");
-    let missing = self::told(missing.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 4);
-    snapshot!(told, missing);
+    let missing = self::run_doctor(missing.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 4);
+    snapshot!(result, missing);
 }
 
 #[test]
-fn what_is_wrong_with_the_workspace_hides_nothing() {
+fn doctor_continues_after_workspace_errors() {
     let unlocked = Project::app();
     std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
     let misspelt = Project::with_config("platfroms = []");
-    let run = |project: Project| told(project.run(&["doctor", "--engine", "buildx"]).path_only(&bare()), 3);
+    let run = |project: Project| run_doctor(project.run(&["doctor", "--engine", "buildx"]).path_only(&bare()), 3);
     snapshot!(run(unlocked), run(misspelt));
 }
 
 #[test]
-fn outside_of_any_workspace() {
+fn doctor_runs_outside_of_a_workspace() {
     let empty = Project::empty();
-    let told = told(empty.run(&["doctor", "--platform", "linux/arm64,linux/riscv64"]).path_only(&healthy()), 0);
+    let result = run_doctor(empty.run(&["doctor", "--platform", "linux/arm64,linux/riscv64"]).path_only(&healthy()), 0);
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "it writes nothing");
-    snapshot!(told);
+    snapshot!(result);
 }
 
 #[test]
-fn what_is_named_outside_of_any_workspace() {
+fn doctor_checks_flags_outside_of_a_workspace() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let open = FakeRegistry::open();
+    let open = FakeRegistry::accepting();
     let run = |args: &[&str]| Project::empty().run(&[&["doctor"], args].concat()).path_only(&healthy());
     snapshot!(
-        told(run(&["--registry", &format!("{}/team", open.host)]), 0),
-        told(run(&["--registry", &format!("{closed},{}", open.host)]), 7),
-        told(run(&["-p", "app"]), 3),
+        run_doctor(run(&["--registry", &format!("{}/team", open.host)]), 0),
+        run_doctor(run(&["--registry", &format!("{closed},{}", open.host)]), 7),
+        run_doctor(run(&["-p", "app"]), 3),
     );
 }
 
 #[test]
-fn no_rust() {
+fn doctor_finds_missing_rust() {
     let tools = Fakes::new().program("rustc", "echo 'error: rustup could not choose a version' >&2; exit 1");
     let run = Project::empty().run(&["doctor", "--engine", "embedded"]).path_only(&tools.real("sh"));
-    snapshot!(told(run, 4));
+    snapshot!(run_doctor(run, 4));
 }
 
 #[test]
-fn no_registry_is_named() {
+fn doctor_finds_that_no_registry_is_set() {
     let run = Project::app().run(&["doctor"]).path_only(&healthy());
-    snapshot!(told(run, 0));
+    snapshot!(run_doctor(run, 0));
 }
 
 #[test]
-fn every_registry_is_asked() {
+fn doctor_checks_every_registry() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (open, refusing) = (FakeRegistry::open(), FakeRegistry::refusing(403));
+    let (open, refusing) = (FakeRegistry::accepting(), FakeRegistry::rejecting(403));
     let registries = format!("registry = ['{closed}', 'registry.invalid/team', '{}', '{}']", refusing.host, open.host);
     let images = "[images.one]\nbins = ['app']\n[images.two]\nbins = ['app']";
     let project = Project::with_config(&format!("{registries}\n{images}"));
-    let told = told(project.run(&["doctor"]).path_only(&healthy()), 7);
-    snapshot!(told);
+    let result = run_doctor(project.run(&["doctor"]).path_only(&healthy()), 7);
+    snapshot!(result);
 }
 
 #[test]
-fn credentials_are_told_right_from_wrong_and_never_shown() {
+fn doctor_checks_credentials_without_printing_them() {
     // base64 of ci:hunter2
     const RIGHT: &str = "Basic Y2k6aHVudGVyMg==";
     let registry = FakeRegistry::start(|request| match (request.method.as_str(), request.authorization.as_deref()) {
@@ -305,18 +306,18 @@ fn credentials_are_told_right_from_wrong_and_never_shown() {
         (run.env("DOCKER_CONFIG", config.path()), config)
     };
     let (right, _config) = run("Y2k6aHVudGVyMg==");
-    let well = told(right, 0);
+    let well = run_doctor(right, 0);
     // base64 of ci:hunter3
     let (wrong, _config) = run("Y2k6aHVudGVyMw==");
-    let refused = told(wrong, 7);
-    for told in [&well, &refused] {
-        told.quiet_about("hunter").quiet_about("Y2k6");
+    let refused = run_doctor(wrong, 7);
+    for result in [&well, &refused] {
+        result.lacks("hunter").lacks("Y2k6");
     }
     snapshot!(about(&well, &["registry"]), about(&refused, &["registry"]));
 }
 
 #[test]
-fn a_clock_that_is_wrong() {
+fn doctor_finds_a_wrong_clock() {
     let seen = [0, 10, -10].map(|minutes| {
         let registry = FakeRegistry::start(move |request| {
             let date = chrono::Utc::now() + chrono::TimeDelta::minutes(minutes);
@@ -326,40 +327,40 @@ fn a_clock_that_is_wrong() {
                 _ => (200, vec![date], vec![]),
             }
         });
-        let told = told(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
-        about(&told, &["clock"])
+        let result = run_doctor(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
+        about(&result, &["clock"])
     });
     snapshot!(seen);
 }
 
 #[test]
-fn a_base_that_is_not_there() {
+fn doctor_finds_a_missing_base() {
     let registry = FakeRegistry::storing();
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
-    let told = told(project.run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 7);
-    registry.is_untouched();
-    snapshot!(told);
+    let result = run_doctor(project.run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 7);
+    registry.assert_nothing_stored();
+    snapshot!(result);
 }
 
 #[test]
-fn no_room_on_the_disk() {
+fn doctor_finds_a_full_disk() {
     // A file system that has none.
     let run = Project::app().run(&["doctor", "--engine", "embedded"]).path_only(&healthy());
-    let told = told(run.env("XDG_CACHE_HOME", "/proc"), 1);
-    snapshot!(about(&told, &["disk"]));
+    let result = run_doctor(run.env("XDG_CACHE_HOME", "/proc"), 1);
+    snapshot!(about(&result, &["disk"]));
 }
 
 #[test]
-fn a_smoke_run_that_takes_docker() {
+fn doctor_finds_a_smoke_run_that_needs_docker() {
     // A Docker elsewhere runs what its own kernel runs.
     let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://there:2375 ;;");
     let run = Project::app().run(&["doctor", "--smoke", "--version"]).path_only(&docker);
-    let told = told(run, 0);
-    snapshot!(told);
+    let result = run_doctor(run, 0);
+    snapshot!(result);
 }
 
 #[test]
-fn qemu_that_is_missing() {
+fn doctor_finds_missing_qemu() {
     if std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-loongarch64").exists() {
         return;
     }
@@ -369,15 +370,15 @@ fn qemu_that_is_missing() {
         let (docker, args) =
             (docker(), [&["doctor", "--platform", "linux/loong64", "--smoke", "--version"], args].concat());
         // There is no standard library either.
-        let told = told(Project::app().run(&args).path_only(&docker), 4);
+        let result = run_doctor(Project::app().run(&args).path_only(&docker), 4);
         assert_eq!(docker.log("docker").contains("run --privileged"), ran, "{}", docker.log("docker"));
-        told
+        result
     });
     snapshot!(seen);
 }
 
 #[test]
-fn ctrl_c_is_no_finding() {
+fn doctor_stops_on_ctrl_c() {
     let registry = FakeRegistry::start(|_| {
         std::thread::sleep(std::time::Duration::from_secs(60));
         (200, vec![], vec![])
@@ -395,12 +396,12 @@ fn ctrl_c_is_no_finding() {
 }
 
 #[test]
-fn as_json() {
+fn doctor_prints_json() {
     let docker = docker_with("  \"info \"*) echo '{\"ServerErrors\":[\"no\"],\"ClientInfo\":{}}' ;;");
     let project = Project::app();
     let args = ["doctor", "--engine", "buildx", "--message-format", "json"];
-    let told = told(project.run(&args).path_only(&docker), 6);
-    let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let result = run_doctor(project.run(&args).path_only(&docker), 6);
+    let json: serde_json::Value = serde_json::from_str(&result.stdout).unwrap();
     assert_eq!(json["workspace"].as_str(), project.path().canonicalize().unwrap().to_str());
-    snapshot!(told);
+    snapshot!(result);
 }

@@ -5,8 +5,8 @@ use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
-fn the_first_line_says_which_engine_and_why() {
-    let registry = FakeRegistry::refusing(403);
+fn engine_and_its_reason_are_printed_first() {
+    let registry = FakeRegistry::rejecting(403);
     let args = ["publish", "--registry", &registry.host];
     let first = |docker: Option<&str>, more: &[&str]| {
         let fakes = Fakes::new().real("cargo").real("rustc").real("git").real("sh");
@@ -38,7 +38,7 @@ fn the_first_line_says_which_engine_and_why() {
 }
 
 #[test]
-fn what_needs_buildx_is_refused_by_name() {
+fn embedded_engine_names_what_needs_buildx() {
     let template = |lines: &str| {
         Project::with_config("template = 'my.j2'")
             .file("my.j2", &format!("FROM {{{{ base }}}} AS {{{{ stage }}}}\n{lines}\n{{% include \"contents\" %}}\n"))
@@ -55,7 +55,7 @@ fn what_needs_buildx_is_refused_by_name() {
         (Project::app(), &["--builder", "x"]),
     ]
     .map(|(project, args)| {
-        embedded(&project, &[&["build"], args].concat()).fails(3).finish().keeps_quiet_about("Compiling")
+        embedded(&project, &[&["build"], args].concat()).fails(3).finish().stderr_lacks("Compiling")
     });
     // Where nothing else will do, a missing Docker is said together with what needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
@@ -71,7 +71,7 @@ fn what_needs_buildx_is_refused_by_name() {
 
 /// An image that begins with nothing has to bring its own program and users.
 #[test]
-fn what_could_not_start_on_scratch_is_not_compiled() {
+fn image_that_cannot_start_on_scratch_is_not_compiled() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let seen =
         ["entrypoint = ['/opt/app']", "entrypoint = ['ap']", "user = 'bob'", "template = 'my.j2'\nuser = 'nonroot'"]
@@ -81,7 +81,7 @@ fn what_could_not_start_on_scratch_is_not_compiled() {
                 ["embedded", "buildx"].map(|engine| {
                     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
                     let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
-                    finished.keeps_quiet_about("Compiling").keeps_quiet_about("Building")
+                    finished.stderr_lacks("Compiling").stderr_lacks("Building")
                 })
             });
     snapshot!(seen);

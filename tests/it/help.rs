@@ -12,11 +12,11 @@ fn help(flag: &str) -> Vec<Finished> {
 }
 
 #[test]
-fn long() {
+fn help_of_every_command() {
     snapshot!(help("--help"));
 }
 
 #[test]
-fn short() {
+fn short_help_of_every_command() {
     snapshot!(help("-h"));
 }

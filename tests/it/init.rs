@@ -50,7 +50,7 @@ pub fn workspace() -> Project {
 }
 
 #[test]
-fn a_package_gets_a_table_and_loses_no_byte() {
+fn init_adds_a_table_to_a_package() {
     let seen = [
         HEAD.to_owned(),
         format!("# mine\n{HEAD}\n[package.metadata.deb]\nx   =   1 # why\n\n[profile.release]\nlto = true"),
@@ -78,11 +78,11 @@ fn a_package_gets_a_table_and_loses_no_byte() {
 }
 
 #[test]
-fn a_workspace_gets_its_images_and_what_each_links() {
+fn init_configures_the_images_of_a_workspace() {
     let seen = [(&["init"][..], "Cargo.toml"), (&["init", "--file"], "multiarch.toml")].map(|(flags, path)| {
         let project = workspace();
         let before = project.read("Cargo.toml");
-        let added = project.run(flags).in_folder("secure").finish();
+        let added = project.run(flags).in_dir("secure").finish();
         assert!(project.read("Cargo.toml").starts_with(&before));
         let written = project.read(path);
         let plan = project.plan();
@@ -103,7 +103,7 @@ fn a_workspace_gets_its_images_and_what_each_links() {
 }
 
 #[test]
-fn what_is_configured_stays() {
+fn init_keeps_an_existing_configuration() {
     let in_workspace =
         format!("{HEAD}\n[workspace]\n\n[workspace.metadata.multiarch]\nregistry = 'r.example' # mine\n");
     let inline = format!("{HEAD}metadata.multiarch = {{ registry = 'r.example' }}\n");
@@ -138,7 +138,7 @@ fn what_is_configured_stays() {
 }
 
 #[test]
-fn a_linked_manifest_stays_linked() {
+fn init_keeps_a_symlinked_manifest() {
     let project = Project::app();
     let (link, real) = (project.path().join("Cargo.toml"), project.path().join("real.toml"));
     std::fs::rename(&link, &real).unwrap();
@@ -148,7 +148,7 @@ fn a_linked_manifest_stays_linked() {
 }
 
 #[test]
-fn a_registry_is_guessed_and_not_used() {
+fn init_suggests_a_registry_in_a_comment() {
     let seen = [
         ("https://github.com/You/app", "# registry = \"ghcr.io/you\"\n"),
         ("https://git.example/you/app", "# registry = \"ghcr.io/you\"\n"),
@@ -165,7 +165,7 @@ fn a_registry_is_guessed_and_not_used() {
 }
 
 #[test]
-fn every_template_can_be_copied_and_rendered() {
+fn init_copies_every_template() {
     for (name, libc) in [
         ("scratch", "musl"),
         ("alpine", "musl"),
@@ -185,7 +185,7 @@ fn every_template_can_be_copied_and_rendered() {
 }
 
 #[test]
-fn what_would_be_lost_is_refused_and_nothing_is_written() {
+fn init_refuses_to_overwrite_files() {
     let other = |path: &str, text: &str| Project::app().file(path, text);
     let workflow = ".github/workflows/multiarch.yml";
     let own = "docker/debian.Dockerfile.j2";
@@ -212,14 +212,14 @@ fn what_would_be_lost_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_missing_lock_file_is_named_with_what_makes_it() {
+fn init_reports_a_missing_lock_file() {
     let project = Project::empty().file("Cargo.toml", HEAD).file("src/main.rs", "fn main() {}\n");
     snapshot!(project.run(&["init"]).fails(3).finish());
     assert_eq!(project.read("Cargo.toml"), HEAD);
 }
 
 #[test]
-fn a_dry_run_prints_and_writes_nothing() {
+fn init_dry_run_writes_nothing() {
     let project = Project::app();
     let fresh = project.run(&["init", "--dry-run", "--template", "scratch", "--ci", "gitlab"]).finish();
     assert_eq!(project.read("Cargo.toml"), HEAD);
@@ -254,7 +254,7 @@ fn commands(job: &Value) -> Vec<String> {
 }
 
 #[test]
-fn workflows_of_one_job() {
+fn init_ci_writes_one_job() {
     for forge in ["github", "gitlab", "forgejo"] {
         let workflow = workflow(&Project::app(), &["init", "--ci", forge]);
         let job = if forge == "gitlab" { &workflow["publish"] } else { &workflow["jobs"]["publish"] };
@@ -273,7 +273,7 @@ fn workflows_of_one_job() {
 }
 
 #[test]
-fn workflows_with_a_runner_for_each_platform() {
+fn init_ci_native_writes_a_job_for_each_platform() {
     for (forge, runners) in [
         ("github", ["ubuntu-24.04", "ubuntu-24.04-arm"]),
         ("gitlab", ["saas-linux-small-amd64", "saas-linux-small-arm64"]),
@@ -309,7 +309,7 @@ fn workflows_with_a_runner_for_each_platform() {
 }
 
 #[test]
-fn workflows_of_what_links_the_systems_libraries() {
+fn init_ci_installs_system_libraries() {
     let workflow = workflow(&workspace(), &["init", "--ci", "github"]);
     let job = &workflow["jobs"]["publish"];
     assert_eq!(job["container"], "rust:1-trixie", "the release of the base");
@@ -320,7 +320,7 @@ fn workflows_of_what_links_the_systems_libraries() {
 }
 
 #[test]
-fn a_workflow_is_where_the_repository_is_and_knows_the_registry() {
+fn init_ci_writes_to_the_root_of_the_repository() {
     let project = Project::empty()
         .file("server/Cargo.toml", HEAD)
         .file("server/Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.3\"\n")
@@ -329,7 +329,7 @@ fn a_workflow_is_where_the_repository_is_and_knows_the_registry() {
         .committed();
     for native in [&[][..], &["--ci-native"]] {
         let args = [&["init", "--ci", "github", "--force"], native].concat();
-        project.run(&args).in_folder("server").finish();
+        project.run(&args).in_dir("server").finish();
         let text = project.read(".github/workflows/multiarch.yml");
         let workflow: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(workflow["defaults"]["run"]["working-directory"], "server");
@@ -366,7 +366,7 @@ fn logged_in(project: &Project, script: &str, env: &[(&str, &str)]) -> Vec<(Stri
 }
 
 #[test]
-fn a_workflow_logs_in_to_every_registry() {
+fn init_ci_logs_in_to_every_registry() {
     const HUB: &str = "https://index.docker.io/v1/";
     let project = Project::with_config("registry = ['ghcr.io/you', 'docker.io/you', 'r.example:5000/x']");
     let workflow = |forge: &str, path: &str| -> (String, Value) {

@@ -16,7 +16,7 @@ fn linkers(run: Run) -> Vec<Value> {
 const JSON: [&str; 5] = ["plan", "--engine", "embedded", "--message-format", "json"];
 
 #[test]
-fn a_linker_in_cargos_configuration_wins() {
+fn linker_in_cargo_config_wins() {
     let project = Project::app().file(".cargo/config.toml", "[target.aarch64-unknown-linux-musl]\nlinker = 'my-ld'\n");
     let found = linkers(project.run(&JSON));
     assert_eq!((&found[1]["linker"]["configured"], &found[0]["linker"]), (&json!("my-ld"), &json!("rust-lld")));
@@ -35,7 +35,7 @@ fn a_linker_in_cargos_configuration_wins() {
         "linux/arm64",
     ]);
     let plan = run.path_only(&gcc).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "my-ld").finish();
-    snapshot!(plan.keeps_quiet_about("_LINKER="));
+    snapshot!(plan.stderr_lacks("_LINKER="));
 }
 
 fn bare() -> Fakes {
@@ -43,7 +43,7 @@ fn bare() -> Fakes {
 }
 
 #[test]
-fn each_platform_has_its_own() {
+fn linker_may_differ_by_platform() {
     let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/amd64/v3']\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/amd64/v3']\nlinker = 'gcc'\n";
     let project = Project::with_config(config);
@@ -81,7 +81,7 @@ fn with_c_in_the_second() -> Project {
 }
 
 #[test]
-fn each_image_is_judged_by_its_own_features() {
+fn linker_depends_on_the_features_of_each_image() {
     let zig = Fakes::new().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
     let found = linkers(with_c_in_the_second().run(&JSON).path_first(&zig));
     assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
@@ -97,7 +97,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_plan_writes_nothing() {
+fn plan_writes_no_files() {
     let tools = Fakes::new()
         .program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0")
         .program("cross", "exit 1")
@@ -107,7 +107,7 @@ fn a_plan_writes_nothing() {
     let (project, cache) = (Project::with_config(config), Project::empty());
     let before = files(project.path());
     let run = project.run(&["plan", "-v"]).path_first(&tools).env("XDG_CACHE_HOME", cache.path());
-    run.finish().says(&[
+    run.finish().stderr_has(&[
         "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER='zig cc'",
         "/+cross/bin:",
         "/cross build --package app ",

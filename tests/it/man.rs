@@ -13,7 +13,7 @@ pub fn pages(project: &Project) -> Vec<String> {
 }
 
 #[test]
-fn every_command_has_a_page() {
+fn man_prints_a_page_for_every_command() {
     let project = Project::empty();
     let mut expected: Vec<String> = commands().iter().map(|command| format!("cargo-multiarch-{command}.1")).collect();
     expected.push("cargo-multiarch.1".to_owned());
@@ -41,7 +41,7 @@ fn every_command_has_a_page() {
 }
 
 #[test]
-fn a_file_is_no_folder_for_pages() {
+fn man_rejects_a_file_as_output_directory() {
     let run = Project::app().run(&["man", "--out", "Cargo.toml"]).fails(3);
     snapshot!(run.finish());
 }

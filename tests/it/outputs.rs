@@ -5,24 +5,22 @@ use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
-fn outputs_that_cannot_be_written() {
+fn output_that_cannot_be_written_is_reported() {
     let project = Project::app().file("full/something", "x");
     let seen = ["oci:full", "oci:Cargo.toml", "oci-archive:Cargo.lock", "oci-archive:full", "oci-archive:none/x.tar"]
-        .map(|output| {
-            embedded(&project, &["build", "--output", output]).fails(3).finish().keeps_quiet_about("Compiling")
-        });
+        .map(|output| embedded(&project, &["build", "--output", output]).fails(3).finish().stderr_lacks("Compiling"));
     let transport = embedded(&project, &["build", "--output", "docker-archive:x"]).fails(2);
     snapshot!(seen, transport.finish());
 }
 
 #[test]
-fn loading_needs_somebody_to_load_into() {
+fn load_without_a_usable_docker_is_reported() {
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_only(&none).fails(6);
-    let nobody = run.finish().keeps_quiet_about("Compiling");
+    let nobody = run.finish().stderr_lacks("Compiling");
 
     let script = HEALTHY_DOCKER.replacen("in\n", "in\n  \"version \"*) echo linux/s390x ;;\n", 1);
     let docker = Fakes::new().program("docker", &script);
     let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_first(&docker).fails(3);
-    snapshot!(nobody, run.finish().keeps_quiet_about("Compiling"));
+    snapshot!(nobody, run.finish().stderr_lacks("Compiling"));
 }

@@ -47,13 +47,13 @@ fn healthy() -> Fakes {
 }
 
 #[test]
-fn the_table() {
+fn plan_prints_a_table() {
     let run = Project::app().run(&["plan", "--registry", "r.example/me"]).env("SOURCE_DATE_EPOCH", "1");
     snapshot!(run.path_only(&no_docker()).finish());
 }
 
 #[test]
-fn as_json() {
+fn plan_prints_json() {
     let config = "env = { A = '1' }\nexpose = [8080]\nfiles = [{ from = 'src', to = '/src' }]\n\
         [platform.'linux/arm64']\nbase = 'busybox'\n";
     let project = Project::with_config(config).file(".gitignore", "/target\n").committed();
@@ -62,14 +62,14 @@ fn as_json() {
 }
 
 #[test]
-fn linkers_with_one_reason_share_a_line() {
+fn plan_groups_linkers_by_reason() {
     let config = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n\
         [platform.'linux/riscv64']\nlinker = 'rust-lld'";
     snapshot!(Project::with_config(config).run(&["plan"]).path_only(&no_docker()).finish());
 }
 
 #[test]
-fn the_commands() {
+fn plan_prints_commands() {
     let args = ["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"];
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n[features]\nx = []\ny = []\n";
     let docker = no_docker().program("docker", HEALTHY_DOCKER);
@@ -79,7 +79,7 @@ fn the_commands() {
 
 /// buildx writes no layout of what several nodes have built.
 #[test]
-fn a_builder_of_several_nodes_is_called_for_each_platform() {
+fn multi_node_builder_is_called_for_each_platform() {
     let nodes = "Name: a\\nPlatforms: linux/amd64*, linux/386\\n\\nName: b\\nPlatforms: linux/arm64*\\n";
     for driver in ["remote", "docker-container"] {
         let inspected = format!("Name: both\\nDriver: {driver}\\n\\nNodes:\\n{nodes}");
@@ -106,7 +106,7 @@ fn a_builder_of_several_nodes_is_called_for_each_platform() {
 }
 
 #[test]
-fn the_engine_that_will_run() {
+fn plan_shows_the_engine() {
     let docker = || healthy().real("cargo").real("rustc").real("git");
     let classic = || {
         let script = HEALTHY_DOCKER
@@ -136,7 +136,7 @@ fn the_engine_that_will_run() {
 }
 
 #[test]
-fn what_publish_refuses_at_once() {
+fn plan_fails_where_publish_would_fail_at_once() {
     let run = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let seen = [
         ("template = 't.j2'", &["--engine", "embedded"][..], 3),
@@ -153,23 +153,20 @@ fn what_publish_refuses_at_once() {
 }
 
 #[test]
-fn packages_are_selected_as_cargo_does() {
+fn packages_are_selected_like_in_cargo() {
     let project = workspace();
     assert_eq!(names(&plan(&project, &[])), ["a"]);
     assert_eq!(names(&plan(&project, &["-p", "b"])), ["b1", "b2"]);
     assert_eq!(names(&plan(&project, &["-p", "a", "-p", "b", "--bin", "b2"])), ["b2"]);
     assert_eq!(names(&plan(&project, &["--manifest-path", "crates/b/Cargo.toml"])), ["b1", "b2"]);
-    assert_eq!(
-        names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/b/src"))),
-        ["b1", "b2"]
-    );
+    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_dir("crates/b/src"))), ["b1", "b2"]);
     let beside = project.run(&["plan", "--message-format", "json", "--manifest-path", "../b/Cargo.toml"]);
-    assert_eq!(names(&json(beside.in_folder("crates/a"))), ["b1", "b2"]);
+    assert_eq!(names(&json(beside.in_dir("crates/a"))), ["b1", "b2"]);
     snapshot!(project.run(&["plan", "-p", "c"]).fails(3).finish());
 }
 
 #[test]
-fn images_of_a_workspace() {
+fn images_are_configured_by_tables() {
     let config = "registry = ['r.example/x', 'localhost:5000']\n[images.one]\nbins = ['b1', 'a']\n[images.two]\nbins = ['b2']\ntags = ['t']";
     let project = workspace().file("multiarch.toml", config);
     let all = plan(&project, &[]);
@@ -179,7 +176,7 @@ fn images_of_a_workspace() {
     assert_eq!(all["images"][0]["platforms"][0]["container"]["entrypoint"][0], "/usr/local/bin/b1");
     assert_eq!(all["images"][1]["tags"], serde_json::json!(["t"]));
     assert_eq!(names(&plan(&project, &["-p", "a"])), ["one"]);
-    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_folder("crates/a"))), ["one"]);
+    assert_eq!(names(&json(project.run(&["plan", "--message-format", "json"]).in_dir("crates/a"))), ["one"]);
 }
 
 #[test]
@@ -198,14 +195,14 @@ fn binaries_are_selected() {
 }
 
 #[test]
-fn images_have_folders_of_their_own() {
+fn images_have_separate_directories() {
     let project = Project::with_config("[images.'a/b']\nbins = ['app']\n[images.a-b]\nbins = ['app']");
     let run = project.run(&["plan", "-v", "--engine", "buildx"]).path_first(&healthy());
-    run.finish().says(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
+    run.finish().stderr_has(&["multiarch/a+b/oci", "multiarch/a-b/oci"]);
 }
 
 #[test]
-fn an_empty_variable_is_one_that_is_not_set() {
+fn environment_variable_that_is_empty_counts_as_unset() {
     let project = Project::with_config("tags = ['t']\nbase = 'b'\nregistry = 'r.example'");
     let run = project.run(&["plan", "--message-format", "json"]);
     let names = [
@@ -236,7 +233,7 @@ fn an_empty_variable_is_one_that_is_not_set() {
 }
 
 #[test]
-fn the_target_directory_is_cargos() {
+fn target_directory_is_the_one_of_cargo() {
     let project = Project::app();
     let by_variable =
         json(project.run(&["plan", "--message-format", "json"]).env("CARGO_TARGET_DIR", "/somewhere/else"));
@@ -246,7 +243,7 @@ fn the_target_directory_is_cargos() {
 }
 
 #[test]
-fn the_layers_of_settings() {
+fn settings_have_a_precedence() {
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n\
         [profile.w]\ninherits = 'release'\n[workspace]\n[workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
         [package.metadata.multiarch]\nuser = 'p'\nbase = 'p'\ntags = ['p']\n";
@@ -262,7 +259,7 @@ fn the_layers_of_settings() {
 }
 
 #[test]
-fn platforms_may_differ() {
+fn settings_may_differ_by_platform() {
     let config = "platforms = ['linux/arm64', 'linux/amd64', 'linux/amd64/v3']\nenv = { A = '1', B = '1' }\n\
         [platform.'linux/arm64']\nbase = 'x'\nlibc = 'gnu'\nenv = { B = '2' }";
     let plan = plan(&Project::with_config(config), &[]);
@@ -283,7 +280,7 @@ fn platforms_may_differ() {
 }
 
 #[test]
-fn a_repository_and_no_git() {
+fn missing_git_program_is_reported() {
     let project = Project::app().committed();
     let without = Fakes::new().real("cargo").real("rustc");
     let run = project.run(&["plan", "--engine", "embedded"]).path_only(&without);
@@ -292,7 +289,7 @@ fn a_repository_and_no_git() {
 }
 
 #[test]
-fn a_tag_of_git_that_is_another_version() {
+fn git_tag_of_another_version_is_reported() {
     let seen = [
         ("v9.9.9", &["plan"][..]),
         ("v9.9.9", &["plan", "--tag", "mine"]),
@@ -308,7 +305,7 @@ fn a_tag_of_git_that_is_another_version() {
 }
 
 #[test]
-fn tags_and_labels_from_git() {
+fn git_provides_tags_and_labels() {
     let templates = ["{{git.short}}", "{{git.branch}}", "{{git.tag}}", "latest"];
     let args: Vec<&str> = templates.iter().flat_map(|template| ["--tag", template]).collect();
     let project = Project::app().file(".gitignore", "/target\n").committed();
@@ -333,14 +330,14 @@ fn tags_and_labels_from_git() {
 }
 
 #[test]
-fn a_repository_without_a_commit() {
+fn git_repository_without_a_commit_is_reported() {
     let project = Project::app().file(".gitignore", "/target\n");
     project.git(&["init", "-q"]);
     snapshot!(project.run(&["plan"]).path_only(&no_docker()).finish());
 }
 
 #[test]
-fn the_program_answers_to_both_names() {
+fn usage_errors_are_the_same_without_cargo() {
     let project = Project::app();
     let cargo = std::process::Command::new(crate::support::PROGRAM)
         .args(["plan", "-q"])
@@ -358,7 +355,7 @@ fn the_program_answers_to_both_names() {
 }
 
 #[test]
-fn the_dockerfile() {
+fn dockerfile_is_printed() {
     let config = "cmd = ['a b']\n[env]\nA = '''it's \"$5\"'''";
     let two = Project::with_config("[images.one]\nbins = ['app']\n[images.two]\nbins = ['app']");
     snapshot!(
@@ -382,12 +379,12 @@ fn secrets_are_not_printed() {
         let run = project.run(&[&["plan", "-v", "--message-format", format], &args[..]].concat());
         let finished = run.path_first(&healthy()).finish();
         assert!(!finished.stdout.contains("hunter"), "{finished}");
-        finished.says(&["PLAIN=shown"]).keeps_quiet_about("hunter");
+        finished.stderr_has(&["PLAIN=shown"]).stderr_lacks("hunter");
     }
 }
 
 #[test]
-fn what_is_not_committed_beside_the_workspace() {
+fn uncommitted_changes_of_path_dependencies_are_found() {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n{rest}")
     };
@@ -399,13 +396,13 @@ fn what_is_not_committed_beside_the_workspace() {
         .file("lib/Cargo.toml", &package("lib", ""))
         .file("lib/src/lib.rs", "")
         .committed();
-    let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_folder("app").finish();
-    plan(&project).keeps_quiet_about("not committed");
-    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).says(&["not committed"]);
+    let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_dir("app").finish();
+    plan(&project).stderr_lacks("not committed");
+    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).stderr_has(&["not committed"]);
 }
 
 #[test]
-fn a_package_twice_and_a_binary_in_two() {
+fn binary_in_two_packages_is_ambiguous() {
     Project::app().run(&["plan", "-p", "app", "-p", "app", "--engine", "embedded"]).finish();
     let package = |name: &str| {
         format!(
@@ -425,7 +422,7 @@ fn a_package_twice_and_a_binary_in_two() {
 }
 
 #[test]
-fn the_graph() {
+fn graph_is_printed() {
     let project = workspace().file(
         "multiarch.toml",
         "registry = 'r.example/me'\nbase = 'busybox:1.37'\n[images.one]\nbins = ['b1', 'b2']\n[images.two]\nbins = ['b1']\n",

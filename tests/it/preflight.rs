@@ -26,14 +26,14 @@ trait Untouched {
 impl Untouched for Finished {
     #[track_caller]
     fn untouched(self) -> Finished {
-        self.keeps_quiet_about("Compiling").keeps_quiet_about("Tagging")
+        self.stderr_lacks("Compiling").stderr_lacks("Tagging")
     }
 }
 
 const NO_CONTAINERD: &str = r#"  "info "*) echo '{"ServerErrors":[],"DriverStatus":[["Backing Filesystem","extfs"]],"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}' ;;"#;
 
 #[test]
-fn docker_is_not_installed() {
+fn missing_docker_is_reported() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
     let run =
         Project::app().run(&["publish", "--engine", "buildx", "--registry", "r.example"]).path_only(&tools).fails(6);
@@ -41,7 +41,7 @@ fn docker_is_not_installed() {
 }
 
 #[test]
-fn the_daemon_cannot_be_used() {
+fn docker_daemon_errors_are_reported() {
     let seen = [
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
         "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
@@ -56,7 +56,7 @@ fn the_daemon_cannot_be_used() {
 }
 
 #[test]
-fn buildx_is_missing_or_old() {
+fn missing_or_outdated_buildx_is_reported() {
     let seen = ["[]", "null", r#"[{"Name":"buildx","Version":"v0.12.1"}]"#].map(|plugins| {
         let info = format!(r#"  "info "*) echo '{{"ServerErrors":[],"ClientInfo":{{"Plugins":{plugins}}}}}' ;;"#);
         publish(&Project::app(), &docker_with(&info), "r.example").fails(6).finish().untouched()
@@ -65,7 +65,7 @@ fn buildx_is_missing_or_old() {
 }
 
 #[test]
-fn the_classic_store_needs_a_builder_that_cannot_be_made() {
+fn classic_store_without_a_builder_is_reported() {
     let seen = [
         "ERROR: failed to pull moby/buildkit: dial tcp: lookup registry-1.docker.io: no such host",
         "ERROR: permission denied while trying to connect to the Docker daemon socket",
@@ -84,36 +84,36 @@ fn the_classic_store_needs_a_builder_that_cannot_be_made() {
 }
 
 #[test]
-fn the_classic_store_with_a_builder_that_can_be_made() {
-    let registry = FakeRegistry::open();
+fn classic_store_gets_a_builder() {
+    let registry = FakeRegistry::accepting();
     let docker = docker_with(&format!("{NO_CONTAINERD}\n  \"buildx create\") ;;"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().says(&["--builder multiarch", "this docker builds nothing"]);
+    run.finish().stderr_has(&["--builder multiarch", "this docker builds nothing"]);
     let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
     assert!(log.contains("--driver-opt network=host"), "a loopback registry is out of the builder's reach: {log}");
 }
 
 #[test]
-fn a_builder_that_another_run_makes() {
-    let registry = FakeRegistry::open();
+fn builder_created_by_another_run_is_used() {
+    let registry = FakeRegistry::accepting();
     // It comes into being between our look and our call.
     let create = "  \"buildx create\") echo 'ERROR: existing instance for \"multiarch\" but no append mode' >&2; exit 1 ;;\n  \
         \"buildx rm\") echo removed >> \"$0.log\" ;;";
     let docker = docker_with(&format!("{NO_CONTAINERD}\n{create}"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().says(&["this docker builds nothing"]);
+    run.finish().stderr_has(&["this docker builds nothing"]);
     assert!(!docker.log("docker").contains("removed"), "it is the other run's: {}", docker.log("docker"));
 }
 
 #[test]
-fn a_builder_that_is_not_there() {
+fn missing_builder_is_reported() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["publish", "--registry", "r.example", "--builder", "mine"]).path_first(&docker);
     snapshot!(run.fails(6).finish().untouched());
 }
 
 #[test]
-fn a_base_on_a_registry_without_tls() {
+fn base_on_a_registry_without_tls_depends_on_the_builder() {
     let allowed = r#""RegistryConfig":{"IndexConfigs":{"r.example:5000":{"Secure":false}}},"ClientInfo""#;
     let allowing = || Fakes::new().program("docker", &HEALTHY_DOCKER.replace("\"ClientInfo\"", allowed));
     let container = |shown: &str| {
@@ -139,8 +139,8 @@ fn a_base_on_a_registry_without_tls() {
 }
 
 #[test]
-fn a_builder_that_is_made_for_a_registry_without_tls() {
-    let registry = FakeRegistry::open();
+fn builder_is_created_for_a_registry_without_tls() {
+    let registry = FakeRegistry::accepting();
     // An address of this machine that no builder takes for loopback.
     let host = registry.host.replace("127.0.0.1", "0.0.0.0");
     let config = format!("base = '{host}/base:1'\ninsecure-registries = ['{host}']");
@@ -153,14 +153,14 @@ fn a_builder_that_is_made_for_a_registry_without_tls() {
 }
 
 #[test]
-fn no_registry() {
+fn missing_registry_is_reported() {
     let run = Project::app().run(&["publish"]).path_first(&healthy()).fails(3);
     snapshot!(run.finish().untouched());
 }
 
 #[test]
-fn what_is_wrong_here_is_told_before_a_registry_is_asked() {
-    let registry = FakeRegistry::open();
+fn local_errors_are_reported_before_registry_requests() {
+    let registry = FakeRegistry::accepting();
     let unlocked = Project::app();
     std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
     let without_std = Project::with_config("platforms = ['linux/s390x']");
@@ -176,14 +176,14 @@ fn what_is_wrong_here_is_told_before_a_registry_is_asked() {
 }
 
 #[test]
-fn the_registry_is_down() {
+fn registry_that_is_down_is_reported() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let finished = publish(&Project::app(), &healthy(), &closed).fails(7).finish();
     snapshot!(finished.untouched());
 }
 
 #[test]
-fn the_registry_refuses() {
+fn registry_rejection_is_reported() {
     let seen = [401, 403, 404].map(|status| {
         let (finished, requests) = refused(status);
         assert_eq!(requests, 1, "a refusal is final");
@@ -193,7 +193,7 @@ fn the_registry_refuses() {
 }
 
 #[test]
-fn the_registry_is_broken() {
+fn registry_failure_is_retried() {
     let (finished, requests) = refused(500);
     assert_eq!(requests, 4, "what may pass is tried again");
     snapshot!(finished);
@@ -202,13 +202,13 @@ fn the_registry_is_broken() {
 /// Publishes to a registry that answers with a status, and how often it was asked for an upload.
 #[track_caller]
 fn refused(status: u16) -> (Finished, usize) {
-    let registry = FakeRegistry::refusing(status);
+    let registry = FakeRegistry::rejecting(status);
     let finished = publish(&Project::app(), &healthy(), &registry.host).fails(7).finish().untouched();
     (finished, registry.requests().iter().filter(|request| request.method == "POST").count())
 }
 
 #[test]
-fn a_base_that_lacks_a_platform() {
+fn base_without_a_platform_is_reported() {
     let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"platform":{"os":"linux","architecture":"amd64"}}]}"#;
     let registry = FakeRegistry::start(move |request| match (request.method.as_str(), request.path.as_str()) {
         ("POST", _) => (202, vec![("Location", "/v2/upload/1".to_owned())], vec![]),
@@ -226,7 +226,7 @@ fn a_base_that_lacks_a_platform() {
 }
 
 #[test]
-fn files_outside_of_the_workspace() {
+fn files_outside_of_the_workspace_are_rejected() {
     let outside = Project::empty().file("secret", "s");
     let path = outside.path().join("secret");
     let seen = ["missing.toml", path.to_str().unwrap(), "link"].map(|from| {
@@ -238,7 +238,7 @@ fn files_outside_of_the_workspace() {
 }
 
 #[test]
-fn credentials_are_sent_and_never_shown() {
+fn credentials_are_sent_and_never_printed() {
     let registry = FakeRegistry::start(|request| match request.path.as_str() {
         "/v2/" => (401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]),
         _ => (403, vec![], vec![]),
@@ -247,14 +247,14 @@ fn credentials_are_sent_and_never_shown() {
     let config = Project::empty()
         .file("config.json", &format!(r#"{{"auths":{{"{}":{{"auth":"Y2k6aHVudGVyMg=="}}}}}}"#, registry.host));
     let run = publish(&Project::app(), &healthy(), &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-    run.finish().keeps_quiet_about("hunter2").keeps_quiet_about("Y2k6aHVudGVyMg").untouched();
+    run.finish().stderr_lacks("hunter2").stderr_lacks("Y2k6aHVudGVyMg").untouched();
     assert!(
         registry.requests().iter().any(|request| request.authorization.as_deref() == Some("Basic Y2k6aHVudGVyMg=="))
     );
 }
 
 #[test]
-fn credential_helpers_that_fail() {
+fn credential_helper_failures_are_reported() {
     let registry = FakeRegistry::start(|request| match (request.path.as_str(), request.method.as_str()) {
         ("/v2/", _) => (401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]),
         (_, "POST") => (202, vec![("Location", "/v2/upload/1".to_owned())], vec![]),
@@ -266,17 +266,17 @@ fn credential_helpers_that_fail() {
             let docker =
                 helper.iter().fold(healthy(), |docker, script| docker.program("docker-credential-broken", script));
             let run = publish(&Project::app(), &docker, &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-            run.finish().keeps_quiet_about("hunter2").untouched()
+            run.finish().stderr_lacks("hunter2").untouched()
         });
     snapshot!(seen);
     let none = healthy()
         .program("docker-credential-broken", "cat >/dev/null; echo 'credentials not found in native keychain'; exit 1");
     let run = publish(&Project::app(), &none, &registry.host).env("DOCKER_CONFIG", config.path()).fails(6);
-    run.finish().says(&["this docker builds nothing"]);
+    run.finish().stderr_has(&["this docker builds nothing"]);
 }
 
 #[test]
-fn ctrl_c_while_a_registry_is_silent() {
+fn ctrl_c_interrupts_registry_requests() {
     let registry = FakeRegistry::start(|_| {
         std::thread::sleep(std::time::Duration::from_secs(60));
         (200, vec![], vec![])

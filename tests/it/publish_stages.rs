@@ -22,7 +22,7 @@ fn is_blob_upload(request: &crate::support::Request) -> bool {
 }
 
 #[test]
-fn a_failed_upload_stops_cargo() {
+fn upload_failure_stops_cargo() {
     let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
     let registry = FakeRegistry::storing_with(|request, _| {
         is_blob_upload(request).then(|| (403, vec![], br#"{"errors":[{"code":"DENIED","message":"quota"}]}"#.to_vec()))
@@ -39,7 +39,7 @@ fn a_failed_upload_stops_cargo() {
 }
 
 #[test]
-fn a_slow_upload_does_not_hold_up_cargo() {
+fn upload_that_is_slow_does_not_block_cargo() {
     // More than a pipe holds, so that a reader that waits for the upload would block cargo forever.
     let fakes = tools(
         "i=0\nwhile [ $i -lt 4000 ]; do echo \"line $i of many that cargo prints\" >&2; i=$((i + 1)); done\ntouch \"$dir/printed\"",

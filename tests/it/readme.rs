@@ -25,7 +25,7 @@ pub fn blocks(language: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_script_is_there() {
+fn readme_names_existing_scripts() {
     for block in blocks("sh") {
         for script in block.lines().filter(|line| line.starts_with("scripts/")) {
             assert!(root().join(script.split(' ').next().unwrap()).is_file(), "{script}");
@@ -34,7 +34,7 @@ fn every_script_is_there() {
 }
 
 #[test]
-fn every_example_is_in_the_table() {
+fn readme_lists_every_example() {
     let folders = std::fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut folders: Vec<String> = folders.map(|name| name.into_string().unwrap()).collect();
     folders.sort_unstable();
@@ -44,7 +44,7 @@ fn every_example_is_in_the_table() {
 }
 
 #[test]
-fn the_tour_leads_to_what_is_there() {
+fn contributing_names_existing_files() {
     let tour = std::fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
     let words = tour.split([' ', '`', '\n', ',', ';', ':', ')']);
     let folders = ["src/", "tests/", "scripts/", "templates/", "examples/", "docs/"];
@@ -78,7 +78,7 @@ fn without_digests(text: &str) -> String {
 }
 
 #[test]
-fn verify_says_what_is_shown() {
+fn readme_shows_the_output_of_verify() {
     let project = Project::empty();
     for (folder, layout) in history::layouts() {
         layout.write(&project.path().join(folder));
@@ -92,14 +92,14 @@ fn verify_says_what_is_shown() {
 }
 
 #[test]
-fn the_matrix_that_is_shown_is_printed() {
+fn readme_shows_the_output_of_plan_matrix() {
     let args = "plan --matrix github";
     let printed = Project::app().run(&args.split(' ').collect::<Vec<_>>()).finish().stdout;
     assert_eq!(printed.trim_end(), shown(args));
 }
 
 #[test]
-fn the_action_has_the_inputs_and_outputs_that_are_told_of() {
+fn readme_lists_inputs_and_outputs_of_the_action() {
     let action: Value = serde_saphyr::from_str(&std::fs::read_to_string(root().join("action.yml")).unwrap()).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let (readme, steps) = (readme(), blocks("yaml").remove(1));
@@ -121,7 +121,7 @@ fn the_action_has_the_inputs_and_outputs_that_are_told_of() {
 const UPDATE: &str = "UPDATE_GRAPH";
 
 #[test]
-fn the_picture_is_what_plan_draws() {
+fn readme_graph_is_current() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workspace");
     let project = Project::empty();
     let copied = Command::new("cp").arg("-r").arg(example.join(".")).arg(project.path()).status().unwrap();
@@ -139,7 +139,7 @@ fn the_picture_is_what_plan_draws() {
 }
 
 #[test]
-fn what_is_shown_names_the_mistakes() {
+fn readme_verify_output_names_the_mistakes() {
     for (args, essential) in [
         ("verify oci:core-aarch64", &["linux/arm64", "/usr/local/bin/core is for x86_64", "wanted aarch64"][..]),
         (
@@ -187,7 +187,7 @@ fn kind(schema: &Value, all: &Value) -> String {
 }
 
 #[test]
-fn the_key_table_is_that_of_the_schema() {
+fn readme_key_table_matches_the_schema() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/config.schema.json")).unwrap();
     let row = |(key, value): (&String, &Value)| {
         let description = value["description"].as_str().unwrap().replace('\n', " ");

@@ -59,26 +59,26 @@ pub fn base_on(registry: &FakeRegistry) -> Project {
 }
 
 #[test]
-fn a_token_server_that_is_down() {
+fn token_server_that_is_down_is_reported() {
     let registry = with_tokens(|_| Some((503, vec![], vec![])), |_| None);
     let finished = publish(&Project::app(), &registry.host).fails(7).finish();
-    finished.says(&["HTTP 503"]).keeps_quiet_about("docker login");
+    finished.stderr_has(&["HTTP 503"]).stderr_lacks("docker login");
 }
 
 #[test]
-fn an_identity_goes_to_nobody_else() {
+fn identity_token_is_not_sent_to_another_host() {
     let other = FakeRegistry::storing();
     let elsewhere = format!("http://{}/token", other.host);
     let registry = with_tokens(move |_| Some((307, vec![("Location", elsewhere.clone())], vec![])), |_| None);
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     let run = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path());
-    run.fails(7).finish().keeps_quiet_about("identity-word");
+    run.fails(7).finish().stderr_lacks("identity-word");
     assert!(other.requests().is_empty(), "{:?}", other.requests());
 }
 
 #[test]
-fn only_the_registry_asks_for_credentials() {
+fn credentials_are_not_sent_to_other_token_servers() {
     // What is kept elsewhere sends whoever comes to a token server of its own.
     let thief = FakeRegistry::start(|_| (200, vec![], br#"{"token":"x"}"#.to_vec()));
     let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", thief.host);
@@ -97,7 +97,7 @@ fn only_the_registry_asks_for_credentials() {
 
 /// Whoever may pull may verify.
 #[test]
-fn verifying_asks_for_no_more_than_to_pull() {
+fn verify_requests_only_pull_access() {
     let registry = with_tokens(
         |request| {
             let asks = String::from_utf8_lossy(&request.body).into_owned() + &request.path;

@@ -18,7 +18,7 @@ pub fn assert_valid(schema: &str, file: &Path) {
 
 /// A publish with all reports, and one that moves the tags to another image.
 #[test]
-fn reports_of_a_publish() {
+fn publish_writes_all_reports() {
     let registry = FakeRegistry::storing();
     let config = format!("registry = '{}/team'\nexpose = [8080]\nworkdir = '/data'\n", registry.host);
     let project =
@@ -36,7 +36,7 @@ fn reports_of_a_publish() {
 }
 
 #[test]
-fn each_file_has_one_thing() {
+fn reports_must_go_to_different_files() {
     let files = [
         &["--refs-file", "-"][..],
         &["--refs-file", "x", "--digests-file", "x"],

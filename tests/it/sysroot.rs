@@ -41,7 +41,7 @@ fn on_any_machine(finished: &Finished) -> String {
 
 /// The error and its hints.
 fn errors(finished: Finished) -> String {
-    let shown = on_any_machine(&finished.keeps_quiet_about("Compiling"));
+    let shown = on_any_machine(&finished.stderr_lacks("Compiling"));
     shown[shown.find("error: ").unwrap()..].to_owned()
 }
 
@@ -72,7 +72,7 @@ pub fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
 }
 
 #[test]
-fn platforms_that_cannot_have_any() {
+fn sysroot_packages_are_rejected_for_other_platforms() {
     snapshot!(
         [
             "platforms = ['linux/arm64']\nsysroot-packages = ['libssl-dev']",
@@ -85,7 +85,7 @@ fn platforms_that_cannot_have_any() {
 }
 
 #[test]
-fn the_plan_shows_them() {
+fn plan_shows_sysroot_packages() {
     let tools = apt("", "").program("aarch64-linux-gnu-gcc", "exit 1");
     let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\nlinker = 'gcc'\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nsysroot-packages = ['zlib1g-dev', 'libssl-dev']";
@@ -95,27 +95,27 @@ fn the_plan_shows_them() {
     let dir = project.path().canonicalize().unwrap().join("target/multiarch/+sysroot/aarch64-unknown-linux-gnu");
     let dir = dir.display();
     assert_eq!(tools.log("apt-get"), "", "a plan fetches nothing");
-    let plan = plan.says(&[
+    let plan = plan.stderr_has(&[
         &format!("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR={dir}/usr "),
         &format!("PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu={dir} "),
         &format!("\"-Lnative={dir}/usr/lib/aarch64-linux-gnu\""),
     ]);
-    plan.keeps_quiet_about("X86_64_UNKNOWN_LINUX_GNU_OPENSSL");
+    plan.stderr_lacks("X86_64_UNKNOWN_LINUX_GNU_OPENSSL");
 
     let own = project.run(&["plan", "-v"]).path_first(&tools).env("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "/mine");
-    own.finish().keeps_quiet_about("OPENSSL_DIR=");
+    own.finish().stderr_lacks("OPENSSL_DIR=");
     let project = project.file(".cargo/config.toml", "[env]\nAARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR = '/mine'\n");
-    project.run(&["plan", "-v"]).path_first(&tools).finish().keeps_quiet_about("OPENSSL_DIR=");
+    project.run(&["plan", "-v"]).path_first(&tools).finish().stderr_lacks("OPENSSL_DIR=");
 }
 
 #[test]
-fn no_apt() {
+fn sysroot_packages_need_apt() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git").real("sh").program("apt-get", "exit 1");
     snapshot!(on_any_machine(&project().run(&["plan"]).path_only(&tools).fails(4).finish()));
 }
 
 #[test]
-fn what_apt_cannot_do() {
+fn apt_errors_are_reported() {
     let no_network = "echo 'E: Failed to fetch x  Could not resolve the host' >&2; exit 100";
     let mismatch = "echo 'E: Failed to fetch y  Hash Sum mismatch' >&2; exit 100";
     let seen = [
@@ -141,7 +141,7 @@ fn what_apt_cannot_do() {
 }
 
 #[test]
-fn ctrl_c_while_fetching() {
+fn ctrl_c_stops_apt() {
     let tools = apt("echo x > \"$0.started\"; sleep 60", "");
     let project = project();
     let (mut command, _dirs) = build(&project, &tools, &[]).into_command();

@@ -16,7 +16,7 @@ pub struct Bar {
 /// The bars of the page that a run has written, by phase and name.
 pub fn bars(project: &Project, finished: Finished) -> BTreeMap<(String, String), Bar> {
     let path = project.path().join("target/multiarch/timings.html");
-    finished.says(&["      Timing report saved to ", "/target/multiarch/timings.html\n"]);
+    finished.stderr_has(&["      Timing report saved to ", "/target/multiarch/timings.html\n"]);
     let page = std::fs::read_to_string(path).unwrap();
     let options = ParsingOptions { allow_dtd: true, ..Default::default() };
     let document = Document::parse_with_options(&page, options).unwrap();
@@ -39,9 +39,9 @@ pub fn embedded(project: &Project, args: &[&str]) -> Run {
 }
 
 #[test]
-fn a_run_that_fails_has_a_page() {
+fn timings_page_is_written_for_a_run_that_fails() {
     let project = Project::app().committed();
-    let registry = FakeRegistry::refusing(403);
+    let registry = FakeRegistry::rejecting(403);
     let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(7);
     let bars = bars(&project, run.finish());
     for name in ["configuration", "engine", "toolchain", &format!("push to {}/app", registry.host)] {
@@ -57,19 +57,19 @@ fn a_run_that_fails_has_a_page() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_known_first() {
+fn timings_page_that_cannot_be_written_is_reported_first() {
     let project = Project::app().file("target/multiarch/timings.html/in-the-way", "");
-    let registry = FakeRegistry::open();
+    let registry = FakeRegistry::accepting();
     let run = embedded(&project, &["publish", "--registry", &registry.host]).fails(3);
-    run.finish().says(&["/target/multiarch/timings.html", "hint: "]);
-    registry.is_untouched();
+    run.finish().stderr_has(&["/target/multiarch/timings.html", "hint: "]);
+    registry.assert_nothing_stored();
 }
 
 #[test]
-fn without_the_flag_there_is_none() {
+fn timings_page_needs_the_flag() {
     let project = Project::app();
-    let registry = FakeRegistry::refusing(403);
+    let registry = FakeRegistry::rejecting(403);
     let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).fails(7);
-    run.path_first(&Fakes::new()).finish().keeps_quiet_about("Timing");
+    run.path_first(&Fakes::new()).finish().stderr_lacks("Timing");
     assert!(!project.path().join("target/multiarch/timings.html").exists());
 }

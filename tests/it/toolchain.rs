@@ -23,7 +23,7 @@ fn bare() -> Fakes {
 }
 
 #[test]
-fn linkers_on_path() {
+fn linker_is_found_on_path() {
     let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
     // cargo-zigbuild asks Python first, then `zig`.
     let python = || bare().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
@@ -49,10 +49,10 @@ fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
 }
 
 #[test]
-fn cargo_auditable() {
+fn cargo_auditable_is_used_if_installed() {
     const WRAPPER: Option<(&str, &str)> = Some(("RUSTC_WORKSPACE_WRAPPER", "/opt/wrapper"));
     let plain = plan_auditable("", None).finish();
-    plan_auditable("auditable = false", None).finish().keeps_quiet_about("auditable");
+    plan_auditable("auditable = false", None).finish().stderr_lacks("auditable");
     let always = plan_auditable("auditable = true", None).finish();
     let wrapped = plan_auditable("", WRAPPER).finish();
     let refused = plan_auditable("auditable = true", WRAPPER).fails(3).finish();
@@ -60,29 +60,29 @@ fn cargo_auditable() {
     let json = json.path_only(&bare().program("cargo-auditable", "exit 1")).finish();
     assert!(json.stdout.contains("\"auditable\": true,"), "{json}");
     // A cache of compilations is no such wrapper.
-    plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().says(&["cargo auditable build "]);
+    plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().stderr_has(&["cargo auditable build "]);
 
     let without = Project::with_config("auditable = true").run(&["plan"]).path_only(&bare()).fails(4);
     snapshot!(plain, always, wrapped, refused, without.finish());
 }
 
 #[test]
-fn a_standard_library_of_ones_own() {
+fn build_std_needs_nightly_and_rust_src() {
     let project = || Project::with_config("platforms = ['linux/amd64']\nbuild-std = true");
     snapshot!(project().run(&["plan"]).path_only(&bare()).fails(4).finish());
     let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     let sysroot = String::from_utf8(sysroot.stdout).unwrap();
     if !std::path::Path::new(sysroot.trim()).join("lib/rustlib/src").exists() {
         let lacking = project().run(&["plan"]).path_only(&bare()).env("RUSTC_BOOTSTRAP", "1").fails(4).finish();
-        lacking.says(&["which the toolchain lacks", "hint: install it: `rustup component add rust-src`"]);
+        lacking.stderr_has(&["which the toolchain lacks", "hint: install it: `rustup component add rust-src`"]);
     }
 }
 
 #[test]
-fn no_cargo_and_no_rustc() {
+fn missing_cargo_and_rustc_are_reported() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
     snapshot!(run(&Fakes::new()).finish());
     // cargo metadata wants rustc as well, and says so itself.
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
-    run(&broken).finish().says(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
+    run(&broken).finish().stderr_has(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
 }

@@ -7,7 +7,7 @@ use crate::support::snapshot::snapshot;
 use crate::support::{Project, Run};
 
 #[test]
-fn a_check_is_explained_by_code_and_by_name() {
+fn verify_explains_checks_by_code_and_name() {
     let explain = |code: &[&str]| Project::empty().run(&[&["verify", "--explain"], code].concat()).finish();
     let explained = explain(&["ma010"]);
     assert_eq!(explained.stdout, explain(&["wrong-machine"]).stdout);
@@ -16,7 +16,7 @@ fn a_check_is_explained_by_code_and_by_name() {
 }
 
 #[test]
-fn what_cannot_be_explained_is_no_command() {
+fn verify_rejects_unknown_checks() {
     let refused = |args: &[&str]| Project::empty().run(args).fails(2).finish();
     snapshot!(
         refused(&["verify", "--explain", "MA009"]),
@@ -27,7 +27,7 @@ fn what_cannot_be_explained_is_no_command() {
 }
 
 #[test]
-fn a_path_is_no_reference() {
+fn verify_suggests_a_transport_for_a_path() {
     let project = Project::empty().file("target/app/oci/oci-layout", "{}").file("app.tar", "");
     snapshot!(["target/app/oci", "app.tar"].map(|path| project.run(&["verify", path]).fails(3).finish()));
 }
@@ -61,7 +61,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn an_archives_layers_are_as_large_as_they_are_in_it() {
+fn verify_measures_the_layers_of_an_archive() {
     let project = Project::empty();
     std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
     let args = ["verify", "docker-archive:app.tar", "--max-size", "1KB", "--message-format", "json"];
@@ -76,7 +76,7 @@ fn an_archives_layers_are_as_large_as_they_are_in_it() {
 
 /// Docker's older archives have a layer that is there twice as a link, and name the files by digests.
 #[test]
-fn an_archives_links_may_stand_before_what_they_lead_to() {
+fn verify_follows_links_in_an_archive() {
     let archive = docker_archive();
     let mut with_link = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
@@ -97,7 +97,7 @@ fn an_archives_links_may_stand_before_what_they_lead_to() {
 
 /// What os-release says is shown, and clears no screen.
 #[test]
-fn what_an_image_says_does_not_steer_a_terminal() {
+fn verify_escapes_control_characters() {
     let image = crate::corpus::image::Image::new("linux/amd64")
         .layer([crate::corpus::layer::text("etc/os-release", "PRETTY_NAME=\"\x1b]0;x\x07Own\x1b[2J\"\n")])
         .entrypoint(&["/\x1b[2J"]);
@@ -109,7 +109,7 @@ fn what_an_image_says_does_not_steer_a_terminal() {
 }
 
 #[test]
-fn a_platform_that_is_there_twice_is_marked() {
+fn verify_marks_duplicate_platforms() {
     use crate::corpus::image::{Image, Layout};
     let images = ["linux/amd64", "linux/arm64", "linux/arm64"].map(Image::new);
     let project = Project::empty();
@@ -118,7 +118,7 @@ fn a_platform_that_is_there_twice_is_marked() {
 }
 
 #[test]
-fn one_image_that_is_not_there_hides_no_other() {
+fn verify_continues_after_a_missing_image() {
     let project = Project::empty();
     std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
     let verified = project.run(&["verify", "docker-archive:app.tar", "oci:gone", "oci-archive:app.tar"]).finds(8);
@@ -130,7 +130,7 @@ fn one_image_that_is_not_there_hides_no_other() {
 
 /// An image whose programs are those of their platforms, and one whose arm64 program is not.
 #[test]
-fn what_is_right_and_what_is_not() {
+fn verify_reports_good_and_broken_images() {
     use crate::corpus::image::{Image, Layout};
     use crate::corpus::layer::program;
     let image = |platform, machine| {

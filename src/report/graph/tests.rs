@@ -11,7 +11,7 @@ fn names(graph: &Graph, kind: NodeKind) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_shared_is_there_once() {
+fn graph_has_each_shared_node_once() {
     let graph = samples::graph(SHARED);
     let targets = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
     assert_eq!(names(&graph, NodeKind::Process), ["cargo build"], "{graph:#?}");
@@ -36,7 +36,7 @@ fn what_is_shared_is_there_once() {
 }
 
 #[test]
-fn one_column_leads_to_the_next() {
+fn graph_edges_lead_to_the_next_column() {
     for config in [SHARED, &large(), ""] {
         let graph = samples::graph(config);
         let column = |index: usize| match graph.nodes[index].kind {
@@ -52,7 +52,7 @@ fn one_column_leads_to_the_next() {
 }
 
 #[test]
-fn the_language_of_graphviz() {
+fn graph_is_rendered_as_dot() {
     let graph = samples::graph_linked_by("platforms = ['linux/amd64']\n[images.core]", "of \"quotes\", \\n and\nlines");
     let expected = r#"digraph "What cargo multiarch makes of core" {
   rankdir=LR;
@@ -84,7 +84,7 @@ fn area(rect: Node<'_, '_>) -> Area {
 }
 
 #[test]
-fn nothing_lies_on_anything_else() {
+fn graph_boxes_do_not_overlap() {
     for config in [SHARED, &large(), "", "platforms = ['linux/amd64']\ntags = ['a', 'b', 'c', 'd', 'e', 'f']"] {
         let graph = samples::graph(config);
         let svg = samples::svg(&graph);
@@ -121,7 +121,7 @@ fn nothing_lies_on_anything_else() {
 }
 
 #[test]
-fn the_picture_says_all_of_it() {
+fn graph_shows_every_label() {
     let graph = samples::graph_linked_by(SHARED, "<because> of \u{1b}[1m& more");
     let svg = samples::svg(&graph);
     let document = Document::parse(&svg).unwrap();

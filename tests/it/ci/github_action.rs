@@ -50,7 +50,7 @@ fn named(text: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_the_action_refers_to_is_there() {
+fn action_declares_what_it_uses() {
     let action = super::action();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
     let text = action["runs"].to_string();
@@ -80,7 +80,7 @@ fn what_the_action_refers_to_is_there() {
 }
 
 #[test]
-fn what_installs_it() {
+fn action_installs_the_program() {
     const OWN: &str = "install cargo-multiarch --locked --force";
     for (there, install, version, has_binstall, expected) in [
         (None, "cargo", "", true, OWN),
@@ -115,7 +115,7 @@ fn what_installs_it() {
 }
 
 #[test]
-fn arguments_are_words_and_no_commands() {
+fn action_arguments_are_not_run_as_commands() {
     let repository = Project::app().committed();
     // `plan` wants no compiler, and a word too many is named.
     for (args, said) in [
@@ -133,7 +133,7 @@ fn arguments_are_words_and_no_commands() {
 }
 
 #[test]
-fn a_run_that_fails_says_so_on_its_page() {
+fn action_summary_shows_failures() {
     let repository = Project::app().committed();
     let (ran, calls) = run(&repository, "r.example", "          command: publish\n");
     assert_eq!(ran.code, 3, "{ran:#?}");
@@ -146,7 +146,7 @@ fn a_run_that_fails_says_so_on_its_page() {
 }
 
 #[test]
-fn what_a_run_prints_is_on_its_page() {
+fn action_summary_shows_the_output() {
     let repository = Project::app().committed();
     let (ran, _) = run(&repository, "r.example", "          command: plan\n          args: --engine embedded\n");
     assert_eq!(ran.code, 0, "{ran:#?}");

@@ -19,7 +19,7 @@ pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {
     let registry = known.registry.to_owned();
     let folder = if repository.path().join("Cargo.toml").exists() { "." } else { BELOW };
     let native: &[&str] = if native { &["--ci-native"] } else { &[] };
-    repository.run(&[&["init", "--ci", forge, "--force"], native].concat()).in_folder(folder).finish();
+    repository.run(&[&["init", "--ci", forge, "--force"], native].concat()).in_dir(folder).finish();
     let text = std::fs::read_to_string(repository.path().join(path)).unwrap();
     let workflow: Value = serde_saphyr::from_str(&text.replace("ghcr.io", &registry)).unwrap();
     let runner = Runner::new(known);

@@ -26,7 +26,7 @@ const CONFIG: &str = "platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64'
     [images.one]\nbins = ['app']\n[images.two]\nbins = ['app']\nplatforms = ['linux/arm/v7', 'linux/arm64']\n";
 
 #[test]
-fn the_matrix_is_one_line_of_what_the_workflow_says() {
+fn matrix_of_plan_matches_the_generated_workflow() {
     // The libc wants a linker for four of them, and none is here: that is a matter of the machines that compile.
     let project = Project::with_config(&format!("libc = 'gnu'\nbase = 'debian:trixie-slim'\n{CONFIG}"));
     let bare = Fakes::new().real("cargo").real("rustc").real("git");
@@ -56,7 +56,7 @@ fn the_matrix_is_one_line_of_what_the_workflow_says() {
 }
 
 #[test]
-fn matrices_that_are_none() {
+fn matrix_of_other_ci_services_is_rejected() {
     let project = Project::app();
     snapshot!(
         project.run(&["plan", "--matrix", "gitlab"]).fails(3).finish(),
@@ -66,35 +66,35 @@ fn matrices_that_are_none() {
 }
 
 #[test]
-fn runners_are_told_what_is_wrong() {
+fn github_annotations_show_findings() {
     let project = Project::empty();
     for (folder, layout) in history::layouts() {
         layout.write(&project.path().join(folder));
     }
     let verify = || project.run(&["verify", "oci:core-aarch64"]).finds(8);
-    verify().finish().keeps_quiet_about("::error");
-    verify().env("GITHUB_ACTIONS", "false").finish().keeps_quiet_about("::error");
+    verify().finish().stderr_lacks("::error");
+    verify().env("GITHUB_ACTIONS", "false").finish().stderr_lacks("::error");
     let told = verify().env("GITHUB_ACTIONS", "true").finish();
     assert_eq!(told.stderr.lines().filter(|line| line.starts_with("::")).count(), 2, "{told}");
     snapshot!(told);
 }
 
 #[test]
-fn runners_are_told_of_notes() {
+fn github_annotations_show_notes() {
     let project = Project::app().committed().file("more", "");
     let bare = Fakes::new().real("cargo").real("rustc").real("git");
     snapshot!(project.run(&["plan"]).path_only(&bare).env("GITHUB_ACTIONS", "true").finish());
 }
 
 #[test]
-fn runners_are_told_no_secret() {
+fn github_annotations_hide_secrets() {
     let project = Project::app();
     let run = project.run(&["plan", "--registry", "https://me:hunter2@r.example"]).env("GITHUB_ACTIONS", "true");
-    run.fails(3).finish().says(&["::error title=cargo multiarch::"]).keeps_quiet_about("hunter2");
+    run.fails(3).finish().stderr_has(&["::error title=cargo multiarch::"]).stderr_lacks("hunter2");
 }
 
 #[test]
-fn an_expression_of_the_runner_is_the_forges() {
+fn runner_expands_expressions_like_github() {
     let scope = json!({ "a": { "b": "x", "n": 1 } });
     for (text, expected) in [
         ("plain $A ${B}", "plain $A ${B}"),

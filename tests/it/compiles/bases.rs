@@ -10,7 +10,7 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn every_form_of_a_base() {
+fn base_may_have_any_media_type_and_compression() {
     let project = Project::app();
     for docker in [false, true] {
         for index in [false, true] {
@@ -45,7 +45,7 @@ fn every_form_of_a_base() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn two_runs_at_once_on_one_cache() {
+fn cache_is_shared_by_concurrent_runs() {
     let (registry, _) = good();
     let cache = Project::empty();
     let runs: Vec<_> = (0..2)
@@ -65,7 +65,7 @@ fn two_runs_at_once_on_one_cache() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_damaged_in_a_cache_is_made_anew() {
+fn cache_entries_that_are_damaged_are_replaced() {
     let (registry, manifest) = good();
     let project = on(&registry);
     let first = embedded(&project, &["build"]).finish().stdout;

@@ -7,7 +7,7 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn bundles_give_the_digest_of_one_machine() {
+fn bundles_give_the_same_digest_as_one_machine() {
     let project = project();
     let whole = FakeRegistry::storing();
     let args = ["publish", "--engine", "embedded", "--platform", PLATFORMS, "--registry", &whole.host];
@@ -29,7 +29,7 @@ fn bundles_give_the_digest_of_one_machine() {
         let registry = FakeRegistry::storing();
         let finished = publish(&project, &registry, &["--artifacts", artifacts, "--platform", PLATFORMS]).finish();
         assert!(finished.stdout.trim().ends_with(&digest), "{artifacts}: {}", finished.stdout);
-        finished.keeps_quiet_about("Compiling");
+        finished.stderr_lacks("Compiling");
     }
     // An earlier bundle is replaced.
     compile(&project, "linux/arm64", "dist/one");
@@ -39,7 +39,7 @@ fn bundles_give_the_digest_of_one_machine() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn variables_are_compared_and_not_shown() {
+fn bundles_compare_environment_variables_without_storing_them() {
     let config = "platforms = ['linux/amd64']\n[images.one]\nbins = ['app']\nbuild-env = { API_TOKEN = 'hunter2', WORD = 'plain' }\n\
         [images.two]\nbins = ['app']\nbuild-env = { API_TOKEN = 'hunter3', WORD = 'plain' }\n";
     let project = Project::app().file("multiarch.toml", config);
@@ -50,5 +50,5 @@ fn variables_are_compared_and_not_shown() {
     publish(&project, &registry, &["--artifacts", "dist"]).finish();
     let other = project.file("multiarch.toml", &config.replace("hunter3", "hunter4"));
     let finished = publish(&other, &registry, &["--artifacts", "dist"]).fails(3).finish();
-    finished.keeps_quiet_about("hunter");
+    finished.stderr_lacks("hunter");
 }

@@ -31,7 +31,7 @@ fn with_crates(run: Run) -> Run {
     let certificates =
         std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "/etc/ssl/certs/ca-certificates.crt".to_owned());
     run.env("SSL_CERT_FILE", certificates)
-        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e"))
+        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/c_libraries"))
         .env("LIBCLANG_PATH", python.path().join("site-packages/clang/native"))
 }
 
@@ -86,10 +86,10 @@ fn bindgen() -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn by_zig_for_musl() {
+fn cmake_and_bindgen_work_with_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
         let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
-        let finished = finished.says(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
+        let finished = finished.stderr_has(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
         let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
         assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
     }
@@ -97,22 +97,22 @@ fn by_zig_for_musl() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn by_gcc_for_glibc() {
+fn bindgen_works_with_gcc_for_glibc() {
     // A binary for glibc does not run on scratch, which is said once it is compiled.
     let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
-    finished.says(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
+    finished.stderr_has(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn jemalloc_and_the_pages_of_arm64() {
+fn jemalloc_supports_the_page_sizes_of_arm64() {
     let main = "#[global_allocator]\nstatic ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;\nfn main() {}\n";
     let project = app("[dependencies]\ntikv-jemallocator = \"0.6\"").file("src/main.rs", main);
     build(&project, &["--linker", "zig"])
         .fails(6)
         .finish()
-        .says(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
-    let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/e2e/aarch64-unknown-linux-musl/release/build");
+        .stderr_has(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
+    let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/c_libraries/aarch64-unknown-linux-musl/release/build");
     let defines = "out/build/include/jemalloc/internal/jemalloc_internal_defs.h";
     let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
     let texts: Vec<String> = texts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
@@ -121,16 +121,16 @@ fn jemalloc_and_the_pages_of_arm64() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_crate_that_no_linker_helps() {
+fn crate_that_does_not_support_the_target_is_reported() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
     let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
-    finished.keeps_quiet_about("Compiling").says(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
+    finished.stderr_lacks("Compiling").stderr_has(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
 }
 
 /// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_standard_library_that_is_compiled_along() {
+fn build_std_compiles_the_standard_library() {
     let main =
         "fn main() { println!(\"{} on {}\", std::thread::spawn(|| 42).join().unwrap(), std::env::consts::ARCH) }\n";
     let config = "locked = false\nplatforms = ['linux/arm/v6']\nbase = 'scratch'\nlinker = 'zig'\nbuild-std = true\n";
@@ -142,7 +142,7 @@ fn a_standard_library_that_is_compiled_along() {
     let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
         .env("RUSTC_BOOTSTRAP", "1")
         .finish();
-    finished.says(&["-Zbuild-std=std,panic_abort", ", static)"]);
+    finished.stderr_has(&["-Zbuild-std=std,panic_abort", ", static)"]);
     let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());
@@ -168,7 +168,7 @@ fn compiled(args: &[&str]) -> Vec<u8> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn c_code_does_not_know_the_folder() {
+fn c_code_does_not_contain_the_directory() {
     for args in [
         ["--linker", "zig", "--libc", "musl", "--platform", "linux/arm64"],
         ["--linker", "gcc", "--libc", "gnu", "--platform", "linux/arm64"],

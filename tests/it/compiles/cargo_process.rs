@@ -9,7 +9,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_users_rustflags_survive() {
+fn cargo_keeps_the_rustflags_of_the_user() {
     let main = "fn main() { compile_error_unless_set(); }\n#[cfg(mine)]\nfn compile_error_unless_set() {}\n";
     let project =
         Project::app().file("src/main.rs", main).file(".cargo/config.toml", "[build]\nrustflags = ['--cfg=mine']\n");
@@ -18,16 +18,16 @@ fn the_users_rustflags_survive() {
         build(&project, &docker(), platform)
             .fails(6)
             .finish()
-            .says(&[&format!("Compiled app for {platform}"), ", static)"]);
+            .stderr_has(&[&format!("Compiled app for {platform}"), ", static)"]);
     }
     let project = Project::app().file("src/main.rs", main);
     let run = build(&project, &docker(), "linux/amd64,linux/riscv64").env("RUSTFLAGS", "--cfg=mine").fails(6);
-    run.finish().says(&["Compiled app for linux/amd64", "Compiled app for linux/riscv64", ", static)"]);
+    run.finish().stderr_has(&["Compiled app for linux/amd64", "Compiled app for linux/riscv64", ", static)"]);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_rustc_wrapper_is_called() {
+fn cargo_uses_the_rustc_wrapper() {
     let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
     let run = build(&Project::app(), &wrapper, "linux/amd64").env("RUSTC_WRAPPER", wrapper.path().join("wrapper"));
     run.fails(6).finish();
@@ -36,13 +36,13 @@ fn the_rustc_wrapper_is_called() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn one_cargo_process_serves_all_targets() {
+fn cargo_runs_once_for_all_targets() {
     let cargo = docker().program(
         "cargo",
         &format!("echo \"$@\" >> \"$0.log\"; exec {} \"$@\"", crate::support::find("cargo").unwrap().display()),
     );
     let run = build(&Project::app(), &cargo, "linux/amd64,linux/arm64,linux/riscv64");
-    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().says(&["this docker builds nothing"]);
+    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().stderr_has(&["this docker builds nothing"]);
     let log = std::fs::read_to_string(cargo.path().join("cargo.log")).unwrap();
     let builds: Vec<&str> = log.lines().filter(|line| line.starts_with("build ")).collect();
     assert_eq!(builds.len(), 1, "{log}");
@@ -51,7 +51,7 @@ fn one_cargo_process_serves_all_targets() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn ctrl_c_while_compiling() {
+fn ctrl_c_stops_cargo_and_its_children() {
     // Its own process and cargo's. The whole text at once: it is read as soon as it is there.
     let script = "fn main() {\n\
         let pids = format!(\"{} {}\", std::process::id(), std::os::unix::process::parent_id());\n\

@@ -19,7 +19,7 @@ fn registry() -> FakeRegistry {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn generated_jobs_publish_one_digest() {
+fn ci_jobs_publish_the_same_digest_on_every_service() {
     let repository = Project::app().file(".gitignore", "/target\n").committed();
     repository.git(&["tag", "v1.2.3"]);
     let mut digests = Vec::new();
@@ -62,7 +62,7 @@ fn generated_jobs_publish_one_digest() {
 /// A workspace below the repository's root, and images that are not all for the same platforms.
 #[test]
 #[ignore = "run by scripts/test"]
-fn jobs_of_images_with_platforms_of_their_own() {
+fn ci_jobs_support_images_with_different_platforms() {
     let registry = registry();
     let config = format!(
         "registry = '{}/of-config'\nplatforms = ['linux/amd64', 'linux/arm64']\n[images.one]\nbins = ['app']\n\
@@ -100,7 +100,7 @@ fn jobs_of_images_with_platforms_of_their_own() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn jobs_of_a_matrix_that_a_job_prints() {
+fn ci_jobs_can_compute_their_matrix() {
     let registry = registry();
     let repository = Project::app().file(".gitignore", "/target\n").committed();
     repository.git(&["tag", "v1.2.3"]);

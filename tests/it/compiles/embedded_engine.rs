@@ -7,7 +7,7 @@ use crate::support::{FakeRegistry, Fakes, PROGRAM, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn zstd_and_levels() {
+fn embedded_engine_compresses_with_zstd_and_checks_levels() {
     let project = Project::with_config("platforms = ['linux/amd64']\ncompression = 'zstd'\ncompression-level = 19");
     embedded(&project, &["build", "--output", "oci:out"]).finish();
     let types = Command::new("grep")
@@ -17,12 +17,12 @@ fn zstd_and_levels() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&types.stdout).lines().count(), 2);
     let wrong = Project::with_config("compression-level = 12");
-    embedded(&wrong, &["build"]).fails(3).finish().says(&["compression-level 12"]);
+    embedded(&wrong, &["build"]).fails(3).finish().stderr_has(&["compression-level 12"]);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn nothing_but_rust_is_needed() {
+fn embedded_engine_needs_only_rust() {
     let registry = FakeRegistry::storing();
     let only = Fakes::new().real("cargo").real("rustc");
     let run = Project::app().run(&["publish", "--platform", "linux/amd64,linux/arm64", "--registry", &registry.host]);
@@ -32,7 +32,7 @@ fn nothing_but_rust_is_needed() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn ctrl_c_leaves_no_bar_on_the_screen() {
+fn ctrl_c_clears_the_progress_bars() {
     use std::io::{Read, Write};
     let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(60)); }";
     let project = Project::app().file("build.rs", slow);
@@ -67,17 +67,17 @@ fn ctrl_c_leaves_no_bar_on_the_screen() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_a_run_writes_makes_no_tree_dirty() {
+fn output_files_do_not_make_the_work_tree_dirty() {
     let registry = FakeRegistry::storing();
     let project = Project::app().file(".gitignore", "/target\n/cache\n").committed();
     let outputs =
         ["--output", "oci:out", "--output", "oci-archive:out.tar", "--refs-file", "refs", "--digests-file", "d"];
     for _ in 0..2 {
         let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
-        embedded(&project, &args).finish().keeps_quiet_about("dirty");
+        embedded(&project, &args).finish().stderr_lacks("dirty");
     }
     // Of other runs' files only the layout is known.
     let args = ["build", "--platform", "linux/amd64"];
     let finished = embedded(&project, &args).finish();
-    finished.says(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
+    finished.stderr_has(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
 }

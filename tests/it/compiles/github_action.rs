@@ -5,7 +5,7 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_publish_has_outputs_and_a_checklist() {
+fn action_publish_sets_outputs_and_shows_the_checklist() {
     let registry = FakeRegistry::storing();
     let other = FakeRegistry::storing();
     let repository = Project::empty()

@@ -9,7 +9,7 @@ use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn outputs_compose_with_a_push() {
+fn output_can_be_combined_with_a_push() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     let args = [
@@ -47,7 +47,7 @@ fn outputs_compose_with_a_push() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_layout_is_whole_and_for_all() {
+fn output_layout_is_repaired_and_readable_by_all_users() {
     use std::os::unix::fs::PermissionsExt;
     let shared = Project::empty();
     let out = format!("oci:{}", shared.path().join("out").display());
@@ -87,7 +87,7 @@ fn a_layout_is_whole_and_for_all() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn loading_takes_one_platform_and_says_its_name() {
+fn load_takes_one_platform_and_prints_its_name() {
     let script = HEALTHY_DOCKER.replacen(
         "in\n",
         "in\n  \"version \"*) echo linux/arm64 ;;\n  \"load \"*) cp \"$4\" \"$LOADED\" ;;\n",

@@ -15,7 +15,7 @@ fn publish(project: &Project, registry: &FakeRegistry) -> crate::support::Run {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_unchanged_publish_sends_nothing() {
+fn publish_sends_nothing_if_nothing_changed() {
     let registry = FakeRegistry::storing();
     let project = Project::app().file(".gitignore", "/target\n/cache\n").committed();
     let first = publish(&project, &registry).finish().stdout;
@@ -41,7 +41,7 @@ fn an_unchanged_publish_sends_nothing() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_run_is_told_in_its_order() {
+fn publish_prints_its_steps_in_order() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     let args = ["publish", "--platform", "linux/amd64,linux/arm64,linux/riscv64", "--registry", &registry.host];
@@ -57,7 +57,7 @@ fn a_run_is_told_in_its_order() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_registry_is_asked_once_where_a_tag_leads() {
+fn publish_looks_up_each_tag_once() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     for tagged in [2, 0] {
@@ -76,7 +76,7 @@ fn a_registry_is_asked_once_where_a_tag_leads() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_template_is_rendered_once_where_no_base_is_pinned() {
+fn publish_renders_a_template_once_without_a_registry_base() {
     let project = Project::with_config("template = 'my.j2'\n");
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let project = project.file("my.j2", template);
@@ -89,7 +89,7 @@ fn a_template_is_rendered_once_where_no_base_is_pinned() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn layers_are_sent_while_cargo_still_compiles() {
+fn publish_uploads_layers_while_cargo_compiles() {
     // `slow` compiles only when a layer of `fast` has arrived; without overlap both wait for ever, so it gives up.
     let mark = Project::empty();
     let file = mark.path().join("arrived");
@@ -135,7 +135,7 @@ fn layers_are_sent_while_cargo_still_compiles() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn runs_in_one_workspace_take_turns() {
+fn publish_waits_for_other_runs_in_the_workspace() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     std::thread::scope(|scope| {
@@ -148,7 +148,7 @@ fn runs_in_one_workspace_take_turns() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_second_repository_takes_blobs_over() {
+fn publish_mounts_blobs_in_a_second_repository() {
     let registry = FakeRegistry::storing();
     let hosts = format!("{0}/a,{0}/b", registry.host);
     embedded(&Project::app(), &[&ONE[..], &["--registry", &hosts]].concat()).finish();
@@ -158,28 +158,28 @@ fn a_second_repository_takes_blobs_over() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn no_tag_moves_when_one_image_fails() {
+fn publish_moves_no_tag_if_one_image_fails() {
     let project = Project::app()
         .file("src/bin/other.rs", "fn main() {}\n")
         .file("multiarch.toml", "[images.app]\nbins = ['app']\n[images.other]\nbins = ['other']\n");
     let registry = FakeRegistry::storing_with(|request, _| {
         (request.method == "PUT" && request.path.contains("/other/manifests/")).then(|| (403, vec![], vec![]))
     });
-    publish(&project, &registry).fails(7).finish().says(&["other@sha256:"]);
+    publish(&project, &registry).fails(7).finish().stderr_has(&["other@sha256:"]);
     assert!(registry.tags("app").is_empty() && registry.tags("other").is_empty());
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_tag_that_loses_a_platform() {
+fn publish_warns_if_a_tag_loses_a_platform() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     let publish = |platforms: &str| {
         embedded(&project, &["publish", "--registry", &registry.host, "--platform", platforms]).finish()
     };
-    let first = publish("linux/amd64,linux/arm64").keeps_quiet_about("warning: ");
+    let first = publish("linux/amd64,linux/arm64").stderr_lacks("warning: ");
     let digest = first.stdout.trim().rsplit_once('@').unwrap().1.to_owned();
-    publish("linux/amd64").says(&["warning: ", "linux/arm64", &digest[..19]]);
-    publish("linux/amd64").keeps_quiet_about("warning: ");
-    publish("linux/amd64,linux/riscv64").keeps_quiet_about("warning: ");
+    publish("linux/amd64").stderr_has(&["warning: ", "linux/arm64", &digest[..19]]);
+    publish("linux/amd64").stderr_lacks("warning: ");
+    publish("linux/amd64,linux/riscv64").stderr_lacks("warning: ");
 }

@@ -5,7 +5,7 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_newcomer_gets_from_init_to_a_verified_tag() {
+fn readme_first_steps_lead_to_a_verified_tag() {
     let project = Project::app()
         .file("Cargo.toml", "[package]\nname = \"your-service\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
         .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"your-service\"\nversion = \"1.2.3\"\n")

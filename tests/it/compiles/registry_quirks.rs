@@ -55,7 +55,7 @@ fn slowly(host: &str) -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_upload_may_take_its_time() {
+fn upload_may_be_slow() {
     let registry = FakeRegistry::storing();
     // Sockets hold some megabytes of it.
     publish(&with_noise(44), &slowly(&registry.host)).finish();
@@ -71,7 +71,7 @@ fn changed(change: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static) 
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn answers_that_say_less_or_other_things() {
+fn registry_may_omit_headers_and_use_other_error_codes() {
     type Change = fn(&Request, Answer) -> Answer;
     let cases: [(&str, Change); 3] = [
         ("no Location and no digest", |_, (status, mut headers, body)| {
@@ -96,7 +96,7 @@ fn answers_that_say_less_or_other_things() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_a_clean_up_took_is_put_back() {
+fn manifest_that_was_deleted_is_pushed_again() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     publish(&project, &registry.host).finish();
@@ -110,7 +110,7 @@ fn what_a_clean_up_took_is_put_back() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_base_is_taken_over_where_tokens_guard_it() {
+fn base_layers_are_mounted_with_tokens() {
     for refuses in [false, true] {
         // A registry that does not want to take a blob over begins an upload instead.
         let registry = with_tokens(
@@ -137,7 +137,7 @@ fn a_base_is_taken_over_where_tokens_guard_it() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_token_server_that_is_busy() {
+fn token_server_that_is_busy_is_retried() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     let registry = with_tokens(
@@ -150,7 +150,7 @@ fn a_token_server_that_is_busy() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn tokens_by_every_name() {
+fn token_may_be_in_either_field() {
     for answer in [
         r#"{"token":"SCOPES","access_token":"SCOPES"}"#,
         r#"{"token":null,"access_token":"SCOPES"}"#,
@@ -170,7 +170,7 @@ fn tokens_by_every_name() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_mount_that_the_token_server_refuses_is_an_upload() {
+fn mount_without_a_token_becomes_an_upload() {
     let two = |request: &Request| request.path.matches("scope=").count() > 1;
     let registry = with_tokens(move |request| two(request).then(|| (403, vec![], vec![])), |_| None);
     publish(&base_on(&registry), &registry.host).finish();
@@ -180,7 +180,7 @@ fn a_mount_that_the_token_server_refuses_is_an_upload() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn uploads_may_go_elsewhere_but_no_credentials() {
+fn upload_on_another_host_gets_no_credentials() {
     let store = FakeRegistry::storing_with(|request, _| match request.method.as_str() {
         "DELETE" => Some((204, vec![], vec![])),
         _ => None,
@@ -212,7 +212,7 @@ fn credentials_stay(store: &FakeRegistry, status: u16) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_busy_registry_is_asked_again_when_it_says() {
+fn registry_that_is_busy_is_retried_after_its_delay() {
     // Busy once for each kind of request; for manifests it says for how long.
     let counts: Arc<Mutex<std::collections::BTreeMap<String, usize>>> = Arc::default();
     let times: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
@@ -243,7 +243,7 @@ fn a_busy_registry_is_asked_again_when_it_says() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn registries_that_do_not_keep_what_they_take() {
+fn registry_that_loses_uploads_is_detected() {
     for (name, lie) in [
         ("blobs", ["/blobs/uploads/", "201"]),
         ("blobs with 202", ["/blobs/uploads/", "202"]),
@@ -286,7 +286,7 @@ fn registries_that_do_not_keep_what_they_take() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_identity_token_is_exchanged() {
+fn identity_token_is_exchanged() {
     let exchanges = Arc::new(AtomicUsize::new(0));
     let counted = exchanges.clone();
     let host: Arc<Mutex<String>> = Arc::default();
@@ -313,7 +313,7 @@ fn an_identity_token_is_exchanged() {
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"identity-word"}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     let finished = publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).finish();
-    finished.keeps_quiet_about("identity-word").keeps_quiet_about("access-word");
+    finished.stderr_lacks("identity-word").stderr_lacks("access-word");
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
     let exchanges = exchanges.load(Ordering::SeqCst);
     assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token is used while it lasts");
@@ -321,12 +321,12 @@ fn an_identity_token_is_exchanged() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_credential_helper_that_hangs() {
+fn credential_helper_that_hangs_is_reported() {
     let challenge = vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())];
     let registry = FakeRegistry::storing_with(move |_, _| Some((401, challenge.clone(), vec![])));
     let helper = Fakes::new().program("docker-credential-asleep", "exec sleep 50");
     let config = Project::empty().file("config.json", r#"{"credsStore":"asleep"}"#);
     let run =
         Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
-    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().says(&["30 s", "credHelpers"]);
+    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().stderr_has(&["30 s", "credHelpers"]);
 }

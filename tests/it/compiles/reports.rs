@@ -6,7 +6,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_report_of_what_was_only_built() {
+fn build_report_matches_the_schema() {
     let project = Project::app();
     let args = ["build", "--platform", "linux/riscv64", "--engine", "embedded", "--report", "report.json"];
     project.run(&args).finish();
@@ -15,7 +15,7 @@ fn a_report_of_what_was_only_built() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_verify_finds() {
+fn verify_report_matches_the_schema() {
     let project = Project::empty();
     for (folder, layout) in history::layouts() {
         layout.write(&project.path().join(folder));

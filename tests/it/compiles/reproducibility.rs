@@ -64,7 +64,7 @@ fn checkout(project: &Project, umask: &str) -> (Project, PathBuf) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_same_commit_has_the_same_digest() {
+fn digest_depends_only_on_the_commit() {
     let project = project();
     let plain = "exec \"$@\"";
     let here = project.path();
@@ -105,7 +105,7 @@ fn the_same_commit_has_the_same_digest() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn source_date_epoch_is_the_time_of_everything() {
+fn source_date_epoch_sets_every_timestamp() {
     let project = Project::app();
     let plain = "exec \"$@\"";
     let at = |seconds: &str| digest(project.path(), plain, "linux/amd64", &[("SOURCE_DATE_EPOCH", seconds)]);

@@ -38,10 +38,10 @@ fn calls(docker: &Fakes) -> Vec<String> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_words_are_those_of_a_shell() {
+fn smoke_command_is_split_like_in_a_shell() {
     let (registry, docker) = (FakeRegistry::storing(), docker("echo; echo '  app 1.2.3 '; echo more"));
     let finished = publish(&Project::app(), &registry, &docker, &["--smoke", "--name 'a b'"]).finish();
-    finished.says(&["app --name 'a b'", "app 1.2.3\n"]);
+    finished.stderr_has(&["app --name 'a b'", "app 1.2.3\n"]);
     let calls = calls(&docker);
     let run = calls.iter().find(|call| call.starts_with("run ")).unwrap();
     for part in ["--rm", "--platform linux/amd64", "--network none", "--pull never", "--name a b"] {
@@ -52,7 +52,7 @@ fn the_words_are_those_of_a_shell() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_fails_moves_no_tag() {
+fn smoke_run_that_fails_moves_no_tag() {
     for (run, words) in
         [("seq 30; echo no luck >&2; exit 1", "`app --version` ended with 1"), ("kill -SEGV $$", "signal 11")]
     {
@@ -60,9 +60,9 @@ fn what_fails_moves_no_tag() {
         let project = Project::with_config("smoke = ['--version']");
         let finished: Finished = publish(&project, &registry, &docker, &[]).fails(8).finish();
         finished
-            .says(&["error: image 'app': linux/amd64: ", words, "smoke = [\"--version\"]"])
-            .keeps_quiet_about("\n5\n")
-            .keeps_quiet_about("Tagging");
+            .stderr_has(&["error: image 'app': linux/amd64: ", words, "smoke = [\"--version\"]"])
+            .stderr_lacks("\n5\n")
+            .stderr_lacks("Tagging");
         calls(&docker);
         assert_eq!(registry.tags("app"), [""; 0]);
     }
@@ -70,7 +70,7 @@ fn what_fails_moves_no_tag() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_not_run_has_not_passed() {
+fn smoke_run_that_cannot_start_has_not_passed() {
     let no_format = "echo 'exec /app: exec format error' >&2; exit 255";
     for (docker, why) in [
         (
@@ -86,14 +86,14 @@ fn what_is_not_run_has_not_passed() {
         let unticked = format!("\n- [ ] started on every platform: linux/amd64 not at all ({why}");
         assert!(finished.stdout.contains(&unticked), "{finished}");
         assert_valid("report.schema.json", &project.path().join("report.json"));
-        finished.says(&["warning: image 'app': linux/amd64: ", why]).keeps_quiet_about(" Ran ");
+        finished.stderr_has(&["warning: image 'app': linux/amd64: ", why]).stderr_lacks(" Ran ");
         calls(&docker);
     }
     let (registry, docker) = (FakeRegistry::storing(), docker(no_format));
-    publish(&Project::app(), &registry, &docker, &["--smoke=-V"]).fails(8).finish().says(&["255"]);
+    publish(&Project::app(), &registry, &docker, &["--smoke=-V"]).fails(8).finish().stderr_has(&["255"]);
     let broken =
         Fakes::new().program("docker", "case $1 in version) echo linux/amd64 ;; *) echo no >&2; exit 1 ;; esac");
     let registry = FakeRegistry::storing();
     let finished = publish(&Project::app(), &registry, &broken, &["--smoke=-V"]).finish();
-    finished.says(&["`docker load "]).keeps_quiet_about(" Ran ");
+    finished.stderr_has(&["`docker load "]).stderr_lacks(" Ran ");
 }

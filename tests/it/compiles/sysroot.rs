@@ -6,31 +6,33 @@ use crate::sysroot::{NATIVE, apt, build, project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_sysroot_is_made_once() {
+fn sysroot_is_created_once() {
     let [platform, _, triple] = NATIVE;
     let tools = apt("", "echo deb > a.deb");
     let project = project();
     let calls = || tools.log("apt-get").lines().count();
     let finished = build(&project, &tools, &[]).fails(8).finish();
-    finished
-        .says(&[&format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"), "which 'scratch' does not have"]);
+    finished.stderr_has(&[
+        &format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"),
+        "which 'scratch' does not have",
+    ]);
     assert_eq!(calls(), 2);
     let dir = project.path().join("target/multiarch/+sysroot").join(triple);
     let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();
     assert!(record.starts_with("libssl-dev\nlibssl-dev 3.0-1 "), "{record}");
-    build(&project, &tools, &[]).fails(8).finish().keeps_quiet_about("Fetch");
+    build(&project, &tools, &[]).fails(8).finish().stderr_lacks("Fetch");
     assert_eq!(calls(), 2, "it is there");
 
     // Downloads are kept, so that one that is gone is made again from them, also without a network.
     std::fs::remove_dir_all(&dir).unwrap();
-    build(&project, &tools, &["--offline"]).fails(8).finish().says(&["Fetched libssl-dev"]);
+    build(&project, &tools, &["--offline"]).fails(8).finish().stderr_has(&["Fetched libssl-dev"]);
     assert_eq!(calls(), 2);
     // An old one is looked after, and stays when apt cannot be asked.
     let old = std::time::SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
     std::fs::File::options().append(true).open(dir.join("multiarch.list")).unwrap().set_modified(old).unwrap();
     let gone = apt("exit 100", "").program("apt-cache", "exit 100");
     let finished = build(&project, &gone, &[]).fails(8).finish();
-    finished.says(&["warning: apt's sources have nothing", "what was fetched before is used"]);
-    build(&project, &tools, &[]).fails(8).finish().says(&["Fetching"]).keeps_quiet_about("Fetched");
+    finished.stderr_has(&["warning: apt's sources have nothing", "what was fetched before is used"]);
+    build(&project, &tools, &[]).fails(8).finish().stderr_has(&["Fetching"]).stderr_lacks("Fetched");
     assert_eq!(calls(), 3);
 }

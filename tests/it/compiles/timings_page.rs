@@ -5,7 +5,7 @@ use crate::timings_page::{bars, embedded};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn every_platform_has_a_bar_in_every_phase() {
+fn timings_page_has_a_bar_for_every_platform_and_phase() {
     let project = Project::app();
     let args = ["build", "--platform", "linux/amd64,linux/arm64", "--output", "oci:out"];
     let first = bars(&project, embedded(&project, &args).finish());
@@ -39,7 +39,7 @@ fn every_platform_has_a_bar_in_every_phase() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn uploads_are_known_by_what_they_hold() {
+fn timings_page_names_what_is_uploaded() {
     let project = Project::app();
     let registry = FakeRegistry::storing();
     let args = ["publish", "--platform", "linux/amd64", "--registry", &registry.host];

@@ -93,7 +93,7 @@ fn check(cases: &[Case]) {
 }
 
 #[test]
-fn the_corpus_is_large_enough() {
+fn corpus_is_large_enough() {
     let (broken, good) = (broken::cases(), good::cases());
     assert!(broken.len() >= 40 && good.len() >= 25, "{} broken, {} good", broken.len(), good.len());
     let names: BTreeSet<&str> = broken.iter().chain(&good).map(|case| case.name).collect();
@@ -101,31 +101,31 @@ fn the_corpus_is_large_enough() {
 }
 
 #[test]
-fn no_good_image_is_flagged() {
+fn verify_accepts_good_images() {
     check(&good::cases());
 }
 
 #[test]
-fn wrong_machines_are_caught() {
+fn verify_finds_programs_for_another_machine() {
     check(&broken::machines::cases());
 }
 
 #[test]
-fn wrong_libraries_are_caught() {
+fn verify_finds_missing_and_wrong_libraries() {
     check(&broken::libraries::cases());
 }
 
 #[test]
-fn wrong_programs_are_caught() {
+fn verify_finds_programs_that_cannot_start() {
     check(&broken::programs::cases());
 }
 
 #[test]
-fn wrong_rights_are_caught() {
+fn verify_finds_missing_permissions() {
     check(&broken::rights::cases());
 }
 
 #[test]
-fn wrong_documents_are_caught() {
+fn verify_finds_invalid_manifests_and_configs() {
     check(&broken::documents::cases());
 }

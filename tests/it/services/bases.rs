@@ -6,7 +6,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_base_is_pinned_and_recorded() {
+fn base_is_pinned_and_recorded() {
     let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let pin = digest(&base).unwrap();
     let registry = format!("{}/pinned", open_registry());
@@ -31,7 +31,7 @@ fn a_base_is_pinned_and_recorded() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_base_that_lacks_a_platform() {
+fn base_without_a_platform_is_rejected() {
     let two = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let plain = base_image("amd64-only:1", &["linux/amd64"]);
     assert!(manifest(&plain)["config"].is_object(), "wanted a base that is no index");
@@ -41,17 +41,17 @@ fn a_base_that_lacks_a_platform() {
     {
         let project = Project::with_config(&format!("base = '{base}'\nplatforms = ['linux/amd64', '{platform}']"));
         let finished = project.run(&["publish", "--registry", &registry]).fails(3).finish();
-        finished.says(&[base.as_str(), platform, has]).keeps_quiet_about("Compiling");
+        finished.stderr_has(&[base.as_str(), platform, has]).stderr_lacks("Compiling");
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
     let missing = format!("{}/not-there:1", open_registry());
     let run = Project::with_config(&format!("base = '{missing}'")).run(&["publish", "--registry", &registry]).fails(7);
-    run.finish().says(&[missing.as_str()]).keeps_quiet_about("Compiling");
+    run.finish().stderr_has(&[missing.as_str()]).stderr_lacks("Compiling");
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dynamic_binary_on_scratch() {
+fn dynamic_binary_on_scratch_is_rejected() {
     let registry = format!("{}/dynamic", open_registry());
     for (platform, interpreter) in
         [("linux/amd64", "/lib64/ld-linux-x86-64.so.2"), ("linux/arm64", "/lib/ld-linux-aarch64.so.1")]
@@ -59,7 +59,7 @@ fn a_dynamic_binary_on_scratch() {
         let project = Project::with_config("libc = 'gnu'\nbase = 'scratch'");
         let args = ["publish", "--registry", &registry, "--platform", platform];
         let finished = project.run(&args).fails(8).finish();
-        finished.says(&[interpreter]);
+        finished.stderr_has(&[interpreter]);
         assert_eq!(digest(&format!("{registry}/app:latest")), None);
     }
 }

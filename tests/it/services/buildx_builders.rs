@@ -75,7 +75,7 @@ fn project() -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn builders_elsewhere_give_the_same_digest() {
+fn buildx_builders_on_other_machines_give_the_same_digest() {
     let registry = format!("{}/builders", open_registry());
     let project = project();
     let publish = ["publish", "--engine", "buildx", "--registry", &registry, "-v"];

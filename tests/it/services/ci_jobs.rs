@@ -7,7 +7,7 @@ use crate::support::{Project, service};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn jobs_publish_to_a_registry_that_wants_a_login() {
+fn ci_jobs_log_in_and_publish() {
     let registry = service("MULTIARCH_TEST_AUTH_REGISTRY");
     let repository = Project::app().file(".gitignore", "/target\n").committed();
     let mut digests = Vec::new();

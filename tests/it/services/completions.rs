@@ -12,7 +12,7 @@ fn sysroot() -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn bash_reads_cargos_own_when_it_is_wanted() {
+fn bash_loads_the_completions_of_cargo_on_demand() {
     let own = format!("source {}/etc/bash_completion.d/cargo", sysroot());
     let project = script("bash", "ours").file(".local/share/bash-completion/completions/cargo", &own);
     let library = "source /usr/share/bash-completion/bash_completion";
@@ -25,7 +25,7 @@ fn bash_reads_cargos_own_when_it_is_wanted() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn fish_completes() {
+fn fish_completes_commands_flags_and_values() {
     let project = script("fish", ".config/fish/conf.d/cargo-multiarch.fish");
     for program in PROGRAMS {
         for (typed, candidates) in CASES {
@@ -53,7 +53,7 @@ print -r -- ${${said##*ran }%%@*}
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn zsh_completes() {
+fn zsh_completes_commands_flags_and_values() {
     let project = script("zsh", "_cargo-multiarch");
     let cargos = format!("{}/share/zsh/site-functions", sysroot());
     assert!(std::path::Path::new(&cargos).join("_cargo").is_file(), "this toolchain's cargo has no completions");

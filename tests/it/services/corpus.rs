@@ -122,13 +122,13 @@ fn prove(cases: Vec<Case>, is_right: impl Fn(&Output) -> bool) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn good_images_run() {
+fn docker_runs_good_images() {
     prove(crate::corpus::good::cases(), |output| output.status.success() && output.stdout == b"hello\n");
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn broken_images_do_not() {
+fn docker_does_not_run_broken_images() {
     prove(crate::corpus::broken::cases(), |output| {
         let said = String::from_utf8_lossy(&output.stderr);
         let own = ["invalid reference", "No such image", "already in use"].iter().any(|text| said.contains(text));
@@ -138,7 +138,7 @@ fn broken_images_do_not() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn others_refuse_what_is_damaged() {
+fn docker_and_skopeo_reject_damaged_images() {
     let mut wrong = Vec::new();
     for case in crate::corpus::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
         // skopeo compares digests; what is in a layer only matters to Docker, which keeps blobs of earlier images.
@@ -160,7 +160,7 @@ fn others_refuse_what_is_damaged() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn emulators_refuse_the_wrong_machine() {
+fn qemu_rejects_programs_for_another_machine() {
     let cases = crate::corpus::broken::cases();
     let cases: Vec<&Case> = cases.iter().filter(|case| case.proof == Proof::Emulated).collect();
     let loaded = load(&cases);

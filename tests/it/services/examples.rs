@@ -22,7 +22,7 @@ fn published(name: &str, more: &[&str]) -> (String, Finished) {
     let args = ["publish", "--manifest-path", &manifest, "--registry", &registry, "--platform", &platforms];
     let finished = Project::empty()
         .run(&[&args[..], more].concat())
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/target"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/examples"))
         .finish();
     (reference(&finished.stdout), finished)
 }
@@ -69,7 +69,7 @@ fn hello() {
 fn service() {
     // All that it is configured for.
     let (reference, finished) = published("service", &["--platform", "linux/arm/v7,linux/riscv64"]);
-    finished.says(&[
+    finished.stderr_has(&[
         "Ran service --version for linux/amd64, in Docker: service 0.1.0 on x86_64\n",
         "Ran service --version for linux/arm64, in Docker, under QEMU: service 0.1.0 on aarch64\n",
         "Ran service --version for linux/arm/v7, in Docker, under QEMU: service 0.1.0 on arm\n",
@@ -128,7 +128,10 @@ fn sqlite() {
     // Who may write to the volume is in the image's folder, which each engine makes in its own way.
     for engine in ["buildx", "embedded"] {
         let (reference, finished) = published("sqlite", &["--engine", engine]);
-        finished.says(&["Ran notes check for linux/arm64, in Docker, under QEMU: SQLite 3.", " on aarch64 says 42\n"]);
+        finished.stderr_has(&[
+            "Ran notes check for linux/arm64, in Docker, under QEMU: SQLite 3.",
+            " on aarch64 says 42\n",
+        ]);
         let volume = format!("multiarch-notes-{engine}-{}", std::process::id());
         let notes = |platform: &str, args: &[&str]| {
             let mount = format!("{volume}:/data");

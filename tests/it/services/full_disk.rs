@@ -7,7 +7,7 @@ use crate::support::embedded;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_full_disk() {
+fn full_disk_is_reported_and_leaves_no_partial_blobs() {
     let registry = FakeRegistry::storing();
     // Noise does not compress.
     let mut noise = vec![0; 400_000];
@@ -24,6 +24,6 @@ fn a_full_disk() {
     let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
     let left = walk(&cache);
     run("umount", &[]);
-    finished.unwrap().says(&["No space left on device", "XDG_CACHE_HOME"]);
+    finished.unwrap().stderr_has(&["No space left on device", "XDG_CACHE_HOME"]);
     assert!(left.len() <= 1, "only the config was whole: {left:?}");
 }

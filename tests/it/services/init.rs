@@ -16,7 +16,7 @@ for (const path of process.argv.slice(2))
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn workflows_pass_the_linter() {
+fn init_ci_workflows_pass_actionlint() {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     let linter = format!("{cache}/cargo-multiarch/actionlint");

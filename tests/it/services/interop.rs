@@ -21,7 +21,7 @@ fn validate(layout: &Path) -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_push() {
+fn skopeo_and_crane_read_a_pushed_image() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     for (name, more) in [("scratch", &[][..]), ("base", &["--base", &base])] {
         let registry = format!("{}/others/{name}", open_registry());
@@ -59,7 +59,7 @@ fn a_push() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn layouts_and_archives() {
+fn skopeo_and_docker_read_layouts_and_archives() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     for config in [
         "",
@@ -105,14 +105,14 @@ fn layouts_and_archives() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn loading_takes_the_hosts_own_platform() {
+fn load_takes_the_platform_of_the_host() {
     let project = project().file("multiarch.toml", "registry = 'registry.example/loaded'");
     let load = ["build", "--engine", "embedded", "--platform", "linux/arm64,linux/amd64", "--load"];
     let says = ["registry.example/loaded/app:1.2.3", "docker"];
     let name = "registry.example/loaded/app:latest";
     let daemons = [service("DOCKER_HOST"), service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST")];
     for daemon in &daemons {
-        project.run(&load).env("DOCKER_HOST", daemon).finish().says(&says);
+        project.run(&load).env("DOCKER_HOST", daemon).finish().stderr_has(&says);
         let args = ["--host", daemon, "run", "--rm", "--network", "none", "--pull", "never", name];
         assert_eq!(run("docker", &args), "hello from x86_64");
     }
@@ -125,7 +125,7 @@ fn loading_takes_the_hosts_own_platform() {
         .fold(Fakes::new(), |fakes, program| fakes.real(program));
     let run = project.run(&load).path_only(&fakes);
     let run = podman.variables().into_iter().fold(run, |run, (name, value)| run.env(name, value));
-    run.finish().says(&["registry.example/loaded/app:1.2.3", "podman"]);
+    run.finish().stderr_has(&["registry.example/loaded/app:1.2.3", "podman"]);
     assert_eq!(podman.run("podman", &["image", "inspect", "--format", "{{.Architecture}}", name]), "amd64");
 }
 

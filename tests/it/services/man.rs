@@ -7,7 +7,7 @@ use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn man_reads_every_page() {
+fn man_and_groff_accept_every_page() {
     let project = Project::empty();
     for name in pages(&project) {
         let page = project.path().join("share/man1").join(&name);

@@ -18,7 +18,7 @@ fn project() -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn one_tag_for_three_platforms() {
+fn publish_pushes_one_tag_for_three_platforms() {
     let registry = format!("{}/three", open_registry());
     let project = project();
     let args = ["publish", "--registry", &registry, "--platform", "linux/amd64,linux/arm64,linux/riscv64"];
@@ -63,7 +63,7 @@ fn one_tag_for_three_platforms() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn one_platform_is_an_index_too() {
+fn publish_pushes_an_index_for_one_platform() {
     let registry = format!("{}/one", open_registry());
     let finished = project().run(&["publish", "-q", "--registry", &registry, "--platform", "linux/arm64"]).finish();
     assert_eq!(finished.stderr, "", "-q leaves the result alone");
@@ -72,7 +72,7 @@ fn one_platform_is_an_index_too() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn several_registries_and_tags_and_the_report() {
+fn publish_supports_several_registries_and_tags() {
     let (a, b) = (format!("{}/several", open_registry()), service("MULTIARCH_TEST_AUTH_REGISTRY"));
     let project = project();
     // base64 of ci:secret-word
@@ -110,7 +110,7 @@ fn several_registries_and_tags_and_the_report() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn provenance_is_attached_when_asked_for() {
+fn publish_attaches_provenance_if_requested() {
     let registry = format!("{}/provenance", open_registry());
     let args = ["publish", "--registry", &registry, "--platform", "linux/amd64,linux/arm64", "--provenance=mode=max"];
     let published = reference(&project().run(&args).finish().stdout);
@@ -120,7 +120,7 @@ fn provenance_is_attached_when_asked_for() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn build_makes_the_layout_that_publish_pushes() {
+fn build_writes_the_layout_that_publish_pushes() {
     let project = project();
     let built = reference(&project.run(&["build", "--platform", "linux/amd64,linux/arm64"]).finish().stdout);
     let layout = project.path().join("target/multiarch/app/oci");
@@ -132,7 +132,7 @@ fn build_makes_the_layout_that_publish_pushes() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_change_that_keeps_every_size() {
+fn publish_detects_a_change_of_equal_size() {
     // BuildKit takes a file of the same size and time for the one that it has seen.
     let registry = format!("{}/sizes", open_registry());
     let project = Project::with_config("files = [{ from = 'word', to = '/word' }]\nplatforms = ['linux/amd64']");

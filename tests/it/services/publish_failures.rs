@@ -13,13 +13,13 @@ use crate::support::{PROGRAM, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_stopped_daemon() {
+fn stopped_docker_daemon_is_reported() {
     let args = ["publish", "--engine", "buildx", "--registry", "r.example"];
     let run = Project::app().run(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     run.fails(6)
         .finish()
-        .says(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
-        .keeps_quiet_about("Compiling");
+        .stderr_has(&["unix:///nowhere/docker.sock", "sudo systemctl start docker"])
+        .stderr_lacks("Compiling");
 }
 
 /// A run of the program as a user that is made for it. The toolchain may be where only this one can read: cargo's answer
@@ -48,7 +48,7 @@ pub fn as_another_user(args: &str) -> std::process::Output {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn no_permission_on_the_socket() {
+fn missing_permission_on_the_docker_socket_is_reported() {
     let output = as_another_user("publish --engine buildx --registry r.example");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
@@ -57,7 +57,7 @@ fn no_permission_on_the_socket() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_classic_image_store() {
+fn classic_image_store_gets_a_builder_or_is_reported() {
     let host = crate::support::service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST");
     let registry = format!("{}/classic", open_registry());
     let (mut command, _dirs) = Project::app()
@@ -80,7 +80,7 @@ fn the_classic_image_store() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn ctrl_c_while_pushing() {
+fn ctrl_c_while_pushing_moves_no_tag() {
     let repository = "interrupted/app:latest";
     let project = Project::with_config("platforms = ['linux/amd64']");
     project.run(&["publish", "-q", "--registry", &format!("{}/interrupted", open_registry())]).finish();
@@ -133,7 +133,7 @@ fn children_in(folder: &Path) -> Vec<String> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_registry_that_serves_something_else() {
+fn registry_that_serves_other_bytes_is_detected() {
     // Two lies about the platform: in whatever has one, and in the config alone.
     let everywhere: fn(&str) -> bool = |_| true;
     for (name, lies_in) in [("lie", everywhere), ("config-lie", |answer| answer.contains("\"diff_ids\""))] {
@@ -144,7 +144,7 @@ fn a_registry_that_serves_something_else() {
         let liar = proxy(open_registry(), |sent| sent, lie);
         let args = ["publish", "--registry", &format!("{liar}/{name}"), "--platform", "linux/arm64"];
         let finished = Project::app().run(&args).fails(8).finish();
-        finished.says(&[liar.as_str()]);
+        finished.stderr_has(&[liar.as_str()]);
     }
 }
 

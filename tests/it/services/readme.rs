@@ -1,6 +1,6 @@
 //! Output in README.md that takes QEMU or a registry to reproduce.
 
-use crate::doctor::{told, without_std};
+use crate::doctor::{run_doctor, without_std};
 use crate::readme::{root, shown};
 use crate::support::{FakeRegistry, Fakes, Project, service};
 
@@ -29,7 +29,7 @@ fn hello() -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn publish_writes_the_checklist_that_is_shown() {
+fn readme_shows_the_checklist_of_publish() {
     let project = hello();
     project.git(&["tag", "v0.1.0"]);
     let registry = FakeRegistry::storing();
@@ -42,7 +42,7 @@ fn publish_writes_the_checklist_that_is_shown() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn doctor_finds_what_is_shown() {
+fn readme_shows_the_output_of_doctor() {
     const INFO: &str = r#"{"ServerErrors":["permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"],"ClientInfo":{"Version":"28.2.2","Plugins":[{"Name":"buildx","Version":"0.13.1"}]}}"#;
     let fakes = Fakes::new().program("docker", &format!("case $1 in info) echo '{INFO}' ;; *) exit 1 ;; esac"));
     let fakes = without_std("aarch64-unknown-linux-musl", fakes).program("rustup", "exit 1");
@@ -50,9 +50,9 @@ fn doctor_finds_what_is_shown() {
     let args = "doctor --engine buildx --registry localhost:5000";
     let project = hello();
     let run = project.run(&args.replace("localhost:5000", &registry).split(' ').collect::<Vec<_>>()).path_first(&fakes);
-    let told = told(run, 6);
-    let said = format!("{}{}", told.stderr.split("error: ").next().unwrap(), told.stdout)
-        + told.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
+    let result = run_doctor(run, 6);
+    let said = format!("{}{}", result.stderr.split("error: ").next().unwrap(), result.stdout)
+        + result.stderr.split_once("error: ").map(|(_, end)| format!("error: {end}")).unwrap().trim_end();
     let folder = std::fs::canonicalize(project.path()).unwrap();
     let said = said.replace(&registry, "localhost:5000").replace(folder.to_str().unwrap(), "…/examples/hello");
     assert_eq!(without_numbers(&said), without_numbers(&shown(args)), "this is what it says:\n{said}");

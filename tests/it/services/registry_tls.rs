@@ -106,21 +106,21 @@ const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_ca_of_ones_own() {
+fn registry_with_a_private_ca() {
     let registry = Registry::start(Tls::OwnCa);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let refused = Project::app().run(&args).fails(7).finish();
-    refused.says(&["certificate", "SSL_CERT_FILE="]).keeps_quiet_about("Compiling");
+    refused.stderr_has(&["certificate", "SSL_CERT_FILE="]).stderr_lacks("Compiling");
     Project::app().run(&args).env("SSL_CERT_FILE", registry.folder.path().join("ca.pem")).finish();
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn plain_http() {
+fn registry_without_tls_needs_a_flag() {
     let registry = Registry::start(Tls::None);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let hint = format!("--insecure-registry {}", registry.host);
-    Project::app().run(&args).fails(7).finish().says(&[&hint]).keeps_quiet_about("Compiling");
+    Project::app().run(&args).fails(7).finish().stderr_has(&[&hint]).stderr_lacks("Compiling");
     Project::app().run(&[&args[..], &["--insecure-registry", &registry.host]].concat()).finish();
     let configured = Project::with_config(&format!("insecure-registries = ['{}']", registry.host));
     configured.run(&args).finish();

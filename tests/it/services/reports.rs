@@ -7,7 +7,7 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_report_of_what_was_published_and_started() {
+fn publish_report_with_smoke_runs_matches_the_schema() {
     let registry = FakeRegistry::storing();
     let config = "platforms = ['linux/amd64', 'linux/arm64']\nsmoke = []\nallow = ['missing-workdir']\n";
     let project = Project::with_config(config).file(".gitignore", "/target\n").committed();

@@ -54,7 +54,7 @@ fn assert_clean(project: &Project) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn every_platform_in_docker_and_without() {
+fn smoke_runs_work_with_and_without_docker() {
     let project = project(&format!("{PLATFORMS}smoke = ['--version']\n"));
     let registry = format!("{}/smoke", open_registry());
     let finished = project.run(&["publish", "--registry", &registry]).finish();
@@ -63,19 +63,19 @@ fn every_platform_in_docker_and_without() {
     };
     let mut expected = vec![said("linux/amd64", "in Docker", "x86_64")];
     expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "in Docker, under QEMU", architecture)));
-    finished.says(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    finished.stderr_has(&expected.iter().map(String::as_str).collect::<Vec<_>>());
     assert_clean(&project);
 
     let mut expected = vec![said("linux/amd64", "natively", "x86_64")];
     expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "under QEMU", architecture)));
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-    without_docker(&project, &[]).finish().says(&expected);
+    without_docker(&project, &[]).finish().stderr_has(&expected);
     // Root that may have no namespaces.
     let chroot = Fakes::new().program(
         "unshare",
         "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
     );
-    without_docker(&project, &[]).path_first(&chroot).finish().says(&expected);
+    without_docker(&project, &[]).path_first(&chroot).finish().stderr_has(&expected);
     assert_clean(&project);
     // Nobody makes a folder the root: QEMU runs what runs alone, from where it is.
     let nothing = Fakes::new().program("unshare", "exit 1");
@@ -83,13 +83,13 @@ fn every_platform_in_docker_and_without() {
     without_docker(&alone, &["--platform", "linux/arm64"])
         .path_first(&nothing)
         .finish()
-        .says(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
+        .stderr_has(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
     assert_clean(&alone);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_kernel_without_qemu() {
+fn smoke_run_without_qemu_in_the_kernel() {
     let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
     // A tmpfs in a namespace of its own hides what the kernel hands to whom.
     let hidden = |project: &Project| {
@@ -131,18 +131,18 @@ fn scripted(base: &str) -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn an_entrypoint_that_is_a_script() {
+fn smoke_run_of_a_script() {
     let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
     let args = ["build", "--smoke", "--version"];
     let said = |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
-    project.run(&args).finish().says(&[&said("in Docker, under QEMU")]);
-    without_docker(&project, &args[1..]).finish().says(&[&said("under QEMU")]);
+    project.run(&args).finish().stderr_has(&[&said("in Docker, under QEMU")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("under QEMU")]);
     assert_clean(&project);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_dynamic_program_on_debian() {
+fn smoke_run_of_a_dynamic_program() {
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
     // Where a shell and links to folders are as in Debian's own image.
@@ -159,14 +159,14 @@ fn a_dynamic_program_on_debian() {
     let project = project(&format!("base = '{base}'\nlibc = 'gnu'\nplatforms = ['linux/amd64']\n"));
     let args = ["build", "--smoke", "--version"];
     let said = |how: &str| format!("Ran app --version for linux/amd64, {how}: app 1.2.3 on x86_64 in / for me\n");
-    project.run(&args).finish().says(&["glibc 2.", &said("in Docker")]);
-    without_docker(&project, &args[1..]).finish().says(&[&said("natively")]);
+    project.run(&args).finish().stderr_has(&["glibc 2.", &said("in Docker")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("natively")]);
     assert_clean(&project);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_fails_and_what_never_ends() {
+fn smoke_run_may_fail_or_time_out() {
     let project = project("platforms = ['linux/amd64', 'linux/arm64']\n");
     let registry = format!("{}/smoke-fails", open_registry());
     let publish = |words: &str, docker: Option<&str>| {
@@ -177,18 +177,19 @@ fn what_fails_and_what_never_ends() {
         finished
     };
     for docker in [None, Some(NOWHERE)] {
-        publish("--fail", docker).says(&[
+        publish("--fail", docker).stderr_has(&[
             "no luck on x86_64\nerror: image 'app': linux/amd64: the smoke run `app --fail` ended with 3\n hint: ",
         ]);
         let start = Instant::now();
-        publish("forever", docker).says(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
+        publish("forever", docker)
+            .stderr_has(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn ctrl_c_leaves_nothing_behind() {
+fn smoke_run_is_cleaned_up_on_ctrl_c() {
     let project = project("platforms = ['linux/amd64']\n");
     for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
         let build = project.run(&["build", "-v", "--smoke", "forever"]);
@@ -212,7 +213,7 @@ fn ctrl_c_leaves_nothing_behind() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn anybody_in_a_user_namespace() {
+fn smoke_run_in_a_user_namespace() {
     // As `nobody`, whom every machine has. The toolchain may be where only root can read: cargo's answer is canned.
     let project = project(PLATFORMS);
     project.run(&["compile", "-q", "--out", "dist"]).finish();

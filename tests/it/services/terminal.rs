@@ -100,7 +100,7 @@ const BUILD: &str = "build --engine embedded --platform linux/amd64,linux/arm64,
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn bars_are_there_while_it_works_and_gone_after() {
+fn progress_bars_disappear_at_the_end() {
     for (columns, gauge) in [(40, ""), (60, "[=====>    ] 1/2 "), (80, "[==========>         ] 1/2 "), (120, "] 1/2 ")]
     {
         let project = waiting();
@@ -130,7 +130,7 @@ fn bars_are_there_while_it_works_and_gone_after() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_terminal_may_become_another() {
+fn progress_bars_follow_a_resized_terminal() {
     for (columns, other) in [(100, 50), (50, 100)] {
         let project = waiting();
         let terminal = Terminal::run(&project, columns, "", BUILD);
@@ -153,7 +153,7 @@ fn a_terminal_may_become_another() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn a_narrower_terminal_keeps_no_dead_bars() {
+fn progress_bars_are_cleared_in_a_narrower_terminal() {
     let project = waiting();
     let terminal = Terminal::run(&project, 120, "", BUILD);
     let is_there =
@@ -177,7 +177,7 @@ fn a_narrower_terminal_keeps_no_dead_bars() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn bars_are_drawn_where_they_are_wanted() {
+fn progress_bars_depend_on_the_environment() {
     for (environment, expected) in [
         ("CI=true", 0),
         ("TERM=dumb", 0),
@@ -200,7 +200,7 @@ fn bars_are_drawn_where_they_are_wanted() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn uploads_are_seen_with_their_bytes() {
+fn progress_bars_show_bytes_of_uploads() {
     let slow = proxy(
         open_registry(),
         |sent| {
@@ -247,7 +247,7 @@ fn uploads_are_seen_with_their_bytes() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn what_is_read_is_broken_between_words() {
+fn output_wraps_between_words() {
     let platforms = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64', 'linux/386', 'linux/arm/v7']\n";
     let project = Project::with_config(platforms);
     for args in [

@@ -11,7 +11,7 @@ const PLATFORMS: &str = "linux/amd64,linux/arm64,linux/arm/v7,linux/riscv64";
 
 /// The source of a released crate, in a folder of its own; cargo fetches it and checks its hash.
 fn released(name: &str, version: &str) -> PathBuf {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e");
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third_party");
     let folder = home.join(format!("{name}-{version}"));
     if folder.join("Cargo.lock").is_file() {
         return folder;
@@ -43,7 +43,7 @@ fn published(name: &str, version: &str, says: &str, more: &[&str]) -> String {
     let finished = Project::empty()
         .run(&[&args[..], &["--platform", PLATFORMS], more].concat())
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/target"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third_party/target"))
         .finish();
     let published = reference(&finished.stdout);
     let names: Vec<String> = platforms(&published).into_iter().map(|(name, _)| name).collect();

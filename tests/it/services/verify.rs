@@ -57,7 +57,7 @@ fn by_hand(layout: &Path) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn the_same_is_said_whoever_made_it() {
+fn verify_reports_the_same_for_every_engine_and_format() {
     let base = base_image("busybox:3", &["linux/amd64", "linux/arm64", "linux/riscv64"]);
     let project = Project::app().file("multiarch.toml", &format!("base = '{base}'\n{BROKEN}"));
     let published = ["embedded", "buildx"].map(|engine| {

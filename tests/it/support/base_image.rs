@@ -191,7 +191,7 @@ fn upload(registry: &FakeRegistry, repo: &str, blob: &[u8]) {
 }
 
 #[test]
-fn a_base_is_pushed_to_another_repository() {
+fn fake_registry_mounts_and_stores_blobs() {
     let registry = FakeRegistry::storing();
     let layer = tar_of(&[
         ("bin", Entry::Dir(0o755)),
@@ -227,7 +227,7 @@ fn a_base_is_pushed_to_another_repository() {
 }
 
 #[test]
-fn a_hook_answers_instead() {
+fn fake_registry_hook_overrides_answers() {
     let registry = FakeRegistry::storing_with(|request, stored| match request.path.as_str() {
         "/v2/" => None,
         _ => Some((if stored.has_blob("a/b", &digest(b"x")) { 503 } else { 404 }, vec![], vec![])),

@@ -1,4 +1,4 @@
-//! A registry on loopback: it answers as a test wants, or stores as the distribution specification says.
+//! A registry on loopback that gives the answers a test wants, or works as the distribution specification says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// A request as a fake registry sees it.
+/// A request that a fake registry received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
@@ -20,10 +20,10 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An answer: status, headers, body. Status 0 breaks the connection off.
+/// An answer: status, headers, body. Status 0 closes the connection.
 pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
-/// A registry on loopback. Every connection has a thread of its own.
+/// A registry on loopback, with a thread for each connection.
 pub struct FakeRegistry {
     pub host: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -31,22 +31,22 @@ pub struct FakeRegistry {
 }
 
 impl FakeRegistry {
-    /// A registry that stores nothing and answers as the test says, one request after the other.
+    /// A registry that stores nothing and answers one request at a time with a function.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
         let answer = Mutex::new(answer);
         FakeRegistry::serve(move |request, _| answer.lock().unwrap()(request))
     }
 
-    /// A registry that takes every push, so far as it is asked before the build.
-    pub fn open() -> FakeRegistry {
+    /// A registry that accepts what a publish sends before the build.
+    pub fn accepting() -> FakeRegistry {
         FakeRegistry::start(|request| match request.method.as_str() {
             "POST" => (202, vec![("Location", "/v2/upload/1".to_owned())], Vec::new()),
             _ => (200, Vec::new(), Vec::new()),
         })
     }
 
-    /// A registry that answers everything below `/v2/<repository>` with one status.
-    pub fn refusing(status: u16) -> FakeRegistry {
+    /// A registry that answers every request for a repository with one status.
+    pub fn rejecting(status: u16) -> FakeRegistry {
         FakeRegistry::start(move |request| match request.path.as_str() {
             "/v2/" => (200, Vec::new(), Vec::new()),
             _ => (status, Vec::new(), br#"{"errors":[{"code":"DENIED","message":"no"}]}"#.to_vec()),
@@ -58,7 +58,7 @@ impl FakeRegistry {
         FakeRegistry::storing_with(|_, _| None)
     }
 
-    /// The same, but the hook is asked first and may answer instead: to lie, to fail, to wait.
+    /// The same with a hook that may answer instead: with wrong data, with an error, or late.
     pub fn storing_with(hook: impl Fn(&Request, &Stored) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
         FakeRegistry::serve(move |request, stored| hook(request, stored).unwrap_or_else(|| stored.answer(request)))
     }
@@ -83,14 +83,14 @@ impl FakeRegistry {
         registry
     }
 
-    /// Stores a blob; its digest.
+    /// Stores a blob. Returns its digest.
     pub fn blob(&self, repo: &str, bytes: &[u8]) -> String {
         let digest = digest(bytes);
         self.stored.content().blobs.insert(key(repo, &digest), bytes.to_vec());
         digest
     }
 
-    /// Stores a manifest under a tag (or its digest) and its digest, whatever it refers to; its digest.
+    /// Stores a manifest under a tag or digest and under its own digest, without checking it. Returns its digest.
     pub fn manifest(&self, repo: &str, reference: &str, media_type: &str, bytes: &[u8]) -> String {
         self.stored.content().store_manifest(repo, reference, media_type, bytes)
     }
@@ -111,24 +111,24 @@ impl FakeRegistry {
         self.stored.blob(repo, digest)
     }
 
-    /// How many blobs were uploaded to the end: neither mounted nor seeded.
+    /// The number of finished uploads, without blobs that were mounted or stored by the test.
     pub fn uploads(&self) -> usize {
         self.stored.content().finished
     }
 
-    /// How many uploads were begun, and neither finished nor cancelled.
+    /// The number of uploads that were started, but neither finished nor cancelled.
     pub fn open_uploads(&self) -> usize {
         self.stored.content().uploads.len()
     }
 
-    /// Loses a manifest, as a clean-up of what no tag names does.
+    /// Removes a manifest, as garbage collection of untagged manifests does.
     pub fn forget(&self, repo: &str, digest: &str) {
         self.stored.content().manifests.remove(&key(repo, digest)).unwrap();
     }
 
     /// Asserts that nothing was stored.
     #[track_caller]
-    pub fn is_untouched(&self) {
+    pub fn assert_nothing_stored(&self) {
         let stored = self.requests().into_iter().filter(|request| request.method == "PUT");
         let stored: Vec<String> = stored.map(|request| request.path).collect();
         assert!(stored.is_empty(), "{stored:?}");
@@ -140,13 +140,13 @@ impl FakeRegistry {
     }
 }
 
-/// `sha256:<hex>` of some bytes.
+/// The digest of some bytes, `sha256:<hex>`.
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
 
-/// What a registry holds. Nothing is locked between two calls: a hook may take its time.
+/// The content of a registry. It is not locked between calls, so a hook may be slow.
 #[derive(Default)]
 pub struct Stored(Mutex<Content>);
 
@@ -164,7 +164,7 @@ impl Stored {
         self.content().manifests.get(&key(repo, reference)).cloned()
     }
 
-    /// Does what a request wants and answers as a registry that neither lies nor fails.
+    /// Handles a request as a correct registry does.
     pub fn answer(&self, request: &Request) -> Answer {
         let url = Url::parse("http://registry").unwrap().join(&request.path).unwrap();
         let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();

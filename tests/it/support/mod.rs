@@ -18,15 +18,15 @@ use snapshot::{Show, spellings};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
 
-/// A Rust project in a temporary folder: a package `app` that prints its name, unless other files are written.
+/// A Rust project in a temporary directory: a package `app` that prints its name, unless other files are written.
 pub struct Project {
     dir: Arc<TempDir>,
 }
 
 impl Project {
-    /// An empty folder.
+    /// An empty directory.
     pub fn empty() -> Project {
-        Project { dir: Arc::new(tempfile::tempdir().expect("a temporary folder")) }
+        Project { dir: Arc::new(tempfile::tempdir().expect("a temporary directory")) }
     }
 
     /// A package `app` 1.2.3 with one binary and a lock file.
@@ -42,7 +42,7 @@ impl Project {
         Project::app().file("multiarch.toml", config)
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and creates its parent directories.
     pub fn file(self, path: &str, text: &str) -> Project {
         let path = self.dir.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +50,7 @@ impl Project {
         self
     }
 
-    /// Makes the folder a git work tree with everything committed, at a fixed time.
+    /// Commits everything to a new git repository, at a fixed time.
     pub fn committed(self) -> Project {
         self.git(&["init", "-q", "-b", "main"]);
         self.git(&["add", "-A"]);
@@ -76,7 +76,7 @@ impl Project {
         self.dir.path()
     }
 
-    /// A run of `cargo multiarch ARGS` in the project's folder.
+    /// A run of `cargo multiarch ARGS` in the project's directory.
     pub fn run(&self, args: &[&str]) -> Run {
         Run::new(self.dir.clone(), args)
     }
@@ -98,36 +98,36 @@ pub fn commands() -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// A run of the program. Unless told otherwise it must end with 0.
+/// A run of the program, which has to exit with 0 unless the test expects something else.
 pub struct Run {
     command: Command,
     code: i32,
-    /// It says what it found on stdout, whatever its exit code is.
+    /// Whether stdout has a result even if the exit code is not 0.
     finds: bool,
-    /// The folders live as long as the runs that use them.
+    /// Temporary directories that the run uses. The first is the project.
     dirs: Vec<Arc<TempDir>>,
 }
 
-/// What a run wrote.
+/// A run that has ended.
 #[derive(Debug, Default)]
 pub struct Finished {
     pub stdout: String,
     pub stderr: String,
     code: i32,
     args: Vec<String>,
-    /// multiarch.toml as the run has left it.
+    /// multiarch.toml after the run.
     config: Option<String>,
-    /// Otherwise a snapshot does not mention cargo-auditable, which some machines have.
+    /// Whether the test has a fake cargo-auditable. Otherwise snapshots do not mention it, as only some machines have it.
     fakes_auditable: bool,
-    /// The test's own directories, and what a snapshot calls them.
-    places: Vec<(String, &'static str)>,
+    /// The test's own directories, and their names in a snapshot.
+    dirs: Vec<(String, &'static str)>,
 }
 
 impl Run {
     fn new(dir: Arc<TempDir>, args: &[&str]) -> Run {
         let mut command = Command::new(PROGRAM);
         command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
-        // The tests' own cargo must not show through, nor the machine's settings.
+        // Settings of the machine and of the cargo that runs the tests must have no effect.
         for (name, _) in std::env::vars() {
             let ours = ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|ours| name.starts_with(ours));
             if ours && name != "CARGO_HOME" {
@@ -150,9 +150,9 @@ impl Run {
         self.fails(code)
     }
 
-    /// Runs in a folder of the project.
-    pub fn in_folder(mut self, folder: &str) -> Run {
-        self.command.current_dir(self.dirs[0].path().join(folder));
+    /// Runs in a subdirectory of the project.
+    pub fn in_dir(mut self, dir: &str) -> Run {
+        self.command.current_dir(self.dirs[0].path().join(dir));
         self
     }
 
@@ -161,21 +161,21 @@ impl Run {
         self
     }
 
-    /// Looks for programs among the fakes first; whoever runs the tests is logged in nowhere.
+    /// Puts the fakes first on PATH. No credentials of the machine are used.
     pub fn path_first(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
         let path = format!("{}:{}", fakes.path().display(), path());
-        self.env("PATH", path).logged_in_nowhere(fakes)
+        self.env("PATH", path).without_credentials(fakes)
     }
 
-    /// Looks for programs among the fakes only.
+    /// Puts only the fakes on PATH. No credentials of the machine are used.
     pub fn path_only(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
-        self.env("PATH", fakes.path()).logged_in_nowhere(fakes)
+        self.env("PATH", fakes.path()).without_credentials(fakes)
     }
 
-    /// No credentials but a test's own. And one CA certificate: a debug build reads all of them in 0.2 s.
-    fn logged_in_nowhere(mut self, fakes: &Fakes) -> Run {
+    /// Hides the machine's credentials, and all CA certificates but one: a debug build takes 0.2 s to read them all.
+    fn without_credentials(mut self, fakes: &Fakes) -> Run {
         if fakes.path().join("docker").exists() {
             self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
         }
@@ -186,16 +186,16 @@ impl Run {
         run.env("SSL_CERT_FILE", first).env("SSL_CERT_DIR", fakes.path())
     }
 
-    /// The command, to be started and watched by the test itself, and the folders to keep meanwhile.
+    /// The command, for tests that start it themselves, and the directories to keep until it ends.
     pub fn into_command(self) -> (Command, Vec<Arc<TempDir>>) {
         (self.command, self.dirs)
     }
 
-    /// Runs to the end and checks the exit code; never a panic, never a backtrace.
+    /// Runs to the end. Checks the exit code, and that nothing panicked.
     pub fn finish(mut self) -> Finished {
         let output = self.command.output().expect("the program starts");
         let names = std::iter::once("[project]").chain(std::iter::repeat("[fakes]"));
-        let places = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
+        let dirs = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
         let finished = Finished {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -203,7 +203,7 @@ impl Run {
             args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
             fakes_auditable: self.dirs.iter().any(|dir| dir.path().join("cargo-auditable").exists()),
-            places: places.collect(),
+            dirs: dirs.collect(),
         };
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
         assert!(!finished.stderr.contains("panicked at"), "{finished}");
@@ -245,14 +245,14 @@ impl Show for Finished {
         if self.code != 0 {
             shown += &format!("[exit code {}]\n", self.code);
         }
-        self.places.iter().fold(shown, |shown, (path, name)| shown.replace(path, name))
+        self.dirs.iter().fold(shown, |shown, (path, name)| shown.replace(path, name))
     }
 }
 
 impl Finished {
     /// Asserts that stderr has each text.
     #[track_caller]
-    pub fn says(self, texts: &[&str]) -> Finished {
+    pub fn stderr_has(self, texts: &[&str]) -> Finished {
         for text in texts {
             assert!(self.stderr.contains(text), "'{text}' is missing in\n{self}");
         }
@@ -261,13 +261,13 @@ impl Finished {
 
     /// Asserts that stderr does not have a text.
     #[track_caller]
-    pub fn keeps_quiet_about(self, text: &str) -> Finished {
+    pub fn stderr_lacks(self, text: &str) -> Finished {
         assert!(!self.stderr.contains(text), "'{text}' is in\n{self}");
         self
     }
 }
 
-/// A folder of fake programs, for what real ones will not do on demand.
+/// A directory of fake programs, for what real ones do not do on demand.
 pub struct Fakes {
     dir: Arc<TempDir>,
 }
@@ -277,7 +277,7 @@ impl Fakes {
         Fakes { dir: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
-    /// A shell script under a program's name; `$0.log` is where it may note its calls.
+    /// Adds a shell script under a program's name. It may log its calls to `$0.log`.
     pub fn program(self, name: &str, script: &str) -> Fakes {
         let text = self.dir.path().join(format!("{name}.sh"));
         std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -287,7 +287,7 @@ impl Fakes {
         self
     }
 
-    /// A link to a real program.
+    /// Adds a link to a real program.
     pub fn real(self, name: &str) -> Fakes {
         let real = find(name).unwrap_or_else(|| panic!("{name} is not on PATH"));
         std::os::unix::fs::symlink(real, self.dir.path().join(name)).unwrap();
@@ -298,13 +298,13 @@ impl Fakes {
         self.dir.path()
     }
 
-    /// What a program noted of its calls, a line each.
+    /// The calls that a program logged, one a line.
     pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap_or_default()
     }
 }
 
-/// PATH with the toolchain's own programs first: rustup's take their time to find out which is meant.
+/// PATH with the toolchain's own programs first: rustup's proxies take time to select a toolchain.
 pub fn path() -> String {
     let cargo = std::env::var("CARGO").unwrap_or_default();
     let toolchain = Path::new(&cargo).parent().unwrap_or(Path::new(""));
@@ -316,8 +316,8 @@ pub fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path()).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
-/// A docker that is all there: engine, containerd store, buildx, as `docker info` and `buildx inspect` say it.
-/// Builds fail unless a test's own script handles them.
+/// A `docker` with everything: engine, containerd store and buildx, by the output of `docker info` and `buildx inspect`.
+/// Its builds fail unless a test changes the script.
 pub const HEALTHY_DOCKER: &str = r#"
 echo "$@" >> "$0.log"
 case "$1 $2" in
@@ -327,7 +327,7 @@ case "$1 $2" in
   *) exit 1 ;;
 esac"#;
 
-/// The services of `scripts/with-services`, for the second tier.
+/// The address of a service that `scripts/with-services` started.
 pub fn service(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))
