@@ -12,17 +12,35 @@ use anyhow::Result;
 /// Requests to a registry, or layers that are read, under way at a time.
 pub(crate) const AT_A_TIME: usize = 4;
 
-/// Tells the stages of a run to stop. Clones share one state.
+/// Tells the stages of a run to stop, and keeps the error that is the reason. Clones share one state.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CancelToken(Arc<AtomicBool>);
+pub(crate) struct CancelToken(Arc<CancelState>);
+
+#[derive(Debug, Default)]
+struct CancelState {
+    is_cancelled: AtomicBool,
+    /// The first error that is not itself a cancellation.
+    first_error: Mutex<Option<anyhow::Error>>,
+    /// The number of [`scope`]s that are running, one inside the other.
+    depth: AtomicUsize,
+}
 
 impl CancelToken {
     pub(crate) fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Cancels because of an error. The outermost [`scope`] returns the first such error.
+    pub(crate) fn fail(&self, error: anyhow::Error) -> Cancelled {
+        if !Cancelled::caused(&error) {
+            lock(&self.0.first_error).get_or_insert(error);
+        }
+        self.cancel();
+        Cancelled
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_cancelled.load(Ordering::Relaxed)
     }
 
     /// Fails once the token is cancelled.
@@ -50,31 +68,30 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-/// Runs stages side by side. The first error or panic cancels `cancel`; the error returned is the first one that is not
-/// itself a cancellation.
+/// Runs stages side by side. The first error or panic cancels `cancel`. Returns the first error that is not itself a
+/// cancellation; a scope inside another one leaves that error to the outer scope, and returns a cancellation.
 pub(crate) fn scope<'env, T>(
     cancel: &'env CancelToken,
     work: impl for<'scope> FnOnce(&Stages<'scope, 'env>) -> Result<T>,
 ) -> Result<T> {
-    let first_error = Arc::new(Mutex::new(None));
+    cancel.0.depth.fetch_add(1, Ordering::Relaxed);
     let result = thread::scope(|scope| {
-        let stages = Stages { scope, cancel, first_error: first_error.clone() };
         let _guard = CancelOnPanic(cancel);
-        let result = work(&stages);
-        stages.record_failure(result)
+        work(&Stages { scope, cancel }).map_err(|error| cancel.fail(error))
     });
-    match lock(&first_error).take() {
-        Some(error) => Err(error),
-        // Also if no cancelled stage was joined.
-        None => Ok(result.and_then(|value| cancel.check().map(|()| value))?),
+    let is_outermost = cancel.0.depth.fetch_sub(1, Ordering::Relaxed) == 1;
+    if is_outermost && let Some(error) = lock(&cancel.0.first_error).take() {
+        return Err(error);
     }
+    // Also if no cancelled stage was joined.
+    cancel.check()?;
+    Ok(result?)
 }
 
 /// Starts the stages of a [`scope`].
 pub(crate) struct Stages<'scope, 'env> {
     scope: &'scope thread::Scope<'scope, 'env>,
     cancel: &'env CancelToken,
-    first_error: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
 impl<'scope, 'env> Stages<'scope, 'env> {
@@ -86,22 +103,11 @@ impl<'scope, 'env> Stages<'scope, 'env> {
     where
         'env: 'scope,
     {
-        let stages = Stages { scope: self.scope, cancel: self.cancel, first_error: self.first_error.clone() };
+        let cancel = self.cancel;
         RunningStage(self.scope.spawn(move || {
-            let _guard = CancelOnPanic(stages.cancel);
-            stages.record_failure(stage())
+            let _guard = CancelOnPanic(cancel);
+            stage().map_err(|error| cancel.fail(error))
         }))
-    }
-
-    /// Keeps the first error that is not a cancellation, and cancels the other stages.
-    fn record_failure<T>(&self, result: Result<T>) -> Result<T, Cancelled> {
-        result.map_err(|error| {
-            if !Cancelled::caused(&error) {
-                lock(&self.first_error).get_or_insert(error);
-            }
-            self.cancel.cancel();
-            Cancelled
-        })
     }
 }
 
@@ -189,6 +195,28 @@ mod tests {
         });
         assert_eq!(error.unwrap_err().to_string(), "disk full");
         assert!(cancel.is_cancelled());
+    }
+
+    #[test]
+    fn scope_returns_the_first_error_of_an_inner_scope() {
+        let cancel = CancelToken::default();
+        let error = scope(&cancel, |stages| -> Result<()> {
+            let (queue, jobs) = std::sync::mpsc::channel::<()>();
+            let uploading = stages.spawn(|| {
+                scope(&cancel, |workers| {
+                    let failing = workers.spawn(|| -> Result<()> { bail!("upload refused") });
+                    let idle = workers.spawn(|| Ok(jobs.into_iter().count()));
+                    failing.join()?;
+                    idle.join()?;
+                    Ok(())
+                })
+            });
+            let _ = wait_for_cancel(&cancel);
+            cancel.fail(anyhow::anyhow!("later"));
+            drop(queue);
+            Ok(uploading.join()?)
+        });
+        assert_eq!(error.unwrap_err().to_string(), "upload refused");
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub(crate) fn build_images<'env>(
         PreparedEngine::Embedded(bases) => build_embedded(plan, prepared, bases, stages, blobs, cancel, ui)?,
         PreparedEngine::Buildx(builder) => build_with_buildx(plan, prepared, builder, cancel, ui)?,
     };
-    let images = verify_images(plan, &prepared.images, layouts, &artifacts, ui)?;
+    let images = verify_images(plan, &prepared.images, layouts, &artifacts, cancel, ui)?;
+    cancel.check()?;
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
     export::write(&plan.outputs, &prepared.images, &layouts, ui)?;
     if let Some(loader) = &prepared.loader {
@@ -77,9 +78,13 @@ fn build_embedded<'env>(
     let epoch = plan.source_date_epoch;
     let images = embedded::prepare(&prepared.images, &prepared.staged, bases, epoch)?;
     let (finished, binaries) = mpsc::channel();
-    let compiling = stages.spawn(move || prepared.source.binaries(&finished, cancel, ui));
+    let compiling = stages.spawn(move || {
+        let artifacts = prepared.source.binaries(&finished, cancel, ui);
+        // Before the channel closes: layers that are missing because cargo failed are not the error to report.
+        artifacts.map_err(|error| cancel.fail(error).into())
+    });
     let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
-    // Layers that are missing because cargo failed are not the error to report.
+    let layouts = layouts.map_err(|error| cancel.fail(error));
     let artifacts = compiling.join()?;
     let layouts = layouts?;
     stage_binaries(prepared, &artifacts)?;
@@ -116,12 +121,14 @@ fn verify_images(
     images: &[Image],
     layouts: Vec<Layout>,
     artifacts: &Artifacts,
+    cancel: &CancelToken,
     ui: &Ui,
 ) -> Result<Vec<BuiltImage>> {
     let cache = Cache::new(&plan.paths.cache_dir);
     let host = smoke::find_host(images, ui)?;
     let mut built = Vec::new();
     for (image, layout) in images.iter().zip(layouts) {
+        cancel.check()?;
         let verified = verify_layout(image, &layout, artifacts, &cache, ui.timings())?;
         findings::print_and_check(&image.name, verified.inspected.all_findings(), ui)?;
         let smoke = smoke::run(image, &layout, &host, &plan.paths.work_dir(), &cache, ui)?;

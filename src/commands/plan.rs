@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::load_plan::load_plan;
-use super::prepare::{check_emulation, compile_request, select_engine};
+use super::prepare::{SelectedEngine, check_emulation, compile_request, select_engine};
 use crate::cli::{MessageFormat, PlanArgs};
 use crate::compile::toolchain::Toolchain;
 use crate::dockerfile::render::Dockerfile;
@@ -12,30 +12,26 @@ use crate::image::buildx::BuildxEngine;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::embedded;
 use crate::image::engine::Engine;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanRequest};
 use crate::report::{self, graph};
 use crate::ui::Ui;
 
-const NO_REGISTRY: &str =
-    "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
-
 /// Runs `cargo multiarch plan`.
 pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
-    let mut plan = load_plan(&args.settings, args.settings.request())?;
-    if args.matrix.is_none() && plan.images.iter().any(|image| image.repositories.is_empty()) {
-        plan.notes.push(NO_REGISTRY.to_owned());
-    }
+    let request = PlanRequest { notes_missing_registry: args.matrix.is_none(), ..args.settings.request() };
+    let plan = load_plan(&args.settings, request)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(service) = args.matrix {
         // Each platform is compiled on another machine, so it does not matter what this one lacks.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
-    let (dockerfiles, selection) = select_engine(&plan, ui)?;
+    let SelectedEngine { dockerfiles, selection } = select_engine(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
-    let toolchain = Toolchain::check(compile_request(&plan))?.into_result()?;
+    let checked = Toolchain::check(compile_request(&plan))?;
     if let Engine::Buildx(builder) = &selection.engine {
         check_emulation(&plan.images, &dockerfiles, builder, ui)?;
     }
+    let toolchain = checked.into_result()?;
     toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
     toolchain.preview().iter().for_each(|cmd| ui.would_run(cmd));
     if let Engine::Buildx(builder) = &selection.engine {

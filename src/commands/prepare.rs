@@ -34,7 +34,7 @@ impl LocalChecks {
     /// needs one.
     pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<LocalChecks> {
         let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
-            let (dockerfiles, selection) = select_engine(plan, ui)?;
+            let SelectedEngine { dockerfiles, selection } = select_engine(plan, ui)?;
             Cache::new(&plan.paths.cache_dir).check()?;
             anyhow::Ok((dockerfiles, engine::start(selection, &plan.paths, ui)?))
         })?;
@@ -52,23 +52,34 @@ pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
     CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
+/// An engine, and what it builds.
+pub(crate) struct SelectedEngine {
+    /// In the images' order, rendered without the digests of bases.
+    pub dockerfiles: Vec<Dockerfile>,
+    pub selection: EngineSelection,
+}
+
 /// Renders the Dockerfiles, without the digests of bases, and selects the engine that builds them.
-pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<(Vec<Dockerfile>, EngineSelection)> {
+pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
     build_context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
         dockerfiles.push(image::render(image, &PinnedBases::default(), &plan.paths.root)?);
     }
-    let request = EngineRequest {
+    let selection = engine::choose(engine_request(plan, &dockerfiles), ui)?;
+    Ok(SelectedEngine { dockerfiles, selection })
+}
+
+/// What the engine has to build for a plan.
+pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) -> EngineRequest<'a> {
+    EngineRequest {
         options: &plan.engine,
         images: &plan.images,
-        dockerfiles: &dockerfiles,
+        dockerfiles,
         paths: &plan.paths,
         source_date_epoch: plan.source_date_epoch,
-    };
-    let selection = engine::choose(request, ui)?;
-    Ok((dockerfiles, selection))
+    }
 }
 
 /// Fails if a Dockerfile runs programs of platforms that the builder cannot run.

@@ -91,7 +91,9 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
 fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
     let index = &built.verified.digests.index;
     let mut moved = Vec::new();
-    for tag in tags::look_up_tags(image, registry)? {
+    let tags =
+        ui.timed(Phase::Publish, format_args!("tags of {}", image.name), || tags::look_up_tags(image, registry))?;
+    for tag in tags {
         let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {}", tag.reference));
         let lost = tags::lost_platforms(image, &tag, index, registry)?;
         if !lost.is_empty() {

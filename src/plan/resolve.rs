@@ -33,10 +33,15 @@ pub(crate) struct PlanRequest {
     pub smoke: Option<Vec<String>>,
     /// Other files that the run writes. They do not count as uncommitted changes.
     pub written_files: Vec<Utf8PathBuf>,
+    /// Add a note if an image has no registry to push to.
+    pub notes_missing_registry: bool,
     /// This run covers only some platforms of a plan that another machine publishes.
     pub is_partial: bool,
     pub cache_dir: Utf8PathBuf,
 }
+
+const NO_REGISTRY: &str =
+    "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
 
 /// What a plan is resolved from.
 #[derive(Clone, Copy)]
@@ -74,6 +79,9 @@ pub(crate) fn resolve(
     notes.extend(registry_notes(&images, &insecure_registries));
     if request.source_date_epoch.is_none() {
         notes.extend(checkout.no_repository_note().map(str::to_owned));
+    }
+    if request.notes_missing_registry && images.iter().any(|image| image.repositories.is_empty()) {
+        notes.push(NO_REGISTRY.to_owned());
     }
     Ok(Plan {
         paths: Paths {

@@ -115,11 +115,14 @@ impl Cmd {
         loop {
             match running.lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => on_line(line),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
+                // The program goes on after it closed its output.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             match kill_at {
-                None if cancel.is_cancelled() => {
+                // Ctrl-C has its own signals, and lets the program take its time.
+                None if cancel.is_cancelled() && check_interrupt().is_ok() => {
                     running.signal(Signal::TERM);
                     kill_at = Some(Instant::now() + GRACE_PERIOD);
                 }

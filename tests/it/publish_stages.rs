@@ -60,3 +60,17 @@ fn upload_that_is_slow_does_not_block_cargo() {
     let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).finish();
     assert!(finished.stdout.contains("@sha256:"), "{finished}");
 }
+
+#[test]
+fn publish_reports_why_a_layer_failed_and_stops_cargo() {
+    let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
+    let registry = FakeRegistry::storing();
+    // Where the directory of compressed layers should be.
+    let project = Project::app().file("target/multiarch/+layers", "in the way");
+    let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
+    let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(1).finish();
+    assert!(finished.stderr.contains("target/multiarch/+layers"), "{finished}");
+    assert!(!finished.stderr.contains("cancelled"), "{finished}");
+    let note = |name: &str| fakes.path().join(name).exists();
+    assert!(note("stopped") && !note("finished"), "{finished}");
+}

@@ -7,13 +7,14 @@ use anyhow::Result;
 use super::check_result::{CheckResult, CheckState};
 use super::fix::Fix;
 use super::results::Results;
+use crate::commands::prepare::engine_request;
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
+use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::{self, build_context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -27,13 +28,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     {
         results.add_error("image", error)?;
     }
-    let request = EngineRequest {
-        options: &plan.engine,
-        images: &plan.images,
-        dockerfiles: &dockerfiles,
-        paths: &plan.paths,
-        source_date_epoch: plan.source_date_epoch,
-    };
+    let request = engine_request(plan, &dockerfiles);
     let needs_buildx = match request.needs_buildx() {
         Ok(reason) => reason,
         Err(failure) => {

@@ -6,18 +6,17 @@ use indexmap::IndexMap;
 use super::check_result::CheckResult;
 use super::fix::Fix;
 use super::results::Results;
+use crate::commands::prepare::compile_request;
 use crate::compile::requirement::{Problem, Requirement};
+use crate::compile::std_library;
 use crate::compile::toolchain::{Toolchain, ToolchainCheck};
-use crate::compile::{CompileRequest, std_library};
 use crate::error::Failure;
 use crate::plan::{Build, Plan};
 use crate::platform::Platform;
 use crate::process::find_program;
 
 pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
-    let request =
-        CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() };
-    let (toolchain, mut problems) = match Toolchain::check(request) {
+    let (toolchain, mut problems) = match Toolchain::check(compile_request(plan)) {
         Ok(ToolchainCheck { toolchain, problems }) => (toolchain, Problems(problems)),
         Err(error) => return Ok(results.add_error("rust", error)?),
     };

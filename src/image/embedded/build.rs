@@ -18,7 +18,7 @@ use crate::oci::layout::{self, Layout};
 use crate::oci::manifest::{self, AddedLayer, ImageDocuments, ImageParts};
 use crate::plan::Paths;
 use crate::platform::Platform;
-use crate::threads::{self, CancelToken, Cancelled, lock, next};
+use crate::threads::{self, CancelToken, lock, next};
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
@@ -210,8 +210,7 @@ fn write_layout(
         let mut added = Vec::new();
         for (layer, planned) in platform.layers.iter().enumerate() {
             let built = layers.remove(&LayerPosition { image: index, platform: position, layer });
-            // Compiling has ended early: its own error is the one to report.
-            let built = built.ok_or(Cancelled).with_context(|| format!("'{}' was not made", planned.created_by))?;
+            let built = built.with_context(|| format!("'{}' was not made", planned.created_by))?;
             added.push(AddedLayer { layer: built, created_by: planned.created_by.clone() });
         }
         let base = platform.base.as_deref();
