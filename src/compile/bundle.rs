@@ -307,8 +307,11 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
 /// Fails if a bundle was compiled from another commit or Cargo.lock.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
-    let differs = |what: &str, theirs: &str, ours: &str| {
-        Failure::new(Class::Config, format!("bundle {dir} was compiled from another {what}: {theirs}, here is {ours}"))
+    let differs = |subject: &str, theirs: &str, ours: &str| {
+        Failure::new(
+            Class::Config,
+            format!("bundle {dir} was compiled from another {subject}: {theirs}, here is {ours}"),
+        )
     };
     if manifest.revision.as_deref() != revision {
         let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();

@@ -11,7 +11,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
     let offset = error.span().map_or(0, |span| span.start);
     let before = text.get(..offset).unwrap_or_default();
     let location = format!("{path}:{}", before.matches('\n').count() + 1);
-    let failure = |what: String| Failure::new(Class::Config, format!("{location}: {what}"));
+    let failure = |problem: String| Failure::new(Class::Config, format!("{location}: {problem}"));
     let message = error.message().lines().next().unwrap_or_default();
     // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -44,8 +44,8 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
         _ => match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
             Some(rest) => {
                 let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-                let what = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
-                failure(what).hint(example_hint(&key, expected, &value_text(found)))
+                let problem = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
+                failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
             // An enum's: a word.
             None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),

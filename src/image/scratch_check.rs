@@ -85,7 +85,7 @@ mod tests {
         ] {
             assert_eq!(message(good.clone()), None, "{good}");
         }
-        for (wrong, what) in [
+        for (wrong, expected) in [
             (json!({ "Entrypoint": ["/app"] }), "it would start '/app', and nothing is copied there"),
             (json!({ "Entrypoint": ["/usr/local"] }), "it would start '/usr/local', and nothing is copied there"),
             (json!({ "Entrypoint": ["/dangling"] }), "it would start '/dangling', and nothing is copied there"),
@@ -95,7 +95,7 @@ mod tests {
             (json!({ "User": "root" }), "its user is 'root' by name, and 'root' is not in its /etc/passwd"),
             (json!({ "User": "1:staff" }), "its user is 'staff' by name, and 'staff' is not in its /etc/group"),
         ] {
-            assert_eq!(message(wrong.clone()).as_deref(), Some(what), "{wrong}");
+            assert_eq!(message(wrong.clone()).as_deref(), Some(expected), "{wrong}");
         }
     }
 }

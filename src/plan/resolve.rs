@@ -231,10 +231,9 @@ fn sort_platforms(
     }
     let not_built = settings.platform.keys().find(|platform| !sorted.contains(platform));
     if let Some(platform) = not_built.filter(|_| !has_platform_flags) {
-        let what = format!("image '{image}' has keys for {platform} but does not build it");
-        return Err(
-            Failure::new(Class::Config, what).hint(format!("add \"{platform}\" to `platforms`, or take the keys out"))
-        );
+        let message = format!("image '{image}' has keys for {platform} but does not build it");
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("add \"{platform}\" to `platforms`, or take the keys out")));
     }
     Ok(sorted)
 }

@@ -87,8 +87,8 @@ fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
         ui.command(&cmd);
         let output = cmd.output()?;
         if !output.status.success() {
-            let what = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, what).hint("is there room? `df -h` says so").into());
+            let message = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
+            return Err(Failure::new(Class::Toolchain, message).hint("is there room? `df -h` says so").into());
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
@@ -181,9 +181,9 @@ impl<'a> Apt<'a> {
             return Ok(());
         }
         let names = || missing.iter().map(|package| package.exactly());
-        let what = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
+        let request = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
         if self.offline {
-            return Err(Failure::new(Class::Toolchain, format!("{what} was not fetched yet"))
+            return Err(Failure::new(Class::Toolchain, format!("{request} was not fetched yet"))
                 .hint("run the same once without --offline")
                 .into());
         }
@@ -194,7 +194,7 @@ impl<'a> Apt<'a> {
         if !output.status.success() {
             return Err(Failure::new(
                 Class::Toolchain,
-                format!("apt cannot fetch {what}: {}", complaint(&output.stderr)),
+                format!("apt cannot fetch {request}: {}", complaint(&output.stderr)),
             )
             .hint("run it again: a mirror may have changed meanwhile")
             .hint("see that your sources can be reached: `apt-get update`")

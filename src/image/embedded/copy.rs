@@ -88,11 +88,11 @@ impl Copier<'_> {
     fn resolve_owner(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = resolve_owner(owner, self.rootfs).map_err(|error| match error {
-            StageError::Invalid(what) => failure(self.copy, &format!("does not work: {what}")).hint(
+            StageError::Invalid(problem) => failure(self.copy, &format!("does not work: {problem}")).hint(
                 "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
             ),
-            StageError::Unsupported(what) => {
-                failure(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+            StageError::Unsupported(feature) => {
+                failure(self.copy, &format!("wants {feature}, which the embedded engine cannot read"))
                     .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
             }
         })?;
