@@ -43,7 +43,7 @@ impl Cache {
                 return Ok(path);
             }
         }
-        self.make(&dir)?;
+        self.create_dir(&dir)?;
         let mut file = fs::temporary_file(&path)?;
         fetch(file.as_file_mut())?;
         file.rewind()?;
@@ -62,7 +62,7 @@ impl Cache {
 
     /// Its folder, for temporary files as well: the one that is usual for those may be in memory.
     pub(crate) fn dir(&self) -> Result<&Utf8Path> {
-        self.make(&self.dir)?;
+        self.create_dir(&self.dir)?;
         Ok(&self.dir)
     }
 
@@ -82,7 +82,7 @@ impl Cache {
         }
         let scanned = read()?;
         if let Some(path) = self.layer_path(layer) {
-            self.make(path.parent().unwrap_or(&self.dir))?;
+            self.create_dir(path.parent().unwrap_or(&self.dir))?;
             write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
         }
         Ok(scanned)
@@ -102,7 +102,7 @@ impl Cache {
         Some(self.dir.join(format!("layers-{SCAN_VERSION}")).join(name))
     }
 
-    fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
+    fn create_dir(&self, dir: &Utf8Path) -> Result<(), Failure> {
         fs_err::create_dir_all(dir).map_err(unusable)
     }
 }

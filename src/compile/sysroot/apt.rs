@@ -36,7 +36,7 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
         }
         let names = packages::request_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
-        match make(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
+        match create_sysroot(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
             Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
                 ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
             }
@@ -60,8 +60,8 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
     age.is_some_and(|age| age < FRESH)
 }
 
-/// Makes a sysroot, unless it would be made of the same packages as `before`, the record of the one that is there.
-fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
+/// Creates a sysroot, unless `before`, the record of the existing one, lists the same packages.
+fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
     let _alone =
