@@ -23,7 +23,7 @@ pub(crate) fn check_image_name(name: &str) -> Result<(), Failure> {
 }
 
 /// Returns `registry/name`. Fails if the registry is not a host with an optional path.
-pub(crate) fn repository_name(registry: &str, name: &str) -> Result<String, Failure> {
+pub(crate) fn compose_repository(registry: &str, name: &str) -> Result<String, Failure> {
     check_no_credentials("registry", registry)?;
     let wrong = |problem: &str| {
         Failure::new(Class::Config, format!("registry '{registry}' {problem}"))
@@ -155,7 +155,7 @@ mod tests {
             ("localhost:99999", "is on a host that is none, or has a port that is none"),
             ("r.example:port/you", "is on a host that is none, or has a port that is none"),
         ] {
-            let failure = repository_name(registry, "app").unwrap_err();
+            let failure = compose_repository(registry, "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("registry '{registry}' {problem}"));
         }
     }
@@ -167,7 +167,7 @@ mod tests {
             ("http://r.example:5000/a", &["`--registry r.example:5000/a`", "`--insecure-registry r.example:5000`"]),
             ("http://localhost:5000/", &["`--registry localhost:5000`"]),
         ] {
-            let failure = repository_name(registry, "app").unwrap_err();
+            let failure = compose_repository(registry, "app").unwrap_err();
             assert!(failure.to_string().ends_with(" has a scheme"), "{failure}");
             assert_eq!(failure.hints().len(), hints.len(), "{registry}: {:?}", failure.hints());
             assert!(
@@ -190,7 +190,7 @@ mod tests {
             ("ghcr.io/you:1", None),
             ("", None),
         ] {
-            assert_eq!(repository_name(registry, "app").ok().as_deref(), expected, "{registry}");
+            assert_eq!(compose_repository(registry, "app").ok().as_deref(), expected, "{registry}");
         }
     }
 
