@@ -174,7 +174,7 @@ fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
-    Ok(Some(hash_reader(fs_err::File::open(path)?)?.0))
+    Ok(Some(hash_reader(fs_err::File::open(path)?)?.sha256))
 }
 
 /// The requested binaries, from bundles that were made from the same commit and lock file, with the same settings.
@@ -258,8 +258,8 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
                 .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", bundled.sha256))
         };
-        let (sha256, _) = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
-        if sha256 != bundled.sha256 {
+        let hash = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
+        if hash.sha256 != bundled.sha256 {
             return Err(changed().into());
         }
         let artifact = Artifact::copy(&from, &dir.join(number.to_string()), binary)?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
-use super::digest::hash_reader;
+use super::digest::{StreamHash, hash_reader};
 use super::layer::compression_of;
 use super::layer_scan::ScannedLayer;
 use super::rootfs::SCAN_VERSION;
@@ -39,7 +39,8 @@ impl Cache {
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
             // What is damaged is replaced in one step: another run may have done so by now.
-            if hash_reader(file)? == (digest.digest().to_owned(), blob.size()) {
+            let StreamHash { sha256, size } = hash_reader(file)?;
+            if (sha256.as_str(), size) == (digest.digest(), blob.size()) {
                 return Ok(path);
             }
         }
@@ -47,11 +48,11 @@ impl Cache {
         let mut file = fs::temporary_file(&path)?;
         fetch(file.as_file_mut())?;
         file.rewind()?;
-        let (found, size) = hash_reader(file.as_file())?;
-        if (found.as_str(), size) != (digest.digest(), blob.size()) {
+        let StreamHash { sha256, size } = hash_reader(file.as_file())?;
+        if (sha256.as_str(), size) != (digest.digest(), blob.size()) {
             return Err(Failure::new(
                 Class::Verify,
-                format!("the registry served {size} bytes with sha256:{found} as {digest} of {} bytes", blob.size()),
+                format!("the registry served {size} bytes with sha256:{sha256} as {digest} of {} bytes", blob.size()),
             )
             .hint("what is stored there is damaged, or a proxy changes it: tell whoever runs it")
             .into());

@@ -169,7 +169,7 @@ impl<'a> Apt<'a> {
     fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
         let has = |package: &DebianPackage| -> Result<bool> {
             let path = self.archive(package);
-            Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.0 == package.sha256)
+            Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.sha256 == package.sha256)
         };
         let mut missing = Vec::new();
         for package in packages {
@@ -202,7 +202,7 @@ impl<'a> Apt<'a> {
         }
         for entry in fs_err::read_dir(folder.path())? {
             let path = entry?.path();
-            let (sha256, _) = digest::hash_reader(fs_err::File::open(&path)?)?;
+            let sha256 = digest::hash_reader(fs_err::File::open(&path)?)?.sha256;
             fs_err::rename(path, self.archives.join(format!("{sha256}.deb")))?;
         }
         for package in missing {

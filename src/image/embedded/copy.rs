@@ -10,7 +10,7 @@ use super::chown::{Owner, resolve_owner};
 use crate::dockerfile::error::StageError;
 use crate::dockerfile::stage::StageCopy;
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash_reader;
+use crate::oci::digest::{StreamHash, hash_reader};
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
 use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
@@ -234,7 +234,7 @@ impl Copier<'_> {
         let content = text.map_or(FileContent::Other, FileContent::Text);
         self.rootfs.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
-        let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
+        let StreamHash { sha256, size } = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
         self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
         Ok(())
