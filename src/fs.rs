@@ -26,7 +26,7 @@ pub(crate) fn check_output_dir(
     replaceable: &Replaceable,
     hint_for_file: &str,
 ) -> Result<(), Failure> {
-    let failure = |what: &str| Failure::new(Class::Config, format!("{option} {what}"));
+    let failure = |problem: &str| Failure::new(Class::Config, format!("{option} {problem}"));
     if dir.is_file() {
         return Err(failure("is a file, and a folder is wanted").hint(hint_for_file));
     }

@@ -32,7 +32,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
     let cache = Cache::new(own.as_deref().or(temporary).context("there is no folder for a cache")?);
-    let wanted = verify::VerifyOptions {
+    let options = verify::VerifyOptions {
         platforms: args.platforms.clone(),
         required: args.require.clone(),
         policy: args.policy.config().policy(),
@@ -41,7 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     for location in &args.images {
         ui.status("Verifying", location.to_string());
         check_place(location)?;
-        match verify::inspect_location(location, &wanted, &registry, &cache) {
+        match verify::inspect_location(location, &options, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
             // What is found of the others is worth knowing.

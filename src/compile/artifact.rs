@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::elf::{Elf, parse_version};
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash_reader;
+use crate::oci::digest::{StreamHash, hash_reader};
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
@@ -47,7 +47,7 @@ impl Artifact {
     /// Reads and hashes a binary.
     pub(crate) fn read(path: &Utf8Path) -> Result<Artifact> {
         let mut file = fs_err::File::open(path)?;
-        let (sha256, size) = hash_reader(&mut file)?;
+        let StreamHash { sha256, size } = hash_reader(&mut file)?;
         let elf = Elf::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
         Ok(Artifact { path: path.to_owned(), size, sha256, elf })
     }

@@ -174,7 +174,7 @@ fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
-    Ok(Some(hash_reader(fs_err::File::open(path)?)?.0))
+    Ok(Some(hash_reader(fs_err::File::open(path)?)?.sha256))
 }
 
 /// The requested binaries, from bundles that were made from the same commit and lock file, with the same settings.
@@ -258,8 +258,8 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
             Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
                 .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", bundled.sha256))
         };
-        let (sha256, _) = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
-        if sha256 != bundled.sha256 {
+        let hash = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
+        if hash.sha256 != bundled.sha256 {
             return Err(changed().into());
         }
         let artifact = Artifact::copy(&from, &dir.join(number.to_string()), binary)?;
@@ -307,8 +307,11 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
 /// Fails if a bundle was compiled from another commit or Cargo.lock.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
-    let differs = |what: &str, theirs: &str, ours: &str| {
-        Failure::new(Class::Config, format!("bundle {dir} was compiled from another {what}: {theirs}, here is {ours}"))
+    let differs = |subject: &str, theirs: &str, ours: &str| {
+        Failure::new(
+            Class::Config,
+            format!("bundle {dir} was compiled from another {subject}: {theirs}, here is {ours}"),
+        )
     };
     if manifest.revision.as_deref() != revision {
         let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();

@@ -30,8 +30,8 @@ const MOUNTED_TARGET_DIR: &str = "/target";
 impl Cross {
     /// Fails if something that it needs is missing.
     pub(crate) fn check(&self, triple: &str) -> Result<(), Failure> {
-        let missing = |what: &str, hint: &str| {
-            Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {what}")).hint(hint))
+        let missing = |problem: &str, hint: &str| {
+            Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {problem}")).hint(hint))
         };
         if !self.has_containers {
             return missing("there is no docker and no podman for it", "install one of them, or take linker = \"zig\"");

@@ -147,8 +147,8 @@ mod tests {
             assert!(check(triple, std).is_ok(), "{triple}");
         }
         let failure = check("s390x-unknown-linux-musl", false).unwrap_err();
-        let what = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
-        assert_eq!(failure.to_string(), what);
+        let message = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
+        assert_eq!(failure.to_string(), message);
         let gnu = "platform.\"linux/s390x\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }";
         assert!(failure.hints()[0].contains(gnu) && failure.hints()[1] == BUILD_IT, "{:?}", failure.hints());
     }
@@ -180,7 +180,7 @@ mod tests {
             let env = set(in_build_env).map(|name| (name, "1".to_owned())).into_iter().collect();
             let build = BuildSettings { triple: ARM64.into(), env, build_std: true, ..BuildSettings::default() };
             let failure = check(&facts.build(&build), &rust).err();
-            let expected = expected.map(|what| format!("linux/arm64, {ARM64}: {what}"));
+            let expected = expected.map(|problem| format!("linux/arm64, {ARM64}: {problem}"));
             assert_eq!(failure.as_ref().map(ToString::to_string), expected);
             assert!(failure.is_none_or(|failure| !failure.hints().is_empty()));
         }

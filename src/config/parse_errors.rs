@@ -11,7 +11,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
     let offset = error.span().map_or(0, |span| span.start);
     let before = text.get(..offset).unwrap_or_default();
     let location = format!("{path}:{}", before.matches('\n').count() + 1);
-    let failure = |what: String| Failure::new(Class::Config, format!("{location}: {what}"));
+    let failure = |problem: String| Failure::new(Class::Config, format!("{location}: {problem}"));
     let message = error.message().lines().next().unwrap_or_default();
     // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -44,18 +44,33 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
         _ => match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
             Some(rest) => {
                 let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-                let what = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
-                failure(what).hint(example_hint(&key, expected, &value_text(found)))
+                let problem = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
+                failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
-            // An enum's: a word.
+            // The parser's wording for an enum of words.
             None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
-            None if message.starts_with("wanted a port") => failure(format!("{key}: {message}"))
-                .hint("a port is a number up to 65535, and perhaps a protocol: expose = [8080, \"53/udp\"]"),
-            None if message.starts_with("wanted") => failure(format!("{key}: {message}"))
-                .hint("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
-            None => failure(message.to_owned()),
+            None => match union_hint(&key) {
+                Some(hint) => failure(format!("{key}: {message}")).hint(hint),
+                None => failure(message.to_owned()),
+            },
         },
     }
+}
+
+/// Returns the hint for a key that takes values of several types (`#[serde(untagged)]`). The message of such a type does not
+/// name its key.
+fn union_hint(key: &str) -> Option<&'static str> {
+    match last_name(key).0 {
+        "expose" => Some("a port is a number up to 65535, and perhaps a protocol: expose = [8080, \"53/udp\"]"),
+        "auditable" | "registry" => Some("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
+        _ => None,
+    }
+}
+
+/// Returns the last name of a key's path without an index, and whether it has one.
+fn last_name(key: &str) -> (&str, bool) {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    name.split_once('[').map_or((name, false), |(name, _)| (name, true))
 }
 
 /// The key of the value at an offset, as a path from the top of the configuration.
@@ -137,8 +152,7 @@ fn list_items(name: &str, value: &str) -> Vec<String> {
 
 /// Returns a hint with an example of the expected type, made of the given value where that fits.
 fn example_hint(key: &str, expected: &str, value: &str) -> String {
-    let name = key.rsplit('.').next().unwrap_or(key);
-    let (name, is_item) = name.split_once('[').map_or((name, false), |(name, _)| (name, true));
+    let (name, is_item) = last_name(key);
     let example = match describe_type(expected) {
         "a list" if name == "files" => "[{ from = \"…\", to = \"/…\" }]".to_owned(),
         "a list" => {
@@ -195,8 +209,8 @@ mod tests {
                 "did you mean 'buildx'?",
             ),
             ("locked = 'true'", "1: locked is the string \"true\", wanted true or false", "locked = true"),
-            ("auditable = 5", "1: auditable: wanted true, false or \"auto\"", ""),
-            ("auditable = 'yes'", "1: auditable: wanted true, false or \"auto\"", ""),
+            ("auditable = 5", "1: auditable: wanted true, false or \"auto\"", "strings are in quotes"),
+            ("auditable = 'yes'", "1: auditable: wanted true, false or \"auto\"", "strings are in quotes"),
             ("locked = 1.5", "1: locked is the number 1.5, wanted true or false", "locked = true"),
             (
                 "compression-level = 'high'",

@@ -62,8 +62,8 @@ pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<O
             Scope::Image => ("image", "move it one level up"),
             Scope::Platform => ("platform", "move it one level up"),
         };
-        let what = format!("{path}: key '{}' cannot differ per {level}", misplaced.path);
-        return Err(Failure::new(Class::Config, what).hint(hint));
+        let message = format!("{path}: key '{}' cannot differ per {level}", misplaced.path);
+        return Err(Failure::new(Class::Config, message).hint(hint));
     }
     Ok(config)
 }

@@ -130,12 +130,12 @@ mod tests {
         ] {
             assert_eq!(declared(global, line).as_deref(), Ok(found), "{global} {line}");
         }
-        for (global, line, what) in [
+        for (global, line, feature) in [
             ("", "BUILDPLATFORM", "ARG BUILDPLATFORM, which is the builder's own,"),
             ("", "TARGETSTAGE", "ARG TARGETSTAGE, which is the builder's own,"),
             ("ARG TARGETARCH=x", "A", "ARG TARGETARCH before FROM"),
         ] {
-            assert_eq!(declared(global, line), Err(StageError::unsupported(what)), "{global} {line}");
+            assert_eq!(declared(global, line), Err(StageError::unsupported(feature)), "{global} {line}");
         }
     }
 }

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn what_needs_a_builder_is_named() {
         let from = "FROM x AS platform-linux-amd64";
-        for (first, lines, what, line) in [
+        for (first, lines, feature, line) in [
             (from, "RUN true", "RUN", ":2"),
             (from, "ADD https://x.example/a /a", "ADD", ":2"),
             (from, "ONBUILD COPY a b", "ONBUILD", ":2"),
@@ -221,14 +221,14 @@ mod tests {
             ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "FROM with an option", ""),
             ("# escape=`\nFROM x AS platform-linux-amd64", "", "the escape directive", ""),
         ] {
-            let message = format!("image 'app': the embedded engine cannot do {what} of its template my.j2{line}");
+            let message = format!("image 'app': the embedded engine cannot do {feature} of its template my.j2{line}");
             assert_eq!(refused(&format!("{first}\n{lines}")), Some((message, false)), "{first} {lines}");
         }
     }
 
     #[test]
     fn what_is_wrong_for_all_is_named_with_its_line() {
-        for (lines, what) in [
+        for (lines, problem) in [
             ("HEALTHCHECK --interval=often CMD [\"/a\"]", "'often' is not a duration"),
             ("HEALTHCHECK --interval=$A CMD [\"/a\"]", "'$A' is not a duration"),
             ("HEALTHCHECK --interval=1us CMD x", "'1us' is shorter than 1ms"),
@@ -241,7 +241,7 @@ mod tests {
         ] {
             // What only a builder can do does not hide it.
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
-            let message = format!("image 'app': my.j2:3: {what}: {lines}");
+            let message = format!("image 'app': my.j2:3: {problem}: {lines}");
             assert_eq!(refused(&text), Some((message.clone(), true)), "{lines}");
             // Another frontend may know better, and another escape makes other words.
             for directive in ["# syntax=x.example/own", "# escape=`"] {

@@ -10,11 +10,11 @@ pub(crate) enum StageError {
 }
 
 impl StageError {
-    pub(crate) fn unsupported(what: impl Into<String>) -> StageError {
-        StageError::Unsupported(what.into())
+    pub(crate) fn unsupported(feature: impl Into<String>) -> StageError {
+        StageError::Unsupported(feature.into())
     }
 
-    pub(crate) fn invalid(what: impl Into<String>) -> StageError {
-        StageError::Invalid(what.into())
+    pub(crate) fn invalid(problem: impl Into<String>) -> StageError {
+        StageError::Invalid(problem.into())
     }
 }

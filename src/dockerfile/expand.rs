@@ -80,7 +80,7 @@ fn expand_variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Resul
 
 /// `${name rest}`, where the rest is nothing or an operator and its word.
 fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
-    let clause = |what: &str| format!("'${{{name}{rest}}}' {what}");
+    let clause = |problem: &str| format!("'${{{name}{rest}}}' {problem}");
     if name.is_empty() {
         return Err(StageError::invalid(clause("has no variable's name")));
     }

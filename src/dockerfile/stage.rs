@@ -91,13 +91,13 @@ impl<'a> StageSource<'a> {
         let image = self.image;
         let location = self.dockerfile.locate(stage, line);
         match error {
-            StageError::Unsupported(what) => Failure::new(
+            StageError::Unsupported(feature) => Failure::new(
                 Class::Config,
-                format!("image '{image}': the embedded engine cannot do {what} of its template {location}"),
+                format!("image '{image}': the embedded engine cannot do {feature} of its template {location}"),
             )
             .hint("take the other engine: `--engine buildx`"),
-            StageError::Invalid(what) => {
-                Failure::new(Class::Config, format!("image '{image}': {location}: {what}: {line}"))
+            StageError::Invalid(problem) => {
+                Failure::new(Class::Config, format!("image '{image}': {location}: {problem}: {line}"))
                     .hint("see what the template comes to with `cargo multiarch dockerfile`")
             }
         }

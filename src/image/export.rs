@@ -125,7 +125,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
         for blob in blobs(layout)? {
             let name = blob.file_name().unwrap_or_default();
             let to = dir.join("blobs/sha256").join(name);
-            let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|(sha256, _)| sha256 == name);
+            let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|hash| hash.sha256 == name);
             if !is_up_to_date {
                 // Not a link: changes of the output must not reach the files that later builds use.
                 fs::copy_atomically(&blob, &to)?;

@@ -7,9 +7,9 @@ use crate::error::{Class, Failure};
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
 /// Fails unless the program and the user of an image's `config` were copied into it.
-pub(crate) fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
+pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
-    if let Some(program) = program.filter(|program| !has_program(program, config, tree)) {
+    if let Some(program) = program.filter(|program| !has_program(program, config, rootfs)) {
         let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));
         return Err(match program {
             "/bin/sh" => failure
@@ -21,7 +21,7 @@ pub(crate) fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     let user = config["User"].as_str().unwrap_or_default();
     let (user, group) = user.split_once(':').unwrap_or((user, ""));
     for (name, file) in [(user, "/etc/passwd"), (group, "/etc/group")] {
-        if !name.is_empty() && name.parse::<u32>().is_err() && !has_entry(tree, file, name) {
+        if !name.is_empty() && name.parse::<u32>().is_err() && !has_entry(rootfs, file, name) {
             let message = format!("its user is '{name}' by name, and '{name}' is not in its {file}");
             return Err(Failure::new(Class::Config, message)
                 .hint("write it in numbers, as in user = \"65532:65532\", or copy a file that has the name"));
@@ -30,8 +30,8 @@ pub(crate) fn check(config: &Value, tree: &RootFs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn has_entry(tree: &RootFs, file: &str, name: &str) -> bool {
-    match tree.resolve(file).ok().and_then(|path| tree.get(&path)) {
+fn has_entry(rootfs: &RootFs, file: &str, name: &str) -> bool {
+    match rootfs.resolve(file).ok().and_then(|path| rootfs.get(&path)) {
         Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => {
             text.lines().any(|line| line.split(':').next() == Some(name))
         }
@@ -41,9 +41,9 @@ fn has_entry(tree: &RootFs, file: &str, name: &str) -> bool {
 }
 
 /// Whether a program exists. A name without a slash is searched for in PATH, any other from the working directory.
-fn has_program(program: &str, config: &Value, tree: &RootFs) -> bool {
+fn has_program(program: &str, config: &Value, rootfs: &RootFs) -> bool {
     let is_file = |path: &str| {
-        let node = tree.resolve(path).ok().and_then(|path| tree.get(&path));
+        let node = rootfs.resolve(path).ok().and_then(|path| rootfs.get(&path));
         matches!(node, Some(FsNode::Other | FsNode::File(_)))
     };
     if program.contains('/') {
@@ -66,16 +66,16 @@ mod tests {
 
     #[test]
     fn programs_and_users() {
-        let mut tree = RootFs::default();
+        let mut rootfs = RootFs::default();
         for (path, node) in [
             ("usr/local/bin/app", FsNode::File(RegularFile::default())),
             ("bin", FsNode::Link("usr/local/bin".to_owned())),
             ("dangling", FsNode::Link("nowhere".to_owned())),
             ("etc/passwd", file("nonroot:x:65532:65532::/:\n")),
         ] {
-            tree.insert(path, node);
+            rootfs.insert(path, node);
         }
-        let message = |config: Value| check(&config, &tree).err().map(|failure| failure.to_string());
+        let message = |config: Value| check(&config, &rootfs).err().map(|failure| failure.to_string());
         for good in [
             json!({}),
             json!({ "Entrypoint": ["/usr/local/bin/app"], "Cmd": ["/any"], "User": "65532:65532" }),
@@ -85,7 +85,7 @@ mod tests {
         ] {
             assert_eq!(message(good.clone()), None, "{good}");
         }
-        for (wrong, what) in [
+        for (wrong, expected) in [
             (json!({ "Entrypoint": ["/app"] }), "it would start '/app', and nothing is copied there"),
             (json!({ "Entrypoint": ["/usr/local"] }), "it would start '/usr/local', and nothing is copied there"),
             (json!({ "Entrypoint": ["/dangling"] }), "it would start '/dangling', and nothing is copied there"),
@@ -95,7 +95,7 @@ mod tests {
             (json!({ "User": "root" }), "its user is 'root' by name, and 'root' is not in its /etc/passwd"),
             (json!({ "User": "1:staff" }), "its user is 'staff' by name, and 'staff' is not in its /etc/group"),
         ] {
-            assert_eq!(message(wrong.clone()).as_deref(), Some(what), "{wrong}");
+            assert_eq!(message(wrong.clone()).as_deref(), Some(expected), "{wrong}");
         }
     }
 }

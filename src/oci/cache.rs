@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
-use super::digest::hash_reader;
+use super::digest::{StreamHash, hash_reader};
 use super::layer::compression_of;
 use super::layer_scan::ScannedLayer;
 use super::rootfs::SCAN_VERSION;
@@ -39,19 +39,20 @@ impl Cache {
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
             // What is damaged is replaced in one step: another run may have done so by now.
-            if hash_reader(file)? == (digest.digest().to_owned(), blob.size()) {
+            let StreamHash { sha256, size } = hash_reader(file)?;
+            if (sha256.as_str(), size) == (digest.digest(), blob.size()) {
                 return Ok(path);
             }
         }
-        self.make(&dir)?;
+        self.create_dir(&dir)?;
         let mut file = fs::temporary_file(&path)?;
         fetch(file.as_file_mut())?;
         file.rewind()?;
-        let (found, size) = hash_reader(file.as_file())?;
-        if (found.as_str(), size) != (digest.digest(), blob.size()) {
+        let StreamHash { sha256, size } = hash_reader(file.as_file())?;
+        if (sha256.as_str(), size) != (digest.digest(), blob.size()) {
             return Err(Failure::new(
                 Class::Verify,
-                format!("the registry served {size} bytes with sha256:{found} as {digest} of {} bytes", blob.size()),
+                format!("the registry served {size} bytes with sha256:{sha256} as {digest} of {} bytes", blob.size()),
             )
             .hint("what is stored there is damaged, or a proxy changes it: tell whoever runs it")
             .into());
@@ -62,7 +63,7 @@ impl Cache {
 
     /// Its folder, for temporary files as well: the one that is usual for those may be in memory.
     pub(crate) fn dir(&self) -> Result<&Utf8Path> {
-        self.make(&self.dir)?;
+        self.create_dir(&self.dir)?;
         Ok(&self.dir)
     }
 
@@ -82,7 +83,7 @@ impl Cache {
         }
         let scanned = read()?;
         if let Some(path) = self.layer_path(layer) {
-            self.make(path.parent().unwrap_or(&self.dir))?;
+            self.create_dir(path.parent().unwrap_or(&self.dir))?;
             write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
         }
         Ok(scanned)
@@ -102,7 +103,7 @@ impl Cache {
         Some(self.dir.join(format!("layers-{SCAN_VERSION}")).join(name))
     }
 
-    fn make(&self, dir: &Utf8Path) -> Result<(), Failure> {
+    fn create_dir(&self, dir: &Utf8Path) -> Result<(), Failure> {
         fs_err::create_dir_all(dir).map_err(unusable)
     }
 }

@@ -66,14 +66,23 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
-/// Hashes a stream: hexadecimal, and how many bytes it was.
-pub(crate) fn hash_reader(mut from: impl Read) -> io::Result<(String, u64)> {
+/// The hash and the length of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamHash {
+    /// Hexadecimal, without `sha256:`.
+    pub sha256: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Reads a stream to its end and hashes it.
+pub(crate) fn hash_reader(mut from: impl Read) -> io::Result<StreamHash> {
     let mut sha256 = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer)? {
-            0 => return Ok((hex(&sha256.finalize()), size)),
+            0 => return Ok(StreamHash { sha256: hex(&sha256.finalize()), size }),
             read => {
                 sha256.update(&buffer[..read]);
                 size += read as u64;

@@ -165,8 +165,8 @@ fn read_blob(dir: &Utf8Path, descriptor: &Descriptor) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn broken(dir: &Utf8Path, what: &str) -> Failure {
-    Failure::new(Class::Verify, format!("the OCI layout in {dir} {what}"))
+fn broken(dir: &Utf8Path, problem: &str) -> Failure {
+    Failure::new(Class::Verify, format!("the OCI layout in {dir} {problem}"))
         .hint(format!("remove it and build again: `rm -r {dir}`"))
 }
 

@@ -351,10 +351,10 @@ mod tests {
         entries.iter().map(|(path, change)| ((*path).to_owned(), change.clone())).collect()
     }
 
-    fn tree(layers: &[&[(&str, LayerChange)]]) -> RootFs {
-        let mut tree = RootFs::default();
-        layers.iter().for_each(|entries| tree.apply(&changes(entries)).unwrap());
-        tree
+    fn rootfs(layers: &[&[(&str, LayerChange)]]) -> RootFs {
+        let mut rootfs = RootFs::default();
+        layers.iter().for_each(|entries| rootfs.apply(&changes(entries)).unwrap());
+        rootfs
     }
 
     #[test]
@@ -372,7 +372,7 @@ mod tests {
             ("dangling", link("/no/where")),
         ];
         // Below a folder that is not listed.
-        let tree = tree(&[base, &[("unsaid/x", FILE())]]);
+        let rootfs = rootfs(&[base, &[("unsaid/x", FILE())]]);
         for (path, real) in [
             ("/bin/app", "usr/bin/app"),
             ("/bin", "usr/bin"),
@@ -384,13 +384,13 @@ mod tests {
             ("/dangling", "no/where"),
             ("/dangling/x", "no/where/x"),
         ] {
-            assert_eq!(tree.resolve(path).as_deref(), Ok(real), "{path}");
+            assert_eq!(rootfs.resolve(path).as_deref(), Ok(real), "{path}");
         }
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
-            assert_eq!(tree.resolve(path), Err(format!("{path} is a link without an end")));
+            assert_eq!(rootfs.resolve(path), Err(format!("{path} is a link without an end")));
         }
-        assert!(matches!(tree.get("unsaid"), Some(FsNode::Dir(_))));
-        assert_eq!(tree.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
+        assert!(matches!(rootfs.get("unsaid"), Some(FsNode::Dir(_))));
+        assert_eq!(rootfs.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
     }
 
     #[test]
@@ -417,17 +417,17 @@ mod tests {
             ("o/new", FILE()),
             ("o", LayerChange::OpaqueWhiteout),
         ];
-        let tree = tree(&[base, over]);
-        assert_eq!(tree.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
+        let rootfs = rootfs(&[base, over]);
+        assert_eq!(rootfs.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
     }
     #[test]
     fn hard_links_are_the_files_that_they_name() {
         let program = FsNode::File(RegularFile { size: 7, ..RegularFile::default() });
         let base: &[(&str, LayerChange)] =
             &[("a", LayerChange::Put(program.clone())), ("b", LayerChange::HardLink("a".to_owned()))];
-        let mut tree = tree(&[base, &[("a", LayerChange::Whiteout)]]);
-        assert_eq!((tree.get("a"), tree.get("b")), (None, Some(&program)));
-        let wrong = tree.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
+        let mut rootfs = rootfs(&[base, &[("a", LayerChange::Whiteout)]]);
+        assert_eq!((rootfs.get("a"), rootfs.get("b")), (None, Some(&program)));
+        let wrong = rootfs.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
         assert_eq!(wrong, "/e is a hard link to /b, which is no file of the same layer");
     }
 
@@ -436,9 +436,9 @@ mod tests {
         let dir = |mode: u32| LayerChange::Put(FsNode::Dir(FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }));
         let base: &[(&str, LayerChange)] =
             &[("usr/lib/a", FILE()), ("lib", link("usr/lib")), ("lib/b", FILE()), ("x", dir(0o700))];
-        let merged = tree(&[base]);
+        let merged = rootfs(&[base]);
         assert!(merged.get("usr/lib/b").is_some() && merged.get("lib/b").is_none());
-        let merged = tree(&[base, &[("lib/c", FILE()), ("x/y", FILE())]]);
+        let merged = rootfs(&[base, &[("lib/c", FILE()), ("x/y", FILE())]]);
         assert!(matches!(merged.get("lib"), Some(FsNode::Dir(_))));
         assert!(merged.get("lib/c").is_some() && merged.get("usr/lib/c").is_none());
         assert!(matches!(merged.get("x"), Some(FsNode::Dir(FileAttributes { mode: 0o700, .. }))));

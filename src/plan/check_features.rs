@@ -70,7 +70,7 @@ mod tests {
         ] {
             let features = features.iter().map(|name| (*name).to_owned()).collect();
             let failure = check_features(&BuildSettings { features, ..BuildSettings::default() }, packages).err();
-            assert_eq!(failure.as_ref().map(ToString::to_string).as_deref(), expected.map(|(what, _)| what));
+            assert_eq!(failure.as_ref().map(ToString::to_string).as_deref(), expected.map(|(message, _)| message));
             let hints = failure.iter().flat_map(Failure::hints).cloned().collect::<String>();
             assert!(hints.contains(expected.map_or("", |(_, hint)| hint)), "{hints}");
         }

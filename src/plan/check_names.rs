@@ -23,10 +23,10 @@ pub(crate) fn check_image_name(name: &str) -> Result<(), Failure> {
 }
 
 /// Returns `registry/name`. Fails if the registry is not a host with an optional path.
-pub(crate) fn repository_name(registry: &str, name: &str) -> Result<String, Failure> {
+pub(crate) fn compose_repository(registry: &str, name: &str) -> Result<String, Failure> {
     check_no_credentials("registry", registry)?;
-    let wrong = |what: &str| {
-        Failure::new(Class::Config, format!("registry '{registry}' {what}"))
+    let wrong = |problem: &str| {
+        Failure::new(Class::Config, format!("registry '{registry}' {problem}"))
             .hint("write it as in registry = \"ghcr.io/you\": a host and perhaps a path; the image's name is added")
     };
     let registry = registry.trim_end_matches('/');
@@ -44,13 +44,13 @@ pub(crate) fn repository_name(registry: &str, name: &str) -> Result<String, Fail
     }
     let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
     if is_registry_host(host) {
-        let what = match path {
+        let problem = match path {
             _ if path.contains(['@', ':']) => "has a tag or digest (a tag: `--tag NAME`)",
             _ if path.contains(|c: char| c.is_ascii_uppercase()) => "has capitals in its path, which no registry takes",
             _ => "has a path that no registry takes",
         };
         if !path.is_empty() {
-            check_image_name(path).map_err(|_| wrong(what))?;
+            check_image_name(path).map_err(|_| wrong(problem))?;
         }
     } else {
         check_image_name(registry).map_err(|_| wrong("is no host and no Docker Hub account"))?;
@@ -96,14 +96,14 @@ pub(crate) fn check_registry_host(key: &str, host: &str) -> Result<(), Failure> 
         return Ok(());
     }
     check_no_credentials(key, host)?;
-    let what = match host {
+    let problem = match host {
         _ if host.contains("://") => "has a scheme",
         _ if host.contains('/') => "has a path",
         _ => "is no host",
     };
     let bare = host.split_once("://").map_or(host, |(_, rest)| rest).split('/').next().unwrap_or_default();
     let example = if is_host_and_port(bare) { bare } else { "registry.example:5000" };
-    Err(Failure::new(Class::Config, format!("{key} '{host}' {what}"))
+    Err(Failure::new(Class::Config, format!("{key} '{host}' {problem}"))
         .hint(format!("write a host and perhaps a port: {key} = [\"{example}\"], `--insecure-registry {example}`")))
 }
 
@@ -128,7 +128,7 @@ mod tests {
         for good in ["r.example", "r.example:5000", "registry:5000", "10.0.0.1:5000", "[fd00::1]:5000", "[fd00::1]"] {
             assert!(check_registry_host("key", good).is_ok(), "{good}");
         }
-        for (bad, what, example) in [
+        for (bad, problem, example) in [
             ("http://r.example:5000", "has a scheme", "[\"r.example:5000\"]"),
             ("https://r.example/v2", "has a scheme", "[\"r.example\"]"),
             ("r.example:5000/team", "has a path", "[\"r.example:5000\"]"),
@@ -140,14 +140,14 @@ mod tests {
             ("://", "has a scheme", "[\"registry.example:5000\"]"),
         ] {
             let failure = check_registry_host("key", bad).unwrap_err();
-            assert_eq!(failure.to_string(), format!("key '{bad}' {what}"));
+            assert_eq!(failure.to_string(), format!("key '{bad}' {problem}"));
             assert!(failure.hints()[0].contains(example), "{bad}: {:?}", failure.hints());
         }
     }
 
     #[test]
     fn what_is_wrong_with_a_registry() {
-        for (registry, what) in [
+        for (registry, problem) in [
             ("ghcr.io/You", "has capitals in its path, which no registry takes"),
             ("ghcr.io/you:1", "has a tag or digest (a tag: `--tag NAME`)"),
             ("ghcr.io/you@sha256:12", "has a tag or digest (a tag: `--tag NAME`)"),
@@ -155,8 +155,8 @@ mod tests {
             ("localhost:99999", "is on a host that is none, or has a port that is none"),
             ("r.example:port/you", "is on a host that is none, or has a port that is none"),
         ] {
-            let failure = repository_name(registry, "app").unwrap_err();
-            assert_eq!(failure.to_string(), format!("registry '{registry}' {what}"));
+            let failure = compose_repository(registry, "app").unwrap_err();
+            assert_eq!(failure.to_string(), format!("registry '{registry}' {problem}"));
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
             ("http://r.example:5000/a", &["`--registry r.example:5000/a`", "`--insecure-registry r.example:5000`"]),
             ("http://localhost:5000/", &["`--registry localhost:5000`"]),
         ] {
-            let failure = repository_name(registry, "app").unwrap_err();
+            let failure = compose_repository(registry, "app").unwrap_err();
             assert!(failure.to_string().ends_with(" has a scheme"), "{failure}");
             assert_eq!(failure.hints().len(), hints.len(), "{registry}: {:?}", failure.hints());
             assert!(
@@ -190,7 +190,7 @@ mod tests {
             ("ghcr.io/you:1", None),
             ("", None),
         ] {
-            assert_eq!(repository_name(registry, "app").ok().as_deref(), expected, "{registry}");
+            assert_eq!(compose_repository(registry, "app").ok().as_deref(), expected, "{registry}");
         }
     }
 

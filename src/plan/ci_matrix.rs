@@ -62,8 +62,8 @@ impl CiService {
     /// Returns the jobs as a matrix that one job of a workflow computes for the next.
     pub(crate) fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
         if !self.takes_matrix() {
-            let what = "GitLab takes no matrix from a job: it knows its jobs before one runs";
-            return Err(Failure::new(Class::Config, what)
+            let message = "GitLab takes no matrix from a job: it knows its jobs before one runs";
+            return Err(Failure::new(Class::Config, message)
                 .hint("have the jobs written: `cargo multiarch init --ci gitlab --ci-native`"));
         }
         Ok(Matrix { include: self.jobs(images) })

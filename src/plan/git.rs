@@ -92,8 +92,8 @@ fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: 
 pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
-            let what = "this is a git repository, and there is no git to ask for its commit";
-            return Err(Failure::new(Class::Config, what).hint("install it: `sudo apt install git`").into());
+            let message = "this is a git repository, and there is no git to ask for its commit";
+            return Err(Failure::new(Class::Config, message).hint("install it: `sudo apt install git`").into());
         }
         return Ok(Checkout::None);
     };

@@ -95,8 +95,8 @@ fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>
         && template.libc == Libc::Musl
         && template.name != SCRATCH
     {
-        let what = format!("image '{image}': libc \"gnu\" does not run on {}, which has no glibc", template.name);
-        return Err(Failure::new(Class::Config, what)
+        let message = format!("image '{image}': libc \"gnu\" does not run on {}, which has no glibc", template.name);
+        return Err(Failure::new(Class::Config, message)
             .hint("take libc = \"musl\", or a base that has glibc: base = \"debian:trixie-slim\""));
     }
     Ok(libc)
@@ -114,8 +114,8 @@ fn choose_base(
     }
     let base = built_in.map_or(SCRATCH, |template| template.base);
     if base == SCRATCH && libc == Libc::Gnu {
-        let what = format!("image '{image}': libc \"gnu\" needs a base that has glibc");
-        return Err(Failure::new(Class::Config, what)
+        let message = format!("image '{image}': libc \"gnu\" needs a base that has glibc");
+        return Err(Failure::new(Class::Config, message)
             .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
     }
     Ok(base.to_owned())
@@ -126,8 +126,8 @@ fn check_files(image: &str, files: &[FileEntry], binaries: &[Binary]) -> Result<
     for file in files {
         check_file_entry(file, image)?;
         if binaries.iter().any(|binary| binary.path() == file.to) {
-            let what = format!("image '{image}': a file and a binary are both {}", file.to);
-            return Err(Failure::new(Class::Config, what));
+            let message = format!("image '{image}': a file and a binary are both {}", file.to);
+            return Err(Failure::new(Class::Config, message));
         }
     }
     for (index, file) in files.iter().enumerate() {
@@ -229,7 +229,7 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
 /// not support them.
 fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Config) -> Result<Vec<String>, Failure> {
     let packages: BTreeSet<&String> = settings.sysroot_packages.iter().flatten().collect();
-    let failure = |what: String| Failure::new(Class::Config, format!("image '{image}': {what}"));
+    let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': {problem}"));
     let alternative = "or do without Debian's library: the crate's `vendored` feature, or rustls in place of OpenSSL";
     for package in &packages {
         // Debian Policy, 5.6.1, with a version after `=`, as for apt. apt would take a leading dash for an option.

@@ -13,17 +13,17 @@ pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Resul
     let mut references: BTreeMap<String, &str> = BTreeMap::new();
     for image in images {
         if let Some(other) = names.insert(&image.name, image) {
-            let what = format!(
+            let message = format!(
                 "packages '{}' and '{}' would both make an image '{}'",
                 other.package, image.package, image.name
             );
-            return Err(Failure::new(Class::Config, what)
+            return Err(Failure::new(Class::Config, message)
                 .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
         }
         for reference in image.references() {
             if let Some(other) = references.insert(reference.clone(), &image.name) {
-                let what = format!("images '{other}' and '{}' would both be {reference}", image.name);
-                return Err(Failure::new(Class::Config, what).hint("give one of them another name, registry or tag"));
+                let message = format!("images '{other}' and '{}' would both be {reference}", image.name);
+                return Err(Failure::new(Class::Config, message).hint("give one of them another name, registry or tag"));
             }
         }
     }
@@ -36,11 +36,11 @@ pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Resul
                 && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
         };
         if let Some(other) = binaries.iter().find(has_same_bin) {
-            let what = format!(
+            let message = format!(
                 "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
                 binary.package, other.package, binary.name
             );
-            return Err(Failure::new(Class::Config, what)
+            return Err(Failure::new(Class::Config, message)
                 .hint("rename one: `name` in its [[bin]]; or take one package at a time with `-p NAME`"));
         }
     }
@@ -190,8 +190,8 @@ fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Res
     if let (None, Some(one), Some(two)) = (owner, others.next(), others.next())
         && [one, two].iter().filter(|package| workspace.selected.contains(&package.name)).count() != 1
     {
-        let what = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
-        return Err(Failure::new(Class::Config, what).hint(format!(
+        let message = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
+        return Err(Failure::new(Class::Config, message).hint(format!(
             "say which: configure the image in that package's Cargo.toml, or take the package alone: `-p {}`",
             one.name
         )));

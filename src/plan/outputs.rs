@@ -26,9 +26,9 @@ impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = "wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)";
+        let message = "wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)";
         let Some(TransportPath { transport, path, name }) = TransportPath::split(text) else {
-            return Err(wanted.to_owned());
+            return Err(message.to_owned());
         };
         match (transport, name) {
             (_, None) if path.is_empty() => Err("the path is missing".to_owned()),
@@ -40,7 +40,7 @@ impl FromStr for Output {
                     if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
                 Err(format!("{fix}, the image's name and tag come from the plan (`--tag NAME`)"))
             }
-            _ => Err(wanted.to_owned()),
+            _ => Err(message.to_owned()),
         }
     }
 }

@@ -29,9 +29,9 @@ impl ConfigSources {
         let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
         let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
         if in_file.is_some() && in_manifest.is_some() {
-            let what =
+            let message =
                 format!("both {file} and [workspace.metadata.multiarch] in {} are there", workspace.manifest_path);
-            return Err(Failure::new(Class::Config, what).hint("keep one of them").into());
+            return Err(Failure::new(Class::Config, message).hint("keep one of them").into());
         }
         let mut packages = IndexMap::new();
         for package in &workspace.packages {

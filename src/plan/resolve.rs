@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
-use super::check_names::{check_image_name, check_registry_host, is_registry_host, repository_name};
+use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
 use super::{
@@ -167,7 +167,7 @@ fn resolve_image(
     check_image_name(&name)?;
     let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
     let repositories: IndexSet<String> =
-        registries.iter().map(|registry| repository_name(registry, &name)).collect::<Result<_, _>>()?;
+        registries.iter().map(|registry| compose_repository(registry, &name)).collect::<Result<_, _>>()?;
     let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
     let tags = tags::render(&templates, inputs.has_explicit_tags(), &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
@@ -239,10 +239,9 @@ fn sort_platforms(
     }
     let not_built = settings.platform.keys().find(|platform| !sorted.contains(platform));
     if let Some(platform) = not_built.filter(|_| !has_platform_flags) {
-        let what = format!("image '{image}' has keys for {platform} but does not build it");
-        return Err(
-            Failure::new(Class::Config, what).hint(format!("add \"{platform}\" to `platforms`, or take the keys out"))
-        );
+        let message = format!("image '{image}' has keys for {platform} but does not build it");
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("add \"{platform}\" to `platforms`, or take the keys out")));
     }
     Ok(sorted)
 }

@@ -178,7 +178,7 @@ impl From<&cargo_metadata::Package> for Package {
 }
 
 fn missing_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
-    let failure = |what: &str| Failure::new(Class::Config, format!("--manifest-path {path}: {what}"));
+    let failure = |problem: &str| Failure::new(Class::Config, format!("--manifest-path {path}: {problem}"));
     let manifest_inside = path.join("Cargo.toml");
     if current_dir.join(&manifest_inside).is_file() {
         failure("a folder, and its manifest is wanted").hint(format!("`--manifest-path {manifest_inside}`"))

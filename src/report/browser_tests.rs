@@ -43,9 +43,9 @@ fn faults(name: &str, page: &str, width: u32, dark: bool) -> String {
         browse(&format!("--screenshot={}", Path::new(&pictures).join(file).display()), 1600);
     }
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = shown.split("<pre id=\"found\">").nth(1).and_then(|rest| rest.split("</pre>").next());
-    let said = said.unwrap_or_else(|| panic!("{shown}\n{}", String::from_utf8_lossy(&output.stderr)));
-    let (scheme, faults) = said.split_once('\n').unwrap();
+    let result = shown.split("<pre id=\"found\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+    let result = result.unwrap_or_else(|| panic!("{shown}\n{}", String::from_utf8_lossy(&output.stderr)));
+    let (scheme, faults) = result.split_once('\n').unwrap();
     assert_eq!(scheme, if dark { "dark" } else { "light" });
     faults.trim().to_owned()
 }

@@ -177,8 +177,8 @@ impl Blobs<'_> {
         }
         let Some(stream) = self.open(descriptor)? else { return Ok(LayerReading::missing(&digest)) };
         if let Some(cached) = cached {
-            let (hex, size) = hash_reader(stream)?;
-            let damage = compare(descriptor, size, &format!("sha256:{hex}"));
+            let hash = hash_reader(stream)?;
+            let damage = compare(descriptor, hash.size, &format!("sha256:{}", hash.sha256));
             return Ok(LayerReading { scanned: Some(cached), findings: damage.into_iter().collect() });
         }
         let mut stream = HashingReader::new(stream);

@@ -4,9 +4,9 @@
 pub(crate) mod check_result;
 pub(crate) mod engine;
 pub(crate) mod fix;
-pub(crate) mod load_plan;
 pub(crate) mod machine;
 pub(crate) mod output;
+pub(crate) mod plan_to_check;
 pub(crate) mod registries;
 pub(crate) mod results;
 pub(crate) mod toolchain;
@@ -16,7 +16,7 @@ use camino::Utf8PathBuf;
 
 use self::check_result::CheckState;
 use self::fix::{Fix, FixResult};
-use self::load_plan::{LoadedPlan, load_plan};
+use self::plan_to_check::{LoadedPlan, plan_to_check};
 use self::results::Results;
 use crate::cli::{DoctorArgs, MessageFormat};
 use crate::error::Failure;
@@ -57,7 +57,7 @@ struct Diagnosis {
 /// Runs all checks.
 fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     let mut results = Results::default();
-    let (plan, is_workspace) = match load_plan(args, &mut results)? {
+    let (plan, is_workspace) = match plan_to_check(args, &mut results)? {
         LoadedPlan::Workspace(plan) => (plan, true),
         LoadedPlan::MachineOnly(plan) => (plan, false),
         LoadedPlan::Invalid => return Ok(Diagnosis { workspace: None, results }),

@@ -63,11 +63,11 @@ fn real_failures_are_explained() {
         ("no-space", "app had no room on the disk", AMD64, &["`df -h`"]),
         ("no-space-script", "app had no room on the disk", AMD64, &["`df -h`"]),
     ];
-    for (name, what, triple, hints) in cases {
+    for (name, expected, triple, hints) in cases {
         let other = if *triple == AMD64 { ARM64 } else { AMD64 };
         let found = reasons(name, &[triple, other], Some("2.17"));
         assert_eq!(found.len(), 1, "{name}: {found:#?}");
-        assert_eq!(format!("{} {}", found[0].name, found[0].explanation.reason), *what, "{name}");
+        assert_eq!(format!("{} {}", found[0].name, found[0].explanation.reason), *expected, "{name}");
         // Not every build script says whom it runs for.
         assert!(found[0].triples.is_empty() || found[0].triples == [*triple], "{name}: {:?}", found[0].triples);
         let hints_found = found[0].explanation.hints.join("\n");
@@ -117,8 +117,8 @@ fn a_compilers_error_has_a_place() {
         text.lines().for_each(|line| errors.push(line));
         let found =
             explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
-        let what = found.first().map(|reason| reason.explanation.reason.clone());
-        assert_eq!(what, expected.map(|what| format!("has C code that the compiler refuses: {what}")), "{lines}");
+        let reason = found.first().map(|reason| reason.explanation.reason.clone());
+        assert_eq!(reason, expected.map(|reason| format!("has C code that the compiler refuses: {reason}")), "{lines}");
     }
 }
 

@@ -263,15 +263,15 @@ mod tests {
             target.gcc = Some("aarch64-linux-gnu-gcc".into());
             facts.tools.has_zig = true;
         });
-        for wanted in
+        for choice in
             [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]
         {
-            let build = BuildSettings { linker: Some(wanted), ..build(GNU) };
+            let build = BuildSettings { linker: Some(choice), ..build(GNU) };
             let selection = select(&build, &facts).unwrap();
-            assert_eq!(selection.linker, Linker::Configured("my-ld".into()), "{wanted}");
-            assert_eq!(selection.why, format!("cargo's configuration names it, and wins over linker = \"{wanted}\""));
+            assert_eq!(selection.linker, Linker::Configured("my-ld".into()), "{choice}");
+            assert_eq!(selection.why, format!("cargo's configuration names it, and wins over linker = \"{choice}\""));
             let note = note(&facts.build(&build), &selection.linker, "linux/arm64").unwrap();
-            assert!(note.starts_with(&format!("linux/arm64: linker = \"{wanted}\" is not taken: ")), "{note}");
+            assert!(note.starts_with(&format!("linux/arm64: linker = \"{choice}\" is not taken: ")), "{note}");
             let floor = BuildSettings { glibc: Some("2.28".into()), ..build };
             assert!(select(&floor, &facts).unwrap_err().to_string().contains("a floor that only zig keeps"));
         }
@@ -353,8 +353,8 @@ mod tests {
 
         let gcc = |triple| BuildSettings { linker: Some(LinkerChoice::Gcc), ..build(triple) };
         let failure = select(&gcc(MUSL), &only_gnu).unwrap_err();
-        let what = "linker = \"gcc\", and there is no aarch64-linux-musl-gcc; aarch64-linux-gnu-gcc links glibc";
-        assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {what}"));
+        let problem = "linker = \"gcc\", and there is no aarch64-linux-musl-gcc; aarch64-linux-gnu-gcc links glibc";
+        assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {problem}"));
         assert!(failure.hints()[1].contains("`--libc gnu`"), "{:?}", failure.hints());
         assert_eq!(
             select(&gcc(GNU), &none).unwrap_err().hints()[0],

@@ -87,7 +87,7 @@ mod tests {
         let mut facts = Facts::default();
         facts.rust.host = AMD64.to_owned();
         let failure = requested(LinkerChoice::Host, &facts.build(&settings), &facts.rust, &facts.tools).unwrap_err();
-        let what = "linker = \"host\", and the compiler of x86_64-unknown-linux-gnu does not link for it";
-        assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {what}"));
+        let problem = "linker = \"host\", and the compiler of x86_64-unknown-linux-gnu does not link for it";
+        assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {problem}"));
     }
 }

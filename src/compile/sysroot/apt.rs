@@ -36,7 +36,7 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
         }
         let names = packages::request_line(&sysroot.packages);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
-        match make(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
+        match create_sysroot(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
             Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
                 ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
             }
@@ -60,8 +60,8 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
     age.is_some_and(|age| age < FRESH)
 }
 
-/// Makes a sysroot, unless it would be made of the same packages as `before`, the record of the one that is there.
-fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
+/// Creates a sysroot, unless `before`, the record of the existing one, lists the same packages.
+fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
     let _alone =
@@ -87,8 +87,8 @@ fn make(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
         ui.command(&cmd);
         let output = cmd.output()?;
         if !output.status.success() {
-            let what = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, what).hint("is there room? `df -h` says so").into());
+            let message = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
+            return Err(Failure::new(Class::Toolchain, message).hint("is there room? `df -h` says so").into());
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
@@ -169,7 +169,7 @@ impl<'a> Apt<'a> {
     fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
         let has = |package: &DebianPackage| -> Result<bool> {
             let path = self.archive(package);
-            Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.0 == package.sha256)
+            Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.sha256 == package.sha256)
         };
         let mut missing = Vec::new();
         for package in packages {
@@ -181,9 +181,9 @@ impl<'a> Apt<'a> {
             return Ok(());
         }
         let names = || missing.iter().map(|package| package.exactly());
-        let what = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
+        let request = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
         if self.offline {
-            return Err(Failure::new(Class::Toolchain, format!("{what} was not fetched yet"))
+            return Err(Failure::new(Class::Toolchain, format!("{request} was not fetched yet"))
                 .hint("run the same once without --offline")
                 .into());
         }
@@ -194,7 +194,7 @@ impl<'a> Apt<'a> {
         if !output.status.success() {
             return Err(Failure::new(
                 Class::Toolchain,
-                format!("apt cannot fetch {what}: {}", complaint(&output.stderr)),
+                format!("apt cannot fetch {request}: {}", complaint(&output.stderr)),
             )
             .hint("run it again: a mirror may have changed meanwhile")
             .hint("see that your sources can be reached: `apt-get update`")
@@ -202,7 +202,7 @@ impl<'a> Apt<'a> {
         }
         for entry in fs_err::read_dir(folder.path())? {
             let path = entry?.path();
-            let (sha256, _) = digest::hash_reader(fs_err::File::open(&path)?)?;
+            let sha256 = digest::hash_reader(fs_err::File::open(&path)?)?.sha256;
             fs_err::rename(path, self.archives.join(format!("{sha256}.deb")))?;
         }
         for package in missing {

@@ -171,7 +171,7 @@ mod tests {
             ssl.rustflags.push(flag.to_owned());
             let names: Vec<String> =
                 variables(&facts(&ssl, set).build(&ssl)).into_iter().map(|(name, _)| name).collect();
-            let count = |wanted: &dyn Fn(&str) -> bool| names.iter().filter(|name| wanted(name)).count();
+            let count = |is_counted: &dyn Fn(&str) -> bool| names.iter().filter(|name| is_counted(name)).count();
             let counts = [
                 count(&|name| name.starts_with("PKG_CONFIG_") && !name.contains("ALLOW")),
                 count(&|name| name.contains("ALLOW_CROSS")),

@@ -10,7 +10,7 @@ use super::chown::{Owner, resolve_owner};
 use crate::dockerfile::error::StageError;
 use crate::dockerfile::stage::StageCopy;
 use crate::error::{Class, Failure};
-use crate::oci::digest::hash_reader;
+use crate::oci::digest::{StreamHash, hash_reader};
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
 use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
@@ -88,11 +88,11 @@ impl Copier<'_> {
     fn resolve_owner(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = resolve_owner(owner, self.rootfs).map_err(|error| match error {
-            StageError::Invalid(what) => failure(self.copy, &format!("does not work: {what}")).hint(
+            StageError::Invalid(problem) => failure(self.copy, &format!("does not work: {problem}")).hint(
                 "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
             ),
-            StageError::Unsupported(what) => {
-                failure(self.copy, &format!("wants {what}, which the embedded engine cannot read"))
+            StageError::Unsupported(feature) => {
+                failure(self.copy, &format!("wants {feature}, which the embedded engine cannot read"))
                     .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
             }
         })?;
@@ -234,7 +234,7 @@ impl Copier<'_> {
         let content = text.map_or(FileContent::Other, FileContent::Text);
         self.rootfs.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
-        let (sha256, size) = hash_reader(fs_err::File::open(from)?)?;
+        let StreamHash { sha256, size } = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
         self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
         Ok(())

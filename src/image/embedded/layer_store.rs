@@ -60,7 +60,7 @@ impl LayerRecord {
     /// Whether a file has the recorded digest.
     fn is_of(&self, blob: &Utf8Path) -> bool {
         let hashed = fs_err::File::open(blob).and_then(hash_reader);
-        hashed.is_ok_and(|(sha256, _)| self.digest == format!("sha256:{sha256}"))
+        hashed.is_ok_and(|hash| self.digest == format!("sha256:{}", hash.sha256))
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::digest::hash_reader;
+    use crate::oci::digest::{StreamHash, hash_reader};
     use crate::oci::layer::{LayerEntry, LayerFile, decompress};
     use crate::oci::rootfs::FileAttributes;
 
@@ -178,7 +178,7 @@ mod tests {
         let path = dir.join("file");
         fs_err::write(&path, "content").unwrap();
         let attributes = FileAttributes { mode: 0o1777, uid: 3_000_000, gid: 0, mtime: 7 };
-        let (sha256, size) = hash_reader("content".as_bytes()).unwrap();
+        let StreamHash { sha256, size } = hash_reader("content".as_bytes()).unwrap();
         let long = format!("tmp/{}", "long".repeat(60));
         BTreeMap::from([
             ("tmp".to_owned(), LayerEntry { attributes, file: None }),
@@ -207,7 +207,7 @@ mod tests {
             let media_type = made.descriptor.media_type().to_string();
             assert!(media_type.ends_with(suffix), "{media_type}");
             let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
-            let (diff_id, _) = hash_reader(stream).unwrap();
+            let diff_id = hash_reader(stream).unwrap().sha256;
             assert_eq!(made.diff_id, format!("sha256:{diff_id}"));
             let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
             let mut archive = tar::Archive::new(stream);

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use super::check_result::CheckResult;
 use super::results::Results;
 use crate::cli::{DoctorArgs, environment};
-use crate::commands::load_plan;
+use crate::commands::load_plan::load_plan;
 use crate::config::Config;
 use crate::error::{Class, Failure};
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
@@ -23,13 +23,13 @@ pub(crate) enum LoadedPlan {
 }
 
 /// Loads the plan, and reports the workspace.
-pub(crate) fn load_plan(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
+pub(crate) fn plan_to_check(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
     let request = args.smoke.add_to(args.settings.request());
     let current_dir = plan::current_dir()?;
     let has_manifest = current_dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
     let has_workspace = has_manifest || args.settings.selection().manifest_path.is_some();
     if has_workspace {
-        match load_plan::load_plan(&args.settings, request.clone()) {
+        match load_plan(&args.settings, request.clone()) {
             Ok(plan) => {
                 report_workspace(&plan, results);
                 return Ok(LoadedPlan::Workspace(plan));
