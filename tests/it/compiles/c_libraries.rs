@@ -14,15 +14,15 @@ fn app(dependencies: &str) -> Project {
     )
 }
 
-/// A `build` whose docker builds nothing: where all compiles, it ends with exit code 6. What crates come to is kept from
-/// test to test.
-fn build(project: &Project, args: &[&str]) -> Run {
+/// A `build` whose docker builds nothing: once everything is compiled, it fails with exit code 6.
+fn build(project: &Project, target: &str, args: &[&str]) -> Run {
     let run = project.run(&[&["build", "-v"], args].concat());
-    with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)))
+    with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)), target)
 }
 
-/// A run that fetches crates and compiles what they need.
-fn with_crates(run: Run) -> Run {
+/// A run that fetches crates and compiles what they need, in a target directory that is kept for the next time. Tests with
+/// the same target directory wait for each other.
+fn with_crates(run: Run, target: &str) -> Run {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     let site = format!("{cache}/cargo-multiarch/native/lib");
@@ -31,8 +31,12 @@ fn with_crates(run: Run) -> Run {
     let certificates =
         std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "/etc/ssl/certs/ca-certificates.crt".to_owned());
     run.env("SSL_CERT_FILE", certificates)
-        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/c_libraries"))
+        .env("CARGO_TARGET_DIR", target_dir(target))
         .env("LIBCLANG_PATH", python.path().join("site-packages/clang/native"))
+}
+
+fn target_dir(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/c_libraries").join(name)
 }
 
 /// The variables for the target in the cargo command that `-v` shows.
@@ -88,9 +92,9 @@ fn bindgen() -> Project {
 #[ignore = "run by scripts/test"]
 fn cmake_and_bindgen_work_with_zig_for_musl() {
     for (project, variable) in [(cmake(), "CMAKE_TOOLCHAIN_FILE"), (bindgen(), "BINDGEN_EXTRA_CLANG_ARGS")] {
-        let finished = build(&project, &["--linker", "zig"]).fails(6).finish();
+        let finished = build(&project, "c++", &["--linker", "zig"]).fails(6).finish();
         let finished = finished.stderr_has(&[", static)", &format!("{variable}_aarch64_unknown_linux_musl=")]);
-        let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"])).finish();
+        let planned = with_crates(project.run(&["plan", "-v", "--linker", "zig"]), "c++").finish();
         assert_eq!(variables(&planned.stderr), variables(&finished.stderr));
     }
 }
@@ -99,7 +103,7 @@ fn cmake_and_bindgen_work_with_zig_for_musl() {
 #[ignore = "run by scripts/test"]
 fn bindgen_works_with_gcc_for_glibc() {
     // A binary for glibc does not run on scratch, which is said once it is compiled.
-    let finished = build(&bindgen(), &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
+    let finished = build(&bindgen(), "c++", &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
     finished.stderr_has(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
 
@@ -108,11 +112,11 @@ fn bindgen_works_with_gcc_for_glibc() {
 fn jemalloc_supports_the_page_sizes_of_arm64() {
     let main = "#[global_allocator]\nstatic ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;\nfn main() {}\n";
     let project = app("[dependencies]\ntikv-jemallocator = \"0.6\"").file("src/main.rs", main);
-    build(&project, &["--linker", "zig"])
+    build(&project, "jemalloc", &["--linker", "zig"])
         .fails(6)
         .finish()
         .stderr_has(&["AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE=16"]);
-    let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/target/c_libraries/aarch64-unknown-linux-musl/release/build");
+    let builds = target_dir("jemalloc").join("aarch64-unknown-linux-musl/release/build");
     let defines = "out/build/include/jemalloc/internal/jemalloc_internal_defs.h";
     let texts = std::fs::read_dir(builds).unwrap().flatten().map(|entry| entry.path().join(defines));
     let texts: Vec<String> = texts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
@@ -123,7 +127,7 @@ fn jemalloc_supports_the_page_sizes_of_arm64() {
 #[ignore = "run by scripts/test"]
 fn crate_that_does_not_support_the_target_is_reported() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
-    let finished = build(&project, &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
+    let finished = build(&project, "ring", &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
     finished.stderr_lacks("Compiling").stderr_has(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
 }
 
@@ -139,7 +143,7 @@ fn build_std_compiles_the_standard_library() {
         .file("multiarch.toml", config)
         .file("src/main.rs", main);
     let bundle = project.path().join("dist");
-    let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]))
+    let finished = with_crates(project.run(&["compile", "-v", "--out", bundle.to_str().unwrap()]), "build-std")
         .env("RUSTC_BOOTSTRAP", "1")
         .finish();
     finished.stderr_has(&["-Zbuild-std=std,panic_abort", ", static)"]);

@@ -3,10 +3,15 @@
 use crate::support::{FakeRegistry, Project};
 use crate::timings_page::{bars, embedded};
 
+/// A package whose build takes long enough for other stages to start meanwhile, even on a busy machine.
+fn slow_app() -> Project {
+    Project::app().file("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(3)); }\n")
+}
+
 #[test]
 #[ignore = "run by scripts/test"]
 fn timings_page_has_a_bar_for_every_platform_and_phase() {
-    let project = Project::app();
+    let project = slow_app();
     let args = ["build", "--platform", "linux/amd64,linux/arm64", "--output", "oci:out"];
     let first = bars(&project, embedded(&project, &args).finish());
     let bar = |phase: &str, name: &str| {
@@ -40,7 +45,7 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn timings_page_names_what_is_uploaded() {
-    let project = Project::app();
+    let project = slow_app();
     let registry = FakeRegistry::storing();
     let args = ["publish", "--platform", "linux/amd64", "--registry", &registry.host];
     let bars = bars(&project, embedded(&project, &args).finish());
