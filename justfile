@@ -44,7 +44,7 @@ lint:
 
 # Build the API documentation
 docs *ARGS:
-    cargo doc --no-deps {{ ARGS }}
+    cargo doc --no-deps --document-private-items {{ ARGS }}
 
 # Run the tool, such as `just run plan -v --manifest-path examples/hello/Cargo.toml`
 run *ARGS:

@@ -2,16 +2,16 @@
 //!
 //! Data flows one way, and a command reads from top to bottom in this order:
 //!
-//! - [`cli`], [`config`], [`plan`]: flags, environment and configuration files become a [`plan::Plan`], which is pure data
-//! - [`compile`]: cross-compiles the binaries, with one cargo job graph for all target triples
-//! - [`dockerfile`], [`image`]: build an OCI layout per image, with the embedded engine or `docker buildx`
-//! - [`verify`]: proves from the bytes that every platform can start
-//! - [`publish`]: pushes blobs and manifests by digest, then moves tags
-//! - [`report`]: everything printed or written about a run
+//! - `cli`, `config`, `plan`: flags, environment and configuration files become a `plan::Plan`, which is pure data
+//! - `compile`: cross-compiles the binaries, with one cargo job graph for all target triples
+//! - `dockerfile`, `image`: build an OCI layout per image, with the embedded engine or `docker buildx`
+//! - `verify`: proves from the bytes that every platform can start
+//! - `publish`: pushes blobs and manifests by digest, then moves tags
+//! - `report`: everything printed or written about a run
 //!
-//! [`commands`] composes these stages, one file per subcommand. Everything else is a foundation that knows no stage:
-//! [`registry`], [`oci`], [`elf`], [`ui`], [`fs`], [`finding`], [`platform`], [`timings`], [`process`], [`shell`], [`error`]
-//! and [`threads`].
+//! `commands` composes these stages, one file per subcommand. Everything else is a foundation that knows no stage:
+//! `registry`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error`
+//! and `threads`.
 
 mod cli;
 mod commands;

@@ -86,8 +86,12 @@ pub(crate) struct SettingsArgs {
     /// cargo's number of parallel jobs
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Compilation")]
     jobs: Option<u32>,
-    /// Insist on Cargo.lock as it is [default]
-    #[arg(long, overrides_with = "no_locked", help_heading = "Compilation")]
+    #[arg(
+        help = "Insist on Cargo.lock as it is [default]",
+        long,
+        overrides_with = "no_locked",
+        help_heading = "Compilation"
+    )]
     locked: bool,
     /// Let cargo update Cargo.lock
     #[arg(long, help_heading = "Compilation")]

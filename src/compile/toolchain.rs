@@ -88,7 +88,7 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// The triples whose standard library [`Toolchain::complete`] would install.
+    /// The triples whose standard library [`Toolchain::install_missing`] would install.
     pub(crate) fn missing_std(&self) -> Vec<String> {
         std_library::missing(&self.request.builds, &self.facts.targets)
     }

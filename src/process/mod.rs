@@ -108,7 +108,7 @@ impl Cmd {
     }
 
     /// Like [`stream`](Cmd::stream), but stops the program and everything that it started once `cancel` is cancelled,
-    /// and then fails with [`Cancelled`].
+    /// and then fails with [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn stream_until(&self, cancel: &CancelToken, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let running = self.start()?;
         let mut kill_at = None;
