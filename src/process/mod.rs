@@ -27,6 +27,8 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often a program that may have to be stopped is checked on.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a program that has closed its output is checked on.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -116,8 +118,8 @@ impl Cmd {
             match running.lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => on_line(line),
                 Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
-                // The program goes on after it closed its output.
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
+                // The program has closed its output, and usually ends right after.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(EXIT_POLL_INTERVAL),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             match kill_at {
