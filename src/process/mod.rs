@@ -111,31 +111,17 @@ impl Cmd {
 
     /// Like [`stream`](Cmd::stream), but stops the program and everything that it started once `cancel` is cancelled,
     /// and then fails with [`Cancelled`](crate::threads::Cancelled).
-    pub(crate) fn stream_until(&self, cancel: &CancelToken, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
-        let running = self.start()?;
+    pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let mut kill_at = None;
-        loop {
-            match running.lines.recv_timeout(POLL_INTERVAL) {
-                Ok(line) => on_line(line),
-                Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
-                // The program has closed its output, and usually ends right after.
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(EXIT_POLL_INTERVAL),
-                Err(RecvTimeoutError::Timeout) => {}
+        let status = self.stream_with_signals(on_line, || match kill_at {
+            // Ctrl-C has its own signals, and lets the program take its time.
+            None if cancel.is_cancelled() && check_interrupt().is_ok() => {
+                kill_at = Some(Instant::now() + GRACE_PERIOD);
+                Some(Signal::TERM)
             }
-            match kill_at {
-                // Ctrl-C has its own signals, and lets the program take its time.
-                None if cancel.is_cancelled() && check_interrupt().is_ok() => {
-                    running.signal(Signal::TERM);
-                    kill_at = Some(Instant::now() + GRACE_PERIOD);
-                }
-                Some(at) if Instant::now() >= at => {
-                    running.signal(Signal::KILL);
-                    break;
-                }
-                _ => {}
-            }
-        }
-        let status = running.finish()?;
+            Some(at) if Instant::now() >= at => Some(Signal::KILL),
+            _ => None,
+        })?;
         if kill_at.is_some() {
             cancel.check()?;
         }
@@ -144,25 +130,40 @@ impl Cmd {
 
     /// Like [`stream`](Cmd::stream), but kills the program and everything that it started when `limit` is over, and at
     /// once after Ctrl-C. `None` if the limit was reached.
-    pub(crate) fn stream_within(&self, limit: Duration, mut on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
-        let running = self.start()?;
+    pub(crate) fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         let mut is_killed = false;
-        while !is_killed {
+        let status = self.stream_with_signals(on_line, || {
+            is_killed = Instant::now() >= deadline || check_interrupt().is_err();
+            is_killed.then_some(Signal::KILL)
+        })?;
+        Ok((!is_killed).then_some(status))
+    }
+
+    /// Like [`stream`](Cmd::stream), but keeps asking `next_signal` for a signal to send to the program and everything
+    /// that it started. SIGKILL ends the wait for output, which a process outside of the group may keep open.
+    fn stream_with_signals(
+        &self,
+        mut on_line: impl FnMut(Line),
+        mut next_signal: impl FnMut() -> Option<Signal>,
+    ) -> Result<ExitStatus> {
+        let running = self.start()?;
+        loop {
             match running.lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => on_line(line),
                 Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
-                // The program goes on after it closed its output.
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
+                // The program has closed its output, and usually ends right after.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(EXIT_POLL_INTERVAL),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            is_killed = Instant::now() >= deadline || check_interrupt().is_err();
+            if let Some(signal) = next_signal() {
+                running.signal(signal);
+                if signal == Signal::KILL {
+                    break;
+                }
+            }
         }
-        if is_killed {
-            running.signal(Signal::KILL);
-        }
-        let status = running.finish()?;
-        Ok((!is_killed).then_some(status))
+        running.finish()
     }
 
     /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
