@@ -1,12 +1,12 @@
-//! Measures how long the engines take from compiled binaries to a verified push, and the peak memory of the embedded
-//! one: `scripts/bench engine`. Prints ratios of medians from one run. Compiling is not included: the embedded engine
-//! publishes from a bundle, and buildx builds the context that it staged.
+//! Compares the embedded engine with `docker buildx`, from compiled binaries to a pushed image, and measures the peak
+//! memory of the embedded engine. Run it with `scripts/bench engine`. Compile time is not included: the embedded engine
+//! publishes a bundle, and buildx builds the staged build context.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark panics on errors, and prints its results"
+    reason = "benchmarks panic on errors and print their results"
 )]
 
 mod shared;
@@ -22,7 +22,7 @@ use shared::Measured;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// How much to measure. Sizes are those of a binary, in bytes.
+/// Size of the benchmark. `size`, `large` and `sizes_of_many` are sizes of a binary in bytes.
 struct Scale {
     runs: usize,
     size: usize,
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A workspace of packages `app0`, `app1`, … with a bundle of their binaries.
+/// A workspace with packages `app0`, `app1`, … and a bundle of their binaries.
 struct Workspace<'a> {
     dir: &'a Path,
     images: usize,
@@ -59,7 +59,7 @@ struct Workspace<'a> {
 }
 
 impl Workspace<'_> {
-    /// Writes the sources, and a bundle of executables of a given size that no cache has seen.
+    /// Writes the sources, and a bundle of unique executables of `size` bytes.
     fn write(&self, size: usize) {
         let names: Vec<String> = (0..self.images).map(|number| format!("app{number}")).collect();
         let mut lock = "version = 4\n".to_owned();
@@ -76,14 +76,14 @@ impl Workspace<'_> {
         self.write_bundle(size);
     }
 
-    /// Writes what `compile` would for the builds of the plan.
+    /// Writes the bundle that `compile` would write, without compiling.
     fn write_bundle(&self, size: usize) {
         let bundle = self.dir.join("dist");
         drop(std::fs::remove_dir_all(&bundle));
         let args = ["plan", "-q", "--engine", "embedded", "--message-format", "json", "--platform", self.platforms];
         let (plan, _) = self.run(&args);
         let plan: Value = serde_json::from_str(&plan).unwrap();
-        // Images whose binaries are compiled in the same way share a build.
+        // Images with the same build settings share a build.
         let mut builds: BTreeMap<String, Value> = BTreeMap::new();
         for platform in
             plan["images"].as_array().unwrap().iter().flat_map(|image| image["platforms"].as_array().unwrap())
@@ -110,8 +110,8 @@ impl Workspace<'_> {
         std::fs::write(bundle.join("multiarch-bundle.json"), manifest.to_string()).unwrap();
     }
 
-    /// Removes the layers and layouts of earlier runs.
-    fn forget(&self) {
+    /// Removes the layers and layouts of previous runs.
+    fn clear(&self) {
         drop(std::fs::remove_dir_all(self.dir.join("target")));
     }
 
@@ -130,8 +130,7 @@ impl Workspace<'_> {
     }
 }
 
-/// Returns a static executable for a target triple: headers and the bytes of this program, with a difference each time so
-/// that no cache has it.
+/// Returns a unique static executable for a target triple: ELF headers, and the bytes of this program with a salt.
 fn program(triple: &str, size: usize) -> Vec<u8> {
     let machine = match triple.split('-').next().unwrap() {
         "x86_64" => 62,
@@ -150,7 +149,7 @@ fn program(triple: &str, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Publishes the same image with `docker buildx build --push`, from the context that the embedded engine staged.
+/// Publishes the image with `docker buildx build --push`, from the build context that the embedded engine staged.
 fn buildx(dir: &Path, reference: &str) -> Duration {
     let context = dir.join("target/multiarch/app0");
     loop {
@@ -161,12 +160,12 @@ fn buildx(dir: &Path, reference: &str) -> Duration {
             .env("SOURCE_DATE_EPOCH", "0")
             .output()
             .unwrap();
-        let words = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             return start.elapsed();
         }
-        // docker-registry sometimes answers 500 right after an upload.
-        assert!(words.contains("500 Internal Server Error"), "{words}");
+        // Retry: docker-registry sometimes returns status 500 right after an upload.
+        assert!(stderr.contains("500 Internal Server Error"), "{stderr}");
     }
 }
 
@@ -184,24 +183,24 @@ fn compare() {
 
     let four = Workspace { dir, images: 1, platforms: FOUR };
     let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
-    let mut note = |name, time| times.entry(name).or_default().push(time);
+    let mut record = |name, time| times.entry(name).or_default().push(time);
     for run in 0..runs {
         four.write(size);
         let [plain, zstd] = ["plain", "zstd"].map(|name| format!("{}/{name}", fresh(run)));
         for (registry, compression, cold, unchanged) in
             [(&zstd, "zstd", "cold, zstd", "unchanged, zstd"), (&plain, "gzip", "cold", "unchanged")]
         {
-            four.forget();
-            note(cold, four.publish(registry, compression).time);
-            note(unchanged, four.publish(registry, compression).time);
+            four.clear();
+            record(cold, four.publish(registry, compression).time);
+            record(unchanged, four.publish(registry, compression).time);
         }
         let reference = format!("{plain}/buildx:latest");
-        note("buildx, cold", buildx(dir, &reference));
-        note("buildx, unchanged", buildx(dir, &reference));
+        record("buildx, cold", buildx(dir, &reference));
+        record("buildx, unchanged", buildx(dir, &reference));
     }
     let times: BTreeMap<&str, Duration> = times.into_iter().map(|(name, times)| (name, median(times))).collect();
     println!(
-        "four platforms, {} MB each, to a registry on loopback (medians of {runs}; ratio to buildx)",
+        "four platforms, {} MiB each, to a local registry: median of {runs} runs, ratio to buildx",
         size / MEBIBYTE
     );
     for (name, time) in &times {
@@ -211,17 +210,17 @@ fn compare() {
 
     let one = Workspace { dir, images: 1, platforms: "linux/amd64" };
     one.write(large);
-    one.forget();
+    one.clear();
     let measured = one.publish(&fresh(100), "gzip");
-    let megabytes = large / MEBIBYTE;
-    println!("one binary of {megabytes} MB: {:.2?}, peak RSS {} MB", measured.time, measured.peak / 1024);
+    let mebibytes = large / MEBIBYTE;
+    println!("one binary of {mebibytes} MiB: {:.2?}, peak RSS {} MiB", measured.time, measured.peak / 1024);
 
     println!("{images} images for 6 platforms");
     let many = Workspace { dir, images, platforms: SIX };
     for (number, &size) in (101..).zip(sizes_of_many) {
         many.write(size);
-        many.forget();
+        many.clear();
         let measured = many.publish(&fresh(number), "gzip");
-        println!("  {} KB each: {:.2?}, peak RSS {} MB", size / 1024, measured.time, measured.peak / 1024);
+        println!("  {} KiB each: {:.2?}, peak RSS {} MiB", size / 1024, measured.time, measured.peak / 1024);
     }
 }

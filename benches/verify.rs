@@ -1,11 +1,11 @@
-//! Measures how long `verify` takes for a small and a large image, first uncached and then cached, and its peak memory:
-//! `scripts/bench verify`. Prints ratios of medians from one run.
+//! Measures the time and peak memory of `verify` for a small and a large image, without and with cached layer scans.
+//! Run it with `scripts/bench verify`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark panics on errors, and prints its results"
+    reason = "benchmarks panic on errors and print their results"
 )]
 
 mod shared;
@@ -48,7 +48,8 @@ fn compare() {
     }
     let times = large_size / small_size;
     println!(
-        "\n{times} times the bytes take {:.1} times the time and {:.2} times the memory; cached: {:.2} of the uncached time.",
+        "\nAn image of {times} times the size takes {:.1} times as long and {:.2} times as much memory. With cached scans, \
+         verify takes {:.2} of the uncached time.",
         large.0.0 / small.0.0,
         large.0.1 / small.0.1,
         large.1.0 / large.0.0
@@ -62,7 +63,7 @@ fn median(runs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     (times[times.len() / 2], peaks[peaks.len() / 2])
 }
 
-/// Returns milliseconds and KiB of a `verify`, in a process of its own.
+/// Runs `verify` in a separate process. Returns the time in milliseconds and the peak memory in KiB.
 fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
     let mut child = shared::child(&["verify", "-q", &format!("oci:{}", layout.display())]);
     child.env("XDG_CACHE_HOME", cache);
@@ -70,7 +71,7 @@ fn measure(layout: &Path, cache: &Path) -> (f64, f64) {
     (measured.time.as_secs_f64() * 1e3, measured.peak as f64)
 }
 
-/// Writes an OCI layout of one platform: a static program and some files, whose bytes do not compress well.
+/// Writes an OCI layout with one image of about `size` bytes: a static program and ten files.
 fn write(dir: &Path, size: u64) {
     let blobs = dir.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -111,7 +112,7 @@ fn write(dir: &Path, size: u64) {
     std::fs::write(dir.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
 }
 
-/// A writer that hashes what it writes.
+/// A writer that computes the SHA-256 of the bytes written.
 struct Hashing<W> {
     to: W,
     sha256: Sha256,
@@ -143,7 +144,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that compress about as well as programs: half of them are zero (xorshift, Marsaglia 2003).
+/// Pseudo-random bytes (xorshift, Marsaglia 2003), half of them zero so that they compress about as well as programs.
 struct Noise(u64);
 
 impl Read for Noise {

@@ -1,9 +1,9 @@
-//! Errors for users: a message, hints that say what to run next, and a class that decides the exit code. Nothing here
-//! prints; `ui` does.
+//! Errors for users: a message, hints on how to fix the problem, and a class that determines the exit code. `ui` prints
+//! them.
 
 use std::fmt;
 
-/// The kind of a failure. [`EXIT_CODES`] explains each.
+/// The kind of a failure, as described in [`EXIT_CODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Other,
@@ -17,7 +17,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// The process's exit code.
+    /// Returns the exit code of the process for failures of this class.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Class::Other => 1,
@@ -32,43 +32,46 @@ impl Class {
     }
 }
 
-/// An exit code, for the help, the manual pages and README.md.
+/// An exit code as documented in the help text, the man pages and docs/commands.md.
 pub(crate) struct ExitCodeEntry {
     pub code: u8,
     pub name: &'static str,
-    /// When the process exits with it.
+    /// When the process exits with this code.
     pub meaning: &'static str,
 }
 
-/// All exit codes. They never change.
+/// All exit codes. They are stable across releases.
 pub(crate) const EXIT_CODES: [ExitCodeEntry; 10] = {
     const fn entry(code: u8, name: &'static str, meaning: &'static str) -> ExitCodeEntry {
         ExitCodeEntry { code, name, meaning }
     }
     [
-        entry(0, "done", "All was done; warnings do not count."),
-        entry(Class::Other.exit_code(), "other", "What no other code covers, such as a full disk."),
-        // clap's own.
-        entry(2, "usage", "The arguments do not parse."),
+        entry(0, "done", "Success, possibly with warnings."),
+        entry(Class::Other.exit_code(), "other", "Any other error, such as a full disk."),
+        entry(2, "usage", "The command-line arguments are invalid."),
         entry(
             Class::Config.exit_code(),
             "configuration",
-            "The manifest, the configuration or a flag's value asks for what cannot be.",
+            "The manifest, the configuration or the value of a flag is invalid.",
         ),
         entry(
             Class::Toolchain.exit_code(),
             "toolchain",
-            "A compiler, a linker or the standard library of a target is missing.",
+            "A compiler, a linker or a target's standard library is missing.",
         ),
-        entry(Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
+        entry(Class::Compile.exit_code(), "compile", "cargo or a program that it ran failed."),
         entry(Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
-        entry(Class::Registry.exit_code(), "registry", "A registry cannot be reached, refuses, or answers nonsense."),
-        entry(Class::Verify.exit_code(), "verification", "An image is not what it claims to be, or cannot start."),
-        entry(Class::Interrupted.exit_code(), "interrupted", "Ctrl-C, or SIGTERM."),
+        entry(
+            Class::Registry.exit_code(),
+            "registry",
+            "A registry is unreachable, rejected a request or sent an invalid response.",
+        ),
+        entry(Class::Verify.exit_code(), "verification", "An image is corrupt, failed a check or cannot start."),
+        entry(Class::Interrupted.exit_code(), "interrupted", "The run was stopped by Ctrl-C or SIGTERM."),
     ]
 };
 
-/// What went wrong (in lower case, without a full stop) and how to fix it.
+/// An error message for users, in lower case and without a full stop, with hints on how to fix the problem.
 #[derive(Debug)]
 pub(crate) struct Failure {
     class: Class,
@@ -81,14 +84,14 @@ impl Failure {
         Failure { class, message: message.into(), hints: Vec::new() }
     }
 
-    /// Adds a line that is shown as `hint: …`.
+    /// Adds a hint, which is printed as `hint: …`.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds the hint "did you mean", if one of the candidates resembles `word`.
+    /// Adds a "did you mean" hint if one of the candidates resembles `word`.
     #[must_use]
     pub(crate) fn did_you_mean<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match closest_match(word, candidates) {
@@ -97,7 +100,8 @@ impl Failure {
         }
     }
 
-    /// Adds the hint "did you mean" or, if no candidate resembles `word`, a list of all candidates after an introduction.
+    /// Adds a "did you mean" hint if one of the candidates resembles `word`. Otherwise adds a hint that lists all
+    /// candidates after `introduction`.
     #[must_use]
     pub(crate) fn did_you_mean_or_list<'a>(
         self,
@@ -129,7 +133,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Returns the class of the outermost [`Failure`] in an error's chain, [`Class::Other`] if it has none.
+/// Returns the class of the outermost [`Failure`] in an error's chain, or [`Class::Other`] if the chain has none.
 pub(crate) fn failure_class(error: &anyhow::Error) -> Class {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Class::Other, Failure::class)
 }
@@ -143,8 +147,8 @@ pub(crate) fn all_hints(error: &anyhow::Error) -> Vec<&str> {
         .collect()
 }
 
-/// Joins the messages of an error and its causes, `a: b: c`. A cause that the message before it ends with is left out, and
-/// each is made to fit into one sentence: lower case first, without a full stop.
+/// Joins the messages of an error and its causes into one sentence, `a: b: c`. Omits causes that the preceding message
+/// already ends with, lowercases the first letter of each cause, and removes full stops.
 pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     let mut joined = String::new();
     for cause in error.chain() {
@@ -160,7 +164,7 @@ pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     joined
 }
 
-/// `No such file` → `no such file`, but `HTTP 503` and `Cargo.lock` as they are.
+/// Lowercases the first letter of a text, as in `No such file`, but leaves `HTTP 503` and `Cargo.lock` unchanged.
 fn lowercase_first_letter(text: &str) -> String {
     let word = text.split(' ').next().unwrap_or_default();
     let mut letters = word.chars();
@@ -176,20 +180,20 @@ fn lowercase_first_letter(text: &str) -> String {
 pub(crate) fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>())?.kind() {
-        StorageFull => Some("make room: `df -h` says where there is none"),
-        PermissionDenied => Some("see whose it is with `ls -ld`, and who you are with `id`"),
-        ReadOnlyFilesystem => Some("it is on a file system that is mounted read-only: `findmnt` lists them"),
-        NotADirectory => Some("a file is where a folder is wanted: move it away"),
+        StorageFull => Some("free up disk space: `df -h` shows which file system is full"),
+        PermissionDenied => Some("check the owner and permissions with `ls -ld`, and your user and groups with `id`"),
+        ReadOnlyFilesystem => Some("choose another location: this file system is mounted read-only"),
+        NotADirectory => Some("check the path: one of its directories is a file"),
         _ => None,
     }
 }
 
-/// Returns the candidate that `word` is probably a typo of.
+/// Returns the candidate that `word` is most likely a typo of.
 pub(crate) fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        // Words without a letter in common are different words, not typos.
+        // Words that share no letter are not typos of each other.
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -200,30 +204,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_knows_a_typo_from_another_word() {
-        let known = ["base", "bins", "platforms"];
-        assert_eq!(closest_match("bsae", known), Some("base"));
-        assert_eq!(closest_match("platform", known), Some("platforms"));
-        assert_eq!(closest_match("entrypoint", known), None);
+    fn typos_are_distinguished_from_other_words() {
+        let keys = ["base", "bins", "platforms"];
+        assert_eq!(closest_match("bsae", keys), Some("base"));
+        assert_eq!(closest_match("platform", keys), Some("platforms"));
+        assert_eq!(closest_match("entrypoint", keys), None);
         assert_eq!(closest_match("c", ["a", "b"]), None);
     }
 
     #[test]
-    fn causes_make_a_sentence() {
+    fn causes_are_joined_into_one_sentence() {
         let chain = |causes: &[&str]| {
             let mut causes = causes.iter().rev().map(|cause| (*cause).to_owned());
             let innermost = anyhow::anyhow!(causes.next().unwrap());
             message_with_causes(&causes.fold(innermost, anyhow::Error::context))
         };
         for (causes, expected) in [
-            (&["it is full"][..], "it is full"),
+            (&["disk full"][..], "disk full"),
             (
                 &["cannot write x", "No space left on device (os error 28)"],
                 "cannot write x: no space left on device (os error 28)",
             ),
             (&["cannot read x: gone", "gone"], "cannot read x: gone"),
-            (&["a", "Cargo.lock is old.", "HTTP 503"], "a: Cargo.lock is old: HTTP 503"),
-            (&["Docker says no", "I am busy"], "Docker says no: I am busy"),
+            (&["a", "Cargo.lock is outdated.", "HTTP 503"], "a: Cargo.lock is outdated: HTTP 503"),
+            (&["Docker failed", "I am busy"], "Docker failed: I am busy"),
         ] {
             assert_eq!(chain(causes), expected);
         }
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn class_and_hints_are_found_under_context() {
+    fn class_and_hints_are_found_below_context() {
         let error = anyhow::Error::from(Failure::new(Class::Registry, "down").hint("start it")).context("publishing");
         assert_eq!(failure_class(&error), Class::Registry);
         assert_eq!(all_hints(&error), ["start it"]);
@@ -241,10 +245,10 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_are_all_in_the_readme() {
-        let readme = include_str!("../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
-        let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
-        let sentence = format!("Exit codes: {}.", codes.join(", "));
-        assert!(readme.contains(&sentence), "README.md does not have: {sentence}");
+    fn commands_page_lists_all_exit_codes() {
+        let page = include_str!("../docs/commands.md");
+        let rows: String = EXIT_CODES.iter().map(|exit| format!("| {} | {} |\n", exit.code, exit.meaning)).collect();
+        let table = format!("| exit code | meaning |\n| --- | --- |\n{rows}\n");
+        assert!(page.contains(&table), "docs/commands.md does not have this table:\n{table}");
     }
 }

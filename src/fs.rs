@@ -1,4 +1,4 @@
-//! File operations: writing files atomically, locking them, and checking in advance that outputs can be written.
+//! Helpers for files: atomic writes, locks, and early checks that outputs can be written.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,16 +10,16 @@ use tempfile::NamedTempFile;
 use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
-/// Contents of an output directory that may be replaced.
+/// The kind of existing contents of an output directory that may be overwritten.
 pub(crate) struct Replaceable {
-    /// Their name in a hint: `an OCI layout`.
+    /// Name of the contents in hints, such as `an OCI layout`.
     pub name: &'static str,
-    /// Whether the directory has such contents.
+    /// Whether the directory has contents of this kind.
     pub is_present: bool,
 }
 
-/// Fails if an output directory is a file, or has contents that may not be replaced. `option` is how the user requested the
-/// directory, `hint_for_file` the hint if it is a file.
+/// Checks that an output directory is not a file and has no contents except `replaceable` ones. `option` names the
+/// directory in the error message; `hint_for_file` is the hint if the path is a file.
 pub(crate) fn check_output_dir(
     option: &str,
     dir: &Utf8Path,
@@ -28,23 +28,22 @@ pub(crate) fn check_output_dir(
 ) -> Result<(), Failure> {
     let failure = |problem: &str| Failure::new(Class::Config, format!("{option} {problem}"));
     if dir.is_file() {
-        return Err(failure("is a file, and a folder is wanted").hint(hint_for_file));
+        return Err(failure("is a file, not a directory").hint(hint_for_file));
     }
     let is_empty = dir.read_dir_utf8().map_or(true, |mut entries| entries.next().is_none());
     if is_empty || replaceable.is_present {
         return Ok(());
     }
-    Err(failure("is a folder with something else in it")
-        .hint(format!("name one that is empty, {}, or not there yet", replaceable.name)))
+    Err(failure("contains other files").hint(format!("choose an empty directory, a new one, or {}", replaceable.name)))
 }
 
-/// Fails if no files can be created in a directory, which need not exist yet. Leaves nothing behind.
+/// Checks that files can be created in a directory, or in its closest existing ancestor, without leaving any behind.
 pub(crate) fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
     let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Utf8Path::new("."));
     tempfile::tempfile_in(existing).map(drop)
 }
 
-/// Creates a temporary file in the directory of its later path, with the permissions of any other new file.
+/// Creates a temporary file next to its final path, with the default permissions of new files.
 pub(crate) fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -52,7 +51,7 @@ pub(crate) fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
     file.with_context(|| format!("cannot write in {dir}"))
 }
 
-/// Moves a temporary file to its path, and replaces any file there.
+/// Moves a temporary file to its final path and replaces any existing file.
 pub(crate) fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
     file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
 }
@@ -78,7 +77,7 @@ pub(crate) fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File>
     while let Err(error) = file.try_lock() {
         match error {
             std::fs::TryLockError::WouldBlock => {}
-            // Some network file systems do not support locks. cargo ignores that as well.
+            // Like cargo, continue without a lock on file systems that do not support locks.
             std::fs::TryLockError::Error(error) if error.kind() == std::io::ErrorKind::Unsupported => break,
             std::fs::TryLockError::Error(error) => return Err(error).with_context(|| format!("cannot lock {path}")),
         }
@@ -91,7 +90,8 @@ pub(crate) fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File>
     Ok(file)
 }
 
-/// Creates a hard link to a file, or a copy if links are not supported. An existing file is expected to be the same.
+/// Creates a hard link to a file, or a copy if linking fails. Keeps an existing file, which is expected to be
+/// identical.
 pub(crate) fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     match fs_err::hard_link(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -100,34 +100,36 @@ pub(crate) fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Checks that the output files of a run are different and can be written.
+/// Checks that the output files of a run are distinct and can be written.
 pub(crate) fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     for (index, path) in paths.iter().enumerate() {
         if path == "-" {
-            return Err(Failure::new(Class::Config, "'-' is no file: the references are on stdout in any case")
-                .hint("name a file: `--refs-file refs.txt`"));
+            return Err(Failure::new(
+                Class::Config,
+                "'-' is not a file name: the references are always printed to stdout",
+            )
+            .hint("pass a file name: `--refs-file refs.txt`"));
         }
         if paths[..index].contains(path) {
-            return Err(
-                Failure::new(Class::Config, format!("{path} would be written twice")).hint("name a file for each")
-            );
+            return Err(Failure::new(Class::Config, format!("{path} would be written twice"))
+                .hint("choose a different file for each output"));
         }
         check_output_file(path)?;
     }
     Ok(())
 }
 
-/// Checks that an output file can be written, before the run does anything else.
+/// Checks that an output file can be written. Leaves its contents unchanged, and removes it if it did not exist.
 pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
     let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
     let result = opened.and_then(|()| if existed { Ok(()) } else { fs_err::remove_file(path) });
     result.map_err(|error| {
-        Failure::new(Class::Config, error.to_string()).hint("name a file in a folder that is there and can be written")
+        Failure::new(Class::Config, error.to_string()).hint("choose a file in an existing, writable directory")
     })
 }
 
-/// Writes a file with a mode, and creates the directories above it.
+/// Writes a file with the given mode and creates missing parent directories.
 pub(crate) fn write_with_mode(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;
@@ -145,14 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_files_have_the_usual_permissions() {
+    fn new_files_have_default_permissions() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let mode = |name: &str| fs_err::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
-        fs_err::write(dir.join("usual"), "x").unwrap();
+        fs_err::write(dir.join("default"), "x").unwrap();
         write_atomically(&dir.join("replaced"), b"x").unwrap();
-        copy_atomically(&dir.join("usual"), &dir.join("copied")).unwrap();
-        assert_eq!((mode("replaced"), mode("copied")), (mode("usual"), mode("usual")));
+        copy_atomically(&dir.join("default"), &dir.join("copied")).unwrap();
+        assert_eq!((mode("replaced"), mode("copied")), (mode("default"), mode("default")));
     }
 
     #[test]
@@ -161,18 +163,18 @@ mod tests {
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::write(dir.join("file"), "x").unwrap();
         assert!(check_writable(&dir.join("a/b")).is_ok());
-        assert!(check_writable("not-there-yet".into()).is_ok());
+        assert!(check_writable("new-directory".into()).is_ok());
         assert_eq!(dir.read_dir_utf8().unwrap().count(), 1);
-        for folder in [&dir.join("file/below"), Utf8Path::new("/proc/nobody")] {
-            assert!(check_writable(folder).is_err(), "{folder}");
+        for unwritable in [&dir.join("file/below"), Utf8Path::new("/proc/new-directory")] {
+            assert!(check_writable(unwritable).is_err(), "{unwritable}");
         }
     }
 
     #[test]
-    fn lock_file_waits() {
+    fn lock_file_waits_for_the_current_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("lock");
-        let held = lock_file(&path, || panic!("nobody has it")).unwrap();
+        let held = lock_file(&path, || panic!("the lock is free")).unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| lock_file(&path, || sender.send(()).unwrap()).unwrap());

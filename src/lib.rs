@@ -1,17 +1,16 @@
-//! `cargo multiarch`: a Rust workspace in, one multi-platform container image tag out.
+//! `cargo multiarch` cross-compiles a Rust workspace and publishes it as multi-platform container images.
 //!
-//! Data flows one way, and a command reads from top to bottom in this order:
+//! Data flows in one direction, through these stages:
 //!
-//! - `cli`, `config`, `plan`: flags, environment and configuration files become a `plan::Plan`, which is pure data
+//! - `cli`, `config`, `plan`: turn flags, environment and configuration files into a `plan::Plan`, which is pure data
 //! - `compile`: cross-compiles the binaries, with one cargo job graph for all target triples
 //! - `dockerfile`, `image`: build an OCI layout per image, with the embedded engine or `docker buildx`
-//! - `verify`: proves from the bytes that every platform can start
+//! - `verify`: inspects the images to check that they can start on every platform
 //! - `publish`: pushes blobs and manifests by digest, then moves tags
-//! - `report`: everything printed or written about a run
+//! - `report`: formats the results of a run
 //!
-//! `commands` composes these stages, one file per subcommand. Everything else is a foundation that knows no stage:
-//! `registry`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error`
-//! and `threads`.
+//! `commands` composes these stages, with one file per subcommand. The other modules do not depend on any stage:
+//! `registry`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
 
 mod cli;
 mod commands;
@@ -46,19 +45,19 @@ use crate::commands::zig;
 use crate::timings::Timings;
 use crate::ui::Ui;
 
-/// Runs the program with a command line, as `cargo multiarch …` or `cargo-multiarch …`.
+/// Runs the command line `cargo multiarch …` or `cargo-multiarch …` and returns the exit code.
 pub fn run(mut args: Vec<OsString>) -> ExitCode {
     if let Some(tool) = zig::tool(&args) {
         return zig::run(&tool);
     }
-    // cargo runs `cargo-multiarch multiarch …`.
+    // cargo passes the subcommand's name as the first argument.
     if args.get(1).is_some_and(|arg| arg == "multiarch") {
         args.remove(1);
     }
     let cli = match environment::parse_command_line(&args) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal is no reason to panic over the help text.
+            // Printing fails if the output is closed, which is not worth a panic.
             let _ = error.print();
             let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };

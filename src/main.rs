@@ -1,4 +1,4 @@
-//! argv in, exit code out.
+//! Entry point of the `cargo-multiarch` binary.
 
 fn main() -> std::process::ExitCode {
     cargo_multiarch::run(std::env::args_os().collect())

@@ -1,4 +1,5 @@
-//! Concurrency helpers: stages that stop together, items processed a few at a time, a queue with several consumers.
+//! Concurrency helpers: stages that are cancelled together, parallel processing of items, and queues with several
+//! consumers.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -9,19 +10,19 @@ use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::Result;
 
-/// Requests to a registry, or layers that are read, under way at a time.
+/// Maximum number of concurrent registry requests or layer scans.
 pub(crate) const AT_A_TIME: usize = 4;
 
-/// Tells the stages of a run to stop, and keeps the error that is the reason. Clones share one state.
+/// A signal for the stages of a run to stop, with the error that caused it. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CancelToken(Arc<CancelState>);
 
 #[derive(Debug, Default)]
 struct CancelState {
     is_cancelled: AtomicBool,
-    /// The first error that is not itself a cancellation.
+    /// The first error other than a cancellation.
     first_error: Mutex<Option<anyhow::Error>>,
-    /// The number of [`scope`]s that are running, one inside the other.
+    /// The number of nested [`scope`]s that are running.
     depth: AtomicUsize,
 }
 
@@ -30,7 +31,8 @@ impl CancelToken {
         self.0.is_cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Cancels because of an error. The outermost [`scope`] returns the first such error.
+    /// Cancels and records `error`, unless it is itself a cancellation. The outermost [`scope`] returns the first
+    /// recorded error.
     pub(crate) fn fail(&self, error: anyhow::Error) -> Cancelled {
         if !Cancelled::caused(&error) {
             lock(&self.0.first_error).get_or_insert(error);
@@ -43,18 +45,18 @@ impl CancelToken {
         self.0.is_cancelled.load(Ordering::Relaxed)
     }
 
-    /// Fails once the token is cancelled.
+    /// Returns an error if the token is cancelled.
     pub(crate) fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 }
 
-/// The error of a stage that stopped because another one failed.
+/// The error of a stage that stopped because another stage failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cancelled;
 
 impl Cancelled {
-    /// Whether `error` is, or was caused by, a cancellation.
+    /// Reports whether `error` is a cancellation or was caused by one.
     pub(crate) fn caused(error: &anyhow::Error) -> bool {
         error.chain().any(<dyn std::error::Error + 'static>::is::<Cancelled>)
     }
@@ -68,8 +70,8 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-/// Runs stages side by side. The first error or panic cancels `cancel`. Returns the first error that is not itself a
-/// cancellation; a scope inside another one leaves that error to the outer scope, and returns a cancellation.
+/// Runs stages concurrently. The first error or panic cancels `cancel`. Returns the first error other than a
+/// cancellation. A nested scope returns [`Cancelled`] instead and leaves the error to the outermost scope.
 pub(crate) fn scope<'env, T>(
     cancel: &'env CancelToken,
     work: impl for<'scope> FnOnce(&Stages<'scope, 'env>) -> Result<T>,
@@ -83,7 +85,7 @@ pub(crate) fn scope<'env, T>(
     if is_outermost && let Some(error) = lock(&cancel.0.first_error).take() {
         return Err(error);
     }
-    // Also if no cancelled stage was joined.
+    // A stage may have failed without being joined.
     cancel.check()?;
     Ok(result?)
 }
@@ -95,7 +97,7 @@ pub(crate) struct Stages<'scope, 'env> {
 }
 
 impl<'scope, 'env> Stages<'scope, 'env> {
-    /// Starts a stage on a thread of its own.
+    /// Starts a stage on a new thread.
     pub(crate) fn spawn<T: Send + 'scope>(
         &self,
         stage: impl FnOnce() -> Result<T> + Send + 'scope,
@@ -111,17 +113,17 @@ impl<'scope, 'env> Stages<'scope, 'env> {
     }
 }
 
-/// A stage that runs on a thread of its own.
+/// A handle to a stage that runs on another thread.
 pub(crate) struct RunningStage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
 
 impl<T> RunningStage<'_, T> {
-    /// Waits for the stage. Its error is kept for [`scope`] to return; here a failed stage is a cancellation.
+    /// Waits for the stage to finish. Returns [`Cancelled`] if it failed; [`scope`] returns the actual error.
     pub(crate) fn join(self) -> Result<T, Cancelled> {
         self.0.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
-/// Cancels when its thread panics: the other stages would otherwise run to their end first.
+/// Cancels the other stages if the current thread panics, so that they do not run to completion first.
 struct CancelOnPanic<'a>(&'a CancelToken);
 
 impl Drop for CancelOnPanic<'_> {
@@ -132,7 +134,7 @@ impl Drop for CancelOnPanic<'_> {
     }
 }
 
-/// Does the same for every item, a few at a time, and returns what came of it in the items' order.
+/// Calls `each` for every item on a few threads, and returns the results in the order of the items.
 pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
@@ -144,7 +146,7 @@ pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Resul
                 {
                     let result = each(item);
                     if result.is_err() {
-                        // The first error is the one that is told.
+                        // Skip the remaining items.
                         next.store(items.len(), Ordering::Relaxed);
                     }
                     lock(&done).push((index, result));
@@ -157,12 +159,12 @@ pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Resul
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The next job of a queue that several threads share; none when it has ended.
+/// Waits for the next job of a queue that several threads share. Returns `None` once the queue is closed.
 pub(crate) fn next<T>(queue: &Mutex<Receiver<T>>) -> Option<T> {
     lock(queue).recv().ok()
 }
 
-/// Locks; a panic of another thread is that thread's story.
+/// Locks a mutex, even if another thread panicked while holding it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_returns_the_first_real_error() {
+    fn scope_returns_the_first_error_that_is_not_a_cancellation() {
         let cancel = CancelToken::default();
         let error = scope(&cancel, |stages| {
             let waiting = stages.spawn(|| wait_for_cancel(&cancel).context("while waiting"));
@@ -204,7 +206,7 @@ mod tests {
             let (queue, jobs) = std::sync::mpsc::channel::<()>();
             let uploading = stages.spawn(|| {
                 scope(&cancel, |workers| {
-                    let failing = workers.spawn(|| -> Result<()> { bail!("upload refused") });
+                    let failing = workers.spawn(|| -> Result<()> { bail!("upload rejected") });
                     let idle = workers.spawn(|| Ok(jobs.into_iter().count()));
                     failing.join()?;
                     idle.join()?;
@@ -216,11 +218,11 @@ mod tests {
             drop(queue);
             Ok(uploading.join()?)
         });
-        assert_eq!(error.unwrap_err().to_string(), "upload refused");
+        assert_eq!(error.unwrap_err().to_string(), "upload rejected");
     }
 
     #[test]
-    fn scope_cancels_its_stages_when_its_own_work_fails() {
+    fn scope_cancels_its_stages_when_its_closure_fails() {
         let cancel = CancelToken::default();
         let error = scope(&cancel, |stages| -> Result<()> {
             stages.spawn(|| wait_for_cancel(&cancel));
@@ -236,13 +238,13 @@ mod tests {
         let _ = scope(&cancel, |stages| {
             let waiting = stages.spawn(|| wait_for_cancel(&cancel));
             let panicking = stages.spawn(|| -> Result<()> { panic!("a bug") });
-            assert!(waiting.join().is_err(), "cancelled, not finished");
+            assert!(waiting.join().is_err(), "the waiting stage must be cancelled");
             Ok(panicking.join()?)
         });
     }
 
     #[test]
-    fn scope_returns_what_its_stages_made() {
+    fn scope_returns_the_results_of_its_stages() {
         let cancel = CancelToken::default();
         let sum = scope(&cancel, |stages| {
             let (sender, receiver) = std::sync::mpsc::channel();

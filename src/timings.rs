@@ -1,4 +1,4 @@
-//! Records when a run did what. Costs nothing unless it is enabled.
+//! Records how long each part of a run takes. Disabled by default, at no cost.
 
 use std::fmt::Display;
 use std::sync::Mutex;
@@ -6,28 +6,28 @@ use std::time::{Duration, Instant};
 
 use crate::threads::lock;
 
-/// The kind of work, in the order of a run.
+/// A kind of work, in the order in which a run performs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Phase {
     /// Everything before the compiler starts.
     Prepare,
     Base,
-    /// A cargo process.
+    /// The run time of a cargo process.
     Cargo,
-    /// A binary, from the start of its cargo process until it is complete.
+    /// The compilation of a binary, from the start of its cargo process to the finished file.
     Binary,
     Layer,
-    /// A layout, assembled from layers or built by buildx.
+    /// The creation of an OCI layout, from layers or by buildx.
     Layout,
     Upload,
     Verify,
     Smoke,
-    /// A copy of a layout to one of the outputs.
+    /// Copying a layout to one of the outputs.
     Output,
     Publish,
 }
 
-/// Some work, with its start and end as times since the start of the run.
+/// A timed piece of work. `start` and `end` are relative to the start of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub phase: Phase,
@@ -35,12 +35,12 @@ pub(crate) struct Span {
     pub start: Duration,
     pub end: Duration,
     pub bytes: Option<u64>,
-    /// The digest of the blob that was created or sent.
+    /// Digest of the blob that was created or uploaded.
     pub digest: Option<String>,
     pub note: Option<&'static str>,
 }
 
-/// A record of a run's time. The default records nothing.
+/// The recorded spans of a run. The default value records nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Timings(Option<Recorder>);
 
@@ -56,12 +56,13 @@ impl Timings {
         Timings(Some(Recorder { started: Instant::now(), spans: Mutex::default() }))
     }
 
-    /// Starts a span. It ends when it is dropped.
+    /// Starts a span, which ends when the returned value is dropped.
     pub(crate) fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
         OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.started.elapsed(), name))))
     }
 
-    /// Returns the time since the start and all finished spans, by phase and start. `None` if nothing is recorded.
+    /// Returns the time since the start of the run and all finished spans, sorted by phase and start. `None` if
+    /// recording is disabled.
     pub(crate) fn recorded(&self) -> Option<(Duration, Vec<Span>)> {
         let recorder = self.0.as_ref()?;
         let mut spans = lock(&recorder.spans).clone();
@@ -76,7 +77,7 @@ impl Recorder {
     }
 }
 
-/// Unfinished work. Dropping it ends the span.
+/// A span that is still running. Dropping it ends the span.
 #[must_use = "the span ends when this is dropped"]
 pub(crate) struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
 
@@ -118,21 +119,21 @@ impl Drop for OpenSpan<'_> {
 mod tests {
     use super::*;
 
-    /// A name that must not be formatted.
-    struct Costly;
+    /// A value that panics when it is formatted.
+    struct MustNotBeFormatted;
 
-    impl Display for Costly {
+    impl Display for MustNotBeFormatted {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            panic!("it was written although nothing is noted")
+            panic!("formatted although recording is disabled")
         }
     }
 
     #[test]
-    fn disabled_it_records_nothing() {
+    fn disabled_timings_record_nothing() {
         let timings = Timings::default();
-        let mut span = timings.span(Phase::Layer, Costly);
-        span.digest(Costly);
-        drop(span.span_from_same_start(Phase::Layer, Costly));
+        let mut span = timings.span(Phase::Layer, MustNotBeFormatted);
+        span.digest(MustNotBeFormatted);
+        drop(span.span_from_same_start(Phase::Layer, MustNotBeFormatted));
         drop(span);
         assert_eq!(timings.recorded(), None);
     }
@@ -152,7 +153,7 @@ mod tests {
         drop(cargo);
         let (whole, spans) = timings.recorded().unwrap();
         let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-        assert_eq!(names, ["cargo", "a", "layer of a"], "in the order of phases");
+        assert_eq!(names, ["cargo", "a", "layer of a"], "sorted by phase");
         let [cargo, binary, layer] = &spans[..] else { unreachable!() };
         assert_eq!((binary.start, layer.bytes, layer.note), (cargo.start, Some(7), Some("kept")));
         assert!(cargo.start <= layer.start && layer.end <= cargo.end && binary.end <= cargo.end && cargo.end <= whole);

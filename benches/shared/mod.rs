@@ -1,4 +1,4 @@
-//! Shared by the benchmarks.
+//! Helpers shared by the benchmarks.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, Stdio};
@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use object::elf;
 
-/// The first argument of a process that runs the program once, with the arguments after it.
+/// First argument of a child process, which runs the program once with the remaining arguments.
 const CHILD: &str = "--child";
 
-/// How long a run took, and its peak RSS in KiB.
+/// Time of a run, and its peak RSS in KiB.
 pub(crate) struct Measured {
     pub(crate) time: Duration,
     pub(crate) peak: u64,
 }
 
-/// Runs the program if this process is a child, and prints milliseconds and KiB as the last line. `None` otherwise.
+/// Runs the program if this process is a child, and prints the time in milliseconds and the peak RSS in KiB on the last
+/// line. Returns `None` in other processes.
 pub(crate) fn run_as_child() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != CHILD {
@@ -28,14 +29,14 @@ pub(crate) fn run_as_child() -> Option<ExitCode> {
     Some(code)
 }
 
-/// A process that runs the program once.
+/// Returns a command that runs the program once in a child process.
 pub(crate) fn child(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(CHILD).args(args).stdin(Stdio::null());
     command
 }
 
-/// Runs a child to the end. Returns what the program printed, and the measurements.
+/// Runs a child process. Returns the stdout of the program, and the measurements.
 pub(crate) fn measure(mut child: Command) -> (String, Measured) {
     let output = child.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -46,14 +47,14 @@ pub(crate) fn measure(mut child: Command) -> (String, Measured) {
     (printed.to_owned(), Measured { time, peak: peak.parse().unwrap() })
 }
 
-/// Whether to run everything once on tiny input, to check that the benchmark works.
+/// Reports whether to run everything once on tiny input, to check that the benchmark works.
 pub(crate) fn is_quick() -> bool {
     std::env::args().any(|arg| arg == "--quick")
 }
 
-/// Returns the headers of a static 64-bit program of `size` bytes for a machine (`e_machine`).
+/// Returns the ELF headers of a static 64-bit program of `size` bytes. `machine` is the value of `e_machine`.
 pub(crate) fn program_headers(machine: u16, size: u64) -> Vec<u8> {
-    // The float ABI of linux/riscv64: without it the program would count as soft-float, which verify rejects.
+    // verify rejects programs for linux/riscv64 that do not use the double-float ABI.
     let flags = if machine == elf::EM_RISCV.0 { elf::EF_RISCV_FLOAT_ABI_DOUBLE.0 } else { 0 };
     let mut header = b"\x7fELF\x02\x01\x01".to_vec();
     header.resize(16, 0);

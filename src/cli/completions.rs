@@ -1,4 +1,4 @@
-//! Flags of `completions` and `man`.
+//! Arguments of `completions` and `man`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -9,21 +9,24 @@ use super::examples::COMMANDS;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
+    /// Shell to generate the script for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// The command whose page it is; without it that of the program
-    #[arg(value_name = "COMMAND", value_parser = command_names(), conflicts_with = "out")]
+    /// Print the page of this command [default: the page of the program]
+    #[arg(value_name = "COMMAND", value_parser = command_names(), hide_possible_values = true, conflicts_with = "out")]
     pub command: Option<String>,
-    /// Write a page for each command into DIR, such as ~/.local/share/man/man1
+    /// Write the pages of all commands to this directory
+    ///
+    /// The usual directory is ~/.local/share/man/man1.
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
 }
 
-/// Parses the name of a command.
+/// Returns a parser that accepts the name of any command.
 fn command_names() -> PossibleValuesParser {
     PossibleValuesParser::new(COMMANDS.iter().map(|(name, _)| *name))
 }

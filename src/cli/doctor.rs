@@ -1,4 +1,4 @@
-//! Flags of `doctor`.
+//! Arguments of `doctor`.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub smoke: SmokeArgs,
 
-    /// Run the commands that install targets, a builder and QEMU where they are missing, and check again
+    /// Install missing targets, QEMU and a buildx builder, then check again
     #[arg(long)]
     pub fix: bool,
 }

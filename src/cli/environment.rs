@@ -1,5 +1,5 @@
-//! Parses the command line together with the environment variables of its flags. An empty variable counts as not set, an
-//! empty argument is an error, and errors name the variable if the value came from one.
+//! Parses the command line together with the environment variables of its options. An empty variable is treated as
+//! unset, an empty argument is an error, and an error about a value from a variable names that variable.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,10 +9,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 use indexmap::IndexSet;
 
-use super::Cli;
+use super::{Cli, short_help};
 use crate::error::{Class, Failure, closest_match};
 
-/// Parses the command line. Flags that were not given take their values from the environment.
+/// Parses the command line. Options that were not given get their values from the environment.
 pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut error = match parse_ignoring(args, &is_empty) {
@@ -20,19 +20,19 @@ pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
         Err(error) if error.kind() == ErrorKind::InvalidSubcommand => return Err(with_full_command_names(error)),
         result => return result,
     };
-    // A variable causes the error if ignoring it gives another error, or none.
+    // A variable causes the error if the error changes or disappears when the variable is ignored.
     let message = error.to_string();
     let causes_error = |name: &OsString| {
         let ignored = |other: &OsStr| other == name || is_empty(other);
         parse_ignoring(args, &ignored).err().is_none_or(|other| other.to_string() != message)
     };
-    if let Some(name) = flag_variables().into_iter().find(causes_error) {
+    if let Some(name) = option_variables().into_iter().find(causes_error) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(name.to_string_lossy().into_owned()));
     }
     Err(error)
 }
 
-/// Suggests commands by their full names: the alias `p` does not help someone who typed `push`.
+/// Replaces suggested aliases with full command names: `p` would be an unhelpful suggestion for `push`.
 fn with_full_command_names(mut error: Error) -> Error {
     if let Some(ContextValue::Strings(words)) = error.get(ContextKind::SuggestedSubcommand) {
         let cli = Cli::command();
@@ -43,14 +43,14 @@ fn with_full_command_names(mut error: Error) -> Error {
     error
 }
 
-/// Returns the environment variables of all flags.
-fn flag_variables() -> IndexSet<OsString> {
+/// Returns the environment variables of all options.
+fn option_variables() -> IndexSet<OsString> {
     let cli = Cli::command();
     let flags = std::iter::once(&cli).chain(cli.get_subcommands()).flat_map(Command::get_arguments);
     flags.filter_map(Arg::get_env).map(OsStr::to_owned).collect()
 }
 
-/// Parses the command line as if some variables were not set.
+/// Parses the command line as if the ignored variables were unset.
 fn parse_ignoring(args: &[OsString], ignored: &dyn Fn(&OsStr) -> bool) -> Result<Cli, Error> {
     let without_variable = |arg: Arg| match arg.get_env() {
         Some(name) if ignored(name) => arg.env(None::<&'static str>),
@@ -58,16 +58,19 @@ fn parse_ignoring(args: &[OsString], ignored: &dyn Fn(&OsStr) -> bool) -> Result
     };
     let without_variables = |command: Command| command.mut_args(without_variable);
     let mut command = without_variables(Cli::command()).mut_subcommands(without_variables);
+    if short_help::is_requested(args) {
+        command = short_help::shorten(command);
+    }
     let mut matches = command.try_get_matches_from_mut(args)?;
     check_empty_values(&command, &matches)?;
     check_smoke_value(&command, &matches, args)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// Flags that may be empty: cargo accepts an empty list of features, and arguments for buildx are passed on unchecked.
+/// Options that accept an empty value: cargo allows an empty list of features, and buildx arguments are not checked.
 const MAY_BE_EMPTY: [&str; 3] = ["features", "build_args", "buildx_args"];
 
-/// Rejects empty flags: `--tag "$TAG"` with an unset variable must not mean the default tags.
+/// Rejects empty values, so that `--tag "$TAG"` with an unset variable does not silently use the default tags.
 fn check_empty_values(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
     let Some((name, matches)) = matches.subcommand() else { return Ok(()) };
     let flags = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
@@ -85,38 +88,38 @@ fn check_empty_values(command: &Command, matches: &ArgMatches) -> Result<(), Err
         let alternative = if flag.is_required_set() {
             String::new()
         } else {
-            format!(" without --{name} it is what is configured, or the default")
+            format!("; omit --{name} to use the configured or default value")
         };
-        let message = format!("--{name} {problem}\n hint: is it a shell variable that is not set?{alternative}\n");
+        let message = format!("--{name} {problem}\n hint: check for unset shell variables{alternative}\n");
         return Err(Error::raw(ErrorKind::ValueValidation, message));
     }
     Ok(())
 }
 
-/// Rejects `--smoke --load`, which would run the images with the argument `--load` instead of loading them.
+/// Rejects `--smoke --load`, which would pass `--load` to the images instead of loading them.
 fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString]) -> Result<(), Error> {
     let value = args.windows(2).filter(|pair| pair[0] == "--smoke").find_map(|pair| pair[1].to_str());
     let command = matches.subcommand_name().and_then(|name| command.find_subcommand(name));
     let (Some(value), Some(command)) = (value, command) else { return Ok(()) };
     let word = value.split('=').next().unwrap_or(value);
-    let is_value = |flag: &Arg| {
+    let is_option = |flag: &Arg| {
         let long = word.strip_prefix("--").is_some_and(|name| flag.get_long() == Some(name));
         let short = word.strip_prefix('-').is_some_and(|name| flag.get_short().is_some_and(|c| name == c.to_string()));
-        // Most programs have these two flags as well, and a smoke run usually means the program's.
+        // Most programs support these two flags, which are the usual arguments of a smoke run.
         (long || short) && !matches!(flag.get_id().as_str(), "help" | "version")
     };
-    if !command.get_arguments().any(is_value) {
+    if !command.get_arguments().any(is_option) {
         return Ok(());
     }
     let message = format!(
-        "--smoke would run the images with {value}, which is a flag of this command\n \
-         hint: name the words for the image: `--smoke='--version' {value}`\n \
-         hint: or, if the image is to be run with it: `--smoke={value}`\n"
+        "{value} after --smoke would be passed to the image, but is an option of this command\n \
+         hint: specify the arguments for the image: `--smoke='--version' {value}`\n \
+         hint: to pass {value} to the image, use `--smoke={value}`\n"
     );
     Err(Error::raw(ErrorKind::ValueValidation, message))
 }
 
-/// Returns this tool's directory in the user's cache directory.
+/// Returns the directory of this program in the user's cache directory.
 pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
     let home =
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
@@ -124,23 +127,23 @@ pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
     Some(cache?.join("cargo-multiarch"))
 }
 
-/// The prefix of this tool's environment variables.
+/// Prefix of the environment variables of this program.
 const PREFIX: &str = "MULTIARCH_";
 
-/// Fails for a variable with our prefix that nothing reads: it is probably a typo.
+/// Fails if a variable with the prefix of this program is unknown, which is probably a typo.
 pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
-    let all = flag_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
-    let known: Vec<String> = all.filter(|name| name.starts_with(PREFIX)).collect();
+    let names = option_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
+    let known: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let Some(word) = name.strip_prefix(PREFIX).filter(|word| !word.starts_with("TEST_")) else { continue };
+        let Some(suffix) = name.strip_prefix(PREFIX).filter(|suffix| !suffix.starts_with("TEST_")) else { continue };
         if !known.contains(&name) {
-            let failure = Failure::new(Class::Config, format!("unknown variable {name}"));
-            // Compared without the prefix, which would make all of them alike.
-            let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-            return Err(match closest_match(word, words) {
+            let failure = Failure::new(Class::Config, format!("unknown environment variable {name}"));
+            // With the prefix, all names would be similar.
+            let suffixes = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            return Err(match closest_match(suffix, suffixes) {
                 Some(near) => failure.hint(format!("did you mean {PREFIX}{near}?")),
-                None => failure.hint(format!("the variables are: {}", known.join(", "))),
+                None => failure.hint(format!("valid variables are: {}", known.join(", "))),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Examples for the end of the help and for the manual pages.
+//! Examples for help texts and manual pages.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use super::styles::STYLES;
 use crate::error::EXIT_CODES;
 
-/// A command line that the help and the manual pages show.
+/// A command line shown in help texts and manual pages.
 pub(crate) struct Example {
     pub purpose: &'static str,
     pub command_line: &'static str,
@@ -17,29 +17,32 @@ const fn example(purpose: &'static str, command_line: &'static str) -> Example {
     Example { purpose, command_line }
 }
 
-/// Examples for the program as a whole.
+/// Examples for the help of the program.
 pub(crate) const PROGRAM: &[Example] = &[
-    example("Publish the images of a workspace, for amd64 and arm64", "cargo multiarch publish --registry ghcr.io/you"),
-    example("What that would do, without compiling", "cargo multiarch plan --registry ghcr.io/you"),
-    example("Build an image, and run it here", "docker run --rm $(cargo multiarch build -q --load -p app)"),
+    example("Publish the images of a workspace for amd64 and arm64", "cargo multiarch publish --registry ghcr.io/you"),
+    example("Show what that would do, without compiling", "cargo multiarch plan --registry ghcr.io/you"),
+    example("Build an image and run it locally", "docker run --rm $(cargo multiarch build -q --load -p app)"),
 ];
 
-/// Examples by command.
+/// Examples for each command.
 pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "publish",
         &[
             example(
-                "All images of the workspace, for amd64 and arm64",
+                "Publish all images of the workspace for amd64 and arm64",
                 "cargo multiarch publish --registry ghcr.io/you",
             ),
             example(
-                "Other platforms, and a tag of your own, where the configuration has the registry",
+                "Publish for other platforms and with another tag, to the configured registry",
                 "cargo multiarch publish --platform linux/amd64,linux/riscv64 -t edge",
             ),
-            example("Run what was pushed", "docker run --rm $(cargo multiarch publish -q --registry localhost:5000)"),
             example(
-                "From binaries that other machines have compiled",
+                "Run the published image",
+                "docker run --rm $(cargo multiarch publish -q --registry localhost:5000)",
+            ),
+            example(
+                "Publish binaries that were compiled on other machines",
                 "cargo multiarch publish --registry ghcr.io/you --artifacts dist",
             ),
         ],
@@ -47,73 +50,79 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "build",
         &[
-            example("An OCI layout per image in target/multiarch", "cargo multiarch build"),
+            example("Build an OCI layout for each image in target/multiarch", "cargo multiarch build"),
             example(
-                "Into the local Docker or Podman, and run it",
+                "Load an image into the local Docker or Podman and run it",
                 "docker run --rm $(cargo multiarch build -q --load -p app)",
             ),
-            example("Into an archive", "cargo multiarch build --output oci-archive:images.tar"),
+            example("Write all images to an archive", "cargo multiarch build --output oci-archive:images.tar"),
         ],
     ),
     (
         "compile",
         &[example(
-            "A bundle of one platform, for `publish --artifacts dist`",
+            "Compile one platform into a bundle for `publish --artifacts dist`",
             "cargo multiarch compile --platform linux/arm64 --out dist/arm64",
         )],
     ),
     (
         "plan",
         &[
-            example("With the commands that would run", "cargo multiarch plan -v"),
-            example("As a picture", "cargo multiarch plan --graph > plan.svg"),
-            example("The jobs of a workflow with a runner per platform", "cargo multiarch plan --matrix github"),
+            example("Include the commands that would run", "cargo multiarch plan -v"),
+            example("Draw the plan as a graph", "cargo multiarch plan --graph > plan.svg"),
+            example("Print a CI job matrix with a runner for each platform", "cargo multiarch plan --matrix github"),
         ],
     ),
     (
         "verify",
         &[
-            example("An image in a registry", "cargo multiarch verify debian:12"),
+            example("Verify an image in a registry", "cargo multiarch verify debian:12"),
             example(
-                "It must have these platforms",
+                "Require the image to have certain platforms",
                 "cargo multiarch verify ghcr.io/you/app:latest --require linux/amd64,linux/arm64",
             ),
-            example("What `build` has made", "cargo multiarch verify oci:target/multiarch/app/oci"),
-            example("What a finding means, and how to mend it", "cargo multiarch verify --explain MA010"),
+            example("Verify an image created by `build`", "cargo multiarch verify oci:target/multiarch/app/oci"),
+            example("Explain a finding and how to fix it", "cargo multiarch verify --explain MA010"),
         ],
     ),
     (
         "init",
         &[
-            example("What would be written", "cargo multiarch init --dry-run"),
-            example("A template to edit", "cargo multiarch init --template alpine"),
-            example("A workflow with a runner for each platform", "cargo multiarch init --ci github --ci-native"),
+            example("Show the files without writing them", "cargo multiarch init --dry-run"),
+            example("Copy a template to edit", "cargo multiarch init --template alpine"),
+            example(
+                "Create a CI workflow with a runner for each platform",
+                "cargo multiarch init --ci github --ci-native",
+            ),
         ],
     ),
     (
         "doctor",
         &[
             example(
-                "This machine, and whether the registry takes a push",
+                "Check this machine and that the registry accepts a push",
                 "cargo multiarch doctor --registry ghcr.io/you",
             ),
-            example("Install what is missing", "cargo multiarch doctor --fix"),
+            example("Install missing tools", "cargo multiarch doctor --fix"),
         ],
     ),
     (
         "dockerfile",
         &[
-            example("Of one package's image", "cargo multiarch dockerfile -p app"),
-            example("What a template of your own can use", "cargo multiarch dockerfile --variables"),
+            example("Print the Dockerfile for the image of a package", "cargo multiarch dockerfile -p app"),
+            example("List the variables available to templates", "cargo multiarch dockerfile --variables"),
         ],
     ),
     (
         "completions",
         &[
-            example("In ~/.bashrc", "source <(cargo multiarch completions bash)"),
-            example("In a folder of $fpath", "cargo multiarch completions zsh > ~/.zfunc/_cargo-multiarch"),
+            example("Enable completions in ~/.bashrc", "source <(cargo multiarch completions bash)"),
             example(
-                "In fish's own folder",
+                "Install completions for zsh in a directory in $fpath",
+                "cargo multiarch completions zsh > ~/.zfunc/_cargo-multiarch",
+            ),
+            example(
+                "Install completions for fish",
                 "cargo multiarch completions fish > ~/.config/fish/conf.d/cargo-multiarch.fish",
             ),
         ],
@@ -121,27 +130,36 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "man",
         &[
-            example("Read a command's page", "cargo multiarch man publish | man -l -"),
-            example("All pages, for `man cargo-multiarch`", "cargo multiarch man --out ~/.local/share/man/man1"),
+            example("Read the page of a command", "cargo multiarch man publish | man -l -"),
+            example("Install all pages for `man cargo-multiarch`", "cargo multiarch man --out ~/.local/share/man/man1"),
         ],
     ),
     (
         "schema",
         &[example(
-            "For the first line of multiarch.toml, `#:schema ./multiarch.schema.json`",
+            "Write the schema for a first line `#:schema ./multiarch.schema.json` in multiarch.toml",
             "cargo multiarch schema > multiarch.schema.json",
         )],
     ),
 ];
 
-/// Returns the examples of a command, or of the program if there is no such command.
+/// Returns the examples for a command, or those for the program if `command` is not the name of a command.
 pub(crate) fn examples_of(command: &str) -> &'static [Example] {
     COMMANDS.iter().find(|(name, _)| *name == command).map_or(PROGRAM, |(_, examples)| examples)
 }
 
-/// Renders the end of a command's help.
+/// Renders the section at the end of the `--help` output of a command.
 pub(crate) fn command_help(command: &str) -> StyledStr {
     examples_section(examples_of(command))
+}
+
+/// Renders the last line of the `-h` output of a command.
+pub(crate) fn pointer_to_long_help(command: &str) -> StyledStr {
+    let literal = STYLES.get_literal();
+    let mut text = StyledStr::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "Run `{literal}cargo multiarch help {command}{literal:#}` for all options and examples.");
+    text
 }
 
 fn examples_section(examples: &[Example]) -> StyledStr {
@@ -155,7 +173,12 @@ fn examples_section(examples: &[Example]) -> StyledStr {
     text
 }
 
-/// Renders the end of the program's help, with the exit codes.
+/// Renders the section at the end of the `-h` output of the program.
+pub(crate) fn short_program_help() -> StyledStr {
+    examples_section(PROGRAM)
+}
+
+/// Renders the sections at the end of the `--help` output of the program: examples and exit codes.
 pub(crate) fn program_help() -> StyledStr {
     let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
     let header = STYLES.get_header();
@@ -173,7 +196,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn every_command_has_examples_that_it_takes() {
+    fn every_command_has_valid_examples() {
         let named: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
         let program = Cli::command();
         assert_eq!(named, program.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Flags of `init`.
+//! Arguments of `init`.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -7,28 +7,36 @@ use crate::plan::CiService;
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Write multiarch.toml instead of a table in Cargo.toml
+    /// Write the configuration to multiarch.toml instead of Cargo.toml
     #[arg(long)]
     pub file: bool,
-    /// Copy a built-in template (scratch, alpine, debian, distroless-static, distroless-cc) to docker/, and use it
+    /// Copy a built-in template to docker/ and use it in the configuration
+    ///
+    /// The built-in templates are scratch, alpine, debian, distroless-static and distroless-cc.
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
-    /// Write a workflow that publishes on a tag
+    /// Write a CI workflow
+    ///
+    /// The workflow publishes the images when a tag is pushed.
     #[arg(long, value_name = "FORGE")]
     pub ci: Option<CiService>,
-    /// The workflow compiles each platform on a machine of its own, and one job publishes
+    /// Compile each platform in a separate CI job
+    ///
+    /// Jobs run on native runners if the CI service has them.
     #[arg(long, requires = "ci")]
     pub ci_native: bool,
-    /// Replace what is there: the configuration or, with --template or --ci, these alone
+    /// Overwrite existing files
+    ///
+    /// With --template or --ci, an existing configuration is kept and only their files are overwritten.
     #[arg(long)]
     pub force: bool,
-    /// Print what would be written, and write nothing
+    /// Print the files without writing them
     #[arg(long)]
     pub dry_run: bool,
-    /// The manifest of the package or workspace
+    /// Path to Cargo.toml
     #[arg(long, value_name = "PATH")]
     pub manifest_path: Option<Utf8PathBuf>,
-    /// Do without the network for crates
+    /// Run without accessing the network
     #[arg(long)]
     pub offline: bool,
 }

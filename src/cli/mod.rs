@@ -1,4 +1,4 @@
-//! The command line: one clap type per command. No logic.
+//! Command-line types: one clap struct per command.
 
 pub(crate) mod completions;
 pub(crate) mod doctor;
@@ -8,6 +8,7 @@ pub(crate) mod init;
 pub(crate) mod output;
 pub(crate) mod policy;
 pub(crate) mod settings;
+pub(crate) mod short_help;
 pub(crate) mod styles;
 pub(crate) mod value_parsers;
 pub(crate) mod verification;
@@ -27,22 +28,31 @@ use self::styles::STYLES;
 use crate::plan::CiService;
 use crate::ui::{Color, Verbosity};
 
-/// Compile a Rust workspace for many platforms and publish it as one container image tag.
+/// Cross-compile a Rust workspace and publish it as multi-platform container images.
 #[derive(Debug, Parser)]
-#[command(name = "cargo multiarch", bin_name = "cargo multiarch", version, styles = STYLES, after_help = examples::program_help())]
+#[command(
+    name = "cargo multiarch",
+    bin_name = "cargo multiarch",
+    version,
+    styles = STYLES,
+    after_help = examples::short_program_help(),
+    after_long_help = examples::program_help()
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Say more: -v the commands that run, -vv also all they print
+    /// Print commands as they are run; -vv also prints their output
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
-    /// Say nothing but errors, and what rustc warns of; stdout still has the result
+    /// Print only errors and rustc warnings
+    ///
+    /// The result is still printed to stdout.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Color the messages
+    /// Coloring
     #[arg(long, global = true, value_name = "WHEN", env = "CARGO_TERM_COLOR", hide_env = true)]
     pub color: Option<Color>,
 }
@@ -52,7 +62,7 @@ impl Cli {
         if self.quiet { -1 } else { Verbosity::try_from(self.verbose).unwrap_or(2) }
     }
 
-    /// Whether to record where the time of the run goes.
+    /// Reports whether a timing report was requested.
     pub(crate) fn records_timings(&self) -> bool {
         match &self.command {
             Command::Publish(args) => args.reports.timings,
@@ -64,37 +74,61 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile, build, verify, push one tag, and check what the registry serves
-    #[command(visible_alias = "p", after_help = examples::command_help("publish"))]
+    /// Compile, build, verify and publish images
+    #[command(
+        visible_alias = "p",
+        after_help = examples::pointer_to_long_help("publish"),
+        after_long_help = examples::command_help("publish")
+    )]
     Publish(PublishArgs),
-    /// The same without pushing: an OCI layout per image in target/multiarch
-    #[command(visible_alias = "b", after_help = examples::command_help("build"))]
+    /// Build images as OCI layouts in target/multiarch, without publishing them
+    #[command(
+        visible_alias = "b",
+        after_help = examples::pointer_to_long_help("build"),
+        after_long_help = examples::command_help("build")
+    )]
     Build(BuildArgs),
-    /// Compile only, into a bundle that a publish on another machine takes
-    #[command(after_help = examples::command_help("compile"))]
+    /// Compile binaries into a bundle for `publish --artifacts`
+    #[command(
+        after_help = examples::pointer_to_long_help("compile"),
+        after_long_help = examples::command_help("compile")
+    )]
     Compile(CompileArgs),
-    /// Show what would happen, without compiling
-    #[command(after_help = examples::command_help("plan"))]
+    /// Show what would be built and published, without compiling
+    #[command(
+        after_help = examples::pointer_to_long_help("plan"),
+        after_long_help = examples::command_help("plan")
+    )]
     Plan(PlanArgs),
-    /// Check any image: is every platform what it says, and can it start there?
-    #[command(after_help = examples::command_help("verify"))]
+    /// Verify that every platform of an image is valid and can start
+    #[command(
+        after_help = examples::pointer_to_long_help("verify"),
+        after_long_help = examples::command_help("verify"),
+        mut_args(verification::show_policy_in_short_help)
+    )]
     Verify(VerifyArgs),
-    /// Write a configuration from what is found, a template to edit, a CI workflow
+    /// Create a configuration, and optionally a template or a CI workflow
     #[command(after_help = examples::command_help("init"))]
     Init(InitArgs),
-    /// Find all that is missing here for a publish, each with the command that mends it
-    #[command(after_help = examples::command_help("doctor"))]
+    /// Check that this machine and its registries are ready to publish
+    #[command(
+        after_help = examples::pointer_to_long_help("doctor"),
+        after_long_help = examples::command_help("doctor")
+    )]
     Doctor(DoctorArgs),
-    /// Print the Dockerfile that would be built
-    #[command(after_help = examples::command_help("dockerfile"))]
+    /// Print the generated Dockerfile
+    #[command(
+        after_help = examples::pointer_to_long_help("dockerfile"),
+        after_long_help = examples::command_help("dockerfile")
+    )]
     Dockerfile(DockerfileArgs),
-    /// Print what completes commands and flags in a shell
+    /// Print a shell completion script
     #[command(after_help = examples::command_help("completions"))]
     Completions(CompletionsArgs),
-    /// Print the manual page of the program or of a command, or write all of them
+    /// Print a manual page, or write all of them
     #[command(after_help = examples::command_help("man"))]
     Man(ManArgs),
-    /// Print the JSON schema of multiarch.toml, for editors
+    /// Print the JSON schema of multiarch.toml
     #[command(after_help = examples::command_help("schema"))]
     Schema,
 }
@@ -112,7 +146,9 @@ pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub smoke: SmokeArgs,
 
-    /// Push to the registry; `--push=false` does all but that
+    /// Push to the registry
+    ///
+    /// `--push=false` skips the push but still prints the references that it would create.
     #[arg(
         long,
         value_name = "BOOL",
@@ -120,16 +156,19 @@ pub(crate) struct PublishArgs {
         require_equals = true,
         default_value_t = true,
         default_missing_value = "true",
+        hide_possible_values = true,
         action = clap::ArgAction::Set,
         help_heading = "Output"
     )]
     pub push: bool,
 
-    /// Write a pinned reference per repository to FILE, one a line
+    /// Write image references with digests to a file, one per line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub refs_file: Option<Utf8PathBuf>,
 
-    /// Write `DIGEST  REPOSITORY` per repository to FILE, as attestation tools read it
+    /// Write digests and repositories to a file
+    ///
+    /// Each line has the form `DIGEST  REPOSITORY`, which attestation tools can read.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub digests_file: Option<Utf8PathBuf>,
 }
@@ -153,7 +192,7 @@ pub(crate) struct CompileArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
-    /// The folder for the binaries and their manifest
+    /// Directory to write the bundle to
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Utf8PathBuf,
 }
@@ -165,8 +204,16 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Print the jobs that compile each platform on a runner of its own, as a matrix for a workflow
-    #[arg(long, value_name = "FORGE", value_parser = ci_services_with_matrix(), conflicts_with_all = ["message_format", "graph"], help_heading = "Output")]
+    /// Print a CI job matrix
+    ///
+    /// The matrix has a job for each platform, with the runner that compiles it.
+    #[arg(
+        long,
+        value_name = "FORGE",
+        value_parser = ci_services_with_matrix(),
+        conflicts_with_all = ["message_format", "graph"],
+        help_heading = "Output"
+    )]
     pub matrix: Option<CiService>,
     #[command(flatten)]
     pub graph: GraphArgs,
@@ -177,14 +224,15 @@ pub(crate) struct DockerfileArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
-    /// List what a template of your own can use, and print no Dockerfile
+    /// List the variables and helpers available to templates
     #[arg(long)]
     pub variables: bool,
 }
 
-/// Parses a CI service. The help lists only those that accept a matrix; the error for the others has a hint.
+/// Returns a parser for CI services. The help lists only services that support a matrix, but the others parse too, so
+/// that a later error can explain the alternative.
 fn ci_services_with_matrix() -> impl TypedValueParser<Value = CiService> {
-    let possible_value = |service: &CiService| Some(service.to_possible_value()?.hide(!service.takes_matrix()));
+    let possible_value = |service: &CiService| Some(service.to_possible_value()?.hide(!service.supports_matrix()));
     PossibleValuesParser::new(CiService::value_variants().iter().filter_map(possible_value))
         .try_map(|name| CiService::from_str(&name, false))
 }
@@ -200,24 +248,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn commands_in_the_readme_parse() {
-        let mut count = 0;
-        for rest in include_str!("../../README.md").split("cargo multiarch ").skip(1) {
-            let command = rest.split(['`', '\n', ')', '>', '|', '#']).next().unwrap();
-            // The title and prose only name the program.
-            if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.starts_with("takes") {
-                continue;
-            }
-            let command = command.replace("${{ matrix.platform }}", "linux/arm64");
-            let args = ["cargo multiarch"].into_iter().chain(command.split_whitespace());
-            Cli::try_parse_from(args).unwrap_or_else(|error| panic!("cargo multiarch {command}: {error}"));
-            count += 1;
-        }
-        assert!(count >= 8, "only {count} commands found");
-    }
-
-    /// A line for each argument: its names, possible values and environment variable.
+    /// Describes each argument on a line: its names, possible values and environment variable.
     fn arguments(command: &clap::Command) -> Vec<String> {
         let line = |arg: &Arg| {
             let long = arg.get_long().map(|long| format!(" --{long}"));
@@ -239,7 +270,7 @@ mod tests {
         command.get_arguments().map(line).collect()
     }
 
-    /// Other programs depend on these names: docs/compatibility.md says what else has to change with them.
+    /// Other programs depend on these names. See docs/compatibility.md before changing them.
     #[test]
     fn flags_and_environment_variables_are_stable() {
         let cli = Cli::command();

@@ -1,11 +1,11 @@
-//! Flags that say where results go.
+//! Output options: the format of the result, reports and additional image outputs.
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::plan::{Output, PlanRequest};
 
-/// The format of the result on stdout.
+/// Format of the result on stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MessageFormat {
     #[default]
@@ -13,18 +13,20 @@ pub(crate) enum MessageFormat {
     Json,
 }
 
-/// The format of a plan's graph.
+/// Format of the graph of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GraphFormat {
-    /// A picture
+    /// SVG image
     Svg,
-    /// For Graphviz
+    /// Graphviz
     Dot,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
-    /// Draw the plan, on stdout [svg where no format is named]
+    /// Print the plan as a graph
+    ///
+    /// The default format is svg.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -38,36 +40,46 @@ pub(crate) struct GraphArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Write the versioned report as JSON to FILE; `-` is stdout, in place of the lines there
+    /// Write a JSON report to a file
+    ///
+    /// Use `-` for stdout, in place of the image references.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<Utf8PathBuf>,
 
-    /// Write the report as Markdown for a release or a pull request to FILE; `-` is stdout
+    /// Write a release checklist in Markdown to a file
+    ///
+    /// Use `-` for stdout.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub checklist: Option<Utf8PathBuf>,
 
-    /// Write where the time of the run went to target/multiarch/timings.html
+    /// Write a timing report to target/multiarch/timings.html
     #[arg(long, help_heading = "Output")]
     pub timings: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// The form of the result on stdout: a line per image (`plan`: a table), or the versioned report
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Output")]
     pub message_format: MessageFormat,
 }
 
-/// Where images go beside the registry, and where their binaries come from.
+/// Additional outputs for images, and bundles with their binaries.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DestinationArgs {
-    /// Also write an OCI layout (oci:DIR) or an archive of one (oci-archive:FILE); may be repeated
+    /// Write images to oci:DIR or oci-archive:FILE
+    ///
+    /// The output is an OCI layout, as a directory or a tar archive. May be repeated.
     #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
     outputs: Vec<Output>,
-    /// Load the image into the local Docker or Podman, for its own platform
+    /// Load images into the local Docker or Podman
+    ///
+    /// Only the platform of the Docker or Podman host is loaded.
     #[arg(long, help_heading = "Output")]
     load: bool,
-    /// Take the binaries from bundles of `cargo multiarch compile`, or from folders with bundles in them, and compile nothing
+    /// Use compiled binaries from bundles
+    ///
+    /// Each directory is a bundle created by `cargo multiarch compile`, or contains bundles. Nothing is compiled.
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
     artifacts: Vec<Utf8PathBuf>,
 }

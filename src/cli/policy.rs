@@ -1,4 +1,4 @@
-//! Flags that set the policy of an image.
+//! Options that set the verification policy.
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -8,39 +8,50 @@ use crate::config::Config;
 use crate::config::policy::{Glob, RequiredMetadata};
 use crate::finding::CheckCode;
 
-/// Rules that an image must follow, beyond being able to start.
+/// Requirements on an image beyond being able to start.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PolicyArgs {
-    /// Findings that do not count, by their codes
+    /// Ignore these findings, by code or name
     #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "Verification")]
     allow: Vec<CheckCode>,
-    /// Libraries that no program may lead to, such as 'libssl*'
-    #[arg(long, value_name = "PATTERN", value_delimiter = ',', help_heading = "Verification")]
+    /// Reject these shared libraries, such as 'libssl*'
+    ///
+    /// A library is rejected if a program loads it, directly or indirectly.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', hide_short_help = true, help_heading = "Verification")]
     deny_needed: Vec<Glob>,
-    /// Programs must be linked statically
-    #[arg(long, help_heading = "Verification")]
+    /// Require programs to be statically linked
+    #[arg(long, hide_short_help = true, help_heading = "Verification")]
     static_only: bool,
-    /// The user must not be root
-    #[arg(long, help_heading = "Verification")]
+    /// Require a user other than root
+    #[arg(long, hide_short_help = true, help_heading = "Verification")]
     non_root_only: bool,
-    /// The most that a platform's config and layers may have, such as 50MB
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Verification")]
+    /// Maximum image size per platform, such as 50MB
+    ///
+    /// The size includes the config and the compressed layers.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, hide_short_help = true, help_heading = "Verification")]
     max_size: Option<ByteSize>,
-    /// Labels that must be there, or match: NAME, NAME=PATTERN
-    #[arg(long = "require-label", value_name = "NAME[=PATTERN]", value_delimiter = ',', help_heading = "Verification")]
+    /// Require labels on the image
+    #[arg(
+        long = "require-label",
+        value_name = "NAME[=PATTERN]",
+        value_delimiter = ',',
+        hide_short_help = true,
+        help_heading = "Verification"
+    )]
     require_labels: Vec<RequiredMetadata>,
-    /// Annotations of the index that must be there, or match
+    /// Require annotations on the image index
     #[arg(
         long = "require-annotation",
         value_name = "NAME[=PATTERN]",
         value_delimiter = ',',
+        hide_short_help = true,
         help_heading = "Verification"
     )]
     require_annotations: Vec<RequiredMetadata>,
 }
 
 impl PolicyArgs {
-    /// Returns the rules that were given, as a layer over the configuration files.
+    /// Returns the policy as a configuration that overrides the configuration files.
     pub(crate) fn config(&self) -> Config {
         Config {
             allow: non_empty(&self.allow),

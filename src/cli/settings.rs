@@ -1,4 +1,4 @@
-//! Flags that set keys of the configuration. They become a `Config`, like every other source of settings.
+//! Options that set configuration keys. They become a `Config`, like every other source of settings.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -11,10 +11,12 @@ use crate::config::{Config, OneOrMany};
 use crate::plan::{PlanRequest, Selection};
 use crate::platform::{Libc, Platform};
 
-/// Flags for keys of the configuration, and cargo's flags that select packages.
+/// Options for configuration keys, and the options of cargo that select packages.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Where to push: a host and perhaps a path, to which the image's name is added
+    /// Push to this registry
+    ///
+    /// A registry is a host with an optional path, such as ghcr.io/you, to which the image name is added.
     #[arg(
         long,
         value_name = "REGISTRY",
@@ -24,10 +26,20 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     registry: Vec<String>,
-    /// The platforms of the image [default: linux/amd64,linux/arm64]
-    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', env = "MULTIARCH_PLATFORMS", hide_env_values = true, help_heading = "Image", value_parser = parse_platform)]
+    /// Build for these platforms [default: linux/amd64,linux/arm64]
+    #[arg(
+        long = "platform",
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        value_parser = parse_platform,
+        env = "MULTIARCH_PLATFORMS",
+        hide_env_values = true,
+        help_heading = "Image"
+    )]
     platforms: Vec<Platform>,
-    /// The tags, as templates [default: {{version}},latest]
+    /// Publish these tags [default: {{version}},latest]
+    ///
+    /// Tags are templates, which can use version, major, minor, patch, pre, git.sha, git.short, git.tag and git.branch.
     #[arg(
         short,
         long = "tag",
@@ -38,26 +50,40 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     tags: Vec<String>,
-    /// The base image
+    /// Base image [default: the template's base, or scratch]
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
-    /// A built-in template (scratch, alpine, debian, distroless-static, distroless-cc) or the path of your own
+    /// Dockerfile template, as a built-in name or a path
+    ///
+    /// The built-in templates are scratch, alpine, debian, distroless-static and distroless-cc. By default, the
+    /// template depends on the base image.
     #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", hide_env_values = true, help_heading = "Image")]
     template: Option<String>,
 
-    /// The C library to link
+    /// C library to link
+    ///
+    /// The default is the C library of the template, or musl.
     #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", hide_env_values = true, help_heading = "Compilation")]
     libc: Option<Libc>,
-    /// The linker, where the automatic choice is not wanted
+    /// Linker to use
+    ///
+    /// By default, the linker is chosen automatically for each platform.
     #[arg(long, value_name = "LINKER", env = "MULTIARCH_LINKER", hide_env_values = true, help_heading = "Compilation")]
     linker: Option<LinkerChoice>,
-    /// The highest glibc that the binaries may ask for, such as 2.28 (zig)
-    #[arg(long, value_name = "VERSION", env = "MULTIARCH_GLIBC", hide_env_values = true, help_heading = "Compilation")]
+    /// Highest glibc version that the binaries may require, such as 2.28 (requires zig)
+    #[arg(
+        long,
+        value_name = "VERSION",
+        env = "MULTIARCH_GLIBC",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "Compilation"
+    )]
     glibc: Option<String>,
-    /// cargo's profile [default: release]
+    /// Cargo profile to compile with [default: release]
     #[arg(long, value_name = "NAME", env = "MULTIARCH_PROFILE", hide_env_values = true, help_heading = "Compilation")]
     profile: Option<String>,
-    /// Features to turn on
+    /// Features to activate
     #[arg(
         short = 'F',
         long,
@@ -65,115 +91,161 @@ pub(crate) struct SettingsArgs {
         value_delimiter = ',',
         env = "MULTIARCH_FEATURES",
         hide_env_values = true,
-        help_heading = "Compilation"
+        help_heading = "Feature selection"
     )]
     features: Vec<String>,
-    /// Turn all features on
-    #[arg(long, help_heading = "Compilation")]
+    /// Activate all available features
+    #[arg(long, help_heading = "Feature selection")]
     all_features: bool,
-    /// Leave the default features off
-    #[arg(long, help_heading = "Compilation")]
+    /// Do not activate the `default` feature
+    #[arg(long, help_heading = "Feature selection")]
     no_default_features: bool,
-    /// Images of these packages only
-    #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Compilation")]
+    /// Build only the images of these packages
+    #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Package selection")]
     packages: Vec<String>,
-    /// Images with these binaries only
-    #[arg(long = "bin", value_name = "NAME", help_heading = "Compilation")]
+    /// Build only images with these binaries
+    #[arg(long = "bin", value_name = "NAME", help_heading = "Package selection")]
     bins: Vec<String>,
-    /// The manifest of the package or workspace
-    #[arg(long, value_name = "PATH", help_heading = "Compilation")]
+    /// Path to Cargo.toml
+    #[arg(long, value_name = "PATH", help_heading = "Manifest")]
     manifest_path: Option<Utf8PathBuf>,
-    /// cargo's number of parallel jobs
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Compilation")]
-    jobs: Option<u32>,
+    /// Number of parallel jobs
     #[arg(
-        help = "Insist on Cargo.lock as it is [default]",
+        short,
         long,
-        overrides_with = "no_locked",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "Compilation"
     )]
+    jobs: Option<u32>,
+    #[arg(
+        help = "Require Cargo.lock to be up to date [default]",
+        long,
+        overrides_with = "no_locked",
+        help_heading = "Manifest"
+    )]
     locked: bool,
-    /// Let cargo update Cargo.lock
-    #[arg(long, help_heading = "Compilation")]
+    /// Allow cargo to update Cargo.lock
+    #[arg(long, help_heading = "Manifest")]
     no_locked: bool,
-    /// Do without the network for crates and targets
-    #[arg(long, help_heading = "Compilation")]
+    /// Run without accessing the network
+    #[arg(long, help_heading = "Manifest")]
     offline: bool,
 
-    /// What makes the images: buildx, or this program itself, which needs no Docker [default: auto]
+    /// Engine to use [default: auto]
+    ///
+    /// The engine builds the images from the compiled binaries.
     #[arg(long, value_name = "ENGINE", env = "MULTIARCH_ENGINE", hide_env_values = true, help_heading = "Engine")]
     engine: Option<EngineChoice>,
-    /// A registry that is spoken to by plain HTTP; those on loopback are anyway
+    /// Access these registries over plain HTTP
+    ///
+    /// Registries on loopback always use it.
     #[arg(
         long = "insecure-registry",
         value_name = "HOST[:PORT]",
         value_delimiter = ',',
         env = "MULTIARCH_INSECURE_REGISTRIES",
         hide_env_values = true,
+        hide_short_help = true,
         help_heading = "Image"
     )]
     insecure_registries: Vec<String>,
-    /// The buildx builder, instead of the current one
-    #[arg(long, value_name = "NAME", env = "MULTIARCH_BUILDER", hide_env_values = true, help_heading = "buildx")]
+    /// Builder to use [default: the current builder]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "MULTIARCH_BUILDER",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "buildx"
+    )]
     builder: Option<String>,
-    /// A build argument for a template of your own
-    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_build_arg, help_heading = "buildx")]
+    /// Build argument for Dockerfile templates
+    #[arg(
+        long = "build-arg",
+        value_name = "NAME=VALUE",
+        value_parser = parse_build_arg,
+        hide_short_help = true,
+        help_heading = "buildx"
+    )]
     build_args: Vec<(String, String)>,
-    /// A secret for a template's RUN: id=NAME,src=FILE
-    #[arg(long = "secret", value_name = "SPEC", help_heading = "buildx")]
+    /// Secret for RUN instructions in templates, such as id=token,src=token.txt
+    #[arg(long = "secret", value_name = "SPEC", hide_short_help = true, help_heading = "buildx")]
     secrets: Vec<String>,
-    /// A cache to read
-    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
+    /// Cache to import, such as type=local,src=target/cache
+    #[arg(long, value_name = "SPEC", hide_short_help = true, help_heading = "buildx")]
     cache_from: Vec<String>,
-    /// A cache to write
-    #[arg(long, value_name = "SPEC", help_heading = "buildx")]
+    /// Cache to export, such as type=local,dest=target/cache
+    #[arg(long, value_name = "SPEC", hide_short_help = true, help_heading = "buildx")]
     cache_to: Vec<String>,
-    /// Attach provenance: mode=min or mode=max; the digest then differs from run to run [default: false]
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_PROVENANCE", hide_env_values = true, help_heading = "buildx")]
+    /// Provenance attestation to attach: mode=min or mode=max [default: none]
+    ///
+    /// With an attestation, digests differ from build to build.
+    #[arg(
+        long,
+        value_name = "SPEC",
+        env = "MULTIARCH_PROVENANCE",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "buildx"
+    )]
     provenance: Option<String>,
-    /// Attach an SBOM
-    #[arg(long, value_name = "SPEC", env = "MULTIARCH_SBOM", hide_env_values = true, help_heading = "buildx")]
+    /// SBOM attestation to attach, such as true [default: none]
+    #[arg(
+        long,
+        value_name = "SPEC",
+        env = "MULTIARCH_SBOM",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "buildx"
+    )]
     sbom: Option<String>,
-    /// Any other argument for `docker buildx build`
-    #[arg(long = "buildx-arg", value_name = "ARG", allow_hyphen_values = true, help_heading = "buildx")]
+    /// Additional argument for `docker buildx build`
+    #[arg(
+        long = "buildx-arg",
+        value_name = "ARG",
+        allow_hyphen_values = true,
+        hide_short_help = true,
+        help_heading = "buildx"
+    )]
     buildx_args: Vec<String>,
     #[command(flatten)]
     policy: PolicyArgs,
 }
 
 impl SettingsArgs {
-    /// Returns the settings that were given, as a layer over the configuration files.
+    /// Returns the settings as a configuration that overrides the configuration files.
     pub(crate) fn config(&self) -> Config {
-        let text = |values: &[String]| -> Vec<String> {
+        let texts = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
-        // CI sets variables to nothing. Empty flags were rejected before.
-        let one = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        // CI services set variables to the empty string. Empty options were already rejected.
+        let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {
-            registry: non_empty(&text(&self.registry)).map(OneOrMany::Many),
+            registry: non_empty(&texts(&self.registry)).map(OneOrMany::Many),
             platforms: non_empty(&self.platforms),
-            tags: non_empty(&text(&self.tags)),
-            base: one(&self.base),
-            template: one(&self.template),
+            tags: non_empty(&texts(&self.tags)),
+            base: text(&self.base),
+            template: text(&self.template),
             libc: self.libc,
             linker: self.linker,
-            glibc: one(&self.glibc),
-            profile: one(&self.profile),
-            features: non_empty(&text(&self.features)),
+            glibc: text(&self.glibc),
+            profile: text(&self.profile),
+            features: non_empty(&texts(&self.features)),
             all_features: self.all_features.then_some(true),
             no_default_features: self.no_default_features.then_some(true),
             bins: non_empty(&self.bins),
             locked,
             engine: self.engine,
-            insecure_registries: non_empty(&text(&self.insecure_registries)),
-            builder: one(&self.builder),
+            insecure_registries: non_empty(&texts(&self.insecure_registries)),
+            builder: text(&self.builder),
             build_args: self.build_args.iter().cloned().collect::<IndexMap<_, _>>(),
             secrets: non_empty(&with_absolute_paths(&self.secrets)),
             cache_from: non_empty(&with_absolute_paths(&self.cache_from)),
             cache_to: non_empty(&with_absolute_paths(&self.cache_to)),
-            provenance: one(&self.provenance),
-            sbom: one(&self.sbom),
+            provenance: text(&self.provenance),
+            sbom: text(&self.sbom),
             buildx_args: non_empty(&self.buildx_args),
             ..self.policy.config()
         }
@@ -188,7 +260,7 @@ impl SettingsArgs {
     }
 }
 
-/// Makes the paths in buildx's cache and secret specs absolute, since buildx may run in another directory.
+/// Makes paths in cache and secret options of buildx absolute, since buildx runs in the workspace directory.
 fn with_absolute_paths(specs: &[String]) -> Vec<String> {
     let current_dir = std::env::current_dir().unwrap_or_default();
     let field = |field: &str| match field.split_once('=') {

@@ -2,7 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 
-/// cargo's colors.
+/// The same colors as in cargo's help.
 pub(crate) const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())

@@ -1,14 +1,14 @@
-//! Parsers of flag values.
+//! Parsers for values of command-line options.
 
 use bytesize::ByteSize;
 
 use crate::platform::Platform;
 
-/// The words of a command line, split as a shell splits them.
+/// Arguments from a single option value, split as in a shell.
 #[derive(Debug, Clone)]
 pub(crate) struct Words(pub Vec<String>);
 
-/// Returns the values of a repeatable flag. `None` if it was not given.
+/// Returns the values of a repeatable option, or `None` if it was not given.
 pub(crate) fn non_empty<T: Clone>(values: &[T]) -> Option<Vec<T>> {
     (!values.is_empty()).then(|| values.to_vec())
 }
@@ -18,19 +18,19 @@ pub(crate) fn parse_platform(text: &str) -> Result<Platform, String> {
 }
 
 pub(crate) fn parse_size(text: &str) -> Result<ByteSize, String> {
-    text.parse().map_err(|_| format!("'{text}' is no size: a number and a unit, such as 50MB or 1.5GiB"))
+    text.parse().map_err(|_| "expected a size such as 50MB or 1.5GiB".to_owned())
 }
 
 pub(crate) fn parse_words(text: &str) -> Result<Words, String> {
     shell_words::split(text).map(Words).map_err(|error| error.to_string())
 }
 
-/// Parses `NAME=VALUE`, or `NAME` alone, which stands for the environment variable of that name, as in docker.
+/// Parses a build argument as Docker does: `NAME=VALUE`, or `NAME` for the value of that environment variable.
 pub(crate) fn parse_build_arg(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => std::env::var(text)
             .map(|value| (text.to_owned(), value))
-            .map_err(|_| format!("'{text}' is not NAME=VALUE, and no variable")),
+            .map_err(|_| "expected NAME=VALUE or the name of a set environment variable".to_owned()),
     }
 }

@@ -1,6 +1,6 @@
-//! Flags of `verify`, and of the smoke run.
+//! Arguments of `verify`, and the option for smoke runs.
 
-use clap::Args;
+use clap::{Arg, Args};
 
 use super::MessageFormat;
 use super::policy::PolicyArgs;
@@ -12,37 +12,50 @@ use crate::platform::Platform;
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A reference, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`
+    /// Images to verify
+    ///
+    /// An image is a reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
     pub images: Vec<ImageLocation>,
-    /// Say what a finding means and how to mend it, by its code or name, or list them all; and verify nothing
+    /// Explain a check by its code or name, or list all checks
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]
     pub explain: Option<Option<CheckCode>>,
-    /// Look at these platforms only
+    /// Verify only these platforms
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub platforms: Vec<Platform>,
-    /// Platforms that must be there
+    /// Require the image to have these platforms
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub require: Vec<Platform>,
-    /// A registry that is spoken to by plain HTTP; those on loopback are anyway
+    /// Access these registries over plain HTTP
+    ///
+    /// Registries on loopback always use it.
     #[arg(
         long = "insecure-registry",
         value_name = "HOST[:PORT]",
         value_delimiter = ',',
         env = "MULTIARCH_INSECURE_REGISTRIES",
-        hide_env_values = true
+        hide_env_values = true,
+        hide_short_help = true
     )]
     pub insecure_registries: Vec<String>,
     #[command(flatten)]
     pub policy: PolicyArgs,
-    /// The form of the result on stdout: a table, or JSON
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub message_format: MessageFormat,
 }
 
+/// Shows the policy options in the short help of `verify`. The short help of other commands omits them.
+pub(crate) fn show_policy_in_short_help(arg: Arg) -> Arg {
+    let is_policy = arg.get_help_heading() == Some("Verification");
+    if is_policy { arg.hide_short_help(false) } else { arg }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SmokeArgs {
-    /// Run every platform's image with these words after its entrypoint before a tag moves, such as '--version'
+    /// Run every platform with these arguments before tags are moved
+    ///
+    /// The arguments follow the entrypoint of the image, as in --smoke='--version'. The run has to exit with status 0.
     #[arg(
         long,
         value_name = "WORDS",
@@ -54,7 +67,7 @@ pub(crate) struct SmokeArgs {
 }
 
 impl SmokeArgs {
-    /// Adds the smoke command to a request.
+    /// Adds the arguments of the smoke run to a request.
     pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
     }

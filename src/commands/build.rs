@@ -1,4 +1,4 @@
-//! `cargo multiarch build`: like `publish`, without pushing.
+//! `cargo multiarch build`: builds and verifies images without pushing them.
 
 use std::sync::mpsc;
 
@@ -31,7 +31,7 @@ pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     print_report(&result?, args.output.message_format, &args.reports, ui)
 }
 
-/// Builds and verifies the images of a plan, and pushes none.
+/// Builds and verifies the images of a plan without pushing them.
 pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
@@ -39,7 +39,7 @@ pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let _lock = lock_workspace(&plan.paths, ui)?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
     let output = threads::scope(&cancel, |stages| {
-        // No stage uploads: whatever the engine sends is dropped.
+        // Nothing is uploaded, so the blobs that the engine sends are dropped.
         let (blobs, _) = mpsc::channel();
         build_images(plan, &prepared, stages, &blobs, &cancel, ui)
     })?;

@@ -1,4 +1,4 @@
-//! Compiles the binaries, builds the images from them, verifies every layout, and writes the copies that were requested.
+//! Compiles the binaries, builds and verifies the images, and writes the requested outputs.
 
 use std::sync::mpsc;
 
@@ -21,14 +21,14 @@ use crate::ui::Ui;
 use crate::verify::smoke::{self, SmokeResults};
 use crate::verify::{VerifiedImage, verify_layout};
 
-/// What exists before any tag moves.
+/// The compiled binaries and the verified images, before anything is tagged.
 pub(crate) struct BuildOutput {
     pub artifacts: Artifacts,
-    /// In the plan's order.
+    /// In the order of the plan.
     pub images: Vec<BuiltImage>,
 }
 
-/// An image on disk, verified.
+/// A verified image on disk.
 pub(crate) struct BuiltImage {
     pub layout: Layout,
     pub verified: VerifiedImage,
@@ -38,12 +38,12 @@ pub(crate) struct BuiltImage {
 /// The binaries and layouts of all images, not yet verified.
 struct UnverifiedOutput {
     artifacts: Artifacts,
-    /// In the images' order.
+    /// In the order of the images.
     layouts: Vec<Layout>,
 }
 
-/// Builds and verifies all images, and writes the copies that the plan wants. The embedded engine sends each layer to
-/// `blobs` as soon as it is finished, while cargo still compiles.
+/// Builds and verifies all images, and writes the outputs that the plan requests. The embedded engine sends each layer
+/// to `blobs` as soon as it is finished, while cargo is still compiling.
 pub(crate) fn build_images<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
@@ -80,7 +80,7 @@ fn build_embedded<'env>(
     let (finished, binaries) = mpsc::channel();
     let compiling = stages.spawn(move || {
         let artifacts = prepared.source.binaries(&finished, cancel, ui);
-        // Before the channel closes: layers that are missing because cargo failed are not the error to report.
+        // Record the error before the channel closes. Otherwise the layer builder would report missing binaries first.
         artifacts.map_err(|error| cancel.fail(error).into())
     });
     let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
@@ -98,7 +98,7 @@ fn build_with_buildx(
     cancel: &CancelToken,
     ui: &Ui,
 ) -> Result<UnverifiedOutput> {
-    // buildx needs all binaries at once.
+    // buildx starts only after all binaries are compiled, so nothing receives them one by one.
     let (finished, _) = mpsc::channel();
     let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
     stage_binaries(prepared, &artifacts)?;
@@ -110,7 +110,8 @@ fn build_with_buildx(
     Ok(UnverifiedOutput { artifacts, layouts })
 }
 
-/// Completes the build contexts. The embedded engine does not read these files; they are there for inspection.
+/// Copies the binaries into the build contexts. The embedded engine does not read these copies, but users can inspect
+/// them.
 fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
     let mut images = prepared.images.iter().zip(&prepared.staged);
     images.try_for_each(|(image, staged)| build_context::stage_binaries(image, artifacts, &staged.dir))
@@ -138,7 +139,7 @@ fn verify_images(
 }
 
 impl BuildOutput {
-    /// The report of a run. `moved_tags` has the tags that each image's push moved, in the images' order.
+    /// Creates the report of a run. `moved_tags` contains the moved tags of each image, in the order of the images.
     pub(crate) fn report(
         &self,
         plan: &Plan,

@@ -1,4 +1,4 @@
-//! `cargo multiarch compile`: compiles the binaries of a plan into a bundle, for a `publish` elsewhere.
+//! `cargo multiarch compile`: compiles binaries into a bundle that `publish` can use on another machine.
 
 use std::sync::mpsc;
 

@@ -1,4 +1,4 @@
-//! `cargo multiarch completions`: prints a completion script for a shell.
+//! `cargo multiarch completions`: prints a shell completion script.
 
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
@@ -10,18 +10,18 @@ use crate::finding::CHECKS;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
-/// The program that cargo runs for `cargo multiarch`.
+/// The name of the program that cargo runs for `cargo multiarch`.
 pub(crate) const PROGRAM: &str = "cargo-multiarch";
 
-/// `cargo multiarch completions SHELL`
+/// Runs `cargo multiarch completions`.
 pub(crate) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
-/// Returns a shell's completion script. In zsh, cargo's own completions find ours for `cargo multiarch`; for bash and fish,
-/// the script has to add them.
+/// Returns the completion script for a shell. cargo's zsh completions find ours automatically. For bash and fish, the
+/// script also registers completions for `cargo multiarch`.
 fn script(shell: Shell) -> String {
-    // In bash, clap_complete 4.6 omits the flags of subcommands if the program's name has a dash.
+    // clap_complete 4.6 omits subcommand flags in bash if the program name contains a dash.
     const NAME_IN_BASH: &str = "cargo_multiarch";
     match shell {
         Shell::Bash => {
@@ -40,7 +40,7 @@ fn generate(shell: Shell, name: &str) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Adds what a shell can offer for each value, selected by the name of the value.
+/// Adds the values or paths that a shell can suggest for each argument, based on its value name.
 fn with_candidates(command: Command) -> Command {
     command.mut_args(with_candidates_for_arg).mut_subcommands(with_candidates)
 }
@@ -55,7 +55,7 @@ fn with_candidates_for_arg(arg: Arg) -> Arg {
         Some("CODE") => one_of(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
-        // These take something else as well.
+        // These accept paths and other values.
         Some("TEMPLATE" | "IMAGE" | "TRANSPORT:PATH" | "SPEC") => arg.value_hint(ValueHint::AnyPath),
         Some(_) if arg.get_possible_values().is_empty() => arg.value_hint(ValueHint::Other),
         _ => arg,
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_gets_a_script_with_every_command() {
+    fn scripts_include_every_subcommand() {
         use clap::ValueEnum;
         for shell in Shell::value_variants() {
             let script = script(*shell);

@@ -1,4 +1,4 @@
-//! `cargo multiarch dockerfile`: prints the Dockerfiles that would be built, or what templates can use.
+//! `cargo multiarch dockerfile`: prints the rendered Dockerfiles, or the variables and helpers for templates.
 
 use anyhow::Result;
 
@@ -26,7 +26,7 @@ pub(crate) fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Prints the variables and helpers of templates.
+/// Prints the variables and helpers that templates can use.
 fn print_variables(ui: &Ui) -> Result<()> {
     for (name, kind, description) in VARIABLES {
         ui.data(&wrap::wrap_after(&format!("{name:12} {kind:34} "), description, ui.data_width()))?;

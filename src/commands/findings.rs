@@ -1,4 +1,4 @@
-//! Prints what `verify` found, and fails if any of it is an error.
+//! Prints the findings of an image verification, and fails if any of them is an error.
 
 use indexmap::IndexSet;
 
@@ -7,7 +7,7 @@ use crate::finding::Finding;
 use crate::ui::Ui;
 use crate::ui::text::plural;
 
-/// Prints the findings of the images called `names`. Fails if one is an error.
+/// Prints the findings. Fails if any of them is an error, with `names` as the images in the message.
 pub(crate) fn print_and_check<'a>(
     names: &str,
     findings: impl Iterator<Item = &'a Finding>,
@@ -24,6 +24,6 @@ pub(crate) fn print_and_check<'a>(
     let Some(first) = codes.first() else { return Ok(()) };
     let all = codes.iter().copied().collect::<Vec<_>>().join(",");
     Err(Failure::new(Class::Verify, format!("{names} failed {}", plural(errors.len(), "check", "checks")))
-        .hint(format!("what it means: `cargo multiarch verify --explain {first}`"))
-        .hint(format!("to go on all the same: `--allow {all}`")))
+        .hint(format!("for details, run `cargo multiarch verify --explain {first}`"))
+        .hint(format!("to ignore these findings, pass `--allow {all}`")))
 }

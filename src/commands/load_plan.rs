@@ -1,4 +1,4 @@
-//! Loads the plan: from here on, nothing reads flags, environment or configuration files again.
+//! Loads the plan from flags, environment variables and configuration files. Later stages read only the plan.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -10,7 +10,7 @@ use crate::plan::{self, ConfigSources, Output, Paths, Plan, PlanRequest, Workspa
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// Resolves flags, environment and configuration files to a plan.
+/// Resolves flags, environment variables and configuration files into a plan.
 pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Plan> {
     environment::check_unknown_variables()?;
     let current_dir = plan::current_dir()?;
@@ -20,7 +20,7 @@ pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Pla
     let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
     let source_date_epoch = source_date_epoch()?;
     let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
-    // Files that this tool writes do not make the work tree dirty.
+    // Files that this run writes must not make the work tree dirty.
     let outputs = request.outputs.iter().map(Output::path);
     let written = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
@@ -32,22 +32,27 @@ pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Pla
     Ok(plan)
 }
 
-/// SOURCE_DATE_EPOCH in seconds (reproducible-builds.org/specs/source-date-epoch). Empty is the same as unset.
+/// Returns the value of SOURCE_DATE_EPOCH in seconds (<https://reproducible-builds.org/specs/source-date-epoch/>). An
+/// empty value is treated as unset.
 fn source_date_epoch() -> Result<Option<u64>, Failure> {
     let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
     if text.is_empty() {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        Failure::new(Class::Config, format!("SOURCE_DATE_EPOCH is '{text}', wanted seconds since 1970"))
-            .hint("the commit's: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+        Failure::new(
+            Class::Config,
+            format!("invalid SOURCE_DATE_EPOCH '{text}': expected seconds since 1970-01-01 UTC"),
+        )
+        .hint("use the time of the last commit: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
     })
 }
 
-/// Waits until no other run of this workspace is active: it would write the same files.
+/// Locks the workspace's work directory, so that concurrent runs do not write the same files. Waits for other runs to
+/// finish.
 pub(crate) fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
     let dir = paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waiting = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("another run has {dir}")))
+    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("waiting for another run to release {dir}")))
 }

@@ -1,4 +1,4 @@
-//! `cargo multiarch man`: prints manual pages. clap's description of a command, its exit codes, examples and references.
+//! `cargo multiarch man`: generates manual pages from the clap commands, the exit codes and the examples.
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
@@ -11,25 +11,25 @@ use crate::cli::{Cli, ManArgs};
 use crate::error::{Class, EXIT_CODES, ExitCodeEntry, Failure};
 use crate::ui::Ui;
 
-/// `cargo multiarch man`
+/// Runs `cargo multiarch man`.
 pub(crate) fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
     let mut program = Cli::command().name(PROGRAM).disable_help_subcommand(true);
     program.build();
     let Some(dir) = &args.out else {
         let command = match &args.command {
-            Some(name) => program.find_subcommand(name).with_context(|| format!("{name} has no page"))?,
+            Some(name) => program.find_subcommand(name).with_context(|| format!("no manual page for '{name}'"))?,
             None => &program,
         };
         return Ok(ui.data(page(command, &program)?.trim_end())?);
     };
     fs_err::create_dir_all(dir).map_err(|error| {
-        Failure::new(Class::Config, format!("--out {dir}: {error}"))
-            .hint("name a folder of yours, such as `--out ~/.local/share/man/man1`")
+        Failure::new(Class::Config, format!("cannot use `--out {dir}`: {error}"))
+            .hint("choose a directory that you can write to, such as `--out ~/.local/share/man/man1`")
     })?;
     for command in std::iter::once(&program).chain(program.get_subcommands()) {
         fs_err::write(dir.join(format!("{}.1", page_name(command))), page(command, &program)?)?;
     }
-    ui.status("Wrote", format!("the pages in {dir}: `man {dir}/{PROGRAM}.1`"));
+    ui.status("Wrote", format!("manual pages to {dir}; read them with `man {dir}/{PROGRAM}.1`"));
     Ok(())
 }
 
@@ -38,8 +38,9 @@ fn page_name(command: &Command) -> &str {
 }
 
 fn page(command: &Command, program: &Command) -> Result<String> {
-    // The version is also the page's date: without a date, the parts of the title line would move up.
-    let man = Man::new(command.clone().after_help(None::<&'static str>))
+    let command_without_examples = command.clone().after_help(None::<&str>).after_long_help(None::<&str>);
+    // roff needs a date to lay out the title line. Use the version, so that the pages are reproducible.
+    let man = Man::new(command_without_examples)
         .title(page_name(command).to_uppercase())
         .date(env!("CARGO_PKG_VERSION"))
         .source(PROGRAM)
@@ -70,7 +71,7 @@ fn examples(page: &mut Roff, command: &Command) {
     }
 }
 
-/// The other pages, and those of the programs that do the work.
+/// Adds references to the other pages, and to the manual pages of cargo and docker-buildx.
 fn see_also(page: &mut Roff, command: &Command, program: &Command) {
     let this_page = page_name(command);
     let pages = std::iter::once(program).chain(program.get_subcommands()).map(page_name);

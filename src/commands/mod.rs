@@ -1,4 +1,4 @@
-//! The subcommands, one file or directory each. Only this directory composes stages.
+//! The subcommands, one module each. They combine the stages that the rest of the crate implements.
 
 pub(crate) mod build;
 pub(crate) mod build_images;

@@ -1,4 +1,4 @@
-//! `cargo multiarch plan`: prints what a publish would do, without compiling.
+//! `cargo multiarch plan`: prints what `publish` would do, without compiling.
 
 use anyhow::Result;
 
@@ -22,7 +22,7 @@ pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load_plan(&args.settings, request)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(service) = args.matrix {
-        // Each platform is compiled on another machine, so it does not matter what this one lacks.
+        // The platforms are compiled on other machines, so this machine's toolchain is not checked.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
     let SelectedEngine { dockerfiles, selection } = select_engine(&plan, ui)?;

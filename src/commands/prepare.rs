@@ -1,4 +1,4 @@
-//! Everything before the compiler starts: errors that can be found without compiling are found here.
+//! Prepares a run, and reports every error that can be detected before the compiler starts.
 
 use anyhow::Result;
 
@@ -20,18 +20,18 @@ use crate::registry::Registry;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// What was decided before the first request to a registry.
+/// The results of the checks that run before the first request to a registry.
 pub(crate) struct LocalChecks {
     engine: Engine,
-    /// In the images' order, rendered without the digests of bases.
+    /// In the order of the images, rendered without the digests of their base images.
     dockerfiles: Vec<Dockerfile>,
     loader: Option<ImageLoader>,
     source: ArtifactSource,
 }
 
 impl LocalChecks {
-    /// Checks the workspace's files, the templates, the engine and the linkers, and creates the engine's builder if it
-    /// needs one.
+    /// Checks the workspace's files, the templates, the engine and the linkers. Creates a builder if the engine needs
+    /// one.
     pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<LocalChecks> {
         let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
             let SelectedEngine { dockerfiles, selection } = select_engine(plan, ui)?;
@@ -47,19 +47,19 @@ impl LocalChecks {
     }
 }
 
-/// What is to be compiled for a plan.
+/// Returns the builds of a plan and the options to compile them with.
 pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
     CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
-/// An engine, and what it builds.
+/// The selected engine and the Dockerfiles to build with it.
 pub(crate) struct SelectedEngine {
-    /// In the images' order, rendered without the digests of bases.
+    /// In the order of the images, rendered without the digests of their base images.
     pub dockerfiles: Vec<Dockerfile>,
     pub selection: EngineSelection,
 }
 
-/// Renders the Dockerfiles, without the digests of bases, and selects the engine that builds them.
+/// Renders the Dockerfiles, without the digests of their base images, and selects an engine that can build them.
 pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
     build_context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
@@ -71,7 +71,7 @@ pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
     Ok(SelectedEngine { dockerfiles, selection })
 }
 
-/// What the engine has to build for a plan.
+/// Describes what an engine has to build for a plan.
 pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) -> EngineRequest<'a> {
     EngineRequest {
         options: &plan.engine,
@@ -82,7 +82,7 @@ pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) 
     }
 }
 
-/// Fails if a Dockerfile runs programs of platforms that the builder cannot run.
+/// Fails if a Dockerfile has RUN instructions for a platform whose programs the builder cannot run.
 pub(crate) fn check_emulation(
     images: &[Image],
     dockerfiles: &[Dockerfile],
@@ -94,26 +94,26 @@ pub(crate) fn check_emulation(
     images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui))
 }
 
-/// Everything that compiling and building the images needs.
+/// The inputs for compiling and building the images.
 pub(crate) struct Prepared {
-    /// The plan's images, with the names and digests of their bases in labels and annotations.
+    /// The images of the plan, with labels and annotations for the names and digests of their base images.
     pub images: Vec<Image>,
     pub bases: PinnedBases,
     pub engine: PreparedEngine,
     pub source: ArtifactSource,
     pub loader: Option<ImageLoader>,
-    /// In the images' order.
+    /// In the order of the images.
     pub staged: Vec<StagedContext>,
 }
 
-/// An engine with its inputs.
+/// The selected engine, with the buildx builder or the pulled base images.
 pub(crate) enum PreparedEngine {
     Buildx(Builder),
     Embedded(PulledBases),
 }
 
-/// Pins the bases, renders the Dockerfiles on them, installs missing parts of the toolchain, and writes the build
-/// contexts.
+/// Pins the base images to digests, renders the Dockerfiles again with these digests, installs missing parts of the
+/// toolchain, and writes the build contexts.
 pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, ui: &Ui) -> Result<Prepared> {
     let LocalChecks { engine, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
@@ -122,7 +122,7 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
     if let Engine::Buildx(builder) = &engine {
         check_emulation(&images, &dockerfiles, builder, ui)?;
     }
-    let source = ui.timed(Phase::Prepare, "standard libraries, sysroots", || source.install_missing(ui))?;
+    let source = ui.timed(Phase::Prepare, "standard libraries and sysroots", || source.install_missing(ui))?;
     let staged = stage_contexts(&images, dockerfiles, plan, ui)?;
     let engine = match engine {
         Engine::Buildx(builder) => {
@@ -137,8 +137,8 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
     Ok(Prepared { images, bases: bases.pinned, engine, source, loader, staged })
 }
 
-/// Renders images on pinned bases a second time. The first time, before any request, was to check the templates; only
-/// now is the digest known, which templates can use.
+/// Renders the Dockerfiles of images with pinned base images again, because templates can use the digest. The first
+/// rendering only checked the templates, before any request to a registry.
 fn render_pinned(
     images: &[Image],
     dockerfiles: Vec<Dockerfile>,
@@ -159,7 +159,7 @@ fn render_pinned(
 fn stage_contexts(images: &[Image], dockerfiles: Vec<Dockerfile>, plan: &Plan, ui: &Ui) -> Result<Vec<StagedContext>> {
     let mut staged = Vec::new();
     for (image, dockerfile) in images.iter().zip(dockerfiles) {
-        let _staging = ui.timings().span(Phase::Prepare, format_args!("context of {}", image.name));
+        let _staging = ui.timings().span(Phase::Prepare, format_args!("build context of {}", image.name));
         let dir = context_dir(&plan.paths, image);
         staged.push(build_context::stage(image, dockerfile, &plan.paths.root, dir)?);
     }

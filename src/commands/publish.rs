@@ -1,4 +1,4 @@
-//! `cargo multiarch publish`: compiles, builds, verifies and pushes all images, and moves their tags last.
+//! `cargo multiarch publish`: compiles, builds, verifies and pushes all images, then moves their tags.
 
 use std::sync::mpsc;
 
@@ -38,7 +38,7 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     print_report(&report, args.output.message_format, &args.reports, ui)
 }
 
-/// Publishes the images of a plan.
+/// Builds, verifies and pushes the images of a plan.
 fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
@@ -74,20 +74,20 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     Ok(output.report(plan, &prepared, moved, false))
 }
 
-/// Pushes the manifests of an image by digest, and reads back what its registries serve. No tag moves.
+/// Pushes the manifests of an image by digest, and verifies that the registries serve them. Does not move tags.
 fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
         ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
             upload::push_manifests(&built.layout, repository, registry)
         })?;
-        ui.timed(Phase::Publish, format_args!("what {repository} serves"), || {
+        ui.timed(Phase::Publish, format_args!("read back {repository}"), || {
             readback::check_pushed(image, repository, &built.verified.digests, registry)
         })?;
     }
     Ok(())
 }
 
-/// Moves the tags of an image, and warns about platforms that a tag loses.
+/// Moves the tags of an image, and warns about platforms that a tag no longer includes.
 fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
     let index = &built.verified.digests.index;
     let mut moved = Vec::new();
@@ -97,7 +97,7 @@ fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) ->
         let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {}", tag.reference));
         let lost = tags::lost_platforms(image, &tag, index, registry)?;
         if !lost.is_empty() {
-            ui.warning(format!("{} had {}, and has no more", tag.reference, lost.join(", ")));
+            ui.warning(format!("{} will no longer include {}", tag.reference, lost.join(", ")));
         }
         let replaced = tag.replaced_digest(index).map(|digest| format!(" (was {})", shorten_digest(digest)));
         ui.status("Tagging", format!("{}{}", tag.reference, replaced.unwrap_or_default()));
@@ -107,10 +107,10 @@ fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) ->
     Ok(moved)
 }
 
-/// Checks that every tag of an image leads to the index that was pushed.
+/// Checks that every tag of an image points to the index that was pushed.
 fn check_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
-        let _reading = ui.timings().span(Phase::Publish, format_args!("where the tags of {repository} lead"));
+        let _reading = ui.timings().span(Phase::Publish, format_args!("read back tags of {repository}"));
         readback::check_tags(image, repository, &built.verified.digests.index, registry)?;
     }
     let platforms = plural(image.platforms.len(), "platform", "platforms");

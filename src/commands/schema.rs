@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use crate::ui::Ui;
 
-/// Generated from the types in `config`; a test compares them.
+/// The schema, generated from the types in `config`. A test checks that it is up to date.
 const SCHEMA: &str = include_str!("../../docs/config.schema.json");
 
-/// `cargo multiarch schema`
+/// Runs `cargo multiarch schema`.
 pub(crate) fn schema(ui: &Ui) -> Result<()> {
     Ok(ui.data(SCHEMA.trim_end())?)
 }

@@ -1,4 +1,4 @@
-//! `--timings`: the page that shows where a run's time went, also when the run failed.
+//! `--timings`: writes a page that shows how long each part of a run took, even if the run failed.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -12,7 +12,7 @@ use crate::report::timings_page::{self, PageHeader};
 use crate::report::{Report, shorten_digest};
 use crate::ui::Ui;
 
-/// The page of a run that is about to start.
+/// The timing report of a run that is about to start.
 pub(crate) struct TimingsPage {
     path: Utf8PathBuf,
     command: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct TimingsPage {
 }
 
 impl TimingsPage {
-    /// Checks that the page can be written. `None` without `--timings`.
+    /// Checks that the page can be written. Returns `None` unless `--timings` is set.
     pub(crate) fn prepare(command: &'static str, plan: &Plan, ui: &Ui) -> Result<Option<TimingsPage>> {
         if ui.timings().recorded().is_none() {
             return Ok(None);
@@ -30,35 +30,35 @@ impl TimingsPage {
         fs_err::create_dir_all(&dir)?;
         let path = dir.join("timings.html");
         fs::check_output_file(&path).map_err(|failure| {
-            // The user did not choose the name of this file.
+            // Replace the hint to choose another file name, because the user cannot choose this one.
             Failure::new(Class::Config, failure.to_string())
-                .hint("have another target folder: `CARGO_TARGET_DIR=/some/folder`, or leave out `--timings`")
+                .hint("use another target directory (`CARGO_TARGET_DIR=/some/dir`), or omit `--timings`")
         })?;
         let images = plan.images.iter().map(|image| format!("{} {}", image.name, image.version)).collect();
         Ok(Some(TimingsPage { path, command, images, facts: facts(plan) }))
     }
 
-    /// Writes the page. A failure is a warning: the result of the run matters more.
+    /// Writes the page. Only warns on failure, because the result of the run matters more.
     pub(crate) fn write(self, result: &Result<Report>, ui: &Ui) {
         let Some((total, spans)) = ui.timings().recorded() else { return };
         let failure = result.as_ref().err().map(message_with_causes);
-        let outcome = if failure.is_none() { "" } else { ", which failed" };
+        let outcome = if failure.is_none() { "" } else { " (failed)" };
         let title = format!("cargo multiarch {}: {}{outcome}", self.command, self.images.join(", "));
         let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
         let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
         let page = timings_page::render(&PageHeader { title, facts, failure }, total, &spans);
         match page.and_then(|page| fs::write_atomically(&self.path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
-            Err(error) => ui.warning(format!("the timing report is not saved: {error:#}")),
+            Err(error) => ui.warning(format!("failed to save the timing report: {error:#}")),
         }
     }
 }
 
-/// The commit, the platforms, and the version of this program.
+/// Returns the commit, the platforms, and the version of this program.
 fn facts(plan: &Plan) -> Vec<String> {
     let platforms: IndexSet<&str> = plan.platforms().map(|platform| platform.platform.name()).collect();
     let commit = plan.commit.as_ref().map(|commit| {
-        let changes = if commit.is_dirty() { ", with changes" } else { "" };
+        let changes = if commit.is_dirty() { " with uncommitted changes" } else { "" };
         format!("commit {}{changes}", shorten_digest(&commit.sha))
     });
     let platforms = Vec::from_iter(platforms).join(", ");

@@ -1,4 +1,4 @@
-//! Images that are there already, of whoever made them: what is wrong with them, for people and for exit codes.
+//! `cargo multiarch verify`: verifies existing images, no matter which tool built them.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -15,7 +15,7 @@ use crate::threads::CancelToken;
 use crate::ui::{Ui, wrap};
 use crate::verify;
 
-/// `cargo multiarch verify`
+/// Runs `cargo multiarch verify`.
 pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     if let Some(code) = args.explain {
         let width = ui.data_width();
@@ -27,11 +27,13 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     environment::check_unknown_variables()?;
     let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
-    // What others can write is no cache: where there is none of one's own, it lasts as long as the run.
-    let own = environment::cache_dir();
-    let temporary = own.is_none().then(tempfile::tempdir).transpose()?;
+    // Without a cache directory for this user, use a temporary one: others could write to a shared directory.
+    let user_cache = environment::cache_dir();
+    let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
-    let cache = Cache::new(own.as_deref().or(temporary).context("there is no folder for a cache")?);
+    let cache = Cache::new(
+        user_cache.as_deref().or(temporary).context("the path of the temporary directory is not valid UTF-8")?,
+    );
     let options = verify::VerifyOptions {
         platforms: args.platforms.clone(),
         required: args.require.clone(),
@@ -40,11 +42,11 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let (mut images, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for location in &args.images {
         ui.status("Verifying", location.to_string());
-        check_place(location)?;
+        reject_local_path(location)?;
         match verify::inspect_location(location, &options, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
-            // What is found of the others is worth knowing.
+            // Report this error after the other images have been verified.
             Err(error) => {
                 failed.push(FailedVerification { reference: location.to_string(), error: message_with_causes(&error) });
                 failures.push(error);
@@ -68,8 +70,8 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     last.map_or(Ok(()), Err)
 }
 
-/// A layout's folder or an archive, as a shell completes its name, is no reference to ask a registry for.
-fn check_place(location: &ImageLocation) -> Result<(), Failure> {
+/// Fails if an image reference is the path of a local layout or archive, such as one inserted by shell completion.
+fn reject_local_path(location: &ImageLocation) -> Result<(), Failure> {
     let ImageLocation::Registry(text) = location else { return Ok(()) };
     let path = Utf8Path::new(text);
     let transports = match (path.join("oci-layout").is_file(), path.is_file() && text.contains(['/', '.'])) {
@@ -78,6 +80,7 @@ fn check_place(location: &ImageLocation) -> Result<(), Failure> {
         _ => return Ok(()),
     };
     let commands = transports.iter().map(|transport| format!("`cargo multiarch verify {transport}:{text}`"));
-    let commands = commands.collect::<Vec<_>>().join(", or ");
-    Err(Failure::new(Class::Config, format!("{text} is a path here")).hint(format!("say what it is: {commands}")))
+    let commands = commands.collect::<Vec<_>>().join(" or ");
+    Err(Failure::new(Class::Config, format!("'{text}' is a local path, not an image reference"))
+        .hint(format!("specify its format: {commands}")))
 }

@@ -1,4 +1,4 @@
-//! zig as a C compiler, linker or archiver: cargo-zigbuild's wrapper scripts run this very program for it.
+//! Runs zig as a C compiler, linker or archiver. The wrapper scripts of cargo-zigbuild call this program to do so.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,7 +9,7 @@ use clap::Parser;
 
 use crate::ui::{Color, Ui};
 
-/// Runs a tool to its end.
+/// Runs a zig tool. If it fails, prints the error and returns a failure exit code.
 pub(crate) fn run(tool: &Zig) -> ExitCode {
     match tool.execute() {
         Ok(()) => ExitCode::SUCCESS,
@@ -20,8 +20,8 @@ pub(crate) fn run(tool: &Zig) -> ExitCode {
     }
 }
 
-/// Returns the tool that a command line stands for: `… zig cc -- ARGS`, or `ar`, `lib` and `dlltool` by the name that the
-/// program was called with.
+/// Returns the zig tool that a command line requests: `… zig cc -- ARGS`, or `ar`, `lib` or `dlltool` if the program
+/// was called by that name.
 pub(crate) fn tool(args: &[OsString]) -> Option<Zig> {
     #[derive(Parser)]
     struct Tool {

@@ -1,4 +1,4 @@
-//! Compiled binaries, and checks that they are what was requested.
+//! Defines compiled binaries, and checks that they run on the platforms they were compiled for.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::oci::digest::{StreamHash, hash_reader};
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
-/// Every binary that was requested, by how it was built.
+/// All requested binaries, by the settings that they were built with.
 pub(crate) type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
 /// A binary that cargo has just linked, or that comes from a bundle.
@@ -24,22 +24,22 @@ pub(crate) struct CompiledBinary {
     pub artifact: Artifact,
 }
 
-/// A compiled binary in the tool's own directory, where no later cargo run overwrites it.
+/// A compiled binary in the work directory, where later cargo runs do not overwrite it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Artifact {
     #[serde(skip)]
     pub path: Utf8PathBuf,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Hexadecimal.
+    /// Hexadecimal SHA-256 digest.
     pub sha256: String,
-    #[serde(flatten, serialize_with = "asks")]
+    #[serde(flatten, serialize_with = "serialize_requirements")]
     #[cfg_attr(test, schemars(with = "crate::elf::RuntimeRequirements"))]
     pub elf: Elf,
 }
 
-fn asks<S: serde::Serializer>(elf: &Elf, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_requirements<S: serde::Serializer>(elf: &Elf, serializer: S) -> Result<S::Ok, S::Error> {
     elf.runtime_requirements().serialize(serializer)
 }
 
@@ -52,7 +52,7 @@ impl Artifact {
         Ok(Artifact { path: path.to_owned(), size, sha256, elf })
     }
 
-    /// Copies a binary into `dir` as an executable, and reads it there.
+    /// Copies a binary into `dir`, makes it executable, and reads it.
     pub(crate) fn copy(from: &Utf8Path, dir: &Utf8Path, binary: &Binary) -> Result<Artifact> {
         fs_err::create_dir_all(dir)?;
         let path = dir.join(&binary.name);
@@ -64,16 +64,16 @@ impl Artifact {
         Artifact::read(&path)
     }
 
-    /// Checks that a binary requires no newer glibc than its floor: the linker knows the floor, but the objects that are
-    /// linked in were compiled without it. `platforms` are those that it is for.
+    /// Checks that a binary does not require a newer glibc than `floor`. The linker targets that version, but the
+    /// linked objects may have been compiled for a newer one. `platforms` names the binary's platforms.
     pub(crate) fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
         match (self.elf.needed_glibc(), floor) {
             (Some(required), Some(floor)) if parse_version(&required) > parse_version(floor) => {
                 let message =
-                    format!("'{name}' for {platforms} asks for GLIBC_{required}, and glibc = \"{floor}\" allows less");
+                    format!("'{name}' for {platforms} requires GLIBC_{required}, but glibc = \"{floor}\" is set");
                 Err(Failure::new(Class::Verify, message)
-                    .hint(format!("see what asks for it: `objdump -T {} | grep GLIBC_{required}`", self.path))
-                    .hint(format!("link that by zig for the floor, or raise it: glibc = \"{required}\"")))
+                    .hint(format!("find out what requires it: `objdump -T {} | grep GLIBC_{required}`", self.path))
+                    .hint(format!("compile that code for glibc {floor}, or set glibc = \"{required}\"")))
             }
             _ => Ok(()),
         }
@@ -84,7 +84,7 @@ impl Artifact {
 pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
     let wrong = |problem: String| {
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {problem}"))
-            .hint("see what built it with -v; a linker in cargo's configuration may be another platform's"))
+            .hint("run again with `-v` to see how it was built; the linker may be for another platform"))
     };
     let expected = platform.elf_identity();
     let found = elf.identity;
@@ -92,11 +92,11 @@ pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Resul
         return wrong("is not an executable".to_owned());
     }
     if !found.same_machine(&expected) {
-        return wrong(format!("is for {found}, wanted {expected}"));
+        return wrong(format!("was built for {found}, expected {expected}"));
     }
     match (expected.float_abi, found.float_abi) {
         (Some(expected), Some(found)) if expected != found => {
-            wrong(format!("has the {found} float ABI, wanted {expected}"))
+            wrong(format!("uses the {found} float ABI, expected {expected}"))
         }
         _ => Ok(()),
     }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_test_itself_is_an_executable_for_its_host() {
+    fn accepts_the_test_executable_for_the_host() {
         let path = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
         let artifact = Artifact::read(&path).unwrap();
         let native = Platform::all()
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_that_is_not_kept() {
+    fn rejects_binaries_that_require_a_newer_glibc() {
         let artifact = |glibc: Option<&str>| Artifact {
             path: "/t/app".into(),
             size: 0,
@@ -144,7 +144,7 @@ mod tests {
                 ..facts(62, 64, false, None)
             },
         };
-        for (asked, floor, kept) in [
+        for (required, floor, expected) in [
             (Some("2.34"), Some("2.28"), false),
             (Some("2.2.5"), Some("2.28"), true),
             (Some("2.28"), Some("2.28"), true),
@@ -152,34 +152,36 @@ mod tests {
             (Some("2.34"), None, true),
             (None, Some("2.17"), true),
         ] {
-            let found = artifact(asked).check_floor("app", "linux/amd64", floor);
-            assert_eq!(found.is_ok(), kept, "{asked:?} {floor:?}");
+            let found = artifact(required).check_floor("app", "linux/amd64", floor);
+            assert_eq!(found.is_ok(), expected, "{required:?} {floor:?}");
         }
         let failure = artifact(Some("2.34")).check_floor("app", "linux/amd64/v3", Some("2.28")).unwrap_err();
-        let expected = "'app' for linux/amd64/v3 asks for GLIBC_2.34, and glibc = \"2.28\" allows less";
+        let expected = "'app' for linux/amd64/v3 requires GLIBC_2.34, but glibc = \"2.28\" is set";
         assert_eq!(failure.to_string(), expected);
-        assert_eq!(failure.hints()[0], "see what asks for it: `objdump -T /t/app | grep GLIBC_2.34`");
+        assert_eq!(failure.hints()[0], "find out what requires it: `objdump -T /t/app | grep GLIBC_2.34`");
     }
 
     #[test]
-    fn what_does_not_match_is_said() {
+    fn reports_platform_mismatches() {
         let check =
             |elf: Elf, platform: &str| check_platform(&elf, platform.parse().unwrap(), "app").unwrap_err().to_string();
         for (facts, platform, message) in [
             (
                 facts(62, 64, false, None),
                 "linux/arm64",
-                "'app' for linux/arm64 is for x86_64 (64-bit, little-endian), wanted aarch64 (64-bit, little-endian)",
+                "'app' for linux/arm64 was built for x86_64 (64-bit, little-endian), expected aarch64 (64-bit, \
+                 little-endian)",
             ),
             (
                 facts(21, 64, true, None),
                 "linux/ppc64le",
-                "'app' for linux/ppc64le is for ppc64le (64-bit, big-endian), wanted ppc64le (64-bit, little-endian)",
+                "'app' for linux/ppc64le was built for ppc64le (64-bit, big-endian), expected ppc64le (64-bit, \
+                 little-endian)",
             ),
             (
                 facts(40, 32, false, Some(FloatAbi::Soft)),
                 "linux/arm/v7",
-                "'app' for linux/arm/v7 has the soft float ABI, wanted hard",
+                "'app' for linux/arm/v7 uses the soft float ABI, expected hard",
             ),
             (
                 Elf { executable: false, ..facts(183, 64, false, None) },
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused() {
+    fn rejects_files_that_are_not_elf_executables() {
         assert!(Elf::parse(&b"#!/bin/sh\nexit 0\n"[..]).is_err());
         assert!(Elf::parse(&b""[..]).is_err());
         assert!(Elf::parse(&b"\x7fELF\x02\x01\x01"[..]).is_err());

@@ -1,4 +1,4 @@
-//! Where a run's binaries come from: cargo, or bundles that were compiled before.
+//! Provides a run's binaries, either by running cargo or from bundles that were compiled earlier.
 
 use std::sync::mpsc;
 
@@ -12,13 +12,14 @@ use crate::plan::{BuildSettings, Commit};
 use crate::threads::CancelToken;
 use crate::ui::Ui;
 
+/// The source of a run's binaries.
 pub(crate) enum ArtifactSource {
     Cargo(Box<Toolchain>),
     Bundles(Bundles),
 }
 
 impl ArtifactSource {
-    /// Finds the toolchain, or opens the bundles in `bundle_dirs` if there are any. Changes nothing.
+    /// Opens the bundles in `bundle_dirs`, or finds the toolchain if `bundle_dirs` is empty. Does not install anything.
     pub(crate) fn find(
         request: CompileRequest,
         bundle_dirs: &[Utf8PathBuf],
@@ -29,12 +30,12 @@ impl ArtifactSource {
             return Ok(ArtifactSource::Cargo(Box::new(Toolchain::find(request)?)));
         }
         if commit.is_none_or(Commit::is_dirty) {
-            ui.note("nothing says that the bundles are of these very sources: not all is committed");
+            ui.note("cannot verify that the bundles were built from these sources: not all files are committed");
         }
         Ok(ArtifactSource::Bundles(Bundles::open(bundle_dirs, &request, commit)?))
     }
 
-    /// Installs what is missing, without compiling anything.
+    /// Installs missing parts of the toolchain without compiling anything.
     pub(crate) fn install_missing(self, ui: &Ui) -> Result<ArtifactSource> {
         match self {
             ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.install_missing(ui)?))),
@@ -42,7 +43,7 @@ impl ArtifactSource {
         }
     }
 
-    /// Returns all binaries. Each is sent to `finished` as soon as it is there.
+    /// Returns all binaries, and sends each one to `finished` as soon as it is available.
     pub(crate) fn binaries(
         &self,
         finished: &mpsc::Sender<CompiledBinary>,
@@ -53,10 +54,10 @@ impl ArtifactSource {
             ArtifactSource::Cargo(toolchain) => run::run(toolchain, finished, cancel, ui),
             ArtifactSource::Bundles(bundles) => {
                 let dirs: Vec<&str> = bundles.dirs.iter().map(|dir| dir.as_str()).collect();
-                ui.status("Taking", format!("binaries from {}", dirs.join(", ")));
+                ui.status("Using", format!("binaries from {}", dirs.join(", ")));
                 for ((build, binary), artifact) in &bundles.artifacts {
                     let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
-                    // If the receiver is gone, its stage has failed and reports that itself.
+                    // A closed channel means that the receiving stage has failed and reports its own error.
                     let _ = finished.send(CompiledBinary { build, binary, artifact });
                 }
                 Ok(bundles.artifacts.clone())
@@ -71,7 +72,7 @@ impl ArtifactSource {
         }
     }
 
-    /// Do the binaries list their dependencies?
+    /// Reports whether the binaries contain a list of their dependencies.
     pub(crate) fn auditable(&self) -> bool {
         match self {
             ArtifactSource::Cargo(toolchain) => toolchain.auditable,
@@ -79,7 +80,7 @@ impl ArtifactSource {
         }
     }
 
-    /// The name of the linker of a build, for people.
+    /// Returns the name of a build's linker for display.
     pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         match self {
             ArtifactSource::Cargo(toolchain) => toolchain.linker_name(settings),

@@ -1,10 +1,10 @@
-//! Whether cargo runs by way of cargo-auditable, which puts the list of dependencies into binaries.
+//! Decides whether cargo runs through cargo-auditable, which embeds the list of dependencies in binaries.
 
 use super::facts::{RustToolchain, UserEnv};
 use crate::config::choices::Auditable;
 use crate::error::{Class, Failure};
 
-/// Whether cargo-auditable is used, and a note for the user.
+/// The decision whether to use cargo-auditable, with a note for the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AuditableDecision {
     pub is_used: bool,
@@ -17,9 +17,9 @@ impl AuditableDecision {
     }
 }
 
-/// Decides whether cargo-auditable is used. It is a wrapper of rustc for the workspace's own crates, of which there can
-/// be one: it takes the place of the user's. RUSTC_WRAPPER, such as sccache, is another thing and stays. It does not run
-/// in the containers of `cross`.
+/// Decides whether to use cargo-auditable. It sets RUSTC_WORKSPACE_WRAPPER, and would replace the user's value.
+/// RUSTC_WRAPPER, which is used for caches such as sccache, is not affected. cargo-auditable is not available in the
+/// containers of `cross`.
 pub(crate) fn decide(
     requested: Auditable,
     rust: &RustToolchain,
@@ -39,36 +39,36 @@ pub(crate) fn decide(
 
 fn decide_if_installed(env: &UserEnv, by_cross: bool) -> AuditableDecision {
     if by_cross {
-        let note = "cargo-auditable is not used: `cross` compiles without it";
+        let note = "cargo-auditable is not used: `cross` does not support it";
         return AuditableDecision::new(false, Some(note.to_owned()));
     }
     if let Some(wrapper) = &env.workspace_wrapper {
-        let note =
-            format!("cargo-auditable is not used: it would take the place of RUSTC_WORKSPACE_WRAPPER, {wrapper}");
+        let note = format!("cargo-auditable is not used: it would replace RUSTC_WORKSPACE_WRAPPER={wrapper}");
         return AuditableDecision::new(false, Some(note));
     }
-    let note = "cargo-auditable is here and lists the dependencies in binaries; where it is not, their digest is \
-                another one: auditable = true or false makes it the same everywhere";
+    let note = "cargo-auditable is installed and adds the dependency list to binaries; machines without it produce \
+                different digests unless you set auditable = true or false";
     AuditableDecision::new(true, Some(note.to_owned()))
 }
 
 fn check_required(rust: &RustToolchain, env: &UserEnv, by_cross: bool) -> Result<(), Failure> {
     if by_cross {
-        return Err(Failure::new(Class::Config, "auditable = true, and `cross` compiles without cargo-auditable")
-            .hint("take another linker, as in linker = \"zig\", or auditable = false"));
+        return Err(Failure::new(
+            Class::Config,
+            "auditable = true is set, but `cross` does not support cargo-auditable",
+        )
+        .hint("use another linker, such as linker = \"zig\", or set auditable = false"));
     }
     if !rust.has_auditable {
-        return Err(Failure::new(Class::Toolchain, "auditable = true, and cargo-auditable is missing")
+        return Err(Failure::new(Class::Toolchain, "auditable = true is set, but cargo-auditable is not installed")
             .hint("install it: `cargo install cargo-auditable --locked`"));
     }
     if let Some(wrapper) = &env.workspace_wrapper {
         let message =
-            format!("auditable = true, and RUSTC_WORKSPACE_WRAPPER is {wrapper}, whose place cargo-auditable takes");
+            format!("auditable = true is set, but cargo-auditable would replace RUSTC_WORKSPACE_WRAPPER={wrapper}");
         return Err(Failure::new(Class::Config, message)
-            .hint(
-                "take one of them: unset RUSTC_WORKSPACE_WRAPPER (a cache such as sccache is RUSTC_WRAPPER, and stays)",
-            )
-            .hint("or auditable = false"));
+            .hint("unset RUSTC_WORKSPACE_WRAPPER; for a compiler cache such as sccache, use RUSTC_WRAPPER instead")
+            .hint("or set auditable = false"));
     }
     Ok(())
 }
@@ -78,15 +78,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_dependencies_are_listed() {
+    fn decides_by_setting_installation_and_wrapper() {
         use Auditable::{Always, Auto, Never};
         for (requested, installed, wrapper, expected, part) in [
             (Auto, false, None, Some(false), ""),
             (Auto, true, None, Some(true), "auditable = true or false"),
-            (Auto, true, Some("w"), Some(false), "RUSTC_WORKSPACE_WRAPPER, w"),
+            (Auto, true, Some("w"), Some(false), "RUSTC_WORKSPACE_WRAPPER=w"),
             (Always, true, None, Some(true), ""),
-            (Always, false, None, None, "cargo-auditable is missing"),
-            (Always, true, Some("w"), None, "RUSTC_WORKSPACE_WRAPPER is w"),
+            (Always, false, None, None, "cargo-auditable is not installed"),
+            (Always, true, Some("w"), None, "RUSTC_WORKSPACE_WRAPPER=w"),
             (Never, true, None, Some(false), ""),
         ] {
             let rust = RustToolchain { has_auditable: installed, ..RustToolchain::default() };

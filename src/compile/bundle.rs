@@ -1,4 +1,5 @@
-//! Bundles: the binaries of some platforms with a manifest, compiled on one machine and published from another.
+//! Writes and reads bundles: directories with compiled binaries and a manifest, which can be published from another
+//! machine.
 
 use std::collections::BTreeMap;
 
@@ -17,75 +18,77 @@ use crate::oci::digest::{hash_reader, hex};
 use crate::plan::{Binary, Build, BuildSettings, Commit};
 use crate::platform::Platform;
 
-/// The manifest's name in the bundle's folder.
+/// The file name of the manifest in the bundle's directory.
 pub(crate) const MANIFEST: &str = "multiarch-bundle.json";
-/// Bumped when a field changes its meaning or goes; new fields may come at any time.
+/// The version of the manifest format. It is incremented if a field is removed or changes its meaning, but not if a
+/// field is added.
 const VERSION: u32 = 1;
 
-/// A bundle is no change of the work tree that it stands in.
+/// The contents of a bundle's `.gitignore`, which keeps the bundle from making the work tree dirty.
 const IGNORE: &str = "# made by cargo multiarch compile\n*\n";
 
-/// What a bundle holds, and what it was made from.
+/// The contents of a bundle, and the sources that it was compiled from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BundleManifest {
     pub version: u32,
     pub tool: String,
     pub rust_version: String,
-    /// The binaries list their dependencies, by cargo-auditable.
+    /// Whether the binaries were compiled with cargo-auditable.
     pub auditable: bool,
-    /// The commit as the image's label has it; none outside of git.
+    /// The commit, in the same form as in image labels. `None` outside of a git repository.
     pub revision: Option<String>,
-    /// The sha256 of Cargo.lock; none where there is no such file.
+    /// The SHA-256 digest of Cargo.lock. `None` if the file does not exist.
     pub cargo_lock: Option<String>,
     pub builds: Vec<BundledBuild>,
 }
 
-/// The binaries that one target triple was compiled to.
+/// The binaries of one build.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BundledBuild {
-    /// The platforms of the plan that want these binaries.
+    /// The platforms that use these binaries.
     pub platforms: Vec<Platform>,
     pub triple: String,
     pub linker: String,
-    /// How they were compiled; compared as a whole with the plan's.
+    /// The build settings, which must equal those of the plan that uses the bundle.
     pub settings: serde_json::Value,
     pub binaries: Vec<BundledBinary>,
 }
 
+/// A binary in a bundle.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BundledBinary {
     pub name: String,
     pub package: String,
-    /// From the bundle's folder.
+    /// Path relative to the bundle's directory.
     pub file: Utf8PathBuf,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Hexadecimal.
+    /// Hexadecimal SHA-256 digest.
     pub sha256: String,
-    /// For people and other tools: a publish reads the file itself.
+    /// The runtime requirements, for users and other tools. `publish` determines them from the binary instead.
     #[serde(flatten, skip_deserializing)]
-    pub asks: Option<RuntimeRequirements>,
+    pub runtime_requirements: Option<RuntimeRequirements>,
 }
 
-/// Fails where a folder holds something else than an earlier bundle, before anything is compiled.
+/// Fails if the output directory contains anything other than an earlier bundle. This is checked before compiling.
 pub(crate) fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     let is_bundle = dir.join(MANIFEST).is_file();
-    // What an interrupted run left behind has no manifest, and this file.
-    let is_ours = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
-    let earlier = Replaceable { name: "an earlier bundle", is_present: is_bundle || is_ours() };
-    fs::check_output_dir(&format!("--out {dir}"), dir, &earlier, "name a folder: `--out dist`")?;
+    // An interrupted run leaves a directory with this `.gitignore`, but without a manifest.
+    let is_incomplete = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
+    let earlier = Replaceable { name: "an earlier bundle", is_present: is_bundle || is_incomplete() };
+    fs::check_output_dir(&format!("--out {dir}"), dir, &earlier, "specify a directory: `--out dist`")?;
     fs::check_writable(dir).map_err(|error| {
-        Failure::new(Class::Config, format!("--out {dir} cannot be written: {error}"))
-            .hint("name a folder of yours: `--out dist`")
+        Failure::new(Class::Config, format!("cannot write to --out {dir}: {error}"))
+            .hint("specify a writable directory: `--out dist`")
     })?;
     let replaceable = if is_bundle { read(dir).map(drop) } else { Ok(()) };
     replaceable.map_err(|error| {
-        Failure::new(Class::Config, format!("--out {dir} is no bundle that can be replaced: {error:#}"))
+        Failure::new(Class::Config, format!("cannot replace the bundle in --out {dir}: {error:#}"))
             .hint(format!("remove it: `rm -r {dir}`"))
     })
 }
 
-/// Writes what was compiled into a directory, in place of an earlier bundle. Returns the paths of the binaries.
+/// Writes the compiled binaries to a directory and replaces an earlier bundle. Returns the paths of the binaries.
 pub(crate) fn write(
     dir: &Utf8Path,
     toolchain: &Toolchain,
@@ -111,7 +114,7 @@ pub(crate) fn write(
         cargo_lock: hash_cargo_lock(&toolchain.request)?,
         builds,
     };
-    // Last, so that what an interrupted run leaves is not a bundle.
+    // Write the manifest last, so that an interrupted run does not leave a seemingly complete bundle.
     fs::write_atomically(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(files)
 }
@@ -132,7 +135,7 @@ fn remove_binaries(dir: &Utf8Path) -> Result<()> {
 /// Copies the binaries of one build into a bundle.
 fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: &Artifacts) -> Result<BundledBuild> {
     let settings = describe(&build.settings)?;
-    // One triple may be compiled in several ways.
+    // A triple can be compiled with several different settings.
     let digest = hex(&Sha256::digest(settings.to_string()));
     let build_dir = Utf8PathBuf::from(format!("{}-{}", build.settings.triple, &digest[..8]));
     let mut binaries = Vec::new();
@@ -147,7 +150,7 @@ fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: 
             file,
             size: artifact.size,
             sha256: artifact.sha256.clone(),
-            asks: Some(artifact.elf.runtime_requirements()),
+            runtime_requirements: Some(artifact.elf.runtime_requirements()),
         });
     }
     Ok(BundledBuild {
@@ -159,8 +162,8 @@ fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: 
     })
 }
 
-/// Settings as they are compared. The values of variables may be secrets, and a bundle goes through others' hands: they
-/// stand there by their digests.
+/// Returns the settings as they are stored in bundles and compared. Values of environment variables are replaced by
+/// their digests, because they may be secrets.
 fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     let mut described = serde_json::to_value(settings)?;
     let digests = settings.env.iter().map(|(name, value)| (name.clone(), hex(&Sha256::digest(value)).into()));
@@ -168,7 +171,7 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     Ok(described)
 }
 
-/// The SHA-256 of Cargo.lock. `None` if there is no such file.
+/// Returns the SHA-256 digest of Cargo.lock. `None` if the file does not exist.
 fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     let path = request.paths.root.join("Cargo.lock");
     if !path.is_file() {
@@ -177,43 +180,43 @@ fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     Ok(Some(hash_reader(fs_err::File::open(path)?)?.sha256))
 }
 
-/// The requested binaries, from bundles that were made from the same commit and lock file, with the same settings.
+/// The requested binaries, read from bundles with the same commit, lock file and settings as the current plan.
 #[derive(Debug)]
 pub(crate) struct Bundles {
     pub rust_version: String,
     pub auditable: bool,
-    /// By build.
+    /// The linker of each build.
     pub linkers: BTreeMap<BuildSettings, String>,
     pub artifacts: Artifacts,
-    /// As they were given.
+    /// The directories that the user specified.
     pub dirs: Vec<Utf8PathBuf>,
 }
 
-/// A bundle that was read.
+/// A bundle whose manifest has been read.
 struct Bundle {
     dir: Utf8PathBuf,
     manifest: BundleManifest,
 }
 
-/// A requested binary, and the bundle that has it.
+/// A requested binary, and the bundle that contains it.
 struct SelectedBinary {
     bundle_dir: Utf8PathBuf,
     bundled: BundledBinary,
 }
 
-/// The selected binaries by their builds.
+/// The selected binaries by build settings and name.
 type SelectedBinaries = BTreeMap<(BuildSettings, Binary), SelectedBinary>;
 
 impl Bundles {
-    /// Reads the bundles in some directories, or in the directories right in them, and copies the requested binaries out
-    /// of them. Fails unless the bundles have exactly these.
+    /// Reads the bundles in the given directories or their immediate subdirectories, and copies the binaries to the
+    /// work directory. Fails unless the bundles contain exactly the requested binaries.
     pub(crate) fn open(dirs: &[Utf8PathBuf], request: &CompileRequest, commit: Option<&Commit>) -> Result<Bundles> {
         let mut bundles = Vec::new();
         for dir in dirs {
             let bundle_dirs = bundle_dirs(dir);
             if bundle_dirs.is_empty() {
-                return Err(Failure::new(Class::Config, format!("there is no bundle in {dir}: no {MANIFEST}"))
-                    .hint("make one: `cargo multiarch compile --out DIR`")
+                return Err(Failure::new(Class::Config, format!("no bundle found in {dir}: {MANIFEST} is missing"))
+                    .hint("create one: `cargo multiarch compile --out DIR`")
                     .into());
             }
             for dir in bundle_dirs {
@@ -233,7 +236,7 @@ impl Bundles {
         for bundle in bundles {
             check_rust_version(&bundle, &rust_version)?;
             for bundled in bundle.manifest.builds {
-                // A build without its settings here is reported by its first binary.
+                // `select` reports builds whose settings do not match the plan.
                 let build = descriptions.iter().position(|description| *description == bundled.settings);
                 let build = build.and_then(|index| request.builds.get(index));
                 if let Some(build) = build.filter(|_| !bundled.binaries.is_empty()) {
@@ -248,15 +251,15 @@ impl Bundles {
     }
 }
 
-/// Copies the selected binaries out of their bundles. Fails if one does not have the bytes that were compiled.
+/// Copies the selected binaries from their bundles. Fails if a file does not match its digest in the manifest.
 fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     let dir = request.paths.work_dir().join("+artifacts/bundles");
     for (number, ((settings, binary), SelectedBinary { bundle_dir, bundled })) in selected.iter().enumerate() {
         let from = bundle_dir.join(&bundled.file);
         let changed = || {
-            Failure::new(Class::Verify, format!("{from} is not what was compiled: it has other bytes, or is not there"))
-                .hint(format!("sha256 {} is wanted: compile the bundle again, or transfer it again", bundled.sha256))
+            Failure::new(Class::Verify, format!("{from} is missing or differs from the compiled binary"))
+                .hint(format!("compile or transfer the bundle again: its sha256 must be {}", bundled.sha256))
         };
         let hash = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
         if hash.sha256 != bundled.sha256 {
@@ -271,14 +274,14 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
     Ok(artifacts)
 }
 
-/// A folder that is a bundle, or those in it that are, sorted.
+/// Returns `dir` if it is a bundle, or else all bundles directly in `dir`, sorted by path.
 fn bundle_dirs(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let is_one = |dir: &Utf8Path| dir.join(MANIFEST).is_file();
-    if is_one(dir) {
+    let is_bundle = |dir: &Utf8Path| dir.join(MANIFEST).is_file();
+    if is_bundle(dir) {
         return vec![dir.to_owned()];
     }
     let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
-    let mut dirs: Vec<Utf8PathBuf> = entries.filter(|entry| is_one(entry)).collect();
+    let mut dirs: Vec<Utf8PathBuf> = entries.filter(|entry| is_bundle(entry)).collect();
     dirs.sort_unstable();
     dirs
 }
@@ -286,47 +289,48 @@ fn bundle_dirs(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
 fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     let path = dir.join(MANIFEST);
     let unreadable = |reason: String| {
-        Failure::new(Class::Config, format!("{path} cannot be read: {reason}"))
-            .hint("compile it again with this version: `cargo multiarch compile --out DIR`")
+        Failure::new(Class::Config, format!("cannot read {path}: {reason}"))
+            .hint("compile the bundle again with this version: `cargo multiarch compile --out DIR`")
     };
     let text = fs_err::read(&path).with_context(|| format!("bundle {dir}"))?;
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
     if json["version"] != VERSION {
-        return Err(unreadable(format!("it has version {}, wanted {VERSION}", json["version"])).into());
+        return Err(unreadable(format!("unsupported version {}, expected {VERSION}", json["version"])).into());
     }
     let manifest: BundleManifest = serde_json::from_value(json).map_err(|error| unreadable(error.to_string()))?;
     let mut files = manifest.builds.iter().flat_map(|build| &build.binaries).map(|entry| &entry.file);
-    // What it names is copied from, and removed when the bundle is made anew.
+    // The files that a manifest names are copied, and deleted when the bundle is replaced.
     let inside = |file: &Utf8PathBuf| file.components().all(|part| matches!(part, Utf8Component::Normal(_)));
     if let Some(file) = files.find(|file| !inside(file)) {
-        return Err(unreadable(format!("'{file}' is not in the bundle's folder")).into());
+        return Err(unreadable(format!("'{file}' is outside the bundle's directory")).into());
     }
     Ok(manifest)
 }
 
-/// Fails if a bundle was compiled from another commit or Cargo.lock.
+/// Fails if a bundle was compiled from a different commit or Cargo.lock.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
-    let differs = |subject: &str, theirs: &str, ours: &str| {
+    let differs = |subject: &str, found: &str, expected: &str| {
         Failure::new(
             Class::Config,
-            format!("bundle {dir} was compiled from another {subject}: {theirs}, here is {ours}"),
+            format!("bundle {dir} was compiled from a different {subject}: expected {expected}, found {found}"),
         )
     };
     if manifest.revision.as_deref() != revision {
         let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();
         return Err(differs("commit", &name(manifest.revision.as_deref()), &name(revision))
-            .hint("check that commit out here, or compile the bundle again"));
+            .hint("check out that commit, or compile the bundle again"));
     }
     if manifest.cargo_lock.as_deref() != cargo_lock {
         let short = |digest: Option<&str>| digest.map_or("none", |digest| &digest[..digest.len().min(12)]).to_owned();
         return Err(differs("Cargo.lock", &short(manifest.cargo_lock.as_deref()), &short(cargo_lock))
-            .hint("commit Cargo.lock, and let nothing change it on the way: `git status`"));
+            .hint("commit Cargo.lock, and check that nothing changes it before compiling: `git status`"));
     }
     Ok(())
 }
 
-/// Fails unless all bundles were compiled with cargo-auditable, or all without it, as requested. Returns which.
+/// Reports whether the bundles were compiled with cargo-auditable. Fails if they differ, or do not match the requested
+/// setting.
 fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Failure> {
     let any = bundles.iter().any(|bundle| bundle.manifest.auditable);
     let fits = |bundle: &Bundle| match requested {
@@ -336,26 +340,28 @@ fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Fai
     };
     match bundles.iter().find(|bundle| !fits(bundle)) {
         None => Ok(any),
-        Some(Bundle { dir, .. }) => {
+        Some(Bundle { dir, manifest }) => {
+            let used = if manifest.auditable { "with" } else { "without" };
             let message = format!(
-                "bundle {dir} was compiled with cargo-auditable, or without it, and others and the plan were not"
+                "bundle {dir} was compiled {used} cargo-auditable, unlike the other bundles or the configuration"
             );
-            Err(Failure::new(Class::Config, message).hint("say which for all: auditable = true or false"))
+            Err(Failure::new(Class::Config, message).hint("set auditable = true or false for all bundles"))
         }
     }
 }
 
-/// Fails if a bundle was compiled by another rustc than the first one.
+/// Fails if a bundle was compiled with a different version of rustc than the first one.
 fn check_rust_version(Bundle { dir, manifest }: &Bundle, first: &str) -> Result<(), Failure> {
     if manifest.rust_version == first {
         return Ok(());
     }
-    let message = format!("bundle {dir} was compiled by rustc {}, and others by {first}", manifest.rust_version);
-    Err(Failure::new(Class::Config, message).hint("take one toolchain for all: rust-toolchain.toml"))
+    let message =
+        format!("bundle {dir} was compiled with rustc {}, but other bundles with {first}", manifest.rust_version);
+    Err(Failure::new(Class::Config, message)
+        .hint("use the same toolchain for all bundles: pin it in rust-toolchain.toml"))
 }
 
-/// Adds the binaries of a bundled build to those that are selected. `build` is the requested build with the same
-/// settings.
+/// Adds the binaries of a bundled build to `selected`. `build` is the requested build with the same settings.
 fn select(
     selected: &mut SelectedBinaries,
     bundle_dir: &Utf8Path,
@@ -373,13 +379,13 @@ fn select(
         if let Some(SelectedBinary { bundle_dir: other, .. }) = selected.insert(key, new) {
             let platforms = list(&bundled.platforms);
             let message = format!("'{}' for {platforms} is in two bundles: {other} and {bundle_dir}", binary.name);
-            return Err(Failure::new(Class::Config, message).hint("leave one of them out of `--artifacts`"));
+            return Err(Failure::new(Class::Config, message).hint("remove one of them from `--artifacts`"));
         }
     }
     Ok(())
 }
 
-/// Fails if a requested binary is in none of the bundles.
+/// Fails if no bundle contains a requested binary.
 fn check_complete(selected: &SelectedBinaries, builds: &[Build]) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for build in builds {
@@ -392,9 +398,9 @@ fn check_complete(selected: &SelectedBinaries, builds: &[Build]) -> Result<(), F
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Class::Config, format!("no bundle has {}", missing.join(", ")))
-        .hint("compile what is missing: `cargo multiarch compile --platform PLATFORM --out DIR`")
-        .hint("or publish less: `--platform`"))
+    Err(Failure::new(Class::Config, format!("no bundle contains {}", missing.join(", ")))
+        .hint("compile the missing binaries: `cargo multiarch compile --platform PLATFORM --out DIR`")
+        .hint("or publish fewer platforms: `--platform`"))
 }
 
 fn list(platforms: &[Platform]) -> String {
@@ -403,8 +409,8 @@ fn list(platforms: &[Platform]) -> String {
 
 fn not_requested(dir: &Utf8Path, platforms: &[Platform], binary: &str) -> Failure {
     let message =
-        format!("bundle {dir} has '{binary}' for {}, which is not what would be compiled here", list(platforms));
+        format!("bundle {dir} contains '{binary}' for {}, which does not match the current plan", list(platforms));
     Failure::new(Class::Config, message)
-        .hint("the platforms, features, profile, flags and packages must be the same for `compile` and `publish`")
-        .hint("see what is wanted here: `cargo multiarch plan --message-format json`")
+        .hint("use the same platforms, features, profile, flags and packages for `compile` and `publish`")
+        .hint("compare the bundle with the plan: `cargo multiarch plan --message-format json`")
 }

@@ -1,5 +1,5 @@
-//! Environment variables for C code of a target: compilers, cmake's toolchain file, bindgen's headers, flags, jemalloc's
-//! page size. Running compilers and writing files is for `c_env_files`.
+//! Chooses the environment variables for compiling a target's C code: compilers, the CMake toolchain file, bindgen
+//! arguments, compiler flags, and jemalloc's page size. `c_env_files` runs the compilers and writes the files.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::plan::BuildSettings;
 use crate::platform::Platform;
 use crate::process::quote;
 
-/// What zig's scripts run.
+/// The commands that the zig wrapper scripts run, by variable.
 const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
 /// Values of [`super::c_variable_names::C_VARIABLES`] for one build.
 pub(crate) type CVariables = BTreeMap<&'static str, String>;
 
-/// By build: one triple may be compiled for several processors.
+/// The variables of each build. Keyed by build because a triple can be compiled for several CPU levels.
 pub(crate) type CEnv = BTreeMap<BuildSettings, CVariables>;
 
-/// The variables of all builds before anything is written: zig's scripts by what they run, and `…` for what only
-/// compilers can tell.
+/// Returns the variables of all builds for display. zig's wrapper scripts appear as the commands that they run, and
+/// values that depend on a compiler's output appear as `…`.
 pub(crate) fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> CEnv {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
@@ -38,7 +38,7 @@ pub(crate) fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts:
     c_env
 }
 
-/// The toolchain file that describes a target to cmake, for compilers that it cannot guess.
+/// Returns the contents of the toolchain file that describes a target and its compilers to CMake.
 pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     let processor = match triple.split('-').next().unwrap_or_default() {
         "riscv64gc" => "riscv64",
@@ -52,26 +52,28 @@ pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     let names = [("CC", "C_COMPILER"), ("CXX", "CXX_COMPILER"), ("AR", "AR"), ("RANLIB", "RANLIB")];
     let set = names.iter().filter_map(|(tool, name)| Some(format!("set(CMAKE_{name} \"{}\")", tools.get(tool)?)));
     lines.extend(set);
-    // zig's linker writes no dependency files; programs are this machine's, libraries and headers are not.
+    // zig's linker cannot write dependency files.
     lines.extend(["C", "CXX"].map(|language| format!("set(CMAKE_{language}_LINKER_DEPFILE_SUPPORTED FALSE)")));
+    // Programs run on this machine, but libraries and headers must come from the target.
     lines.push("set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)".to_owned());
     let modes = ["LIBRARY", "INCLUDE", "PACKAGE"].map(|kind| format!("set(CMAKE_FIND_ROOT_PATH_MODE_{kind} ONLY)"));
     lines.extend(modes);
     lines.join("\n") + "\n"
 }
 
-/// bindgen's arguments for zig's headers, from what `zig cc -E -v` and `zig c++ -E -v` print.
+/// Returns the arguments with which bindgen finds zig's headers, given the output of `zig cc -E -v` and
+/// `zig c++ -E -v`.
 pub(crate) fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     let c_paths = search_list(c);
     if c_paths.is_empty() {
         return None;
     }
-    // The host's own would come into it.
+    // Keep the host's headers out.
     let mut args = vec!["-nostdinc".to_owned()];
     args.extend(definitions(cxx).map(|definition| format!("-D{definition}")));
-    let own = search_list(cxx).into_iter().filter(|path| !c_paths.contains(path));
-    args.extend(own.flat_map(|path| ["-cxx-isystem".to_owned(), path.to_owned()]));
-    // clang searches `-isystem` before `-cxx-isystem`, where libc++ must be first.
+    let cxx_only = search_list(cxx).into_iter().filter(|path| !c_paths.contains(path));
+    args.extend(cxx_only.flat_map(|path| ["-cxx-isystem".to_owned(), path.to_owned()]));
+    // libc++'s headers must come first, but clang searches `-isystem` directories before `-cxx-isystem` ones.
     args.extend(
         c_paths
             .iter()
@@ -80,16 +82,16 @@ pub(crate) fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     Some(args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" "))
 }
 
-/// bindgen's arguments for a cross gcc's headers, from what `gcc -E -v` prints. Those of gcc itself come last: clang has
-/// its own, though not every libclang has them beside it.
+/// Returns the arguments with which bindgen finds a cross gcc's headers, given the output of `gcc -E -v`. gcc's
+/// built-in headers come last, because clang has its own, although some libclang packages do not include them.
 pub(crate) fn gcc_bindgen_args(printed: &str) -> Option<String> {
-    let is_gccs = |path: &str| path.contains("/lib/gcc") && !path.contains("/..");
-    let flag = |path: &str| if is_gccs(path) { "-idirafter" } else { "-isystem" };
+    let is_builtin = |path: &str| path.contains("/lib/gcc") && !path.contains("/..");
+    let flag = |path: &str| if is_builtin(path) { "-idirafter" } else { "-isystem" };
     let args: Vec<String> = search_list(printed).iter().map(|path| format!("{} {}", flag(path), quote(path))).collect();
     (!args.is_empty()).then(|| args.join(" "))
 }
 
-/// The directories that a compiler searches for headers, from its `-v`.
+/// Extracts the directories in which a compiler searches for headers from its `-v` output.
 fn search_list(printed: &str) -> Vec<&str> {
     let lines = printed.lines().skip_while(|line| !line.starts_with("#include <...> search starts here")).skip(1);
     lines
@@ -99,14 +101,15 @@ fn search_list(printed: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What zig defines for its libraries, from clang's `-v`.
+/// Extracts the macros that zig defines for its C and C++ libraries from clang's `-v` output.
 fn definitions(printed: &str) -> impl Iterator<Item = &str> {
     let words = printed.lines().find(|line| line.contains("\" -cc1 ")).unwrap_or_default().split(' ');
     let of_libraries = |word: &&str| ["_LIBC", "__GLIBC_", "_LARGEFILE"].iter().any(|start| word.starts_with(start));
     words.clone().zip(words.skip(1)).filter(|(flag, _)| *flag == "-D").map(|(_, value)| value).filter(of_libraries)
 }
 
-/// A cross gcc, where the crate `cc` does not find it by itself: it knows gcc's names for glibc, and some for musl.
+/// Returns the variables that point to a cross gcc, or none if the crate `cc` finds that gcc by its name. `cc`
+/// recognizes the names for glibc targets and for some musl targets.
 pub(crate) fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     let known = ["x86_64", "aarch64", "arm", "armv7", "riscv64gc"];
     let prefix = gcc.strip_suffix("-gcc").filter(|_| triple.contains("-musl"));
@@ -117,13 +120,13 @@ pub(crate) fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     CVariables::from([("CC", tool("gcc")), ("CXX", tool("g++")), ("AR", tool("ar")), ("RANLIB", tool("ranlib"))])
 }
 
-/// The variables of a build for C code, by their full names, without those that the user has set. `values` are what
-/// zig or gcc bring.
+/// Returns the names and values of a build's variables for C code, except those that the user has set. `values` are the
+/// variables for zig or a cross gcc.
 pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVariables>) -> Vec<(String, String)> {
     let target = build.triple().replace('-', "_");
     let mut variables: Vec<(String, String)> = Vec::new();
     if matches!(linker, Linker::Zig | Linker::Gcc(_)) {
-        let values = values.into_iter().flatten().filter(|(name, _)| !build.has_own(name));
+        let values = values.into_iter().flatten().filter(|(name, _)| !build.is_set_by_user(name));
         variables.extend(values.map(|(name, value)| (format!("{name}_{target}"), value.clone())));
     }
     variables.extend(c_flags(build, linker));
@@ -132,16 +135,17 @@ pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<
     variables
 }
 
-/// The flags of a build's C and C++: where the headers of its sysroot are, and names for this machine's directories, as
-/// they are in what rustc compiles. None if the user has flags, which older versions of `cc` do not see beside ours.
+/// Returns the variables with C and C++ flags for a build: the sysroot's include directories, and the path remappings
+/// that Rust code is compiled with. Empty if the user has set flags, because older versions of `cc` read only one of
+/// the variables.
 fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
     let mut flags = build.sysroot.map(super::facts::Sysroot::c_flags).unwrap_or_default();
-    // Without dependencies there is no C, and a container has other directories.
+    // Only dependencies compile C code, and the directories in a `cross` container differ from the host's.
     if *linker != Linker::Cross && build.dependencies.packages > 1 {
         let remaps = build.env.path_remaps.iter();
         flags.extend(remaps.map(|remap| format!("-ffile-prefix-map={}={}", remap.from, remap.to)));
     }
-    // `cc` splits them at spaces.
+    // `cc` splits the variable at spaces.
     flags.retain(|flag| !flag.contains(char::is_whitespace));
     if flags.is_empty() {
         return Vec::new();
@@ -153,11 +157,12 @@ fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
 }
 
 const LG_PAGE: &str = "JEMALLOC_SYS_WITH_LG_PAGE";
-/// The logarithm of arm64's biggest page.
+/// The base-2 logarithm of the largest page size on arm64 (64 KiB).
 const LG_PAGE_64K: &str = "16";
 
-/// The name of the variable that sets jemalloc's page size for arm64, where pages have 4, 16 or 64 KiB, depending on the
-/// kernel that runs the image. Cross-compiled, jemalloc assumes 4 KiB, and its program aborts if pages are bigger.
+/// Returns the name of the variable that sets jemalloc's page size, if a build needs it. On arm64, the kernel that runs
+/// the image decides whether pages have 4, 16 or 64 KiB. A cross-compiled jemalloc assumes 4 KiB, and aborts if pages
+/// are larger.
 pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
     let jemalloc = build.dependencies.jemalloc.as_ref()?;
     let for_target = format!("{}_{LG_PAGE}", build.triple().replace('-', "_").to_uppercase());
@@ -167,31 +172,31 @@ pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
     Some(if jemalloc.per_target { for_target } else { LG_PAGE.to_owned() })
 }
 
-/// Can two builds share a cargo process, which has one set of variables? Not if jemalloc's page size is set by a
-/// variable that the other build's jemalloc reads as well.
+/// Reports whether two builds can share a cargo process and its environment variables. They cannot if a variable that
+/// sets one build's jemalloc page size would also affect the other build's jemalloc.
 pub(crate) fn can_share_process(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
     let global = |build| jemalloc_variable(build).filter(|name| name == LG_PAGE);
     let have_jemalloc = one.dependencies.jemalloc.is_some() && other.dependencies.jemalloc.is_some();
     global(one) == global(other) || !have_jemalloc
 }
 
-/// Notes that jemalloc's page size is set.
+/// Returns a note if jemalloc's page size is set for a build.
 pub(crate) fn note(build: &BuildFacts<'_>) -> Option<String> {
     let name = jemalloc_variable(build)?;
     let package = &build.dependencies.jemalloc.as_ref()?.package;
     let platform = Platform::for_triple(build.triple()).next()?;
-    Some(format!("{platform}: {package} is compiled with {name}={LG_PAGE_64K}, for kernels with pages of up to 64 KiB"))
+    Some(format!("{platform}: {package} is compiled with {name}={LG_PAGE_64K}, to support page sizes up to 64 KiB"))
 }
 
-/// Advice about musl's allocator, which has one lock for all threads.
+/// Returns advice if a build uses musl's allocator, which is slow because all threads share one lock.
 pub(crate) fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Option<String> {
-    // A program without dependencies is hardly one that allocates in many threads.
+    // A program without dependencies is unlikely to allocate from many threads.
     let is_slow = |build: BuildFacts<'_>| {
         build.is_musl() && build.dependencies.packages > 1 && build.dependencies.allocator.is_none()
     };
     builds.into_iter().any(is_slow).then(|| {
-        "musl's allocator is slow where many threads allocate: a crate such as mimalloc replaces it, and libc = \"gnu\" \
-         has another"
+        "musl's allocator is slow in multi-threaded programs: replace it with a crate such as mimalloc, or set \
+         libc = \"gnu\""
             .to_owned()
     })
 }
@@ -221,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn jemalloc_is_told_of_arm64s_pages() {
-        const OWN: &str = "AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE";
+    fn jemalloc_gets_the_page_size_on_arm64() {
+        const FOR_ARM64: &str = "AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE";
         for (triple, jemalloc, set, expected) in [
-            (ARM64, Some(true), None, Some(OWN)),
+            (ARM64, Some(true), None, Some(FOR_ARM64)),
             (ARM64, Some(false), None, Some(LG_PAGE)),
             (ARM64, None, None, None),
             (AMD64, Some(true), None, None),
             (ARM64, Some(true), Some(LG_PAGE), None),
-            (ARM64, Some(false), Some(OWN), None),
+            (ARM64, Some(false), Some(FOR_ARM64), None),
         ] {
             let mut facts = facts(jemalloc);
             facts.env.variables.extend(set.map(str::to_owned));
@@ -238,17 +243,17 @@ mod tests {
             assert_eq!(found.as_deref(), expected, "{triple} {jemalloc:?} {set:?}");
         }
         let set = BuildSettings { env: [(LG_PAGE.to_owned(), "14".to_owned())].into(), ..build(ARM64) };
-        let mut known = facts(Some(true));
-        known.dependencies.insert(set.clone(), known.dependencies[&build(ARM64)].clone());
-        assert_eq!(jemalloc_variable(&known.build(&set)), None, "build-env");
-        let all = variables(&known.build(&build(ARM64)), &Linker::RustLld, None);
-        assert_eq!(all, [(OWN.to_owned(), "16".to_owned())]);
+        let mut facts_with_env = facts(Some(true));
+        facts_with_env.dependencies.insert(set.clone(), facts_with_env.dependencies[&build(ARM64)].clone());
+        assert_eq!(jemalloc_variable(&facts_with_env.build(&set)), None, "build-env");
+        let all = variables(&facts_with_env.build(&build(ARM64)), &Linker::RustLld, None);
+        assert_eq!(all, [(FOR_ARM64.to_owned(), "16".to_owned())]);
         let note = note(&facts(Some(false)).build(&build(ARM64))).unwrap();
         assert!(note.starts_with("linux/arm64: jemalloc-sys is compiled with JEMALLOC_SYS_WITH_LG_PAGE=16,"), "{note}");
     }
 
     #[test]
-    fn musls_allocator() {
+    fn advises_against_musls_allocator_in_programs_with_dependencies() {
         for (triple, packages, allocator, expected) in [
             (ARM64, 2, None, true),
             (ARM64, 1, None, false),
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_for_all_targets_parts_processes() {
+    fn a_global_jemalloc_variable_requires_separate_processes() {
         let share = |facts: &Facts| can_share_process(&facts.build(&build(ARM64)), &facts.build(&build(AMD64)));
         for (jemalloc, shared) in [(None, true), (Some(true), true), (Some(false), false)] {
             assert_eq!(share(&facts(jemalloc)), shared, "{jemalloc:?}");
@@ -275,8 +280,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_has_set_stays() {
-        let values: CVariables = C_VARIABLES.iter().map(|name| (*name, format!("our-{name}"))).collect();
+    fn does_not_override_variables_set_by_the_user() {
+        let values: CVariables = C_VARIABLES.iter().map(|name| (*name, format!("generated-{name}"))).collect();
         let mut facts = facts(None);
         facts.targets.get_mut(ARM64).unwrap().user_variables.extend(["CC", BINDGEN]);
         let set =
@@ -292,9 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_c() {
+    fn c_flags_remap_paths_unless_the_user_sets_flags() {
         const MAPS: &str = "-ffile-prefix-map=/w=/workspace -ffile-prefix-map=/home/me/.cargo=/cargo";
-        let own = format!("CFLAGS_{ARM64}");
+        let for_target = format!("CFLAGS_{ARM64}");
         for (packages, set, linker, expected) in [
             (2, "X", Linker::Zig, Some(MAPS)),
             (2, "X", Linker::Host, Some(MAPS)),
@@ -302,7 +307,7 @@ mod tests {
             (1, "X", Linker::Zig, None),
             (2, "CFLAGS", Linker::Zig, None),
             (2, "TARGET_CFLAGS", Linker::Zig, None),
-            (2, &own, Linker::Zig, None),
+            (2, &for_target, Linker::Zig, None),
         ] {
             let mut facts = facts(None);
             facts.dependencies.insert(build(ARM64), DependencySummary { packages, ..DependencySummary::default() });
@@ -321,18 +326,18 @@ mod tests {
     }
 
     #[test]
-    fn gcc_that_cc_does_not_know() {
+    fn sets_gcc_variables_only_for_names_unknown_to_cc() {
         assert_eq!(gcc_variables("aarch64-unknown-linux-gnu", "aarch64-linux-gnu-gcc"), BTreeMap::new());
         assert_eq!(gcc_variables(ARM64, "aarch64-linux-musl-gcc"), BTreeMap::new());
-        let known = gcc_variables("s390x-unknown-linux-musl", "s390x-linux-musl-gcc");
-        assert_eq!((known["CC"].as_str(), known["CXX"].as_str()), ("s390x-linux-musl-gcc", "s390x-linux-musl-g++"));
+        let s390x = gcc_variables("s390x-unknown-linux-musl", "s390x-linux-musl-gcc");
+        assert_eq!((s390x["CC"].as_str(), s390x["CXX"].as_str()), ("s390x-linux-musl-gcc", "s390x-linux-musl-g++"));
     }
 
     const PRINTED: &str = " \"/z/zig\" -cc1 -triple x -D __GLIBC_MINOR__=28 -D _LIBCPP_ABI_VERSION=1 -D MINE -isystem /z/c\n\
         #include \"...\" search starts here:\n#include <...> search starts here:\n /z/cxx\n /z/c c\nEnd of search list.\n";
 
     #[test]
-    fn bindgens_arguments() {
+    fn bindgen_arguments_come_from_compiler_output() {
         let c = PRINTED.replace(" /z/cxx\n", "");
         assert_eq!(
             zig_bindgen_args(&c, PRINTED).unwrap(),
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn cmakes_toolchain() {
+    fn cmake_toolchain_file_names_the_processor_and_compiler() {
         let text = cmake_toolchain("riscv64gc-unknown-linux-gnu", &BTreeMap::from([("CC", "/z/cc".to_owned())]));
         assert!(text.starts_with(
             "set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_SYSTEM_PROCESSOR riscv64)\nset(CMAKE_C_COMPILER \"/z/cc\")\n"

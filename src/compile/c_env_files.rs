@@ -1,4 +1,5 @@
-//! Writes the files that C builds for a target need, and asks compilers where their headers are.
+//! Writes the wrapper scripts and CMake toolchain files for compiling a target's C code, and runs compilers to find
+//! their include directories.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,8 @@ use crate::fs;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;
 
-/// Returns the variables of every build that zig or a cross gcc links, and writes the files that they name.
+/// Returns the variables of every build that is linked with zig or a cross gcc, and writes the files that the variables
+/// refer to.
 pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> Result<CEnv> {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
@@ -30,7 +32,7 @@ pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &
     Ok(c_env)
 }
 
-/// Has cargo-zigbuild write its wrapper scripts.
+/// Writes cargo-zigbuild's wrapper scripts and a CMake toolchain file for a build, and returns the variables for them.
 fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     let config = cargo_config2::Config::load()?;
     let target = match &build.settings.glibc {
@@ -39,7 +41,7 @@ fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     };
     let args: Vec<String> = cargo_command::config_args(build, rust).into_iter().collect();
     let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
-        .with_context(|| format!("zig cannot link for {target}"))?;
+        .with_context(|| format!("cannot set up zig for {target}"))?;
     let path = |path: &Path| path.display().to_string();
     let mut variables = CVariables::from([
         ("CC", path(&wrapper.cc)),
@@ -49,9 +51,10 @@ fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     ]);
     let toolchain_file = wrapper.cc.with_extension("cmake");
     let text = c_env::cmake_toolchain(build.triple(), &variables);
-    // Another run may be reading it.
+    // Another run may be reading the file, so replace it atomically, and only if it changes.
     if !fs_err::read_to_string(&toolchain_file).is_ok_and(|existing| existing == text) {
-        let path = Utf8Path::from_path(&toolchain_file).context("the cache's path is not UTF-8")?;
+        let path =
+            Utf8Path::from_path(&toolchain_file).context("the path of the cache directory is not valid UTF-8")?;
         fs::write_atomically(path, text.as_bytes())?;
     }
     variables.insert("CMAKE_TOOLCHAIN_FILE", path(&toolchain_file));
@@ -72,8 +75,8 @@ fn cross_gcc(build: &BuildFacts<'_>, gcc: &str) -> CVariables {
     variables
 }
 
-/// What a compiler prints about itself when it preprocesses an empty file. Empty if it does not run, which its user will
-/// report.
+/// Returns the verbose output of a compiler for an empty file. Empty if the compiler cannot run, because compiling will
+/// report that error.
 fn preprocessor_output(compiler: &Path, language: &str) -> String {
     let output = Cmd::new(compiler).args(["-E", "-v", "-x", language, "/dev/null"]).output();
     output.map(|output| output.stderr).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Which cargo processes a plan needs, and their command lines.
+//! Groups builds into cargo processes, and creates their command lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,32 +10,33 @@ use super::{CompileRequest, sysroot};
 use crate::plan::{Binary, Build, BuildSettings, CargoOptions};
 use crate::process::Cmd;
 
-/// One cargo process: the same binaries for one or several target triples.
+/// A cargo process that compiles the same binaries for one or more target triples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CargoRun {
-    /// The settings that all its builds share. Those that may differ between builds are empty.
+    /// The settings that all builds share. Settings that may differ between builds are empty.
     pub shared: BuildSettings,
     pub binaries: BTreeSet<Binary>,
-    /// In the plan's order, one for each triple.
+    /// The builds in the plan's order, one for each triple.
     pub builds: Vec<Build>,
-    /// The program `cross` runs it.
+    /// Whether `cross` runs instead of cargo.
     pub by_cross: bool,
 }
 
 impl CargoRun {
-    /// The names of its binaries, for people.
+    /// Returns the names of the binaries for display.
     pub(crate) fn binary_names(&self) -> String {
         self.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The names of its platforms, for people.
+    /// Returns the names of the platforms for display.
     pub(crate) fn platform_names(&self) -> String {
         self.builds.iter().map(Build::name).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Groups builds into as few cargo processes as possible: one, unless images differ in features, profile or variables,
-/// a triple is wanted with different flags, or RUSTFLAGS would hide flags per target. `cross` takes one target at a time.
+/// Groups builds into as few cargo processes as possible. Several processes are required if images differ in features,
+/// profile or environment variables, if a triple is compiled with different flags, or if RUSTFLAGS would override flags
+/// for single targets. `cross` supports only one target per process.
 pub(crate) fn group_runs(
     request: &CompileRequest,
     facts: &Facts,
@@ -61,7 +62,7 @@ pub(crate) fn group_runs(
     runs
 }
 
-/// Can the builds of a run be added to another one?
+/// Reports whether the builds of the run `new` can be added to another run.
 fn can_join(new: &CargoRun, run: &CargoRun, facts: &Facts) -> bool {
     let can_share = |one: &Build, other: &Build| {
         let (one, other) = (facts.build(&one.settings), facts.build(&other.settings));
@@ -76,7 +77,7 @@ fn can_join(new: &CargoRun, run: &CargoRun, facts: &Facts) -> bool {
         && run.builds.iter().all(|build| new.builds.iter().all(|other| can_share(build, other)))
 }
 
-/// The settings that are the same for all builds of a cargo process.
+/// Returns the settings that must be the same for all builds of a cargo process.
 fn shared_settings(settings: &BuildSettings) -> BuildSettings {
     BuildSettings {
         triple: String::new(),
@@ -88,28 +89,30 @@ fn shared_settings(settings: &BuildSettings) -> BuildSettings {
     }
 }
 
-/// The flags that are added to the user's own for a target: the settings', a static C runtime for musl where that is
-/// not rustc's default, and names for this machine's directories.
+/// Returns the flags to add to the user's flags for a target: those in the settings, `crt-static` for musl targets on
+/// which it is not the default, and path remappings.
 pub(crate) fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
     let mut flags = build.settings.rustflags.clone();
     if build.is_musl() && !build.target.crt_static && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
     flags.extend(build.sysroot.into_iter().flat_map(super::facts::Sysroot::rustflags));
-    // The start files of a musl target come with its standard library; where that is compiled, they are the linker's.
+    // The C runtime of a musl target is included in the installed standard library. If the standard library is compiled
+    // from source, the linker has to provide it.
     if build.is_musl() && build.settings.build_std && !build.target.self_contained {
         flags.push("-Clink-self-contained=no".to_owned());
     }
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     flags.extend(build.env.path_remaps.iter().map(|path| remap(&path.from, &path.to)));
-    // A standard library that is compiled here names its source.
+    // A standard library that is compiled locally contains the path of its source.
     if let (true, Some(rust_src)) = (build.settings.build_std, &rust.rust_src) {
         flags.push(remap(rust_src, "/rust"));
     }
     flags
 }
 
-/// The value of cargo's `--config` that carries [`target_flags`]. `None` if RUSTFLAGS has to carry them.
+/// Returns the value of cargo's `--config` flag that sets [`target_flags`]. `None` if there are no flags, or if they
+/// have to be set in RUSTFLAGS.
 pub(crate) fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<String> {
     let flags = target_flags(build, rust);
     if flags.is_empty() || build.env.rustflags.is_some() {
@@ -120,7 +123,7 @@ pub(crate) fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Optio
     Some(format!("target.{}.rustflags=[{}]", build.triple(), all.join(",")))
 }
 
-/// The flags of cargo's resolver for a build: its features, and whether anything may be changed or fetched.
+/// Returns the cargo flags that affect dependency resolution: features, `--locked` and `--offline`.
 pub(crate) fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -> Vec<String> {
     let features = (!settings.features.is_empty()).then(|| ["--features".to_owned(), settings.features.join(",")]);
     let switches = [
@@ -133,7 +136,7 @@ pub(crate) fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -
     features.into_iter().flatten().chain(switches).collect()
 }
 
-/// What the command lines of all runs are made from.
+/// The inputs for creating the command lines of all runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CargoCommands<'a> {
     pub request: &'a CompileRequest,
@@ -144,12 +147,12 @@ pub(crate) struct CargoCommands<'a> {
 }
 
 impl CargoCommands<'_> {
-    /// The command line of a run.
+    /// Returns the command line of a run.
     pub(crate) fn command(&self, run: &CargoRun) -> Cmd {
         let cross = self.facts.tools.cross.as_ref().filter(|_| run.by_cross);
         let mut builds: Vec<BuildFacts<'_>> =
             run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();
-        // Arguments do not depend on the order of the configuration.
+        // Sort the builds, so that arguments do not depend on the order of the configuration.
         builds.sort_unstable_by_key(|build| build.settings);
         let mut cmd = self.program(cross);
         cmd = self.arguments(cmd, run, &builds);
@@ -185,15 +188,15 @@ impl CargoCommands<'_> {
         cmd = cmd.args(["--profile", &run.shared.profile]);
         cmd = cmd.args(resolver_flags(&run.shared, &self.request.options));
         if run.shared.build_std {
-            // Both kinds of panic: the profile decides which is linked.
+            // Build the crates for both panic strategies, because the profile decides which one is linked.
             cmd = cmd.arg("-Zbuild-std=std,panic_abort");
         }
-        // The other platforms' binaries are still built, so that the report says who failed and who did not.
+        // Keep compiling for other platforms after a failure, so that the report covers all platforms.
         cmd = cmd.args(["--keep-going", "--message-format=json-render-diagnostics"]);
         cmd.args(self.request.options.jobs.map(|jobs| format!("--jobs={jobs}")))
     }
 
-    /// Adds the variables of one build: its linker, its C compilers, its sysroot.
+    /// Adds the environment variables of one build for its linker, its C compilers and its sysroot.
     fn build_env(&self, mut cmd: Cmd, build: &BuildFacts<'_>) -> Cmd {
         if let Some(LinkerSelection { linker, .. }) = self.linkers.get(build.settings) {
             let c_variables = self.c_env.get(build.settings);
@@ -213,15 +216,15 @@ impl CargoCommands<'_> {
         sysroot::variables(build).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
     }
 
-    /// The user's RUSTFLAGS together with ours, which all builds of a run share if the user has any. `None` if cargo can
-    /// read the user's by itself.
+    /// Returns the user's RUSTFLAGS combined with the target flags, which are the same for all builds of a run if
+    /// RUSTFLAGS is set. `None` if the user's variable needs no change.
     fn rustflags(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Option<String> {
         let user = self.facts.env.rustflags.as_ref()?;
-        let ours = builds.first().map(|build| target_flags(build, &self.facts.rust)).unwrap_or_default();
-        (!ours.is_empty() || run.by_cross).then(|| [&user[..], &ours].concat().join("\x1f"))
+        let added = builds.first().map(|build| target_flags(build, &self.facts.rust)).unwrap_or_default();
+        (!added.is_empty() || run.by_cross).then(|| [&user[..], &added].concat().join("\x1f"))
     }
 
-    /// The names of the variables that cross passes into its container.
+    /// Returns the names of the variables that `cross` forwards to its container.
     fn passed_to_cross(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Vec<String> {
         let rustflags = self.facts.env.rustflags.as_ref().map(|_| "CARGO_ENCODED_RUSTFLAGS".to_owned());
         let jemalloc = builds.iter().filter_map(c_env::jemalloc_variable);
@@ -238,7 +241,7 @@ mod tests {
     const AMD64: &str = "x86_64-unknown-linux-musl";
     const RISCV64: &str = "riscv64gc-unknown-linux-musl";
 
-    /// The builds of packages `a` and `b`, each with the binary of its name.
+    /// Returns a request for the packages `a` and `b`, each with a binary of the same name.
     fn request(config: &str) -> CompileRequest {
         let packages = ["a", "b"].map(|name| Package::for_tests(name, &[name]));
         let workspace = Workspace::with_packages("/w".into(), packages.into());
@@ -247,7 +250,7 @@ mod tests {
         CompileRequest { builds: plan.unique_builds(), paths: plan.paths, options: plan.cargo }
     }
 
-    /// x86-64 links musl statically by default, riscv64 does not.
+    /// Returns facts in which all targets except riscv64 link musl statically by default.
     fn facts(rustflags_in_env: bool) -> Facts {
         let targets = [(AMD64, true), ("aarch64-unknown-linux-musl", true), (RISCV64, false)];
         let target = |crt_static| TargetFacts { crt_static, ..TargetFacts::default() };
@@ -277,10 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn as_few_cargo_processes_as_possible() {
+    fn uses_as_few_cargo_processes_as_possible() {
         const RISCV: &str = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\n";
         for (why, config, in_env, expected) in [
-            ("one for all", "", false, &["a b: aarch64 x86_64"][..]),
+            ("no differences", "", false, &["a b: aarch64 x86_64"][..]),
             (
                 "features",
                 "[images.a]\nfeatures = ['x']\n[images.b]",
@@ -296,12 +299,12 @@ mod tests {
             ),
             ("one target's flags", "[platform.'linux/arm64']\nrustflags = ['-Cx']", false, &["a b: aarch64 x86_64"]),
             (
-                "a standard library of one's own",
+                "build-std for one target",
                 "[platform.'linux/arm64']\nbuild-std = true",
                 false,
                 &["a b: aarch64", "a b: x86_64"],
             ),
-            ("linkers", "[platform.'linux/arm64']\nlinker = 'zig'", false, &["a b: aarch64 x86_64"]),
+            ("one target's linker", "[platform.'linux/arm64']\nlinker = 'zig'", false, &["a b: aarch64 x86_64"]),
             ("a triple twice", "platforms = ['linux/amd64', 'linux/amd64/v3']", false, &["a b: x86_64", "a b: x86_64"]),
             ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
             ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_runs_alone() {
+    fn cross_compiles_one_target_per_process() {
         let request =
             request("platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbuild-env = { X = 'secret' }");
         let mut facts = facts(false);
@@ -337,16 +340,16 @@ mod tests {
             runs.iter().map(|run| (run.by_cross, run.builds.len())).collect::<Vec<_>>(),
             [(true, 1), (true, 1), (false, 1)]
         );
-        let own = line(&runs[2], &request, &facts, &linkers);
+        let cargo_line = line(&runs[2], &request, &facts, &linkers);
         let line = line(&runs[0], &request, &facts, &linkers);
         assert!(line.starts_with("cd /w && PATH=/w/target/multiarch/+cross/bin:/bin "), "{line}");
         assert!(line.contains(" CROSS_CONTAINER_OPTS='--init --env X' X=secret cross build --package a"), "{line}");
         assert!(line.contains(" --target-dir /w/target/multiarch/+cross/target"), "{line}");
-        assert!(own.contains(" cargo build") && !own.contains("CROSS"), "{own}");
+        assert!(cargo_line.contains(" cargo build") && !cargo_line.contains("CROSS"), "{cargo_line}");
     }
 
     #[test]
-    fn flags_of_ours_hide_none_of_the_users() {
+    fn target_flags_do_not_override_the_users_flags() {
         let build = |platform: &str, config: &str| {
             request(&format!("platforms = ['{platform}']\n{config}")).builds.remove(0).settings
         };
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn rustflags_of_the_environment_are_kept() {
+    fn rustflags_from_the_environment_are_kept() {
         let facts = facts(true);
         let line = |platform: &str| {
             let request = request(&format!("platforms = ['{platform}']"));
@@ -398,11 +401,11 @@ mod tests {
         };
         let both = "CARGO_ENCODED_RUSTFLAGS='-Cuser\x1f-Ctarget-feature=+crt-static' cargo build";
         assert!(line("linux/riscv64").starts_with(both), "{}", line("linux/riscv64"));
-        assert!(line("linux/amd64").starts_with("cargo build"), "cargo reads the user's by itself");
+        assert!(line("linux/amd64").starts_with("cargo build"), "the user's RUSTFLAGS need no change");
     }
 
     #[test]
-    fn command_lines() {
+    fn command_lines_depend_on_linker_and_settings() {
         let request = request(
             "platforms = ['linux/amd64', 'linux/riscv64']\nfeatures = ['x', 'y']\nno-default-features = true\n\
              locked = false\nprofile = 'dist'\nbuild-env = { X = '1' }",
@@ -415,7 +418,7 @@ mod tests {
             --no-default-features --keep-going --message-format=json-render-diagnostics \
             --config 'target.riscv64gc-unknown-linux-musl.rustflags=[\"-Ctarget-feature=+crt-static\"]'";
         assert_eq!(line(Linker::Host), rest);
-        assert_eq!(line(Linker::Configured("my-ld".into())), rest, "what the user configured is left to cargo");
+        assert_eq!(line(Linker::Configured("my-ld".into())), rest, "a configured linker is left to cargo");
         assert_eq!(
             line(Linker::RustLld),
             format!(

@@ -1,4 +1,4 @@
-//! Runs a cargo process, and ticks its binaries off as its JSON messages report them.
+//! Runs a cargo process and collects the binaries that its JSON messages report.
 
 use std::process::ExitStatus;
 use std::sync::mpsc;
@@ -25,17 +25,17 @@ pub(crate) struct CargoProcess<'a> {
     pub run: &'a CargoRun,
     pub cmd: Cmd,
     pub toolchain: &'a Toolchain,
-    /// Binaries are copied here, into a directory for each target triple.
+    /// The directory that binaries are copied to, in a subdirectory for each target triple.
     pub artifacts_dir: Utf8PathBuf,
-    /// Precedes every line that cargo prints.
+    /// The prefix of every line that cargo prints.
     pub line_prefix: String,
     pub finished: &'a mpsc::Sender<CompiledBinary>,
     pub ui: &'a Ui,
 }
 
 impl CargoProcess<'_> {
-    /// Runs cargo to its end, unless `cancel` is cancelled before. Returns all binaries, or fails naming those that are
-    /// missing.
+    /// Runs cargo until it exits or `cancel` is canceled. Returns all binaries, or an error that names the missing
+    /// ones.
     pub(crate) fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
         let (run, ui) = (self.run, self.ui);
         let name = format!("{} for {}", run.binary_names(), run.platform_names());
@@ -55,16 +55,16 @@ impl CargoProcess<'_> {
     }
 }
 
-/// What a cargo process has printed so far.
+/// The results and errors that a cargo process has reported so far.
 struct CargoOutput<'a> {
     process: &'a CargoProcess<'a>,
-    /// cargo's target directory as this machine sees it.
+    /// The path of cargo's target directory on this machine.
     target_dir: Utf8PathBuf,
     progress: CompileProgress<'a>,
     span: OpenSpan<'a>,
     artifacts: Artifacts,
     errors: CargoErrors,
-    /// The first binary that could not be copied. cargo still runs to its end.
+    /// The error for the first binary that could not be copied. cargo keeps running after it.
     copy_error: Option<anyhow::Error>,
 }
 
@@ -78,7 +78,7 @@ impl CargoOutput<'_> {
             Line::Stdout(line) => match serde_json::from_str(&line) {
                 Ok(Message::CompilerArtifact(artifact)) => self.on_artifact(&artifact),
                 Ok(_) => {}
-                // Not cargo's: a build script or a wrapper wrote to the stream.
+                // A build script or a wrapper wrote this line to stdout.
                 Err(_) => self.print(&line),
             },
         }
@@ -97,13 +97,13 @@ impl CargoOutput<'_> {
         self.progress.compiled(name, build.map(|build| &build.settings));
         let binary = run.binaries.iter().find(|binary| binary.name == name && message.target.is_bin());
         let (Some(build), Some(binary), Some(executable)) = (build, binary, &message.executable) else { return };
-        match self.keep(build, binary, &self.on_host(executable)) {
+        match self.copy_binary(build, binary, &self.on_host(executable)) {
             Ok(artifact) => self.add(build, binary, artifact),
             Err(error) => drop(self.copy_error.get_or_insert(error)),
         }
     }
 
-    /// The path on this machine of a file that cargo names.
+    /// Returns the path on this machine of a file that cargo reports.
     fn on_host(&self, file: &Utf8Path) -> Utf8PathBuf {
         if self.process.run.by_cross {
             cross::on_host(file, &self.process.toolchain.request.paths)
@@ -112,8 +112,8 @@ impl CargoOutput<'_> {
         }
     }
 
-    /// Copies a binary to where no later cargo process overwrites it.
-    fn keep(&self, build: &Build, binary: &Binary, executable: &Utf8Path) -> Result<Artifact> {
+    /// Copies a binary to the artifacts directory, where later cargo processes do not overwrite it.
+    fn copy_binary(&self, build: &Build, binary: &Binary, executable: &Utf8Path) -> Result<Artifact> {
         let dir = self.process.artifacts_dir.join(&build.settings.triple);
         let artifact = Artifact::copy(executable, &dir, binary)?;
         let platforms = build.name();
@@ -128,7 +128,7 @@ impl CargoOutput<'_> {
     fn add(&mut self, build: &Build, binary: &Binary, artifact: Artifact) {
         let settings = &build.settings;
         let compiled = CompiledBinary { build: settings.clone(), binary: binary.clone(), artifact: artifact.clone() };
-        // If the receiver is gone, its stage has failed and reports that itself, or there is none.
+        // A closed channel means that no stage waits for binaries, or that it has failed and reports its own error.
         let _ = self.process.finished.send(compiled);
         self.artifacts.insert((settings.clone(), binary.clone()), artifact);
         if build.binaries.iter().all(|binary| self.has(build, binary)) {
@@ -160,7 +160,7 @@ impl CargoOutput<'_> {
     }
 }
 
-/// The triple that a file was built for: the first directory under the target directory.
+/// Returns the triple that a file was built for, which is the name of the first directory below the target directory.
 fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
     let first = file.strip_prefix(target_dir).ok()?.components().next()?.as_str();
     Platform::for_triple(first).next().map(|_| first)
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn triples_come_from_the_path_below_the_target_directory() {
+    fn the_first_directory_below_the_target_directory_is_the_triple() {
         let triple = |file: &'static str| triple_of(file.into(), "/w/target".into());
         assert_eq!(triple("/w/target/aarch64-unknown-linux-musl/release/app"), Some("aarch64-unknown-linux-musl"));
         assert_eq!(triple("/w/target/release/build/x/build-script-build"), None);

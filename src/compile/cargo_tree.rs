@@ -1,4 +1,4 @@
-//! Asks cargo what each build depends on, with that build's own features.
+//! Runs cargo to determine the dependencies of each build with that build's features.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,8 +13,8 @@ use crate::error::{Class, Failure};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 
-/// Summarizes the dependencies of every build. `cfgs` are the `cfg` values of each target triple. Empty if cargo cannot
-/// resolve the dependencies.
+/// Summarizes the dependencies of every build. `cfgs` contains the `cfg` values of each target triple. Returns an empty
+/// map if cargo cannot resolve the dependencies.
 pub(crate) fn summaries(
     request: &CompileRequest,
     cargo: &Path,
@@ -40,8 +40,8 @@ pub(crate) fn summaries(
     Ok(summaries)
 }
 
-/// Does a build really compile a package? The whole graph has the features of all that is in the workspace, for tests
-/// and other targets as well; `cargo tree` judges as `cargo build` does.
+/// Reports whether a build really compiles a package. cargo's metadata unifies features across all workspace members
+/// and targets, including tests, but `cargo tree` resolves them as `cargo build` does.
 fn is_compiled(request: &CompileRequest, cargo: &Path, build: &Build, package: &str) -> bool {
     let cmd = Cmd::new(cargo)
         .args(["tree", "--quiet", "--edges", "normal,no-proc-macro", "--prefix", "none"])
@@ -52,7 +52,8 @@ fn is_compiled(request: &CompileRequest, cargo: &Path, build: &Build, package: &
     cmd.output().is_ok_and(|output| output.status.success() && !output.stdout.trim().is_empty())
 }
 
-/// cargo's whole graph. `None` if cargo cannot resolve it, since `cargo build` will report that in its own words.
+/// Returns cargo's metadata with the full dependency graph. `None` if cargo cannot resolve it, because `cargo build`
+/// will report that error.
 fn metadata(request: &CompileRequest, settings: &BuildSettings) -> Result<Option<Metadata>, Failure> {
     let mut command = MetadataCommand::new();
     command.manifest_path(&request.paths.manifest_path);
@@ -78,13 +79,13 @@ fn metadata(request: &CompileRequest, settings: &BuildSettings) -> Result<Option
 
 fn lock_file_failure(request: &CompileRequest, stderr: &str) -> Failure {
     let message = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
-    // Written anew it would have other versions of everything.
+    // `cargo generate-lockfile` would update every dependency in an existing lock file.
     let (problem, command) = if request.paths.root.join("Cargo.lock").is_file() {
-        ("does not fit the manifests", "cargo update --workspace")
+        ("is out of date", "cargo update --workspace")
     } else {
         ("is missing", "cargo generate-lockfile")
     };
     Failure::new(Class::Config, format!("Cargo.lock {problem}: {message}"))
-        .hint(format!("`{command}`"))
-        .hint("or have `publish` and the like not insist on it: locked = false, `cargo multiarch publish --no-locked`")
+        .hint(format!("run `{command}`"))
+        .hint("or allow cargo to update it: set locked = false, or run `cargo multiarch publish --no-locked`")
 }

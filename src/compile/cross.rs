@@ -1,4 +1,5 @@
-//! The program `cross`, which runs cargo in a container that has a target's compiler and libraries: one target a run.
+//! Configures the program `cross`, which runs cargo for one target in a container with that target's compiler and
+//! libraries.
 
 use std::path::PathBuf;
 
@@ -10,45 +11,49 @@ use crate::fs;
 use crate::plan::Paths;
 use crate::process::{Cmd, quote};
 
-/// An installed `cross`, and what it needs beside it.
+/// An installed `cross`, and the tools that it depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cross {
     pub program: PathBuf,
-    /// It asks rustup about the toolchain.
+    /// The path of rustup, which `cross` runs to inspect the toolchain.
     pub rustup: Option<PathBuf>,
-    /// Docker or Podman is here.
+    /// Whether Docker or Podman is installed.
     pub has_containers: bool,
-    /// The user's own CROSS_CONTAINER_OPTS.
+    /// The user's CROSS_CONTAINER_OPTS.
     pub container_opts: String,
-    /// The user's own PATH.
+    /// The user's PATH.
     pub path: String,
 }
 
-/// Where it mounts the target directory.
+/// The path of the target directory in the container.
 const MOUNTED_TARGET_DIR: &str = "/target";
 
 impl Cross {
-    /// Fails if something that it needs is missing.
+    /// Fails if `cross` cannot run because Docker, Podman or rustup is missing.
     pub(crate) fn check(&self, triple: &str) -> Result<(), Failure> {
         let missing = |problem: &str, hint: &str| {
-            Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and {problem}")).hint(hint))
+            Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\" is set, but {problem}"))
+                .hint(hint))
         };
         if !self.has_containers {
-            return missing("there is no docker and no podman for it", "install one of them, or take linker = \"zig\"");
+            return missing(
+                "neither docker nor podman is installed",
+                "install one of them, or use linker = \"zig\" instead",
+            );
         }
         if self.rustup.is_none() {
-            return missing("there is no rustup for it", "install it: https://rustup.rs");
+            return missing("rustup is not installed", "install it: https://rustup.rs");
         }
         Ok(())
     }
 
-    /// Turns a command line of cargo's into one of cross's. The container has its own variables, but for those that are
-    /// `passed`: by their names, so that no value shows in a process list.
+    /// Turns a cargo command line into one for `cross`. The variables in `passed` are forwarded to the container by
+    /// name, so that their values do not appear in process lists.
     pub(crate) fn configure(&self, cmd: Cmd, paths: &Paths, passed: &[String]) -> Cmd {
         let options =
             passed.iter().fold(self.container_opts.clone(), |options, name| format!("{options} --env {name}"));
         let cmd = cmd
-            // It mounts the workspace elsewhere, and knows it by the current directory.
+            // `cross` detects the workspace from the current directory and mounts it in the container.
             .dir(paths.root.as_str())
             .args(["--target-dir", target_dir(paths).as_str()])
             .env("PATH", format!("{}:{}", programs_dir(paths), self.path));
@@ -58,9 +63,9 @@ impl Cross {
         }
     }
 
-    /// Writes a `rustup` for it that leaves the toolchain as it is: cross 0.2.5 does not understand the list that rustup
-    /// prints since 1.28, and would update the toolchain that is in use.
-    pub(crate) fn write_c_env(&self, paths: &Paths) -> Result<()> {
+    /// Writes a `rustup` wrapper that ignores requests to change the toolchain. cross 0.2.5 cannot parse the output of
+    /// `rustup toolchain list` since rustup 1.28, and would update the toolchain in use.
+    pub(crate) fn write_rustup_wrapper(&self, paths: &Paths) -> Result<()> {
         let Some(rustup) = &self.rustup else { return Ok(()) };
         let rustup = quote(&rustup.to_string_lossy());
         let script = format!(
@@ -73,7 +78,7 @@ impl Cross {
         );
         let program = programs_dir(paths).join("rustup");
         fs_err::create_dir_all(programs_dir(paths))?;
-        // It must not be there before it can run: rustup itself would be found instead.
+        // Write it atomically: until the script is executable, `cross` would find the real rustup on PATH instead.
         let file = fs::temporary_file(&program)?;
         fs_err::write(file.path(), script)?;
         fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -81,7 +86,8 @@ impl Cross {
     }
 }
 
-/// A target directory of its own: build scripts that were linked here may not run in its container.
+/// Returns the target directory for `cross`. It is separate because build scripts that were linked on this machine may
+/// not run in the container.
 pub(crate) fn target_dir(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+cross/target")
 }
@@ -90,7 +96,7 @@ fn programs_dir(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+cross/bin")
 }
 
-/// Where a file in the container is on this machine.
+/// Returns the path on this machine of a file in the container.
 pub(crate) fn on_host(file: &Utf8Path, paths: &Paths) -> Utf8PathBuf {
     file.strip_prefix(MOUNTED_TARGET_DIR).map_or_else(|_| file.to_owned(), |rest| target_dir(paths).join(rest))
 }

@@ -1,12 +1,12 @@
-//! System libraries, the Debian packages that have them, and the features that vendor them.
+//! Lists system libraries with the Debian packages that contain them and the crate features that vendor them.
 
-/// A C library that crates link.
+/// A C library that crates link against.
 #[derive(Debug)]
 pub(crate) struct PackagedLibrary {
-    /// `-l` names, pkg-config's, and the beginnings of headers.
+    /// The library's names for `-l` and pkg-config, its headers, and its header directories with a trailing slash.
     names: &'static [&'static str],
     pub package: &'static str,
-    /// The line for Cargo.toml that has it built from source.
+    /// The line in Cargo.toml that makes a crate build the library from source.
     pub vendored: Option<&'static str>,
 }
 
@@ -47,12 +47,12 @@ pub(crate) const fn library(
     PackagedLibrary { names, package, vendored }
 }
 
-/// The library that a linker or pkg-config calls `name`.
+/// Finds the library that the linker or pkg-config calls `name`.
 pub(crate) fn for_library(name: &str) -> Option<&'static PackagedLibrary> {
     LIBRARIES.iter().find(|library| library.names.contains(&name))
 }
 
-/// The library that a header belongs to.
+/// Finds the library that a header belongs to.
 pub(crate) fn for_header(header: &str) -> Option<&'static PackagedLibrary> {
     let matches = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
     LIBRARIES.iter().find(|library| library.names.iter().any(matches))

@@ -1,4 +1,5 @@
-//! A summary of what a build depends on, before anything is compiled: how many packages there are, and what they need.
+//! Summarizes the dependencies of a build before anything is compiled: how many packages it has, and which tools and
+//! libraries they require.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,14 +9,14 @@ use cargo_metadata::{DependencyKind, Metadata, Node, NodeDep, Package, PackageId
 use super::known_issues::{UnsupportedCrate, unsupported};
 use super::linked_libraries::{self, C_BUILDERS, SystemLibrary};
 
-/// The part of the dependency graph that one target triple builds.
+/// A summary of the packages that are compiled for one target triple.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DependencySummary {
-    /// Packages compiled for the target or, as build dependencies, for the host.
+    /// Number of packages compiled for the target or, as build dependencies, for the host.
     pub packages: usize,
     /// A package whose build script compiles C or C++.
     pub needs_c: Option<String>,
-    /// A build script runs bindgen.
+    /// Whether a build script runs bindgen.
     pub bindgen: bool,
     /// The package that compiles jemalloc.
     pub jemalloc: Option<Jemalloc>,
@@ -31,11 +32,11 @@ pub(crate) struct DependencySummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Jemalloc {
     pub package: String,
-    /// Its build script reads variables for one target, beside those for all.
+    /// Whether the build script reads variables for a specific target in addition to the global ones.
     pub per_target: bool,
 }
 
-/// Crates that are there to be the global allocator.
+/// Crates that provide a global allocator.
 const ALLOCATORS: [&str; 9] = [
     "mimalloc",
     "tikv-jemallocator",
@@ -48,7 +49,7 @@ const ALLOCATORS: [&str; 9] = [
     "talc",
 ];
 
-/// Summarizes what `roots` depend on in the resolved graph, for a target with its `cfg` values.
+/// Summarizes the dependencies of the packages in `roots` for a target with the given `cfg` values.
 pub(crate) fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &str, cfg: &[Cfg]) -> DependencySummary {
     let Some(resolve) = &metadata.resolve else { return DependencySummary::default() };
     let graph = DependencyGraph {
@@ -97,7 +98,7 @@ impl DependencySummary {
     /// Adds a dependency of the build script of `package`.
     fn add_build_dependency(&mut self, package: &str, dependency: &str) {
         self.bindgen |= dependency == "bindgen";
-        // The first package by name, so that messages do not change from run to run.
+        // Keep the first package by name, so that messages are the same in every run.
         if C_BUILDERS.contains(&dependency) && self.needs_c.as_deref().is_none_or(|other| package < other) {
             self.needs_c = Some(package.to_owned());
         }
@@ -120,15 +121,15 @@ impl DependencySummary {
     }
 }
 
-/// A package that is compiled, and whether it is for the host: a build script, a procedural macro or what they depend
-/// on, which the host's own compiler can handle.
+/// A package that is compiled for the target or the host. Build scripts, procedural macros and their dependencies are
+/// compiled for the host, and need no cross compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Compiled<'a> {
     package: &'a PackageId,
     for_host: bool,
 }
 
-/// The packages and their resolved dependencies, by ID.
+/// Packages and their resolved dependencies by package ID.
 struct DependencyGraph<'a> {
     nodes: HashMap<&'a PackageId, &'a Node>,
     packages: HashMap<&'a PackageId, &'a Package>,
@@ -147,7 +148,7 @@ impl<'a> DependencyGraph<'a> {
         self.nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default()
     }
 
-    /// The names of the packages that a package's build script uses.
+    /// Returns the names of a package's build dependencies.
     fn build_dependencies(&self, id: &PackageId) -> Vec<&'a str> {
         let is_build =
             |dependency: &&NodeDep| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Build);
@@ -172,7 +173,8 @@ mod tests {
 
     use super::*;
 
-    /// The metadata of packages that depend on each other: `(from, to, kind, cfg)`. `app` is the workspace's member.
+    /// Returns the metadata of packages with the given dependencies: `(from, to, kind, cfg)`. `app` is the only
+    /// workspace member.
     fn metadata(edges: &[(&str, &str, Option<&str>, Option<&str>)]) -> Metadata {
         let names: BTreeSet<&str> = edges.iter().flat_map(|(from, to, ..)| [*from, *to]).chain(["app"]).collect();
         let packages: Vec<_> = names
@@ -203,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_target_needs() {
+    fn counts_packages_and_finds_those_that_compile_c() {
         const BUILD: Option<&str> = Some("build");
         const ARM64: Option<&str> = Some("cfg(target_arch = \"aarch64\")");
         let cfg = [Cfg::from_str("target_arch = \"x86_64\"").unwrap(), Cfg::from_str("unix").unwrap()];
         for (why, edges, packages, needs_c) in [
             ("nothing", &[][..], 1, None),
             ("pure Rust", &[("app", "serde", None, None)], 2, None),
-            ("its own build script", &[("app", "cc", BUILD, None)], 2, Some("app")),
+            ("the root package's build script", &[("app", "cc", BUILD, None)], 2, Some("app")),
             (
                 "a dependency's build script",
                 &[("app", "ring", None, None), ("ring", "cc", BUILD, None)],
@@ -224,7 +226,7 @@ mod tests {
                 Some("z"),
             ),
             (
-                "the first by name",
+                "the first package by name",
                 &[
                     ("app", "b", None, None),
                     ("app", "a", None, None),
@@ -239,7 +241,7 @@ mod tests {
             ("for another target", &[("app", "ring", None, ARM64), ("ring", "cc", BUILD, None)], 1, None),
             ("for tests", &[("app", "ring", Some("dev"), None), ("ring", "cc", BUILD, None)], 1, None),
             (
-                "for both",
+                "for the target and the host",
                 &[("app", "ring", None, None), ("app", "ring", BUILD, None), ("ring", "cc", BUILD, None)],
                 4,
                 Some("ring"),
@@ -252,11 +254,11 @@ mod tests {
         }
         let other =
             summarize(&metadata(&[("app", "cc", BUILD, None)]), &["lib"].into(), "x86_64-unknown-linux-musl", &cfg);
-        assert_eq!(other, DependencySummary::default(), "of the packages that are asked for");
+        assert_eq!(other, DependencySummary::default(), "only the requested packages are summarized");
     }
 
     #[test]
-    fn bindgen_jemalloc_and_allocators() {
+    fn finds_bindgen_jemalloc_and_allocators() {
         const BUILD: Option<&str> = Some("build");
         for (edges, bindgen, jemalloc, allocator) in [
             (&[("app", "bindgen", BUILD, None)][..], true, None, None),

@@ -1,4 +1,4 @@
-//! What was found out about the machine and about each build. Data only: `probe` fills it in.
+//! Defines the facts about the machine and the builds that `probe` collects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use super::dependency_summary::DependencySummary;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 
-/// Everything that was found out for a number of builds.
+/// The facts about the machine and about a set of builds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub rust: RustToolchain,
     pub tools: HostTools,
     pub env: UserEnv,
-    /// By target triple, without those that rustc does not know.
+    /// The targets by triple. Triples that rustc does not support are missing.
     pub targets: BTreeMap<String, TargetFacts>,
-    /// By build. Empty if cargo cannot resolve the dependencies yet.
+    /// The dependencies of each build. Empty if cargo cannot resolve the dependencies yet.
     pub dependencies: BTreeMap<BuildSettings, DependencySummary>,
-    /// By target triple.
+    /// The sysroots by target triple.
     pub sysroots: BTreeMap<String, Sysroot>,
 }
 
 impl Facts {
-    /// What is known about one build.
+    /// Returns the facts about one build.
     pub(crate) fn build<'a>(&'a self, settings: &'a BuildSettings) -> BuildFacts<'a> {
         static UNKNOWN_TARGET: LazyLock<TargetFacts> = LazyLock::new(TargetFacts::default);
         static UNKNOWN_DEPENDENCIES: LazyLock<DependencySummary> = LazyLock::new(DependencySummary::default);
@@ -41,49 +41,49 @@ impl Facts {
     }
 }
 
-/// rustc, cargo, and what belongs to them.
+/// The installed rustc and cargo, and related tools.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RustToolchain {
     pub cargo: PathBuf,
     pub rustc: PathBuf,
-    /// rustc's own target triple.
+    /// The target triple that rustc itself runs on.
     pub host: String,
     pub version: String,
-    /// The toolchain accepts `-Z` flags.
+    /// Whether the toolchain accepts `-Z` flags.
     pub is_nightly: bool,
-    /// The toolchain ships rust-lld.
+    /// Whether the toolchain includes rust-lld.
     pub has_rust_lld: bool,
-    /// The directory in the toolchain that has the source of the standard library.
+    /// The directory in the toolchain that contains the standard library's source.
     pub rust_src: Option<String>,
-    /// cargo-auditable is installed.
+    /// Whether cargo-auditable is installed.
     pub has_auditable: bool,
 }
 
 /// Programs on this machine that compile or link for other targets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTools {
-    /// zig is on PATH, or is installed as the Python package `ziglang`. Only looked for if a build may need it.
+    /// Whether zig is on PATH or installed as the Python package `ziglang`. Always false if no build may need zig.
     pub has_zig: bool,
     pub cross: Option<Cross>,
-    /// A program that sysroots need and that is not installed.
+    /// A program that is required for creating sysroots but is not installed.
     pub missing_for_sysroots: Option<&'static str>,
 }
 
-/// What the user has set in the environment and in cargo's configuration.
+/// The user's settings in the environment and in cargo's configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UserEnv {
-    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which hide those of cargo's configuration. `None` if neither is
-    /// set.
+    /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which override the flags in cargo's configuration. `None` if
+    /// neither variable is set.
     pub rustflags: Option<Vec<String>>,
-    /// The names of the variables that cargo's children see: the environment's, and those of cargo's `[env]`.
+    /// The names of the variables in the environment and in cargo's `[env]` table.
     pub variables: BTreeSet<String>,
-    /// The wrapper for the workspace's own crates, in the environment or in cargo's configuration.
+    /// The rustc wrapper for workspace members, from the environment or cargo's configuration.
     pub workspace_wrapper: Option<String>,
-    /// The same commit gives the same bytes anywhere, and no image tells whose machine it came from.
+    /// The directories to replace in binaries, so that builds are reproducible and images reveal no local paths.
     pub path_remaps: Vec<PathRemap>,
 }
 
-/// A directory of this machine, and what binaries call it instead.
+/// A directory on this machine, and the path that replaces it in binaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathRemap {
     pub from: String,
@@ -96,27 +96,27 @@ impl PathRemap {
     }
 }
 
-/// What is known about one target triple.
+/// The facts about one target triple.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TargetFacts {
-    /// It is rustc's own target.
+    /// Whether the target is the host.
     pub is_host: bool,
-    /// The standard library is installed.
+    /// Whether the standard library is installed.
     pub has_std: bool,
-    /// The toolchain ships the C runtime of this musl target.
+    /// Whether the toolchain includes the C runtime for this musl target.
     pub self_contained: bool,
-    /// `crt-static` is on by default.
+    /// Whether `crt-static` is enabled by default.
     pub crt_static: bool,
     /// The linker in the user's cargo configuration or environment.
     pub configured_linker: Option<String>,
-    /// rustflags that the user's cargo configuration has for every target, but not for this one:
-    /// `target.*.rustflags` would hide them.
+    /// The global rustflags in the user's cargo configuration. Empty if the configuration contains rustflags for this
+    /// target, which override the global ones.
     pub global_rustflags: Vec<String>,
-    /// `<gnu-triple>-gcc`, when it is on PATH.
+    /// The name of the target's cross gcc, if it is on PATH.
     pub gcc: Option<String>,
-    /// `<gnu-triple>-gcc` of the other libc, when that one alone is on PATH.
+    /// The name of the cross gcc for glibc, if a musl target has no gcc of its own on PATH.
     pub other_libc_gcc: Option<String>,
-    /// Those of [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
+    /// The variables in [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,
 }
 
@@ -125,21 +125,21 @@ pub(crate) struct TargetFacts {
 pub(crate) struct Sysroot {
     pub platform: Platform,
     pub dir: Utf8PathBuf,
-    /// Debian's name of the architecture, `arm64`.
+    /// Debian's name for the architecture, such as `arm64`.
     pub architecture: &'static str,
-    /// Debian's directory name for the architecture, `aarch64-linux-gnu`.
+    /// Debian's library directory for the architecture, such as `aarch64-linux-gnu`.
     pub multiarch: String,
-    /// The packages that all builds for this triple request.
+    /// All packages that the builds for this triple request.
     pub packages: BTreeSet<String>,
 }
 
-/// What is known about one build: its settings, its target, its dependencies, and the user's environment.
+/// The facts about one build: its settings, its target, its dependencies, and the user's environment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BuildFacts<'a> {
     pub settings: &'a BuildSettings,
     pub target: &'a TargetFacts,
     pub dependencies: &'a DependencySummary,
-    /// `None` if the build requests no packages.
+    /// The sysroot, or `None` if the build requests no packages.
     pub sysroot: Option<&'a Sysroot>,
     pub env: &'a UserEnv,
 }
@@ -153,26 +153,28 @@ impl<'a> BuildFacts<'a> {
         self.triple().contains("-musl")
     }
 
-    /// Has the user set a variable, in the environment, cargo's `[env]` or `build-env`?
+    /// Reports whether the user has set a variable in the environment, in cargo's `[env]` table or in `build-env`.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.env.variables.contains(name) || self.settings.env.contains_key(name)
     }
 
-    /// Has the user set a variable for the build's target, in any of the forms that `cc` and `pkg-config` read?
+    /// Reports whether the user has set a variable for the build's target, in any of the forms that `cc` and
+    /// `pkg-config` read.
     pub(crate) fn is_set_for_target(&self, name: &str) -> bool {
         let [dashed, underscored, for_targets] = c_variable_names::spellings(name, self.triple());
         let by_kind = if self.target.is_host { format!("HOST_{name}") } else { for_targets };
         [dashed, underscored, by_kind].iter().any(|name| self.is_set(name))
     }
 
-    /// Has the user set one of [`c_variable_names::C_VARIABLES`] for the build, in the environment or in `build-env`?
-    pub(crate) fn has_own(&self, variable: &str) -> bool {
+    /// Reports whether the user has set one of [`c_variable_names::C_VARIABLES`] for the build, in the environment or
+    /// in `build-env`.
+    pub(crate) fn is_set_by_user(&self, variable: &str) -> bool {
         let is_in_build_env = |name: &String| self.settings.env.contains_key(name);
         self.target.user_variables.contains(variable)
             || c_variable_names::spellings(variable, self.triple()).iter().any(is_in_build_env)
     }
 
-    /// Do the user's or the build's flags ask for a statically linked C library?
+    /// Reports whether the user's or the build's flags request a statically linked C library.
     pub(crate) fn links_statically(&self) -> bool {
         let from_env = self.env.rustflags.iter().flatten();
         let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);

@@ -1,5 +1,5 @@
-//! Crates that are known not to compile for some targets, so that they are reported before anything is compiled. Every
-//! entry was read in the crate's build script, or tried.
+//! Lists crates that are known not to compile for some targets, so that they can be reported before compiling starts.
+//! Every entry is based on the crate's build script or on a failed build.
 
 use cargo_metadata::{Node, Package};
 
@@ -8,20 +8,20 @@ use cargo_metadata::{Node, Package};
 pub(crate) struct UnsupportedCrate {
     /// The package's name and version.
     pub package: String,
-    /// The problem: the rest of a sentence that begins with the package.
+    /// The reason, phrased to follow "it", as in "it supports only x86 and Arm".
     pub why: &'static str,
     pub fix: &'static str,
-    /// Only zig's compiler rejects it.
+    /// Whether only zig's compiler rejects the crate.
     pub by_zig: bool,
 }
 
 struct KnownIssue {
     package: &'static str,
-    /// cargo's requirement.
+    /// The affected versions, as a semver requirement.
     versions: &'static str,
-    /// The architectures that it does compile for, as triples begin.
+    /// The architectures that the package compiles for, as in target triples.
     supported: &'static [&'static str],
-    /// Does the issue affect a package with these features?
+    /// Reports whether a package with these features is affected.
     affects: fn(&[&str]) -> bool,
     by_zig: bool,
     why: &'static str,
@@ -30,8 +30,9 @@ struct KnownIssue {
 
 const ALL_BUT_ARMV7: &[&str] =
     &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "riscv64gc", "s390x", "powerpc64le", "loongarch64"];
-const NEON: &str = "compiles NEON code with -mfpu=neon, which zig does not take";
-const NO_NEON: &str = "take gcc there, and glibc: linker = \"gcc\", libc = \"gnu\"; or zlib in place of zlib-ng";
+const NEON: &str = "compiles NEON code with -mfpu=neon, which zig does not support";
+const NO_NEON: &str =
+    "use gcc and glibc for this platform (linker = \"gcc\", libc = \"gnu\"), or use zlib instead of zlib-ng";
 
 const KNOWN: [KnownIssue; 4] = [
     KnownIssue {
@@ -40,14 +41,15 @@ const KNOWN: [KnownIssue; 4] = [
         supported: &["x86_64", "i686", "i586", "aarch64", "arm", "armv5te", "armv7"],
         affects: |_| true,
         by_zig: false,
-        why: "has code for x86 and Arm alone",
-        fix: "take ring 0.17, by newer versions of what depends on it: `cargo tree --target all --invert ring@0.16` says",
+        why: "supports only x86 and Arm",
+        fix: "update the crates that depend on it to get ring 0.17: `cargo tree --target all --invert ring@0.16`",
     },
     KnownIssue {
         package: "cranelift-codegen",
         versions: "<0.117",
         supported: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
-        // Its build script looks for the target's own instruction set if it is asked to, and if no other one is enabled.
+        // The build script requires a code generator for the target if the feature `host-arch` is enabled, or if the
+        // features select no other code generator.
         affects: |features| {
             let has = |names: &[&str]| names.iter().any(|name| features.contains(name));
             let has_others = has(&["x86", "arm64", "s390x", "riscv64", "pulley"]);
@@ -55,7 +57,8 @@ const KNOWN: [KnownIssue; 4] = [
         },
         by_zig: false,
         why: "has no code generator for this architecture",
-        fix: "take a newer version, which interprets there (wasmtime 30 and later, with its feature \"pulley\")",
+        fix: "update it: newer versions use an interpreter for this architecture (wasmtime 30 or later, with the \
+              feature \"pulley\")",
     },
     KnownIssue {
         package: "libz-ng-sys",
@@ -77,7 +80,8 @@ const KNOWN: [KnownIssue; 4] = [
     },
 ];
 
-/// The known issue of a resolved package for a target. A package that is not from crates.io may have been fixed.
+/// Returns the known issue that affects a resolved package on a target. Packages from other sources than crates.io are
+/// skipped, because they may contain a fix.
 pub(crate) fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
     package.source.as_ref().filter(|source| source.is_crates_io())?;
     let architecture = triple.split('-').next().unwrap_or_default();
@@ -96,6 +100,8 @@ pub(crate) fn unsupported(package: &Package, node: &Node, triple: &str) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_upstream() {
+    fn finds_known_issues_by_version_features_source_and_target() {
         const RISCV64: &str = "riscv64gc-unknown-linux-musl";
         const ARMV7: &str = "armv7-unknown-linux-musleabihf";
         const HOST: &[&str] = &["host-arch", "std"];
@@ -144,11 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn requirements_are_cargos_and_the_page_has_all() {
+    fn version_requirements_are_valid() {
         for known in &KNOWN {
-            let page = include_str!("../../docs/toolchains.md");
-            assert!(page.contains(&format!("| `{}` ", known.package)), "{}", known.package);
             assert!(known.versions.parse::<semver::VersionReq>().is_ok(), "{}", known.versions);
         }
+    }
+
+    #[test]
+    fn documentation_lists_every_known_issue() {
+        const PAGE: &str = include_str!("../../docs/c-dependencies.md");
+        let section = PAGE.split("\n## ").find(|section| section.starts_with("Known not to compile")).unwrap();
+        // The first text in backticks in the first column is the crate's name.
+        let documented: BTreeSet<&str> =
+            section.lines().filter_map(|row| row.strip_prefix('|')?.split('|').next()?.split('`').nth(1)).collect();
+        let known: BTreeSet<&str> = KNOWN.iter().map(|known| known.package).collect();
+        assert_eq!(documented, known);
     }
 }

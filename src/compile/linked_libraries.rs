@@ -1,36 +1,37 @@
-//! System libraries that a crate links against, from its manifest and the dependencies of its build script.
+//! Determines the system libraries that a crate links against from its manifest and its build dependencies.
 
 use cargo_metadata::{Node, Package};
 
 use super::debian_packages;
 
-/// A C library that must be on the machine, or in the target's sysroot, for a package to link.
+/// A C library that a package links against. It must be installed on the machine or in the target's sysroot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SystemLibrary {
     /// The package's name and version.
     pub package: String,
-    /// What the package calls the library: `links` in its manifest.
+    /// The value of `links` in the package's manifest.
     pub links: String,
-    /// Debian's package with its headers, where it is known.
+    /// The Debian package with the library's headers, if known.
     pub debian: Option<&'static str>,
-    /// The dependency that has it built from source instead.
+    /// The line in Cargo.toml that makes a crate build the library from source.
     pub vendored: Option<&'static str>,
 }
 
-/// Crates that build scripts call a C compiler with.
+/// Crates with which build scripts run a C compiler.
 pub(crate) const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
 
-/// Build dependencies that look for a library on the machine.
+/// Crates with which build scripts search for a system library.
 const FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
-/// Its C compiler reads the library's headers, and builds nothing.
+/// A package that uses the crate `cc` only to preprocess the library's headers.
 const READS_HEADERS: &str = "openssl-sys";
 
-/// It runs the library's own configure and make, which no build dependency tells, unless it has one of these features.
-const BUILDS_IT: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic_linking"]);
+/// A package that runs the library's configure and make scripts without any of the build dependencies above, unless one
+/// of these features is enabled.
+const BUILDS_FROM_SOURCE: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic_linking"]);
 
-/// The system library that a package links against. `None` if it builds its own. `build_dependencies` are those that its
-/// resolved features enable.
+/// Returns the system library that a package links against. `None` if the package builds the library from source.
+/// `build_dependencies` are those that the resolved features enable.
 pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();
@@ -38,9 +39,9 @@ pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&s
     let compiles = name != READS_HEADERS && build_dependencies.iter().any(|name| C_BUILDERS.contains(name));
     let has_source = build_dependencies.iter().any(|name| name.ends_with("-src"));
     let is_enabled = |name: &str| node.features.iter().any(|feature| feature.as_str() == name);
-    let builds_it = name == BUILDS_IT.0 && !BUILDS_IT.1.into_iter().any(is_enabled);
+    let builds_from_source = name == BUILDS_FROM_SOURCE.0 && !BUILDS_FROM_SOURCE.1.into_iter().any(is_enabled);
     let searches = build_dependencies.iter().any(|name| FINDERS.contains(name));
-    if compiles || has_source || builds_it || (library.is_none() && !searches) {
+    if compiles || has_source || builds_from_source || (library.is_none() && !searches) {
         return None;
     }
     Some(SystemLibrary {
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn system_libraries_of_packages() {
+    fn finds_system_libraries_of_packages() {
         for (name, links, features, build, expected) in [
             ("openssl-sys", Some("openssl"), &[][..], &["cc", "pkg-config", "vcpkg"][..], Some(Some("libssl-dev"))),
             ("openssl-sys", Some("openssl"), &[], &["cc", "openssl-src", "pkg-config"], None),

@@ -1,5 +1,5 @@
-//! Compiles binaries: a cargo process for all target triples, whose JSON messages are ticked off against what was
-//! requested. Knows nothing of images.
+//! Compiles binaries with cargo and checks its JSON messages against the requested binaries. Images are not handled
+//! here.
 
 pub(crate) mod artifact;
 pub(crate) mod artifact_source;

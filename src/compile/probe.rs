@@ -1,5 +1,5 @@
-//! Finds out what this machine has for compiling: rustc, the targets' standard libraries, linkers; and what each build
-//! depends on. Decides nothing.
+//! Collects the facts that compiling depends on: the Rust toolchain, standard libraries, linkers, and the dependencies
+//! of each build. Decisions based on these facts are made elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,15 @@ use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
-/// What was found out, and what is missing.
+/// The collected facts, and the problems found while collecting them.
 pub(crate) struct Probed {
     pub facts: Facts,
-    /// In the order in which they were found.
+    /// The problems in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
 impl Probed {
-    /// The facts, or the first problem.
+    /// Returns the facts, or the first problem as an error.
     pub(crate) fn into_result(self) -> Result<Facts, Failure> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(problem.failure),
@@ -37,7 +37,7 @@ impl Probed {
     }
 }
 
-/// Finds out everything that compiling a request depends on.
+/// Collects all facts that compiling a request depends on.
 pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     let config = Config::load().context("cannot read cargo's configuration")?;
     let mut facts = Facts {
@@ -65,9 +65,9 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     }
     match cargo_tree::summaries(request, &facts.rust.cargo, &cfgs) {
         Ok(dependencies) => facts.dependencies = dependencies,
-        Err(failure) => problems.push(Problem::of_all(Requirement::LockFile, failure)),
+        Err(failure) => problems.push(Problem::for_all(Requirement::LockFile, failure)),
     }
-    // Python is slow to say whether it has zig, so this is skipped if no build may use it.
+    // Searching for zig may start Python, which is slow, so skip it if no build may need zig.
     let may_need_zig = request.builds.iter().any(|build| {
         facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
     });
@@ -75,12 +75,12 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     Ok(Probed { facts, problems })
 }
 
-/// Runs `rustc -vV`. rust-lld and the source of the standard library are looked up along with the targets.
+/// Determines the Rust toolchain from `rustc -vV`. `probe` fills in rust-lld and the standard library's source later.
 fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
-    // Without the user's wrapper, which is for compiling.
+    // Skip the user's rustc wrapper, which is only needed for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
     let printed = Cmd::new(&rustc).arg("-vV").read().map_err(|error| {
-        Failure::new(Class::Toolchain, format!("rustc does not run: {}", message_with_causes(&error)))
+        Failure::new(Class::Toolchain, format!("cannot run rustc: {}", message_with_causes(&error)))
             .hint("install Rust: https://rustup.rs")
     })?;
     let field =
@@ -123,7 +123,7 @@ fn rustflags_in_env() -> Option<Vec<String>> {
     std::env::var("RUSTFLAGS").ok().map(|flags| split(&flags, ' '))
 }
 
-/// Is cargo-auditable where cargo looks for its subcommands?
+/// Reports whether cargo-auditable is installed where cargo searches for subcommands.
 fn has_auditable() -> bool {
     const NAME: &str = "cargo-auditable";
     find_program(NAME).is_some() || cargo_home().is_some_and(|home| home.join("bin").join(NAME).is_file())
@@ -140,29 +140,30 @@ fn find_cross() -> Option<Cross> {
     })
 }
 
-/// What rustc prints about a target.
+/// The properties of a target that rustc prints.
 struct PrintedTarget {
     libdir: Utf8PathBuf,
     cfg: Vec<Cfg>,
 }
 
 impl PrintedTarget {
-    /// The directory in the toolchain that has a directory for each target; the host's has the tools.
+    /// Returns the toolchain's `rustlib` directory, which contains a directory for each target.
     fn rustlib(&self) -> &Utf8Path {
         self.libdir.ancestors().nth(2).unwrap_or(&self.libdir)
     }
 }
 
-/// Asks rustc about a target. `None`, and one problem more, if rustc does not know it.
+/// Runs rustc to get the properties of a target. Adds a problem and returns `None` if rustc does not support the
+/// target.
 fn print_target(rustc: &Path, triple: &str, problems: &mut Vec<Problem>) -> Result<Option<PrintedTarget>> {
     let args = ["--print", "target-libdir", "--print", "cfg", "--target", triple];
     let printed = match Cmd::new(rustc).args(args).read() {
         Ok(printed) => printed,
         Err(error) => {
             check_interrupt()?;
-            let message = format!("rustc does not know the target '{triple}': {}", message_with_causes(&error));
+            let message = format!("rustc does not support the target '{triple}': {}", message_with_causes(&error));
             let failure = Failure::new(Class::Toolchain, message);
-            problems.push(Problem::of_target(Requirement::Target, triple, failure));
+            problems.push(Problem::for_target(Requirement::Target, triple, failure));
             return Ok(None);
         }
     };
@@ -187,10 +188,10 @@ fn target_facts(
     Ok(TargetFacts {
         is_host: triple == facts.rust.host,
         has_std,
-        // A standard library that is not installed yet will bring it, but not one that is compiled here.
+        // A standard library that will be installed includes the C runtime, but one that is compiled locally does not.
         self_contained: printed.libdir.join("self-contained/crt1.o").is_file() || (!has_std && !builds_std),
         crt_static: printed.cfg.iter().any(is_crt_static),
-        // The resolved flags are the global ones if there are no target-specific ones to win over them.
+        // The resolved flags equal the global ones unless target-specific flags override them.
         global_rustflags: match (target.rustflags, &config.build.rustflags) {
             (Some(resolved), Some(global)) if resolved.flags == global.flags => resolved.flags,
             _ => Vec::new(),
@@ -202,7 +203,7 @@ fn target_facts(
     })
 }
 
-/// Is the standard library in a target's library directory?
+/// Reports whether a target's library directory contains the standard library.
 fn has_std(libdir: &Utf8Path) -> bool {
     let Ok(entries) = fs_err::read_dir(libdir) else { return false };
     entries.flatten().any(|entry| {
@@ -212,7 +213,7 @@ fn has_std(libdir: &Utf8Path) -> bool {
     })
 }
 
-/// The cross gcc of a triple, if it is on PATH.
+/// Returns the name of a triple's cross gcc, if it is on PATH.
 fn find_gcc(triple: &str) -> Option<String> {
     let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
     find_program(&name).map(|_| name)
@@ -222,6 +223,6 @@ fn may_need_zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> bool {
     let needs_c = build.dependencies.needs_c.is_some();
     let rust_lld_links = build.is_musl() && build.target.self_contained && rust.has_rust_lld && !needs_c;
     let is_requested = build.settings.linker == Some(LinkerChoice::Zig) || build.settings.glibc.is_some();
-    let has_another = build.target.is_host || rust_lld_links;
-    build.target.configured_linker.is_none() && (is_requested || !has_another)
+    let has_other_linker = build.target.is_host || rust_lld_links;
+    build.target.configured_linker.is_none() && (is_requested || !has_other_linker)
 }

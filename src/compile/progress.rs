@@ -1,10 +1,11 @@
-//! Progress bars for a cargo process, one for each of its platforms.
+//! Shows the progress of a cargo process, with one bar per build.
 
 use super::cargo_command::CargoRun;
 use super::facts::Facts;
 use crate::plan::BuildSettings;
 use crate::ui::{Bar, Ui};
 
+/// The progress bars of a cargo process.
 pub(crate) struct CompileProgress<'a> {
     bars: Vec<BuildBar<'a>>,
 }
@@ -23,7 +24,8 @@ impl<'a> CompileProgress<'a> {
         CompileProgress { bars: run.builds.iter().map(|build| bar(&build.settings, &build.name())).collect() }
     }
 
-    /// Advances the bar of a build by one crate. `None` is the host, which all builds wait for.
+    /// Advances a build's bar by one crate. If `settings` is `None`, the crate was compiled for the host, and all bars
+    /// advance.
     pub(crate) fn compiled(&self, crate_name: &str, settings: Option<&BuildSettings>) {
         for build in &self.bars {
             if settings.is_none_or(|settings| build.settings == settings) {
@@ -32,7 +34,7 @@ impl<'a> CompileProgress<'a> {
         }
     }
 
-    /// Removes the bar of a build whose binaries are all linked.
+    /// Removes the bar of a build after all of its binaries have been linked.
     pub(crate) fn finish(&mut self, settings: &BuildSettings) {
         self.bars.retain(|build| build.settings != settings);
     }

@@ -1,14 +1,14 @@
-//! What a build needs before it can be compiled, and a failure for each requirement that is not met.
+//! Defines the requirements that must be met before a build can be compiled.
 
 use crate::error::Failure;
 
-/// What a build needs.
+/// A precondition for compiling a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// A target that rustc knows.
+    /// rustc supports the target.
     Target,
     LockFile,
-    /// Crates that compile for the target at all.
+    /// No dependency is known not to compile for the target.
     SupportedCrates,
     Std,
     Linker,
@@ -19,17 +19,17 @@ pub(crate) enum Requirement {
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub requirement: Requirement,
-    /// The target triple that it is about. `None` if it is about all of them.
+    /// The affected target triple, or `None` if all targets are affected.
     pub triple: Option<String>,
     pub failure: Failure,
 }
 
 impl Problem {
-    pub(crate) fn of_target(requirement: Requirement, triple: &str, failure: Failure) -> Problem {
+    pub(crate) fn for_target(requirement: Requirement, triple: &str, failure: Failure) -> Problem {
         Problem { requirement, triple: Some(triple.to_owned()), failure }
     }
 
-    pub(crate) fn of_all(requirement: Requirement, failure: Failure) -> Problem {
+    pub(crate) fn for_all(requirement: Requirement, failure: Failure) -> Problem {
         Problem { requirement, triple: None, failure }
     }
 }

@@ -1,4 +1,4 @@
-//! Compiles everything that was requested, one cargo process after the other.
+//! Compiles the requested binaries by running cargo processes one after the other.
 
 use std::sync::mpsc;
 
@@ -12,8 +12,8 @@ use crate::process::Cmd;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
 
-/// Compiles everything that the toolchain was found for. Each binary is sent to `finished` as soon as it is linked.
-/// Cargo is stopped once `cancel` is cancelled.
+/// Compiles all requested binaries, and sends each one to `finished` as soon as it is linked. Stops cargo if `cancel`
+/// is canceled.
 pub(crate) fn run(
     toolchain: &Toolchain,
     finished: &mpsc::Sender<CompiledBinary>,
@@ -38,7 +38,7 @@ pub(crate) fn run(
         };
         artifacts.extend(process.compile(cancel)?);
     }
-    // Last, so that a failure to compile is reported first.
+    // Check this last, so that compile errors are reported first.
     check_glibc_floors(toolchain, &artifacts)?;
     Ok(artifacts)
 }
@@ -48,7 +48,7 @@ fn for_terminal(cmd: Cmd, ui: &Ui) -> Cmd {
     cmd.args(["--color", color]).args(ui.is_quiet().then_some("--quiet"))
 }
 
-/// Turns off cargo's progress bar, which is for terminals and wants a width, even if the user always wants it.
+/// Turns off cargo's progress bar if the user has enabled it permanently, because cargo's output is not a terminal.
 fn without_bars(cmd: Cmd) -> Cmd {
     const WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
     if std::env::var(WHEN).is_ok_and(|when| when == "always") { cmd.env(WHEN, "never") } else { cmd }
@@ -65,8 +65,8 @@ fn check_glibc_floors(toolchain: &Toolchain, artifacts: &Artifacts) -> Result<()
     Ok(())
 }
 
-/// What precedes the lines of a run if there are several: its platforms and, if another run has the same platforms, its
-/// binaries.
+/// Returns the prefix for a run's output. With several runs, the prefix consists of the run's platforms, preceded by
+/// its binaries if another run has the same platforms.
 fn line_prefix(run: &CargoRun, runs: &[CargoRun]) -> String {
     if runs.len() == 1 {
         return String::new();
@@ -85,7 +85,7 @@ mod tests {
     use crate::plan::{Binary, Build, BuildSettings};
 
     #[test]
-    fn lines_of_several_runs_have_a_prefix() {
+    fn output_of_several_runs_has_a_prefix() {
         let run = |binary: &str, platform: &str| {
             let binaries = [Binary { name: binary.to_owned(), package: binary.to_owned() }];
             let settings = BuildSettings::default();

@@ -1,4 +1,4 @@
-//! The standard libraries of targets: installed, installed by rustup, compiled along, or a failure with hints.
+//! Checks whether the standard libraries of targets are available, and installs missing ones with rustup.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,12 @@ use crate::platform::{Libc, Platform};
 use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
-/// The hint for those who cannot use rustup.
-pub(crate) const BUILD_IT: &str = "or have cargo compile it: build-std = true, with rust-src and a nightly toolchain";
+/// The hint for users who cannot install a standard library with rustup.
+pub(crate) const BUILD_STD_HINT: &str =
+    "or compile it from source: set build-std = true, and use a nightly toolchain with rust-src";
 
-/// Fails if a build's standard library is neither installed nor can be installed or compiled. rustc must know the target.
+/// Fails if a build's standard library is not installed and cannot be installed or compiled. rustc must support the
+/// target.
 pub(crate) fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if build.settings.build_std {
         check_can_build(build, rust)
@@ -24,7 +26,7 @@ pub(crate) fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), 
     }
 }
 
-/// The triples whose standard library is missing and can be installed, without those that Rust has none for.
+/// Returns the triples whose standard library is missing but can be installed.
 pub(crate) fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>) -> Vec<String> {
     let used: BTreeSet<&str> =
         builds.iter().filter(|build| !build.settings.build_std).map(|build| build.settings.triple.as_str()).collect();
@@ -34,32 +36,34 @@ pub(crate) fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>)
     used.into_iter().filter(is_missing).map(str::to_owned).collect()
 }
 
-/// Fails for a target without a standard library that Rust does not distribute one for.
+/// Fails if a target's standard library is neither installed nor distributed by Rust.
 fn check_is_distributed(triple: &str, target: &TargetFacts) -> Result<(), Failure> {
     if target.has_std || !triple.contains("-musl") {
         return Ok(());
     }
     match Platform::for_triple(triple).next() {
         Some(platform) if !platform.has_std(Libc::Musl) => {
-            Err(gnu_instead(failure(triple, "Rust has no standard library for it"), platform).hint(BUILD_IT))
+            let message = "Rust does not distribute a standard library for this target";
+            Err(gnu_instead(failure(triple, message), platform).hint(BUILD_STD_HINT))
         }
         _ => Ok(()),
     }
 }
 
-/// `-Zbuild-std` is for nightly toolchains; RUSTC_BOOTSTRAP makes others believe that they are, which is for the user to
-/// decide.
+/// Fails if the toolchain cannot compile the standard library. `-Zbuild-std` requires a nightly toolchain, or
+/// RUSTC_BOOTSTRAP, which only the user may set.
 fn check_can_build(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if !rust.is_nightly && !build.is_set("RUSTC_BOOTSTRAP") {
-        let message = format!("build-std wants a nightly toolchain, and this one is {}", rust.version);
+        let message = format!("build-std requires a nightly toolchain, but this one is {}", rust.version);
         return Err(failure(build.triple(), &message)
             .hint(
-                "take one: `rustup toolchain install nightly --component rust-src`, then `cargo +nightly multiarch …`",
+                "install nightly: `rustup toolchain install nightly --component rust-src`, then run \
+                 `cargo +nightly multiarch …`",
             )
-            .hint("or have this one do it, for which it was not tested: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
+            .hint("or use this toolchain without support from Rust: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
     }
     if rust.rust_src.is_none() {
-        let message = "build-std wants the source of the standard library, which the toolchain lacks";
+        let message = "build-std requires the source of the standard library, which is not installed";
         return Err(failure(build.triple(), message).hint("install it: `rustup component add rust-src`"));
     }
     Ok(())
@@ -69,10 +73,10 @@ fn failure(triple: &str, message: &str) -> Failure {
     Failure::new(Class::Toolchain, format!("{}: {message}", Platform::describe_triple(triple)))
 }
 
-/// Hints at the other libc, for a platform alone.
+/// Adds a hint to link glibc on one platform.
 fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
     failure.hint(format!(
-        "link glibc there: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
+        "link glibc on this platform: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
     ))
 }
 
@@ -80,28 +84,26 @@ fn with_platforms(triples: &[String]) -> String {
     triples.iter().map(|triple| Platform::describe_triple(triple)).collect::<Vec<_>>().join("; ")
 }
 
-fn is_missing(triples: &[String]) -> Failure {
-    Failure::new(Class::Toolchain, format!("the standard library is missing for {}", with_platforms(triples)))
+fn not_installed(triples: &[String]) -> Failure {
+    Failure::new(Class::Toolchain, format!("the standard library is not installed for {}", with_platforms(triples)))
 }
 
-/// The path of rustup, to install the standard libraries of some triples. Fails if it cannot.
+/// Returns the path of rustup. Fails if rustup cannot install the missing standard libraries.
 pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
     let triples = missing.join(" ");
     let Some(rustup) = find_program("rustup") else {
-        return Err(is_missing(missing)
-            .hint(format!("with rustup: `rustup target add {triples}`"))
-            .hint(
-                "without it, install your distribution's package of the target's standard library for this very rustc",
-            )
-            .hint(BUILD_IT));
+        return Err(not_installed(missing)
+            .hint(format!("install rustup (https://rustup.rs), then run `rustup target add {triples}`"))
+            .hint("or install your distribution's package with the target's standard library for this version of rustc")
+            .hint(BUILD_STD_HINT));
     };
     if offline {
-        return Err(is_missing(missing).hint(format!("run `rustup target add {triples}` while online")));
+        return Err(not_installed(missing).hint(format!("run `rustup target add {triples}` while online")));
     }
     Ok(rustup)
 }
 
-/// Installs the standard libraries of some triples with rustup, into the toolchain that rustup selects.
+/// Installs the missing standard libraries with rustup, in the toolchain that rustup selects.
 pub(crate) fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
     let rustup = find_rustup(missing, offline)?;
     ui.status("Installing", format!("the standard library for {}", with_platforms(missing)));
@@ -114,19 +116,20 @@ pub(crate) fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> 
 fn install_failure(missing: &[String], stderr: &str) -> Failure {
     let mut lines = stderr.trim().lines();
     let message = lines.clone().find(|line| line.starts_with("error")).or(lines.next_back()).unwrap_or_default();
-    let failure =
-        is_missing(missing).hint(format!("`rustup target add {}` says: {message}", missing.join(" "))).hint(BUILD_IT);
-    // Some musl targets are newer than the toolchain.
+    let failure = not_installed(missing)
+        .hint(format!("`rustup target add {}` failed: {message}", missing.join(" ")))
+        .hint(BUILD_STD_HINT);
+    // Older toolchains do not include some musl targets.
     let is_unavailable =
         |triple: &&String| triple.contains("-musl") && message.contains("does not") && message.contains(*triple);
     let unavailable = missing.iter().filter(is_unavailable);
     unavailable.filter_map(|triple| Platform::for_triple(triple).next()).fold(failure, gnu_instead)
 }
 
-/// The failure if standard libraries are still missing after [`install`].
+/// Returns the failure for standard libraries that are still missing after [`install`].
 pub(crate) fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
-    is_missing(missing).hint(format!(
-        "rustup has added it to a toolchain that is not this one: see `{} --print sysroot`",
+    not_installed(missing).hint(format!(
+        "rustup installed it in another toolchain than the one in use: check `{} --print sysroot`",
         rustc.display()
     ))
 }
@@ -140,32 +143,33 @@ mod tests {
     const ARM64: &str = "aarch64-unknown-linux-musl";
 
     #[test]
-    fn a_target_that_rust_does_not_come_with() {
+    fn rejects_targets_without_a_distributed_standard_library() {
         let check =
             |triple: &str, has_std| check_is_distributed(triple, &TargetFacts { has_std, ..TargetFacts::default() });
         for (triple, std) in [(ARM64, false), ("s390x-unknown-linux-gnu", false), ("s390x-unknown-linux-musl", true)] {
             assert!(check(triple, std).is_ok(), "{triple}");
         }
         let failure = check("s390x-unknown-linux-musl", false).unwrap_err();
-        let message = "linux/s390x, s390x-unknown-linux-musl: Rust has no standard library for it";
+        let message =
+            "linux/s390x, s390x-unknown-linux-musl: Rust does not distribute a standard library for this target";
         assert_eq!(failure.to_string(), message);
         let gnu = "platform.\"linux/s390x\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }";
-        assert!(failure.hints()[0].contains(gnu) && failure.hints()[1] == BUILD_IT, "{:?}", failure.hints());
+        assert!(failure.hints()[0].contains(gnu) && failure.hints()[1] == BUILD_STD_HINT, "{:?}", failure.hints());
     }
 
     #[test]
-    fn who_may_compile_the_standard_library() {
+    fn build_std_requires_nightly_and_rust_src() {
         for (nightly, variable, in_build_env, rust_src, expected) in [
             (true, false, false, true, None),
             (false, true, false, true, None),
             (false, false, true, true, None),
-            (false, false, false, true, Some("build-std wants a nightly toolchain, and this one is 1.95.0")),
+            (false, false, false, true, Some("build-std requires a nightly toolchain, but this one is 1.95.0")),
             (
                 true,
                 false,
                 false,
                 false,
-                Some("build-std wants the source of the standard library, which the toolchain lacks"),
+                Some("build-std requires the source of the standard library, which is not installed"),
             ),
         ] {
             let set = |on: bool| on.then(|| "RUSTC_BOOTSTRAP".to_owned());

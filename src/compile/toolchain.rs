@@ -1,5 +1,4 @@
-//! How each build is compiled: the facts about this machine, a linker for each build, and whether cargo-auditable is
-//! used.
+//! Determines how each build is compiled: which linker it uses, and whether cargo-auditable is used.
 
 use std::collections::BTreeMap;
 
@@ -19,27 +18,27 @@ use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// How everything that was requested will be compiled.
+/// The linkers and tools with which the requested builds will be compiled.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Toolchain {
     pub request: CompileRequest,
     pub facts: Facts,
     pub linkers: BTreeMap<BuildSettings, LinkerSelection>,
-    /// cargo runs by way of cargo-auditable.
+    /// Whether cargo runs through cargo-auditable.
     pub auditable: bool,
-    /// What is done that nobody asked for in so many words.
+    /// Notes for the user about decisions that the configuration did not state explicitly.
     pub notes: Vec<String>,
 }
 
-/// A toolchain, and everything that is missing for it.
+/// A toolchain and the problems that prevent its use.
 pub(crate) struct ToolchainCheck {
     pub toolchain: Toolchain,
-    /// The most fundamental ones first.
+    /// The problems, most fundamental first.
     pub problems: Vec<Problem>,
 }
 
 impl ToolchainCheck {
-    /// The toolchain, or the first problem.
+    /// Returns the toolchain, or the first problem as an error.
     pub(crate) fn into_result(self) -> Result<Toolchain> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(problem.failure.into()),
@@ -49,7 +48,8 @@ impl ToolchainCheck {
 }
 
 impl Toolchain {
-    /// Finds out how everything will be compiled, and whether what is missing can be installed. Changes nothing.
+    /// Determines how every build will be compiled, and fails if something is missing that cannot be installed. Does
+    /// not change anything.
     pub(crate) fn find(request: CompileRequest) -> Result<Toolchain> {
         let toolchain = Toolchain::check(request)?.into_result()?;
         let missing = toolchain.missing_std();
@@ -59,13 +59,13 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// Finds out how everything will be compiled, with all problems that there are.
+    /// Determines how every build will be compiled, and collects all problems.
     pub(crate) fn check(request: CompileRequest) -> Result<ToolchainCheck> {
         let Probed { facts, problems } = probe::probe(&request)?;
         Ok(select(request, facts, problems))
     }
 
-    /// Installs the standard libraries and sysroots that are missing.
+    /// Installs missing standard libraries and sysroots.
     pub(crate) fn install_missing(self, ui: &Ui) -> Result<Toolchain> {
         let toolchain = self.install_std(ui)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
@@ -74,7 +74,7 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// Installs the standard libraries that are missing.
+    /// Installs missing standard libraries.
     pub(crate) fn install_std(self, ui: &Ui) -> Result<Toolchain> {
         let missing = self.missing_std();
         if missing.is_empty() {
@@ -88,42 +88,42 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// The triples whose standard library [`Toolchain::install_missing`] would install.
+    /// Returns the triples whose standard library [`Toolchain::install_missing`] would install.
     pub(crate) fn missing_std(&self) -> Vec<String> {
         std_library::missing(&self.request.builds, &self.facts.targets)
     }
 
-    /// What the user may want to change.
+    /// Returns advice about settings that the user may want to change.
     pub(crate) fn advice(&self) -> Option<String> {
         c_env::advice(self.linkers.keys().map(|settings| self.facts.build(settings)))
     }
 
-    /// The name of the linker of a build, for people.
+    /// Returns the name of a build's linker for display.
     pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
     }
 
-    /// The cargo processes that will run.
+    /// Returns the cargo processes that will run.
     pub(crate) fn cargo_runs(&self) -> Vec<CargoRun> {
         cargo_command::group_runs(&self.request, &self.facts, &self.linkers)
     }
 
-    /// The command line of a cargo process. `c_env` has the variables for C code.
+    /// Returns the command line of a cargo process. `c_env` contains the variables for C code.
     pub(crate) fn cargo_command(&self, run: &CargoRun, c_env: &CEnv) -> Cmd {
         let Toolchain { request, facts, linkers, auditable, .. } = self;
         CargoCommands { request, facts, linkers, auditable: *auditable, c_env }.command(run)
     }
 
-    /// The command lines of all cargo processes, without writing the programs and files that they name.
+    /// Returns the command lines of all cargo processes without writing the scripts and files that they refer to.
     pub(crate) fn preview(&self) -> Vec<Cmd> {
         let c_env = c_env::preview(&self.linkers, &self.facts);
         self.cargo_runs().iter().map(|run| self.cargo_command(run, &c_env)).collect()
     }
 
-    /// Writes the programs and files that the cargo commands name, and returns the variables for C code.
+    /// Writes the scripts and files that the cargo commands refer to, and returns the variables for C code.
     pub(crate) fn write_c_env(&self) -> Result<CEnv> {
         if let (true, Some(cross)) = (uses_cross(&self.linkers), &self.facts.tools.cross) {
-            cross.write_c_env(&self.request.paths)?;
+            cross.write_rustup_wrapper(&self.request.paths)?;
         }
         c_env_files::write(&self.linkers, &self.facts)
     }
@@ -133,25 +133,25 @@ fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
     linkers.values().any(|selection| selection.linker == Linker::Cross)
 }
 
-/// Selects a linker for every build, and decides on cargo-auditable. `problems` are those that were found before.
+/// Selects a linker for every build, decides whether to use cargo-auditable, and appends any failures to `problems`.
 fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> ToolchainCheck {
     for build in &request.builds {
         if let Err(failure) = known_issue_check::check(&facts.build(&build.settings), &build.name()) {
-            problems.push(Problem::of_target(Requirement::SupportedCrates, &build.settings.triple, failure));
+            problems.push(Problem::for_target(Requirement::SupportedCrates, &build.settings.triple, failure));
         }
     }
     for build in &request.builds {
         let is_known = build.settings.build_std || facts.targets.contains_key(&build.settings.triple);
         let checked = std_library::check(&facts.build(&build.settings), &facts.rust);
         if let (true, Err(failure)) = (is_known, checked) {
-            problems.push(Problem::of_target(Requirement::Std, &build.settings.triple, failure));
+            problems.push(Problem::for_target(Requirement::Std, &build.settings.triple, failure));
         }
     }
     let mut linkers = BTreeMap::new();
     for Build { settings, .. } in &request.builds {
         match linker::select(&facts.build(settings), &facts.rust, &facts.tools) {
             Ok(selection) => drop(linkers.insert(settings.clone(), selection)),
-            Err(failure) => problems.push(Problem::of_target(Requirement::Linker, &settings.triple, failure)),
+            Err(failure) => problems.push(Problem::for_target(Requirement::Linker, &settings.triple, failure)),
         }
     }
     let mut notes = Vec::new();
@@ -160,14 +160,14 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         let Some(selection) = linkers.get(&build.settings) else { continue };
         let (facts, platforms) = (facts.build(&build.settings), build.name());
         if let Err(failure) = known_issue_check::check_zig(&facts, &selection.linker, &platforms) {
-            problems.push(Problem::of_target(Requirement::SupportedCrates, &build.settings.triple, failure));
+            problems.push(Problem::for_target(Requirement::SupportedCrates, &build.settings.triple, failure));
         }
         notes.extend(linker::note(&facts, &selection.linker, &platforms));
         c_notes.extend(c_env::note(&facts));
     }
     let decision = auditable::decide(request.options.auditable, &facts.rust, &facts.env, uses_cross(&linkers));
     let auditable = decision.unwrap_or_else(|failure| {
-        problems.push(Problem::of_all(Requirement::Auditable, failure));
+        problems.push(Problem::for_all(Requirement::Auditable, failure));
         AuditableDecision::default()
     });
     notes.extend(c_notes.into_iter().chain(auditable.note));

@@ -1,17 +1,21 @@
-//! The values of keys that are one of a few words.
+//! Enums for configuration keys with a fixed set of values.
 
 use serde::{Deserialize, Serialize};
 
-/// Which linker to use, where the automatic choice is not wanted.
+/// Linker to use instead of the automatic choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LinkerChoice {
+    /// The default linker of rustc.
     Host,
+    /// The linker that comes with Rust.
     RustLld,
+    /// `zig cc`, through cargo-zigbuild.
     Zig,
+    /// A GCC cross compiler.
     Gcc,
-    /// The program `cross`.
+    /// `cross` in place of cargo.
     Cross,
 }
 
@@ -21,12 +25,12 @@ impl std::fmt::Display for LinkerChoice {
     }
 }
 
-/// Whether binaries carry the list of their dependencies, which cargo-auditable puts into them.
+/// Whether cargo-auditable embeds the list of dependencies in binaries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Switch", into = "Switch")]
 pub(crate) enum Auditable {
-    /// Where cargo-auditable is installed.
+    /// Only if cargo-auditable is installed.
     #[default]
     Auto,
     Always,
@@ -35,7 +39,7 @@ pub(crate) enum Auditable {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "wanted true, false or \"auto\"")]
+#[serde(untagged, expecting = "expected true, false or \"auto\"")]
 enum Switch {
     On(bool),
     Word(#[cfg_attr(test, schemars(extend("const" = "auto")))] String),
@@ -49,7 +53,7 @@ impl TryFrom<Switch> for Auditable {
             Switch::On(true) => Ok(Auditable::Always),
             Switch::On(false) => Ok(Auditable::Never),
             Switch::Word(word) if word == "auto" => Ok(Auditable::Auto),
-            Switch::Word(_) => Err("wanted true, false or \"auto\""),
+            Switch::Word(_) => Err("expected true, false or \"auto\""),
         }
     }
 }
@@ -64,14 +68,16 @@ impl From<Auditable> for Switch {
     }
 }
 
-/// What makes the images, where the automatic choice is not wanted.
+/// Engine that builds the images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EngineChoice {
-    /// buildx where it can do the job, else embedded.
+    /// buildx if it can build the images on this machine, otherwise the embedded engine.
     #[default]
     Auto,
+    /// `docker buildx`.
     Buildx,
+    /// The engine built into this program, which does not need Docker.
     Embedded,
 }

@@ -1,4 +1,4 @@
-//! Notes on metadata tables with names like ours, such as `multi-arch`. cargo accepts any name, so nothing else reports them.
+//! Detects misspelled metadata tables, such as `[package.metadata.multi-arch]`, which cargo accepts without a warning.
 
 use camino::Utf8Path;
 
@@ -7,7 +7,7 @@ use crate::error::closest_match;
 
 const NAME: &str = "multiarch";
 
-/// Returns a note if a manifest has a table with nearly our name, and not ours.
+/// Returns a note if a manifest has a metadata table whose name resembles `multiarch`, but none called `multiarch`.
 pub(crate) fn misspelled_table_note(text: &str, path: &Utf8Path, table: ConfigTable) -> Option<String> {
     let section = match table {
         ConfigTable::Root => return None,
@@ -19,11 +19,11 @@ pub(crate) fn misspelled_table_note(text: &str, path: &Utf8Path, table: ConfigTa
     if tables.contains_key(NAME) {
         return None;
     }
-    let name = tables.keys().find(|name| resembles_our_name(name))?;
-    Some(format!("{path}: [{section}.metadata.{name}] is not read: the section's name is {section}.metadata.{NAME}"))
+    let name = tables.keys().find(|name| resembles_multiarch(name))?;
+    Some(format!("{path}: ignored [{section}.metadata.{name}]: did you mean [{section}.metadata.{NAME}]?"))
 }
 
-fn resembles_our_name(name: &str) -> bool {
+fn resembles_multiarch(name: &str) -> bool {
     let letters: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
     closest_match(letters.strip_prefix("cargo").unwrap_or(&letters), [NAME]).is_some()
 }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_nearly_ours() {
+    fn misspelled_tables_are_reported() {
         for (section, table, expected) in [
             ("workspace.metadata.multi-arch", ConfigTable::Workspace, Some("workspace.metadata.multi-arch")),
             ("workspace.metadata.multi_arch.images.a", ConfigTable::Workspace, Some("workspace.metadata.multi_arch")),
@@ -48,7 +48,7 @@ mod tests {
             ("package.metadata.bundle", ConfigTable::Package, None),
         ] {
             let found = misspelled_table_note(&format!("[{section}]\nkey = 1\n"), "Cargo.toml".into(), table);
-            let start = expected.map(|name| format!("Cargo.toml: [{name}] is not read: the section's name is "));
+            let start = expected.map(|name| format!("Cargo.toml: ignored [{name}]: did you mean ["));
             assert_eq!(found.is_some(), start.is_some(), "{section}: {found:?}");
             assert!(found.unwrap_or_default().starts_with(&start.unwrap_or_default()), "{section}");
         }
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(
             misspelled_table_note(both, "Cargo.toml".into(), ConfigTable::Package),
             None,
-            "it is somebody else's"
+            "the other table belongs to another tool"
         );
     }
 }

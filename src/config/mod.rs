@@ -1,5 +1,5 @@
-//! The types of the configuration: one serde struct for every source and every scope. `read` reads them from files,
-//! `plan::precedence` decides which source wins.
+//! Configuration types: one serde struct for every source and every scope. `read` parses configuration files, and
+//! `plan::precedence` merges the sources.
 
 pub(crate) mod choices;
 pub(crate) mod metadata_typo;
@@ -23,145 +23,166 @@ use crate::finding::CheckCode;
 use crate::oci::compression::Compression;
 use crate::platform::{Libc, Platform};
 
-/// The keys, all of them optional, in `multiarch.toml`, `[workspace.metadata.multiarch]`,
-/// `[package.metadata.multiarch]`, `images.NAME` and `platform."os/architecture"`.
+/// The keys of `multiarch.toml`, `[workspace.metadata.multiarch]`, `[package.metadata.multiarch]`, `images.NAME` and
+/// `platform."os/architecture"`. All of them are optional.
+///
+/// The documentation of each key becomes its description in the JSON schema. Defaults are in `schema::defaults` or, if
+/// they depend on something else, in `x-default`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(default = "crate::config::schema::defaults"))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where to push: a host and perhaps a path, to which the image's name is added. Every image goes to each of a list. As
-    /// for Docker, what has no dot and no port is on Docker Hub.
+    /// Registries to push to. Each is a host with an optional path, such as `"ghcr.io/you"`, to which the image name is
+    /// added. A name without a dot or a port is on Docker Hub.
     pub registry: Option<OneOrMany>,
-    /// What the image is built for. Without it linux/amd64 and linux/arm64.
+    /// Platforms to build for.
     pub platforms: Option<Vec<Platform>>,
-    /// The tags, as templates over `version`, `major`, `minor`, `patch`, `pre`, `git.sha`, `git.short`, `git.tag` and
-    /// `git.branch`. Without it `{{version}}` and `latest`.
+    /// Tags to publish. Templates can use `version`, `major`, `minor`, `patch`, `pre`, `git.sha`, `git.short`,
+    /// `git.tag` and `git.branch`.
     pub tags: Option<Vec<String>>,
-    /// The images by name. Without it one for each binary.
+    /// Images by name.
+    #[cfg_attr(test, schemars(extend("x-default" = "one image per binary")))]
     pub images: IndexMap<String, Config>,
-    /// Keys for one platform alone, at the top or in an image.
+    /// Settings for a single platform, at the top level or in an image.
     pub platform: IndexMap<Platform, Config>,
 
-    /// The binaries of the image, in /usr/local/bin. Without it those of its package.
+    /// Binaries to install in `/usr/local/bin`.
+    #[cfg_attr(test, schemars(extend("x-default" = "all binaries of the image's package")))]
     pub bins: Option<Vec<String>>,
-    /// The base image, which is pinned to its digest. Without it `scratch`.
+    /// Base image. It is pinned to its digest when the image is built.
+    #[cfg_attr(test, schemars(extend("x-default" = "the template's base, or `scratch`")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub base: Option<String>,
-    /// A built-in template (`scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc`) or the path of your own.
-    /// Without it the one of the base, `debian` for those that have none.
+    /// Dockerfile template: `scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc` or the path of a file.
+    #[cfg_attr(test, schemars(extend("x-default" = "depends on `base`")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub template: Option<String>,
-    /// Files and folders of the workspace that go into the image.
+    /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
-    /// Variables of the container, by name.
-    pub env: IndexMap<String, String>,
-    /// Labels of the image, beside those from Cargo.toml and git.
+    /// Labels of the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
-    /// Annotations of the index, beside those from Cargo.toml and git.
+    /// Annotations of the image index, in addition to those derived from Cargo.toml and git.
     pub annotations: IndexMap<String, String>,
-    /// The program that a container runs, and its arguments. Without it the binary.
+
+    /// Environment variables of the container.
+    pub env: IndexMap<String, String>,
+    /// Program that the container runs, with its arguments.
+    #[cfg_attr(test, schemars(extend("x-default" = "the binary")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub entrypoint: Option<Vec<String>>,
-    /// The arguments that whoever starts a container can replace.
+    /// Default arguments, which `docker run` can override.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Option<Vec<String>>,
-    /// The ports that it listens on: `8080` or `"53/udp"`.
+    /// Ports that the container listens on, such as `8080` or `"53/udp"`.
     pub expose: Option<Vec<Port>>,
-    /// Folders for data that outlives a container.
+    /// Directories for data that outlives the container.
     pub volumes: Option<Vec<String>>,
-    /// Whom it runs as. Without it 65532.
+    /// User the container runs as.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub user: Option<String>,
-    /// The folder that it runs in.
+    /// Working directory of the container.
+    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub workdir: Option<String>,
-    /// The signal that ends it, by name or number: `"SIGINT"`.
+    /// Signal that stops the container, by name or number, such as `"SIGINT"`.
+    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
     #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signal_pattern())))]
     pub stop_signal: Option<String>,
-    /// The command by which Docker sees whether it is well.
+    /// Command that checks whether the container is healthy.
+    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
     pub healthcheck: Option<Healthcheck>,
 
-    /// The target triple, where it is not that of the platform and `libc`.
+    /// Target triple to compile for.
+    #[cfg_attr(test, schemars(extend("x-default" = "depends on the platform and `libc`")))]
     pub target: Option<String>,
-    /// The C library to link. Without it musl, statically.
+    /// C library to link.
+    #[cfg_attr(test, schemars(extend("x-default" = "the template's, or `musl`")))]
     pub libc: Option<Libc>,
-    /// cargo's profile. Without it release.
+    /// Cargo profile to compile with.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub profile: Option<String>,
-    /// Features to turn on.
+    /// Features to activate.
     pub features: Option<Vec<String>>,
-    /// Turn all features on.
+    /// Activate all available features.
     pub all_features: Option<bool>,
-    /// Leave the default features off.
+    /// Do not activate the `default` feature.
     pub no_default_features: Option<bool>,
-    /// Flags for rustc, beside those of cargo's configuration.
+    /// Flags for rustc, in addition to those in the cargo configuration.
     pub rustflags: Option<Vec<String>>,
-    /// Variables for cargo, by name.
+    /// Environment variables for cargo and the programs it runs.
     pub build_env: IndexMap<String, String>,
-    /// Debian packages of the target's architecture to compile against, such as `libssl-dev` (glibc only).
+    /// Debian packages to compile against, such as `libssl-dev`. Requires `libc = "gnu"`.
     pub sysroot_packages: Option<Vec<String>>,
-    /// The linker. Without it the first that serves.
+    /// Linker to use.
+    #[cfg_attr(test, schemars(extend("x-default" = "chosen automatically")))]
     pub linker: Option<LinkerChoice>,
-    /// The highest glibc that the binaries may ask for, such as `"2.28"`.
+    /// Highest glibc version that the binaries may require, such as `"2.28"`. Requires zig.
     #[cfg_attr(test, schemars(regex(pattern = r"^[0-9]+\.[0-9]+$")))]
     pub glibc: Option<String>,
-    /// Compile the standard library as well, for targets that have none. Without it false.
+    /// Compile the standard library too, for targets without a prebuilt one.
     pub build_std: Option<bool>,
-    /// List the dependencies in binaries, by cargo-auditable. Without it where that is installed.
+    /// Embed the list of dependencies in binaries with cargo-auditable. `"auto"` does so if it is installed.
     pub auditable: Option<Auditable>,
-    /// Insist on Cargo.lock as it is. Without it true.
+    /// Require Cargo.lock to be up to date.
     pub locked: Option<bool>,
 
-    /// What makes the images. Without it buildx where it can do the job, else this program itself.
+    /// Engine that builds the images. `"auto"` uses buildx if it can build the images on this machine, and the embedded
+    /// engine otherwise.
     pub engine: Option<EngineChoice>,
-    /// Registries (`HOST[:PORT]`) that are spoken to by plain HTTP, beside those on loopback.
+    /// Registries (`HOST[:PORT]`) to access over plain HTTP. Registries on loopback always use it.
     pub insecure_registries: Option<Vec<String>>,
-    /// How layers are compressed. Without it gzip.
+    /// Compression of layers.
     pub compression: Option<Compression>,
-    /// 1 to 9 for gzip, 1 to 22 for zstd. Without it 3.
+    /// Compression level: 1 to 9 for gzip, 1 to 22 for zstd.
+    #[cfg_attr(test, schemars(extend("x-default" = "3 (buildx: the default of BuildKit)")))]
     #[cfg_attr(test, schemars(range(min = 1, max = 22)))]
     pub compression_level: Option<u32>,
-    /// The builder of buildx. Without it the current one.
+    /// Builder for buildx to use.
+    #[cfg_attr(test, schemars(extend("x-default" = "the current builder")))]
     pub builder: Option<String>,
-    /// Build arguments for a template of your own, by name.
+    /// Build arguments for Dockerfile templates.
     pub build_args: IndexMap<String, String>,
-    /// Caches for buildx to read: `"type=local,src=target/cache"`.
+    /// Caches for buildx to import, such as `"type=local,src=target/cache"`.
     pub cache_from: Option<Vec<String>>,
-    /// Caches for buildx to write: `"type=local,dest=target/cache"`.
+    /// Caches for buildx to export, such as `"type=local,dest=target/cache"`.
     pub cache_to: Option<Vec<String>>,
-    /// Attach provenance, by buildx: `"mode=min"` or `"mode=max"`. The digest then differs from run to run. Without it none.
+    /// Provenance attestation to attach: `"mode=min"` or `"mode=max"`. Digests then differ from build to build.
+    /// Requires buildx.
+    #[cfg_attr(test, schemars(extend("x-default" = "none")))]
     pub provenance: Option<String>,
-    /// Attach an SBOM, by buildx. Without it none.
+    /// SBOM attestation to attach, such as `"true"`. Requires buildx.
+    #[cfg_attr(test, schemars(extend("x-default" = "none")))]
     pub sbom: Option<String>,
-    /// Secrets for a template's RUN: `"id=token,src=token.txt"`.
+    /// Secrets for `RUN` instructions in templates, such as `"id=token,src=token.txt"`. Requires buildx.
     pub secrets: Option<Vec<String>>,
-    /// Other arguments for `docker buildx build`.
+    /// Additional arguments for `docker buildx build`.
     pub buildx_args: Option<Vec<String>>,
 
-    /// Checks that do not count, by code or name, such as `"MA053"`. Without it none.
+    /// Findings to ignore, by code or name, such as `"MA053"`.
     pub allow: Option<Vec<CheckCode>>,
-    /// Libraries that no program may lead to, such as `"libssl*"`.
+    /// Shared libraries that programs must not load, directly or indirectly, such as `"libssl*"`.
     pub deny_needed: Option<Vec<Glob>>,
-    /// Programs must be linked statically.
+    /// Require programs to be statically linked.
     pub static_only: Option<bool>,
-    /// The user must not be root.
+    /// Require a user other than root.
     pub non_root_only: Option<bool>,
-    /// The most that a platform's config and layers may have, such as `"50MB"`.
+    /// Maximum size of a platform's config and compressed layers, such as `"50MB"`.
     #[cfg_attr(test, schemars(with = "Option<crate::config::schema_fragments::Size>"))]
     pub max_size: Option<ByteSize>,
-    /// Labels that must be there (`"NAME"`), or match (`"NAME=PATTERN"`).
+    /// Labels that the image must have, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_labels: Option<Vec<RequiredMetadata>>,
-    /// Annotations of the index that must be there, or match.
+    /// Annotations that the image index must have, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_annotations: Option<Vec<RequiredMetadata>>,
-    /// The words after the entrypoint with which every platform is run before a tag moves, such as `["--version"]`; `[]`
-    /// runs it as it is. Without it nothing is run.
+    /// Arguments for a smoke run of every platform before tags are moved, such as `["--version"]`. `[]` runs the
+    /// entrypoint without arguments.
+    #[cfg_attr(test, schemars(extend("x-default" = "no smoke run")))]
     pub smoke: Option<Vec<String>>,
 }
 
-/// The table of a file that holds a configuration.
+/// The table of a file that contains the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConfigTable {
-    /// The top level of the file, multiarch.toml.
+    /// The top level of multiarch.toml.
     Root,
     /// `[workspace.metadata.multiarch]`
     Workspace,
@@ -169,10 +190,10 @@ pub(crate) enum ConfigTable {
     Package,
 }
 
-/// `"a"` or `["a", "b"]`.
+/// A string or a list of strings: `"a"` or `["a", "b"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "wanted a string or a list of strings")]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
 pub(crate) enum OneOrMany {
     One(#[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::REGISTRY)))] String),
     Many(#[cfg_attr(test, schemars(inner(regex(pattern = crate::config::schema_fragments::REGISTRY))))] Vec<String>),
@@ -187,26 +208,27 @@ impl OneOrMany {
     }
 }
 
-/// A file or folder of the workspace that goes into the image.
+/// A file or directory to copy into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct FileEntry {
-    /// Relative to the folder of the manifest or configuration file's workspace.
+    /// Path of the source, relative to the workspace directory.
     pub from: String,
-    /// An absolute path in the image.
+    /// Absolute path in the image.
     #[cfg_attr(test, schemars(regex(pattern = "^/.*[^/]$")))]
     pub to: String,
-    /// Octal, for a single file; otherwise 0755 when the source is executable and 0644 when not.
+    /// Permissions of a single file in octal, such as `"0755"`.
+    #[cfg_attr(test, schemars(extend("x-default" = "`0755` for executable files, `0644` for others")))]
     #[cfg_attr(test, schemars(regex(pattern = "^[0-7]{1,4}$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
 
-/// `8080` or `"53/udp"`.
+/// A port, with an optional protocol: `8080` or `"53/udp"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "wanted a port: 8080 or \"53/udp\"")]
+#[serde(untagged, expecting = "expected a port: 8080 or \"53/udp\"")]
 pub(crate) enum Port {
     Number(u16),
     WithProtocol(#[cfg_attr(test, schemars(regex(pattern = "^[0-9]{1,5}(/(tcp|udp|sctp))?$")))] String),
@@ -221,33 +243,34 @@ impl std::fmt::Display for Port {
     }
 }
 
-/// Docker's HEALTHCHECK: an exec-form command, and durations as in `30s`.
+/// A health check, as in Docker's `HEALTHCHECK` instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Healthcheck {
-    /// The program and its arguments.
+    /// Program to run in the container, with its arguments.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
-    /// From one check to the next.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
+    /// Time between two checks, such as `"30s"`.
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// A check that takes longer has failed.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
+    /// Time after which a check fails.
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// For so long after the start failures do not count.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION)))]
+    /// Time after the start of the container during which failures are ignored.
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "0s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<String>,
-    /// So many failures in a row are one too many.
+    /// Number of consecutive failures after which the container is unhealthy.
+    #[cfg_attr(test, schemars(extend("default" = 3)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
 }
 
 impl Config {
-    /// Returns the rules that the image must follow.
+    /// Returns the verification policy of the image.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             allow: self.allow.clone().unwrap_or_default(),
@@ -260,11 +283,11 @@ impl Config {
         }
     }
 
-    /// Applies another configuration on top: its values replace those here, its maps are merged key by key.
+    /// Applies another configuration on top of this one. Values are replaced, and maps are merged key by key.
     pub(crate) fn update(&mut self, over: Config) {
         macro_rules! fields {
             (replace: $($replace:ident)*; merge: $($merge:ident)*; nest: $($nest:ident)*) => {
-                // Names every field, so that a new one cannot be forgotten here.
+                // Destructuring names every field, so a new field that is missing here does not compile.
                 let Config { $($replace,)* $($merge,)* $($nest,)* } = over;
                 $(if $replace.is_some() { self.$replace = $replace; })*
                 $(self.$merge.extend($merge);)*

@@ -1,19 +1,20 @@
-//! Errors in configuration files, in TOML's terms: file, line and key, the value, what was expected, and how to write it.
-//! The parser's own messages use the names of Rust types.
+//! Explains errors in configuration files in terms of TOML: location, key, expected type, value, and an example. The
+//! messages of the TOML parser use the names of Rust types.
 
 use camino::Utf8Path;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Class, Failure};
 
-/// Translates an error of the TOML parser.
+/// Converts a TOML parser error into a message with location, key and a hint.
 pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Utf8Path) -> Failure {
     let offset = error.span().map_or(0, |span| span.start);
     let before = text.get(..offset).unwrap_or_default();
     let location = format!("{path}:{}", before.matches('\n').count() + 1);
     let failure = |problem: String| Failure::new(Class::Config, format!("{location}: {problem}"));
     let message = error.message().lines().next().unwrap_or_default();
-    // serde's wordings: `unknown field `x`, expected one of `a`, `b``, `unknown variant …` and `missing field `x``.
+    // serde's messages: "unknown field `x`, expected one of `a`, `b`", "unknown variant `x`, …" and "missing field
+    // `x`".
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if message.starts_with("unknown field")
         && let Some((unknown, known)) = quoted.split_first()
@@ -21,34 +22,34 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
         return failure(format!("unknown key '{unknown}'")).did_you_mean_or_list(
             unknown,
             known.iter().copied(),
-            "the keys here are",
+            "valid keys are",
         );
     }
     if message.starts_with("unexpected leading zero") {
         let rest = text.get(offset..).unwrap_or_default();
         let number: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_.".contains(*c)).collect();
-        return failure(format!("{number} is no number in TOML, which has none that begin with 0"))
-            .hint(format!("write it without, or in quotes where it is a file's mode: mode = \"{number}\""));
+        return failure(format!("{number} is not a valid number: numbers in TOML cannot start with 0"))
+            .hint(format!("remove the leading zero or, for the mode of a file, add quotes: mode = \"{number}\""));
     }
     let Some(key) = key_at(text, offset) else { return failure(message.to_owned()) };
     match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown variant") => {
-            let words = known.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-            failure(format!("{key} is \"{unknown}\", wanted one of {words}"))
+            let values = known.iter().map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(", ");
+            failure(format!("{key}: expected one of {values}, found \"{unknown}\""))
                 .did_you_mean(unknown, known.iter().copied())
         }
         Some((missing, _)) if message.starts_with("missing field") => {
             let example = if *missing == "cmd" { "[\"…\"]" } else { "\"…\"" };
-            failure(format!("{key} has no '{missing}'")).hint(format!("add {missing} = {example} to it"))
+            failure(format!("{key}: missing key '{missing}'")).hint(format!("add {missing} = {example}"))
         }
         _ => match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
             Some(rest) => {
-                let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-                let problem = format!("{key} is {}, wanted {}", describe_value(found), describe_type(expected));
+                let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "another value"));
+                let problem = format!("{key}: expected {}, found {}", describe_type(expected), describe_value(found));
                 failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
-            // The parser's wording for an enum of words.
-            None if message == "wanted string or table" => failure(format!("{key}: wanted a string in quotes")),
+            // The parser's message for an enum without data.
+            None if message == "wanted string or table" => failure(format!("{key}: expected a string in quotes")),
             None => match union_hint(&key) {
                 Some(hint) => failure(format!("{key}: {message}")).hint(hint),
                 None => failure(message.to_owned()),
@@ -57,23 +58,26 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
     }
 }
 
-/// Returns the hint for a key that takes values of several types (`#[serde(untagged)]`). The message of such a type does not
-/// name its key.
+/// Returns a hint for keys that accept values of several types (`#[serde(untagged)]`). serde's messages for such types
+/// do not name the key.
 fn union_hint(key: &str) -> Option<&'static str> {
     match last_name(key).0 {
-        "expose" => Some("a port is a number up to 65535, and perhaps a protocol: expose = [8080, \"53/udp\"]"),
-        "auditable" | "registry" => Some("strings are in quotes, and lists in brackets: [\"a\", \"b\"]"),
+        "expose" => {
+            Some("a port is a number up to 65535 with an optional protocol, such as expose = [8080, \"53/udp\"]")
+        }
+        "auditable" => Some("use auditable = true, auditable = false or auditable = \"auto\""),
+        "registry" => Some("use a string or a list of strings, such as registry = \"ghcr.io/you\""),
         _ => None,
     }
 }
 
-/// Returns the last name of a key's path without an index, and whether it has one.
+/// Returns the last name in the path of a key without its array index, and whether it has an index.
 fn last_name(key: &str) -> (&str, bool) {
     let name = key.rsplit('.').next().unwrap_or(key);
     name.split_once('[').map_or((name, false), |(name, _)| (name, true))
 }
 
-/// The key of the value at an offset, as a path from the top of the configuration.
+/// Returns the path of the key or value at a byte offset, starting at the top of the configuration.
 fn key_at(text: &str, offset: usize) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let path = key_in_table(table.get_ref(), offset)?;
@@ -108,7 +112,7 @@ fn key_in_value(value: &DeValue<'_>, offset: usize) -> Option<String> {
     }
 }
 
-/// Describes a value in TOML's terms. `found` is serde's description, such as ``integer `5` ``.
+/// Describes a value in terms of TOML. `found` is serde's description, such as ``integer `5` ``.
 fn describe_value(found: &str) -> String {
     match found.split_once(' ') {
         _ if found == "sequence" => "a list".to_owned(),
@@ -120,7 +124,7 @@ fn describe_value(found: &str) -> String {
     }
 }
 
-/// Extracts the value from serde's description of it, without quotes.
+/// Extracts the value from serde's description, without quotes.
 fn value_text(found: &str) -> String {
     let quoted = |quote: char| Some(found.split_once(quote)?.1.rsplit_once(quote)?.0.to_owned());
     quoted('"').or_else(|| quoted('`')).unwrap_or_else(|| "…".to_owned())
@@ -128,7 +132,7 @@ fn value_text(found: &str) -> String {
 
 const SIZE: &str = "a number and a unit";
 
-/// Describes an expected type in TOML's terms. `expected` is serde's description.
+/// Describes an expected type in terms of TOML. `expected` is serde's description.
 fn describe_type(expected: &str) -> &str {
     match expected {
         "a sequence" => "a list",
@@ -142,15 +146,16 @@ fn describe_type(expected: &str) -> &str {
     }
 }
 
-/// Splits a string that should have been a list: into the words of a command, or at commas.
+/// Splits a string that should have been a list, for the example in a hint. Commands are split as in a shell, other
+/// values at commas.
 fn list_items(name: &str, value: &str) -> Vec<String> {
-    // Rust's escapes are JSON's, but for characters that no command has.
+    // Debug output of a string is valid JSON, except for rare escapes.
     let text = serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned());
     let words = ["entrypoint", "cmd", "smoke"].contains(&name).then(|| shell_words::split(&text).ok());
     words.flatten().unwrap_or_else(|| text.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
-/// Returns a hint with an example of the expected type, made of the given value where that fits.
+/// Returns a hint with an example of the expected type, which contains the given value if possible.
 fn example_hint(key: &str, expected: &str, value: &str) -> String {
     let (name, is_item) = last_name(key);
     let example = match describe_type(expected) {
@@ -160,7 +165,8 @@ fn example_hint(key: &str, expected: &str, value: &str) -> String {
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
         "a table" if name == "platform" => {
-            return "did you mean 'platforms'? platform.\"os/architecture\" holds one platform's own keys".to_owned();
+            return "did you mean 'platforms'? platform.\"os/architecture\" has the settings of a single platform"
+                .to_owned();
         }
         "a table" => "{ NAME = \"…\" }".to_owned(),
         "a table with from and to" => "{ from = \"…\", to = \"/…\" }".to_owned(),
@@ -171,7 +177,7 @@ fn example_hint(key: &str, expected: &str, value: &str) -> String {
         _ if name == "mode" && value.len() == 3 && value.chars().all(|c| c.is_digit(8)) => format!("\"0{value}\""),
         _ => format!("\"{value}\""),
     };
-    if is_item { format!("write it as in {name} = [{example}]") } else { format!("write it as in {name} = {example}") }
+    if is_item { format!("use {name} = [{example}]") } else { format!("use {name} = {example}") }
 }
 
 #[cfg(test)]
@@ -180,84 +186,92 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn errors_in_the_words_of_toml() {
+    fn parse_errors_are_explained() {
         for (text, message, hint) in [
-            ("tags = 'a'", "1: tags is the string \"a\", wanted a list", "write it as in tags = [\"a\"]"),
+            ("tags = 'a'", "1: tags: expected a list, found the string \"a\"", "use tags = [\"a\"]"),
             (
                 "platforms = 'linux/arm64'",
-                "1: platforms is the string \"linux/arm64\", wanted a list",
+                "1: platforms: expected a list, found the string \"linux/arm64\"",
                 "platforms = [\"linux/arm64\"]",
             ),
             (
                 "platforms = 'linux/amd64, linux/arm64'",
-                "1: platforms is the string \"linux/amd64, linux/arm64\", wanted a list",
+                "1: platforms: expected a list, found the string \"linux/amd64, linux/arm64\"",
                 "platforms = [\"linux/amd64\", \"linux/arm64\"]",
             ),
             (
                 "files = [{ from = 'x', to = '/x', mode = 755 }]",
-                "1: files[0].mode is the number 755, wanted a string",
+                "1: files[0].mode: expected a string, found the number 755",
                 "mode = \"0755\"",
             ),
-            ("\ntags = ['a',\n 5]", "3: tags[1] is the number 5, wanted a string", "tags = [\"5\"]"),
-            ("base = 5", "1: base is the number 5, wanted a string", "base = \"5\""),
-            ("base = ['x']", "1: base is a list, wanted a string", "base = \"…\""),
-            ("libc = 5", "1: libc: wanted a string in quotes", ""),
-            ("libc = 'glibc'", "1: libc is \"glibc\", wanted one of \"gnu\", \"musl\"", ""),
+            ("\ntags = ['a',\n 5]", "3: tags[1]: expected a string, found the number 5", "tags = [\"5\"]"),
+            ("base = 5", "1: base: expected a string, found the number 5", "base = \"5\""),
+            ("base = ['x']", "1: base: expected a string, found a list", "base = \"…\""),
+            ("libc = 5", "1: libc: expected a string in quotes", ""),
+            ("libc = 'glibc'", "1: libc: expected one of \"gnu\", \"musl\", found \"glibc\"", ""),
             (
                 "engine = 'buildks'",
-                "1: engine is \"buildks\", wanted one of \"auto\", \"buildx\", \"embedded\"",
+                "1: engine: expected one of \"auto\", \"buildx\", \"embedded\", found \"buildks\"",
                 "did you mean 'buildx'?",
             ),
-            ("locked = 'true'", "1: locked is the string \"true\", wanted true or false", "locked = true"),
-            ("auditable = 5", "1: auditable: wanted true, false or \"auto\"", "strings are in quotes"),
-            ("auditable = 'yes'", "1: auditable: wanted true, false or \"auto\"", "strings are in quotes"),
-            ("locked = 1.5", "1: locked is the number 1.5, wanted true or false", "locked = true"),
+            ("locked = 'true'", "1: locked: expected true or false, found the string \"true\"", "locked = true"),
+            ("auditable = 5", "1: auditable: expected true, false or \"auto\"", "auditable = \"auto\""),
+            ("auditable = 'yes'", "1: auditable: expected true, false or \"auto\"", "auditable = \"auto\""),
+            ("locked = 1.5", "1: locked: expected true or false, found the number 1.5", "locked = true"),
             (
                 "compression-level = 'high'",
-                "1: compression-level is the string \"high\", wanted a whole number",
+                "1: compression-level: expected a whole number, found the string \"high\"",
                 "compression-level = 3",
             ),
             (
                 "compression-level = -1",
-                "1: compression-level is the number -1, wanted a whole number",
+                "1: compression-level: expected a whole number, found the number -1",
                 "compression-level = 3",
             ),
             (
                 "max-size = '50 megs'",
-                "1: max-size is the string \"50 megs\", wanted a number and a unit",
+                "1: max-size: expected a number and a unit, found the string \"50 megs\"",
                 "max-size = \"50MB\"",
             ),
-            ("env = ['A=1']", "1: env is a list, wanted a table", "env = { NAME = \"…\" }"),
-            ("[images.web.env]\nA = 1", "2: images.web.env.A is the number 1, wanted a string", "A = \"1\""),
-            ("images = ['a']", "1: images is a list, wanted a table", "images = { "),
-            ("[images]\na = 'x'", "2: images.a is the string \"x\", wanted a table", "a = { "),
-            ("[images.'a/b']\nbins = true", "2: images.\"a/b\".bins is true, wanted a list", "bins = [\"true\"]"),
-            ("cmd = 'a --b'", "1: cmd is the string \"a --b\", wanted a list", "cmd = [\"a\", \"--b\"]"),
+            ("env = ['A=1']", "1: env: expected a table, found a list", "env = { NAME = \"…\" }"),
+            ("[images.web.env]\nA = 1", "2: images.web.env.A: expected a string, found the number 1", "A = \"1\""),
+            ("images = ['a']", "1: images: expected a table, found a list", "images = { "),
+            ("[images]\na = 'x'", "2: images.a: expected a table, found the string \"x\"", "a = { "),
+            ("[images.'a/b']\nbins = true", "2: images.\"a/b\".bins: expected a list, found true", "bins = [\"true\"]"),
+            ("cmd = 'a --b'", "1: cmd: expected a list, found the string \"a --b\"", "cmd = [\"a\", \"--b\"]"),
             (
                 "cmd = 'sh -c \"a b\"'",
-                "1: cmd is the string \"sh -c \\\"a b\\\"\", wanted a list",
+                "1: cmd: expected a list, found the string \"sh -c \\\"a b\\\"\"",
                 "cmd = [\"sh\", \"-c\", \"a b\"]",
             ),
-            ("cmd = \"it's\"", "1: cmd is the string \"it's\", wanted a list", "cmd = [\"it's\"]"),
-            ("files = 'x'", "1: files is the string \"x\", wanted a list", "files = [{ from = \"…\", to = \"/…\" }]"),
-            ("files = ['x']", "1: files[0] is the string \"x\", wanted a table with from and to", "files = [{ from"),
-            ("files = [{ from = 'x' }]", "1: files[0] has no 'to'", "add to = \"…\" to it"),
-            ("files = [{ from = 'x', to = 5 }]", "1: files[0].to is the number 5, wanted a string", "to = \"5\""),
+            ("cmd = \"it's\"", "1: cmd: expected a list, found the string \"it's\"", "cmd = [\"it's\"]"),
+            (
+                "files = 'x'",
+                "1: files: expected a list, found the string \"x\"",
+                "files = [{ from = \"…\", to = \"/…\" }]",
+            ),
+            (
+                "files = ['x']",
+                "1: files[0]: expected a table with from and to, found the string \"x\"",
+                "files = [{ from",
+            ),
+            ("files = [{ from = 'x' }]", "1: files[0]: missing key 'to'", "add to = \"…\""),
+            ("files = [{ from = 'x', to = 5 }]", "1: files[0].to: expected a string, found the number 5", "to = \"5\""),
             (
                 "healthcheck = 'x'",
-                "1: healthcheck is the string \"x\", wanted a table with cmd",
+                "1: healthcheck: expected a table with cmd, found the string \"x\"",
                 "healthcheck = { cmd = [\"…\"] }",
             ),
-            ("healthcheck = { interval = '1s' }", "1: healthcheck has no 'cmd'", "add cmd = [\"…\"] to it"),
-            ("registry = 5", "1: registry: wanted a string or a list of strings", "strings are in quotes"),
-            ("[images.a]\nexpose = [99999]", "2: images.a.expose: wanted a port: 8080 or \"53/udp\"", "up to 65535"),
-            ("platform = ['linux/arm64']", "1: platform is a list, wanted a table", "did you mean 'platforms'?"),
+            ("healthcheck = { interval = '1s' }", "1: healthcheck: missing key 'cmd'", "add cmd = [\"…\"]"),
+            ("registry = 5", "1: registry: expected a string or a list of strings", "registry = \"ghcr.io/you\""),
+            ("[images.a]\nexpose = [99999]", "2: images.a.expose: expected a port: 8080 or \"53/udp\"", "up to 65535"),
+            ("platform = ['linux/arm64']", "1: platform: expected a table, found a list", "did you mean 'platforms'?"),
             ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
             ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),
             ("tags = ['a']\ntags = ['b']", "2: duplicate key", ""),
             (
                 "files = [{ from = 'x', to = '/x', mode = 0755 }]",
-                "1: 0755 is no number in TOML, which has none that begin with 0",
+                "1: 0755 is not a valid number: numbers in TOML cannot start with 0",
                 "mode = \"0755\"",
             ),
             ("base = debian", "1: string values must be quoted, expected literal string", ""),
@@ -270,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_manifest() {
+    fn key_paths_omit_the_metadata_table() {
         let text = "[package]\nname = 'a'\n[package.metadata.multiarch]\nbase = 5";
         assert_eq!(key_at(text, text.len() - 1).as_deref(), Some("base"));
         let text = "[workspace.metadata.multiarch.images.x]\nbase = 5";

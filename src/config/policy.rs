@@ -1,4 +1,4 @@
-//! Rules that an image must follow, beyond being able to start.
+//! Verification policy: requirements on an image beyond being able to start.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::CheckCode;
 
-/// The rules of an image.
+/// Requirements that an image has to meet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Policy {
-    /// Findings that do not count.
+    /// Findings to ignore.
     pub allow: Vec<CheckCode>,
-    /// Libraries that no program may lead to.
+    /// Shared libraries that programs must not load, directly or indirectly.
     pub deny_needed: Vec<Glob>,
     pub static_only: bool,
     pub non_root_only: bool,
-    /// Of a platform's config and layers, as they are stored.
+    /// Maximum size of a platform's config and compressed layers.
     pub max_size: Option<ByteSize>,
     pub require_labels: Vec<RequiredMetadata>,
     pub require_annotations: Vec<RequiredMetadata>,
 }
 
-/// A name with `*`, `?` and `[…]`.
+/// A glob pattern with `*`, `?` and `[…]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 pub(crate) struct Glob(glob::Pattern);
@@ -39,7 +39,7 @@ impl FromStr for Glob {
 
     fn from_str(text: &str) -> Result<Glob, String> {
         let text = text.trim();
-        glob::Pattern::new(text).map(Glob).map_err(|error| format!("'{text}' is no pattern: {}", error.msg))
+        glob::Pattern::new(text).map(Glob).map_err(|error| format!("'{text}' is not a valid pattern: {}", error.msg))
     }
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Glob {
     }
 }
 
-/// A label or annotation that must be there: `NAME`, or `NAME=GLOB` for its value.
+/// A required label or annotation: `NAME`, or `NAME=PATTERN` with a glob pattern for its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Required", with = "String", extend("pattern" = "^\\s*[^=\\s]")))]
 pub(crate) struct RequiredMetadata {
@@ -66,7 +66,7 @@ impl FromStr for RequiredMetadata {
             None => (text.trim(), None),
         };
         if name.is_empty() {
-            return Err(format!("'{text}' is not NAME or NAME=PATTERN"));
+            return Err(format!("expected NAME or NAME=PATTERN, found '{text}'"));
         }
         Ok(RequiredMetadata { name: name.to_owned(), value })
     }
@@ -81,7 +81,7 @@ impl fmt::Display for RequiredMetadata {
     }
 }
 
-/// Serializes types as their text form, in configurations and in a plan's JSON.
+/// Implements serde traits for types that are written as strings.
 macro_rules! serialize_as_text {
     ($($type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $type {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_meant() {
+    fn parses_patterns_and_required_metadata() {
         assert!("libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
         assert!(!"libssl*".parse::<Glob>().unwrap().matches("libc.so.6"));
         let required: RequiredMetadata = "org.example=v*".parse().unwrap();
@@ -117,6 +117,6 @@ mod tests {
         assert!(" libssl*".parse::<Glob>().unwrap().matches("libssl.so.3"));
         assert_eq!(" MA010 ".parse::<CheckCode>().unwrap().0.code, "MA010");
         assert!("=x".parse::<RequiredMetadata>().is_err());
-        assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is no pattern: "));
+        assert!("lib[".parse::<Glob>().unwrap_err().starts_with("'lib[' is not a valid pattern: "));
     }
 }

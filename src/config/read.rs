@@ -1,4 +1,4 @@
-//! Reads the configuration from multiarch.toml and from Cargo.toml metadata.
+//! Reads the configuration from multiarch.toml and Cargo.toml metadata.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -9,7 +9,7 @@ use super::scope::{Scope, misplaced_key};
 use super::{Config, ConfigTable, metadata_typo};
 use crate::error::{Class, Failure};
 
-/// The part of a Cargo.toml that may hold a configuration.
+/// The parts of Cargo.toml that can contain a configuration.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CargoManifest {
@@ -29,8 +29,8 @@ struct MetadataTables {
     multiarch: Option<Config>,
 }
 
-/// Reads the configuration in a table of a file. `None` if the file or the table is missing. Adds a note if another table
-/// looks like a misspelled one.
+/// Reads the configuration from a table of a file. Returns `None` if the file or the table does not exist. Adds a note
+/// if the file has a table with a misspelled name.
 pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>)
     Ok(parse(&text, path, table)?)
 }
 
-/// Parses the configuration in a table of a file's text. `None` if it has no such table.
+/// Parses the configuration in a table of `text`. Returns `None` if the table does not exist.
 pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
     let parsed = match table {
         ConfigTable::Root => toml::from_str(text).map(Some),
@@ -59,10 +59,10 @@ pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<O
             Scope::Workspace | Scope::Package => {
                 ("package", "move it to [workspace.metadata.multiarch] or multiarch.toml")
             }
-            Scope::Image => ("image", "move it one level up"),
-            Scope::Platform => ("platform", "move it one level up"),
+            Scope::Image => ("image", "move it up one level"),
+            Scope::Platform => ("platform", "move it up one level"),
         };
-        let message = format!("{path}: key '{}' cannot differ per {level}", misplaced.path);
+        let message = format!("{path}: key '{}' cannot be set per {level}", misplaced.path);
         return Err(Failure::new(Class::Config, message).hint(hint));
     }
     Ok(config)
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_workspace_parses() {
+    fn parses_the_example_workspace() {
         let config = root(include_str!("../../examples/workspace/multiarch.toml")).unwrap();
         assert_eq!(config.images.keys().collect::<Vec<_>>(), ["core", "worker", "ctl"]);
         let image = &config.images["core"];
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_names_file_line_and_neighbour() {
+    fn unknown_keys_are_reported_with_file_line_and_suggestion() {
         let failure = root("registry = 'x'\n\n[images.a]\nbsae = 'scratch'\n").unwrap_err();
         assert_eq!(failure.to_string(), "multiarch.toml:4: unknown key 'bsae'");
         assert_eq!(failure.hints(), ["did you mean 'base'?"]);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_can_be_pasted() {
+    fn keys_in_hints_parse() {
         let config = root(
             "platform.\"linux/arm/v7\" = { libc = \"gnu\", base = \"debian:trixie-slim\" }\n\
              platform.\"linux/arm64\" = { build-env = { A = \"1\" } }\nimages.web = { bins = [\"app\"] }",
@@ -126,7 +126,6 @@ mod tests {
         let readme = include_str!("../../README.md");
         let blocks: Vec<&str> =
             readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        assert!(blocks.len() >= 2);
         for block in blocks {
             toml::from_str::<Config>(block).unwrap_or_else(|error| panic!("{error}\n{block}"));
         }

@@ -1,5 +1,5 @@
-//! The JSON schema of the configuration, docs/config.schema.json: generated from the types, with the keys of each scope.
-//! It is draft 7, which editors support for TOML.
+//! Generates docs/config.schema.json, the JSON schema of the configuration, from the types and the keys that each scope
+//! allows. The schema is draft 7, which TOML editors support.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -14,10 +14,30 @@ use super::schema_fragments::without_null;
 use super::scope::Scope;
 use super::{Config, ConfigTable, read};
 
-/// Set to have the files written anew.
+/// Environment variable that makes tests rewrite the schemas in docs.
 const UPDATE: &str = "UPDATE_SCHEMAS";
 
-/// Compares a schema with its file in docs/.
+/// Returns the values that keys have unless they are set. Keys with a default that depends on something else are unset.
+pub(crate) fn defaults() -> Config {
+    let text = r#"
+        platforms = ["linux/amd64", "linux/arm64"]
+        tags = ["{{version}}", "latest"]
+        user = "65532:65532"
+        profile = "release"
+        all-features = false
+        no-default-features = false
+        build-std = false
+        auditable = "auto"
+        locked = true
+        engine = "auto"
+        compression = "gzip"
+        static-only = false
+        non-root-only = false
+    "#;
+    toml::from_str(text).unwrap()
+}
+
+/// Fails if a file in docs differs from a generated schema.
 pub(crate) fn check_file(file: &str, schema: &Schema) {
     let expected = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
@@ -25,10 +45,10 @@ pub(crate) fn check_file(file: &str, schema: &Schema) {
         fs_err::write(&path, &expected).unwrap();
     }
     let found = fs_err::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "docs/{file} is not the schema of its type: {UPDATE}=1 cargo test --lib schema");
+    assert!(found == expected, "docs/{file} is outdated: run `{UPDATE}=1 cargo test --lib schema`");
 }
 
-/// Returns the schema of a table with the keys that a scope allows. Each refers to the key at the top.
+/// Returns the schema of a table with the keys that a scope allows. Each key refers to the schema of the top-level key.
 fn table(keys: &Map<String, Value>, scope: Scope, description: &str) -> Value {
     let keys = keys.keys().filter(|key| scope.allows(key));
     let keys: Map<_, _> = keys.map(|key| (key.clone(), json!({ "$ref": format!("#/properties/{key}") }))).collect();
@@ -40,17 +60,17 @@ pub(crate) fn schema() -> Value {
     settings.transforms.insert(0, Box::new(RecursiveTransform(without_null)));
     let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
     schema["title"] = "multiarch.toml".into();
-    schema["description"] = "The configuration of `cargo multiarch`.".into();
+    schema["description"] = "Configuration of `cargo multiarch`.".into();
     let keys = schema["properties"].as_object_mut().unwrap();
     keys["images"]["additionalProperties"]["$ref"] = "#/definitions/Image".into();
-    // The grammar of a repository's last components, as `names` has it.
+    // The last components of a repository name (distribution-spec, "Pulling manifests").
     let part = "[a-z0-9]([a-z0-9._-]*[a-z0-9])?";
     keys["images"]["propertyNames"] = json!({ "pattern": format!("^{part}(/{part})*$") });
     for (_, platform) in keys["platform"]["properties"].as_object_mut().unwrap() {
         platform["$ref"] = "#/definitions/ForPlatform".into();
     }
     let image = table(keys, Scope::Image, "An image.");
-    let platform = table(keys, Scope::Platform, "What differs for one platform.");
+    let platform = table(keys, Scope::Platform, "Settings for a single platform.");
     let definitions = schema["definitions"].as_object_mut().unwrap();
     definitions.insert("Image".to_owned(), image);
     definitions.insert("ForPlatform".to_owned(), platform);
@@ -68,7 +88,7 @@ fn schema_describes_every_key() {
     let mut tables = vec![&schema];
     tables.extend(schema["definitions"].as_object().unwrap().values());
     for (key, value) in tables.into_iter().filter_map(|table| table["properties"].as_object()).flatten() {
-        assert!(value["description"].is_string() || value["$ref"].is_string(), "{key} says nothing");
+        assert!(value["description"].is_string() || value["$ref"].is_string(), "{key} has no description");
     }
 }
 
@@ -76,7 +96,7 @@ fn parses(config: &str) -> bool {
     read::parse(config, "multiarch.toml".into(), ConfigTable::Root).is_ok()
 }
 
-/// Whether a multiarch.toml matches docs/config.schema.json.
+/// Reports whether a multiarch.toml matches the schema.
 fn matches_schema(config: &str) -> bool {
     static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());

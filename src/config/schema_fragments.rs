@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::value_syntax::SIGNALS;
 
-/// Durations that `value_syntax::parse_nanoseconds` reads.
+/// Pattern for durations that `value_syntax::parse_nanoseconds` accepts.
 pub(crate) const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// A host and perhaps a path.
+/// Pattern for a registry: a host with an optional path.
 pub(crate) const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
 
 /// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
@@ -22,7 +22,7 @@ pub(crate) fn signal_pattern() -> String {
     format!("^([1-9][0-9]*|({})?({names}|{real_time}))$", in_any_case("SIG"))
 }
 
-/// Bytes, as a number or with a unit. How a `ByteSize` is written.
+/// Size in bytes, as a number or as a string with a unit, such as `"50MB"`.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 #[serde(untagged)]
@@ -31,10 +31,12 @@ pub(crate) enum Size {
     Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?$"))] String),
 }
 
-/// TOML has no null, and what is meant without a key its description says.
+/// Removes null from a schema, since TOML has no null. Also removes defaults that only mean that a key is unset.
 pub(crate) fn without_null(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };
-    schema.remove("default");
+    if schema.get("default").is_some_and(|default| default.is_null() || *default == json!({})) {
+        schema.remove("default");
+    }
     if let Some(Value::Array(types)) = schema.get("type") {
         let only = types.iter().find(|name| *name != "null").cloned();
         schema.insert("type".to_owned(), only.unwrap());

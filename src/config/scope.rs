@@ -1,23 +1,23 @@
-//! Which keys are allowed in which scope: some only apply to the whole workspace, and some cannot differ per platform.
+//! Determines which keys are allowed where: some apply to the whole workspace, and some cannot differ per platform.
 
 use serde_json::{Map, Value};
 
 use super::Config;
 
-/// What a table of the configuration applies to.
+/// The part of a workspace that a configuration table applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The whole workspace: multiarch.toml or the workspace's metadata.
+    /// The whole workspace: multiarch.toml or `[workspace.metadata.multiarch]`.
     Workspace,
     Package,
     Image,
     Platform,
 }
 
-/// Keys that only the workspace can have.
+/// Keys that can only be set for the whole workspace.
 const WORKSPACE_KEYS: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
 
-/// Keys that cannot differ per platform.
+/// Keys that cannot be set per platform.
 const IMAGE_KEYS: [&str; 23] = [
     "registry",
     "platforms",
@@ -45,7 +45,7 @@ const IMAGE_KEYS: [&str; 23] = [
 ];
 
 impl Scope {
-    /// Whether a key is allowed in this scope.
+    /// Reports whether `key` is allowed in this scope.
     pub(crate) fn allows(self, key: &str) -> bool {
         let allowed_in_images = key != "images" && !WORKSPACE_KEYS.contains(&key);
         match self {
@@ -57,22 +57,22 @@ impl Scope {
     }
 }
 
-/// A key in a scope that does not allow it.
+/// A key in a table that does not support it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MisplacedKey {
-    /// `images.app.builder`
+    /// The full path of the key, such as `images.app.builder`.
     pub path: String,
     pub scope: Scope,
 }
 
-/// Returns the first key of a configuration, or of the tables in it, that its scope does not allow.
+/// Returns the first key that is not allowed where it is set, including keys of nested tables.
 pub(crate) fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKey> {
     misplaced_in_table(serde_json::to_value(config).ok()?.as_object()?, scope, "")
 }
 
 fn misplaced_in_table(table: &Map<String, Value>, scope: Scope, prefix: &str) -> Option<MisplacedKey> {
     for (key, value) in table {
-        // Keys that are not set are null or an empty table.
+        // Unset keys are null or an empty table.
         let is_set = !value.is_null() && value.as_object().is_none_or(|table| !table.is_empty());
         if is_set && !scope.allows(key) {
             return Some(MisplacedKey { path: format!("{prefix}{key}"), scope });
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misplaced_keys_are_found() {
+    fn finds_misplaced_keys() {
         for (text, scope, key) in [
             ("[platform.'linux/arm64']\ntags = ['a']", Scope::Workspace, Some("platform.\"linux/arm64\".tags")),
             ("[images.a]\nbuilder = 'b'", Scope::Workspace, Some("images.a.builder")),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_a_scope_exist() {
+    fn restricted_keys_exist() {
         let known = serde_json::to_value(Config::default()).unwrap();
         for key in WORKSPACE_KEYS.iter().chain(&IMAGE_KEYS) {
             assert!(known.get(key).is_some(), "{key}");

@@ -1,30 +1,30 @@
-//! Syntax of values: signals and durations.
+//! Syntax of signals and durations in configuration values.
 
 /// The shortest duration that Docker accepts for a health check, in nanoseconds.
 pub(crate) const MIN_HEALTHCHECK_DURATION: u64 = 1_000_000;
 
-/// The signals of Linux, without the real-time ones (signal(7)).
+/// Names of Linux signals without the `SIG` prefix, except real-time signals (signal(7)).
 pub(crate) const SIGNALS: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
     "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
 ];
 
-/// Whether a text is a signal's number or name, with or without SIG, as Docker reads it.
+/// Reports whether Docker accepts `text` as a signal: a number, or a name with or without `SIG`.
 pub(crate) fn is_signal(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let real_time = |start: &str, most: u32| {
+    let is_real_time = |start: &str, max: u32| {
         let number = name.strip_prefix(start).filter(|number| !number.starts_with(['0', '+']));
-        number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number <= most)
+        number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number <= max)
     };
     text.parse::<i32>().is_ok_and(|number| number > 0)
         || SIGNALS.contains(&name)
-        || real_time("RTMIN+", 15)
-        || real_time("RTMAX-", 14)
+        || is_real_time("RTMIN+", 15)
+        || is_real_time("RTMAX-", 14)
 }
 
-/// Parses a duration in Go's format: `1m30s`, `1.5h`, `500ms` (time.ParseDuration).
+/// Parses a duration in Go's format, such as `1m30s`, `1.5h` or `500ms` (time.ParseDuration), into nanoseconds.
 pub(crate) fn parse_nanoseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0.0;
@@ -47,7 +47,7 @@ pub(crate) fn parse_nanoseconds(text: &str) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "no sign is read, and a fraction of a nanosecond is none"
+        reason = "the sum is not negative, and fractions of a nanosecond are dropped"
     )]
     (!text.is_empty() && total < i64::MAX as f64).then_some(total as u64)
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn parses_durations() {
         for (text, length) in [
             ("1m30s", Some(90_000_000_000)),
             ("1.5h", Some(5_400_000_000_000)),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn signals() {
+    fn recognizes_signals() {
         for good in ["SIGTERM", "term", "sigint", "9", "1000", "SIGRTMIN+3", "RTMAX-14", "rtmin"] {
             assert!(is_signal(good), "{good}");
         }

@@ -1,4 +1,4 @@
-//! Build arguments: what ARG declares, what is passed from outside, and what the builder brings (Dockerfile reference,
+//! Resolves build arguments: declared by ARG, passed to the build, or predefined by the builder (Dockerfile reference,
 //! "ARG"; BuildKit's `dispatchArg`).
 
 use indexmap::IndexMap;
@@ -10,17 +10,17 @@ use super::render::Dockerfile;
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// The arguments declared before the first FROM, by name. `None` for one without a value.
+/// Values of the arguments declared before the first FROM, by name. `None` if an argument has no value.
 pub(crate) type GlobalArgs = IndexMap<String, Option<String>>;
 
-/// What an ARG instruction declares.
+/// An argument declared by an ARG instruction.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DeclaredArg {
     pub name: String,
     pub value: Option<String>,
 }
 
-/// Returns the arguments that are passed to a build: by the configuration, the template's own values, and buildx itself.
+/// Returns the arguments passed to a build by the configuration, by the rendered template, and by buildx.
 pub(crate) fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
     let mut passed = dockerfile.build_args.clone();
     passed.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
@@ -29,8 +29,8 @@ pub(crate) fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_ep
     passed
 }
 
-/// The arguments of an ARG instruction. A passed value precedes the default, which precedes the global argument or the
-/// platform's value.
+/// Returns the arguments that an ARG instruction declares. A passed value takes precedence over the default, which
+/// takes precedence over global and predefined arguments.
 pub(crate) fn declare(
     text: &str,
     passed: &IndexMap<String, String>,
@@ -79,13 +79,14 @@ pub(crate) fn global_args<'a, 'b: 'a>(
     Ok(global)
 }
 
-/// Whether BuildKit sets an argument by itself (Dockerfile reference, "Automatic platform ARGs in the global scope").
+/// Reports whether BuildKit predefines an argument (Dockerfile reference, "Automatic platform ARGs in the global
+/// scope").
 fn is_predefined(name: &str) -> bool {
     let part = name.strip_prefix("TARGET").or_else(|| name.strip_prefix("BUILD"));
     part.is_some_and(|part| matches!(part, "PLATFORM" | "OS" | "OSVERSION" | "ARCH" | "VARIANT" | "STAGE"))
 }
 
-/// The value of an argument that BuildKit sets by itself. Only the builder knows those of the machine that builds.
+/// Returns the value of an argument that BuildKit predefines. Fails for arguments that describe the build machine.
 fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, StageError> {
     Ok(match name {
         "TARGETPLATFORM" => Some(platform.name()),
@@ -93,7 +94,7 @@ fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, St
         "TARGETARCH" => Some(platform.architecture()),
         "TARGETVARIANT" => Some(platform.variant().unwrap_or_default()),
         name if is_predefined(name) => {
-            return Err(StageError::unsupported(format!("ARG {name}, which is the builder's own,")));
+            return Err(StageError::unsupported(format!("ARG {name}, which only a builder can set")));
         }
         _ => None,
     })
@@ -103,7 +104,7 @@ fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, St
 mod tests {
     use super::*;
 
-    /// The arguments that a stage has after a line, below others.
+    /// Declares the arguments of `line` after those in `global`, and formats them as `NAME=VALUE`.
     fn declared(global: &str, line: &str) -> Result<String, StageError> {
         let text = format!("{global}\nFROM x\n");
         let dockerfile = parse_dockerfile::parse(&text).unwrap();
@@ -115,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn which_value_counts() {
-        for (global, line, found) in [
+    fn resolves_values_by_precedence() {
+        for (global, line, expected) in [
             ("", "A=$ENV", "A=e"),
             ("", "GIVEN=d", "GIVEN=g"),
             ("", "A", "A=-"),
@@ -128,11 +129,11 @@ mod tests {
             ("ARG A", "A", "A=-"),
             ("ARG GIVEN", "GIVEN", "GIVEN=g"),
         ] {
-            assert_eq!(declared(global, line).as_deref(), Ok(found), "{global} {line}");
+            assert_eq!(declared(global, line).as_deref(), Ok(expected), "{global} {line}");
         }
         for (global, line, feature) in [
-            ("", "BUILDPLATFORM", "ARG BUILDPLATFORM, which is the builder's own,"),
-            ("", "TARGETSTAGE", "ARG TARGETSTAGE, which is the builder's own,"),
+            ("", "BUILDPLATFORM", "ARG BUILDPLATFORM, which only a builder can set"),
+            ("", "TARGETSTAGE", "ARG TARGETSTAGE, which only a builder can set"),
             ("ARG TARGETARCH=x", "A", "ARG TARGETARCH before FROM"),
         ] {
             assert_eq!(declared(global, line), Err(StageError::unsupported(feature)), "{global} {line}");

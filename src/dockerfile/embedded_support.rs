@@ -1,5 +1,5 @@
-//! Finds what the embedded engine cannot do of a Dockerfile, and what no engine can, by reading it without its base:
-//! before anything is pulled or compiled.
+//! Checks whether the embedded engine supports a Dockerfile, before anything is pulled or compiled. Also detects errors
+//! that would make every engine fail.
 
 use parse_dockerfile::{Dockerfile, Stage};
 use serde_json::Value;
@@ -12,44 +12,44 @@ use super::stage::StageSource;
 use crate::error::Failure;
 use crate::platform::Platform;
 
-/// Why the embedded engine cannot build an image.
+/// The reason why the embedded engine cannot build an image.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub failure: Failure,
-    /// Another engine would fail as well, but later.
+    /// Whether every other engine would fail as well.
     pub by_every_engine: bool,
 }
 
-/// A place in a Dockerfile.
+/// A location in a Dockerfile.
 #[derive(Debug, Clone)]
 struct Location<'a> {
-    /// The name of the stage.
+    /// Name of the stage.
     stage: String,
-    /// The first line of the instruction; empty if it is not about one.
+    /// First line of the instruction. Empty if the problem is not in a single instruction.
     line: &'a str,
 }
 
-/// An instruction that cannot be evaluated.
+/// A problem that prevents evaluation, and its location.
 struct SupportProblem<'a> {
     error: StageError,
     location: Location<'a>,
 }
 
-/// A path of the build context that is copied into the image.
+/// A path in the build context that a stage copies into the image.
 struct CopiedPath<'a> {
     path: String,
     location: Location<'a>,
 }
 
-/// What was found in a Dockerfile.
+/// The problems and copied paths found in a Dockerfile.
 #[derive(Default)]
 struct Survey<'a> {
     problems: Vec<SupportProblem<'a>>,
     copied: Vec<CopiedPath<'a>>,
 }
 
-/// Fails if the embedded engine cannot build a Dockerfile. `platforms` has each platform's base, as configured;
-/// `in_context` returns whether the build context will have a path.
+/// Returns an error if the embedded engine cannot build a Dockerfile. `platforms` contains each platform with its
+/// configured base, and `in_context` reports whether the build context will contain a path.
 pub(crate) fn check(
     source: &StageSource<'_>,
     platforms: &[(Platform, &str)],
@@ -57,16 +57,16 @@ pub(crate) fn check(
 ) -> Result<(), Refusal> {
     let parsed = source.parse().map_err(|failure| Refusal { failure, by_every_engine: false })?;
     let Survey { problems, copied } = survey(source, &parsed, platforms);
-    // A frontend of the user's own may know more than BuildKit's does, and another escape makes other words.
+    // A custom frontend may accept more than BuildKit's, and another escape character changes how lines are parsed.
     let directives = &parsed.parser_directives;
-    let other_rules = directives.syntax.is_some() || directives.escape.is_some();
-    let docker_rules = directives.escape.is_none()
+    let has_custom_syntax = directives.syntax.is_some() || directives.escape.is_some();
+    let has_docker_syntax = directives.escape.is_none()
         && directives.syntax.as_ref().is_none_or(|syntax| syntax.value.value.starts_with("docker/dockerfile"));
     let by_every_engine =
-        |problem: &SupportProblem<'_>| matches!(problem.error, StageError::Invalid(_)) && !other_rules;
+        |problem: &SupportProblem<'_>| matches!(problem.error, StageError::Invalid(_)) && !has_custom_syntax;
 
     let invalid = problems.iter().find(|problem| by_every_engine(problem));
-    let missing = copied.iter().find(|copied| docker_rules && !in_context(&copied.path));
+    let missing = copied.iter().find(|copied| has_docker_syntax && !in_context(&copied.path));
     if let (None, Some(missing)) = (invalid, missing) {
         return Err(Refusal { failure: missing_in_context(source, missing), by_every_engine: true });
     }
@@ -83,7 +83,7 @@ fn missing_in_context(source: &StageSource<'_>, missing: &CopiedPath<'_>) -> Fai
     let CopiedPath { path, location } = missing;
     let error = StageError::invalid(format!("'{path}' is not in the build context"));
     source.failure(&error, &location.stage, location.line).hint(format!(
-        "add it to the image, as in files = [{{ from = \"{path}\", to = \"/…\" }}], and have the template {{% include \"contents\" %}}"
+        "add it with files = [{{ from = \"{path}\", to = \"/…\" }}], and add `{{% include \"contents\" %}}` to the template"
     ))
 }
 
@@ -102,10 +102,10 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
                 survey.problems.extend(stage.problems);
                 survey.copied.extend(stage.copied);
             }
-            // The last line picks a platform's stage.
+            // The final FROM selects the stage of the target platform.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => {
-                let error = StageError::unsupported(format!("the stage '{name}'"));
+                let error = StageError::unsupported(format!("the additional stage '{name}'"));
                 survey.problems.push(SupportProblem { error, location: at_stage(&name) });
             }
         }
@@ -143,7 +143,7 @@ fn survey_stage<'a>(
         let location = Location { stage: name.clone(), line };
         let result = evaluator.apply(instruction, line);
         let copies = evaluator.take_copies();
-        // What depends on the base is judged once the base is known.
+        // Instructions that depend on the base are checked once the base is available.
         if evaluator.depends_on_base(instruction) && !is_scratch {
             continue;
         }
@@ -154,14 +154,14 @@ fn survey_stage<'a>(
     survey
 }
 
-/// Fails unless a stage starts from its configured base.
+/// Returns an error if a stage does not start from its configured base.
 fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &str) -> Result<(), StageError> {
     if !stage.from.options.is_empty() {
-        return Err(StageError::unsupported("FROM with an option"));
+        return Err(StageError::unsupported("options of FROM"));
     }
     let from = from?;
     if from != base {
-        return Err(StageError::unsupported(format!("FROM {from}, which is not its base {base},")));
+        return Err(StageError::unsupported(format!("FROM {from}, which is not the configured base {base}")));
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ mod tests {
     use crate::dockerfile::render;
     use indexmap::IndexMap;
 
-    /// The error for a stage of linux/amd64 on a base `x`, and whether every engine would fail.
+    /// Checks a Dockerfile for linux/amd64 on the base `x`. Returns the error and whether every engine would fail.
     fn refused(text: &str) -> Option<(String, bool)> {
         let text = format!("{text}\nFROM platform-${{TARGETOS}}\n");
         let dockerfile = render::tests::from_text(&text, "platform-linux-amd64");
@@ -186,64 +186,64 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_builder_is_named() {
+    fn names_unsupported_features() {
         let from = "FROM x AS platform-linux-amd64";
         for (first, lines, feature, line) in [
             (from, "RUN true", "RUN", ":2"),
             (from, "ADD https://x.example/a /a", "ADD", ":2"),
             (from, "ONBUILD COPY a b", "ONBUILD", ":2"),
             (from, "MAINTAINER me", "MAINTAINER", ":2"),
-            (from, "COPY <<EOF /a\nhi\nEOF", "the heredoc", ":2"),
-            (from, "COPY a* /a", "the wildcard", ":2"),
+            (from, "COPY <<EOF /a\nhi\nEOF", "here-documents", ":2"),
+            (from, "COPY a* /a", "wildcards in COPY", ":2"),
             (from, "COPY --from=other a /a", "COPY --from", ":2"),
             (from, "COPY --link a /a", "COPY --link", ":2"),
             (from, "COPY --exclude=b a /a", "COPY --exclude", ":2"),
-            (from, "COPY --chmod=u+x a /a", "COPY --chmod=u+x, which is no octal mode,", ":2"),
-            (from, "ARG M=a+x\nCOPY --chmod=$M a /a", "COPY --chmod=a+x, which is no octal mode,", ":3"),
+            (from, "COPY --chmod=u+x a /a", "COPY --chmod=u+x, which is not an octal mode", ":2"),
+            (from, "ARG M=a+x\nCOPY --chmod=$M a /a", "COPY --chmod=a+x, which is not an octal mode", ":3"),
             (from, "HEALTHCHECK --often=1s CMD x", "HEALTHCHECK --often", ":2"),
-            (from, "ENV A=${B#x}", "'${B#x}' in a word", ":2"),
+            (from, "ENV A=${B#x}", "the substitution '${B#x}'", ":2"),
             (from, "ENV A=$NONE\nCOPY --from=$A a /a", "COPY --from", ":3"),
             (from, "ENV A=$NONE\nRUN true", "RUN", ":3"),
-            (from, "ARG BUILDPLATFORM", "ARG BUILDPLATFORM, which is the builder's own,", ":2"),
+            (from, "ARG BUILDPLATFORM", "ARG BUILDPLATFORM, which only a builder can set", ":2"),
             ("ARG TARGETARCH=q\nFROM x AS platform-linux-amd64", "", "ARG TARGETARCH before FROM", ""),
-            (from, "COPY . /a", "COPY of the folder ., which holds the binary linux/amd64/app,", ":2"),
-            (from, "COPY ./linux /a", "COPY of the folder linux, which holds the binary linux/amd64/app,", ":2"),
+            (from, "COPY . /a", "copying the directory ., which contains the binary linux/amd64/app", ":2"),
+            (from, "COPY ./linux /a", "copying the directory linux, which contains the binary linux/amd64/app", ":2"),
             (
                 from,
                 "ARG TARGETPLATFORM\nCOPY /$TARGETPLATFORM/ /a",
-                "COPY of the folder linux/amd64, which holds the binary linux/amd64/app,",
+                "copying the directory linux/amd64, which contains the binary linux/amd64/app",
                 ":3",
             ),
-            (from, "COPY linux/arm64/app /a", "COPY of linux/arm64/app, a binary of another platform,", ":2"),
-            (from, "COPY a linux/amd64/app /a/", "COPY of linux/amd64/app together with others", ":2"),
-            (from, "COPY a /a\nFROM y AS tools", "the stage 'tools'", ""),
-            ("FROM y AS platform-linux-amd64", "", "FROM y, which is not its base x,", ""),
-            ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "FROM with an option", ""),
+            (from, "COPY linux/arm64/app /a", "copying linux/arm64/app, a binary for another platform", ":2"),
+            (from, "COPY a linux/amd64/app /a/", "copying linux/amd64/app together with other files", ":2"),
+            (from, "COPY a /a\nFROM y AS tools", "the additional stage 'tools'", ""),
+            ("FROM y AS platform-linux-amd64", "", "FROM y, which is not the configured base x", ""),
+            ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "options of FROM", ""),
             ("# escape=`\nFROM x AS platform-linux-amd64", "", "the escape directive", ""),
         ] {
-            let message = format!("image 'app': the embedded engine cannot do {feature} of its template my.j2{line}");
+            let message = format!("image 'app': my.j2{line}: the embedded engine does not support {feature}");
             assert_eq!(refused(&format!("{first}\n{lines}")), Some((message, false)), "{first} {lines}");
         }
     }
 
     #[test]
-    fn what_is_wrong_for_all_is_named_with_its_line() {
+    fn locates_errors_that_every_engine_reports() {
         for (lines, problem) in [
             ("HEALTHCHECK --interval=often CMD [\"/a\"]", "'often' is not a duration"),
             ("HEALTHCHECK --interval=$A CMD [\"/a\"]", "'$A' is not a duration"),
             ("HEALTHCHECK --interval=1us CMD x", "'1us' is shorter than 1ms"),
-            ("HEALTHCHECK --retries=-1 CMD x", "'-1' is not a number of retries"),
-            ("HEALTHCHECK --retries=1 --retries=2 CMD x", "--retries is there twice"),
-            ("ENV A=\"x", "a quote is not closed"),
-            ("ENV A=${Aé}", "'${Aé}' is not understood"),
+            ("HEALTHCHECK --retries=-1 CMD x", "'-1' is not a valid number of retries"),
+            ("HEALTHCHECK --retries=1 --retries=2 CMD x", "--retries is specified twice"),
+            ("ENV A=\"x", "unterminated quote"),
+            ("ENV A=${Aé}", "'${Aé}' is not a valid substitution"),
             ("STOPSIGNAL SIGNOPE", "'SIGNOPE' is not a signal"),
-            ("EXPOSE 9-8", "'9-8' is not a port or a range of ports"),
+            ("EXPOSE 9-8", "'9-8' is not a valid port or port range"),
         ] {
-            // What only a builder can do does not hide it.
+            // The unsupported RUN does not hide the error.
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
             let message = format!("image 'app': my.j2:3: {problem}: {lines}");
             assert_eq!(refused(&text), Some((message.clone(), true)), "{lines}");
-            // Another frontend may know better, and another escape makes other words.
+            // A custom frontend or escape character may make the line valid.
             for directive in ["# syntax=x.example/own", "# escape=`"] {
                 let other = refused(&format!("{directive}\n{text}")).unwrap();
                 assert!(!other.1, "{other:?}");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_context_is_named_with_its_line() {
+    fn locates_paths_missing_from_the_context() {
         let missing = |lines: &str| refused(&format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}"));
         for (lines, path) in
             [("COPY none /x", "none"), ("COPY a ./none/b /x/", "none/b"), ("ARG N=none\nCOPY [\"$N\", \"/x\"]", "none")]
@@ -264,20 +264,21 @@ mod tests {
             );
             assert_eq!(missing(lines), Some((message, true)), "{lines}");
         }
-        // What the base's variables, another stage or a pattern come to is not known here.
+        // Sources with variables of the base, other stages and wildcards cannot be checked.
         for lines in ["COPY none$PLACE /x", "COPY --from=tools none /x", "COPY none* /x"] {
             assert!(!missing(lines).unwrap().1, "{lines}");
         }
-        let own = |syntax: &str| refused(&format!("# syntax={syntax}\nFROM x AS platform-linux-amd64\nCOPY none /x"));
-        assert!(own("docker/dockerfile:1").is_some() && own("x.example/own").is_none());
+        let with_syntax =
+            |syntax: &str| refused(&format!("# syntax={syntax}\nFROM x AS platform-linux-amd64\nCOPY none /x"));
+        assert!(with_syntax("docker/dockerfile:1").is_some() && with_syntax("x.example/own").is_none());
     }
 
     #[test]
-    fn what_can_be_done() {
+    fn accepts_supported_dockerfiles() {
         for text in [
             "FROM x AS platform-linux-amd64\nCOPY --chown=www:www --chmod=0755 ./linux/amd64/../amd64/app /a",
             "ARG BASE=x\nFROM $BASE AS platform-linux-amd64\nCOPY linux/amd64/files linux/amd64/app.d /a/",
-            // Only the base knows.
+            // These values depend on the base.
             "FROM x AS platform-linux-amd64\nEXPOSE $PORT-1\nENV M=$MODE\nCOPY --chmod=$M a /a\nSTOPSIGNAL $NONE",
             "# syntax=docker/dockerfile:1\nFROM x AS platform-linux-amd64\nCOPY --link=false a /a",
         ] {

@@ -1,11 +1,11 @@
-//! Why an instruction of a stage cannot be carried out.
+//! Errors for Dockerfile instructions that cannot be evaluated.
 
-/// What is wrong, as a clause for a message that names the instruction.
+/// The reason why an instruction cannot be evaluated, as a fragment of an error message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StageError {
-    /// Only a builder can do it, not the embedded engine: `RUN`.
+    /// A feature that the embedded engine does not support, such as `RUN`.
     Unsupported(String),
-    /// No engine can do it: `'5x' is not a duration`.
+    /// A problem that no engine accepts, such as `'5x' is not a duration`.
     Invalid(String),
 }
 

@@ -1,5 +1,5 @@
-//! Evaluates the instructions of a stage: ARG and ENV as they come, COPY and WORKDIR as a list, everything else on the
-//! config. An instruction that it cannot evaluate is an error that names it.
+//! Evaluates the instructions of a Dockerfile stage into a list of copies and an image configuration. Unsupported
+//! instructions are errors.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ use crate::config::value_syntax::is_signal;
 use crate::oci::rootfs::{clean, parent};
 use crate::platform::Platform;
 
-/// The state of a stage between two instructions.
+/// The state of a stage during evaluation.
 pub(crate) struct Evaluator<'a> {
     source: &'a StageSource<'a>,
     platform: Platform,
@@ -27,16 +27,16 @@ pub(crate) struct Evaluator<'a> {
     args: IndexMap<String, String>,
     copies: Vec<StageCopy>,
     config: StageConfig,
-    /// A variable was looked up since the last [`Evaluator::depends_on_base`].
+    /// Whether a variable was looked up since the last call of [`Evaluator::depends_on_base`].
     looked_up: Cell<bool>,
-    /// A variable that is not set was looked up since then.
+    /// Whether an unset variable was looked up since the last call of [`Evaluator::depends_on_base`].
     looked_up_unset: Cell<bool>,
-    /// Some variable has a value that depends on the base's environment.
+    /// Whether the value of any variable depends on the base's environment.
     has_uncertain_variables: bool,
 }
 
 impl<'a> Evaluator<'a> {
-    /// `base` is the base's `config`; `None` for `scratch`.
+    /// Creates an evaluator. `base` is the `config` of the base image, or `None` for `scratch`.
     pub(crate) fn new(
         source: &'a StageSource<'a>,
         platform: Platform,
@@ -56,7 +56,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Returns the copies since the last call.
+    /// Returns the copies added since the last call.
     pub(crate) fn take_copies(&mut self) -> Vec<StageCopy> {
         std::mem::take(&mut self.copies)
     }
@@ -65,7 +65,7 @@ impl<'a> Evaluator<'a> {
         Stage { from: from.to_owned(), copies: self.copies, config: self.config.into_value() }
     }
 
-    /// Whether the last instruction used a variable that the base may have set, or one that was made of such.
+    /// Reports whether the last instruction used a variable that the base may set, or a value derived from one.
     pub(crate) fn depends_on_base(&mut self, instruction: &Instruction<'_>) -> bool {
         let (looked_up, looked_up_unset) = (self.looked_up.replace(false), self.looked_up_unset.replace(false));
         let depends = looked_up_unset || (looked_up && self.has_uncertain_variables);
@@ -73,7 +73,7 @@ impl<'a> Evaluator<'a> {
         depends
     }
 
-    /// Looks up a variable: ENV precedes ARG.
+    /// Looks up a variable. ENV takes precedence over ARG.
     fn lookup(&self, name: &str) -> Option<String> {
         let value = self.config.env(name).or_else(|| self.args.get(name).cloned());
         self.looked_up.set(true);
@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
         parse_pairs(text, &|name| self.lookup(name))
     }
 
-    /// `line` is the text of the instruction for the image's history.
+    /// Evaluates an instruction. `line` is its text for the image history.
     pub(crate) fn apply(&mut self, instruction: &Instruction<'_>, line: &str) -> Result<(), StageError> {
         match instruction {
             Instruction::Run(_) => Err(StageError::unsupported("RUN")),
@@ -111,7 +111,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Applies an instruction that changes only the config.
+    /// Evaluates an instruction that changes only the image configuration.
     fn apply_to_config(&mut self, instruction: &Instruction<'_>) -> Result<(), StageError> {
         match instruction {
             Instruction::Env(env) => {
@@ -154,7 +154,7 @@ impl<'a> Evaluator<'a> {
             }
             Instruction::Entrypoint(entrypoint) => self.config.set_entrypoint(&entrypoint.arguments),
             Instruction::Cmd(cmd) => self.config.set_cmd(&cmd.arguments),
-            _ => return Err(StageError::unsupported("an instruction that it does not know")),
+            _ => return Err(StageError::unsupported("this instruction")),
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl<'a> Evaluator<'a> {
         for source in &copy.src {
             match source {
                 parse_dockerfile::Source::Path(path) => sources.push(clean(&self.expand(&path.value)?)),
-                _ => return Err(StageError::unsupported("the heredoc")),
+                _ => return Err(StageError::unsupported("here-documents")),
             }
         }
         self.check_sources(&sources)?;
@@ -216,33 +216,34 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// Fails unless binaries, which may not be compiled yet, are copied one by one and by their own names.
+    /// Checks that each binary is copied individually. Binaries may not be compiled yet when the Dockerfile is
+    /// evaluated.
     fn check_sources(&self, sources: &[String]) -> Result<(), StageError> {
         for source in sources {
             if source.contains(['*', '?', '[']) {
-                return Err(StageError::unsupported("the wildcard"));
+                return Err(StageError::unsupported("wildcards in COPY"));
             }
-            let holds = |binary: &&String| {
+            let contains = |binary: &&String| {
                 source.is_empty() || binary.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             if self.source.is_binary(source) {
                 if parent(source) != self.platform.name() {
-                    return Err(StageError::unsupported(format!("COPY of {source}, a binary of another platform,")));
+                    return Err(StageError::unsupported(format!("copying {source}, a binary for another platform")));
                 }
                 if sources.len() > 1 {
-                    return Err(StageError::unsupported(format!("COPY of {source} together with others")));
+                    return Err(StageError::unsupported(format!("copying {source} together with other files")));
                 }
-            } else if let Some(binary) = self.source.binaries.iter().find(holds) {
+            } else if let Some(binary) = self.source.binaries.iter().find(contains) {
                 let directory = if source.is_empty() { "." } else { source };
                 return Err(StageError::unsupported(format!(
-                    "COPY of the folder {directory}, which holds the binary {binary},"
+                    "copying the directory {directory}, which contains the binary {binary}"
                 )));
             }
         }
         Ok(())
     }
 
-    /// Makes a path absolute: a relative one starts at the working directory.
+    /// Resolves a path against the working directory.
     fn absolute(&self, path: &str) -> String {
         let from = if path.starts_with('/') { "" } else { self.config.workdir() };
         format!("/{}", clean(&format!("{from}/{path}")))
@@ -252,7 +253,7 @@ impl<'a> Evaluator<'a> {
 fn reject_repeated_flags(flags: &[Flag<'_>]) -> Result<(), StageError> {
     for (index, flag) in flags.iter().enumerate() {
         if flags[..index].iter().any(|other| other.name.value == flag.name.value) {
-            return Err(StageError::invalid(format!("--{} is there twice", flag.name.value)));
+            return Err(StageError::invalid(format!("--{} is specified twice", flag.name.value)));
         }
     }
     Ok(())
@@ -261,6 +262,6 @@ fn reject_repeated_flags(flags: &[Flag<'_>]) -> Result<(), StageError> {
 fn parse_mode(mode: &str) -> Result<u32, StageError> {
     match u32::from_str_radix(mode, 8) {
         Ok(number) if number <= 0o7777 && !mode.starts_with('+') => Ok(number),
-        _ => Err(StageError::unsupported(format!("COPY --chmod={mode}, which is no octal mode,"))),
+        _ => Err(StageError::unsupported(format!("COPY --chmod={mode}, which is not an octal mode"))),
     }
 }

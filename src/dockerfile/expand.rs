@@ -1,17 +1,18 @@
-//! Words of a Dockerfile: quotes, backslashes and variables (Dockerfile reference, "Environment replacement").
+//! Expands quotes, backslashes and variables in words of a Dockerfile (Dockerfile reference, "Environment
+//! replacement").
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use super::error::StageError;
 
-/// Looks up a variable by name. Returns `None` if it is not set.
+/// A function that returns the value of a variable, or `None` if it is not set.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Maximum number of variables nested in the default values of others.
+/// Maximum nesting depth of variables in default values.
 const MAX_NESTING: usize = 50;
 
-/// A word as its instruction sees it: without quotes and backslashes, variables replaced.
+/// Expands a word: removes quotes and backslashes, and replaces variables.
 pub(crate) fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let mut chars = word.chars().peekable();
     let mut result = String::new();
@@ -21,14 +22,14 @@ pub(crate) fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageErro
             '"' => double = !double,
             '\'' if !double => loop {
                 match chars.next() {
-                    None => return Err(StageError::invalid("a quote is not closed")),
+                    None => return Err(StageError::invalid("unterminated quote")),
                     Some('\'') => break,
                     Some(c) => result.push(c),
                 }
             },
             '\\' => match chars.next() {
                 None => result.push('\\'),
-                // In double quotes a backslash is itself, but before what is special there.
+                // In double quotes, a backslash escapes only special characters.
                 Some(next) => {
                     if double && !['"', '$', '\\'].contains(&next) {
                         result.push('\\');
@@ -40,10 +41,10 @@ pub(crate) fn expand(word: &str, lookup: Lookup<'_>) -> Result<String, StageErro
             c => result.push(c),
         }
     }
-    if double { Err(StageError::invalid("a quote is not closed")) } else { Ok(result) }
+    if double { Err(StageError::invalid("unterminated quote")) } else { Ok(result) }
 }
 
-/// Expands what follows a `$`.
+/// Expands a variable. `chars` is positioned after the `$`.
 fn expand_variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Result<String, StageError> {
     if chars.peek() != Some(&'{') {
         let name = read_name(chars);
@@ -71,18 +72,18 @@ fn expand_variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Resul
             return substitute(&name, &rest, lookup);
         }
         if depth > MAX_NESTING {
-            return Err(StageError::invalid("its variables are nested too deeply"));
+            return Err(StageError::invalid("variables are nested too deeply"));
         }
         rest.push(c);
     }
-    Err(StageError::invalid("'${' is not closed"))
+    Err(StageError::invalid("unterminated '${'"))
 }
 
-/// `${name rest}`, where the rest is nothing or an operator and its word.
+/// Expands `${name}`. `rest` is the text after the name: empty, or an operator followed by a word.
 fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
-    let clause = |problem: &str| format!("'${{{name}{rest}}}' {problem}");
+    let text = || format!("'${{{name}{rest}}}'");
     if name.is_empty() {
-        return Err(StageError::invalid(clause("has no variable's name")));
+        return Err(StageError::invalid(format!("{} has no variable name", text())));
     }
     let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |operation| (true, operation));
     let mut operation = operation.chars();
@@ -92,8 +93,8 @@ fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, Stag
         None if !colon => Ok(value().unwrap_or_default()),
         Some('-') => value().map_or_else(|| expand(operation.as_str(), lookup), Ok),
         Some('+') => value().map_or_else(|| Ok(String::new()), |_| expand(operation.as_str(), lookup)),
-        Some('?' | '#' | '%' | '/') => Err(StageError::unsupported(clause("in a word"))),
-        _ => Err(StageError::invalid(clause("is not understood"))),
+        Some('?' | '#' | '%' | '/') => Err(StageError::unsupported(format!("the substitution {}", text()))),
+        _ => Err(StageError::invalid(format!("{} is not a valid substitution", text()))),
     }
 }
 
@@ -105,7 +106,7 @@ fn read_name(chars: &mut Peekable<Chars<'_>>) -> String {
     name
 }
 
-/// Splits a text at whitespace outside of quotes. The words keep their quotes.
+/// Splits text at whitespace outside of quotes. Quotes are kept.
 pub(crate) fn split_words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -128,19 +129,20 @@ pub(crate) fn split_words(text: &str) -> Vec<String> {
     words
 }
 
-/// The pairs of ENV or LABEL: `a=1 b="2 3"`, or in the old form one name and the rest of the line.
+/// Parses the pairs of ENV or LABEL: `a=1 b="2 3"`, or in the legacy form a name followed by its value.
 pub(crate) fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
     let words = split_words(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
         let (name, value) =
-            text.trim().split_once(char::is_whitespace).ok_or_else(|| StageError::invalid("a value is missing"))?;
+            text.trim().split_once(char::is_whitespace).ok_or_else(|| StageError::invalid("missing value"))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words
         .iter()
         .map(|word| {
-            let (name, value) =
-                word.split_once('=').ok_or_else(|| StageError::invalid(format!("'{word}' is not NAME=VALUE")))?;
+            let (name, value) = word
+                .split_once('=')
+                .ok_or_else(|| StageError::invalid(format!("expected NAME=VALUE, found '{word}'")))?;
             Ok((expand(name, lookup)?, expand(value, lookup)?))
         })
         .collect()
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn expansion() {
+    fn expands_words() {
         for (word, expanded) in [
             ("plain", "plain"),
             (r#""a \"q\" \$x \\ y\n""#, r#"a "q" $x \ y\n"#),
@@ -188,15 +190,15 @@ mod tests {
         assert!(expand(&deep, &lookup).is_err());
     }
 
-    /// All words of up to four of the pieces that mean something.
+    /// Tries all words made of up to four special tokens.
     #[test]
-    fn nothing_panics() {
-        let pieces = ["$", "${PATH", "{", "}", "\\", "'", "\"", ":", "-", "é", "PATH", " ", "=", "🦀"];
+    fn never_panics() {
+        let tokens = ["$", "${PATH", "{", "}", "\\", "'", "\"", ":", "-", "é", "PATH", " ", "=", "🦀"];
         let mut words = vec![String::new()];
         let mut from = 0;
         for _ in 0..4 {
             let longer: Vec<String> =
-                words[from..].iter().flat_map(|word| pieces.map(|piece| format!("{word}{piece}"))).collect();
+                words[from..].iter().flat_map(|word| tokens.map(|token| format!("{word}{token}"))).collect();
             from = words.len();
             words.extend(longer);
         }
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn env_lines() {
+    fn parses_env_lines() {
         let env = |text: &str| {
             parse_pairs(text, &lookup).unwrap().into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>()
         };

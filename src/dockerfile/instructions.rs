@@ -1,9 +1,9 @@
-//! Splits a Dockerfile into instructions, here-documents included. Unlike `parse_dockerfile`, it does not fail on what it
-//! does not know: a template may have instructions of another frontend, or mistakes that need an error of their own.
+//! Splits a Dockerfile into instructions and skips here-documents. Unlike `parse_dockerfile`, it accepts unknown
+//! instructions, because a template may use another frontend or contain a typo that is reported later.
 
 use parse_dockerfile::Instruction;
 
-/// Dockerfile reference, "Overview".
+/// Keywords of all instructions (Dockerfile reference, "Overview").
 pub(crate) const INSTRUCTIONS: &[&str] = &[
     "ADD",
     "ARG",
@@ -25,16 +25,16 @@ pub(crate) const INSTRUCTIONS: &[&str] = &[
     "WORKDIR",
 ];
 
-/// The text of an instruction.
+/// An instruction in a Dockerfile.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InstructionText<'a> {
     pub keyword: &'a str,
-    /// All its lines, without those of here-documents.
+    /// Lines of the instruction, excluding here-documents.
     pub text: String,
 }
 
 impl InstructionText<'_> {
-    /// Whether the instruction is `keyword`, which is in upper case.
+    /// Reports whether the instruction has the given keyword, ignoring case.
     pub(crate) fn is(&self, keyword: &str) -> bool {
         self.keyword.eq_ignore_ascii_case(keyword)
     }
@@ -68,7 +68,7 @@ pub(crate) fn instructions(text: &str) -> Vec<InstructionText<'_>> {
         is_continuation = trimmed.ends_with(escape);
         if instructions.last().is_some_and(|last| last.is_one_of(&["RUN", "COPY", "ADD"])) {
             for heredoc in trimmed.split_whitespace().filter_map(Heredoc::parse) {
-                // Skips its lines.
+                // Skip the lines of the here-document.
                 let _ = lines.find(|line| heredoc.is_ended_by(line));
             }
         }
@@ -76,7 +76,7 @@ pub(crate) fn instructions(text: &str) -> Vec<InstructionText<'_>> {
     instructions
 }
 
-/// The character that continues a line: a backslash, unless the directive `escape` names another.
+/// Returns the line continuation character: a backslash, unless the `escape` directive sets another one.
 fn escape_character(text: &str) -> char {
     let directives = text.lines().take_while(|line| line.starts_with('#'));
     let mut directives = directives.filter_map(|line| line.trim_start_matches('#').split_once('='));
@@ -84,10 +84,10 @@ fn escape_character(text: &str) -> char {
     escape.and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
-/// A here-document, as its opening word (`<<-EOF`) declares it.
+/// A here-document, as declared by its opening word (`<<-EOF`).
 struct Heredoc<'a> {
     delimiter: &'a str,
-    /// `<<-`: tabs may precede the delimiter.
+    /// Whether it starts with `<<-`, which allows tabs before the closing delimiter.
     strips_tabs: bool,
 }
 
@@ -108,7 +108,7 @@ impl Heredoc<'_> {
     }
 }
 
-/// Returns the byte offset at which a parsed instruction starts. `None` for one that is unknown here.
+/// Returns the byte offset of a parsed instruction, or `None` if its kind is unknown.
 pub(crate) fn offset(instruction: &Instruction<'_>) -> Option<usize> {
     let keyword = match instruction {
         Instruction::Add(add) => &add.add,
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn continuations_comments_and_heredocs() {
+    fn handles_continuations_comments_and_heredocs() {
         let keywords = |text| instructions(text).iter().map(|line| line.keyword.to_owned()).collect::<Vec<_>>();
         assert_eq!(keywords("FROM a\n# RUN x\nCOPY a \\\n  RUN b\nrun x && \\\n # c\n y\n"), ["FROM", "COPY", "run"]);
         assert_eq!(keywords("RUN <<EOF cat <<-'B'\nx\nEOF\ny\n\tB\nUSER a\n"), ["RUN", "USER"]);

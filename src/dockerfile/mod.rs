@@ -1,4 +1,4 @@
-//! Dockerfiles: templates, rendering, parsing, and evaluating a stage. Knows no engine.
+//! Renders Dockerfiles from templates, and parses and evaluates their stages. Independent of the build engine.
 
 pub(crate) mod build_args;
 pub(crate) mod embedded_support;

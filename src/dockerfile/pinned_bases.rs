@@ -1,14 +1,14 @@
-//! Bases pinned to digests, and the labels that record them in images.
+//! Base images pinned to digests, and the labels that record them in images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::Image;
 
-/// image-spec, annotations.md.
+/// Annotation key for the name of the base image (image-spec, annotations.md).
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
-/// Pinned references (`name@sha256:…`) by base, as configured. `scratch` is never pinned.
+/// A map from configured bases to pinned references (`name@sha256:…`). `scratch` is never pinned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PinnedBases(BTreeMap<String, String>);
 
@@ -17,18 +17,18 @@ impl PinnedBases {
         self.0.insert(base, pinned);
     }
 
-    /// Returns the reference to use for a base: pinned if it is known, or else as configured.
+    /// Returns the pinned reference of a base, or the base as configured if it is not pinned.
     pub(crate) fn reference<'a>(&'a self, base: &'a str) -> &'a str {
         self.0.get(base).map_or(base, String::as_str)
     }
 
-    /// Whether some platform of an image has a pinned base, so that its Dockerfile differs from one rendered without.
+    /// Reports whether any platform of an image has a pinned base.
     pub(crate) fn used_by(&self, image: &Image) -> bool {
         image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
     }
 
-    /// Returns the images with the name and digest of their bases in the labels of each platform and, if all platforms
-    /// share a base, in the index's annotations. What the configuration sets is kept.
+    /// Returns the images with the name and digest of their bases added to the labels of each platform and, if all
+    /// platforms share a base, to the annotations of the index. Configured values are kept.
     pub(crate) fn with_base_labels(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }

@@ -1,8 +1,8 @@
-//! EXPOSE: `[[address:]port:]port[-port][/protocol]`, as BuildKit reads it (its `parsePortSpec`).
+//! Parses ports in EXPOSE: `[[address:]port:]port[-port][/protocol]`, like BuildKit's `parsePortSpec`.
 
 use super::error::StageError;
 
-/// Returns the ports that a container listens on, each as `8080/tcp`. The host's side means nothing to an image.
+/// Returns the container ports in a port specification, in the form `8080/tcp`. The host part is ignored.
 pub(crate) fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
     let container_side = spec.rsplit(':').next().unwrap_or(spec);
     let (range, protocol) = container_side.split_once('/').unwrap_or((container_side, ""));
@@ -10,14 +10,14 @@ pub(crate) fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
         "" | "tcp" => "tcp",
         "udp" => "udp",
         "sctp" => "sctp",
-        _ => return Err(StageError::invalid(format!("'{spec}' has no protocol of tcp, udp and sctp"))),
+        _ => return Err(StageError::invalid(format!("'{spec}' has an unknown protocol (expected tcp, udp or sctp)"))),
     };
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     match (first.parse::<u16>(), last.parse::<u16>()) {
         (Ok(first), Ok(last)) if first <= last && !range.contains('+') => {
             Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
         }
-        _ => Err(StageError::invalid(format!("'{spec}' is not a port or a range of ports"))),
+        _ => Err(StageError::invalid(format!("'{spec}' is not a valid port or port range"))),
     }
 }
 
@@ -26,8 +26,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn specs() {
-        for (spec, found) in [
+    fn parses_port_specifications() {
+        for (spec, expected) in [
             ("80", &["80/tcp"][..]),
             ("53/UDP", &["53/udp"]),
             ("9/", &["9/tcp"]),
@@ -36,7 +36,7 @@ mod tests {
             ("7:8", &["8/tcp"]),
             ("127.0.0.1:80:90/tcp", &["90/tcp"]),
         ] {
-            assert_eq!(parse_ports(spec).unwrap(), found, "{spec}");
+            assert_eq!(parse_ports(spec).unwrap(), expected, "{spec}");
         }
         for invalid in ["", "a", "/tcp", "9-8", "1-2-3", "-1", "+1", "70000", "1/xx", "80:", "é"] {
             assert!(matches!(parse_ports(invalid), Err(StageError::Invalid(_))), "{invalid}");

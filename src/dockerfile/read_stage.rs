@@ -1,4 +1,4 @@
-//! Reads the stage of one platform from a rendered Dockerfile.
+//! Evaluates the stage of one platform in a rendered Dockerfile.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::render::stage_name;
 use super::stage::{Stage, StageSource};
 use crate::platform::Platform;
 
-/// Evaluates the stage of a platform. `base` is the base's `config`; `None` for `scratch`.
+/// Evaluates the stage of a platform. `base` is the `config` of the base image, or `None` for `scratch`.
 pub(crate) fn read_stage(source: &StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
     let parsed = source.parse()?;
     let name = stage_name(platform);
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn the_config_is_what_docker_makes_of_it() {
+    fn evaluates_the_config_like_docker() {
         let base = json!({ "Env": ["PATH=/bin", "B=1"], "Cmd": ["sh"], "Labels": { "base": "1" }, "WorkingDir": "/srv", "Shell": ["/bin/ash", "-c"] });
         for (lines, key, value) in [
             ("ENV A=1 B=\"x $PATH\"", "Env", json!(["PATH=/bin", "B=x /bin", "A=1"])),

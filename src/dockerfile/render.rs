@@ -1,4 +1,5 @@
-//! The Dockerfile of an image: a stage per platform, each rendered from a template, and a last line that picks one.
+//! Renders an image's Dockerfile: one stage per platform, and a final FROM that selects the stage of the target
+//! platform.
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -15,19 +16,19 @@ use crate::error::{Class, Failure};
 use crate::plan::{Binary, Image, ImagePlatform, Template};
 use crate::platform::Platform;
 
-/// A Dockerfile, and the values that can only come in as build arguments.
+/// A rendered Dockerfile and the build arguments that it requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
     pub text: String,
     pub build_args: IndexMap<String, String>,
-    /// The platforms whose stage has a RUN instruction.
+    /// Platforms whose stage contains a RUN instruction.
     pub run_platforms: Vec<Platform>,
-    /// What was rendered, in the platforms' order.
+    /// Source templates of the stages, in platform order.
     pub templates: Vec<TemplateText>,
 }
 
 impl Dockerfile {
-    /// Returns the template and line that a line was rendered from, as far as they can be found.
+    /// Returns the template that a line was rendered from, with the line number if it can be determined.
     pub(crate) fn locate(&self, stage: &str, line: &str) -> String {
         let template = self.templates.iter().find(|template| template.stage == stage).or(self.templates.first());
         template.map(|template| template.locate(line)).unwrap_or_default()
@@ -44,44 +45,48 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("config", include_str!("../../templates/dockerfile/config.j2")),
 ];
 
-/// What a template can use: name, type, meaning. Printed by `cargo multiarch dockerfile --variables`.
+/// Template variables: name, type and description. Printed by `cargo multiarch dockerfile --variables`.
 pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
-    ("stage", "string", "the name that the template's last stage must have: FROM … AS {{ stage }}"),
-    ("base", "string", "the base, pinned to its digest"),
-    ("image", "string", "the image's name"),
-    ("version", "string", "the package's version"),
-    ("platform", "string", "linux/arm/v7"),
-    ("os", "string", "linux"),
-    ("architecture", "string", "arm"),
-    ("variant", "string or none", "v7"),
-    ("triple", "string", "the target triple that was compiled for"),
-    ("binaries", "list of {name, source, target}", "source is in the build context, target in the image"),
-    ("files", "list of {source, target, mode}", "the configured files; mode is octal, or none for a folder"),
+    ("stage", "string", "required name of the template's last stage: FROM … AS {{ stage }}"),
+    ("base", "string", "base image, pinned to its digest"),
+    ("image", "string", "image name"),
+    ("version", "string", "package version"),
+    ("platform", "string", "platform, such as linux/arm/v7"),
+    ("os", "string", "operating system, such as linux"),
+    ("architecture", "string", "CPU architecture, such as arm"),
+    ("variant", "string or none", "CPU variant, such as v7"),
+    ("triple", "string", "target triple of the binaries"),
+    (
+        "binaries",
+        "list of {name, source, target}",
+        "binaries to copy, from source in the build context to target in the image",
+    ),
+    ("files", "list of {source, target, mode}", "configured files; mode is octal, or none for a directory"),
     (
         "args",
         "list of strings",
-        "build arguments with those values of env and labels that have several lines: ARG each before",
+        "build arguments for multi-line values of env and labels; declare each with ARG before use",
     ),
-    ("env", "list of {name, value, quoted}", "quoted is ready to stand after `ENV name=`"),
-    ("labels", "list of {name, value, quoted}", "quoted is ready to stand after `LABEL name=`"),
-    ("expose", "list of strings", "ports"),
-    ("volumes", "list of strings", "paths"),
-    ("user", "string or none", "user[:group]"),
-    ("workdir", "string or none", "a path"),
-    ("stop_signal", "string or none", "SIGTERM"),
-    ("healthcheck", "{options, cmd} or none", "options are HEALTHCHECK's own flags"),
-    ("entrypoint", "list of strings", "the exec form"),
-    ("cmd", "list of strings or none", "the exec form"),
+    ("env", "list of {name, value, quoted}", "environment variables; quoted is escaped for use after `ENV name=`"),
+    ("labels", "list of {name, value, quoted}", "labels; quoted is escaped for use after `LABEL name=`"),
+    ("expose", "list of strings", "exposed ports"),
+    ("volumes", "list of strings", "volume paths"),
+    ("user", "string or none", "user, in the form user[:group]"),
+    ("workdir", "string or none", "working directory"),
+    ("stop_signal", "string or none", "stop signal, such as SIGTERM"),
+    ("healthcheck", "{options, cmd} or none", "health check; options are flags of HEALTHCHECK"),
+    ("entrypoint", "list of strings", "entrypoint in exec form"),
+    ("cmd", "list of strings or none", "command in exec form"),
 ];
 
-/// What a template can call on a value, and the parts it can include. Printed below [`VARIABLES`].
+/// Filters and includes for templates, with descriptions. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
-    ("{% include \"contents\" %}", "COPY of the binaries and files"),
+    ("{% include \"contents\" %}", "COPY instructions for the binaries and files"),
     ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
-    ("COPY rootfs/ /", "what a scratch image needs: passwd and group, /tmp, CA certificates"),
-    ("{{ text | quote }}", "a word for ENV, LABEL, WORKDIR and the like, taken literally"),
-    ("{{ list | exec }}", "the JSON form for ENTRYPOINT, CMD and RUN"),
-    ("{{ list | paths }}", "the JSON form for COPY and VOLUME, `$` taken literally"),
+    ("COPY rootfs/ /", "basic files for a scratch image: passwd and group, /tmp, CA certificates"),
+    ("{{ text | quote }}", "quoted word for ENV, LABEL, WORKDIR and so on, without variable expansion"),
+    ("{{ list | exec }}", "JSON form for ENTRYPOINT, CMD and RUN"),
+    ("{{ list | paths }}", "JSON form for COPY and VOLUME, without variable expansion"),
 ];
 
 #[derive(Serialize)]
@@ -110,11 +115,11 @@ struct TemplateVariables<'a> {
     cmd: Option<&'a [String]>,
 }
 
-/// Something that is copied into the image.
+/// A binary, file or directory to copy into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct CopiedFile {
     name: String,
-    /// Relative to the build context.
+    /// Path relative to the build context.
     pub source: String,
     target: String,
     mode: Option<String>,
@@ -133,12 +138,12 @@ struct HealthcheckVariables<'a> {
     cmd: &'a [String],
 }
 
-/// The name of a platform's stage.
+/// Returns the name of a platform's stage.
 pub(crate) fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
 }
 
-/// The binaries of a platform, as they are staged and copied.
+/// Returns the binaries of a platform, with their paths in the build context and in the image.
 pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
     let copied = |binary: &Binary| CopiedFile {
@@ -150,12 +155,13 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     platform.binaries.iter().map(copied).collect()
 }
 
-/// Where the binaries of all platforms are staged.
+/// Returns the paths of all binaries in the build context.
 pub(crate) fn staged_binaries(image: &Image) -> Vec<String> {
     image.platforms.iter().flat_map(copied_binaries).map(|copied| copied.source).collect()
 }
 
-/// The files of a platform, as they are staged and copied; `mode_of` is that of a single file, none for a folder.
+/// Returns the files of a platform, with their paths in the build context and in the image. `mode_of` returns the mode
+/// of a single file, or `None` for a directory.
 pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
     let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -171,7 +177,7 @@ pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> O
     platform.files.iter().enumerate().map(copied).collect()
 }
 
-/// Renders an image's Dockerfile. `mode_of` returns the mode of a single file of the workspace, `None` for a directory.
+/// Renders an image's Dockerfile. `mode_of` returns the mode of a single file, or `None` for a directory.
 pub(crate) fn render(
     image: &Image,
     bases: &PinnedBases,
@@ -209,7 +215,7 @@ pub(crate) fn render(
     Ok(result)
 }
 
-/// The text of a built-in template.
+/// Returns the text of a built-in template.
 pub(crate) fn built_in(name: &str) -> &'static str {
     BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text).unwrap_or_default()
 }
@@ -226,7 +232,7 @@ fn variables<'a>(
     let mut items = |map: &'a IndexMap<String, String>| -> Vec<NamedValue<'a>> {
         map.iter()
             .map(|(name, value)| {
-                // An instruction ends at the line's end, whatever the quotes: such a value comes in from outside.
+                // Quoted values cannot span lines in a Dockerfile, so multi-line values are passed as build arguments.
                 let quoted = if value.contains(['\n', '\r']) {
                     let arg = format!("MULTIARCH_VALUE_{}", build_args.len());
                     build_args.insert(arg.clone(), value.clone());
@@ -301,7 +307,7 @@ fn render_template(name: &str, source: &str, variables: &TemplateVariables<'_>) 
     Ok(rendered.map_err(|error| explain(&error, name, source))?)
 }
 
-/// Names the template, the line and, for an unknown variable, the nearest that there is.
+/// Converts a template error. The message contains the location, and a hint suggests a similar variable.
 fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     let template = error.name().unwrap_or(name);
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
@@ -309,18 +315,18 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     if error.kind() != ErrorKind::UndefinedError {
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         return Failure::new(Class::Config, format!("{template}{line}: {}{detail}", error.kind()))
-            .hint("the template language is Jinja's: https://docs.rs/minijinja/latest/minijinja/syntax/");
+            .hint("see the template syntax: https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
     Failure::new(Class::Config, format!("{template}{line}: unknown variable '{code}'"))
         .did_you_mean(code, VARIABLES.iter().map(|(name, _, _)| *name))
-        .hint("see them all with `cargo multiarch dockerfile --variables`")
+        .hint("list all variables with `cargo multiarch dockerfile --variables`")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// A Dockerfile that is its one template.
+    /// Creates a Dockerfile whose text is also its only template.
     pub(crate) fn from_text(text: &str, stage: &str) -> Dockerfile {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {
@@ -332,7 +338,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn quoting() {
+    fn quotes_words() {
         for (text, quoted) in [
             ("plain", r#""plain""#),
             (r#"say "hi""#, r#""say \"hi\"""#),
@@ -346,7 +352,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn lines_are_found_in_their_template() {
+    fn locates_lines_in_templates() {
         let text = "FROM {{ base }} AS {{ stage }}\nRUN a\n RUN b\nUSER {{ user }}\nRUN a\n".to_owned();
         let template = TemplateText { stage: "s".to_owned(), name: "my.j2".to_owned(), text };
         for (line, location) in [

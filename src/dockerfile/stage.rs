@@ -1,5 +1,4 @@
-//! What a stage of a Dockerfile does, if it needs no program to run: copies, and changes of the config.
-//! Both engines build from the same text, so that there is one description of an image.
+//! Dockerfile stages: the inputs for evaluating a stage, and the resulting copies and image configuration.
 
 use anyhow::Result;
 use indexmap::IndexMap;
@@ -13,39 +12,39 @@ use crate::error::{Class, Failure};
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// A rendered Dockerfile and what its stages are evaluated with.
+/// A rendered Dockerfile and the inputs for evaluating its stages.
 pub(crate) struct StageSource<'a> {
-    /// The image's name.
+    /// Name of the image.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
-    /// The build arguments that are passed from outside.
+    /// Build arguments passed to the build.
     pub passed_args: IndexMap<String, String>,
-    /// The paths in the build context of the binaries of all platforms.
+    /// Paths in the build context of all binaries.
     pub binaries: Vec<String>,
 }
 
-/// Files of the build context that go into the image.
+/// A copy from the build context into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StageCopy {
-    /// Normalized, and relative to the build context. Empty for a WORKDIR, which creates its directory.
+    /// Normalized paths, relative to the build context. Empty for WORKDIR, which only creates a directory.
     pub sources: Vec<String>,
-    /// Absolute. A directory if it ends with `/`.
+    /// Absolute path in the image. It is a directory if it ends with `/`.
     pub target: String,
-    /// The mode of files and directories. `None` if they keep their own.
+    /// Mode for the copied files and directories. `None` keeps their modes.
     pub mode: Option<u32>,
-    /// `user[:group]`, in numbers or names. `None` is root.
+    /// Owner as `user[:group]`, by ID or name. `None` is root.
     pub owner: Option<String>,
-    /// The instruction, for the image's history.
+    /// Text of the instruction, for the image history.
     pub text: String,
 }
 
-/// An evaluated stage: the copies and the config that its instructions make of a base.
+/// The result of evaluating a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
-    /// The argument of FROM, as written.
+    /// Argument of FROM, as written.
     pub from: String,
     pub copies: Vec<StageCopy>,
-    /// The `config` of an image config (image-spec, config.md, and Docker's additions to it).
+    /// The `config` object of the image configuration (image-spec, config.md, with Docker's extensions).
     pub config: Value,
 }
 
@@ -59,7 +58,7 @@ impl<'a> StageSource<'a> {
         }
     }
 
-    /// Whether a path in the build context is that of a binary of some platform.
+    /// Reports whether a path in the build context is a binary of any platform.
     pub(crate) fn is_binary(&self, path: &str) -> bool {
         self.binaries.iter().any(|binary| binary == path)
     }
@@ -68,10 +67,10 @@ impl<'a> StageSource<'a> {
         parse_dockerfile::parse(&self.dockerfile.text).map_err(|error| {
             Failure::new(
                 Class::Config,
-                format!("image '{}': the embedded engine cannot read its Dockerfile: {error}", self.image),
+                format!("image '{}': the embedded engine cannot parse the Dockerfile: {error}", self.image),
             )
-            .hint("see it with `cargo multiarch dockerfile`")
-            .hint("or take the other engine: `--engine buildx`")
+            .hint("print it with `cargo multiarch dockerfile`")
+            .hint("or use buildx: `--engine buildx`")
         })
     }
 
@@ -86,19 +85,19 @@ impl<'a> StageSource<'a> {
         self.dockerfile.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim()
     }
 
-    /// An error that names the template and the line, with a hint.
+    /// Creates an error that contains the template and the line, with a hint.
     pub(crate) fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
         let location = self.dockerfile.locate(stage, line);
         match error {
             StageError::Unsupported(feature) => Failure::new(
                 Class::Config,
-                format!("image '{image}': the embedded engine cannot do {feature} of its template {location}"),
+                format!("image '{image}': {location}: the embedded engine does not support {feature}"),
             )
-            .hint("take the other engine: `--engine buildx`"),
+            .hint("use buildx: `--engine buildx`"),
             StageError::Invalid(problem) => {
                 Failure::new(Class::Config, format!("image '{image}': {location}: {problem}: {line}"))
-                    .hint("see what the template comes to with `cargo multiarch dockerfile`")
+                    .hint("print the rendered template with `cargo multiarch dockerfile`")
             }
         }
     }

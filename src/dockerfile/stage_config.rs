@@ -1,5 +1,5 @@
-//! The `config` of an image config, as the instructions of a Dockerfile change it (image-spec, config.md; Docker Image
-//! Specification v1.3 for what Docker adds to it).
+//! Applies Dockerfile instructions to the `config` object of an image configuration (image-spec, config.md; Docker
+//! Image Specification v1.3).
 
 use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
@@ -7,18 +7,18 @@ use serde_json::{Map, Value, json};
 use super::error::StageError;
 use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 
-/// Docker's PATH for images from `scratch`.
+/// PATH that Docker sets for images based on `scratch`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The `config` object of an image config while a stage changes it.
+/// The `config` object of an image configuration during evaluation.
 pub(crate) struct StageConfig {
     config: Map<String, Value>,
-    /// The stage has a CMD of its own.
+    /// Whether the stage contains a CMD instruction.
     sets_cmd: bool,
 }
 
 impl StageConfig {
-    /// `base` is the base's `config`; `None` for `scratch`.
+    /// Creates the initial configuration. `base` is the `config` of the base image, or `None` for `scratch`.
     pub(crate) fn new(base: Option<&Value>) -> StageConfig {
         let config = match base {
             Some(base) => base.as_object().cloned().unwrap_or_default(),
@@ -42,7 +42,7 @@ impl StageConfig {
         self.config.get("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Returns the user, or `None` if it is not set, which means root.
+    /// Returns the configured user. `None` means root.
     pub(crate) fn user(&self) -> Option<String> {
         self.config.get("User").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned)
     }
@@ -54,7 +54,7 @@ impl StageConfig {
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     }
 
-    /// Replaces an environment variable in its place, or appends it.
+    /// Sets an environment variable. An existing variable keeps its position.
     pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         let pair = Value::from(format!("{name}={value}"));
         let list = self.config.entry("Env").or_insert(Value::Null);
@@ -96,7 +96,7 @@ impl StageConfig {
 
     pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set("Entrypoint", self.command(command));
-        // The base's arguments are for the base's program.
+        // The base's CMD contains arguments for the base's own entrypoint.
         if !self.sets_cmd {
             self.config.remove("Cmd");
         }
@@ -120,7 +120,7 @@ impl StageConfig {
         }
     }
 
-    /// `options` are the instruction's, without their dashes.
+    /// Sets the health check. `options` are the instruction's flags, without leading dashes.
     pub(crate) fn set_healthcheck(
         &mut self,
         check: &HealthcheckArguments<'_>,
@@ -171,11 +171,11 @@ fn retries(text: &str) -> Result<u64, StageError> {
     match text.parse::<i32>().ok().and_then(|number| u64::try_from(number).ok()) {
         _ if text.is_empty() => Ok(0),
         Some(number) => Ok(number),
-        None => Err(StageError::invalid(format!("'{text}' is not a number of retries"))),
+        None => Err(StageError::invalid(format!("'{text}' is not a valid number of retries"))),
     }
 }
 
-/// A shell-form command, as one line.
+/// Joins the lines of a shell-form command.
 fn one_line(text: &str) -> String {
     text.replace("\\\n", "")
 }

@@ -1,5 +1,5 @@
-//! What a rendered template must be, whichever engine builds it: known instructions, a stage of the right name, the
-//! binaries, and all that the configuration says.
+//! Checks rendered templates, regardless of the engine: known instructions, the stage name, the binaries, and the
+//! configured settings.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,17 @@ use super::template::{TemplateText, quote};
 use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
 
-/// Fails for what would be found out after compiling, or never. `text` is what the template came to for a platform.
+/// Checks a rendered template for errors that would otherwise be found only after compiling, or never. `text` is the
+/// rendered text for one platform.
 pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
     let name = &template.name;
     let instructions = instructions(text);
     check_stage_name(name, &instructions, &template.stage)?;
     if !text.contains(&format!("{}/", platform.platform)) {
-        let message = format!("{name}: it does not copy the binaries of {}", platform.platform);
-        return Err(Failure::new(Class::Config, message).hint("add: {% include \"contents\" %}"));
+        let message = format!("{name}: the template does not copy the binaries of {}", platform.platform);
+        return Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}`"));
     }
-    // A frontend or an escape character of the user's own has rules of its own.
+    // A custom frontend or escape character follows different rules.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
     if !has_directives {
         check_keywords(template, &instructions)?;
@@ -37,25 +38,25 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
         .did_you_mean_or_list(
             &unknown.keyword.to_ascii_uppercase(),
             INSTRUCTIONS.iter().copied(),
-            "the instructions are",
+            "known instructions",
         ))
 }
 
-/// Fails if the template ignores a key that the configuration sets.
+/// Returns an error if the template ignores a key that is set in the configuration.
 fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
     let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
     let keyword = ConfiguredKey::parse(key).keyword;
-    let message = format!("{name}: the configuration sets {key}, and the template has no {keyword}");
+    let message = format!("{name}: the configuration sets {key}, but the template has no {keyword} for it");
     Err(Failure::new(Class::Config, message)
-        .hint("add: {% include \"config\" %}")
-        .hint("or take the key out of the configuration: `cargo multiarch dockerfile` shows what the template says"))
+        .hint("add `{% include \"config\" %}`")
+        .hint("or remove the key (print the rendered template with `cargo multiarch dockerfile`)"))
 }
 
-/// A key of the configuration, as a Dockerfile has it.
+/// A configuration key and the Dockerfile instruction that sets it.
 struct ConfiguredKey<'a> {
-    /// The instruction that the key becomes.
+    /// Keyword of the instruction.
     keyword: &'static str,
-    /// The variable or label that the instruction sets; empty for other instructions.
+    /// Name of the variable or label. Empty for other instructions.
     name: &'a str,
 }
 
@@ -77,14 +78,14 @@ impl ConfiguredKey<'_> {
         ConfiguredKey { keyword, name }
     }
 
-    /// Whether a word of an instruction sets the name. A variable may hold it.
+    /// Reports whether a word of an instruction sets the name. A word that starts with a variable always matches.
     fn is_set_by(&self, word: &str) -> bool {
         let rest = word.trim_start_matches(['"', '\'']).strip_prefix(self.name);
         word.starts_with('$') || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
     }
 }
 
-/// Whether some instruction sets a key of the configuration.
+/// Reports whether any instruction sets a configuration key.
 fn sets(instructions: &[InstructionText<'_>], key: &str) -> bool {
     let key = ConfiguredKey::parse(key);
     instructions.iter().filter(|instruction| instruction.is(key.keyword)).any(|instruction| {
@@ -99,11 +100,11 @@ fn check_stage_name(name: &str, instructions: &[InstructionText<'_>], stage: &st
     if last.and_then(declared_stage) == Some(stage) {
         return Ok(());
     }
-    Err(Failure::new(Class::Config, format!("{name}: its last stage is not named '{stage}'"))
-        .hint("begin it with: FROM {{ base }} AS {{ stage }}"))
+    Err(Failure::new(Class::Config, format!("{name}: the last stage is not named '{stage}'"))
+        .hint("start it with `FROM {{ base }} AS {{ stage }}`"))
 }
 
-/// The name that a FROM instruction gives its stage.
+/// Returns the stage name that a FROM instruction declares.
 fn declared_stage<'a>(from: &'a InstructionText<'_>) -> Option<&'a str> {
     let words: Vec<&str> = from.text.split_whitespace().collect();
     match words[..] {
@@ -112,29 +113,29 @@ fn declared_stage<'a>(from: &'a InstructionText<'_>) -> Option<&'a str> {
     }
 }
 
-/// The ARG instructions before the first FROM.
+/// Returns the ARG instructions before the first FROM.
 pub(crate) fn args_before_from(text: &str) -> Vec<String> {
     let args = instructions(text).into_iter().take_while(|instruction| instruction.is("ARG"));
     args.map(|arg| arg.text).collect()
 }
 
-/// Fails if a platform's template has an ARG before FROM that the first platform's does not have: one Dockerfile holds
-/// the stages of all platforms, and only what precedes the first of them applies to all.
+/// Returns an error if a platform's template has an ARG before FROM that the first platform's template does not have. A
+/// Dockerfile contains the stages of all platforms, and only arguments before its first FROM are global.
 pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
-    let message = format!("{name}: '{arg}' stands before FROM, and is not the same for all platforms");
-    Err(Failure::new(Class::Config, message).hint("write the value where it is used: FROM {{ base }} AS {{ stage }}"))
+    let message = format!("{name}: '{arg}' precedes FROM but differs between platforms");
+    Err(Failure::new(Class::Config, message).hint("use the value directly, as in `FROM {{ base }} AS {{ stage }}`"))
 }
 
-/// Fails if two platforms declare a stage of the same name: one Dockerfile holds the stages of all platforms.
+/// Returns an error if two platforms declare a stage with the same name in their shared Dockerfile.
 pub(crate) fn check_unique_stages(text: &str) -> Result<(), Failure> {
     let mut names = BTreeSet::new();
     for from in instructions(text).iter().filter(|instruction| instruction.is("FROM")) {
         if let Some(name) = declared_stage(from)
             && !names.insert(name.to_owned())
         {
-            return Err(Failure::new(Class::Config, format!("stage '{name}' is there for more than one platform"))
-                .hint(format!("make its name the platform's own: AS {{{{ stage }}}}-{name}")));
+            return Err(Failure::new(Class::Config, format!("stage '{name}' is declared for more than one platform"))
+                .hint(format!("add the platform to its name: `AS {{{{ stage }}}}-{name}`")));
         }
     }
     Ok(())
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_must_be_named() {
+    fn requires_a_name_for_the_last_stage() {
         let check = |text| check_stage_name("t", &instructions(text), "want");
         assert!(check("FROM a AS s1\nFROM s1 as want\nRUN x").is_ok());
         assert!(check("FROM a AS want\nRUN cat <<EOF\nFROM b\nEOF").is_ok());
@@ -154,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_a_template_leaves_out() {
-        for (text, key, found) in [
+    fn finds_keys_that_instructions_set() {
+        for (text, key, expected) in [
             ("USER 1", "user", true),
             ("user 1", "user", true),
             ("# USER 1", "user", false),
@@ -169,7 +170,7 @@ mod tests {
             ("HEALTHCHECK NONE", "healthcheck", true),
             ("ENTRYPOINT [\"CMD\"]", "cmd", false),
         ] {
-            assert_eq!(sets(&instructions(text), key), found, "{text} {key}");
+            assert_eq!(sets(&instructions(text), key), expected, "{text} {key}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Reads what an ELF file requires of the system that starts or loads it, and what it provides to other files. It is
-//! read as a loader reads it: by program headers and the dynamic section. Section headers are used only for ARM's
-//! attributes, which nothing else has (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
+//! Parses ELF files: what a file requires to be loaded, and which symbol versions it provides to other files. Like a
+//! dynamic loader, uses program headers and the dynamic section. Section headers are used only for ARM's build
+//! attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
 pub(crate) mod processor;
 
@@ -13,82 +13,84 @@ use serde::{Deserialize, Serialize};
 use self::processor::{ArmAttributes, cpu_level, float_abi};
 use crate::platform::ElfIdentity;
 
-/// Maximum number of bytes to search for the directories that are compiled into a loader.
+/// Maximum number of bytes of a dynamic loader to search for its built-in library directories.
 const MAX_LOADER_SIZE: u64 = 8 << 20;
 
-/// The facts of an ELF file.
+/// The properties of an ELF file that matter for running or loading it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Elf {
     pub identity: ElfIdentity,
-    /// `e_type` is ET_EXEC or ET_DYN, it has an entry point, and there is something to load.
+    /// Whether the file can be executed: its type is ET_EXEC or ET_DYN, and it has an entry point and loadable
+    /// segments.
     pub executable: bool,
-    /// The file has all the bytes that its segments refer to.
+    /// Whether the file contains all bytes of its segments, so that it is not truncated.
     #[serde(rename = "whole")]
     pub is_complete: bool,
-    /// The number of the lowest variant that runs it, where the file says so: 7 for ARMv7, 3 for x86-64-v3.
+    /// Lowest instruction set level that can run the file, if it specifies one: 7 for ARMv7, 3 for x86-64-v3.
     #[serde(rename = "level")]
     pub cpu_level: Option<u8>,
-    /// PT_INTERP, the dynamic loader; none in a static binary.
+    /// Path of the dynamic loader (PT_INTERP). `None` for static binaries.
     pub interpreter: Option<String>,
-    /// DT_SONAME.
+    /// Name by which other files refer to this shared library (DT_SONAME).
     pub soname: Option<String>,
-    /// DT_NEEDED.
+    /// Libraries that the file is linked against (DT_NEEDED).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<String>,
-    /// DT_RPATH and DT_RUNPATH, as they are written: folders with a colon between them.
+    /// Unmodified DT_RPATH: library directories separated by colons.
     pub rpath: Option<String>,
+    /// Unmodified DT_RUNPATH: library directories separated by colons.
     pub runpath: Option<String>,
-    /// The symbol versions that it needs from libraries.
+    /// Symbol versions that the file requires from libraries.
     #[serde(rename = "wants", default, skip_serializing_if = "Vec::is_empty")]
     pub needed_versions: Vec<NeededVersion>,
-    /// The symbol versions that it defines.
+    /// Symbol versions that the file defines.
     #[serde(rename = "offers", default, skip_serializing_if = "Vec::is_empty")]
     pub defined_versions: Vec<String>,
-    /// The library directories that are compiled into glibc's dynamic loader. Empty for any other file.
+    /// Library directories that are built into glibc's dynamic loader. Empty for other files.
     #[serde(rename = "folders", default, skip_serializing_if = "Vec::is_empty")]
     pub default_library_dirs: Vec<String>,
 }
 
-/// A symbol version that a file needs from a library.
+/// A symbol version that a file requires from a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NeededVersion {
     pub library: String,
     pub version: String,
-    /// The loader accepts a library without it.
+    /// Whether the loader accepts a library that does not define the version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weak: bool,
 }
 
-/// What a report says of an executable.
+/// The loader and libraries that an executable requires, as listed in reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Asks"))]
 pub(crate) struct RuntimeRequirements {
-    /// PT_INTERP, the dynamic linker; none in a static binary.
+    /// Path of the dynamic loader (PT_INTERP). Null for static binaries.
     interpreter: Option<String>,
-    /// DT_NEEDED.
+    /// Libraries that the executable is linked against (DT_NEEDED).
     needed: Vec<String>,
-    /// The highest `GLIBC_x.y` that a symbol asks for.
+    /// Minimum glibc version, from the highest `GLIBC_x.y` symbol version that is required.
     glibc: Option<String>,
 }
 
-/// The start of the names of glibc's symbol versions.
+/// Prefix of the names of glibc's symbol versions.
 const GLIBC_PREFIX: &str = "GLIBC_";
-/// Maximum size of a string table. A larger one is taken for a broken file.
+/// Maximum size of a string table in bytes. Files with a larger one are rejected as corrupt.
 const MAX_STRING_TABLE_SIZE: u64 = 64 << 20;
-/// Maximum number of symbol versions, so that a broken file cannot keep the reader busy.
+/// Maximum number of symbol versions, so that parsing a corrupt file terminates quickly.
 const MAX_VERSIONS: usize = 10_000;
 
 impl Elf {
-    /// Reads what the headers lead to, and nothing else of the file.
+    /// Parses an ELF file. Reads only the headers and the parts of the file that they refer to.
     pub(crate) fn parse<'data>(bytes: impl ReadRef<'data>) -> Result<Elf> {
         match FileKind::parse(bytes)? {
             FileKind::Elf32 => parse::<FileHeader32<Endianness>, _>(bytes, 32),
             FileKind::Elf64 => parse::<FileHeader64<Endianness>, _>(bytes, 64),
-            other => bail!("it is {other:?}"),
+            other => bail!("unsupported file format {other:?}"),
         }
     }
 
-    /// Creates the facts of a file of which only the machine is known.
+    /// Creates the properties of a file if only its machine is known.
     pub(crate) fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
@@ -114,17 +116,18 @@ impl Elf {
         }
     }
 
-    /// Returns the glibc version that it needs, the highest `GLIBC_x.y` of its symbols: `2.34`.
+    /// Returns the minimum glibc version, such as `2.34`: the highest `GLIBC_x.y` symbol version that the file
+    /// requires.
     pub(crate) fn needed_glibc(&self) -> Option<String> {
         highest_glibc(self.needed_versions.iter().map(|needed| needed.version.as_str()))
     }
 
-    /// Returns the glibc version that it defines, if it is a part of glibc.
+    /// Returns the glibc version that the file provides, if it is part of glibc.
     pub(crate) fn defined_glibc(&self) -> Option<String> {
         highest_glibc(self.defined_versions.iter().map(String::as_str))
     }
 
-    /// `static`, or what it needs: `glibc 2.34`, `dynamic`.
+    /// Describes how the file is linked: `static`, `glibc 2.34`, or `dynamic` if it requires no glibc version.
     pub(crate) fn linkage(&self) -> String {
         match (&self.interpreter, self.needed_glibc()) {
             (None, _) => "static".to_owned(),
@@ -139,7 +142,7 @@ fn highest_glibc<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> 
     Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
 }
 
-/// Splits a version into its numbers. `None` if it has other parts.
+/// Splits a version into its numbers. `None` if a component is not a number.
 pub(crate) fn parse_version(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
@@ -149,9 +152,9 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
     let endian = header.endian()?;
     let segments = header.program_headers(endian, bytes)?;
     let kind = header.e_type(endian);
-    let loads = segments.iter().any(|segment| segment.p_type(endian) == elf::PT_LOAD);
+    let is_loadable = segments.iter().any(|segment| segment.p_type(endian) == elf::PT_LOAD);
     let length = bytes.len().unwrap_or(0);
-    let within = |segment: &Header::ProgramHeader| {
+    let is_in_file = |segment: &Header::ProgramHeader| {
         let end = segment.p_offset(endian).into().checked_add(segment.p_filesz(endian).into());
         segment.p_type(endian) != elf::PT_LOAD || end.is_some_and(|end| end <= length)
     };
@@ -164,8 +167,8 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
         float_abi: float_abi(machine, header.e_flags(endian), &attributes),
     };
     let mut facts = Elf {
-        executable: (kind == elf::ET_EXEC || kind == elf::ET_DYN) && loads && header.e_entry(endian).into() != 0,
-        is_complete: segments.iter().all(within),
+        executable: (kind == elf::ET_EXEC || kind == elf::ET_DYN) && is_loadable && header.e_entry(endian).into() != 0,
+        is_complete: segments.iter().all(is_in_file),
         cpu_level: cpu_level(machine, &attributes, segments, endian, bytes),
         ..Elf::with_identity(identity)
     };
@@ -188,7 +191,7 @@ fn parse<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(byte
     Ok(facts)
 }
 
-/// The dynamic section of a file, with what is needed to follow its addresses.
+/// The dynamic section of a file, with the segments that map its addresses to file offsets.
 struct Dynamic<'data, Header: FileHeader, R> {
     bytes: R,
     endian: Endianness,
@@ -199,12 +202,12 @@ struct Dynamic<'data, Header: FileHeader, R> {
 impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<'data, Header, R> {
     fn read(&self, facts: &mut Elf) -> Result<()> {
         let Some(start) = self.value(elf::DT_STRTAB).and_then(|address| self.offset(address)) else {
-            // A static-pie without a name.
+            // Static position-independent executables may have no string table.
             return Ok(());
         };
         let size = self.value(elf::DT_STRSZ).unwrap_or(0);
         if size > MAX_STRING_TABLE_SIZE {
-            bail!("its table of names has {size} bytes");
+            bail!("string table is too large ({size} bytes)");
         }
         let strings = StringTable::new(self.bytes, start, start.saturating_add(size));
         for entry in self.entries.iter().take_while(|entry| entry.d_tag(self.endian) != elf::DT_NULL) {
@@ -231,7 +234,7 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
         entries.find(|entry| entry.d_tag(self.endian) == tag).map(|entry| entry.d_val(self.endian).into())
     }
 
-    /// Where the file has what will be at an address.
+    /// Returns the file offset of a virtual address.
     fn offset(&self, address: u64) -> Option<u64> {
         self.segments.iter().filter(|segment| segment.p_type(self.endian) == elf::PT_LOAD).find_map(|segment| {
             let within = address.checked_sub(segment.p_vaddr(self.endian).into())?;
@@ -241,7 +244,7 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
     }
 
     fn at<T: object::Pod>(&self, offset: u64) -> Result<&'data T> {
-        self.bytes.read_at(offset).map_err(|()| anyhow::anyhow!("a table of versions ends early"))
+        self.bytes.read_at(offset).map_err(|()| anyhow::anyhow!("symbol version table is truncated"))
     }
 
     fn needed_versions(&self, mut at: u64, strings: &StringTable<'data, R>) -> Result<Vec<NeededVersion>> {
@@ -261,7 +264,7 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
             }
             match library.vn_next.get(self.endian) {
                 0 => return Ok(needed),
-                _ if needed.len() > MAX_VERSIONS => bail!("its table of versions has no end"),
+                _ if needed.len() > MAX_VERSIONS => bail!("too many symbol versions"),
                 next => at += u64::from(next),
             }
         }
@@ -272,13 +275,13 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
         loop {
             let defined: &elf::Verdef<Endianness> = self.at(at)?;
             let name: &elf::Verdaux<Endianness> = self.at(at + u64::from(defined.vd_aux.get(self.endian)))?;
-            // The first is the file's own name.
+            // The base version is the file's own name, not a symbol version.
             if !defined.vd_flags.get(self.endian).contains(elf::VER_FLG_BASE) {
                 names.push(text(strings, name.vda_name.get(self.endian).into())?);
             }
             match defined.vd_next.get(self.endian) {
                 0 => return Ok(names),
-                _ if names.len() > MAX_VERSIONS => bail!("its table of versions has no end"),
+                _ if names.len() > MAX_VERSIONS => bail!("too many symbol versions"),
                 next => at += u64::from(next),
             }
         }
@@ -287,12 +290,12 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
 
 fn text<'a, R: ReadRef<'a>>(strings: &StringTable<'a, R>, offset: u64) -> Result<String> {
     let bytes = u32::try_from(offset).ok().and_then(|offset| strings.get(offset).ok());
-    let bytes = bytes.context("a name lies outside of the table of names")?;
+    let bytes = bytes.context("name is outside of the string table")?;
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// Finds the library directories that were compiled into glibc's loader: the longest run of adjacent strings that are
-/// directories with "lib" in their names, each with a trailing slash.
+/// Finds the library directories that are built into glibc's loader: the longest sequence of adjacent strings that are
+/// absolute paths containing "lib" and ending with a slash.
 fn library_dirs_in_loader(loader: &[u8]) -> Vec<String> {
     let is_library_dir =
         |text: &&[u8]| text.starts_with(b"/") && text.ends_with(b"/") && text.windows(3).any(|w| w == b"lib");
@@ -317,17 +320,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_directories_of_a_loader() {
+    fn finds_the_built_in_directories_of_a_loader() {
         let loader = b"x\0/lib64/\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\0/etc/\0";
         assert_eq!(
             library_dirs_in_loader(loader),
             ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]
         );
-        assert!(library_dirs_in_loader(b"no folder").is_empty());
+        assert!(library_dirs_in_loader(b"no path").is_empty());
     }
 
     #[test]
-    fn the_test_itself_is_read_as_its_loader_does() {
+    fn parses_the_running_program_and_its_loader() {
         let program = Elf::parse(&*fs_err::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
         assert!(program.executable && program.is_complete && program.soname.is_none());
         assert!(
@@ -338,16 +341,16 @@ mod tests {
         );
         let loader = Elf::parse(&*fs_err::read(program.interpreter.unwrap()).unwrap()).unwrap();
         assert!(loader.defined_versions.iter().any(|version| version.starts_with("GLIBC_2")), "{loader:?}");
-        assert!(loader.default_library_dirs.iter().any(|folder| folder == "/lib"), "{loader:?}");
+        assert!(loader.default_library_dirs.iter().any(|dir| dir == "/lib"), "{loader:?}");
         assert!(loader.soname.unwrap().starts_with("ld"));
     }
 
     #[test]
-    fn what_ends_early_is_known() {
-        let whole = fs_err::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(!Elf::parse(&whole[..4096]).unwrap().is_complete);
+    fn truncated_files_are_detected() {
+        let complete = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(!Elf::parse(&complete[..4096]).unwrap().is_complete);
         for length in [0, 5, 30, 63] {
-            assert!(Elf::parse(&whole[..length]).is_err(), "{length}");
+            assert!(Elf::parse(&complete[..length]).is_err(), "{length}");
         }
     }
 }

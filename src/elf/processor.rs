@@ -1,22 +1,23 @@
-//! What an ELF file requires of the processor beyond its machine: the floating-point ABI and the instruction set level.
+//! Determines the floating-point ABI and the instruction set level that an ELF file requires.
 
 use object::read::elf::{AttributesSection, FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, ReadRef, elf};
 
 use crate::platform::FloatAbi;
 
-/// What `.ARM.attributes` says (Addenda to the ABI for the Arm Architecture, §3).
+/// Build attributes of a 32-bit ARM file, from its section `.ARM.attributes` (Addenda to the ABI for the Arm
+/// Architecture, §3).
 #[derive(Debug, Default)]
 pub(crate) struct ArmAttributes {
-    /// Tag_CPU_arch.
+    /// The architecture version (Tag_CPU_arch).
     cpu: Option<u64>,
-    /// Tag_ABI_VFP_args.
+    /// The calling convention for floating-point arguments (Tag_ABI_VFP_args).
     floats: Option<u64>,
 }
 
 impl ArmAttributes {
-    /// Reads the attributes of a file. Empty if it has no sections or they cannot be read, since the loader does not need
-    /// them either.
+    /// Reads the attributes of a file. Returns an empty value if the section is missing or corrupt, because the file
+    /// can still be loaded.
     pub(crate) fn find<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         header: &Header,
         endian: Endianness,
@@ -44,30 +45,30 @@ impl ArmAttributes {
     }
 
     fn read(mut attributes: object::read::elf::AttributeReader<'_>) -> object::Result<Option<ArmAttributes>> {
-        let mut found = ArmAttributes::default();
+        let mut result = ArmAttributes::default();
         while let Some(tag) = attributes.read_tag()? {
             match tag {
-                6 => found.cpu = Some(attributes.read_integer()?),
-                28 => found.floats = Some(attributes.read_integer()?),
-                // Tag_compatibility is a number and a text.
+                6 => result.cpu = Some(attributes.read_integer()?),
+                28 => result.floats = Some(attributes.read_integer()?),
+                // Tag_compatibility has a number and a string.
                 32 => drop((attributes.read_integer()?, attributes.read_string()?)),
-                // CPU names, and above 32 all that is odd.
+                // Tags of CPU names, and odd tags above 32, have a string.
                 4 | 5 => drop(attributes.read_string()?),
                 odd if odd > 32 && odd % 2 == 1 => drop(attributes.read_string()?),
                 _ => drop(attributes.read_integer()?),
             }
         }
-        Ok(Some(found))
+        Ok(Some(result))
     }
 }
 
-/// What floating-point arguments are passed in, where the file says so.
+/// Returns the floating-point ABI of a file, if the file specifies one.
 pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes: &ArmAttributes) -> Option<FloatAbi> {
     match machine {
-        // ELF for the Arm Architecture, §5.2: set in executables that keep to one of the two call standards.
+        // Linkers set one of these flags in executables (ELF for the Arm Architecture, §5.2).
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
-        // Libraries have no such flag of old linkers; 1 is for arguments in VFP registers.
+        // Older linkers do not set the flags in libraries. The value 1 means that arguments are in VFP registers.
         elf::EM_ARM => attributes.floats.filter(|args| *args == 1).map(|_| FloatAbi::Hard),
         // RISC-V ELF psABI, "File Header".
         elf::EM_RISCV => match flags.riscv_float_abi() {
@@ -80,7 +81,7 @@ pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes
     }
 }
 
-/// The number of the lowest variant that runs it, where the file says so.
+/// Returns the lowest instruction set level that can run a file, if the file specifies one.
 pub(crate) fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     machine: elf::Machine,
     attributes: &ArmAttributes,
@@ -101,7 +102,8 @@ pub(crate) fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: R
     }
 }
 
-/// The x86-64 level that a note wants (x86-64 psABI, "Program Property": GNU_PROPERTY_X86_ISA_1_NEEDED).
+/// Returns the x86-64 level that the notes of a segment require (GNU_PROPERTY_X86_ISA_1_NEEDED in x86-64 psABI,
+/// "Program Property").
 fn isa_needed<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     segment: &Segment,
     endian: Endianness,

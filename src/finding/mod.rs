@@ -1,4 +1,4 @@
-//! Problems found in an image. `catalogue` lists the checks that find them.
+//! Findings: problems that a check found in an image.
 
 pub(crate) mod catalogue;
 
@@ -8,27 +8,27 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A text of an image without what would steer a terminal.
+/// Replaces control characters, so that text from an image cannot control the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// What a check found.
+/// A problem that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "FindingJson"))]
 #[serde(into = "FindingJson")]
 pub(crate) struct Finding {
     pub code: CheckCode,
-    /// As the index or the config writes it; none for what is about the index.
+    /// Platform as written in the index or the config. None if the finding is about the index.
     pub platform: Option<String>,
-    /// From the image's root, with a leading slash.
+    /// Absolute path in the image.
     pub file: Option<String>,
     pub reason: String,
     pub fix: String,
 }
 
 impl Check {
-    /// Creates a finding of this check. It concerns no platform and no file yet.
+    /// Creates a finding of this check without a platform or a file.
     pub(crate) fn finding(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
         let (reason, fix) = (printable(&reason.into()), printable(&fix.into()));
         Finding { code: CheckCode(self), platform: None, file: None, reason, fix }
@@ -51,7 +51,7 @@ impl Finding {
     }
 }
 
-/// `linux/arm64: /app is for x86_64, wanted aarch64`
+/// Formats a finding on one line, such as `linux/arm64: /app is built for x86_64, expected aarch64`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(platform) = &self.platform {
@@ -64,18 +64,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A finding as JSON has it.
+/// The JSON form of a finding.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Written"))]
 struct FindingJson {
-    /// `MA010`; docs/checks.md has a part for each.
+    /// Code of the check, such as `MA010`. docs/checks.md explains each.
     code: &'static str,
     name: &'static str,
     severity: Severity,
-    /// As the index or the config writes it; none for what is about the index.
+    /// Platform as written in the index or the config. None if the finding is about the index.
     platform: Option<String>,
-    /// From the image's root, with a leading slash.
+    /// Absolute path in the image.
     file: Option<String>,
     reason: String,
     fix: String,
@@ -84,7 +84,7 @@ struct FindingJson {
 impl From<Finding> for FindingJson {
     fn from(finding: Finding) -> FindingJson {
         let Finding { code: CheckCode(check), platform, file, reason, fix } = finding;
-        let Check { code, name, severity } = check;
+        let Check { code, name, severity, .. } = check;
         FindingJson { code, name, severity: *severity, platform, file, reason, fix }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_image_says_does_not_steer_a_terminal() {
+    fn control_characters_are_replaced() {
         let finding = CHECKS[0].finding("is \x1b[2Jcleared", "see\nit").for_platform("linux/\x07").in_file("/a\r");
         assert_eq!(finding.to_string(), "linux/\u{fffd}: /a\u{fffd} is \u{fffd}[2Jcleared");
         assert_eq!(finding.fix, "see\u{fffd}it");

@@ -1,4 +1,4 @@
-//! Base images: pinned to a digest before anything is built, and pulled for the embedded engine.
+//! Base images: pins them to digests before the build, and pulls them for the embedded engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,35 +22,35 @@ use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
-/// The bases of a run's images, as their tags resolve now.
+/// All base images of a run, pinned to digests.
 pub(crate) struct ResolvedBases {
     pub pinned: PinnedBases,
-    /// The manifest or index of each pinned reference.
+    /// The manifest or index of each base, by its pinned reference.
     manifests: BTreeMap<String, FetchedManifest>,
 }
 
-/// A base, as its tag resolves now.
+/// A base image pinned to a digest.
 pub(crate) struct ResolvedBase {
     /// `name@sha256:…`
     pinned: String,
-    /// The manifest or index that it leads to.
+    /// The manifest or index with that digest.
     manifest: FetchedManifest,
 }
 
-/// The image that one platform of a base holds.
+/// The image of a base for one platform.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BaseImage {
-    /// The whole image config (image-spec, config.md).
+    /// The complete image config (image-spec, config.md).
     pub config: Value,
-    /// From the bottom up, with OCI media types.
+    /// Layers from bottom to top, with OCI media types.
     pub layers: Vec<Layer>,
     pub rootfs: RootFs,
 }
 
-/// Pulled bases, by the base as configured and the platform.
+/// Pulled base images, by the configured reference and the platform.
 pub(crate) type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
 
-/// Pins every base of some images to the digest that its tag has now, and checks that it has the images' platforms.
+/// Pins every base of `images` to the current digest of its tag, and checks that it supports the images' platforms.
 pub(crate) fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBases> {
     let (mut pinned_bases, mut manifests) = (PinnedBases::default(), BTreeMap::new());
     for (base, platforms) in platforms_by_base(images) {
@@ -61,7 +61,7 @@ pub(crate) fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<Reso
     Ok(ResolvedBases { pinned: pinned_bases, manifests })
 }
 
-/// Pins a base to the digest that its tag has now, and checks that it has some platforms.
+/// Pins a base to the current digest of its tag, and checks that it supports `platforms`.
 pub(crate) fn resolve(
     base: &str,
     platforms: &BTreeSet<Platform>,
@@ -77,7 +77,7 @@ pub(crate) fn resolve(
     Ok(ResolvedBase { pinned, manifest })
 }
 
-/// The platforms that each base is needed for. `scratch` needs no registry, and is left out.
+/// Returns the platforms that each base must support. Omits `scratch`, which is not pulled from a registry.
 pub(crate) fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Platform>> {
     let mut bases: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
     for platform in images.iter().flat_map(|image| &image.platforms) {
@@ -88,7 +88,7 @@ pub(crate) fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Pla
     bases
 }
 
-/// The platforms that a base has, as `os/architecture[/variant]`.
+/// Returns the platforms that a base supports, as `os/architecture[/variant]`.
 fn available_platforms(base: &str, fetched: &FetchedManifest, registry: &Registry) -> Result<BTreeSet<String>> {
     if fetched.is_index() {
         let index = fetched.index()?;
@@ -105,16 +105,16 @@ fn check_platform(base: &str, platform: Platform, available: &BTreeSet<String>) 
         return Ok(());
     }
     let available = available.iter().cloned().collect::<Vec<_>>().join(", ");
-    Err(Failure::new(Class::Config, format!("base {base} has no {platform}"))
-        .hint(format!("it has {available}"))
-        .hint(other_base(platform)))
+    Err(Failure::new(Class::Config, format!("base {base} has no image for {platform}"))
+        .hint(format!("available platforms: {available}"))
+        .hint(use_other_base(platform)))
 }
 
-fn other_base(platform: Platform) -> String {
-    format!("take another base for it: platform.\"{platform}\" = {{ base = \"…\" }}")
+fn use_other_base(platform: Platform) -> String {
+    format!("use another base for this platform: platform.\"{platform}\" = {{ base = \"…\" }}")
 }
 
-/// Pulls each platform's image of each base into the cache, for the embedded engine to build on.
+/// Pulls every base into the cache for each platform that needs it.
 pub(crate) fn pull(
     images: &[Image],
     bases: &ResolvedBases,
@@ -149,15 +149,15 @@ fn pull_platform(
     let manifest = platform_manifest(repository, platform, fetched, registry)?;
     let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
-        Failure::new(Class::Registry, format!("its config is not that of a container image: {error}"))
-            .hint("registries hold other things than images as well: check the name")
+        Failure::new(Class::Registry, format!("the config blob is not a container image config: {error}"))
+            .hint("check the name: registries also store artifacts that are not container images")
     })?;
     let layers = pull_layers(repository, &manifest, &config, registry, cache, timings)?;
     let rootfs = read_rootfs(&layers, cache)?;
     Ok(BaseImage { config, layers, rootfs })
 }
 
-/// The manifest of a base's image for a platform.
+/// Fetches the manifest of a base for one platform.
 fn platform_manifest(
     repository: &str,
     platform: Platform,
@@ -168,19 +168,20 @@ fn platform_manifest(
         return Ok(fetched.manifest()?);
     }
     let index = fetched.index()?;
-    let entry = select(index.manifests(), platform)
-        .ok_or_else(|| Failure::new(Class::Config, format!("it has no {platform}")).hint(other_base(platform)))?;
+    let entry = select(index.manifests(), platform).ok_or_else(|| {
+        Failure::new(Class::Config, format!("the index has no image for {platform}")).hint(use_other_base(platform))
+    })?;
     let media_type = entry.media_type().to_string();
     if media_type.contains("index") || media_type.contains("manifest.list") {
-        let message = format!("its entry for {platform} is an index again, not an image");
+        let message = format!("the index entry for {platform} is another index instead of an image");
         return Err(Failure::new(Class::Config, message)
-            .hint(format!("name the inner one: base = \"{repository}@{}\"", entry.digest()))
+            .hint(format!("use the inner index: base = \"{repository}@{}\"", entry.digest()))
             .into());
     }
     Ok(registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?)
 }
 
-/// The entry for a platform: its own, or else one for an older variant that it runs.
+/// Selects the entry for a platform, or else the entry for an older variant that the platform can run.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
     platform.compatible_platforms().find_map(|runs| {
         entries
@@ -189,7 +190,7 @@ fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
     })
 }
 
-/// Pulls the layers, several at a time.
+/// Pulls the layers of an image in parallel.
 fn pull_layers(
     repository: &str,
     manifest: &ImageManifest,
@@ -201,9 +202,12 @@ fn pull_layers(
     let diff_ids = config.pointer("/rootfs/diff_ids").and_then(Value::as_array).cloned().unwrap_or_default();
     if diff_ids.len() != manifest.layers().len() {
         let (layers, ids) = (manifest.layers().len(), diff_ids.len());
-        return Err(Failure::new(Class::Verify, format!("its manifest has {layers} layers, and its config {ids}"))
-            .hint("take another base")
-            .into());
+        return Err(Failure::new(
+            Class::Verify,
+            format!("the manifest lists {layers} layers, but the config lists {ids}"),
+        )
+        .hint("use another base")
+        .into());
     }
     let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();
     parallel(&pairs, |(blob, diff_id)| {
@@ -219,7 +223,7 @@ fn pull_layers(
     })
 }
 
-/// OCI's name of a layer's media type; the bytes are the same under Docker's (image-spec, media-types.md).
+/// Returns the OCI media type of a layer. Docker's media types have the same content (image-spec, media-types.md).
 fn oci_media_type(media_type: &str) -> Result<&'static str, Failure> {
     match media_type {
         "application/vnd.oci.image.layer.v1.tar" | "application/vnd.docker.image.rootfs.diff.tar" => {
@@ -231,8 +235,8 @@ fn oci_media_type(media_type: &str) -> Result<&'static str, Failure> {
         "application/vnd.oci.image.layer.v1.tar+zstd" | "application/vnd.docker.image.rootfs.diff.tar.zstd" => {
             Ok("application/vnd.oci.image.layer.v1.tar+zstd")
         }
-        other => Err(Failure::new(Class::Config, format!("it has a layer of type {other}, which is not known here"))
-            .hint("take another base, or the other engine: `--engine buildx`")),
+        other => Err(Failure::new(Class::Config, format!("unsupported layer media type {other}"))
+            .hint("use another base, or build with Docker: `--engine buildx`")),
     }
 }
 
@@ -242,8 +246,8 @@ fn read_rootfs(layers: &[Layer], cache: &Cache) -> Result<RootFs> {
         let media_type = layer.descriptor.media_type().to_string();
         let digest = layer.descriptor.digest();
         let unreadable = |reason: String| {
-            Failure::new(Class::Verify, format!("its layer {digest} cannot be read: {reason}"))
-                .hint("take another base, or the other engine: `--engine buildx`")
+            Failure::new(Class::Verify, format!("cannot read layer {digest}: {reason}"))
+                .hint("use another base, or build with Docker: `--engine buildx`")
         };
         let scanned = cache.layer(&layer.descriptor, || {
             let blob = fs_err::File::open(&layer.path)?;

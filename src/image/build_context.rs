@@ -1,5 +1,5 @@
-//! The build context: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`,
-//! with fixed modes. It is kept for inspection.
+//! Build contexts: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`, with fixed file
+//! modes. They are kept after the build for inspection.
 
 use std::collections::BTreeSet;
 use std::fs::{FileType, Metadata};
@@ -16,26 +16,26 @@ use crate::error::{Class, Failure};
 use crate::fs::{hard_link_or_copy, set_mode, write_with_mode};
 use crate::plan::{Image, ImagePlatform, Paths};
 
-/// A staged context, ready to be built.
+/// A build context on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct StagedContext {
     pub dir: Utf8PathBuf,
     pub dockerfile: Dockerfile,
 }
 
-/// The context directory of an image.
+/// Returns the build context directory of an image.
 pub(crate) fn context_dir(paths: &Paths, image: &Image) -> Utf8PathBuf {
-    // No name contains `+`, so that images `a/b` and `a-b` have directories of their own.
+    // Names never contain `+`, so images `a/b` and `a-b` get different directories.
     paths.work_dir().join(image.name.replace('/', "+"))
 }
 
-/// Returns the mode of a single file of the workspace, `0755` or `0644`; `None` for a directory or a missing file.
+/// Returns the mode for a file of the workspace, `0755` or `0644`. `None` if `from` is a directory or does not exist.
 pub(crate) fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
     let metadata = fs_err::metadata(root.join(from)).ok().filter(std::fs::Metadata::is_file)?;
     Some(if metadata.permissions().mode() & 0o111 == 0 { "0644" } else { "0755" }.to_owned())
 }
 
-/// Checks the files that images copy from the workspace before anything is compiled.
+/// Checks before compilation that the files to copy from the workspace exist and can be copied.
 pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
     for image in images {
         let mut checked = BTreeSet::new();
@@ -53,32 +53,32 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
         Failure::new(Class::Config, format!("image '{}': files.from '{}' {problem}", image.name, file.from))
     };
     let real = path.canonicalize_utf8().map_err(|_| {
-        failure("does not exist").hint(format!("it is looked for at {path}, relative to the workspace's root"))
+        failure("does not exist").hint(format!("check the path, which is relative to the workspace root: {path}"))
     })?;
     let root = paths.root.canonicalize_utf8().unwrap_or_else(|_| paths.root.clone());
     if !real.starts_with(&root) {
-        return Err(failure("is outside of the workspace").hint(format!("copy it below {}", paths.root)).into());
+        return Err(failure("is outside the workspace").hint(format!("copy it into {}", paths.root)).into());
     }
-    // The target directory need not exist yet.
+    // The target directory may not exist yet, so it cannot be canonicalized.
     let target_dir = match paths.target_dir.strip_prefix(&paths.root) {
         Ok(relative) => root.join(relative),
         Err(_) => paths.target_dir.clone(),
     };
     if target_dir.starts_with(&real) {
-        return Err(failure("holds the target folder, where images are put together")
-            .hint("name the folders and files that the image needs, one by one")
+        return Err(failure("includes the target directory")
+            .hint("list only the files and directories that the image needs")
             .into());
     }
     if real.is_dir() && file.mode.is_some() {
-        return Err(failure("is a folder, and `mode` is for a single file")
-            .hint("take the mode out: a folder's files keep their executable bit")
+        return Err(failure("is a directory, but `mode` applies only to single files")
+            .hint("remove `mode`: files in a directory keep their executable bit")
             .into());
     }
     visit_tree(&path, Utf8Path::new(""), &root, &mut |_, _, _| Ok(()))
         .with_context(|| format!("image '{}': files.from '{}'", image.name, file.from))
 }
 
-/// What every context has besides binaries and files.
+/// Paths that every build context contains in addition to binaries and configured files.
 const COMMON_PATHS: [&str; 7] = [
     "Dockerfile",
     ".dockerignore",
@@ -89,7 +89,8 @@ const COMMON_PATHS: [&str; 7] = [
     "rootfs/tmp",
 ];
 
-/// Whether an image's context will contain `path`, as a file or directory. `root` is the workspace's.
+/// Reports whether the build context of an image will contain `path` as a file or directory. `root` is the workspace
+/// root.
 pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
     COMMON_PATHS.iter().any(|common| is_at_or_above(path, common))
         || image.platforms.iter().any(|platform| platform_will_contain(platform, root, path))
@@ -108,7 +109,7 @@ fn is_at_or_above(path: &str, other: &str) -> bool {
     Utf8Path::new(other).starts_with(path)
 }
 
-/// Lays out an image's context in `dir`, except for the binaries. `root` is the workspace's.
+/// Creates the build context of an image in `dir`, without the binaries. `root` is the workspace root.
 pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir: Utf8PathBuf) -> Result<StagedContext> {
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
@@ -127,7 +128,7 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
     Ok(StagedContext { dir, dockerfile })
 }
 
-/// Adds the binaries to a context, each checked against its platform.
+/// Adds the binaries of an image to its build context, checking that each one matches its platform.
 pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
         for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
@@ -138,8 +139,8 @@ pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Pat
             check_interpreter(&platform.base, artifact.elf.interpreter.as_deref(), &binary.name)?;
             let staged = dir.join(&copied.source);
             if staged.exists() {
-                let message = format!("two binaries would both be {} for {}", copied.source, platform.platform);
-                let hint = "give one of them another name, or an image of its own: images.NAME = { bins = [\"…\"] }";
+                let message = format!("two binaries would be copied to {} for {}", copied.source, platform.platform);
+                let hint = "rename one of them, or build a separate image for it: images.NAME = { bins = [\"…\"] }";
                 return Err(Failure::new(Class::Verify, message).hint(hint).into());
             }
             hard_link_or_copy(&artifact.path, &staged)?;
@@ -148,13 +149,16 @@ pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Pat
     Ok(())
 }
 
-/// Fails for a dynamic binary on `scratch`, which has no dynamic linker.
+/// Fails if a dynamically linked binary is copied to `scratch`, which has no dynamic loader.
 fn check_interpreter(base: &str, interpreter: Option<&str>, name: &str) -> Result<(), Failure> {
     match interpreter {
-        Some(interpreter) if base == "scratch" => {
-            Err(Failure::new(Class::Verify, format!("'{name}' needs {interpreter}, which 'scratch' does not have"))
-                .hint("give it a base that has that libc, such as base = \"debian:trixie-slim\", or link it statically: libc = \"musl\""))
-        }
+        Some(interpreter) if base == "scratch" => Err(Failure::new(
+            Class::Verify,
+            format!("'{name}' needs {interpreter}, which 'scratch' does not have"),
+        )
+        .hint(
+            "use a base with that loader, such as base = \"debian:trixie-slim\", or link statically: libc = \"musl\"",
+        )),
         _ => Ok(()),
     }
 }
@@ -170,27 +174,30 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
 
 type Visit<'a> = &'a mut dyn FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>;
 
-/// Visits a file, or a directory and everything below it, each with its destination. Links are followed, but not out of
-/// `root`.
+/// Calls `visit` with the source and destination of `from` and of everything below it. Follows symbolic links, but
+/// fails if one points outside `root`.
 fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>) -> Result<()> {
     let metadata = fs_err::symlink_metadata(from)?;
     if metadata.is_symlink() {
-        let real = from.canonicalize_utf8().with_context(|| format!("{from} is a link to nothing"))?;
+        let real = from.canonicalize_utf8().with_context(|| format!("{from} is a broken symbolic link"))?;
         if !real.starts_with(root) {
-            return Err(Failure::new(Class::Config, format!("{from} is a link to {real}, outside of the workspace"))
-                .hint("copy the file into the workspace")
-                .into());
+            return Err(Failure::new(
+                Class::Config,
+                format!("{from} is a symbolic link to {real}, outside the workspace"),
+            )
+            .hint("copy the file into the workspace")
+            .into());
         }
         if from.starts_with(&real) {
-            return Err(Failure::new(Class::Config, format!("{from} is a link to {real}, a folder that holds it"))
-                .hint("name the folders and files that the image needs, one by one")
+            return Err(Failure::new(Class::Config, format!("{from} is a symbolic link to {real}, which contains it"))
+                .hint("list only the files and directories that the image needs")
                 .into());
         }
         return visit_tree(&real, to, root, visit);
     }
     if let Some(kind) = special_file(metadata.file_type()) {
-        return Err(Failure::new(Class::Config, format!("{from} is {kind}, which no image can have"))
-            .hint("move it elsewhere, or name the folders and files that the image needs, one by one")
+        return Err(Failure::new(Class::Config, format!("{from} is {kind}, which cannot be copied into an image"))
+            .hint("move it to another directory, or list only the files and directories that the image needs")
             .into());
     }
     visit(from, to, &metadata)?;
@@ -203,7 +210,7 @@ fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>)
     Ok(())
 }
 
-/// Returns what kind of special file a file is. Opening one may block.
+/// Returns a description of a special file, or `None` for any other file. Opening a special file may block.
 fn special_file(file_type: FileType) -> Option<&'static str> {
     if file_type.is_fifo() {
         Some("a named pipe")
@@ -224,8 +231,8 @@ fn copy_file(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {
     set_mode(to, mode)
 }
 
-/// Sets the mode of every directory but `tmp` to 0755, whatever the umask. Times stay as they are: BuildKit takes a file
-/// of the same size and time for the one that it has seen, and both engines set the times in the image.
+/// Sets the mode of all directories except `tmp` to 0755, regardless of the umask. Keeps modification times, because
+/// BuildKit detects changed files by size and time. Both engines set the times in the image.
 fn set_modes(dir: &Utf8Path) -> Result<()> {
     for entry in dir.read_dir_utf8()? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! Chooses the engine that builds the images.
+//! Selects the engine that builds the images.
 
 use anyhow::{Context, Result};
 
@@ -14,14 +14,14 @@ use crate::error::{self, Class, Failure, message_with_causes};
 use crate::plan::{EngineOptions, Image, Paths};
 use crate::ui::Ui;
 
-/// What builds the images. Both engines build the same from one Dockerfile.
+/// An image builder. Both engines build equivalent images from the same Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Engine {
     Buildx(Builder),
     Embedded,
 }
 
-/// An engine, and why it was chosen.
+/// The selected engine, with the reason for the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineSelection {
     pub engine: Engine,
@@ -33,7 +33,7 @@ impl EngineSelection {
         EngineSelection { engine, why: why.into() }
     }
 
-    /// The engine's name, as `--engine` takes it.
+    /// Returns the name of the engine as a value of `--engine`.
     pub(crate) fn name(&self) -> &'static str {
         match self.engine {
             Engine::Buildx(_) => "buildx",
@@ -42,19 +42,19 @@ impl EngineSelection {
     }
 }
 
-/// What an engine has to build.
+/// The images to build and the options for building them.
 #[derive(Clone, Copy)]
 pub(crate) struct EngineRequest<'a> {
     pub options: &'a EngineOptions,
     pub images: &'a [Image],
-    /// In the images' order.
+    /// One Dockerfile for each image, in the same order.
     pub dockerfiles: &'a [Dockerfile],
     pub paths: &'a Paths,
     pub source_date_epoch: u64,
 }
 
 impl EngineRequest<'_> {
-    /// Returns why the embedded engine cannot build the images, if it cannot. Fails for what no engine can build.
+    /// Returns the reason if the embedded engine cannot build the images. Fails if no engine can build them.
     pub(crate) fn needs_buildx(&self) -> Result<Option<Failure>, Failure> {
         let images = self.images.iter().zip(self.dockerfiles);
         let mut refusals: Vec<Refusal> =
@@ -65,13 +65,13 @@ impl EngineRequest<'_> {
         Ok(refusals.into_iter().next().map(|refusal| refusal.failure))
     }
 
-    /// The registries that a builder must reach over plain HTTP.
+    /// Returns the registries that a builder must access over plain HTTP.
     pub(crate) fn plain_http_hosts(&self) -> PlainHttpHosts {
         let dockerfiles = self.dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str());
         buildkitd_config::plain_http_hosts(dockerfiles, &self.options.insecure_registries)
     }
 
-    /// Fails if the embedded engine cannot build an image.
+    /// Fails if the embedded engine cannot build `image`.
     fn check_embedded(&self, image: &Image, dockerfile: &Dockerfile) -> Result<(), Refusal> {
         let platforms: Vec<_> =
             image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
@@ -86,7 +86,7 @@ impl EngineRequest<'_> {
     }
 }
 
-/// An error for the first option of an image that the embedded engine does not have.
+/// Returns an error for the first configured option that the embedded engine does not support.
 fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> {
     let options = &image.buildx;
     let is_on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
@@ -100,20 +100,20 @@ fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> 
         ("buildx-args", !options.args.is_empty()),
     ];
     let (key, _) = keys.iter().find(|(_, is_set)| *is_set)?;
-    let message = format!("image '{}': the embedded engine has no '{key}'", image.name);
-    let hint = format!("leave {key} out, or take the other engine: `--engine buildx`");
+    let message = format!("image '{}': the embedded engine does not support '{key}'", image.name);
+    let hint = format!("remove '{key}', or build with Docker: `--engine buildx`");
     Some(Failure::new(Class::Config, message).hint(hint))
 }
 
-/// Chooses an engine, or fails if no engine can build the images here. Changes and prints nothing.
+/// Selects an engine, or fails if no engine can build the images on this machine. Has no side effects.
 pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
     let plain_http = request.plain_http_hosts();
     let find_builder = || builder::find(request.options.builder.as_deref(), &plain_http, ui);
     decide(request.options.choice, request.needs_buildx()?, find_builder)
 }
 
-/// Decides on an engine. `needs_buildx` is why the embedded engine cannot be used; `find_builder` is called only if the
-/// answer depends on it.
+/// Decides which engine to use. `needs_buildx` is the reason if the embedded engine cannot be used. `find_builder` is
+/// called only if the decision depends on it.
 pub(crate) fn decide(
     choice: EngineChoice,
     needs_buildx: Option<Failure>,
@@ -121,34 +121,35 @@ pub(crate) fn decide(
 ) -> Result<EngineSelection> {
     match (choice, needs_buildx) {
         (EngineChoice::Embedded, Some(failure)) => Err(failure.into()),
-        (EngineChoice::Embedded, None) => Ok(EngineSelection::new(Engine::Embedded, "as asked for")),
-        (EngineChoice::Buildx, Some(_)) => Ok(EngineSelection::new(Engine::Buildx(find_builder()?), "as asked for")),
+        (EngineChoice::Embedded, None) => Ok(EngineSelection::new(Engine::Embedded, "as requested")),
+        (EngineChoice::Buildx, Some(_)) => Ok(EngineSelection::new(Engine::Buildx(find_builder()?), "as requested")),
         (EngineChoice::Buildx, None) => {
             let builder = find_builder().map_err(suggest_embedded)?;
-            Ok(EngineSelection::new(Engine::Buildx(builder), "as asked for"))
+            Ok(EngineSelection::new(Engine::Buildx(builder), "as requested"))
         }
         (EngineChoice::Auto, Some(reason)) => {
             let builder = find_builder().map_err(anyhow::Error::from);
             let builder = builder.with_context(|| format!("{reason}, and docker buildx cannot be used"))?;
             Ok(EngineSelection::new(Engine::Buildx(builder), reason.to_string()))
         }
-        (EngineChoice::Auto, None) => decide_freely(find_builder()),
+        (EngineChoice::Auto, None) => prefer_existing_builder(find_builder()),
     }
 }
 
-/// Decides for images that both engines can build.
-fn decide_freely(builder: Result<Builder, BuilderError>) -> Result<EngineSelection> {
+/// Selects an engine for images that both engines can build: buildx if a usable builder exists, or else the embedded
+/// engine.
+fn prefer_existing_builder(builder: Result<Builder, BuilderError>) -> Result<EngineSelection> {
     let embedded = |why: &str| Ok(EngineSelection::new(Engine::Embedded, why));
     match builder {
         Ok(builder) => match &builder.to_create {
             Some(to_create) => embedded(&to_create.why),
             None => {
-                let why = format!("Docker is here, with the {} driver", builder.driver);
+                let why = format!("Docker is available with the {} driver", builder.driver);
                 Ok(EngineSelection::new(Engine::Buildx(builder), why))
             }
         },
-        // The usual state of a machine without Docker, and not worth Docker's whole message.
-        Err(BuilderError::NoDaemon(_)) => embedded("no Docker daemon answers"),
+        // Common on machines that do not run Docker, so a short reason replaces Docker's long message.
+        Err(BuilderError::NoDaemon(_)) => embedded("no Docker daemon is running"),
         Err(error) => {
             let error = anyhow::Error::from(error);
             if error::failure_class(&error) == Class::Interrupted {
@@ -160,18 +161,18 @@ fn decide_freely(builder: Result<Builder, BuilderError>) -> Result<EngineSelecti
     }
 }
 
-/// Hints that images which do not need buildx can be built without it.
+/// Adds a hint that the images can be built without buildx.
 fn suggest_embedded(error: BuilderError) -> anyhow::Error {
     match anyhow::Error::from(error).downcast::<Failure>() {
         Ok(failure) if failure.class() == Class::Engine => {
-            failure.hint("or leave out `--engine buildx`: the embedded engine needs no Docker").into()
+            failure.hint("or omit `--engine buildx`: the embedded engine does not need Docker").into()
         }
         Ok(failure) => failure.into(),
         Err(error) => error,
     }
 }
 
-/// Prints which engine is used, and creates its builder if needed.
+/// Prints the selected engine, and creates its builder if needed.
 pub(crate) fn start(selection: EngineSelection, paths: &Paths, ui: &Ui) -> Result<Engine> {
     let name = match &selection.engine {
         Engine::Buildx(_) => "docker buildx",
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     fn builder(to_create: bool) -> Result<Builder, BuilderError> {
-        let to_create = to_create.then(|| builder::BuilderToCreate::new("one platform only"));
+        let to_create = to_create.then(|| builder::BuilderToCreate::new("classic image store"));
         Ok(Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create })
     }
 
@@ -201,11 +202,11 @@ mod tests {
     fn auto_uses_docker_if_it_is_ready() {
         let decide = |needs: Option<&str>, found| decide(EngineChoice::Auto, needs.map(failure), || found).unwrap();
         for (needs, found, name, why) in [
-            (None, builder(false), "buildx", "Docker is here, with the docker driver"),
-            (None, builder(true), "embedded", "one platform only"),
-            (None, Err(BuilderError::NoDaemon(failure("docker says …"))), "embedded", "no Docker daemon answers"),
-            (None, Err(failure("docker has no buildx").into()), "embedded", "docker has no buildx"),
-            (Some("it has RUN"), builder(true), "buildx", "it has RUN"),
+            (None, builder(false), "buildx", "Docker is available with the docker driver"),
+            (None, builder(true), "embedded", "classic image store"),
+            (None, Err(BuilderError::NoDaemon(failure("docker failed"))), "embedded", "no Docker daemon is running"),
+            (None, Err(failure("docker buildx is not installed").into()), "embedded", "docker buildx is not installed"),
+            (Some("RUN is not supported"), builder(true), "buildx", "RUN is not supported"),
         ] {
             let selection = decide(needs, found);
             assert_eq!((selection.name(), selection.why.as_str()), (name, why));
@@ -213,15 +214,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_requested_is_used_or_an_error() {
-        let embedded = decide(EngineChoice::Embedded, None, || panic!("needs no builder")).unwrap();
+    fn requested_engine_is_used_or_fails() {
+        let embedded = decide(EngineChoice::Embedded, None, || panic!("no builder is needed")).unwrap();
         assert_eq!(embedded.engine, Engine::Embedded);
-        let error = decide(EngineChoice::Embedded, Some(failure("it has RUN")), || panic!("needs no builder"));
-        assert_eq!(error.unwrap_err().to_string(), "it has RUN");
-        let no_daemon = || Err(BuilderError::NoDaemon(failure("docker says …")));
+        let error =
+            decide(EngineChoice::Embedded, Some(failure("RUN is not supported")), || panic!("no builder is needed"));
+        assert_eq!(error.unwrap_err().to_string(), "RUN is not supported");
+        let no_daemon = || Err(BuilderError::NoDaemon(failure("docker failed")));
         let error = decide(EngineChoice::Buildx, None, no_daemon).unwrap_err();
-        assert!(error::all_hints(&error)[0].contains("leave out `--engine buildx`"), "{error}");
-        let error = decide(EngineChoice::Auto, Some(failure("it has RUN")), no_daemon).unwrap_err();
-        assert_eq!(message_with_causes(&error), "it has RUN, and docker buildx cannot be used: docker says …");
+        assert!(error::all_hints(&error)[0].contains("omit `--engine buildx`"), "{error}");
+        let error = decide(EngineChoice::Auto, Some(failure("RUN is not supported")), no_daemon).unwrap_err();
+        assert_eq!(
+            message_with_causes(&error),
+            "RUN is not supported, and docker buildx cannot be used: docker failed"
+        );
     }
 }

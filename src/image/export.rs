@@ -1,4 +1,4 @@
-//! Exports layouts: as a directory or an archive of one or several images, named so that OCI tools find them
+//! Exports OCI layouts as directories or archives. Each image is annotated with a name that OCI tools recognize
 //! (image-spec, annotations.md, `org.opencontainers.image.ref.name`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::ui::Ui;
 
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Fails if an output cannot be written, before anything is compiled.
+/// Checks before compilation that all outputs can be written.
 pub(crate) fn check(outputs: &[Output]) -> Result<(), Failure> {
     outputs.iter().try_for_each(|output| match output {
         Output::Oci(dir) => check_layout(dir),
@@ -29,39 +29,41 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), Failure> {
 
 fn check_layout(dir: &Utf8Path) -> Result<(), Failure> {
     let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
-    let archive = format!("for an archive: `--output oci-archive:{dir}`");
-    fs::check_output_dir(&format!("the output {dir}"), dir, &layout, &archive)?;
+    let archive = format!("to write an archive: `--output oci-archive:{dir}`");
+    fs::check_output_dir(&format!("output {dir}"), dir, &layout, &archive)?;
     check_writable(dir, dir, "oci:image")
 }
 
 fn check_archive(file: &Utf8Path) -> Result<(), Failure> {
     if file.is_dir() {
-        return Err(failure(file, "is a folder").hint("name a file: `--output oci-archive:image.tar`"));
+        return Err(failure(file, "is a directory").hint("specify a file: `--output oci-archive:image.tar`"));
     }
     if file.exists() && !is_archive(file) {
-        return Err(failure(file, "is there, and is no OCI archive")
-            .hint("name another file: `--output oci-archive:image.tar`"));
+        return Err(failure(file, "already exists and is not an OCI archive")
+            .hint("use another file name: `--output oci-archive:image.tar`"));
     }
     let parent = file.parent().filter(|parent| !parent.as_str().is_empty());
     if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-        return Err(failure(file, "is in a folder that is not there").hint(format!("`mkdir -p {parent}`")));
+        return Err(
+            failure(file, "is in a directory that does not exist").hint(format!("create it: `mkdir -p {parent}`"))
+        );
     }
     check_writable(file, parent.unwrap_or(Utf8Path::new(".")), "oci-archive:image.tar")
 }
 
 fn failure(output: &Utf8Path, problem: &str) -> Failure {
-    Failure::new(Class::Config, format!("the output {output} {problem}"))
+    Failure::new(Class::Config, format!("output {output} {problem}"))
 }
 
-/// Fails if `dir`, where an output goes, cannot be written.
+/// Fails if the directory of an output is not writable. `alternative` is a value of `--output` for the hint.
 fn check_writable(output: &Utf8Path, dir: &Utf8Path, alternative: &str) -> Result<(), Failure> {
     fs::check_writable(dir).map_err(|error| {
         failure(output, &format!("cannot be written: {error}"))
-            .hint(format!("name one in a folder of yours: `--output {alternative}`"))
+            .hint(format!("write to a directory that you have access to: `--output {alternative}`"))
     })
 }
 
-/// Whether a file is an archive of a layout, or empty.
+/// Reports whether a file is empty or an archive of an OCI layout.
 fn is_archive(path: &Utf8Path) -> bool {
     let Ok(file) = fs_err::File::open(path) else { return false };
     if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
@@ -74,7 +76,7 @@ fn is_archive(path: &Utf8Path) -> bool {
     archive.entries_with_seek().is_ok_and(|mut entries| entries.any(is_layout))
 }
 
-/// Writes every output. `layouts` are in the images' order.
+/// Writes all outputs. `layouts` has one entry for each image, in the same order.
 pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
     let images: Vec<(&Image, &Layout)> = images.iter().zip(layouts.iter().copied()).collect();
     for output in outputs {
@@ -93,7 +95,8 @@ pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], u
     Ok(())
 }
 
-/// An image's entry in `index.json`: only one, by its name and first tag, so that a layout of one image needs no name.
+/// Returns the entry of an image in `index.json`, named after the image and its first tag. Adds no entries for other
+/// tags, because OCI tools can open a layout with a single entry without a name.
 fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;
@@ -101,23 +104,23 @@ fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     Ok(entry)
 }
 
-/// Keeps git from reporting a layout in a work tree as a change.
-const IGNORE: &str = "# made by cargo multiarch\n*\n";
+/// Content of the `.gitignore` that makes git ignore the output directory.
+const IGNORE: &str = "# created by cargo multiarch\n*\n";
 
-/// Adds images to a layout, which is created if needed. Images of the same name are replaced.
+/// Adds images to a layout, creating it if needed. Replaces images with the same name.
 fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     let is_new = !dir.join("oci-layout").exists();
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     if is_new {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
-    // Another workspace may add to it at the same time.
+    // Builds of other workspaces may add images at the same time.
     let _locked = fs::lock_file(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
         let top: Value = serde_json::from_slice(&text).map_err(|error| {
-            Failure::new(Class::Config, format!("{dir}/index.json is not an index: {error}"))
-                .hint("name another folder: `--output oci:DIR`")
+            Failure::new(Class::Config, format!("{dir}/index.json is not a valid image index: {error}"))
+                .hint("use another directory: `--output oci:DIR`")
         })?;
         entries = top["manifests"].as_array().cloned().unwrap_or_default();
     }
@@ -127,7 +130,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
             let to = dir.join("blobs/sha256").join(name);
             let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|hash| hash.sha256 == name);
             if !is_up_to_date {
-                // Not a link: changes of the output must not reach the files that later builds use.
+                // Copied instead of linked, so that changes to the output do not affect later builds.
                 fs::copy_atomically(&blob, &to)?;
             }
         }
@@ -138,14 +141,13 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     layout::write_index(dir, &entries)
 }
 
-/// A layout's blobs, sorted.
+/// Returns the paths of all blobs in a layout, sorted.
 fn blobs(layout: &Layout) -> Result<BTreeSet<Utf8PathBuf>> {
     let dir = layout.dir.join("blobs/sha256");
     dir.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect()
 }
 
-/// Writes an archive of some blobs, atomically. `docker_manifest` is Docker's own list of images, which older daemons
-/// need.
+/// Writes an OCI archive atomically. `docker_manifest` is the `manifest.json` that older Docker daemons need.
 pub(crate) fn archive(
     file: &Utf8Path,
     blobs: impl IntoIterator<Item = Utf8PathBuf>,
@@ -175,7 +177,7 @@ pub(crate) fn archive(
     fs::persist(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
-/// Appends a file. Its time is always the epoch, so that equal images make equal archives.
+/// Appends a file to a tar archive. Its modification time is always 0, so that the same images give the same archive.
 fn append(tar: &mut tar::Builder<impl Write>, name: &str, size: u64, content: impl io::Read) -> Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o644);
@@ -188,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_archive_may_replace() {
+    fn only_empty_files_and_oci_archives_are_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let tar_of = |names: &[&str]| {
@@ -198,7 +200,7 @@ mod tests {
         };
         for (name, bytes, expected) in [
             ("empty", vec![], true),
-            ("ours", tar_of(&["blobs/sha256/12", "index.json", "oci-layout"]), true),
+            ("layout", tar_of(&["blobs/sha256/12", "index.json", "oci-layout"]), true),
             ("other", tar_of(&["Cargo.toml", "src/oci-layout"]), false),
             ("text", b"version = 4".to_vec(), false),
         ] {

@@ -1,4 +1,4 @@
-//! Loads images into this machine's Docker or Podman, for the platform that it runs.
+//! Loads images into the local Docker or Podman, only for the platform that it runs natively.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -14,16 +14,16 @@ use crate::process::{Cmd, check_interrupt, find_program};
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// A program that images are loaded into.
+/// A program to load images into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageLoader {
     /// `docker` or `podman`
     program: &'static str,
-    /// The platform that it runs.
+    /// The platform that the program runs natively.
     platform: Platform,
 }
 
-/// How to ask a program for its platform.
+/// The command that prints the platform of a container engine.
 struct PlatformQuery {
     program: &'static str,
     args: [&'static str; 3],
@@ -34,14 +34,14 @@ const DOCKER: PlatformQuery =
 const PODMAN: PlatformQuery =
     PlatformQuery { program: "podman", args: ["info", "--format", "{{.Host.OS}}/{{.Host.Arch}}"] };
 
-/// The answer to a [`PlatformQuery`].
+/// The result of a [`PlatformQuery`].
 enum QueryResult {
     Platform(Platform),
-    /// The program does not work; what it printed.
+    /// The error output of a program that failed.
     Failed(String),
 }
 
-/// Finds the program to load images into. Fails if an image does not have the platform that it runs.
+/// Finds the program to load images into. Fails if an image is not built for its platform.
 pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
     let mut errors = Vec::new();
     for query in [DOCKER, PODMAN].iter().filter(|query| find_program(query.program).is_some()) {
@@ -55,16 +55,16 @@ pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
         }
     }
     Err(if errors.is_empty() {
-        Failure::new(Class::Engine, "there is no docker and no podman to load the image into")
-            .hint("leave `--load` out, or take an archive along: `--output oci-archive:image.tar`")
+        Failure::new(Class::Engine, "`--load` needs docker or podman, and neither is installed")
+            .hint("omit `--load`, or write an archive: `--output oci-archive:image.tar`")
     } else {
-        Failure::new(Class::Engine, format!("the image cannot be loaded: {}", errors.join("; ")))
-            .hint("start it: `sudo systemctl start docker`")
+        Failure::new(Class::Engine, format!("cannot load the image: {}", errors.join("; ")))
+            .hint("start Docker: `sudo systemctl start docker`")
     }
     .into())
 }
 
-/// Returns the platform that this machine's Docker runs, or `None` if its daemon does not answer.
+/// Returns the platform of the local Docker daemon, or `None` if the daemon is not running.
 pub(crate) fn docker_platform(ui: &Ui) -> Result<Option<Platform>> {
     if find_program(DOCKER.program).is_none() {
         return Ok(None);
@@ -88,20 +88,24 @@ impl PlatformQuery {
 }
 
 impl ImageLoader {
-    /// Returns the platform of an image to load.
+    /// Selects the platform of an image to load.
     fn select_platform(&self, image: &Image) -> Result<Platform, Failure> {
         let mut runs = self.platform.compatible_platforms();
         runs.find(|platform| image.platforms.iter().any(|other| other.platform == *platform)).ok_or_else(|| {
-            let has = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
+            let available =
+                image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
             Failure::new(
                 Class::Config,
-                format!("--load: {} runs {}, and image '{}' is for {has}", self.program, self.platform, image.name),
+                format!(
+                    "cannot load image '{}': {} runs {}, but the image is built for {available}",
+                    image.name, self.program, self.platform
+                ),
             )
-            .hint(format!("build it too: `--platform {},…`", self.platform))
+            .hint(format!("add the platform: `--platform {},…`", self.platform))
         })
     }
 
-    /// Loads images under all their names. `layouts` are in the images' order.
+    /// Loads images under all of their names. `layouts` has one entry for each image, in the same order.
     pub(crate) fn load(&self, images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
         images.iter().zip(layouts).try_for_each(|(image, layout)| self.load_image(image, layout, ui))
     }
@@ -119,8 +123,8 @@ impl ImageLoader {
         });
         check_interrupt()?;
         loaded.map_err(|error| {
-            Failure::new(Class::Engine, format!("image '{}' cannot be loaded: {error}", image.name))
-                .hint("a Docker older than 25 may not take it: publish it to a registry instead")
+            Failure::new(Class::Engine, format!("cannot load image '{}': {error}", image.name))
+                .hint("if Docker is older than 25, update it, or publish the image to a registry instead")
         })?;
         for name in names {
             ui.status("Loaded", format!("{name} for {platform} into {}", self.program));
@@ -129,7 +133,7 @@ impl ImageLoader {
     }
 }
 
-/// Loads one platform of a layout into a program under some names, through a temporary archive at `file`.
+/// Loads one platform of a layout under `names`, using a temporary archive at `file`.
 pub(crate) fn load_platform(
     program: &str,
     layout: &Layout,
@@ -138,7 +142,7 @@ pub(crate) fn load_platform(
     file: &Utf8Path,
     ui: &Ui,
 ) -> Result<()> {
-    let entry = layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
+    let entry = layout.entry(platform).with_context(|| format!("the layout has no image for {platform}"))?;
     let entries = names.iter().map(|name| named_entry(entry, name)).collect::<Result<Vec<_>>>()?;
     let (manifest, _) = layout.manifest(entry)?;
     let blobs = manifest.layers().iter().chain([manifest.config(), entry]);
@@ -151,7 +155,7 @@ pub(crate) fn load_platform(
     loaded.map(drop)
 }
 
-/// A manifest's entry in `index.json`, under a name as containerd's importer reads it.
+/// Returns the entry of a manifest in `index.json`, with the name in the annotations that containerd's importer reads.
 fn named_entry(entry: &Descriptor, name: &str) -> Result<Value> {
     let reference: oci_spec::distribution::Reference = name.parse()?;
     let mut value = serde_json::to_value(entry)?;
@@ -159,7 +163,7 @@ fn named_entry(entry: &Descriptor, name: &str) -> Result<Value> {
     Ok(value)
 }
 
-/// `manifest.json` of a `docker save` archive.
+/// Returns the `manifest.json` of an archive in the format of `docker save`.
 fn docker_manifest(manifest: &ImageManifest, names: &[String]) -> Value {
     let path = |descriptor: &Descriptor| format!("blobs/sha256/{}", descriptor.digest().digest());
     let layers: Vec<String> = manifest.layers().iter().map(path).collect();

@@ -1,30 +1,30 @@
-//! Checks that a container of an image from `scratch` can start. Everything in such an image is known before anything is
-//! compiled, unlike that of an image with a base.
+//! Checks that containers of an image based on `scratch` can start. Such an image contains only what is copied into it,
+//! so this check works before anything is compiled.
 
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
-/// Fails unless the program and the user of an image's `config` were copied into it.
+/// Fails unless the image contains the program and the user given in `config`.
 pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !has_program(program, config, rootfs)) {
-        let failure = Failure::new(Class::Config, format!("it would start '{program}', and nothing is copied there"));
+        let failure = Failure::new(Class::Config, format!("the image starts '{program}', but does not contain it"));
         return Err(match program {
             "/bin/sh" => failure
-                .hint("'scratch' has no shell: write ENTRYPOINT and CMD as lists, [\"/usr/local/bin/app\"], or take a base"),
+                .hint("write ENTRYPOINT and CMD as lists, [\"/usr/local/bin/app\"], or use a base with a shell: 'scratch' has none"),
             _ => failure
-                .hint("binaries are in /usr/local/bin; take one of them, add the program to `files`, or take a base that has it"),
+                .hint("start a binary in /usr/local/bin, add the program to `files`, or use a base that contains it"),
         });
     }
     let user = config["User"].as_str().unwrap_or_default();
     let (user, group) = user.split_once(':').unwrap_or((user, ""));
-    for (name, file) in [(user, "/etc/passwd"), (group, "/etc/group")] {
+    for (kind, name, file) in [("user", user, "/etc/passwd"), ("group", group, "/etc/group")] {
         if !name.is_empty() && name.parse::<u32>().is_err() && !has_entry(rootfs, file, name) {
-            let message = format!("its user is '{name}' by name, and '{name}' is not in its {file}");
+            let message = format!("{kind} '{name}' is not in the image's {file}");
             return Err(Failure::new(Class::Config, message)
-                .hint("write it in numbers, as in user = \"65532:65532\", or copy a file that has the name"));
+                .hint("use numeric IDs, such as user = \"65532:65532\", or copy a file that defines the name"));
         }
     }
     Ok(())
@@ -40,7 +40,8 @@ fn has_entry(rootfs: &RootFs, file: &str, name: &str) -> bool {
     }
 }
 
-/// Whether a program exists. A name without a slash is searched for in PATH, any other from the working directory.
+/// Reports whether a program exists. Searches PATH for a name without a slash, and resolves any other path against the
+/// working directory.
 fn has_program(program: &str, config: &Value, rootfs: &RootFs) -> bool {
     let is_file = |path: &str| {
         let node = rootfs.resolve(path).ok().and_then(|path| rootfs.get(&path));
@@ -51,8 +52,8 @@ fn has_program(program: &str, config: &Value, rootfs: &RootFs) -> bool {
         return is_file(&clean(&format!("{from}/{program}")));
     }
     let env = config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut folders = env.filter_map(|pair| pair.strip_prefix("PATH=")).flat_map(|path| path.split(':'));
-    folders.any(|folder| is_file(&format!("{folder}/{program}")))
+    let mut dirs = env.filter_map(|pair| pair.strip_prefix("PATH=")).flat_map(|path| path.split(':'));
+    dirs.any(|dir| is_file(&format!("{dir}/{program}")))
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn programs_and_users() {
+    fn programs_and_users_must_exist() {
         let mut rootfs = RootFs::default();
         for (path, node) in [
             ("usr/local/bin/app", FsNode::File(RegularFile::default())),
@@ -86,14 +87,14 @@ mod tests {
             assert_eq!(message(good.clone()), None, "{good}");
         }
         for (wrong, expected) in [
-            (json!({ "Entrypoint": ["/app"] }), "it would start '/app', and nothing is copied there"),
-            (json!({ "Entrypoint": ["/usr/local"] }), "it would start '/usr/local', and nothing is copied there"),
-            (json!({ "Entrypoint": ["/dangling"] }), "it would start '/dangling', and nothing is copied there"),
-            (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "it would start '/bin/sh', and nothing is copied there"),
-            (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "it would start 'app', and nothing is copied there"),
-            (json!({ "User": "bob" }), "its user is 'bob' by name, and 'bob' is not in its /etc/passwd"),
-            (json!({ "User": "root" }), "its user is 'root' by name, and 'root' is not in its /etc/passwd"),
-            (json!({ "User": "1:staff" }), "its user is 'staff' by name, and 'staff' is not in its /etc/group"),
+            (json!({ "Entrypoint": ["/app"] }), "the image starts '/app', but does not contain it"),
+            (json!({ "Entrypoint": ["/usr/local"] }), "the image starts '/usr/local', but does not contain it"),
+            (json!({ "Entrypoint": ["/dangling"] }), "the image starts '/dangling', but does not contain it"),
+            (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "the image starts '/bin/sh', but does not contain it"),
+            (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "the image starts 'app', but does not contain it"),
+            (json!({ "User": "bob" }), "user 'bob' is not in the image's /etc/passwd"),
+            (json!({ "User": "root" }), "user 'root' is not in the image's /etc/passwd"),
+            (json!({ "User": "1:staff" }), "group 'staff' is not in the image's /etc/group"),
         ] {
             assert_eq!(message(wrong.clone()).as_deref(), Some(expected), "{wrong}");
         }

@@ -1,11 +1,11 @@
-//! The files of images from `scratch` beside their binaries: users, CA certificates, and directories.
+//! Files that every image based on `scratch` gets besides its binaries: users, CA certificates, and directories.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::fs::{set_mode, write_with_mode};
 
-/// Where the host keeps its CA certificates, as Go's crypto/x509 looks for them.
+/// Paths of CA certificates on common Linux distributions, as in Go's crypto/x509.
 const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -13,7 +13,7 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Writes what programs expect of a root file system, for images from `scratch`.
+/// Writes the files that programs expect in a root file system to `dir`, for images based on `scratch`.
 pub(crate) fn write_scratch_rootfs(dir: &Utf8Path) -> Result<()> {
     let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     let group = "root:x:0:\nnonroot:x:65532:\n";

@@ -1,5 +1,5 @@
-//! Blobs of bases in the user's cache folder, by digest: verified when they are written and when they are read.
-//! Several runs may use it at once.
+//! A cache of base image blobs in the user's cache directory, keyed by digest. Blobs are verified on every read and
+//! write. Several runs can use the cache concurrently.
 
 use std::io::Seek;
 
@@ -8,12 +8,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
 use super::digest::{StreamHash, hash_reader};
-use super::layer::compression_of;
+use super::layer::layer_compression;
 use super::layer_scan::ScannedLayer;
 use super::rootfs::SCAN_VERSION;
 use crate::error::{Class, Failure};
 use crate::fs::{self, write_atomically};
 
+/// A cache of blobs and scanned layers.
 pub(crate) struct Cache {
     dir: Utf8PathBuf,
 }
@@ -23,12 +24,12 @@ impl Cache {
         Cache { dir: dir.to_owned() }
     }
 
-    /// Fails where it cannot be written, before anything is compiled.
+    /// Checks before compilation that the cache is writable.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         fs::check_writable(&self.dir).map_err(|error| unusable(format!("{}: {error}", self.dir)))
     }
 
-    /// The file of a blob; `fetch` writes it where the cache has none with the right bytes.
+    /// Returns the file of a blob. Calls `fetch` to write it if the cache has no valid copy.
     pub(crate) fn blob(
         &self,
         blob: &Descriptor,
@@ -38,7 +39,7 @@ impl Cache {
         let dir = self.dir.join("blobs").join(digest.algorithm().as_ref());
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
-            // What is damaged is replaced in one step: another run may have done so by now.
+            // Damaged blobs are replaced atomically, since other runs may use or replace them at the same time.
             let StreamHash { sha256, size } = hash_reader(file)?;
             if (sha256.as_str(), size) == (digest.digest(), blob.size()) {
                 return Ok(path);
@@ -52,36 +53,40 @@ impl Cache {
         if (sha256.as_str(), size) != (digest.digest(), blob.size()) {
             return Err(Failure::new(
                 Class::Verify,
-                format!("the registry served {size} bytes with sha256:{sha256} as {digest} of {} bytes", blob.size()),
+                format!(
+                    "expected {digest} with {} bytes, but the registry sent sha256:{sha256} with {size} bytes",
+                    blob.size()
+                ),
             )
-            .hint("what is stored there is damaged, or a proxy changes it: tell whoever runs it")
+            .hint("contact the operator of the registry: the blob is damaged, or a proxy has changed it")
             .into());
         }
         fs::persist(file, &path)?;
         Ok(path)
     }
 
-    /// Its folder, for temporary files as well: the one that is usual for those may be in memory.
+    /// Returns the cache directory. Also used for temporary files, because the default temporary directory may be in
+    /// memory.
     pub(crate) fn dir(&self) -> Result<&Utf8Path> {
         self.create_dir(&self.dir)?;
         Ok(&self.dir)
     }
 
-    /// A file without a name, gone when it is closed.
+    /// Creates an unnamed temporary file that is removed when it is closed.
     pub(crate) fn temporary(&self) -> Result<std::fs::File> {
         Ok(tempfile::tempfile_in(self.dir()?)?)
     }
 
-    /// What a layer holds; `read` finds it out where it is not known.
+    /// Returns a scanned layer from the cache, or else calls `scan` and caches the result.
     pub(crate) fn layer(
         &self,
         layer: &Descriptor,
-        read: impl FnOnce() -> Result<ScannedLayer>,
+        scan: impl FnOnce() -> Result<ScannedLayer>,
     ) -> Result<ScannedLayer> {
-        if let Some(known) = self.known_layer(layer) {
-            return Ok(known);
+        if let Some(cached) = self.known_layer(layer) {
+            return Ok(cached);
         }
-        let scanned = read()?;
+        let scanned = scan()?;
         if let Some(path) = self.layer_path(layer) {
             self.create_dir(path.parent().unwrap_or(&self.dir))?;
             write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
@@ -89,17 +94,18 @@ impl Cache {
         Ok(scanned)
     }
 
-    /// What a layer holds, where it was read before.
+    /// Returns a scanned layer if it is in the cache.
     pub(crate) fn known_layer(&self, layer: &Descriptor) -> Option<ScannedLayer> {
         serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
     }
 
-    /// By its digest, and how its bytes are said to be compressed: said otherwise, they are no layer.
+    /// Returns the file of a scanned layer, or `None` if the media type is not that of a layer. The name contains the
+    /// compression, because it determines how the blob is read.
     fn layer_path(&self, layer: &Descriptor) -> Option<Utf8PathBuf> {
-        let compression = compression_of(layer.media_type().as_ref())?;
+        let compression = layer_compression(layer.media_type().as_ref())?;
         let digest = layer.digest();
         let name = format!("{}-{}.{compression}.json", digest.algorithm(), digest.digest());
-        // A layer of an older form says less than is asked of it now.
+        // Records in older formats lack information that is needed now.
         Some(self.dir.join(format!("layers-{SCAN_VERSION}")).join(name))
     }
 
@@ -109,8 +115,8 @@ impl Cache {
 }
 
 fn unusable(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Class::Other, format!("the cache cannot be written: {error}"))
-        .hint("name another folder: `XDG_CACHE_HOME=/some/folder`")
+    Failure::new(Class::Other, format!("cannot write to the cache: {error}"))
+        .hint("use another directory: `XDG_CACHE_HOME=/path/to/cache`")
 }
 
 #[cfg(test)]
@@ -132,21 +138,21 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_of_an_older_form_is_read_anew() {
+    fn layers_in_older_formats_are_scanned_again() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let cache = Cache::new(dir);
-        let known = cache.layer_path(&descriptor(LAYER)).unwrap();
+        let path = cache.layer_path(&descriptor(LAYER)).unwrap();
         for older in ["layers".to_owned(), format!("layers-{}", SCAN_VERSION - 1)] {
             fs_err::create_dir_all(dir.join(&older)).unwrap();
-            fs_err::write(dir.join(older).join(known.file_name().unwrap()), "[]").unwrap();
+            fs_err::write(dir.join(older).join(path.file_name().unwrap()), "[]").unwrap();
         }
         assert_eq!(cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap(), scanned());
-        assert_eq!(cache.layer(&descriptor(LAYER), || anyhow::bail!("it is known")).unwrap(), scanned());
+        assert_eq!(cache.layer(&descriptor(LAYER), || anyhow::bail!("must not be scanned again")).unwrap(), scanned());
     }
 
     #[test]
-    fn bytes_are_a_layer_as_their_media_type_has_them() {
+    fn scanned_layers_are_found_by_digest_and_compression() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(Utf8Path::from_path(dir.path()).unwrap());
         cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How layers are compressed (image-spec, layer.md, "+gzip" and "+zstd Media Types").
+/// A compression format for layers (image-spec, layer.md, "+gzip" and "+zstd Media Types").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -1,4 +1,4 @@
-//! Descriptors, and blobs in memory (image-spec, descriptor.md).
+//! Descriptors of blobs, and blobs in memory (image-spec, descriptor.md).
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::digest::sha256;
 
-/// A blob on disk that one of a run's images consists of.
+/// A blob on disk that belongs to one of the images of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageBlob {
-    /// The position of the image among the run's images.
+    /// The index of the image among the images of the run.
     pub image: usize,
     pub descriptor: Descriptor,
-    /// The file with its content.
+    /// The file that contains the blob.
     pub path: Utf8PathBuf,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    /// Serializes a JSON document.
+    /// Serializes a JSON document into a blob.
     pub(crate) fn json(media_type: &MediaType, value: &Value) -> Result<Blob> {
         let bytes = serde_json::to_vec(value)?;
         let descriptor = descriptor(media_type.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
@@ -33,8 +33,9 @@ impl Blob {
     }
 }
 
-/// Returns a descriptor with a media type, digest and size.
+/// Creates a descriptor. Fails if `digest` is not valid.
 pub(crate) fn descriptor(media_type: &str, digest: &str, size: u64) -> Result<Descriptor> {
-    let digest: oci_spec::image::Digest = digest.parse().with_context(|| format!("'{digest}' is no digest"))?;
+    let digest: oci_spec::image::Digest =
+        digest.parse().with_context(|| format!("'{digest}' is not a valid digest"))?;
     Ok(Descriptor::new(MediaType::from(media_type), size, digest))
 }

@@ -1,10 +1,10 @@
-//! SHA-256 digests.
+//! SHA-256 digests of byte slices and streams.
 
 use std::io::{self, Read, Write};
 
 use sha2::{Digest, Sha256};
 
-/// Counts and hashes what goes through.
+/// A writer that counts and hashes the bytes written through it.
 pub(crate) struct HashingWriter<W> {
     pub to: W,
     hash: Sha256,
@@ -16,6 +16,7 @@ impl<W> HashingWriter<W> {
         HashingWriter { to, hash: Sha256::new(), size: 0 }
     }
 
+    /// Returns the digest of all bytes written so far, as `sha256:<hex>`.
     pub(crate) fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.hash.clone().finalize()))
     }
@@ -34,7 +35,7 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Counts and hashes the bytes that are read through it.
+/// A reader that counts and hashes the bytes read through it.
 pub(crate) struct HashingReader<R> {
     from: R,
     hash: Sha256,
@@ -46,7 +47,7 @@ impl<R> HashingReader<R> {
         HashingReader { from, hash: Sha256::new(), size: 0 }
     }
 
-    /// Returns `sha256:<hex>` of what was read so far.
+    /// Returns the digest of all bytes read so far, as `sha256:<hex>`.
     pub(crate) fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.hash.clone().finalize()))
     }
@@ -61,17 +62,17 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// `sha256:<hex>` of some bytes.
+/// Returns the digest of a byte slice, as `sha256:<hex>`.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
-/// The hash and the length of a stream.
+/// The hash and length of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamHash {
-    /// Hexadecimal, without `sha256:`.
+    /// The hash in hexadecimal, without the prefix `sha256:`.
     pub sha256: String,
-    /// In bytes.
+    /// Number of bytes in the stream.
     pub size: u64,
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn hash_reader(mut from: impl Read) -> io::Result<StreamHash> {
     }
 }
 
-/// Lower-case hexadecimal, as digests are written.
+/// Formats bytes in lower-case hexadecimal, as in digests.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,4 @@
-//! A layer: entries in, a compressed tar out, streamed from disk to disk (image-spec, layer.md). The same entries give
-//! the same bytes. What was made once is found again by what it is made of.
+//! Layers: writes reproducible tar archives and decompresses layer blobs (image-spec, layer.md).
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,15 +16,15 @@ use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 use crate::ui::Bar;
 
-/// By path from the root, without a leading slash: folders come before what they hold.
+/// The entries of a layer, keyed by path from the root without a leading slash. Directories sort before their contents.
 pub(crate) type LayerEntries = BTreeMap<String, LayerEntry>;
 
-/// A folder or a regular file of a layer.
+/// A directory or regular file in a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LayerEntry {
     #[serde(flatten)]
     pub attributes: FileAttributes,
-    /// None for a folder.
+    /// The content of a regular file, or `None` for a directory.
     pub file: Option<LayerFile>,
 }
 
@@ -34,23 +33,23 @@ pub(crate) struct LayerEntry {
 pub(crate) struct LayerFile {
     #[serde(skip)]
     pub path: Utf8PathBuf,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Hexadecimal.
+    /// SHA-256 hash in hexadecimal.
     pub sha256: String,
 }
 
-/// A layer as a blob.
+/// A layer stored as a blob on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub descriptor: Descriptor,
     /// The digest of the uncompressed tar.
     pub diff_id: String,
-    /// Where the blob is.
+    /// The file that contains the blob.
     pub path: Utf8PathBuf,
 }
 
-/// Hashes what is read of a file, and ends when the user has asked to stop.
+/// A reader that hashes a file and advances a progress bar. Ends early if the run is interrupted.
 struct ProgressReader<'a, R> {
     from: R,
     hash: Sha256,
@@ -66,6 +65,8 @@ impl<R: Read> Read for ProgressReader<'_, R> {
     }
 }
 
+/// Writes the entries of a layer as a tar archive to `to`, and returns `to`. Fails if a file has changed since it was
+/// hashed.
 pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
     for (path, LayerEntry { attributes, file }) in entries {
@@ -87,27 +88,28 @@ pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> R
                 tar.append_data(&mut header, path, &mut content)?;
                 check_interrupt()?;
                 if hex(&content.hash.finalize()) != file.sha256 {
-                    return Err(Failure::new(Class::Other, format!("{} changed while it was packed", file.path))
-                        .hint("let nothing else write it, and run again")
+                    return Err(Failure::new(Class::Other, format!("{} changed while it was being packed", file.path))
+                        .hint("make sure that no other program writes to it, and try again")
                         .into());
                 }
             }
         }
     }
-    tar.into_inner().context("cannot finish a layer")
+    tar.into_inner().context("cannot finish writing a layer")
 }
 
-/// How a layer's blob of a media type is compressed, `tar` where it is not; none for what is not a layer's.
-pub(crate) fn compression_of(media_type: &str) -> Option<&'static str> {
+/// Returns the compression of a layer media type: `gzip`, `zstd`, or `tar` if uncompressed. `None` if the media type is
+/// not that of a layer.
+pub(crate) fn layer_compression(media_type: &str) -> Option<&'static str> {
     let is_layer = media_type.contains("layer") || media_type.contains("rootfs.diff");
     let last = media_type.rsplit(['+', '.']).next().filter(|_| is_layer);
     ["gzip", "zstd", "tar"].into_iter().find(|known| last == Some(known))
 }
 
-/// The uncompressed stream of a layer's blob; none for a media type that is not a layer's.
+/// Returns a reader for the uncompressed content of a layer blob, or `None` if the media type is not that of a layer.
 pub(crate) fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
     let blob = io::BufReader::with_capacity(64 * 1024, blob);
-    Ok(match compression_of(media_type) {
+    Ok(match layer_compression(media_type) {
         Some("gzip") => Some(Box::new(MultiGzDecoder::new(blob))),
         Some("zstd") => Some(Box::new(zstd::Decoder::with_buffer(blob)?)),
         Some(_) => Some(Box::new(blob)),

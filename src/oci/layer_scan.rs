@@ -1,5 +1,5 @@
-//! Reads the entries of a layer from its tar stream: what they change in the file system below and, of files, only what
-//! decides how a program starts. Nothing is unpacked, and memory does not grow with the size of the files.
+//! Scans the tar stream of a layer: which changes it makes to the file system, and the parts of files that determine
+//! how programs start. Does not unpack anything, and keeps large files out of memory.
 
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek};
@@ -20,22 +20,22 @@ use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;
 
-/// Maximum size of a configuration file whose text is kept.
+/// Maximum size in bytes of a configuration file to keep.
 const MAX_TEXT_SIZE: u64 = 1 << 20;
-/// Number of bytes that are read of a script.
+/// Maximum number of bytes to read from a script.
 const MAX_SCRIPT_SIZE: u64 = 256 << 10;
-/// Larger programs are read from a temporary file.
+/// Maximum size in bytes of a program to hold in memory. Larger programs are copied to a temporary file.
 const MAX_SIZE_IN_MEMORY: usize = 4 << 20;
-/// Number of bytes that the kernel reads of a script's first line (`BINPRM_BUF_SIZE`, binfmts.h).
+/// Maximum number of bytes that the kernel reads after the `#!` of a script (`BINPRM_BUF_SIZE`, binfmts.h).
 const MAX_SHEBANG_LENGTH: usize = 254;
-/// limits.h, `PATH_MAX`
+/// Maximum length of a path in bytes (`PATH_MAX`, limits.h).
 const MAX_PATH_LENGTH: usize = 4096;
 
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "busybox"];
 const LOADER_CACHE_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
-/// The content of a layer's blob.
+/// The scanned content of a layer blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScannedLayer {
     /// The digest of the uncompressed tar.
@@ -43,10 +43,10 @@ pub(crate) struct ScannedLayer {
     pub changes: LayerChanges,
 }
 
-/// Reads a layer's blob to its end. What is too large for memory goes to temporary files in `temp_dir`.
+/// Scans a layer blob. Copies programs that are too large for memory to temporary files in `temp_dir`.
 pub(crate) fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io::Result<ScannedLayer> {
     let tar = decompress(blob, media_type)?
-        .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("its media type is {media_type}")))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("unsupported media type {media_type}")))?;
     let mut tar = HashingReader::new(tar);
     let changes = read_changes(&mut tar, temp_dir)?;
     // Padding after the end of the archive is part of the digest.
@@ -54,16 +54,16 @@ pub(crate) fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io
     Ok(ScannedLayer { diff_id: tar.digest(), changes })
 }
 
-/// Reads an uncompressed layer to the end of the archive.
+/// Reads the changes from an uncompressed layer, up to the end of the archive.
 fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges> {
     let mut changes = LayerChanges::new();
     for entry in tar::Archive::new(tar).entries()? {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
-        let change = match TarEntry::of(&entry) {
+        let change = match TarEntry::classify(&entry) {
             TarEntry::Metadata => continue,
             TarEntry::Whiteout(path, _) | TarEntry::File(path) if path.len() > MAX_PATH_LENGTH => {
-                let reason = format!("it has a path of {} bytes", path.len());
+                let reason = format!("path is too long: {} bytes", path.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             TarEntry::Whiteout(path, change) => (path, change),
@@ -77,22 +77,22 @@ fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges>
     Ok(changes)
 }
 
-/// An entry of a layer's tar by its name. There is a [`LayerChange`] for every entry but `Metadata`, in the same order.
+/// The kind of a tar entry in a layer. Every entry except `Metadata` has a [`LayerChange`], in the same order.
 pub(crate) enum TarEntry {
     Whiteout(String, LayerChange),
-    /// A file of any type, with its path.
+    /// A file of any type, including directories and links, with its path.
     File(String),
-    /// Metadata of the archive itself.
+    /// Metadata that describes the archive and not a file.
     Metadata,
 }
 
 impl TarEntry {
-    pub(crate) fn of(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
+    pub(crate) fn classify(entry: &tar::Entry<'_, impl Read>) -> TarEntry {
         let path = normalize(&String::from_utf8_lossy(&entry.path_bytes()));
         let (dir, name) = (parent(&path), file_name(&path));
         match name.strip_prefix(".wh.") {
             Some(".wh..opq") => TarEntry::Whiteout(dir.to_owned(), LayerChange::OpaqueWhiteout),
-            // AUFS's own bookkeeping.
+            // Internal metadata of AUFS.
             Some(hidden) if hidden.starts_with(".wh.") => TarEntry::Metadata,
             Some(hidden) => TarEntry::Whiteout(join(dir, hidden), LayerChange::Whiteout),
             None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::Metadata,
@@ -104,7 +104,7 @@ impl TarEntry {
 /// Reads an entry that is not a whiteout.
 fn read_file_entry(path: &str, entry: &mut tar::Entry<'_, impl Read>, temp_dir: &Utf8Path) -> io::Result<LayerChange> {
     let header = entry.header();
-    // Empty fields are zero, as in Go's archive/tar.
+    // Treat empty fields as zero, like Go's archive/tar.
     let attributes = FileAttributes {
         mode: header.mode().unwrap_or(0o755) & 0o7777,
         uid: header.uid().unwrap_or(0),
@@ -128,7 +128,7 @@ fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {
     String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned()
 }
 
-/// Reads what is kept of the file that ends up at a path.
+/// Reads the content to keep of the file at `path`.
 fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<FileContent> {
     if let Some(text) = read_config_text(path, size, &mut file)? {
         return Ok(FileContent::Text(text));
@@ -144,8 +144,8 @@ fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path)
     })
 }
 
-/// Returns the text of a file that configures users, the distribution or the dynamic loader. `None` for any other file,
-/// of which nothing is read.
+/// Reads a file that configures users, the distribution, or the dynamic loader. Returns `None` for any other file
+/// without reading it.
 pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
     let name = file_name(path);
     let is_config = match parent(path) {
@@ -155,7 +155,7 @@ pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io
         }
         "etc/ld.so.conf.d" => true,
         "usr/lib" => name == "os-release",
-        // `etc` itself may be a link.
+        // `/etc` may be a symbolic link to another directory.
         _ => path.ends_with("/etc/passwd") || path.ends_with("/etc/group"),
     };
     if !is_config || size > MAX_TEXT_SIZE {
@@ -166,7 +166,7 @@ pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Hashes and parses an ELF file, which has headers at its start and at its end.
+/// Hashes and parses an ELF file. Makes a copy for random access, because ELF files have headers at both ends.
 fn read_elf(mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<ElfFile> {
     let mut copy = tempfile::SpooledTempFile::new_in(MAX_SIZE_IN_MEMORY, temp_dir);
     let mut sha256 = Sha256::new();
@@ -183,7 +183,7 @@ fn read_elf(mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<ElfFile> {
     Ok(ElfFile { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(copy)).ok() })
 }
 
-/// An error of this machine rather than of the layer, such as a full disk.
+/// An error caused by this machine and not by the layer, such as a full disk.
 #[derive(Debug)]
 struct LocalError(io::Error);
 
@@ -195,11 +195,11 @@ impl std::error::Error for LocalError {
 
 impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a program of a layer cannot be kept while it is read")
+        f.write_str("cannot write a temporary copy of a program in the layer")
     }
 }
 
-/// Whether an error of [`scan`] is this machine's fault, not the layer's.
+/// Reports whether an error of [`scan`] was caused by this machine and not by the layer.
 pub(crate) fn is_local_error(error: &io::Error) -> bool {
     error
         .get_ref()
@@ -210,7 +210,7 @@ fn read_script(file: impl Read) -> io::Result<ScriptFile> {
     let mut bytes = Vec::new();
     file.take(MAX_SCRIPT_SIZE).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // A carriage return at the end of the line is part of it.
+    // Keep a carriage return at the end of the line, as the kernel does.
     let first_line = text.split('\n').next().unwrap_or_default();
     let shebang: String = first_line.chars().skip(2).take(MAX_SHEBANG_LENGTH).collect();
     let is_shell = shebang.split_whitespace().any(|word| SHELLS.contains(&file_name(word)));
@@ -218,14 +218,14 @@ fn read_script(file: impl Read) -> io::Result<ScriptFile> {
     Ok(ScriptFile { shebang, commands })
 }
 
-/// Returns the paths in glibc's cache of libraries (glibc, sysdeps/generic/dl-cache.h: `struct cache_file_new`). The
-/// cache is in the byte order of its machine; a plausible number of entries tells which one that is.
+/// Parses glibc's library cache, and returns the paths in it (`cache_file_new` in glibc's sysdeps/generic/dl-cache.h).
+/// Detects the byte order by checking whether the number of entries is plausible.
 fn read_loader_cache(mut file: impl Read) -> io::Result<Vec<String>> {
     const HEADER: usize = 48;
     const ENTRY: usize = 24;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    // An older table may precede it.
+    // A table in the old format may precede the new one.
     let magic_at = |window: &[u8]| window == LOADER_CACHE_MAGIC;
     let Some(start) = bytes.windows(LOADER_CACHE_MAGIC.len()).position(magic_at) else { return Ok(Vec::new()) };
     let cache = &bytes[start..];
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn caches_are_read_in_either_byte_order() {
+    fn reads_loader_caches_in_either_byte_order() {
         for big in [false, true] {
             let word = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
             let mut cache = [LOADER_CACHE_MAGIC, &word(1)[..], &word(30)[..]].concat();
@@ -258,16 +258,16 @@ mod tests {
             cache.extend(b"libx.so.1\0/opt/x/libx.so.1\0");
             assert_eq!(read_loader_cache(&cache[..]).unwrap(), ["/opt/x/libx.so.1"], "{big}");
         }
-        assert_eq!(read_loader_cache(&b"something else"[..]).unwrap(), Vec::<String>::new());
+        assert_eq!(read_loader_cache(&b"not a cache"[..]).unwrap(), Vec::<String>::new());
     }
 
     #[test]
-    fn files_are_known_by_their_beginnings() {
+    fn detects_files_by_path_and_first_bytes() {
         let content =
             |path: &str, bytes: &[u8]| read_content(path, bytes.len() as u64, bytes, Utf8Path::new("/none")).unwrap();
         assert_eq!(content("etc/passwd", b"root:x:0:0"), FileContent::Text("root:x:0:0".to_owned()));
         assert_eq!(content("srv/passwd", b"root:x:0:0"), FileContent::Other);
-        let FileContent::Program(broken) = content("app", b"\x7fELF and no more") else { panic!() };
+        let FileContent::Program(broken) = content("app", b"\x7fELF truncated") else { panic!() };
         assert_eq!(broken.elf, None);
         let FileContent::Script(script) = content("run", b"#! /bin/sh -e\r\nexec \"$@\"\n") else { panic!() };
         assert_eq!(script.shebang, " /bin/sh -e\r");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_this_machine_are_told_apart() {
+    fn distinguishes_local_errors_from_broken_layers() {
         let program = [ELF_MAGIC, &vec![0; MAX_SIZE_IN_MEMORY]].concat();
         let error = read_content("app", program.len() as u64, program.as_slice(), Utf8Path::new("/none")).unwrap_err();
         assert!(is_local_error(&error), "{error}");

@@ -1,4 +1,4 @@
-//! An OCI image layout on disk (image-spec, image-layout.md), read back: the index and what it lists.
+//! OCI image layouts on disk: reading, writing, and merging (image-spec, image-layout.md).
 
 use std::io::Read;
 
@@ -13,62 +13,64 @@ use crate::error::{Class, Failure};
 use crate::fs::{hard_link_or_copy, write_atomically};
 use crate::platform::Platform;
 
-/// `oci-layout`.
+/// Content of the file `oci-layout`.
 pub(crate) const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// A layout that holds one image index.
+/// A layout that contains a single image index.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub dir: Utf8PathBuf,
-    /// Of the index.
+    /// The descriptor of the index.
     pub descriptor: Descriptor,
     pub index: ImageIndex,
 }
 
 impl Layout {
-    /// Reads `index.json` and the index that it names.
+    /// Opens a layout: reads `index.json` and the image index that it refers to.
     pub(crate) fn open(dir: &Utf8Path) -> Result<Layout> {
         let top = fs_err::read(dir.join("index.json"))?;
         let top: ImageIndex =
-            serde_json::from_slice(&top).with_context(|| format!("{dir}/index.json is not an index"))?;
+            serde_json::from_slice(&top).with_context(|| format!("{dir}/index.json is not a valid image index"))?;
         let [descriptor] = &top.manifests()[..] else {
-            return Err(broken(dir, &format!("lists {} images, wanted 1", top.manifests().len())).into());
+            return Err(broken(dir, &format!("lists {} images instead of one", top.manifests().len())).into());
         };
         if *descriptor.media_type() != MediaType::ImageIndex {
-            return Err(broken(dir, &format!("holds a {}, wanted an image index", descriptor.media_type())).into());
+            return Err(
+                broken(dir, &format!("contains a {} instead of an image index", descriptor.media_type())).into()
+            );
         }
         let bytes = read_blob(dir, descriptor)?;
         let index = serde_json::from_slice(&bytes)?;
         Ok(Layout { dir: dir.to_owned(), descriptor: descriptor.clone(), index })
     }
 
-    /// The entry of a platform's image.
+    /// Returns the index entry for a platform, ignoring attestations.
     pub(crate) fn entry(&self, platform: Platform) -> Option<&Descriptor> {
-        let is_it = |entry: &&Descriptor| {
+        let matches = |entry: &&Descriptor| {
             entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(platform.name())
         };
-        self.index.manifests().iter().filter(|entry| !is_attestation(entry)).find(is_it)
+        self.index.manifests().iter().filter(|entry| !is_attestation(entry)).find(matches)
     }
 
-    /// The bytes of a manifest or config, which must be those of its digest.
+    /// Reads a manifest or config, and verifies its size and digest.
     pub(crate) fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         read_blob(&self.dir, descriptor)
     }
 
-    /// The manifest of an entry, and the config that it names.
+    /// Reads the manifest of an index entry, and its config.
     pub(crate) fn manifest(&self, entry: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
         let manifest: ImageManifest = serde_json::from_slice(&read_blob(&self.dir, entry)?)?;
         let config = serde_json::from_slice(&read_blob(&self.dir, manifest.config())?)?;
         Ok((manifest, config))
     }
 
-    /// The bytes of a blob as they are stored, to be streamed.
+    /// Opens a blob for streaming, without verifying it.
     pub(crate) fn open_blob(&self, descriptor: &Descriptor) -> Result<fs_err::File> {
         Ok(fs_err::File::open(blob_path(&self.dir, descriptor))?)
     }
 }
 
-/// Writes a layout with one image: documents from memory, layers by a link to where they are.
+/// Writes a layout with a single index. Writes `blobs` from memory, and creates hard links to the files of `layers`.
 pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;
@@ -83,7 +85,7 @@ pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &De
     write_index(dir, &[serde_json::to_value(index)?])
 }
 
-/// Puts layouts together that have one image for other platforms each: their blobs, and an index over all of theirs.
+/// Merges layouts of the same image for different platforms into one layout with a single index.
 pub(crate) fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
     let blobs = dir.join("blobs/sha256");
     fs_err::create_dir_all(&blobs)?;
@@ -99,26 +101,26 @@ pub(crate) fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
             }
         }
     }
-    let mut index = index.context("there is no layout to put together")?;
+    let mut index = index.context("no layouts to merge")?;
     index["manifests"] = manifests.into();
-    // In BuildKit's own form: the bytes, and so the digest, are those that one node writes.
+    // Formatted like BuildKit does, so that the digest is the same as that of a build on a single node.
     let bytes = serde_json::to_vec_pretty(&index)?;
     let descriptor = descriptor(MediaType::ImageIndex.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
     fs_err::write(blob_path(dir, &descriptor), &bytes)?;
     write_index(dir, &[serde_json::to_value(&descriptor)?])
 }
 
-/// Writes what makes a folder a layout: its version, and the images in it (image-layout.md).
+/// Writes `oci-layout` and `index.json`, which make a directory an OCI layout (image-layout.md).
 pub(crate) fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
     let version = dir.join("oci-layout");
     if fs_err::read(&version).ok().as_deref() != Some(VERSION.as_bytes()) {
-        // In its place: the file may be locked.
+        // Overwritten in place, because another process may have locked the file.
         fs_err::write(version, VERSION)?;
     }
     write_atomically(&dir.join("index.json"), &index_json(images)?)
 }
 
-/// `index.json` over some images.
+/// Returns the content of `index.json` for some images.
 pub(crate) fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
@@ -127,40 +129,42 @@ pub(crate) fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     }))?)
 }
 
-/// An entry that is an attestation and not an image (BuildKit, attestation-storage.md).
+/// Reports whether an index entry is an attestation and not an image (BuildKit, attestation-storage.md).
 pub(crate) fn is_attestation(entry: &Descriptor) -> bool {
     let annotations = entry.annotations().as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key("vnd.docker.reference.type"))
 }
 
-/// `os/architecture[/variant]` in the platform table's spelling; none for an attestation's `unknown/unknown`.
+/// Returns the normalized platform of a descriptor, or `None` for the `unknown/unknown` of an attestation.
 pub(crate) fn descriptor_platform(platform: &oci_spec::image::Platform) -> Option<String> {
     let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
     (os != "unknown").then(|| format_platform(&os, &architecture, platform.variant().as_deref()))
 }
 
-/// The same from an image's config.
+/// Formats a platform as `os/architecture[/variant]`, normalizing the names of supported platforms.
 pub(crate) fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> String {
-    let written = match variant.filter(|variant| !variant.is_empty()) {
+    let name = match variant.filter(|variant| !variant.is_empty()) {
         Some(variant) => format!("{os}/{architecture}/{variant}"),
         None => format!("{os}/{architecture}"),
     };
-    written.parse::<Platform>().map_or(written, |platform| platform.name().to_owned())
+    name.parse::<Platform>().map_or(name, |platform| platform.name().to_owned())
 }
 
-/// Where a layout has a blob.
+/// Returns the path of a blob in a layout.
 pub(crate) fn blob_path(dir: &Utf8Path, descriptor: &Descriptor) -> Utf8PathBuf {
     let digest = descriptor.digest();
     dir.join("blobs").join(digest.algorithm().to_string()).join(digest.digest())
 }
 
-/// Reads a small blob and checks its size and digest.
+/// Reads a small blob, and verifies its size and digest.
 fn read_blob(dir: &Utf8Path, descriptor: &Descriptor) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs_err::File::open(blob_path(dir, descriptor))?.take(descriptor.size() + 1).read_to_end(&mut bytes)?;
     let digest = sha256(&bytes);
     if bytes.len() as u64 != descriptor.size() || digest != descriptor.digest().to_string() {
-        return Err(broken(dir, &format!("blob {} has other bytes", descriptor.digest())).into());
+        return Err(
+            broken(dir, &format!("contains a blob with the wrong size or digest: {}", descriptor.digest())).into()
+        );
     }
     Ok(bytes)
 }
@@ -176,7 +180,7 @@ mod tests {
     use crate::oci::manifest;
 
     #[test]
-    fn what_nodes_have_built_is_one_image() {
+    fn merge_combines_the_layouts_of_several_nodes() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let platform = |name: &str| name.parse::<Platform>().unwrap();
@@ -195,15 +199,15 @@ mod tests {
             Layout::open(&part).unwrap()
         };
         let parts = [part("linux/arm64", "one"), part("linux/amd64", "two")];
-        let both = dir.join("both");
-        merge(&both, &parts).unwrap();
-        let merged = Layout::open(&both).unwrap();
+        let merged_dir = dir.join("merged");
+        merge(&merged_dir, &parts).unwrap();
+        let merged = Layout::open(&merged_dir).unwrap();
         for (name, text) in [("linux/arm64", "one"), ("linux/amd64", "two")] {
             assert_eq!(merged.read(merged.entry(platform(name)).unwrap()).unwrap(), text.as_bytes());
         }
         assert_eq!(merged.index.manifests().len(), 2);
         assert_eq!(merged.index.annotations().as_ref().unwrap()["title"], "app");
-        let blobs = both.join("blobs/sha256").read_dir_utf8().unwrap().count();
-        assert_eq!(blobs, 4, "two manifests, what they share, and one index");
+        let blobs = merged_dir.join("blobs/sha256").read_dir_utf8().unwrap().count();
+        assert_eq!(blobs, 4, "two manifests, a shared blob, and an index");
     }
 }

@@ -1,4 +1,4 @@
-//! Config, manifest and index of an image (image-spec, config.md, manifest.md, image-index.md), as bytes.
+//! Creates the config, manifest, and index of an image (image-spec, config.md, manifest.md, image-index.md).
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
@@ -10,16 +10,16 @@ use super::descriptor::Blob;
 use super::layer::Layer;
 use crate::platform::Platform;
 
-/// The parts of one platform's image.
+/// The parts of an image for one platform.
 pub(crate) struct ImageParts<'a> {
     pub platform: Platform,
-    /// The base's image config; `null` for `scratch`.
+    /// The image config of the base, or `null` for `scratch`.
     pub base_config: &'a Value,
-    /// The base's layers, from the bottom up.
+    /// The layers of the base, from bottom to top.
     pub base_layers: &'a [Layer],
     /// The `config` object of the new image config.
     pub config: &'a Value,
-    /// The layers on top of the base's.
+    /// The layers to add to the base.
     pub added: &'a [AddedLayer],
     pub source_date_epoch: u64,
 }
@@ -27,17 +27,17 @@ pub(crate) struct ImageParts<'a> {
 /// A layer that an image adds to its base.
 pub(crate) struct AddedLayer {
     pub layer: Layer,
-    /// The instructions that made it, for the image's history.
+    /// The instructions that created the layer, for the history of the image.
     pub created_by: String,
 }
 
-/// The config and the manifest of one platform's image.
+/// The config and manifest of an image for one platform.
 pub(crate) struct ImageDocuments {
     pub config: Blob,
     pub manifest: Blob,
 }
 
-/// Returns the config and the manifest of one platform's image.
+/// Creates the config and manifest of an image for one platform.
 pub(crate) fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
     let config = Blob::json(&MediaType::ImageConfig, &config(parts)?)?;
     let layers = parts.base_layers.iter().chain(parts.added.iter().map(|added| &added.layer));
@@ -51,7 +51,7 @@ pub(crate) fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
     Ok(ImageDocuments { config, manifest: Blob::json(&MediaType::ImageManifest, &manifest)? })
 }
 
-/// The image config (image-spec, config.md).
+/// Creates the image config (image-spec, config.md).
 fn config(parts: &ImageParts<'_>) -> Result<Value> {
     let created = DateTime::from_timestamp(i64::try_from(parts.source_date_epoch)?, 0);
     let created = created.context("SOURCE_DATE_EPOCH is out of range")?.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -80,8 +80,8 @@ fn config(parts: &ImageParts<'_>) -> Result<Value> {
     Ok(Value::Object(document))
 }
 
-/// A base's history with as many entries that are not empty as it has layers (image-spec, config.md, "history"): where
-/// there are fewer, the last layers get one each, and what is too much is marked as empty, as BuildKit does it.
+/// Completes the history of a base, so that it has exactly one non-empty entry for each layer (image-spec, config.md,
+/// "history"). Like BuildKit, adds missing entries at the end, and marks surplus entries as empty.
 fn complete_history(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
     history.retain(Value::is_object);
     let mut described = 0;
@@ -97,7 +97,7 @@ fn complete_history(mut history: Vec<Value>, layers: usize, created: &str) -> Ve
     history
 }
 
-/// The index over the manifests of all platforms, in their order.
+/// Creates the index for the manifests of all platforms, in the given order.
 pub(crate) fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap<String, String>) -> Result<Blob> {
     let entry = |(platform, descriptor): &(Platform, Descriptor)| {
         let mut described = json!({ "architecture": platform.architecture(), "os": platform.os() });
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bases_history_has_an_entry_for_each_layer() {
+    fn history_has_one_entry_for_each_base_layer() {
         let empty = json!({ "created_by": "ENV", "empty_layer": true });
         let full = json!({ "created_by": "COPY" });
         let explicit = json!({ "created_by": "ADD", "empty_layer": false });

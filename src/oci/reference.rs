@@ -1,4 +1,4 @@
-//! Image references: registry hosts, repositories, tags and digests.
+//! Parses image references into registry hosts, repositories, tags, and digests.
 
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
@@ -8,30 +8,30 @@ use crate::error::{Class, Failure};
 /// Parses `HOST/NAME:TAG` or `HOST/NAME@DIGEST`.
 pub(crate) fn parse_reference(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| {
-        Failure::new(Class::Config, format!("'{reference}' is not a reference: {error}"))
-            .hint("it is HOST/NAME:TAG, in small letters: `ghcr.io/you/app:1.0`")
+        Failure::new(Class::Config, format!("'{reference}' is not a valid image reference: {error}"))
+            .hint("use the form HOST/NAME:TAG in lower case: `ghcr.io/you/app:1.0`")
     })
 }
 
-/// Returns `host/name`: a reference without its tag and digest.
+/// Returns a reference without its tag and digest, as `host/name`.
 pub(crate) fn repository_name(reference: &str) -> Result<String, Failure> {
     let reference = parse_reference(reference)?;
     Ok(format!("{}/{}", reference.registry(), reference.repository()))
 }
 
-/// Returns the host that requests for a reference go to. For Docker Hub that is not the host in the name.
+/// Returns the host to send requests for a reference to. For Docker Hub, it differs from the host in the reference.
 pub(crate) fn registry_host(reference: &str) -> Result<String, Failure> {
     Ok(parse_reference(reference)?.resolve_registry().to_owned())
 }
 
-/// Returns the repository and the first digits of a blob's digest, for a progress bar.
+/// Returns a label for the progress bar of a blob: its repository and the start of its digest.
 pub(crate) fn blob_label(repository: &Reference, blob: &Descriptor) -> String {
     let digest: String = blob.digest().digest().chars().take(12).collect();
     format!("{}/{} {digest}", repository.registry(), repository.repository())
 }
 
-/// Returns whether the registry of a reference is `localhost`, in `127.0.0.0/8` or `[::1]`. Like Docker, we use plain
-/// HTTP for those.
+/// Reports whether the registry of a reference is `localhost`, in `127.0.0.0/8`, or `[::1]`. Like Docker, this tool
+/// uses plain HTTP for these hosts.
 pub(crate) fn is_loopback(reference: &str) -> bool {
     let host = reference.split('/').next().unwrap_or(reference);
     let name = match host.rsplit_once(':') {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_have_a_repository_and_a_host() {
+    fn splits_references_into_repository_and_host() {
         let digest = format!("sha256:{}", "0".repeat(64));
         for (reference, repository, host) in [
             ("ghcr.io/you/app", "ghcr.io/you/app", "ghcr.io"),
@@ -66,15 +66,18 @@ mod tests {
     }
 
     #[test]
-    fn bad_references_are_named() {
+    fn rejects_invalid_references() {
         for reference in ["", "ghcr.io/You/app", "ghcr.io/you/app:", "ghcr.io/you/app@sha256:0"] {
             let failure = parse_reference(reference).unwrap_err();
-            assert!(failure.to_string().starts_with(&format!("'{reference}' is not a reference: ")), "{failure}");
+            assert!(
+                failure.to_string().starts_with(&format!("'{reference}' is not a valid image reference: ")),
+                "{failure}"
+            );
         }
     }
 
     #[test]
-    fn loopback_hosts_are_recognized() {
+    fn recognizes_loopback_hosts() {
         for (reference, expected) in [
             ("localhost", true),
             ("localhost:5000/app", true),

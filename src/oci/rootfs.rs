@@ -1,5 +1,5 @@
-//! The root file system that an image's layers make (image-spec, layer.md): which file is at a path, who the users are,
-//! and what a program finds when it starts. `layer_scan` reads layers into it, `unpack` does the same on disk.
+//! The root file system that results from the layers of an image (image-spec, layer.md). `layer_scan` creates the
+//! changes to apply, and `unpack` applies the same changes on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::elf::Elf;
 use crate::shell::ScriptCommand;
 
-/// A file, directory or link at a path.
+/// A file, directory, or symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FsNode {
     Dir(FileAttributes),
     /// A symbolic link with its target.
     Link(String),
     File(RegularFile),
-    /// A device, a pipe or a socket.
+    /// A device, pipe, or socket.
     Other,
 }
 
@@ -26,44 +26,44 @@ pub(crate) enum FsNode {
 pub(crate) struct RegularFile {
     #[serde(flatten)]
     pub attributes: FileAttributes,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
     pub content: FileContent,
 }
 
-/// The part of a file's content that checks need.
+/// The content of a file, as far as checks need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FileContent {
     Other,
-    /// The whole text, for the few configuration files that decide how a program starts.
+    /// The complete text of a configuration file that affects how programs start.
     Text(String),
     Program(Arc<ElfFile>),
     Script(Arc<ScriptFile>),
-    /// The libraries listed in `/etc/ld.so.cache`, by path.
+    /// The paths of the libraries listed in `/etc/ld.so.cache`.
     LoaderCache(Vec<String>),
 }
 
-/// A file that starts with the ELF magic number.
+/// A file that starts with the ELF magic bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ElfFile {
-    /// In hexadecimal.
+    /// SHA-256 hash in hexadecimal.
     pub sha256: String,
-    /// `None` if the rest of the file is not valid ELF.
+    /// The parsed file, or `None` if it is not a valid ELF file.
     pub elf: Option<Elf>,
 }
 
 /// A file that starts with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptFile {
-    /// The rest of the first line, unchanged.
+    /// The first line after `#!`, unchanged.
     #[serde(rename = "line")]
     pub shebang: String,
-    /// The programs that a shell script turns into.
+    /// The commands that a shell script may end in.
     #[serde(rename = "execs", default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<ScriptCommand>,
 }
 
-/// Permission bits, owner and modification time in seconds.
+/// Permission bits, owner, and modification time in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileAttributes {
     pub mode: u32,
@@ -73,48 +73,48 @@ pub(crate) struct FileAttributes {
 }
 
 impl FileAttributes {
-    /// A directory that no layer lists: runtimes create it with these.
+    /// The attributes of parent directories that no layer lists, as created by container runtimes.
     const IMPLIED_DIR: FileAttributes = FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 }
 
-/// What a layer's entry does at its path.
+/// The effect of a layer entry on its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LayerChange {
     Put(FsNode),
-    /// Links the file at another path of the layer here.
+    /// Creates a hard link to the file at another path in the same layer.
     HardLink(String),
-    /// Removes whatever lower layers have here.
+    /// Removes the path from the lower layers.
     #[serde(rename = "Hide")]
     Whiteout,
-    /// Removes whatever lower layers have in this directory.
+    /// Removes the contents of the directory from the lower layers.
     #[serde(rename = "Empty")]
     OpaqueWhiteout,
 }
 
-/// The entries of a layer, in their order: paths from the root without a leading slash; the root itself is empty.
+/// The changes of a layer, in the order of its entries. Paths have no leading slash, and the root is the empty path.
 pub(crate) type LayerChanges = Vec<(String, LayerChange)>;
 
-/// Version of the serialized form of scanned layers. Increase it if that form changes, or how files are read.
+/// Version of cached layer scans. Increase it if the serialized format or the way in which files are read changes.
 pub(crate) const SCAN_VERSION: u32 = 5;
 
-/// A file system by path from the root, without a leading slash.
+/// A file system, keyed by path from the root without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RootFs(BTreeMap<String, FsNode>);
 
-/// Something that a whiteout removes from the layers below it.
+/// The part of the lower layers that a whiteout removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// The path with everything below it.
+    /// The path and everything below it.
     Path(String),
-    /// Everything in the directory, but not the directory itself.
+    /// The contents of the directory, but not the directory itself.
     DirContents(String),
 }
 
-/// Maximum number of links followed for one path, as in BuildKit (containerd's continuity, `fs.RootPath`).
+/// Maximum number of symbolic links to follow for a path, as in BuildKit (containerd's continuity, `fs.RootPath`).
 const MAX_LINKS: usize = 255;
 
 impl Default for RegularFile {
-    /// An empty file that everybody may execute.
+    /// Returns an empty file that every user can execute.
     fn default() -> RegularFile {
         RegularFile {
             attributes: FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 },
@@ -129,19 +129,19 @@ impl RootFs {
         self.0.get(path)
     }
 
-    /// Returns what is at a path without following a link at its end, as lstat(2) does.
+    /// Returns the node at a path without following a symbolic link at its end, like lstat(2).
     pub(crate) fn lstat(&self, path: &str) -> Option<&FsNode> {
         let path = normalize(path);
         self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
-    /// Returns all paths that start with `prefix`, in order.
+    /// Returns all paths that start with `prefix` and their nodes, in order.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
 
-    /// Returns the text of a file whose text is kept, following links.
+    /// Returns the text of a configuration file, following symbolic links. `None` for any other file.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
             FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
@@ -150,7 +150,7 @@ impl RootFs {
     }
 
     pub(crate) fn insert(&mut self, path: &str, node: FsNode) {
-        // A directory that something else replaces takes its contents with it.
+        // Replacing a directory with a file or link removes its contents.
         if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
             self.remove(&Removal::Path(path.to_owned()));
         }
@@ -169,10 +169,10 @@ impl RootFs {
         }
     }
 
-    /// Puts a layer on top. Fails with the reason if one of its entries is impossible.
+    /// Applies a layer. Returns the reason as an error if one of its entries is invalid.
     ///
-    /// The layer is laid out by itself first, as overlayfs has it: its paths go through its own links only, its hard
-    /// links name its own files, and its directories replace links below.
+    /// Like overlayfs, evaluates the layer separately before merging it: paths follow only the symbolic links of the
+    /// same layer, hard links refer to files of the same layer, and directories replace symbolic links of lower layers.
     pub(crate) fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
         self.apply_whiteouts(layer);
         let mut upper = RootFs::default();
@@ -183,8 +183,8 @@ impl RootFs {
         Ok(())
     }
 
-    /// Removes what a layer's whiteouts hide, wherever they are in the layer: they hide files of lower layers only
-    /// (layer.md, "Whiteouts"). Returns what was removed, in order.
+    /// Removes the files that the whiteouts of a layer hide, and returns the removals in order. Applies all whiteouts
+    /// first, since they affect only lower layers, regardless of their position (layer.md, "Whiteouts").
     pub(crate) fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
         let mut removals = Vec::new();
         for (path, change) in layer {
@@ -193,7 +193,7 @@ impl RootFs {
                 LayerChange::OpaqueWhiteout => Removal::DirContents(path.clone()),
                 LayerChange::Put(_) | LayerChange::HardLink(_) => continue,
             };
-            // A path that goes through a link of a lower layer names nothing.
+            // A path below a symbolic link of a lower layer does not exist.
             let exists = path.is_empty() || self.get(path).is_some();
             self.remove(&removal);
             if exists {
@@ -203,15 +203,15 @@ impl RootFs {
         removals
     }
 
-    /// Puts a layer that was laid out by itself on top.
+    /// Merges a separately evaluated layer into the file system, replacing existing files.
     pub(crate) fn merge(&mut self, upper: RootFs) {
         for (path, node) in upper.0 {
             self.insert(&path, node);
         }
     }
 
-    /// Adds an entry to the earlier ones of its layer, which `self` holds. Returns the path where it ends up, or `None`
-    /// for whiteouts. Directories that the layer does not list are taken from the `lower` layers.
+    /// Adds an entry to `self`, which contains the earlier entries of the same layer. Returns the real path of the
+    /// entry, or `None` for whiteouts. Copies parent directories that the layer does not list from the `lower` layers.
     pub(crate) fn add_entry(
         &mut self,
         path: &str,
@@ -223,7 +223,7 @@ impl RootFs {
             LayerChange::HardLink(target) => match self.get(&self.real_path(target)) {
                 Some(node @ (FsNode::File(_) | FsNode::Link(_) | FsNode::Other)) => node.clone(),
                 _ => {
-                    return Err(format!("/{path} is a hard link to /{target}, which is no file of the same layer"));
+                    return Err(format!("/{path} is a hard link to /{target}, which is not a file in the same layer"));
                 }
             },
             LayerChange::Whiteout | LayerChange::OpaqueWhiteout => return Ok(None),
@@ -234,7 +234,7 @@ impl RootFs {
         Ok(Some(real_path))
     }
 
-    /// Returns where an entry of a layer ends up: a directory above it may be a link.
+    /// Returns the real path of a layer entry, whose parent directories may be symbolic links.
     pub(crate) fn real_path(&self, path: &str) -> String {
         if path.is_empty() {
             return String::new();
@@ -245,7 +245,7 @@ impl RootFs {
         }
     }
 
-    /// Adds the directories above a path that the layer does not list: those of the `lower` layers, or new ones.
+    /// Adds missing parent directories of a path, copying them from the `lower` layers if they exist there.
     fn add_parents(&mut self, path: &str, lower: &RootFs) {
         let dir = parent(path).to_owned();
         if dir.is_empty() || self.get(&dir).is_some() {
@@ -259,12 +259,13 @@ impl RootFs {
         self.insert(&dir, node);
     }
 
-    /// Follows all links on the way to a path and at its end, dangling ones as well, and returns the real path.
+    /// Resolves all symbolic links in a path, including dangling ones, and returns the real path.
     pub(crate) fn resolve(&self, path: &str) -> Result<String, String> {
         self.resolve_through(path, &mut |_| {})
     }
 
-    /// Does the same, and calls `on_dir` with each directory on the way; the root is the empty path.
+    /// Resolves a path like [`RootFs::resolve`], and calls `on_dir` for each directory that is searched. The root is
+    /// the empty path.
     pub(crate) fn resolve_through(&self, path: &str, on_dir: &mut dyn FnMut(&str)) -> Result<String, String> {
         let mut remaining: Vec<String> = components(path).rev().map(str::to_owned).collect();
         let mut resolved = String::new();
@@ -280,7 +281,7 @@ impl RootFs {
                 Some(FsNode::Link(target)) => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(format!("{path} is a link without an end"));
+                        return Err(format!("{path} has too many levels of symbolic links"));
                     }
                     remaining.extend(components(target).rev().map(str::to_owned));
                     if target.starts_with('/') {
@@ -288,7 +289,7 @@ impl RootFs {
                     }
                 }
                 Some(FsNode::Other | FsNode::File(_)) if !remaining.is_empty() => {
-                    return Err(format!("/{next} is not a folder"));
+                    return Err(format!("/{next} is not a directory"));
                 }
                 _ => resolved = next,
             }
@@ -297,22 +298,22 @@ impl RootFs {
     }
 }
 
-/// Joins a directory, which is empty for the root, and a name in it.
+/// Joins a directory and the name of a file in it. The root directory is the empty path.
 pub(crate) fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// Returns the components of a path, without empty ones and `.`.
+/// Returns the components of a path, skipping `.` and empty ones.
 fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
 
-/// Removes leading, trailing and double slashes, and `.`.
+/// Normalizes a path by removing `.` and leading, trailing, and duplicate slashes.
 pub(crate) fn normalize(path: &str) -> String {
     components(path).collect::<Vec<_>>().join("/")
 }
 
-/// Normalizes a path from the root and removes its `..` without looking at links (Go's `path.Clean`).
+/// Normalizes a path relative to the root, and resolves `..` without following symbolic links, like Go's `path.Clean`.
 pub(crate) fn clean(path: &str) -> String {
     let mut kept = Vec::new();
     for component in components(path) {
@@ -325,12 +326,12 @@ pub(crate) fn clean(path: &str) -> String {
     kept.join("/")
 }
 
-/// Returns the directory of a normalized path; empty if that is the root.
+/// Returns the parent directory of a normalized path, or an empty string if it is the root.
 pub(crate) fn parent(path: &str) -> &str {
     Utf8Path::new(path).parent().map_or("", Utf8Path::as_str)
 }
 
-/// Returns what follows the last slash of a path.
+/// Returns the part of a path after the last slash.
 pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_where_the_files_go() {
+    fn resolves_symbolic_links() {
         let base: &[(&str, LayerChange)] = &[
             ("usr/bin", DIR()),
             ("bin", link("usr/bin")),
@@ -371,8 +372,8 @@ mod tests {
             ("two", link("/one")),
             ("dangling", link("/no/where")),
         ];
-        // Below a folder that is not listed.
-        let rootfs = rootfs(&[base, &[("unsaid/x", FILE())]]);
+        // The parent directory is not listed in the layer.
+        let rootfs = rootfs(&[base, &[("implied/x", FILE())]]);
         for (path, real) in [
             ("/bin/app", "usr/bin/app"),
             ("/bin", "usr/bin"),
@@ -387,21 +388,21 @@ mod tests {
             assert_eq!(rootfs.resolve(path).as_deref(), Ok(real), "{path}");
         }
         for path in ["/loop", "/loop/", "/loop/x", "/one", "/two/x"] {
-            assert_eq!(rootfs.resolve(path), Err(format!("{path} is a link without an end")));
+            assert_eq!(rootfs.resolve(path), Err(format!("{path} has too many levels of symbolic links")));
         }
-        assert!(matches!(rootfs.get("unsaid"), Some(FsNode::Dir(_))));
-        assert_eq!(rootfs.resolve("/usr/file/x"), Err("/usr/file is not a folder".to_owned()));
+        assert!(matches!(rootfs.get("implied"), Some(FsNode::Dir(_))));
+        assert_eq!(rootfs.resolve("/usr/file/x"), Err("/usr/file is not a directory".to_owned()));
     }
 
     #[test]
-    fn paths_without_detours() {
+    fn clean_resolves_parent_components() {
         for (path, cleaned) in [("/a/../../b/./c/", "b/c"), ("x/..", ""), ("..//..", ""), ("a//b", "a/b")] {
             assert_eq!(clean(path), cleaned, "{path}");
         }
     }
 
     #[test]
-    fn whiteouts_hide_what_is_below() {
+    fn whiteouts_hide_files_of_lower_layers() {
         let base: &[(&str, LayerChange)] = &[
             ("a", DIR()),
             ("a/b", DIR()),
@@ -420,19 +421,20 @@ mod tests {
         let rootfs = rootfs(&[base, over]);
         assert_eq!(rootfs.0.keys().collect::<Vec<_>>(), ["a", "ab", "o", "o/new"]);
     }
+
     #[test]
-    fn hard_links_are_the_files_that_they_name() {
+    fn hard_links_share_the_file_in_the_same_layer() {
         let program = FsNode::File(RegularFile { size: 7, ..RegularFile::default() });
         let base: &[(&str, LayerChange)] =
             &[("a", LayerChange::Put(program.clone())), ("b", LayerChange::HardLink("a".to_owned()))];
         let mut rootfs = rootfs(&[base, &[("a", LayerChange::Whiteout)]]);
         assert_eq!((rootfs.get("a"), rootfs.get("b")), (None, Some(&program)));
-        let wrong = rootfs.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
-        assert_eq!(wrong, "/e is a hard link to /b, which is no file of the same layer");
+        let error = rootfs.apply(&changes(&[("e", LayerChange::HardLink("b".to_owned()))])).unwrap_err();
+        assert_eq!(error, "/e is a hard link to /b, which is not a file in the same layer");
     }
 
     #[test]
-    fn a_layers_links_are_its_own() {
+    fn layers_do_not_follow_links_of_lower_layers() {
         let dir = |mode: u32| LayerChange::Put(FsNode::Dir(FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }));
         let base: &[(&str, LayerChange)] =
             &[("usr/lib/a", FILE()), ("lib", link("usr/lib")), ("lib/b", FILE()), ("x", dir(0o700))];

@@ -1,11 +1,11 @@
-//! Image locations outside of registries, in the syntax of containers-transports(5).
+//! Parses image locations in the syntax of containers-transports(5).
 
 use std::fmt;
 use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-/// `TRANSPORT:PATH[:NAME]`, split into its parts, none of which is checked.
+/// The parts of `TRANSPORT:PATH[:NAME]`, without any validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TransportPath<'a> {
     pub transport: &'a str,
@@ -14,7 +14,8 @@ pub(crate) struct TransportPath<'a> {
 }
 
 impl<'a> TransportPath<'a> {
-    /// Returns `None` for text without a colon. References with a port or a tag have one as well: look at the transport.
+    /// Splits a location at its first two colons. Returns `None` without a colon. The result may also be a reference
+    /// with a port or tag, so callers must check the transport.
     pub(crate) fn split(text: &'a str) -> Option<TransportPath<'a>> {
         let (transport, rest) = text.split_once(':')?;
         let (path, name) = match rest.split_once(':') {
@@ -25,7 +26,7 @@ impl<'a> TransportPath<'a> {
     }
 }
 
-/// An image to verify: `REF`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME]`.
+/// An image to verify: `REF`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, or `docker-archive:FILE[:NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ImageLocation {
     Registry(String),
@@ -34,14 +35,14 @@ pub(crate) enum ImageLocation {
     DockerArchive(Utf8PathBuf, Option<String>),
 }
 
-const WANTED: &str = "wanted a reference, oci:DIR, oci-archive:FILE or docker-archive:FILE";
+const EXPECTED: &str = "expected an image reference, oci:DIR, oci-archive:FILE, or docker-archive:FILE";
 
 impl FromStr for ImageLocation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ImageLocation, String> {
         match text.strip_prefix("docker://") {
-            Some("") => return Err(WANTED.to_owned()),
+            Some("") => return Err(EXPECTED.to_owned()),
             Some(reference) => return Ok(ImageLocation::Registry(reference.to_owned())),
             None => {}
         }
@@ -55,7 +56,7 @@ impl FromStr for ImageLocation {
             "docker-archive" => ImageLocation::DockerArchive(location_path, name),
             "docker-daemon" | "containers-storage" | "dir" | "ostree" => {
                 return Err(format!(
-                    "'{transport}:' is not read here: save it first, as in `docker save IMAGE -o image.tar`, and give docker-archive:image.tar"
+                    "'{transport}:' is not supported: run `docker save IMAGE -o image.tar`, and use docker-archive:image.tar"
                 ));
             }
             _ => return registry_location(text),
@@ -66,11 +67,11 @@ impl FromStr for ImageLocation {
 
 fn registry_location(reference: &str) -> Result<ImageLocation, String> {
     if reference.is_empty() {
-        return Err(WANTED.to_owned());
+        return Err(EXPECTED.to_owned());
     }
     if reference.starts_with(['.', '/', '~']) {
         return Err(format!(
-            "'{reference}' is a path: oci:{reference} for a layout's folder, oci-archive:{reference} or docker-archive:{reference} for a file"
+            "'{reference}' is a path: use oci:{reference} for a layout directory, or oci-archive:{reference} or docker-archive:{reference} for an archive"
         ));
     }
     Ok(ImageLocation::Registry(reference.to_owned()))
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transports() {
+    fn parses_and_formats_image_locations() {
         for text in [
             "ghcr.io/you/app:1",
             "oci:a/b",

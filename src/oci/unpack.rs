@@ -1,5 +1,5 @@
-//! Unpacks layers into a directory. [`RootFs`] decides where each entry goes and what whiteouts remove; this module acts on
-//! it, and never writes outside the directory, wherever links lead.
+//! Unpacks layers into a directory. [`RootFs`] determines the destination of each entry and the effect of whiteouts.
+//! This module applies them on disk, and never follows symbolic links out of the directory.
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -14,27 +14,28 @@ use super::layout::Layout;
 use super::rootfs::{FileAttributes, FsNode, LayerChange, LayerChanges, RegularFile, Removal, RootFs, join};
 use crate::process::check_interrupt;
 
-/// A layer with its content.
+/// A layer to unpack, with its scanned content.
 #[derive(Debug)]
 pub(crate) struct UnpackableLayer {
     pub descriptor: Descriptor,
     pub scanned: ScannedLayer,
 }
 
-/// Unpacks layers on top of each other into `root`, which is empty. One layer at a time is
-/// unpacked into a directory next to it first.
+/// Unpacks layers on top of each other into the empty directory `root`. Each layer is first unpacked into a separate
+/// directory next to `root`.
 pub(crate) fn unpack(layout: &Layout, layers: &[UnpackableLayer], root: &Utf8Path) -> Result<()> {
     let mut lower = RootFs::default();
     for UnpackableLayer { descriptor, scanned } in layers {
         let blob = layout.open_blob(descriptor)?;
-        let tar = decompress(blob, descriptor.media_type().as_ref())?.context("it is no layer")?;
+        let tar = decompress(blob, descriptor.media_type().as_ref())?
+            .with_context(|| format!("{} is not a layer", descriptor.digest()))?;
         add_layer(tar, &scanned.changes, &mut lower, root)
-            .with_context(|| format!("layer {} cannot be unpacked", descriptor.digest()))?;
+            .with_context(|| format!("cannot unpack layer {}", descriptor.digest()))?;
     }
     Ok(())
 }
 
-/// Adds a layer on top of the `lower` ones, which are in `root`.
+/// Adds a layer on top of the `lower` layers, which are already unpacked in `root`.
 fn add_layer(tar: impl io::Read, changes: &LayerChanges, lower: &mut RootFs, root: &Utf8Path) -> Result<()> {
     changes.iter().try_for_each(|(path, _)| check_path(path))?;
     let root = ConfinedDir::new(root)?;
@@ -54,27 +55,27 @@ fn add_layer(tar: impl io::Read, changes: &LayerChanges, lower: &mut RootFs, roo
     Ok(())
 }
 
-/// Unpacks a layer by itself into an empty directory, and returns what is there afterwards.
+/// Unpacks a single layer into an empty directory, and returns its file system.
 fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir: &ConfinedDir) -> Result<RootFs> {
     let mut upper = RootFs::default();
     let mut changes = changes.iter();
     for entry in tar::Archive::new(tar).entries()? {
         check_interrupt()?;
         let mut entry = entry?;
-        let kind = TarEntry::of(&entry);
+        let kind = TarEntry::classify(&entry);
         if matches!(kind, TarEntry::Metadata) {
             continue;
         }
-        let (path, change) = changes.next().context("it has more entries than it had")?;
+        let (path, change) = changes.next().context("the archive has more entries than when it was scanned")?;
         if let TarEntry::File(name) = kind {
-            ensure!(name == *path, "it has /{name} where /{path} was");
+            ensure!(name == *path, "the archive contains /{name} where the scan found /{path}");
             unpack_entry(path, change, lower, &mut upper, dir, &mut entry).with_context(|| format!("/{path}"))?;
         }
     }
     Ok(upper)
 }
 
-/// Unpacks an entry of a layer next to the earlier ones.
+/// Unpacks an entry of a layer, after all earlier entries of the same layer.
 fn unpack_entry(
     path: &str,
     change: &LayerChange,
@@ -83,7 +84,7 @@ fn unpack_entry(
     dir: &ConfinedDir,
     content: &mut impl io::Read,
 ) -> Result<()> {
-    // Resolved before the entry is added, which may replace the file that it links to.
+    // Resolved first, because adding the entry may replace the link's target.
     let linked = match change {
         LayerChange::HardLink(target) => {
             check_path(target)?;
@@ -110,7 +111,7 @@ fn unpack_entry(
         }
         LayerChange::HardLink(_) => {
             let from = dir.path(&linked.unwrap_or_default())?;
-            // Devices and pipes are not created, and neither are links to them.
+            // Devices and pipes are not unpacked, so hard links to them are skipped.
             if from.symlink_metadata().is_ok() {
                 fs_err::hard_link(from, to)?;
             }
@@ -120,7 +121,7 @@ fn unpack_entry(
     }
 }
 
-/// Moves an unpacked layer on top of what is in `root`.
+/// Moves an unpacked layer into `root`, replacing existing files.
 fn move_into(upper: &RootFs, layer: &ConfinedDir, root: &ConfinedDir) -> Result<()> {
     for (path, node) in upper.with_prefix("").filter(|(path, _)| !path.is_empty()) {
         check_interrupt()?;
@@ -141,7 +142,7 @@ fn move_into(upper: &RootFs, layer: &ConfinedDir, root: &ConfinedDir) -> Result<
     Ok(())
 }
 
-/// A directory that no path leads out of.
+/// A directory that restricts all file operations to its contents.
 struct ConfinedDir(Utf8PathBuf);
 
 impl ConfinedDir {
@@ -149,13 +150,14 @@ impl ConfinedDir {
         Ok(ConfinedDir(path.canonicalize_utf8()?))
     }
 
-    /// Returns where `path` is on disk. Creates the directories above it, and fails if one of them is a link.
+    /// Returns the location of `path` on disk. Creates its parent directories, and fails if one of them is a symbolic
+    /// link.
     fn path(&self, path: &str) -> Result<Utf8PathBuf> {
         let path = self.0.join(path);
         let parent = path.parent().unwrap_or(&self.0);
         let existing = parent.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(parent);
         let is_real = existing.canonicalize_utf8().is_ok_and(|real| real == existing);
-        ensure!(existing.starts_with(&self.0) && is_real, "it leads out of its folder");
+        ensure!(existing.starts_with(&self.0) && is_real, "path leads outside of the root directory");
         fs_err::create_dir_all(parent)?;
         Ok(path)
     }
@@ -181,26 +183,26 @@ impl ConfinedDir {
     }
 }
 
-/// Permissions that this process needs in every directory, to fill and to remove it.
+/// Permissions that this process needs for every directory, to add files and to remove the directory later.
 const OWNER_ACCESS: u32 = 0o700;
 
 fn is_dir(path: &Utf8Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Fails for a path with `..`, which no layer needs.
+/// Fails if a path contains `..`, which valid layers never do.
 fn check_path(path: &str) -> Result<()> {
     if path.split('/').any(|component| component == "..") {
-        bail!("/{path} has '..' in it");
+        bail!("/{path} contains '..'");
     }
     Ok(())
 }
 
-/// Sets the mode of a file or directory and, if this process may do so, its owner.
+/// Sets the mode of a file or directory and, if running as root, also its owner.
 fn set_attributes(path: &Utf8Path, mode: u32, attributes: &FileAttributes) -> Result<()> {
     let id = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
-        // Fails for users that this user namespace does not map.
+        // Ignores errors, which occur for IDs that the user namespace does not map.
         let _ = lchown(path, id(attributes.uid), id(attributes.gid));
     }
     Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
@@ -213,8 +215,8 @@ mod tests {
     use super::*;
     use crate::oci::layer_scan;
 
-    /// Creates a layer from entries: `name -> target` is a link, `name = target` a hard link, `name/` a directory, and
-    /// anything else a file that contains its own path.
+    /// Creates a layer from entries: `name -> target` is a symbolic link, `name = target` is a hard link, `name/` is a
+    /// directory, and anything else is a file that contains its own path.
     fn layer(entries: &[String]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for entry in entries {
@@ -227,7 +229,7 @@ mod tests {
                 _ => (entry.as_str(), EntryType::Regular, ""),
             };
             header.set_entry_type(kind);
-            // As they are: the library refuses `..` and drops a leading slash.
+            // Set directly, because the tar crate rejects `..` and strips leading slashes.
             header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
             header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
             let content = if kind == EntryType::Regular { path } else { "" };
@@ -238,8 +240,8 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    /// Unpacks layers into an empty directory. Returns what is there afterwards, and the last error.
-    fn unpacked(layers: &[&[&str]]) -> (Vec<String>, Option<String>) {
+    /// Unpacks layers into an empty directory. Returns the resulting files and the last error.
+    fn unpack_layers(layers: &[&[&str]]) -> (Vec<String>, Option<String>) {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
         let root = dir.join("root");
@@ -252,8 +254,8 @@ mod tests {
             let tar = layer(&entries);
             let scanned =
                 layer_scan::scan(&tar[..], "application/vnd.oci.image.layer.v1.tar", Utf8Path::new("/none")).unwrap();
-            if let Err(wrong) = add_layer(&tar[..], &scanned.changes, &mut lower, &root) {
-                error = Some(format!("{wrong:#}"));
+            if let Err(unpack_error) = add_layer(&tar[..], &scanned.changes, &mut lower, &root) {
+                error = Some(format!("{unpack_error:#}"));
                 fs_err::remove_dir_all(dir.join("layer")).unwrap_or_default();
             }
         }
@@ -300,7 +302,7 @@ mod tests {
             (&[&["x", "x = x"]], &["x: x"]),
             (&[&["/abs", "./dot"]], &["abs: /abs", "dot: ./dot"]),
         ] {
-            let (found, error) = unpacked(layers);
+            let (found, error) = unpack_layers(layers);
             assert_eq!(
                 (found.iter().map(String::as_str).collect::<Vec<_>>(), error),
                 (expected.to_vec(), None),
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_directory() {
+    fn nothing_is_written_outside_of_the_directory() {
         for layers in [
             &[&["../outside/x"][..]][..],
             &[&["a/../../outside/x"]],
@@ -326,18 +328,18 @@ mod tests {
             &[&["../.wh.outside"]],
             &[&["a/.wh..."]],
         ] {
-            // Checks that nothing was written outside.
-            unpacked(layers);
+            // `unpack_layers` asserts that no files are written outside.
+            unpack_layers(layers);
         }
         for (layers, expected) in [
-            (&[&["../x"][..]][..], "/../x has '..' in it"),
-            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: it leads out of its folder"),
-            (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is no file of the same layer"),
+            (&[&["../x"][..]][..], "/../x contains '..'"),
+            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: path leads outside of the root directory"),
+            (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is not a file in the same layer"),
         ] {
-            let (_, error) = unpacked(layers);
+            let (_, error) = unpack_layers(layers);
             assert_eq!(error.as_deref(), Some(expected), "{layers:?}");
         }
-        let (found, error) = unpacked(&[&["out -> /outside", "out/x"]]);
+        let (found, error) = unpack_layers(&[&["out -> /outside", "out/x"]]);
         assert_eq!(
             (found, error),
             (vec!["out -> /outside".into(), "outside/".into(), "outside/x: out/x".into()], None)

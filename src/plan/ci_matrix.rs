@@ -1,4 +1,4 @@
-//! CI jobs: the supported services, and the runner that compiles each platform.
+//! Supported CI services and their compile jobs, one per platform.
 
 use std::collections::BTreeSet;
 
@@ -23,12 +23,12 @@ pub(crate) enum CiService {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CiJob {
     pub platform: &'static str,
-    /// The name of its bundle.
+    /// Name of the bundle that the job creates.
     pub bundle: String,
     pub runner: &'static str,
 }
 
-/// The jobs as `strategy: matrix:` takes them.
+/// A job matrix in the format of a workflow's `strategy.matrix`.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Matrix {
     include: Vec<CiJob>,
@@ -37,7 +37,7 @@ pub(crate) struct Matrix {
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
 impl CiService {
-    /// Returns the runners for x86-64 and arm64. The first also compiles for all other platforms.
+    /// Returns the x86-64 and arm64 runners. The x86-64 runner also compiles for all other platforms.
     pub(crate) fn runners(self) -> [&'static str; 2] {
         match self {
             CiService::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
@@ -46,7 +46,7 @@ impl CiService {
         }
     }
 
-    /// Returns a job for each platform of the images.
+    /// Returns one job for each platform of the images.
     pub(crate) fn jobs(self, images: &[Image]) -> Vec<CiJob> {
         let platforms: BTreeSet<Platform> =
             images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
@@ -54,23 +54,23 @@ impl CiService {
     }
 
     fn job(self, platform: Platform) -> CiJob {
-        let [first, arm64] = self.runners();
-        let runner = if platform.is_native_to(ARM64) { arm64 } else { first };
+        let [x86_64, arm64] = self.runners();
+        let runner = if platform.is_native_to(ARM64) { arm64 } else { x86_64 };
         CiJob { platform: platform.name(), bundle: platform.stage_suffix(), runner }
     }
 
-    /// Returns the jobs as a matrix that one job of a workflow computes for the next.
+    /// Returns the jobs as a matrix, for workflows that compute later jobs at run time.
     pub(crate) fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
-        if !self.takes_matrix() {
-            let message = "GitLab takes no matrix from a job: it knows its jobs before one runs";
+        if !self.supports_matrix() {
+            let message = "GitLab does not support job matrices computed at run time";
             return Err(Failure::new(Class::Config, message)
-                .hint("have the jobs written: `cargo multiarch init --ci gitlab --ci-native`"));
+                .hint("generate the jobs instead: `cargo multiarch init --ci gitlab --ci-native`"));
         }
         Ok(Matrix { include: self.jobs(images) })
     }
 
-    /// Whether a workflow can compute its jobs while it runs.
-    pub(crate) fn takes_matrix(self) -> bool {
+    /// Reports whether a workflow can compute its jobs at run time.
+    pub(crate) fn supports_matrix(self) -> bool {
         self != CiService::GitLab
     }
 }

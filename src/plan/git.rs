@@ -1,4 +1,4 @@
-//! Asks git for the commit that labels, tags and the build time come from.
+//! Reads the current commit from git. Image labels, tags and timestamps are derived from it.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,36 +7,36 @@ use serde::Serialize;
 use crate::error::{Class, Failure};
 use crate::process::{Cmd, find_program};
 
-/// The commit that is checked out.
+/// The commit that HEAD points to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Commit {
-    /// The full object name.
+    /// Full commit hash.
     pub sha: String,
-    /// Seconds since the epoch at which it was committed.
+    /// Commit time, in seconds since the Unix epoch.
     pub time: u64,
-    /// A tag of exactly this commit; the highest version where there are several.
+    /// Tag that points to the commit. If there are several, the one with the highest version.
     pub tag: Option<String>,
-    /// None on a detached HEAD.
+    /// Checked-out branch. `None` if HEAD is detached.
     pub branch: Option<String>,
-    /// What the work tree has and the commit has not: changed files, or files that git does not ignore.
+    /// Paths with uncommitted changes, including untracked files that are not ignored.
     #[serde(rename = "dirty", serialize_with = "serialize_is_not_empty")]
-    #[cfg_attr(test, schemars(with = "bool", description = "The work tree has something that the commit has not."))]
+    #[cfg_attr(test, schemars(with = "bool", description = "Whether the work tree has uncommitted changes."))]
     pub changes: Vec<String>,
 }
 
-/// What is checked out in a directory.
+/// The state of a git checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checkout {
-    /// Not a git work tree, or git is not installed.
+    /// Not in a git work tree.
     None,
-    /// A repository before its first commit.
+    /// A repository without commits.
     Unborn,
     Commit(Commit),
 }
 
 impl Commit {
-    /// Returns the revision for the image's labels. It ends in `-dirty` if the work tree has uncommitted changes.
+    /// Returns the revision for image labels. It ends with `-dirty` if the work tree has uncommitted changes.
     pub(crate) fn revision(&self) -> String {
         format!("{}{}", self.sha, if self.is_dirty() { "-dirty" } else { "" })
     }
@@ -54,17 +54,17 @@ impl Checkout {
         }
     }
 
-    /// Returns a note on what images miss without a git repository.
+    /// Returns a note about the effects of a missing git repository on images.
     pub(crate) fn no_repository_note(&self) -> Option<&'static str> {
         match self {
             Checkout::None => Some(
-                "this is no git repository: images name no commit, and were made in 1970 (SOURCE_DATE_EPOCH sets the time)",
+                "not a git repository: images have no revision and are dated 1970 (set SOURCE_DATE_EPOCH to override)",
             ),
             Checkout::Unborn | Checkout::Commit(_) => None,
         }
     }
 
-    /// Returns why the sources are not those of a commit. `None` if they are, or outside of a repository.
+    /// Explains why the sources do not match a commit. Returns `None` if they match, or outside of a repository.
     pub(crate) fn uncommitted_reason(&self) -> Option<String> {
         const LISTED: usize = 2;
         match self {
@@ -74,26 +74,26 @@ impl Checkout {
                     total if total > LISTED => format!(" and {} more", total - LISTED),
                     _ => String::new(),
                 };
-                Some(format!("the work tree has changes that are not committed ({listed}{more})"))
+                Some(format!("the work tree has uncommitted changes ({listed}{more})"))
             }
-            Checkout::Unborn => Some("nothing is committed yet".to_owned()),
+            Checkout::Unborn => Some("the repository has no commits yet".to_owned()),
             Checkout::Commit(_) | Checkout::None => None,
         }
     }
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands over the field")]
+#[expect(clippy::ptr_arg, reason = "serde passes a reference to the field")]
 fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(!list.is_empty())
 }
 
-/// Finds out what is checked out in `dir`. Changes of `ignored` files and directories below `dir`, such as the target
+/// Returns the state of the git checkout in `dir`. Changes to `ignored` paths below `dir`, such as the target
 /// directory, do not make the work tree dirty.
 pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
-            let message = "this is a git repository, and there is no git to ask for its commit";
-            return Err(Failure::new(Class::Config, message).hint("install it: `sudo apt install git`").into());
+            let message = "git is not installed, but is needed to read the commit of this repository";
+            return Err(Failure::new(Class::Config, message).hint("install git: `sudo apt install git`").into());
         }
         return Ok(Checkout::None);
     };
@@ -113,7 +113,7 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checko
         };
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
-    // The status of the whole repository, since a path dependency may be outside of the workspace.
+    // Check the whole repository, because path dependencies may be outside of the workspace.
     let exclude: Vec<String> =
         ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
     let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
@@ -122,7 +122,7 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checko
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,
         branch: line(&["branch", "--show-current"])?,
-        // Two letters and a space come before the path.
+        // Skip the two status letters and the space before the path.
         changes: lines(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?
             .iter()
             .map(|line| line.get(3..).unwrap_or(line).to_owned())
@@ -130,7 +130,7 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checko
     }))
 }
 
-/// Returns the URL of the remote `origin`.
+/// Returns the URL of the `origin` remote.
 pub(crate) fn origin(dir: &Utf8Path) -> Option<String> {
     let git = find_program("git")?;
     let origin = Cmd::new(git).args(["-C", dir.as_str(), "config", "--get", "remote.origin.url"]).read().ok()?;
@@ -139,11 +139,11 @@ pub(crate) fn origin(dir: &Utf8Path) -> Option<String> {
 
 fn git_failure(dir: &Utf8Path, message: &str) -> Failure {
     let first_line = message.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
-    let failure = Failure::new(Class::Config, format!("git does not say which commit this is: {first_line}"));
+    let failure = Failure::new(Class::Config, format!("failed to read the current commit: {first_line}"));
     if message.contains("dubious ownership") {
-        // git names the repository, which may be a parent directory of the workspace.
+        // The message contains the path of the repository, which may be a parent directory of the workspace.
         let repository = first_line.split('\'').nth(1).unwrap_or(dir.as_str());
-        return failure.hint(format!("`git config --global --add safe.directory {repository}`"));
+        return failure.hint(format!("trust the repository: `git config --global --add safe.directory {repository}`"));
     }
-    failure.hint(format!("see `git -C {dir} rev-parse HEAD`"))
+    failure.hint(format!("run `git -C {dir} rev-parse HEAD` to reproduce the error"))
 }

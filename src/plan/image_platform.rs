@@ -1,4 +1,4 @@
-//! Resolves the settings of one platform of an image: its base, contents and config, and how its binaries are compiled.
+//! Resolves the settings of one platform of an image: base, files, container configuration and build settings.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure, closest_match};
 use crate::platform::{Libc, Platform};
 
-/// A built-in template.
+/// A built-in Dockerfile template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BuiltInTemplate {
     pub name: &'static str,
-    /// The base, unless another is configured.
+    /// Default base image.
     pub base: &'static str,
-    /// The libc of the base.
+    /// Libc of the default base image.
     pub libc: Libc,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> 
         match closest_match(name, names.iter().copied()) {
             Some(candidate) => failure.hint(format!("did you mean '{candidate}'?")),
             None => failure.hint(format!(
-                "built in are {}; a file of your own has a '.' or '/' in its name: template = \"docker/app.j2\", \
+                "use a built-in template ({}), or a path that contains '.' or '/': template = \"docker/app.j2\" or \
                  `cargo multiarch publish --template docker/app.j2`",
                 names.join(", ")
             )),
@@ -52,10 +52,10 @@ pub(crate) fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> 
     })
 }
 
-/// The numeric user that images run as by default: distroless' `nonroot`.
+/// Default user of images: the numeric IDs of `nonroot` in distroless images.
 const NON_ROOT: &str = "65532:65532";
 
-/// Resolves the settings of one platform, filling in everything that has a default.
+/// Resolves the settings of one platform and fills in defaults.
 pub(crate) fn resolve_image_platform(
     image: &str,
     platform: Platform,
@@ -85,8 +85,8 @@ pub(crate) fn resolve_image_platform(
     })
 }
 
-/// Chooses the libc to link: the configured one, else that of a template that was named explicitly. A base alone does not
-/// decide, since static binaries run on all of them.
+/// Chooses the libc to link: the configured libc, or that of an explicitly configured template, or musl. The base is
+/// not considered, because static binaries run on every base.
 fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>) -> Result<Libc, Failure> {
     let explicit_template = built_in.filter(|_| settings.template.is_some());
     let libc = settings.libc.or(explicit_template.map(|template| template.libc)).unwrap_or(Libc::Musl);
@@ -95,14 +95,14 @@ fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>
         && template.libc == Libc::Musl
         && template.name != SCRATCH
     {
-        let message = format!("image '{image}': libc \"gnu\" does not run on {}, which has no glibc", template.name);
+        let message = format!("image '{image}': libc \"gnu\" requires glibc, which {} does not have", template.name);
         return Err(Failure::new(Class::Config, message)
-            .hint("take libc = \"musl\", or a base that has glibc: base = \"debian:trixie-slim\""));
+            .hint("use libc = \"musl\", or a base with glibc, such as base = \"debian:trixie-slim\""));
     }
     Ok(libc)
 }
 
-/// Chooses the base: the configured one, else that of the template, else scratch.
+/// Chooses the base image: the configured base, or the template's default, or scratch.
 fn choose_base(
     image: &str,
     settings: &Config,
@@ -114,25 +114,25 @@ fn choose_base(
     }
     let base = built_in.map_or(SCRATCH, |template| template.base);
     if base == SCRATCH && libc == Libc::Gnu {
-        let message = format!("image '{image}': libc \"gnu\" needs a base that has glibc");
+        let message = format!("image '{image}': libc \"gnu\" requires a base with glibc");
         return Err(Failure::new(Class::Config, message)
-            .hint("say which: base = \"debian:trixie-slim\", or template = \"debian\"; or take libc = \"musl\""));
+            .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
     Ok(base.to_owned())
 }
 
-/// Fails if a file entry is invalid, or has the path of a binary or of another file.
+/// Returns an error if a file entry is invalid, or has the same path as a binary or another file.
 fn check_files(image: &str, files: &[FileEntry], binaries: &[Binary]) -> Result<(), Failure> {
     for file in files {
         check_file_entry(file, image)?;
         if binaries.iter().any(|binary| binary.path() == file.to) {
-            let message = format!("image '{image}': a file and a binary are both {}", file.to);
+            let message = format!("image '{image}': a file and a binary have the same path {}", file.to);
             return Err(Failure::new(Class::Config, message));
         }
     }
     for (index, file) in files.iter().enumerate() {
         if files[..index].iter().any(|other| other.to == file.to) {
-            return Err(Failure::new(Class::Config, format!("image '{image}': two files are both {}", file.to)));
+            return Err(Failure::new(Class::Config, format!("image '{image}': two files have the path {}", file.to)));
         }
     }
     Ok(())
@@ -165,7 +165,7 @@ fn container_config(
     }
 }
 
-/// Returns the keys of the image's config that the configuration sets explicitly, as paths: `user`, `env.PATH`.
+/// Returns the container settings that are set explicitly, as paths such as `user` and `env.PATH`.
 fn explicit_keys(settings: &Config) -> Vec<String> {
     let keys = [
         ("entrypoint", settings.entrypoint.is_some()),
@@ -190,13 +190,9 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
         Some(target) => {
             return Err(Failure::new(
                 Class::Config,
-                format!("image '{image}': target '{target}' is not for {platform}"),
+                format!("image '{image}': target '{target}' does not match {platform}"),
             )
-            .hint(format!(
-                "{platform} is {} or {}",
-                platform.triple(Libc::Musl),
-                platform.triple(Libc::Gnu)
-            )));
+            .hint(format!("use {} or {}", platform.triple(Libc::Musl), platform.triple(Libc::Gnu))));
         }
     };
     let mut rustflags: Vec<String> =
@@ -205,8 +201,8 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
     if let Some(glibc) = &settings.glibc {
         let numbers = glibc.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
         if numbers != 2 || glibc.split('.').count() != 2 {
-            return Err(Failure::new(Class::Config, format!("image '{image}': glibc '{glibc}' is not a version"))
-                .hint("write it as in glibc = \"2.28\""));
+            return Err(Failure::new(Class::Config, format!("image '{image}': invalid glibc version '{glibc}'"))
+                .hint("use a version such as glibc = \"2.28\""));
         }
     }
     let sysroot_packages = sysroot_packages(image, platform, &triple, settings)?;
@@ -225,29 +221,31 @@ fn build_settings(image: &str, platform: Platform, libc: Libc, settings: &Config
     })
 }
 
-/// Returns the Debian packages to compile against, sorted. Fails if their names are invalid, or if Debian or the libc does
-/// not support them.
+/// Returns the Debian packages for the sysroot, sorted. Fails if a package name is invalid, or if Debian does not
+/// support the platform or the libc.
 fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Config) -> Result<Vec<String>, Failure> {
     let packages: BTreeSet<&String> = settings.sysroot_packages.iter().flatten().collect();
     let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': {problem}"));
-    let alternative = "or do without Debian's library: the crate's `vendored` feature, or rustls in place of OpenSSL";
+    let alternative =
+        "or avoid the system library: enable the crate's `vendored` feature, or use rustls instead of OpenSSL";
     for package in &packages {
-        // Debian Policy, 5.6.1, with a version after `=`, as for apt. apt would take a leading dash for an option.
+        // Names follow Debian Policy, section 5.6.1, with an optional `=VERSION` as in apt. A leading dash must be
+        // rejected, because apt would parse it as an option.
         let (name, version) = package.split_once('=').unwrap_or((package, "0"));
         let is_valid = |text: &str, punctuation: &str| {
             let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || punctuation.contains(c);
             text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.chars().all(is_allowed)
         };
         if !is_valid(name, "+-.") || !is_valid(&version.to_ascii_lowercase(), "+-.:~") {
-            return Err(failure(format!("sysroot-packages: '{package}' is not the name of a Debian package"))
-                .hint("write it as in sysroot-packages = [\"libssl-dev\"], without an architecture"));
+            return Err(failure(format!("sysroot-packages: '{package}' is not a valid Debian package name"))
+                .hint("use a package name without an architecture: sysroot-packages = [\"libssl-dev\"]"));
         }
     }
     if packages.is_empty() {
         return Ok(Vec::new());
     }
     if triple.contains("-musl") {
-        return Err(failure(format!("sysroot-packages are built for glibc, and musl is linked for {platform}"))
+        return Err(failure(format!("sysroot-packages require glibc, but {platform} links musl"))
             .hint("link glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
             .hint(alternative));
     }
@@ -257,7 +255,7 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
     }
 }
 
-/// Chooses the template: the configured name or path, else the built-in one for the base.
+/// Chooses the template: the configured name or path, or the built-in template for the base.
 fn choose_template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
     if let Some(name) = &settings.template {
         if name.contains(['/', '.']) {

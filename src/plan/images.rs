@@ -1,4 +1,4 @@
-//! Selects the images of a run, and rejects names that collide.
+//! Selects the images to build and rejects conflicting names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,47 +7,47 @@ use indexmap::IndexSet;
 use super::{Binary, ConfigSources, Image, Package, Workspace};
 use crate::error::{Class, Failure};
 
-/// Fails if two images have the same name or reference, or two binaries the same file name.
+/// Returns an error if two images have the same name or reference, or if two binaries have the same file name.
 pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Result<(), Failure> {
     let mut names: BTreeMap<&str, &Image> = BTreeMap::new();
     let mut references: BTreeMap<String, &str> = BTreeMap::new();
     for image in images {
         if let Some(other) = names.insert(&image.name, image) {
-            let message = format!(
-                "packages '{}' and '{}' would both make an image '{}'",
-                other.package, image.package, image.name
-            );
+            let message =
+                format!("packages '{}' and '{}' both produce an image '{}'", other.package, image.package, image.name);
             return Err(Failure::new(Class::Config, message)
-                .hint("name the images: images.NAME = { bins = [\"…\"] }, or take one package with `-p NAME`"));
+                .hint("name the images with images.NAME = { bins = [\"…\"] }, or select one package with `-p NAME`"));
         }
         for reference in image.references() {
             if let Some(other) = references.insert(reference.clone(), &image.name) {
-                let message = format!("images '{other}' and '{}' would both be {reference}", image.name);
-                return Err(Failure::new(Class::Config, message).hint("give one of them another name, registry or tag"));
+                let message = format!("images '{other}' and '{}' have the same reference {reference}", image.name);
+                return Err(
+                    Failure::new(Class::Config, message).hint("change the name, registry or tag of one of them")
+                );
             }
         }
     }
     let binaries: BTreeSet<&Binary> =
         images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
     for binary in &binaries {
-        // cargo's `--bin NAME` builds the binary of every package in the same command.
+        // `cargo build --bin NAME` builds the binary of that name in every selected package.
         let has_same_bin = |other: &&&Binary| {
             other.package != binary.package
                 && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
         };
         if let Some(other) = binaries.iter().find(has_same_bin) {
             let message = format!(
-                "packages '{}' and '{}' both have a binary '{}', and cargo makes one file of them",
+                "packages '{}' and '{}' both have a binary '{}', which cargo would write to the same file",
                 binary.package, other.package, binary.name
             );
             return Err(Failure::new(Class::Config, message)
-                .hint("rename one: `name` in its [[bin]]; or take one package at a time with `-p NAME`"));
+                .hint("rename one with `name` in [[bin]], or build one package at a time with `-p NAME`"));
         }
     }
     Ok(())
 }
 
-/// Selects the packages of `-p`, if there are any.
+/// Selects the packages passed with `-p`. If none were passed, the selection does not change.
 pub(crate) fn select_packages(
     mut workspace: Workspace,
     names: &[String],
@@ -58,12 +58,12 @@ pub(crate) fn select_packages(
         let images = select_images(&workspace, sources).unwrap_or_default();
         if let Some(image) = images.iter().find(|image| image.name == *unknown) {
             return Err(failure.hint(format!(
-                "'{unknown}' is an image: take it with `-p {}`, or with its binary: `--bin {}`",
+                "'{unknown}' is an image: select it with `-p {}` or `--bin {}`",
                 image.package.name, image.binaries[0].name
             )));
         }
         let known = workspace.packages.iter().map(|package| package.name.as_str());
-        return Err(failure.did_you_mean_or_list(unknown, known, "its packages are"));
+        return Err(failure.did_you_mean_or_list(unknown, known, "available packages"));
     }
     if !names.is_empty() {
         workspace.selected = names.iter().cloned().collect::<IndexSet<_>>().into_iter().collect();
@@ -76,12 +76,12 @@ pub(crate) fn select_packages(
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ImageSelection<'a> {
     pub name: String,
-    /// The package that its version comes from.
+    /// Package that provides the image's version.
     pub package: &'a Package,
     pub binaries: Vec<Binary>,
 }
 
-/// Returns the images that a run builds: the configured ones, or one for each binary if none are configured.
+/// Returns the images to build: the configured images, or one image per binary if none are configured.
 pub(crate) fn select_images<'a>(
     workspace: &'a Workspace,
     sources: &ConfigSources,
@@ -93,7 +93,7 @@ pub(crate) fn select_images<'a>(
     }
 }
 
-/// Returns the configured images that have a selected binary.
+/// Returns the configured images that contain a selected binary.
 fn configured_images<'a>(
     workspace: &'a Workspace,
     sources: &ConfigSources,
@@ -119,16 +119,16 @@ fn configured_images<'a>(
             package_with_bin(workspace, bin)?;
             format!("the binary '{bin}'")
         }
-        None if images.is_empty() => format!("a binary of {}", workspace.selected.join(", ")),
+        None if images.is_empty() => format!("a binary from {}", workspace.selected.join(", ")),
         None => return Ok(images),
     };
     let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
-    Err(Failure::new(Class::Config, format!("no image has {missing}"))
-        .hint(format!("the configured images are: {names}; add one, or a name to `bins`")))
+    Err(Failure::new(Class::Config, format!("no image contains {missing}"))
+        .hint(format!("add an image, or add the binary to `bins` of a configured image: {names}")))
 }
 
-/// Returns the binaries of a configured image: those in `bins`, else all of its package, else the one of its name. `owner` is
-/// the package whose metadata configures the image.
+/// Returns the binaries of a configured image: those in `bins`, or all binaries of its package, or the binary with the
+/// image's name. `owner` is the package whose metadata configures the image.
 fn binaries_of_image(
     name: &str,
     owner: Option<&str>,
@@ -146,13 +146,13 @@ fn binaries_of_image(
         _ if workspace.package_with_bin(name).is_some() => vec![name.to_owned()],
         _ => {
             return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
-                .hint(format!("say which: bins = [\"…\"] in images.{name}")));
+                .hint(format!("list them in images.{name}: bins = [\"…\"]")));
         }
     };
     bins.iter().map(|bin| find_binary(workspace, package, bin)).collect()
 }
 
-/// Returns an image for each binary of the selected packages, named after the package if it has no other binaries.
+/// Returns one image per binary of the selected packages. The only binary of a package gets the package's name.
 fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<ImageSelection<'a>>, Failure> {
     let mut images = Vec::new();
     let mut requested_bins: IndexSet<String> = IndexSet::new();
@@ -169,7 +169,7 @@ fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Re
     if let Some(missing) = requested_bins.iter().find(|bin| !has_image(bin)) {
         let package = package_with_bin(workspace, missing)?;
         return Err(Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
-            .hint(format!("select its package: -p {}", package.name)));
+            .hint(format!("select its package with `-p {}`", package.name)));
     }
     if images.is_empty() { Err(no_binaries(workspace)) } else { Ok(images) }
 }
@@ -180,10 +180,10 @@ fn no_binaries(workspace: &Workspace) -> Failure {
         names => names.join(", "),
     };
     Failure::new(Class::Config, format!("no binary target in {packages}"))
-        .hint("an image needs a program: add src/main.rs, or select another package with `-p NAME`")
+        .hint("add src/main.rs, or select another package with `-p NAME`")
 }
 
-/// Finds a binary by name, in the image's own package or else in any other.
+/// Finds a binary by name, first in the image's own package and then in all others.
 fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Result<Binary, Failure> {
     let owner = owner.filter(|package| package.bins.iter().any(|name| name == bin));
     let mut others = workspace.packages.iter().filter(|package| package.bins.iter().any(|name| name == bin));
@@ -192,7 +192,7 @@ fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Res
     {
         let message = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
         return Err(Failure::new(Class::Config, message).hint(format!(
-            "say which: configure the image in that package's Cargo.toml, or take the package alone: `-p {}`",
+            "configure the image in the Cargo.toml of one of them, or select a package with `-p {}`",
             one.name
         )));
     }
@@ -206,7 +206,7 @@ fn package_with_bin<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Packa
         Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).did_you_mean_or_list(
             bin,
             known,
-            "its binaries are",
+            "available binaries",
         )
     })
 }
@@ -216,13 +216,13 @@ mod tests {
     use super::*;
     use crate::plan::{Checkout, PlanRequest, resolve};
 
-    /// A workspace of packages with binaries.
+    /// Creates a workspace from package names and their binaries.
     fn workspace(packages: &[(&str, &[&str])]) -> Workspace {
         let packages = packages.iter().map(|(name, bins)| Package::for_tests(name, bins));
         Workspace::with_packages("/w".into(), packages.collect())
     }
 
-    /// `image: package/binary …; …` of a plan.
+    /// Resolves a plan and formats its images as `image: package/binary …; …`.
     fn images(packages: &[(&str, &[&str])], config: &str, flags: &str, request: &[&str]) -> Result<String, Failure> {
         let sources = ConfigSources {
             workspace: toml::from_str(config).unwrap(),
@@ -243,7 +243,7 @@ mod tests {
     type Case<'a> = (&'a [(&'a str, &'a [&'a str])], &'a str, &'a str, &'a [&'a str], &'a str);
 
     #[test]
-    fn images_and_their_binaries() {
+    fn selects_images_and_their_binaries() {
         const TWO: &[(&str, &[&str])] = &[("a", &["a"]), ("b", &["b1", "b2"]), ("lib", &[])];
         const SAME: &[(&str, &[&str])] = &[("a", &["server"]), ("b", &["server"])];
         const CONFIG: &str = "[images.one]\nbins = ['b1', 'a']\n[images.two]\nbins = ['b2']";
@@ -267,20 +267,26 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart() {
+    fn rejects_conflicting_names() {
         const SAME: &[(&str, &[&str])] = &[("a", &["server"]), ("b", &["server"])];
         const AS_PACKAGE: &[(&str, &[&str])] = &[("a", &["x", "y"]), ("x", &["main"])];
         const UNBUILT: &[(&str, &[&str])] = &[("a", &["a", "tool"]), ("b", &["b", "tool"])];
         let cases: &[Case<'_>] = &[
-            (SAME, "", "", &[], "packages 'a' and 'b' both have a binary 'server', and cargo makes one file of them"),
-            (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' would both make an image 'x'"),
+            (
+                SAME,
+                "",
+                "",
+                &[],
+                "packages 'a' and 'b' both have a binary 'server', which cargo would write to the same file",
+            ),
+            (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' both produce an image 'x'"),
             (UNBUILT, "[images.i]\nbins = ['tool', 'b']", "", &[], "packages 'a' and 'b' both have a binary 'tool'"),
             (
                 &[("a", &["a"])],
                 "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['a']\n[images.y]\nregistry = 'r.example/x'\nbins = ['a']",
                 "",
                 &[],
-                "images 'x/y' and 'y' would both be r.example/x/y:1",
+                "images 'x/y' and 'y' have the same reference r.example/x/y:1",
             ),
         ];
         for (packages, config, flags, request, expected) in cases {
@@ -289,17 +295,17 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_no_package() {
+    fn suggests_flags_for_unknown_packages() {
         const TWO: &[(&str, &[&str])] = &[("example-core", &["server", "cli"]), ("b", &["b"])];
         for (config, request, hint) in [
             (
                 "[images.core]\nbins = ['server']",
                 "core",
-                "'core' is an image: take it with `-p example-core`, or with its binary: `--bin server`",
+                "'core' is an image: select it with `-p example-core` or `--bin server`",
             ),
-            ("", "cli", "'cli' is an image: take it with `-p example-core`, or with its binary: `--bin cli`"),
+            ("", "cli", "'cli' is an image: select it with `-p example-core` or `--bin cli`"),
             ("", "example-cor", "did you mean 'example-core'?"),
-            ("", "other", "its packages are: example-core, b"),
+            ("", "other", "available packages: example-core, b"),
         ] {
             let failure = images(TWO, config, "", &[request]).unwrap_err();
             assert_eq!(failure.to_string(), format!("the workspace has no package '{request}'"));
@@ -308,17 +314,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_there() {
+    fn rejects_missing_binaries_and_platforms() {
         const TWO: &[(&str, &[&str])] = &[("a", &["a"]), ("b", &["b1", "b2"])];
         const ONE: &str = "[images.one]\nbins = ['b1']";
         let cases: &[Case<'_>] = &[
             (TWO, "", "bins = ['c']", &[], "the workspace has no binary 'c'"),
             (TWO, "", "bins = ['b1']", &["a"], "binary 'b1' is not in a selected package"),
-            (TWO, ONE, "bins = ['b2']", &[], "no image has the binary 'b2'"),
+            (TWO, ONE, "bins = ['b2']", &[], "no image contains the binary 'b2'"),
             (TWO, ONE, "bins = ['c']", &[], "the workspace has no binary 'c'"),
-            (TWO, ONE, "", &["a"], "no image has a binary of a"),
+            (TWO, ONE, "", &["a"], "no image contains a binary from a"),
             (TWO, "[images.other]", "", &[], "image 'other' has no binaries"),
-            (TWO, "platforms = []", "", &["a"], "image 'a' has no platform"),
+            (TWO, "platforms = []", "", &["a"], "image 'a' has no platforms"),
             (&[("l", &[])], "", "", &[], "no binary target in l"),
             (&[], "", "", &[], "no binary target in the workspace, which has no default members"),
         ];

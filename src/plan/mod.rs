@@ -1,5 +1,4 @@
-//! Resolves flags, environment and configuration files into a [`Plan`], which is plain data. Later stages read nothing but
-//! the plan.
+//! Resolves flags, environment variables and configuration files into a [`Plan`]. Later stages read only the plan.
 
 pub(crate) mod cargo_profiles;
 pub(crate) mod check_container;
@@ -37,58 +36,58 @@ use crate::oci::compression::Compression;
 use crate::platform::Platform;
 use crate::process;
 
-/// Everything that a run does.
+/// The resolved settings of a run: what to build, how to build it, and where to publish it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Plan {
     #[serde(flatten)]
     pub paths: Paths,
     pub commit: Option<Commit>,
-    /// Seconds since the epoch: the time that files in images carry.
+    /// Timestamp of files in images, in seconds since the Unix epoch.
     pub source_date_epoch: u64,
     #[serde(flatten)]
     pub cargo: CargoOptions,
     #[serde(flatten)]
     pub engine: EngineOptions,
-    /// Additional outputs for the images.
+    /// Additional outputs to write the images to.
     pub outputs: Vec<Output>,
-    /// Directories with bundles of compiled binaries. If empty, cargo compiles them.
+    /// Directories with bundles of prebuilt binaries. If empty, cargo compiles the binaries.
     pub artifacts: Vec<Utf8PathBuf>,
-    /// Load the images into the local Docker or Podman.
+    /// Whether to load the images into the local Docker or Podman.
     pub load: bool,
-    /// In the order of the configuration.
+    /// Images to build, in the order of the configuration.
     pub images: Vec<Image>,
-    /// Remarks for the user, such as what was left out and why.
+    /// Notes to print, for example about skipped platforms.
     pub notes: Vec<String>,
 }
 
-/// The directories of a workspace.
+/// Directories that a run uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Paths {
-    /// The directory of the workspace's manifest. Relative paths in the configuration start here.
+    /// Directory of the workspace manifest. Relative paths in the configuration are resolved against it.
     pub root: Utf8PathBuf,
     pub manifest_path: Utf8PathBuf,
-    /// cargo's target directory.
+    /// Cargo's target directory.
     pub target_dir: Utf8PathBuf,
-    /// The user's cache directory, which keeps pulled base layers.
+    /// Per-user cache directory for pulled base layers.
     #[serde(skip)]
     pub cache_dir: Utf8PathBuf,
 }
 
 impl Paths {
-    /// The directory for this tool's own files: build contexts, layouts and binaries.
+    /// Returns the directory for generated build contexts, image layouts and binaries.
     pub(crate) fn work_dir(&self) -> Utf8PathBuf {
         self.target_dir.join("multiarch")
     }
 }
 
-/// Options that every cargo command of a run shares.
+/// Options passed to every cargo command of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct CargoOptions {
-    /// `--locked`
+    /// Whether to pass `--locked`.
     pub locked: bool,
-    /// `--offline`
+    /// Whether to pass `--offline`.
     pub offline: bool,
-    /// `--jobs`
+    /// Value of `--jobs`.
     pub jobs: Option<u32>,
     pub auditable: Auditable,
 }
@@ -98,35 +97,35 @@ pub(crate) struct CargoOptions {
 pub(crate) struct EngineOptions {
     #[serde(rename = "engine")]
     pub choice: EngineChoice,
-    /// The buildx builder to use. `None` uses the current one.
+    /// Name of the buildx builder. `None` selects the current builder.
     pub builder: Option<String>,
-    /// Registries (`HOST[:PORT]`) to reach over plain HTTP, in addition to those on loopback.
+    /// Registries (`HOST[:PORT]`) to access over plain HTTP, in addition to loopback addresses.
     pub insecure_registries: Vec<String>,
 }
 
-/// Binaries to compile with the same settings, for one target triple.
+/// A set of binaries to compile with the same settings for one target triple.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Build {
     pub settings: BuildSettings,
-    /// The platforms of all images that use these binaries.
+    /// Platforms of all images that use the binaries.
     pub platforms: BTreeSet<Platform>,
     pub binaries: BTreeSet<Binary>,
 }
 
 impl Build {
-    /// Returns the names of its platforms, which distinguish builds for the same triple.
+    /// Returns the comma-separated platform names, which distinguish builds for the same triple.
     pub(crate) fn name(&self) -> String {
         self.platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the packages of its binaries, each once.
+    /// Returns the names of the packages that contain the binaries.
     pub(crate) fn packages(&self) -> BTreeSet<&str> {
         self.binaries.iter().map(|binary| binary.package.as_str()).collect()
     }
 }
 
 impl Plan {
-    /// Returns the builds that all images need, each once, in the order of the images and their platforms.
+    /// Returns the builds that the images need, without duplicates, in the order of the images and their platforms.
     pub(crate) fn unique_builds(&self) -> Vec<Build> {
         let mut builds: IndexMap<&BuildSettings, Build> = IndexMap::new();
         for platform in self.platforms() {
@@ -141,38 +140,38 @@ impl Plan {
         builds.into_values().collect()
     }
 
-    /// The platforms of all images.
+    /// Returns the platforms of all images.
     pub(crate) fn platforms(&self) -> impl Iterator<Item = &ImagePlatform> {
         self.images.iter().flat_map(|image| &image.platforms)
     }
 }
 
-/// One image: an index of platforms under one or more names.
+/// An image to publish under one or more references, as an index of platforms.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Image {
     pub name: String,
-    /// The package that version, labels and annotations come from.
+    /// Package that provides the version, labels and annotations.
     pub package: String,
     pub version: semver::Version,
-    /// `registry/name` for every registry. Empty if nothing is pushed.
+    /// Repositories to push to, as `registry/name`. Empty if nothing is pushed.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
-    /// Annotations of the index.
+    /// Annotations on the index.
     pub annotations: IndexMap<String, String>,
-    /// In the order of the platform table.
+    /// Platforms of the image, in the order of the platform table.
     pub platforms: Vec<ImagePlatform>,
     pub compression: Compression,
-    /// 1 to 9 for gzip, 1 to 22 for zstd. `None` uses the default of the format.
+    /// Compression level: 1 to 9 for gzip, 1 to 22 for zstd. `None` selects the format's default.
     pub compression_level: Option<u32>,
-    /// Rules that it must follow, beyond being able to start.
+    /// Additional rules that the image must satisfy.
     pub policy: Policy,
-    /// The arguments to run every platform with, once, before a tag moves. `None` runs nothing.
+    /// Arguments for the smoke test, which runs once per platform before tags are updated. `None` skips the test.
     pub smoke: Option<Vec<String>>,
     pub buildx: BuildxOptions,
 }
 
 impl Image {
-    /// Returns `repository:tag` for every repository and tag.
+    /// Returns `repository:tag` for every combination of repository and tag.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
     }
@@ -184,14 +183,14 @@ pub(crate) struct ImagePlatform {
     pub platform: Platform,
     pub build: BuildSettings,
     pub binaries: Vec<Binary>,
-    /// As written in the configuration: `scratch`, or a reference.
+    /// Base image as configured: `scratch` or an image reference.
     pub base: String,
     pub template: Template,
     pub files: Vec<FileEntry>,
     pub container: ContainerConfig,
 }
 
-/// A binary target and its package.
+/// A binary target and the package that contains it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct Binary {
     pub name: String,
@@ -199,13 +198,13 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
-    /// Returns the path of the binary in the image.
+    /// Returns the binary's path in the image.
     pub(crate) fn path(&self) -> String {
         format!("/usr/local/bin/{}", self.name)
     }
 }
 
-/// How the binaries of one platform are compiled. Platforms with equal settings share a cargo process.
+/// Settings for compiling the binaries of one platform. Platforms with equal settings share a cargo process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct BuildSettings {
     pub triple: String,
@@ -213,21 +212,21 @@ pub(crate) struct BuildSettings {
     pub features: Vec<String>,
     pub all_features: bool,
     pub no_default_features: bool,
-    /// Flags from the configuration and for the platform's variant. They are added to the user's own.
+    /// `rustc` flags from the configuration and for the platform's variant, added to any flags that cargo already uses.
     pub rustflags: Vec<String>,
-    /// Environment variables for cargo and the programs that it runs.
+    /// Environment variables to set for cargo and its subprocesses.
     #[serde(serialize_with = "mask_secret_values")]
     pub env: BTreeMap<String, String>,
-    /// Debian packages to compile against, sorted.
+    /// Debian packages to install in the sysroot, sorted.
     pub sysroot_packages: Vec<String>,
     pub linker: Option<LinkerChoice>,
-    /// The highest glibc version that the binaries may need, `2.28`. Only zig supports it.
+    /// Maximum glibc version that the binaries may require, such as `2.28`. Requires zig as the linker.
     pub glibc: Option<String>,
-    /// Compile the standard library as well, for targets that have none.
+    /// Whether to compile the standard library from source, for targets without a prebuilt one.
     pub build_std: bool,
 }
 
-/// The settings of the image's config (image-spec, config.md).
+/// Settings in the image configuration (image-spec, config.md).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct ContainerConfig {
     pub env: IndexMap<String, String>,
@@ -240,38 +239,38 @@ pub(crate) struct ContainerConfig {
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
     pub healthcheck: Option<Healthcheck>,
-    /// The keys that the configuration sets explicitly, as paths: `user`, `env.PATH`.
+    /// Keys that are set explicitly in the configuration, as paths such as `user` and `env.PATH`.
     #[serde(skip)]
     pub explicit_keys: Vec<String>,
 }
 
-/// Options that are passed to `docker buildx build` unchanged.
+/// Options passed unchanged to `docker buildx build`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct BuildxOptions {
     #[serde(serialize_with = "mask_secret_values")]
     pub build_args: IndexMap<String, String>,
-    #[serde(serialize_with = "mask_secret_words")]
+    #[serde(serialize_with = "mask_secret_args")]
     pub cache_from: Vec<String>,
-    #[serde(serialize_with = "mask_secret_words")]
+    #[serde(serialize_with = "mask_secret_args")]
     pub cache_to: Vec<String>,
     pub provenance: Option<String>,
     pub sbom: Option<String>,
     pub secrets: Vec<String>,
-    #[serde(serialize_with = "mask_secret_words")]
+    #[serde(serialize_with = "mask_secret_args")]
     pub args: Vec<String>,
 }
 
-/// The source of a platform's Dockerfile stage.
+/// A template for a platform's Dockerfile stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Template {
-    /// A built-in template, by name.
+    /// Name of a built-in template.
     BuiltIn(&'static str),
-    /// A file of the user's, by absolute path.
+    /// Absolute path of a user-provided template.
     File(Utf8PathBuf),
 }
 
-/// Serializes variables, with the values masked of those whose names sound secret.
+/// Serializes a map of variables, masking values whose names suggest a secret.
 fn mask_secret_values<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
 where
     S: serde::Serializer,
@@ -283,7 +282,7 @@ where
     serializer.collect_map(map.into_iter().map(masked))
 }
 
-/// Serializes command-line words, with secrets masked.
-fn mask_secret_words<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|word| process::without_secrets(word)))
+/// Serializes command-line arguments, masking secrets.
+fn mask_secret_args<S: serde::Serializer>(list: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|arg| process::without_secrets(arg)))
 }

@@ -1,4 +1,4 @@
-//! Additional outputs for images, named as skopeo names its transports (containers-transports(5)).
+//! Parses additional image outputs, which use the syntax of skopeo's transports (containers-transports(5)).
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::oci::transport::TransportPath;
 
-/// An OCI image layout, as a directory or as a tar archive.
+/// An OCI image layout to write, as a directory or a tar archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Output {
@@ -26,19 +26,22 @@ impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let message = "wanted oci:DIR or oci-archive:FILE (or --load, for the local Docker or Podman)";
+        let message = "expected oci:DIR or oci-archive:FILE (use --load for the local Docker or Podman)";
         let Some(TransportPath { transport, path, name }) = TransportPath::split(text) else {
             return Err(message.to_owned());
         };
         match (transport, name) {
-            (_, None) if path.is_empty() => Err("the path is missing".to_owned()),
+            (_, None) if path.is_empty() => Err("missing path".to_owned()),
             ("oci", None) => Ok(Output::Oci(path.into())),
             ("oci-archive", None) => Ok(Output::OciArchive(path.into())),
-            // skopeo's `oci:DIR:TAG`, which would otherwise create a directory with that name.
+            // Reject skopeo's `oci:DIR:TAG`, which would otherwise create a directory named `DIR:TAG`.
             ("oci" | "oci-archive", Some(_)) => {
-                let fix =
-                    if path.is_empty() { "a path has no ':'".to_owned() } else { format!("give {transport}:{path}") };
-                Err(format!("{fix}, the image's name and tag come from the plan (`--tag NAME`)"))
+                let fix = if path.is_empty() {
+                    "paths cannot contain ':'".to_owned()
+                } else {
+                    format!("use {transport}:{path} without a tag")
+                };
+                Err(format!("{fix} (set image tags with `--tag NAME`)"))
             }
             _ => Err(message.to_owned()),
         }
@@ -50,19 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transports() {
+    fn parses_transports() {
         assert_eq!("oci:a/b".parse(), Ok(Output::Oci("a/b".into())));
         assert_eq!("oci-archive:/x.tar".parse(), Ok(Output::OciArchive("/x.tar".into())));
-        for (wrong, says) in [
-            ("oci:out:1.2.3", "give oci:out, the image's name and tag come from the plan"),
-            ("oci-archive:a.tar:app:1", "give oci-archive:a.tar, the image's"),
-            ("oci::x", "a path has no ':', the image's"),
+        for (invalid, message) in [
+            ("oci:out:1.2.3", "use oci:out without a tag (set image tags with"),
+            ("oci-archive:a.tar:app:1", "use oci-archive:a.tar without a tag"),
+            ("oci::x", "paths cannot contain ':'"),
         ] {
-            let error = wrong.parse::<Output>().unwrap_err();
-            assert!(error.starts_with(says), "{wrong}: {error}");
+            let error = invalid.parse::<Output>().unwrap_err();
+            assert!(error.starts_with(message), "{invalid}: {error}");
         }
-        for wrong in ["oci:", "docker-archive:x", "x.tar", ""] {
-            assert!(wrong.parse::<Output>().is_err(), "{wrong}");
+        for invalid in ["oci:", "docker-archive:x", "x.tar", ""] {
+            assert!(invalid.parse::<Output>().is_err(), "{invalid}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which source wins: flags > environment > package metadata > workspace metadata or multiarch.toml > defaults.
+//! Merges configuration sources. In order of precedence: flags, environment variables, package metadata, workspace
+//! metadata or multiarch.toml, and defaults.
 
 use anyhow::Result;
 use indexmap::IndexMap;
@@ -8,16 +9,16 @@ use crate::config::{Config, ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// Every source of settings, read and parsed.
+/// All configuration sources, read and parsed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConfigSources {
-    /// `multiarch.toml` or `[workspace.metadata.multiarch]`.
+    /// Settings from `multiarch.toml` or `[workspace.metadata.multiarch]`.
     pub workspace: Config,
-    /// `[package.metadata.multiarch]`, by package.
+    /// Settings from `[package.metadata.multiarch]`, by package name.
     pub packages: IndexMap<String, Config>,
-    /// Flags, and environment variables for flags that were not given.
+    /// Settings from flags, and from environment variables if the flag is not set.
     pub command_line: Config,
-    /// Notes on tables that are not read, but look like misspelled ones.
+    /// Notes about ignored tables whose names look misspelled.
     pub notes: Vec<String>,
 }
 
@@ -29,21 +30,23 @@ impl ConfigSources {
         let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
         let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
         if in_file.is_some() && in_manifest.is_some() {
-            let message =
-                format!("both {file} and [workspace.metadata.multiarch] in {} are there", workspace.manifest_path);
-            return Err(Failure::new(Class::Config, message).hint("keep one of them").into());
+            let message = format!(
+                "configured twice: in {file} and in [workspace.metadata.multiarch] of {}",
+                workspace.manifest_path
+            );
+            return Err(Failure::new(Class::Config, message).hint("remove one of them").into());
         }
         let mut packages = IndexMap::new();
         for package in &workspace.packages {
             let package_dir = package.manifest_path.parent().unwrap_or(&workspace.root);
-            let ignored = package_dir.join("multiarch.toml");
-            if package_dir != workspace.root && ignored.is_file() {
+            let member_file = package_dir.join("multiarch.toml");
+            if package_dir != workspace.root && member_file.is_file() {
                 return Err(Failure::new(
                     Class::Config,
-                    format!("{ignored} is in a member's folder, where it is not read"),
+                    format!("{member_file} is not in the workspace root and would be ignored"),
                 )
                 .hint(format!(
-                    "move its keys to [package.metadata.multiarch] in {}, or the file to {}",
+                    "move its keys to [package.metadata.multiarch] in {}, or move the file to {}",
                     package.manifest_path, workspace.root
                 ))
                 .into());
@@ -65,7 +68,8 @@ impl ConfigSources {
         images
     }
 
-    /// Returns the configured keys of an image, without flags and environment. Keys for one platform are still apart.
+    /// Returns an image's settings from configuration files, without flags and environment variables. Per-platform
+    /// settings are kept separate.
     pub(crate) fn image_config(&self, image: &str, package: Option<&str>) -> Config {
         let package_config = package.and_then(|package| self.packages.get(package));
         let mut result = Config::default();
@@ -77,7 +81,7 @@ impl ConfigSources {
         result
     }
 
-    /// Returns the keys for all platforms of an image, with flags and environment.
+    /// Returns an image's settings for all platforms, including flags and environment variables.
     pub(crate) fn all_platforms_config(&self, image: &Config) -> Config {
         let mut result = image.clone();
         result.platform.clear();
@@ -85,7 +89,7 @@ impl ConfigSources {
         result
     }
 
-    /// Returns the keys for one platform of an image, with flags and environment.
+    /// Returns an image's settings for one platform, including flags and environment variables.
     pub(crate) fn platform_config(&self, image: &Config, platform: Platform) -> Config {
         let mut result = image.clone();
         let platform_keys = std::mem::take(&mut result.platform).swap_remove(&platform);
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_a_platforms_own_keys() {
+    fn flags_override_platform_settings() {
         let sources = ConfigSources {
             workspace: config("[platform.'linux/arm64']\nbase = 'p'"),
             command_line: config("base = 'flag'"),

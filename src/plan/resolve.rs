@@ -1,4 +1,4 @@
-//! Resolves workspace, settings and commit into a plan, without looking at the machine.
+//! Resolves the workspace, configuration and commit into a plan, without inspecting the host.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ use crate::error::{Class, Failure};
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
 
-/// The tag templates of images without configured tags.
+/// Tag templates to use if none are configured.
 pub(crate) const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
-/// What a run asks for, apart from settings that can also be configured.
+/// Options of a single run that are not read from configuration files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PlanRequest {
     pub offline: bool,
@@ -29,21 +29,21 @@ pub(crate) struct PlanRequest {
     pub outputs: Vec<Output>,
     pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
-    /// The smoke command for all images, in place of the configured ones.
+    /// Arguments of the smoke test for all images. Overrides the configured arguments.
     pub smoke: Option<Vec<String>>,
-    /// Other files that the run writes. They do not count as uncommitted changes.
+    /// Other files that the run writes. They are ignored when checking for uncommitted changes.
     pub written_files: Vec<Utf8PathBuf>,
-    /// Add a note if an image has no registry to push to.
+    /// Whether to add a note if an image has no registry to push to.
     pub notes_missing_registry: bool,
-    /// This run covers only some platforms of a plan that another machine publishes.
+    /// Whether the run covers only some platforms of a plan that is published on another machine.
     pub is_partial: bool,
     pub cache_dir: Utf8PathBuf,
 }
 
 const NO_REGISTRY: &str =
-    "no registry: `publish` will want one: `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
+    "no registry configured: `publish` requires `--registry ghcr.io/you`, or registry = \"…\" in the configuration";
 
-/// What a plan is resolved from.
+/// Inputs for resolving a plan.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
     workspace: &'a Workspace,
@@ -53,13 +53,13 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Whether tags were given by flag or environment variable.
+    /// Reports whether tags were set by a flag or an environment variable.
     fn has_explicit_tags(&self) -> bool {
         self.sources.command_line.tags.is_some()
     }
 }
 
-/// Decides everything that can be decided without looking at the machine.
+/// Resolves everything that can be determined without inspecting the host.
 pub(crate) fn resolve(
     workspace: &Workspace,
     sources: &ConfigSources,
@@ -119,11 +119,11 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
         let configured = configured_platforms(&settings);
         let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| configured.clone());
         if request.is_partial {
-            let left_out = remove_platforms_of_other_images(&mut platforms, &configured, &all_configured);
+            let skipped = remove_platforms_of_other_images(&mut platforms, &configured, &all_configured);
             notes.extend(
-                left_out.iter().map(|platform| format!("image '{name}' is not for {platform}: it is left out there")),
+                skipped.iter().map(|platform| format!("skipping {platform} for image '{name}': not configured for it")),
             );
-            if platforms.is_empty() && !left_out.is_empty() {
+            if platforms.is_empty() && !skipped.is_empty() {
                 continue;
             }
         }
@@ -136,14 +136,14 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
     Ok(images)
 }
 
-/// The platforms in an image's configuration, or the default ones.
+/// Returns the configured platforms of an image, or the default platforms.
 fn configured_platforms(settings: &Config) -> Vec<Platform> {
     let is_default = |platform: &Platform| matches!(platform.name(), "linux/amd64" | "linux/arm64");
     settings.platforms.clone().unwrap_or_else(|| Platform::all().filter(is_default).collect())
 }
 
-/// Removes the requested platforms that only other images are configured for, and returns them. A platform that no image is
-/// configured for stays.
+/// Removes and returns the requested platforms that are configured only for other images. Platforms that are not
+/// configured for any image remain.
 fn remove_platforms_of_other_images(
     requested: &mut Vec<Platform>,
     configured: &[Platform],
@@ -183,7 +183,7 @@ fn resolve_image(
     }
     let policy = all.policy();
     if let Some(glibc) = all.glibc.filter(|_| resolved.iter().all(|platform| platform.build.glibc.is_none())) {
-        notes.push(format!("{name}: glibc {glibc} means nothing here, musl is linked (libc = \"gnu\" changes that)"));
+        notes.push(format!("{name}: ignoring glibc {glibc}: binaries link musl (set libc = \"gnu\" to link glibc)"));
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
@@ -213,19 +213,19 @@ fn resolve_image(
     })
 }
 
-/// Fails if two binaries have the same path in the image.
+/// Returns an error if two binaries have the same path in the image.
 fn check_binary_paths(image: &str, binaries: &[Binary]) -> Result<(), Failure> {
     for (index, binary) in binaries.iter().enumerate() {
         if binaries[..index].iter().any(|other| other.path() == binary.path()) {
             return Err(Failure::new(Class::Config, format!("image '{image}' has two binaries at {}", binary.path()))
-                .hint("name each binary once in `bins`"));
+                .hint("list each binary only once in `bins`"));
         }
     }
     Ok(())
 }
 
-/// Returns the platforms of an image in the order of the platform table. Fails if there are none, or if the configuration
-/// has keys for another one.
+/// Returns an image's platforms in the order of the platform table. Fails if the list is empty, or if the configuration
+/// has keys for a platform that is not built.
 fn sort_platforms(
     image: &str,
     platforms: &[Platform],
@@ -234,14 +234,14 @@ fn sort_platforms(
 ) -> Result<Vec<Platform>, Failure> {
     let sorted: Vec<Platform> = Platform::all().filter(|platform| platforms.contains(platform)).collect();
     if sorted.is_empty() {
-        return Err(Failure::new(Class::Config, format!("image '{image}' has no platform"))
-            .hint("give one with `--platform linux/amd64`"));
+        return Err(Failure::new(Class::Config, format!("image '{image}' has no platforms"))
+            .hint("select one with `--platform linux/amd64`"));
     }
     let not_built = settings.platform.keys().find(|platform| !sorted.contains(platform));
     if let Some(platform) = not_built.filter(|_| !has_platform_flags) {
-        let message = format!("image '{image}' has keys for {platform} but does not build it");
+        let message = format!("image '{image}' has settings for {platform}, which is not one of its platforms");
         return Err(Failure::new(Class::Config, message)
-            .hint(format!("add \"{platform}\" to `platforms`, or take the keys out")));
+            .hint(format!("add \"{platform}\" to `platforms`, or remove the settings")));
     }
     Ok(sorted)
 }
@@ -253,14 +253,14 @@ fn check_compression_level(image: &str, compression: Compression, level: Option<
     };
     match level {
         Some(level) if !levels.contains(&level) => {
-            Err(Failure::new(Class::Config, format!("image '{image}': {format} has no compression-level {level}"))
-                .hint(format!("its levels are {} to {}", levels.start(), levels.end())))
+            Err(Failure::new(Class::Config, format!("image '{image}': invalid compression-level {level} for {format}"))
+                .hint(format!("use a level from {} to {}", levels.start(), levels.end())))
         }
         _ => Ok(()),
     }
 }
 
-/// Returns notes on registries that are probably not what the user meant.
+/// Returns notes about registry settings that are probably mistakes.
 fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<String> {
     let mut notes = IndexSet::new();
     for image in images {
@@ -268,12 +268,12 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
             let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
             if registry.rsplit('/').next() == Some(image.name.as_str()) {
                 notes.insert(format!(
-                    "registry '{registry}' ends in the image's name, which is added to it: {repository}"
+                    "registry '{registry}' already ends with the image name, which is appended again: {repository}"
                 ));
             }
             if !is_registry_host(first_component(repository)) {
                 notes.insert(format!(
-                    "registry '{registry}' is on Docker Hub, docker.io/{registry}: a host has a dot or a port"
+                    "registry '{registry}' refers to docker.io/{registry} on Docker Hub: hosts contain a dot or a port"
                 ));
             }
         }
@@ -282,10 +282,10 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
     notes
 }
 
-/// Returns a note for each insecure registry that no image and no base is on.
+/// Returns a note for each insecure registry that neither an image nor a base uses.
 fn unused_insecure_registries(images: &[Image], insecure_registries: &[String]) -> Vec<String> {
     let platforms = || images.iter().flat_map(|image| &image.platforms);
-    // The user's own templates may pull from anywhere.
+    // Custom templates may pull from any registry.
     if platforms().any(|platform| matches!(platform.template, Template::File(_))) {
         return Vec::new();
     }
@@ -294,17 +294,15 @@ fn unused_insecure_registries(images: &[Image], insecure_registries: &[String]) 
     hosts.extend(platforms().map(|platform| first_component(&platform.base)).filter(|host| is_registry_host(host)));
     let listed = hosts.iter().copied().filter(|host| is_registry_host(host)).collect::<Vec<_>>().join(", ");
     let unused = insecure_registries.iter().filter(|registry| !hosts.contains(registry.as_str()));
-    unused
-        .map(|registry| format!("insecure-registries: nothing is on '{registry}' (the hosts are: {listed})"))
-        .collect()
+    unused.map(|registry| format!("insecure-registries: '{registry}' is unused (hosts in use: {listed})")).collect()
 }
 
-/// Returns the part of a reference before the first slash, empty if there is none.
+/// Returns the part of a reference before the first slash, or an empty string if there is no slash.
 fn first_component(reference: &str) -> &str {
     reference.split_once('/').map_or("", |(first, _)| first)
 }
 
-/// Returns the `org.opencontainers.image.*` labels (image-spec, annotations.md), from the manifest and git.
+/// Returns the `org.opencontainers.image.*` labels (image-spec, annotations.md), based on the manifest and the commit.
 fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<String, String> {
     [
         ("title", Some(name.to_owned())),
@@ -324,7 +322,7 @@ fn labels(name: &str, package: &Package, commit: Option<&Commit>) -> IndexMap<St
 mod tests {
     use super::*;
 
-    /// A workspace with a package `a` and its binary `a`.
+    /// Creates a workspace with a package `a` that contains a binary `a`.
     fn workspace() -> Workspace {
         let package = Package {
             description: Some("two\n  lines".into()),
@@ -334,7 +332,7 @@ mod tests {
         Workspace::with_packages("/w".into(), vec![package])
     }
 
-    /// A request with a time, so that a missing repository is not noted.
+    /// Creates a request with a timestamp, which suppresses the note about a missing git repository.
     fn request() -> PlanRequest {
         PlanRequest { source_date_epoch: Some(7), ..PlanRequest::default() }
     }
@@ -345,14 +343,14 @@ mod tests {
     }
 
     #[test]
-    fn one_repository_is_named_once() {
+    fn removes_duplicate_repositories() {
         let plan = plan("registry = ['r.example', 'r.example/', 'other.example']", &Checkout::None);
         assert_eq!(plan.images[0].repositories, ["r.example/a", "other.example/a"]);
         assert!(plan.cargo.locked && plan.engine.builder.is_none());
     }
 
     #[test]
-    fn a_glibc_floor_without_glibc_is_said() {
+    fn notes_an_ignored_glibc_version() {
         let noted = plan("glibc = '2.28'", &Checkout::None);
         assert_eq!(noted.notes.len(), 1, "{:?}", noted.notes);
         let mixed = plan("glibc = '2.28'\n[platform.'linux/arm64']\nlibc = 'gnu'\nbase = 'x'", &Checkout::None);
@@ -360,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn registries_that_may_not_be_meant() {
-        const UNUSED: &str = "insecure-registries: nothing is on 'r.example' (the hosts are: r.example:5000)";
+    fn notes_suspicious_registries() {
+        const UNUSED: &str = "insecure-registries: 'r.example' is unused (hosts in use: r.example:5000)";
         for (config, expected) in [
             ("registry = 'r.example'\nbase = 'library/alpine'", None),
             ("registry = ['docker.io/me', 'localhost', 'r:5000/me']", None),
             (
                 "registry = 'me/team'",
-                Some("registry 'me/team' is on Docker Hub, docker.io/me/team: a host has a dot or a port"),
+                Some("registry 'me/team' refers to docker.io/me/team on Docker Hub: hosts contain a dot or a port"),
             ),
             ("registry = 'r.example:5000'\ninsecure-registries = ['r.example:5000']", None),
             ("base = 'r.example:5000/x'\ninsecure-registries = ['r.example:5000']", None),
@@ -384,17 +382,23 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_plan_leaves_out_what_is_not_of_it() {
-        const OWN: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
-        const LEFT: &str = "image 'two' is not for linux/arm64: it is left out there";
+    fn partial_plans_skip_platforms_of_other_images() {
+        const CONFIG: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
+        const SKIPPED: &str = "skipping linux/arm64 for image 'two': not configured for it";
         for (config, flags, is_partial, expected, note) in [
-            (OWN, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
-            (OWN, &["linux/arm64"], true, "one: linux/arm64", Some(LEFT)),
-            (OWN, &["linux/amd64"], true, "one: linux/amd64; two: linux/amd64", None),
-            (OWN, &["linux/amd64", "linux/arm64"], true, "one: linux/amd64 linux/arm64; two: linux/amd64", Some(LEFT)),
-            // No image is configured for it, so that all images get it.
-            (OWN, &["linux/riscv64"], true, "one: linux/riscv64; two: linux/riscv64", None),
-            (OWN, &["linux/arm64"], false, "one: linux/arm64; two: linux/arm64", None),
+            (CONFIG, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
+            (CONFIG, &["linux/arm64"], true, "one: linux/arm64", Some(SKIPPED)),
+            (CONFIG, &["linux/amd64"], true, "one: linux/amd64; two: linux/amd64", None),
+            (
+                CONFIG,
+                &["linux/amd64", "linux/arm64"],
+                true,
+                "one: linux/amd64 linux/arm64; two: linux/amd64",
+                Some(SKIPPED),
+            ),
+            // A platform that is not configured for any image is built for all of them.
+            (CONFIG, &["linux/riscv64"], true, "one: linux/riscv64; two: linux/riscv64", None),
+            (CONFIG, &["linux/arm64"], false, "one: linux/arm64; two: linux/arm64", None),
             ("", &["linux/arm64"], true, "a: linux/arm64", None),
             ("", &["linux/riscv64"], true, "a: linux/riscv64", None),
         ] {
@@ -425,7 +429,7 @@ mod tests {
         let config = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']";
         let dirty = plan(config, &commit(&["a.rs", "b", "c", "d"]));
         assert_eq!(dirty.notes.len(), 1, "{:?}", dirty.notes);
-        assert!(dirty.notes[0].starts_with("the work tree has changes that are not committed (a.rs, b and 2 more): "));
+        assert!(dirty.notes[0].starts_with("the work tree has uncommitted changes (a.rs, b and 2 more): "));
         assert_eq!(dirty.images[0].annotations["org.opencontainers.image.revision"], "5ha-dirty");
         let plan = plan("labels = { mine = '1' }\nannotations = { theirs = '2' }", &commit(&[]));
         let image = &plan.images[0];

@@ -7,15 +7,15 @@ use semver::Version;
 use super::Checkout;
 use crate::error::{Class, Failure};
 
-/// The tags of an image, in the order of their templates, and a note for each that was left out.
+/// The tags of an image, in template order, and notes about skipped tags.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tags {
     pub tags: Vec<String>,
     pub notes: Vec<String>,
 }
 
-/// Renders tag templates. `explicit` means that they were given for this run, by flag or environment variable, and not in a
-/// configuration file: such tags are used unchanged, whatever the version and the state of the work tree.
+/// Renders tag templates. `explicit` means that they come from a flag or environment variable: explicit tags are used
+/// unchanged, regardless of the version and the state of the work tree.
 pub(crate) fn render(
     templates: &[String],
     explicit: bool,
@@ -33,57 +33,59 @@ pub(crate) fn render(
             (name, Some(_)) => format!("{name}-dirty"),
         };
         match tag.as_str() {
-            "" => result.notes.push(format!("tag '{template}' is empty here and left out")),
-            // `uncommitted_note` covers this once for all images.
+            "" => result.notes.push(format!("skipping tag '{template}': it renders to an empty string")),
+            // `uncommitted_note` reports this once for all images.
             "latest" if uncommitted.is_some() => {}
             "latest" if pre_release => result.notes.push(format!(
-                "tag 'latest' stays where it is: {version} is a pre-release (`--tag NAME,latest` moves it)"
+                "not updating tag 'latest': {version} is a pre-release (use `--tag NAME,latest` to update it)"
             )),
             _ if !is_valid(&tag) => {
-                return Err(Failure::new(Class::Config, format!("'{tag}' is not a tag")).hint(
-                    "a tag has up to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-'",
-                ));
+                return Err(Failure::new(Class::Config, format!("'{tag}' is not a valid tag"))
+                    .hint("use up to 128 letters, digits, '_', '.' and '-', and start with a letter, digit or '_'"));
             }
             _ if result.tags.contains(&tag) => {}
             _ => result.tags.push(tag),
         }
     }
     if result.tags.is_empty() {
-        let why: Vec<String> = uncommitted.into_iter().chain(result.notes).collect();
-        return Err(Failure::new(Class::Config, format!("no tag is left of {templates:?}: {}", why.join("; ")))
-            .hint("give one with `--tag NAME`"));
+        let reasons: Vec<String> = uncommitted.into_iter().chain(result.notes).collect();
+        return Err(Failure::new(
+            Class::Config,
+            format!("no tags remain after rendering {templates:?}: {}", reasons.join("; ")),
+        )
+        .hint("set one with `--tag NAME`"));
     }
     Ok(result)
 }
 
-/// Returns a note on what happens to the tags of all images if something is not committed.
+/// Returns a note about how uncommitted changes affect the tags of all images.
 pub(crate) fn uncommitted_note(checkout: &Checkout) -> Option<String> {
-    let why = checkout.uncommitted_reason()?;
-    Some(format!("{why}: tags end in '-dirty', and 'latest' stays where it is (`--tag NAME` takes a name as it is)"))
+    let reason = checkout.uncommitted_reason()?;
+    Some(format!("{reason}: tags end in '-dirty', and 'latest' is not updated (set exact tags with `--tag NAME`)"))
 }
 
-/// Whether a git tag stands for a version, as `v1.2.3` does. `None` if the tag does not look like a version.
+/// Reports whether a git tag, such as `v1.2.3`, matches a version. Returns `None` if the tag is not a version.
 pub(crate) fn is_version(tag: &str, version: &Version) -> Option<bool> {
     let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
     Some(Version::parse(tagged).ok()? == *version)
 }
 
-/// Returns a note if the commit's tag names another version than the package has.
+/// Returns a note if the commit's tag and the package have different versions.
 pub(crate) fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
     let tag = checkout.commit()?.tag.as_deref()?;
     if is_version(tag, version) != Some(false) {
         return None;
     }
-    Some(format!("the commit's tag is {tag}, and image '{name}' is {version}, as its package's Cargo.toml says"))
+    Some(format!("image '{name}' has version {version} from Cargo.toml, but the commit is tagged {tag}"))
 }
 
-/// Marks an empty value in rendered text. Templates cannot contain it.
+/// Placeholder for an empty value in rendered text. Templates cannot contain it.
 const EMPTY_MARKER: &str = "\0";
 
-/// Variables that are empty in some cases.
+/// Variables that can be empty.
 const POSSIBLY_EMPTY: [&str; 5] = ["git.sha", "git.short", "git.tag", "git.branch", "pre"];
 
-/// Renders templates with the variables of one version and commit.
+/// Renders tag templates for one version and commit.
 struct TagRenderer<'a> {
     environment: Environment<'static>,
     variables: Value,
@@ -104,7 +106,7 @@ impl<'a> TagRenderer<'a> {
         let tag = commit.and_then(|commit| commit.tag.as_deref()).unwrap_or_default();
         let branch = commit.and_then(|commit| commit.branch.as_deref()).unwrap_or_default();
         let variables = context! {
-            // Build metadata of a version contains a `+`, which tags cannot.
+            // Build metadata starts with a `+`, which is not allowed in tags.
             version => sanitize(&version.to_string()),
             major => version.major,
             minor => version.minor,
@@ -120,24 +122,23 @@ impl<'a> TagRenderer<'a> {
         TagRenderer { environment, variables, version, checkout }
     }
 
-    /// Renders a template. Fails if a part of it is empty, and not all.
+    /// Renders a template. Fails if a variable in it is empty but the result is not.
     fn render(&self, template: &str) -> Result<String, Failure> {
         let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
-                .hint("variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
+                .hint("available variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
         })?;
         let tag = rendered.replace(EMPTY_MARKER, "");
         if rendered == tag || tag.trim().is_empty() {
             return Ok(tag.trim().to_owned());
         }
-        let name = self.empty_variable(template).unwrap_or("a part");
-        let why = why_empty(name, self.version, self.checkout);
-        Err(Failure::new(Class::Config, format!("tag template '{template}': {name} is empty here: {why}")).hint(format!(
-            "leave it out where it is empty: `{{% if {name} %}}…{{% endif %}}`, or give the tag's name: `--tag NAME`"
-        )))
+        let name = self.empty_variable(template).unwrap_or("a value");
+        let reason = empty_reason(name, self.version, self.checkout);
+        Err(Failure::new(Class::Config, format!("tag template '{template}': {name} is empty: {reason}"))
+            .hint(format!("make it optional with `{{% if {name} %}}…{{% endif %}}`, or set the tag with `--tag NAME`")))
     }
 
-    /// Returns the first empty variable that a template uses.
+    /// Returns the first variable in a template that is empty.
     fn empty_variable(&self, template: &str) -> Option<&'static str> {
         let used = self.environment.template_from_str(template).ok()?.undeclared_variables(true);
         let is_empty = |name: &&str| {
@@ -148,26 +149,24 @@ impl<'a> TagRenderer<'a> {
     }
 }
 
-fn why_empty(name: &str, version: &Version, checkout: &Checkout) -> String {
+fn empty_reason(name: &str, version: &Version, checkout: &Checkout) -> String {
     match (name, checkout) {
-        ("pre", _) => format!("{version} is no pre-release"),
-        (_, Checkout::None) => "this is no git work tree".to_owned(),
-        (_, Checkout::Unborn) => "nothing is committed yet".to_owned(),
-        ("git.tag", _) => {
-            "git has no tag of this commit (`git fetch --tags` brings those of a shallow clone)".to_owned()
-        }
+        ("pre", _) => format!("{version} is not a pre-release"),
+        (_, Checkout::None) => "not a git repository".to_owned(),
+        (_, Checkout::Unborn) => "the repository has no commits yet".to_owned(),
+        ("git.tag", _) => "the commit has no tag (in a shallow clone, run `git fetch --tags`)".to_owned(),
         ("git.branch", _) => "no branch is checked out".to_owned(),
-        _ => "there is nothing in it".to_owned(),
+        _ => "it has no value".to_owned(),
     }
 }
 
-/// Returns minijinja's message, without the name that it makes up for the template.
+/// Returns minijinja's error message without its placeholder for the template name.
 fn template_error(error: &minijinja::Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
-/// Turns any name into a valid part of a tag, as docker's metadata-action does: runs of characters that a tag cannot contain
-/// become `-`, and are removed at the start.
+/// Converts a name to a valid part of a tag, like docker/metadata-action: each run of invalid characters becomes `-`,
+/// and leading dots and dashes are removed.
 fn sanitize(name: &str) -> String {
     let mut sanitized = String::new();
     for c in name.chars() {
@@ -180,7 +179,7 @@ fn sanitize(name: &str) -> String {
     sanitized.trim_start_matches(['.', '-']).to_owned()
 }
 
-/// Checks the grammar of a tag (distribution-spec, "Pulling manifests").
+/// Reports whether a tag is valid (distribution-spec, "Pulling manifests").
 fn is_valid(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn templates() {
+    fn renders_templates() {
         for (template, version, expected) in [
             ("{{version}}", "1.2.3", "1.2.3"),
             ("{{major}}.{{minor}}", "1.2.3", "1.2"),
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_elsewhere_fit_a_tag() {
+    fn sanitizes_branch_and_tag_names() {
         for (name, expected) in [
             ("feature/x", "feature-x"),
             ("dependabot/cargo/a+b", "dependabot-cargo-a-b"),
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn latest_moves_only_for_a_clean_release_or_when_asked_for() {
+    fn updates_latest_for_clean_releases_and_explicit_tags() {
         let both = &["{{version}}", "latest"];
         let clean = commit(false);
         assert_eq!(tags(both, false, "1.0.0", &clean).unwrap().tags, ["1.0.0", "latest"]);
@@ -253,40 +252,43 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_committed_moves_no_tag_of_a_release() {
-        for (checkout, why) in [
-            (commit(true), "changes that are not committed (src/main.rs): "),
-            (Checkout::Unborn, "nothing is committed"),
-        ] {
+    fn marks_tags_of_uncommitted_changes() {
+        for (checkout, reason) in
+            [(commit(true), "uncommitted changes (src/main.rs): "), (Checkout::Unborn, "no commits yet")]
+        {
             let found =
                 tags(&["{{version}}", "{{git.tag}}", "latest", "edge"], false, "1.0.0-rc.1", &checkout).unwrap();
             assert_eq!(found.tags, ["1.0.0-rc.1-dirty", "edge-dirty"]);
-            assert!(found.notes[0].starts_with("tag '{{git.tag}}'") && found.notes.len() == 1, "{:?}", found.notes);
-            assert!(uncommitted_note(&checkout).unwrap().contains(why));
-            let asked = tags(&["{{version}}", "latest"], true, "1.0.0", &checkout).unwrap();
-            assert_eq!((asked.tags, asked.notes), (vec!["1.0.0".to_owned(), "latest".to_owned()], vec![]));
+            assert!(
+                found.notes[0].starts_with("skipping tag '{{git.tag}}'") && found.notes.len() == 1,
+                "{:?}",
+                found.notes
+            );
+            assert!(uncommitted_note(&checkout).unwrap().contains(reason));
+            let explicit = tags(&["{{version}}", "latest"], true, "1.0.0", &checkout).unwrap();
+            assert_eq!((explicit.tags, explicit.notes), (vec!["1.0.0".to_owned(), "latest".to_owned()], vec![]));
         }
         let failure = tags(&["latest"], false, "1.0.0", &commit(true)).unwrap_err();
-        assert!(failure.to_string().contains("not committed"), "{failure}");
+        assert!(failure.to_string().contains("uncommitted changes"), "{failure}");
     }
 
     #[test]
-    fn empty_ones_are_dropped_and_none_left_is_an_error() {
+    fn drops_empty_tags_and_fails_if_none_remain() {
         assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", &commit(false)).unwrap().tags, ["a"]);
         let failure = tags(&["{{git.tag}}"], false, "1.0.0", &Checkout::None).unwrap_err();
-        assert!(failure.to_string().starts_with("no tag is left of"), "{failure}");
+        assert!(failure.to_string().starts_with("no tags remain after rendering"), "{failure}");
     }
 
     #[test]
-    fn a_part_that_is_empty_is_named() {
-        for (template, checkout, why) in [
-            ("v{{version}}-{{git.short}}", Checkout::None, "git.short is empty here: this is no git work tree"),
-            ("{{git.sha}}-x", Checkout::Unborn, "git.sha is empty here: nothing is committed yet"),
-            ("{{version}}-{{git.tag}}", commit(false), "git.tag is empty here: git has no tag of this commit"),
-            ("{{version}}-{{pre}}", commit(false), "pre is empty here: 1.0.0 is no pre-release"),
+    fn names_the_empty_variable() {
+        for (template, checkout, problem) in [
+            ("v{{version}}-{{git.short}}", Checkout::None, "git.short is empty: not a git repository"),
+            ("{{git.sha}}-x", Checkout::Unborn, "git.sha is empty: the repository has no commits yet"),
+            ("{{version}}-{{git.tag}}", commit(false), "git.tag is empty: the commit has no tag"),
+            ("{{version}}-{{pre}}", commit(false), "pre is empty: 1.0.0 is not a pre-release"),
         ] {
             let failure = tags(&[template], true, "1.0.0", &checkout).unwrap_err();
-            assert!(failure.to_string().starts_with(&format!("tag template '{template}': {why}")), "{failure}");
+            assert!(failure.to_string().starts_with(&format!("tag template '{template}': {problem}")), "{failure}");
         }
         for template in ["{{version}}{% if git.tag %}-{{git.tag}}{% endif %}", "{{ git.tag or version }}"] {
             assert_eq!(tags(&[template], true, "1.0.0", &Checkout::None).unwrap().tags, ["1.0.0"], "{template}");
@@ -294,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn bad_ones() {
+    fn rejects_invalid_tags() {
         for (template, message) in [
-            ("a b", "'a b' is not a tag"),
-            (".a", "'.a' is not a tag"),
+            ("a b", "'a b' is not a valid tag"),
+            (".a", "'.a' is not a valid tag"),
             ("{{ verison }}", "tag template '{{ verison }}': undefined value: `verison` is undefined"),
         ] {
             assert_eq!(tags(&[template], false, "1.0.0", &Checkout::None).unwrap_err().to_string(), message);
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_are_versions() {
+    fn compares_git_tags_with_versions() {
         for (tag, expected) in [
             ("v1.2.3", Some(true)),
             ("1.2.3", Some(true)),

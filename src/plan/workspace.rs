@@ -1,4 +1,4 @@
-//! The workspace and its packages, as `cargo metadata` reports them.
+//! Loads the workspace and its packages with `cargo metadata`.
 
 use std::collections::BTreeSet;
 
@@ -12,33 +12,34 @@ use crate::error::{Class, Failure};
 
 /// Returns the current directory.
 pub(crate) fn current_dir() -> Result<Utf8PathBuf> {
-    Utf8PathBuf::try_from(std::env::current_dir()?).context("the current folder's name is not UTF-8")
+    Utf8PathBuf::try_from(std::env::current_dir()?).context("the path of the current directory is not valid UTF-8")
 }
 
-/// The packages of a workspace.
+/// A cargo workspace and its selected packages.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Workspace {
     pub root: Utf8PathBuf,
     pub manifest_path: Utf8PathBuf,
     pub target_dir: Utf8PathBuf,
-    /// All members.
+    /// All workspace members.
     pub packages: Vec<Package>,
-    /// The packages of `-p`; without it those that cargo would build here: the package of the current directory, or the
-    /// default members.
+    /// Names of the packages from `-p`, or else the packages that `cargo build` would select: the package of the
+    /// current directory, or the default members.
     pub selected: Vec<String>,
-    /// The selection comes from `-p`, the current directory or `--manifest-path`, and not from the default members.
+    /// Whether the selection comes from `-p`, the current directory or `--manifest-path` instead of the default
+    /// members.
     pub has_explicit_selection: bool,
-    /// The profiles that are defined in addition to cargo's own.
+    /// Profiles defined in addition to cargo's built-in profiles.
     pub profiles: BTreeSet<String>,
 }
 
-/// A member of the workspace.
+/// A workspace member.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Package {
     pub name: String,
     pub version: Version,
     pub manifest_path: Utf8PathBuf,
-    /// The names of the binary targets.
+    /// Names of the binary targets.
     pub bins: Vec<String>,
     pub features: Vec<String>,
     pub description: Option<String>,
@@ -48,7 +49,7 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// Creates a package with some binaries and nothing else.
+    /// Creates a package with binaries and no other metadata.
     pub(crate) fn with_bins(name: &str, version: Version, manifest_path: Utf8PathBuf, bins: &[&str]) -> Package {
         Package {
             name: name.to_owned(),
@@ -63,24 +64,24 @@ impl Package {
         }
     }
 
-    /// Creates version 1.2.3 of a package, in the directory of its name.
+    /// Creates a package with version 1.2.3, in a directory named after it.
     #[cfg(test)]
     pub(crate) fn for_tests(name: &str, bins: &[&str]) -> Package {
         Package::with_bins(name, Version::new(1, 2, 3), format!("/w/{name}/Cargo.toml").into(), bins)
     }
 }
 
-/// Flags that select a workspace and packages in it.
+/// Flags that select a workspace and its packages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
-    /// `-p`, for `select_packages`.
+    /// Packages from `-p`, applied by `select_packages`.
     pub packages: Vec<String>,
     pub offline: bool,
 }
 
 impl Workspace {
-    /// Creates a workspace of some packages, all of them selected.
+    /// Creates a workspace in which all packages are selected.
     pub(crate) fn with_packages(root: &Utf8Path, packages: Vec<Package>) -> Workspace {
         Workspace {
             root: root.to_owned(),
@@ -93,7 +94,7 @@ impl Workspace {
         }
     }
 
-    /// Runs `cargo metadata`. `current_dir` decides which package is selected, as it does for `cargo build`.
+    /// Loads the workspace with `cargo metadata`. As in `cargo build`, `current_dir` determines the selected package.
     pub(crate) fn load(selection: &Selection, current_dir: &Utf8Path) -> Result<Workspace> {
         let mut command = MetadataCommand::new();
         command.no_deps().current_dir(current_dir);
@@ -112,7 +113,7 @@ impl Workspace {
             Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
             None => current_dir.to_owned(),
         };
-        // cargo's paths have no `..` and no symbolic links either.
+        // Match cargo's paths, which contain no `..` and no symbolic links.
         let selected_dir = selected_dir.canonicalize_utf8().unwrap_or(selected_dir);
         let member = member_at(&metadata.workspace_root, &packages, &selected_dir);
         let has_explicit_selection = member.is_some();
@@ -131,7 +132,7 @@ impl Workspace {
         })
     }
 
-    /// Creates a workspace with one program, to stand in for one that is missing or cannot be read.
+    /// Creates a workspace with one package, for use when the actual workspace is missing or unreadable.
     pub(crate) fn placeholder(dir: &Utf8Path) -> Workspace {
         const NAME: &str = "program";
         let package = Package::with_bins(NAME, Version::new(0, 0, 0), dir.join("Cargo.toml"), &[NAME]);
@@ -142,7 +143,7 @@ impl Workspace {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// Returns the package that has a binary, preferring selected packages.
+    /// Returns the package that contains a binary. Selected packages are preferred.
     pub(crate) fn package_with_bin(&self, bin: &str) -> Option<&Package> {
         let has_bin = |package: &&Package| package.bins.iter().any(|name| name == bin);
         let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has_bin);
@@ -150,7 +151,7 @@ impl Workspace {
     }
 }
 
-/// Returns the name of the innermost member that a directory belongs to. `None` for the workspace's root.
+/// Returns the name of the innermost member that contains a directory. The package in the workspace root is ignored.
 fn member_at(workspace_root: &Utf8Path, packages: &[Package], dir: &Utf8Path) -> Option<String> {
     let package_dir = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
     let containing = packages
@@ -181,15 +182,15 @@ fn missing_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
     let failure = |problem: &str| Failure::new(Class::Config, format!("--manifest-path {path}: {problem}"));
     let manifest_inside = path.join("Cargo.toml");
     if current_dir.join(&manifest_inside).is_file() {
-        failure("a folder, and its manifest is wanted").hint(format!("`--manifest-path {manifest_inside}`"))
+        failure("expected a Cargo.toml, found a directory").hint(format!("use `--manifest-path {manifest_inside}`"))
     } else if current_dir.join(path).is_dir() {
-        failure("a folder without a Cargo.toml").hint("name the manifest of a package or workspace")
+        failure("directory without a Cargo.toml").hint("use the path of a package or workspace manifest")
     } else {
-        failure("there is no such file").hint("name the manifest of a package or workspace")
+        failure("no such file").hint("use the path of a package or workspace manifest")
     }
 }
 
-/// Passes cargo's message on, with a hint if there is no manifest.
+/// Converts an error of `cargo metadata`, adding a hint.
 fn explain_metadata_error(error: cargo_metadata::Error) -> anyhow::Error {
     let cargo_metadata::Error::CargoMetadata { stderr } = error else {
         return Failure::new(Class::Toolchain, error.to_string()).hint("install Rust: https://rustup.rs").into();
@@ -197,10 +198,10 @@ fn explain_metadata_error(error: cargo_metadata::Error) -> anyhow::Error {
     let message = stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(stderr.trim());
     if message.starts_with("could not find `Cargo.toml`") {
         return Failure::new(Class::Config, message)
-            .hint("run it inside a Rust package, or give `--manifest-path path/to/Cargo.toml`")
+            .hint("run the command in a Rust package, or pass `--manifest-path path/to/Cargo.toml`")
             .into();
     }
     Failure::new(Class::Config, stderr.trim().trim_start_matches("error: "))
-        .hint("cargo says the same: `cargo metadata --no-deps --format-version 1`")
+        .hint("run `cargo metadata --no-deps --format-version 1` to reproduce the error")
         .into()
 }

@@ -1,12 +1,13 @@
-//! The fields of an ELF header that say which machine a program is for.
+//! The ELF header fields that identify the machine a program is built for.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a 32-bit ARM binary passes floating-point arguments in (ELF for the Arm Architecture, §5.2).
+/// The floating-point calling convention of a binary.
 ///
-/// On RISC-V the widest number that goes in registers of their own (RISC-V ELF psABI, "File Header").
+/// On 32-bit ARM, `Soft` or `Hard` (ELF for the Arm Architecture, §5.2). On RISC-V, the widest type that is passed in
+/// floating-point registers (RISC-V ELF psABI, "File Header").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FloatAbi {
@@ -32,17 +33,17 @@ impl fmt::Display for FloatAbi {
 /// The header fields that all programs for one platform share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct ElfIdentity {
-    /// `e_machine`.
+    /// The header field `e_machine`.
     pub machine: u16,
-    /// Bits of an address: 32 or 64.
+    /// Number of bits of an address, 32 or 64.
     pub class: u8,
     pub big_endian: bool,
-    /// 32-bit ARM and RISC-V only.
+    /// Floating-point ABI. Set only for 32-bit ARM and RISC-V.
     pub float_abi: Option<FloatAbi>,
 }
 
 impl ElfIdentity {
-    /// Compares machine, class and byte order: whether one can run or be loaded where the other can.
+    /// Reports whether machine, class and byte order are equal, so that one file can be loaded wherever the other can.
     pub(crate) fn same_machine(&self, other: &ElfIdentity) -> bool {
         (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
     }

@@ -1,5 +1,5 @@
-//! The table of platforms: Docker's name for each, the target triples, and the ELF header of programs for it. Exceptions for
-//! single architectures are elsewhere: in `compile` (C compilers, known issues) and in `elf` (instruction sets).
+//! The table of supported platforms, with Docker's name, the target triples and the ELF header fields of each.
+//! Exceptions for individual architectures are in `compile` (C compilers, known issues) and `elf` (instruction sets).
 
 pub(crate) mod elf_header;
 
@@ -15,10 +15,10 @@ use crate::error::{Class, Failure};
 
 /// An OCI platform: `os/architecture[/variant]` (image-spec, image-index.md, `platform`).
 ///
-/// Always in the normal form of containerd's `platforms` package: `linux/arm64`, never `linux/arm64/v8`;
-/// `linux/arm/v7`, never `linux/arm`.
+/// The name is always normalized as in containerd's `platforms` package: `linux/arm64`, not `linux/arm64/v8`, and
+/// `linux/arm/v7`, not `linux/arm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "What Docker calls it.", extend("enum" = Platform::names())))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "Platform as written for Docker: `os/architecture[/variant]`.", extend("enum" = Platform::names())))]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Platform(&'static PlatformRow);
 
@@ -31,16 +31,16 @@ pub(crate) enum Libc {
     Musl,
 }
 
-/// A row of [`TABLE`].
+/// A row of the platform table.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct PlatformRow {
     name: &'static str,
     gnu_triple: &'static str,
     musl_triple: &'static str,
-    /// rustc's `-C target-cpu`, where the variant is a matter of instructions and not of the triple.
+    /// Value of rustc's `-C target-cpu`, for variants that share a target triple with others.
     target_cpu: Option<&'static str>,
     elf_header: ElfIdentity,
-    /// The suffix of QEMU's user-mode emulator, as in `qemu-aarch64`.
+    /// QEMU's name for the architecture, as in `qemu-aarch64`.
     qemu_name: &'static str,
     debian: Option<DebianArchitecture>,
 }
@@ -48,11 +48,11 @@ struct PlatformRow {
 /// Debian's names for an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DebianArchitecture {
-    /// `arm64`
+    /// Name of the architecture, such as `arm64`.
     pub name: &'static str,
-    /// The directory below /usr/lib that holds its libraries: `aarch64-linux-gnu`.
+    /// Directory in /usr/lib that contains the architecture's libraries, such as `aarch64-linux-gnu`.
     pub library_dir: &'static str,
-    /// The prefix of its cross compilers, GNU's name for the architecture: `aarch64-linux-gnu`.
+    /// Prefix of the cross compilers, such as `aarch64-linux-gnu`.
     gcc_prefix: &'static str,
 }
 
@@ -77,7 +77,7 @@ static TABLE: &[PlatformRow] = {
     const ARM_HARD: ElfIdentity = elf_with_floats(elf::EM_ARM, 32, FloatAbi::Hard);
     const S390X: ElfIdentity = ElfIdentity { big_endian: true, ..elf(elf::EM_S390, 64) };
     const AMD64: Option<DebianArchitecture> = debian("amd64", "x86_64-linux-gnu");
-    // Debian's cross compilers for i386 are called i686, its directories are not.
+    // Debian names the cross compilers for i386 `i686-linux-gnu-*`, but the library directories `i386-linux-gnu`.
     const I386: Option<DebianArchitecture> = Some(DebianArchitecture { name: "i386", library_dir: "i386-linux-gnu", gcc_prefix: "i686-linux-gnu" });
     &[
         platform("linux/amd64",    "x86_64-unknown-linux-gnu",      "x86_64-unknown-linux-musl",      None,              X86_64, "x86_64", AMD64),
@@ -86,7 +86,7 @@ static TABLE: &[PlatformRow] = {
         platform("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, elf(elf::EM_386, 32), "i386", I386),
         platform("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, elf(elf::EM_AARCH64, 64), "aarch64", debian("arm64", "aarch64-linux-gnu")),
         platform("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, elf_with_floats(elf::EM_ARM, 32, FloatAbi::Soft), "arm", debian("armel", "arm-linux-gnueabi")),
-        // Debian's armhf is ARMv7: its cross compiler links ARMv7's start files.
+        // Debian's armhf cannot be used for ARMv6: its cross compiler links startup files for ARMv7.
         platform("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", None),
         platform("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", debian("armhf", "arm-linux-gnueabihf")),
         platform("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, elf_with_floats(elf::EM_RISCV, 64, FloatAbi::Double), "riscv64", debian("riscv64", "riscv64-linux-gnu")),
@@ -96,7 +96,7 @@ static TABLE: &[PlatformRow] = {
     ]
 };
 
-/// Other spellings that containerd's `platforms.Normalize` accepts.
+/// Alternative names that containerd's `platforms.Normalize` accepts.
 const ALIASES: &[(&str, &str)] = &[
     ("linux/x86_64", "linux/amd64"),
     ("linux/amd64/v1", "linux/amd64"),
@@ -109,12 +109,12 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Platform {
-    /// Returns all supported platforms, in the table's order.
+    /// Returns all supported platforms, in the order of the table.
     pub(crate) fn all() -> impl Iterator<Item = Platform> {
         TABLE.iter().map(Platform)
     }
 
-    /// `linux/arm/v7`.
+    /// Returns the normalized name, such as `linux/arm/v7`.
     pub(crate) fn name(self) -> &'static str {
         self.0.name
     }
@@ -127,7 +127,7 @@ impl Platform {
         self.component(1).unwrap_or_default()
     }
 
-    /// Returns the variant, `v7` in `linux/arm/v7`. `None` if the normal form has none.
+    /// Returns the variant, such as `v7` for `linux/arm/v7`. `None` if the normalized name has no variant.
     pub(crate) fn variant(self) -> Option<&'static str> {
         self.component(2)
     }
@@ -136,7 +136,7 @@ impl Platform {
         self.0.name.split('/').nth(index)
     }
 
-    /// Returns the target triple for a libc.
+    /// Returns the target triple for a C library.
     pub(crate) fn triple(self, libc: Libc) -> &'static str {
         match libc {
             Libc::Gnu => self.0.gnu_triple,
@@ -144,7 +144,7 @@ impl Platform {
         }
     }
 
-    /// Whether rustup can install a standard library for the platform and libc.
+    /// Reports whether rustup provides a standard library for this platform and C library.
     pub(crate) fn has_std(self, libc: Libc) -> bool {
         !(libc == Libc::Musl && self.architecture() == "s390x")
     }
@@ -154,8 +154,8 @@ impl Platform {
         self.0.target_cpu
     }
 
-    /// Returns the instruction set level that programs for this platform may require of the processor: 7 for
-    /// `linux/arm/v7`, 1 for plain `linux/amd64`.
+    /// Returns the highest instruction set level that programs for this platform may require: 7 for `linux/arm/v7`, 1
+    /// for `linux/amd64`. `None` for architectures without levels.
     pub(crate) fn cpu_level(self) -> Option<u8> {
         match (self.architecture(), self.variant()) {
             ("amd64", None) => Some(1),
@@ -169,12 +169,12 @@ impl Platform {
         self.0.elf_header
     }
 
-    /// Returns the platforms with a target triple, the plain one before its variants.
+    /// Returns the platforms that share a target triple, the one without a variant first.
     pub(crate) fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
         TABLE.iter().filter(move |row| row.gnu_triple == triple || row.musl_triple == triple).map(Platform)
     }
 
-    /// Returns a triple with its platform, for messages: `linux/arm64, aarch64-unknown-linux-musl`.
+    /// Formats a triple with its platform for messages: `linux/arm64, aarch64-unknown-linux-musl`.
     pub(crate) fn describe_triple(triple: &str) -> String {
         match Self::for_triple(triple).next() {
             Some(platform) => format!("{platform}, {triple}"),
@@ -182,7 +182,7 @@ impl Platform {
         }
     }
 
-    /// Returns the gnu triple of this machine, without running a compiler.
+    /// Returns the GNU target triple of this machine, without running a compiler.
     pub(crate) fn host_triple() -> String {
         let architecture = match std::env::consts::ARCH {
             "riscv64" => "riscv64gc",
@@ -194,7 +194,7 @@ impl Platform {
         format!("{architecture}-unknown-linux-gnu")
     }
 
-    /// Returns the platforms whose programs run on this one, itself first: newer variants run programs for older ones.
+    /// Returns this platform and those whose programs it can run as well: newer variants run programs for older ones.
     pub(crate) fn compatible_platforms(self) -> impl Iterator<Item = Platform> {
         const OLDER: &[(&str, &str)] = &[
             ("linux/amd64/v3", "linux/amd64/v2"),
@@ -209,29 +209,30 @@ impl Platform {
         std::iter::successors(Some(self), next_older)
     }
 
-    /// Returns the prefix of the triple's cross compiler: `aarch64-linux-gnu`, `aarch64-linux-musl`.
+    /// Returns the prefix of the GCC cross compiler for a triple, such as `aarch64-linux-gnu` or `aarch64-linux-musl`.
     pub(crate) fn gcc_prefix(triple: &str) -> Option<String> {
         let row = Self::for_triple(triple).next()?.0;
         let prefix = row.debian?.gcc_prefix;
         Some(if triple == row.gnu_triple { prefix.to_owned() } else { prefix.replace("-gnu", "-musl") })
     }
 
-    /// Returns Debian's names for the architecture. `None` if Debian has no such architecture.
+    /// Returns Debian's names for the architecture. `None` if Debian does not support it.
     pub(crate) fn debian(self) -> Option<DebianArchitecture> {
         self.0.debian
     }
 
-    /// Returns QEMU's name of the architecture. The binfmt_misc entry is `qemu-NAME`.
+    /// Returns QEMU's name for the architecture. The corresponding binfmt_misc entry is `qemu-NAME`.
     pub(crate) fn qemu_name(self) -> &'static str {
         self.0.qemu_name
     }
 
-    /// Whether a machine with the triple `host` runs binaries for this platform without emulation.
+    /// Reports whether a machine with the triple `host` runs binaries for this platform without emulation.
     pub(crate) fn is_native_to(self, host: &str) -> bool {
         Self::for_triple(host).any(|native| native.elf_identity() == self.elf_identity())
     }
 
-    /// Returns the end of a Dockerfile stage's name, `linux-armv7`. It equals `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
+    /// Returns the suffix of the names of Dockerfile stages, such as `linux-armv7`. It is the value of
+    /// `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
     pub(crate) fn stage_suffix(self) -> String {
         format!("{}-{}{}", self.os(), self.architecture(), self.variant().unwrap_or_default())
     }
@@ -250,15 +251,15 @@ impl FromStr for Platform {
         let name = ALIASES.iter().find(|(alias, _)| *alias == text).map_or(text, |(_, name)| name);
         TABLE.iter().find(|row| row.name == name).map(Platform).ok_or_else(|| {
             let names = || TABLE.iter().map(|row| row.name);
-            let known = format!("platforms: {}", names().collect::<Vec<_>>().join(", "));
+            let supported = format!("supported platforms: {}", names().collect::<Vec<_>>().join(", "));
             if text.is_empty() {
-                return Failure::new(Class::Config, "an empty platform").hint(known);
+                return Failure::new(Class::Config, "platform name is empty").hint(supported);
             }
             let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            // All names start alike, so that a distance of two is another architecture and not a typo.
+            // The names are short and similar: an edit distance of two means another architecture, not a typo.
             let typo_of = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
-            failure.did_you_mean(&with_os, typo_of).hint(known)
+            failure.did_you_mean(&with_os, typo_of).hint(supported)
         })
     }
 }
@@ -280,7 +281,7 @@ impl From<Platform> for String {
     }
 }
 
-/// `aarch64 (64-bit, little-endian)`
+/// Formats the machine, as in `aarch64 (64-bit, little-endian)`.
 impl fmt::Display for ElfIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match TABLE.iter().find(|row| row.elf_header.machine == self.machine) {
@@ -294,7 +295,7 @@ impl fmt::Display for ElfIdentity {
 
 #[cfg(test)]
 impl Platform {
-    /// Returns all spellings of platforms.
+    /// Returns all names of platforms that are accepted, including aliases.
     fn names() -> Vec<&'static str> {
         TABLE.iter().map(|row| row.name).chain(ALIASES.iter().map(|(alias, _)| *alias)).collect()
     }
@@ -305,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_parse_back_and_triples_lead_back() {
+    fn names_and_triples_identify_their_platform() {
         for platform in Platform::all() {
             assert_eq!(platform.name().parse::<Platform>().unwrap(), platform);
             for libc in [Libc::Gnu, Libc::Musl] {
@@ -318,18 +319,18 @@ mod tests {
     }
 
     #[test]
-    fn every_triple_is_known_to_rustc() {
-        let known = crate::process::Cmd::new("rustc").args(["--print", "target-list"]).read().unwrap();
+    fn rustc_supports_every_triple() {
+        let targets = crate::process::Cmd::new("rustc").args(["--print", "target-list"]).read().unwrap();
         for platform in Platform::all() {
             for libc in [Libc::Gnu, Libc::Musl] {
                 let triple = platform.triple(libc);
-                assert!(known.lines().any(|line| line == triple), "{triple}");
+                assert!(targets.lines().any(|line| line == triple), "{triple}");
             }
         }
     }
 
     #[test]
-    fn elf_identities() {
+    fn elf_identities_match_the_elf_specifications() {
         let identity = |name: &str| {
             let elf = name.parse::<Platform>().unwrap().elf_identity();
             (elf.machine, elf.class, elf.big_endian, elf.float_abi)
@@ -346,25 +347,29 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_are_normalised() {
+    fn aliases_are_normalized() {
         for (alias, name) in ALIASES {
             assert_eq!(alias.parse::<Platform>().unwrap().name(), *name);
         }
     }
 
     #[test]
-    fn a_typo_names_the_nearest() {
+    fn typos_are_corrected_in_hints() {
         let failure = "linux/arm65".parse::<Platform>().unwrap_err();
         assert_eq!(failure.to_string(), "unknown platform 'linux/arm65'");
         assert_eq!(failure.hints()[0], "did you mean 'linux/arm64'?");
         for other in ["linux/mips64le", "linux/riscv32", ""] {
             let failure = other.parse::<Platform>().unwrap_err();
-            assert!(failure.hints()[0].starts_with("platforms: linux/amd64, "), "{other}: {:?}", failure.hints());
+            assert!(
+                failure.hints()[0].starts_with("supported platforms: linux/amd64, "),
+                "{other}: {:?}",
+                failure.hints()
+            );
         }
     }
 
     #[test]
-    fn newer_variants_run_what_older_ones_do() {
+    fn newer_variants_run_programs_for_older_ones() {
         let runs = |name: &str| {
             name.parse::<Platform>().unwrap().compatible_platforms().map(Platform::name).collect::<Vec<_>>()
         };
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_stage_names() {
+    fn platforms_have_components_and_other_names() {
         let v7: Platform = "linux/arm/v7".parse().unwrap();
         assert_eq!((v7.os(), v7.architecture(), v7.variant()), ("linux", "arm", Some("v7")));
         assert_eq!(v7.stage_suffix(), "linux-armv7");
@@ -390,13 +395,13 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_a_platform() {
+    fn host_triple_has_a_platform() {
         let host = Platform::host_triple();
         assert!(Platform::for_triple(&host).next().is_some(), "{host}");
     }
 
     #[test]
-    fn triples_are_named() {
+    fn triples_are_described_with_their_platform() {
         let musl = "aarch64-unknown-linux-musl";
         assert_eq!(Platform::describe_triple(musl), "linux/arm64, aarch64-unknown-linux-musl");
         assert_eq!(Platform::describe_triple("x-y"), "x-y");

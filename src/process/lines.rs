@@ -1,80 +1,81 @@
-//! The lines of a program's two streams. What it wrote to stdout comes before what it then wrote to stderr: cargo tells of
-//! a binary on stdout, and then says on stderr that it has finished. The other way round they may change places.
+//! Reads the output of a program line by line. A line on stdout is returned before any line that the program writes to
+//! stderr after it: cargo reports finished binaries on stdout and then prints `Finished` to stderr. The opposite order
+//! is not guaranteed.
 
 use std::io::{ErrorKind, PipeReader, Read};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// A line of a running program's output, without its line feed.
+/// A line of output from a running program, without its line ending.
 #[derive(Debug)]
 pub(crate) enum Line {
     Stdout(String),
     Stderr(String),
 }
 
-/// All that a pipe holds, so that one read takes what is there.
-const AT_ONCE: usize = 64 << 10;
-/// Longer lines of a program come in parts.
-const LONGEST: usize = 16 << 20;
+/// Capacity of a pipe in bytes, so that one read empties it.
+const READ_SIZE: usize = 64 << 10;
+/// Maximum length of a line in bytes. Longer lines are split.
+const MAX_LINE_LENGTH: usize = 16 << 20;
 
-/// Reads to the end, or until nobody wants any more.
+/// Sends all lines until both pipes end or `send` returns false.
 pub(super) fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(Line) -> bool) {
-    let mut out = Stream { pipe: Some(stdout), begun: Vec::new(), as_line: Line::Stdout };
-    let mut err = Stream { pipe: Some(stderr), begun: Vec::new(), as_line: Line::Stderr };
-    let mut piece = vec![0; AT_ONCE];
+    let mut out = Stream { pipe: Some(stdout), partial_line: Vec::new(), as_line: Line::Stdout };
+    let mut err = Stream { pipe: Some(stderr), partial_line: Vec::new(), as_line: Line::Stderr };
+    let mut buffer = vec![0; READ_SIZE];
     while out.pipe.is_some() || err.pipe.is_some() {
         is_ready(out.pipe.iter().chain(&err.pipe), None);
-        // What was written to stdout before this is there by now.
-        let said = err.lines(&mut piece);
-        if !out.lines(&mut piece).into_iter().chain(said).all(&mut send) {
+        // Read stderr first: everything written to stdout before these lines is then available as well.
+        let stderr_lines = err.lines(&mut buffer);
+        if !out.lines(&mut buffer).into_iter().chain(stderr_lines).all(&mut send) {
             return;
         }
     }
 }
 
 struct Stream {
-    /// None at its end.
+    /// `None` at the end of the stream.
     pipe: Option<PipeReader>,
-    begun: Vec<u8>,
+    partial_line: Vec<u8>,
     as_line: fn(String) -> Line,
 }
 
 impl Stream {
-    /// What is there now, without waiting for more.
-    fn lines(&mut self, piece: &mut [u8]) -> Vec<Line> {
+    /// Returns the lines that are available now, without waiting for more.
+    fn lines(&mut self, buffer: &mut [u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         let Some(pipe) = self.pipe.as_mut().filter(|pipe| is_ready([&**pipe], Some(&Timespec::default()))) else {
             return lines;
         };
-        let read = match pipe.read(piece) {
+        let read = match pipe.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return lines,
-            // An error means that the program is gone; its status tells the story.
+            // Treat an error as the end of the stream. The program's exit status determines success.
             read => read.unwrap_or(0),
         };
-        for part in piece[..read].split_inclusive(|byte| *byte == b'\n') {
-            self.begun.extend_from_slice(part);
-            if part.ends_with(b"\n") || self.begun.len() >= LONGEST {
+        for part in buffer[..read].split_inclusive(|byte| *byte == b'\n') {
+            self.partial_line.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.partial_line.len() >= MAX_LINE_LENGTH {
                 lines.push(self.take_line());
             }
         }
         if read == 0 {
             self.pipe = None;
-            lines.extend((!self.begun.is_empty()).then(|| self.take_line()));
+            lines.extend((!self.partial_line.is_empty()).then(|| self.take_line()));
         }
         lines
     }
 
     fn take_line(&mut self) -> Line {
-        let bytes = std::mem::take(&mut self.begun);
+        let bytes = std::mem::take(&mut self.partial_line);
         (self.as_line)(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned())
     }
 }
 
-/// Is there anything to read, or an end? Waits for it without a limit, or for no longer than that.
-fn is_ready<'a>(pipes: impl IntoIterator<Item = &'a PipeReader>, limit: Option<&Timespec>) -> bool {
-    let mut wanted: Vec<PollFd<'_>> = pipes.into_iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
-    poll(&mut wanted, limit).map_or_else(|error| error != Errno::INTR, |ready| ready > 0)
+/// Waits until a pipe has data or has ended, for at most `timeout` if given. Returns false after the timeout.
+fn is_ready<'a>(pipes: impl IntoIterator<Item = &'a PipeReader>, timeout: Option<&Timespec>) -> bool {
+    let mut fds: Vec<PollFd<'_>> = pipes.into_iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    poll(&mut fds, timeout).map_or_else(|error| error != Errno::INTR, |ready| ready > 0)
 }
 
 #[cfg(test)]
@@ -84,26 +85,26 @@ mod tests {
 
     fn lines(script: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        let word = |line| match line {
+        let tagged = |line| match line {
             Line::Stdout(line) => format!("out {line}"),
             Line::Stderr(line) => format!("err {line}"),
         };
-        Cmd::new("sh").args(["-c", script]).stream(|line| lines.push(word(line))).unwrap();
+        Cmd::new("sh").args(["-c", script]).stream(|line| lines.push(tagged(line))).unwrap();
         lines
     }
 
     #[test]
-    fn what_was_written_before_comes_before() {
-        let told = lines("i=0; while [ $i -lt 2000 ]; do echo $i; echo $i >&2; i=$((i + 1)); done");
-        assert_eq!(told.len(), 4000);
-        let place = |line: String| told.iter().position(|other| *other == line).unwrap();
+    fn stdout_lines_come_before_later_stderr_lines() {
+        let all_lines = lines("i=0; while [ $i -lt 2000 ]; do echo $i; echo $i >&2; i=$((i + 1)); done");
+        assert_eq!(all_lines.len(), 4000);
+        let position = |line: String| all_lines.iter().position(|other| *other == line).unwrap();
         for number in 0..2000 {
-            assert!(place(format!("out {number}")) < place(format!("err {number}")), "{number}");
+            assert!(position(format!("out {number}")) < position(format!("err {number}")), "{number}");
         }
     }
 
     #[test]
-    fn streams_end_as_they_like() {
+    fn streams_may_end_in_any_order() {
         for (script, expected) in [
             ("", &[][..]),
             ("printf 'a\\r\\nb'", &["out a", "out b"]),
@@ -111,12 +112,13 @@ mod tests {
             ("echo a; exec >&-; printf b >&2", &["err b", "out a"]),
             ("printf '\\377\\n'", &["out \u{fffd}"]),
         ] {
-            let mut told = lines(script);
-            // One stream after the other.
-            told.sort_by_key(|line| line.starts_with("out"));
-            assert_eq!(told, expected, "{script}");
+            let mut all_lines = lines(script);
+            // The order between the two streams is not deterministic.
+            all_lines.sort_by_key(|line| line.starts_with("out"));
+            assert_eq!(all_lines, expected, "{script}");
         }
-        let longest = lines(&format!("head -c {} /dev/zero | tr '\\0' x; echo; echo y >&2", LONGEST + 2 * AT_ONCE));
+        let longest =
+            lines(&format!("head -c {} /dev/zero | tr '\\0' x; echo; echo y >&2", MAX_LINE_LENGTH + 2 * READ_SIZE));
         assert_eq!((longest.len(), longest[2].as_str()), (3, "err y"));
     }
 }

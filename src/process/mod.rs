@@ -1,5 +1,4 @@
-//! Runs programs, on top of `duct`. Nothing else starts a process, so that Ctrl-C stops all of them. A command prints as a
-//! line to paste into a shell.
+//! Runs programs, on top of `duct`. All child processes are started here, so that Ctrl-C can stop them.
 
 mod lines;
 
@@ -21,18 +20,19 @@ pub(crate) use lines::Line;
 use crate::error::{Class, Failure};
 use crate::threads::{self, CancelToken};
 
-/// The process groups of the running children, so that Ctrl-C reaches them and everything that they started.
+/// Process groups of the running children. Ctrl-C is forwarded to them, which also reaches their descendants.
 static PROCESS_GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How often a program that may have to be stopped is checked on.
+/// How often to check whether a running program must be stopped.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How often a program that has closed its output is checked on.
+/// How often to check whether a program that closed its output has exited.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// How long a program may take to end after SIGTERM before it gets SIGKILL.
+/// Time that a program has to exit after SIGTERM before it is sent SIGKILL.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// A program to run, with what it needs.
+/// A program to run, with its arguments, environment variables and working directory. Displayed as a shell command
+/// line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cmd {
     program: OsString,
@@ -41,7 +41,7 @@ pub(crate) struct Cmd {
     dir: Option<OsString>,
 }
 
-/// What a finished program left behind.
+/// The exit status and output of a finished program.
 #[derive(Debug)]
 pub(crate) struct ProgramOutput {
     pub status: ExitStatus,
@@ -72,13 +72,13 @@ impl Cmd {
         self
     }
 
-    /// Runs in another folder than the current one.
+    /// Sets the working directory [default: the current directory].
     #[must_use]
     pub(crate) fn dir(self, dir: impl AsRef<OsStr>) -> Self {
         Cmd { dir: Some(dir.as_ref().to_owned()), ..self }
     }
 
-    /// Runs to the end; the standard output, or an error with the program's own words.
+    /// Runs the program and returns its stdout. If the program fails, the error contains its stderr.
     pub(crate) fn read(&self) -> Result<String> {
         let output = self.output()?;
         if output.status.success() {
@@ -87,7 +87,7 @@ impl Cmd {
         Err(anyhow::anyhow!("`{self}` failed ({}): {}", ended(output.status), output.stderr.trim()))
     }
 
-    /// Runs to the end whatever the status.
+    /// Runs the program and returns its output, whatever its exit status is.
     pub(crate) fn output(&self) -> Result<ProgramOutput> {
         let mut out = String::new();
         let mut err = String::new();
@@ -102,19 +102,19 @@ impl Cmd {
         Ok(ProgramOutput { status, stdout: out, stderr: err })
     }
 
-    /// Runs, hands every line to `on_line` as it comes, and returns the status.
+    /// Runs the program, passes each line of output to `on_line` as it arrives, and returns the exit status.
     pub(crate) fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let running = self.start()?;
         running.lines.iter().for_each(&mut on_line);
         running.finish()
     }
 
-    /// Like [`stream`](Cmd::stream), but stops the program and everything that it started once `cancel` is cancelled,
-    /// and then fails with [`Cancelled`](crate::threads::Cancelled).
+    /// Like [`stream`](Cmd::stream), but if `cancel` is cancelled, stops the program and its child processes and
+    /// returns [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let mut kill_at = None;
         let status = self.stream_with_signals(on_line, || match kill_at {
-            // Ctrl-C has its own signals, and lets the program take its time.
+            // After Ctrl-C, the interrupt handler sends the signals, without a time limit.
             None if cancel.is_cancelled() && check_interrupt().is_ok() => {
                 kill_at = Some(Instant::now() + GRACE_PERIOD);
                 Some(Signal::TERM)
@@ -128,8 +128,8 @@ impl Cmd {
         Ok(status)
     }
 
-    /// Like [`stream`](Cmd::stream), but kills the program and everything that it started when `limit` is over, and at
-    /// once after Ctrl-C. `None` if the limit was reached.
+    /// Like [`stream`](Cmd::stream), but kills the program and its child processes after `limit`, or immediately after
+    /// Ctrl-C. Returns `None` if the limit was reached.
     pub(crate) fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         let mut is_killed = false;
@@ -140,8 +140,9 @@ impl Cmd {
         Ok((!is_killed).then_some(status))
     }
 
-    /// Like [`stream`](Cmd::stream), but keeps asking `next_signal` for a signal to send to the program and everything
-    /// that it started. SIGKILL ends the wait for output, which a process outside of the group may keep open.
+    /// Like [`stream`](Cmd::stream), but regularly calls `next_signal` for a signal to send to the program and its
+    /// child processes. Stops reading output after SIGKILL, because a process outside the group may keep the pipes
+    /// open.
     fn stream_with_signals(
         &self,
         mut on_line: impl FnMut(Line),
@@ -152,7 +153,7 @@ impl Cmd {
             match running.lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => on_line(line),
                 Err(RecvTimeoutError::Disconnected) if running.handle.try_wait()?.is_some() => break,
-                // The program has closed its output, and usually ends right after.
+                // The program closed its output, so it will probably exit soon.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(EXIT_POLL_INTERVAL),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -166,19 +167,20 @@ impl Cmd {
         running.finish()
     }
 
-    /// Runs to the end, also after Ctrl-C, to undo what was done; nothing is said where that fails.
+    /// Runs a cleanup command, even after Ctrl-C. Ignores failures.
     pub(crate) fn undo(&self) {
         let quiet = self.expression().stdin_null().stdout_null().stderr_null().unchecked();
         let _ = quiet.before_spawn(in_own_group).run();
     }
 
-    /// Starts the program in a process group of its own.
+    /// Starts the program in a new process group.
     fn start(&self) -> Result<RunningProgram> {
         check_interrupt()?;
         let (stdout, stdout_writer) = io::pipe()?;
         let (stderr, stderr_writer) = io::pipe()?;
         let handle = {
-            // The expression owns the write ends: it must be gone before the readers can see the end of file.
+            // The expression owns the write ends of the pipes and is dropped here, so that the readers see the end of
+            // file.
             let expression = self
                 .expression()
                 .stdin_null()
@@ -193,7 +195,7 @@ impl Cmd {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
         let running = RunningProgram { handle, group, lines };
-        // A signal that arrived before the group was registered has not reached it.
+        // A signal that arrived before the group was registered was not forwarded to it.
         if let Err(interrupted) = check_interrupt() {
             running.signal(Signal::TERM);
             return Err(interrupted.into());
@@ -234,7 +236,7 @@ fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
     Ok(())
 }
 
-/// How a program ended: `exit code 101`, `signal 9`.
+/// Describes how a program ended: `exit code 101`, `signal 9`.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -243,12 +245,12 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// Has somebody killed a program outright, such as a kernel without memory?
+/// Reports whether a program was ended by SIGKILL, for example by the kernel's out-of-memory killer.
 pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// Masks the value of every `name=value`, between commas or not, whose name is that of a secret.
+/// Masks the values of secrets in an argument that contains `name=value` pairs, separated by commas.
 pub(crate) fn without_secrets(arg: &str) -> String {
     let part = |part: &str| {
         let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
@@ -260,7 +262,7 @@ pub(crate) fn without_secrets(arg: &str) -> String {
     arg.split(',').map(part).collect::<Vec<_>>().join(",")
 }
 
-/// Does a variable of this name probably hold a secret? Its value is then not printed.
+/// Reports whether a variable with this name probably contains a secret, whose value must not be printed.
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
@@ -268,7 +270,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-/// Quotes a word for a POSIX shell, when it needs it.
+/// Quotes a word for a POSIX shell, if necessary.
 pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -277,7 +279,7 @@ pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A program that was started, and the lines of its output as they come.
+/// A running program and a channel with its output lines.
 struct RunningProgram {
     handle: duct::Handle,
     group: Option<ProcessGroup>,
@@ -285,15 +287,15 @@ struct RunningProgram {
 }
 
 impl RunningProgram {
-    /// Sends a signal to the program and everything that it started.
+    /// Sends a signal to the program and its child processes.
     fn signal(&self, signal: Signal) {
         if let Some(ProcessGroup(group)) = self.group {
-            // A group that has ended meanwhile needs no signal.
+            // The group may have exited already.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// Waits for the program's end. Fails if the user has pressed Ctrl-C meanwhile.
+    /// Waits for the program to exit. Fails if the user pressed Ctrl-C in the meantime.
     fn finish(self) -> Result<ExitStatus> {
         let status = self.handle.into_output()?.status;
         check_interrupt()?;
@@ -301,7 +303,7 @@ impl RunningProgram {
     }
 }
 
-/// A process group that Ctrl-C reaches while this value lives.
+/// A process group that receives Ctrl-C until this value is dropped.
 struct ProcessGroup(Pid);
 
 impl ProcessGroup {
@@ -317,25 +319,25 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// From here on Ctrl-C, SIGTERM and SIGHUP end the children; the step that waits for them then fails as interrupted.
-/// A second signal kills the children and the program at once.
+/// Installs a handler for Ctrl-C, SIGTERM and SIGHUP that terminates the children, so that the step waiting for them
+/// fails as interrupted. A second signal kills the children and exits immediately.
 pub(crate) fn stop_children_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         let signal = if again { Signal::KILL } else { Signal::TERM };
         let groups = threads::lock(&PROCESS_GROUPS).clone();
         for group in groups {
-            // A group that has ended meanwhile needs no signal.
+            // The group may have exited already.
             let _ = kill_process_group(group, signal);
         }
         if again {
             std::process::exit(Class::Interrupted.exit_code().into());
         }
     })
-    .context("cannot set the handler for Ctrl-C")
+    .context("cannot install a handler for Ctrl-C")
 }
 
-/// Fails when the user has asked to stop.
+/// Fails if the user has interrupted the run.
 pub(crate) fn check_interrupt() -> Result<(), Failure> {
     if INTERRUPTED.load(Ordering::SeqCst) {
         return Err(Failure::new(Class::Interrupted, "interrupted"));
@@ -343,7 +345,7 @@ pub(crate) fn check_interrupt() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The full path of a program on PATH.
+/// Returns the full path of a program in PATH.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     which::which(name).ok()
 }
@@ -367,7 +369,7 @@ mod tests {
                 "",
             ])
             .env("SOURCE_DATE_EPOCH", "7")
-            .env("CARGO_REGISTRY_TOKEN", "hush");
+            .env("CARGO_REGISTRY_TOKEN", "secret");
         assert_eq!(
             cmd.to_string(),
             r"SOURCE_DATE_EPOCH=7 CARGO_REGISTRY_TOKEN=… docker build --label 'a=it'\''s $5' --build-arg 'NPM_TOKEN=…' '--build-arg=A_TOKEN=…' 'type=s3,secret_access_key=…,x=1' ''"
@@ -375,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn output_keeps_the_streams_and_the_status_apart() {
+    fn output_separates_stdout_from_stderr() {
         let output = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!(output.status.code(), Some(3));
     }
 
     #[test]
-    fn a_limit_ends_whatever_was_started() {
+    fn limit_kills_child_processes() {
         let within = |script: &str| {
             let mut lines = Vec::new();
             let cmd = Cmd::new("sh").args(["-c", script]);
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_ends_whatever_was_started() {
+    fn cancellation_stops_child_processes() {
         let cancel = CancelToken::default();
         let start = Instant::now();
         let mut lines = 0;
@@ -415,9 +417,9 @@ mod tests {
     }
 
     #[test]
-    fn read_fails_with_the_programs_own_words() {
-        let error = Cmd::new("sh").args(["-c", "echo no luck >&2; exit 1"]).read().unwrap_err();
-        assert!(error.to_string().ends_with("no luck"), "{error}");
+    fn read_errors_contain_stderr() {
+        let error = Cmd::new("sh").args(["-c", "echo disk full >&2; exit 1"]).read().unwrap_err();
+        assert!(error.to_string().ends_with("disk full"), "{error}");
         let error = Cmd::new("no-such-program").read().unwrap_err();
         assert_eq!(error.to_string(), "cannot run `no-such-program`");
     }

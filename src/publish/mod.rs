@@ -1,4 +1,4 @@
-//! Publishing images: what must hold before the build, uploading blobs and manifests, and moving tags last.
+//! Publishes images: checks push access, uploads blobs and manifests, and then moves tags.
 
 pub(crate) mod push_access;
 pub(crate) mod tags;

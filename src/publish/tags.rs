@@ -1,4 +1,4 @@
-//! Looking tags up and moving them.
+//! Looks up and moves tags.
 
 use anyhow::Result;
 
@@ -8,23 +8,23 @@ use crate::plan::Image;
 use crate::registry::Registry;
 use crate::threads::parallel;
 
-/// A tag, and what it names before it is moved.
+/// A tag, and the digest it points to before it is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TagState {
     /// `host/name:tag`
     pub reference: String,
-    /// The digest that the tag names; `None` if it does not exist.
+    /// The digest that the tag points to, or `None` if the tag does not exist.
     pub current: Option<String>,
 }
 
 impl TagState {
-    /// Returns the digest that the tag will no longer name after it moved to `new`.
+    /// Returns the current digest if moving the tag to `new` would replace it.
     pub(crate) fn replaced_digest(&self, new: &str) -> Option<&str> {
         self.current.as_deref().filter(|current| *current != new)
     }
 }
 
-/// Looks up all tags of an image, in all its repositories.
+/// Looks up all tags of an image in all its repositories.
 pub(crate) fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<TagState>> {
     let references: Vec<String> = image.references().collect();
     parallel(&references, |reference| {
@@ -33,8 +33,8 @@ pub(crate) fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<Tag
     })
 }
 
-/// Returns the platforms that the tag's current index has and `image`, with the digest `new`, does not. Empty if the tag
-/// is not an index.
+/// Returns the platforms that the tag's current index has and `image`, with the digest `new`, does not. Empty if the
+/// tag does not point to an index.
 pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Registry) -> Result<Vec<String>> {
     let Some(replaced) = tag.replaced_digest(new) else { return Ok(Vec::new()) };
     let repository = repository_name(&tag.reference)?;
@@ -42,14 +42,14 @@ pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry:
     if !manifest.is_index() {
         return Ok(Vec::new());
     }
-    // An index that cannot be parsed is replaced like any other.
+    // The platforms of an index that cannot be parsed are unknown.
     let Ok(index) = manifest.index() else { return Ok(Vec::new()) };
     let platforms = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
     let is_built = |name: &String| image.platforms.iter().any(|built| built.platform.name() == name);
     Ok(platforms.filter(|name| !is_built(name)).collect())
 }
 
-/// Moves a tag to a layout's index, unless it already names that.
+/// Moves a tag to a layout's index, unless the tag already points to it.
 pub(crate) fn move_tag(tag: &TagState, layout: &Layout, registry: &Registry) -> Result<()> {
     let index = &layout.descriptor;
     if tag.current.as_deref() == Some(index.digest().as_ref()) {

@@ -1,5 +1,4 @@
-//! Uploads blobs while others are still being built, and then manifests by digest (distribution-spec, "Pushing
-//! manifests"). No tag moves here.
+//! Uploads blobs while the build is still running, then manifests by digest (distribution-spec, "Pushing manifests").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
@@ -16,8 +15,8 @@ use crate::registry::{Access, PushedBlob, Registry};
 use crate::threads::{self, AT_A_TIME, CancelToken, Cancelled, lock, next, parallel};
 use crate::timings::{Phase, Timings};
 
-/// Uploads blobs, several at a time, until the channel closes. A blob that was already uploaded to a repository is
-/// skipped. The first error cancels the other uploads.
+/// Uploads blobs, several at a time, until the channel closes. Skips blobs that were already uploaded to a repository.
+/// The first error cancels the other uploads.
 pub(crate) fn upload_blobs(
     images: &[Image],
     blobs: mpsc::Receiver<ImageBlob>,
@@ -43,20 +42,20 @@ pub(crate) fn upload_blobs(
     })
 }
 
-/// Queues all blobs of a finished layout. Most layers were queued before, and are skipped by the upload.
+/// Queues all blobs of a finished layout. Most layers have been queued before, and the uploader skips them.
 pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
     for entry in layout.index.manifests() {
         let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
         for descriptor in manifest.layers().iter().chain([manifest.config()]) {
             let path = blob_path(&layout.dir, descriptor);
-            // The queue is closed if an upload has failed. That error is the one to report.
+            // A closed queue means that an upload has failed. The scope reports that error instead of this one.
             queue.send(ImageBlob { image, descriptor: descriptor.clone(), path }).map_err(|_| Cancelled)?;
         }
     }
     Ok(())
 }
 
-/// Pushes the manifests of a layout and then its index, by digest, if the registry does not have them.
+/// Pushes the manifests of a layout and then its index by digest. Skips those that the registry already has.
 pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let push = |manifest: &Descriptor| {
         let reference = format!("{repository}@{}", manifest.digest());
@@ -65,7 +64,7 @@ pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Regis
             None => registry.put_manifest(&reference, &layout.read(manifest)?, manifest),
         }
     };
-    // Even if the registry has the index: some registries lose manifests and keep the index that lists them.
+    // Check every manifest even if the index exists: some registries delete manifests but keep the index.
     let manifests: Vec<&Descriptor> = layout.index.manifests().iter().collect();
     parallel(&manifests, |manifest| push(manifest))?;
     push(&layout.descriptor)
@@ -74,12 +73,12 @@ pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Regis
 /// Pushes each blob once to each repository.
 struct Uploader<'a> {
     images: &'a [Image],
-    /// The repositories of each image's bases, which probably have the layers of the base.
+    /// The repositories of each image's base images. Base layers can probably be mounted from there.
     base_repositories: Vec<BTreeSet<Repository>>,
     registry: &'a Registry,
     timings: &'a Timings,
     known: KnownRepositories,
-    /// What was pushed, or is being pushed.
+    /// The blobs that were pushed or are being pushed.
     pushed: Mutex<BTreeSet<BlobInRepository>>,
 }
 
@@ -110,7 +109,7 @@ impl<'a> Uploader<'a> {
         let mut span = self.timings.span(Phase::Upload, reference);
         span.digest(digest);
         if self.registry.has_blob(reference, digest, Access::Push)? {
-            span.note("was there");
+            span.note("already there");
         } else {
             let bases = self.base_repositories[blob.image].iter();
             let bases = bases.filter(|base| base.host == repository.host).map(|base| &base.name);
@@ -118,7 +117,7 @@ impl<'a> Uploader<'a> {
                 known.iter().chain(bases).filter(|name| **name != repository.name).cloned().collect();
             match self.registry.push_blob(reference, &mount_sources, &blob.descriptor, &blob.path)? {
                 PushedBlob::Uploaded => span.bytes(blob.descriptor.size()),
-                PushedBlob::Mounted => span.note("taken over from another repository"),
+                PushedBlob::Mounted => span.note("mounted from another repository"),
             }
         }
         known.push(repository.name);
@@ -135,7 +134,7 @@ struct BlobInRepository {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Repository {
     host: String,
-    /// `host/name`, as in a normalized reference.
+    /// `host/name`, as in a normalized image reference.
     name: String,
 }
 
@@ -150,7 +149,7 @@ fn base_repositories(image: &Image) -> Result<BTreeSet<Repository>, Failure> {
     bases.filter(|base| *base != "scratch").map(Repository::parse).collect()
 }
 
-/// The repositories that are known to have a blob.
+/// The repositories that are known to contain each blob.
 #[derive(Default)]
 struct KnownRepositories(Mutex<BTreeMap<BlobOnHost, RepositoryNames>>);
 
@@ -163,8 +162,8 @@ struct BlobOnHost {
 type RepositoryNames = Arc<Mutex<Vec<String>>>;
 
 impl KnownRepositories {
-    /// Returns the repositories of a host that have a blob. Keep the list locked while the blob is pushed to another one:
-    /// a push that waits for it can then mount the blob instead of uploading it again.
+    /// Returns the repositories on a host that contain a blob. Keep the list locked while pushing the blob to another
+    /// repository, so that concurrent pushes wait and then mount the blob instead of uploading it again.
     fn with_blob(&self, host: &str, digest: &str) -> RepositoryNames {
         let blob = BlobOnHost { host: host.to_owned(), digest: digest.to_owned() };
         lock(&self.0).entry(blob).or_default().clone()
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_end_when_the_channel_closes() {
+    fn uploads_finish_when_the_channel_closes() {
         let cancel = CancelToken::default();
         let (queue, blobs) = mpsc::channel();
         drop(queue);
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_stop_when_they_are_cancelled() {
+    fn uploads_stop_when_cancelled() {
         let cancel = CancelToken::default();
         cancel.cancel();
         let (queue, blobs) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Authorization of requests: what each registry wants (Basic or Bearer), and the tokens it was given.
+//! Authorization of requests: the scheme that each registry requires (Basic or Bearer), and cached tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ pub(super) enum Authorization {
     Bearer(String),
 }
 
-/// Adds the `Authorization` header, if there is one.
+/// Adds the `Authorization` header to a request, if authorization is required.
 pub(super) fn authorize(request: RequestBuilder, authorization: Option<&Authorization>) -> RequestBuilder {
     match authorization {
         Some(Authorization::Basic { user, password }) => request.basic_auth(user, Some(password)),
@@ -33,7 +33,7 @@ pub(super) fn authorize(request: RequestBuilder, authorization: Option<&Authoriz
     }
 }
 
-/// The `WWW-Authenticate` header of a registry.
+/// A parsed `WWW-Authenticate` header.
 #[derive(Clone)]
 enum Challenge {
     Basic,
@@ -45,24 +45,24 @@ struct BearerChallenge {
     /// The URL of the token server.
     realm: String,
     service: String,
-    /// Whether the registry uses HTTPS, so that its token server must as well.
+    /// Whether the registry uses HTTPS. If so, its token server must use HTTPS too.
     is_https: bool,
 }
 
-/// What is known about the registries of a run, by their hosts.
+/// The authorization state of all registries used in a run, by host.
 #[derive(Default)]
 pub(super) struct AuthState {
     credentials: Mutex<BTreeMap<String, Credentials>>,
-    /// `None` for a host that requires no authorization.
+    /// The required authorization by host. `None` for hosts that require no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
-    /// How far this machine's clock is ahead of the host's.
+    /// How far the local clock is ahead of each host's clock.
     clock_offsets: Mutex<BTreeMap<String, TimeDelta>>,
-    /// By host and scopes. Locked while a token is fetched, so that each is fetched once.
+    /// Tokens by host and scopes. Locked while a token is fetched, so that no token is fetched twice.
     tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
 }
 
 impl AuthState {
-    /// Returns the authorization for a request. `None` if the registry requires none, or if there are no credentials.
+    /// Returns the authorization for a request. `None` if the registry requires none or no credentials are stored.
     pub(super) async fn authorization(
         &self,
         client: &Client,
@@ -85,7 +85,7 @@ impl AuthState {
         }
     }
 
-    /// Returns a token for some scopes: the last one, until it has to be renewed.
+    /// Returns a token for some scopes, from the cache unless it is due for renewal.
     async fn token(
         &self,
         client: &Client,
@@ -96,13 +96,14 @@ impl AuthState {
     ) -> Result<String, RegistryError> {
         let key = (host.to_owned(), scopes);
         let mut tokens = self.tokens.lock().await;
-        if let Some(known) = tokens.get(&key).filter(|known| Instant::now() < known.renew_at) {
-            return Ok(known.token.clone());
+        if let Some(cached) = tokens.get(&key).filter(|cached| Instant::now() < cached.renew_at) {
+            return Ok(cached.token.clone());
         }
-        let realm = Url::parse(&challenge.realm)
-            .map_err(|error| RegistryError::Protocol(format!("names '{}' for its tokens: {error}", challenge.realm)))?;
+        let realm = Url::parse(&challenge.realm).map_err(|error| {
+            RegistryError::Protocol(format!("sent an invalid token URL, '{}': {error}", challenge.realm))
+        })?;
         if challenge.is_https && realm.scheme() != "https" {
-            return Err(RegistryError::Protocol(format!("wants credentials sent in the clear, to {realm}")));
+            return Err(RegistryError::Protocol(format!("uses a token server without HTTPS: {realm}")));
         }
         let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials).await?;
         let token = fetched.token.clone();
@@ -110,8 +111,8 @@ impl AuthState {
         Ok(token)
     }
 
-    /// Finds out, once, which authorization a registry requires. Waiting for a 401 is not enough: some registries answer
-    /// anonymous requests with 404.
+    /// Determines which authorization a registry requires, once per host. Waiting for a 401 response to a later request
+    /// would not work, because some registries respond to anonymous requests with 404.
     pub(super) async fn discover_auth(
         &self,
         client: &Client,
@@ -133,8 +134,7 @@ impl AuthState {
         Ok(())
     }
 
-    /// Updates what a registry requires from a response with status 401 to a request. Returns whether the request is
-    /// worth another try.
+    /// Updates the required authorization from a 401 response. Returns whether to try the request again.
     pub(super) async fn update_auth(
         &self,
         target: &Reference,
@@ -145,42 +145,42 @@ impl AuthState {
         let Some(challenge) = challenge(response, root) else { return false };
         let host = target.resolve_registry();
         // A token may have been revoked, but the same password will be rejected again.
-        let is_worth_retrying = !was_authorized || matches!(challenge, Challenge::Bearer(_));
+        let should_retry = !was_authorized || matches!(challenge, Challenge::Bearer(_));
         self.tokens.lock().await.retain(|(token_host, _), _| token_host != host);
         lock(&self.challenges).insert(host.to_owned(), Some(challenge));
-        is_worth_retrying
+        should_retry
     }
 
-    /// Returns how far this machine's clock is ahead of a host's, if that has sent a date.
+    /// Returns how far the local clock is ahead of a host's clock, or `None` if the host sent no date.
     pub(super) fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
         lock(&self.clock_offsets).get(host).copied()
     }
 
-    /// Returns whether there are credentials for a host, and it required them.
+    /// Reports whether credentials for a host were found and used.
     pub(super) fn is_logged_in(&self, host: &str) -> bool {
-        lock(&self.credentials).get(host).is_some_and(|known| !matches!(known, Credentials::Anonymous))
+        lock(&self.credentials).get(host).is_some_and(|credentials| !matches!(credentials, Credentials::Anonymous))
     }
 
-    /// Returns Docker's credentials for a host. They are loaded once: a credential helper may ask the user.
+    /// Returns Docker's credentials for a host. Loads them only once, since a credential helper may prompt the user.
     fn credentials(&self, host: &str) -> Result<Credentials, RegistryError> {
-        let mut known = lock(&self.credentials);
-        if let Some(credentials) = known.get(host) {
+        let mut loaded = lock(&self.credentials);
+        if let Some(credentials) = loaded.get(host) {
             return Ok(credentials.clone());
         }
         let credentials = credentials::load(host)?;
-        known.insert(host.to_owned(), credentials.clone());
+        loaded.insert(host.to_owned(), credentials.clone());
         Ok(credentials)
     }
 }
 
-/// Reads the `Date` header (RFC 9110, section 6.6.1).
+/// Parses the `Date` header (RFC 9110, section 6.6.1).
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let value = headers.get(DATE)?.to_str().ok()?;
     Some(DateTime::parse_from_rfc2822(value).ok()?.to_utc())
 }
 
-/// Reads the `WWW-Authenticate` headers (RFC 9110, section 11.6.1), preferring Bearer. `None` if a redirect led to
-/// another server: it is not the registry that asks then.
+/// Parses the `WWW-Authenticate` headers (RFC 9110, section 11.6.1), preferring Bearer. Returns `None` after a redirect
+/// to another server, which must not get the registry's credentials.
 fn challenge(response: &Response, root: &Url) -> Option<Challenge> {
     if !is_same_server(response.url(), root) {
         return None;

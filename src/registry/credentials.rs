@@ -1,4 +1,4 @@
-//! Credentials as Docker keeps them: `config.json` (of `DOCKER_CONFIG` or `~/.docker`) and credential helpers.
+//! Loads registry credentials from Docker's `config.json` (in `DOCKER_CONFIG` or `~/.docker`) and credential helpers.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,12 +9,12 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use crate::error::{Class, Failure};
 use crate::process;
 
-/// Docker Hub's key in config.json.
+/// The key of Docker Hub in `config.json`.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// Long enough for a user to unlock a key ring.
+/// How long to wait for a credential helper. Leaves the user enough time to unlock a keyring.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `docker login` stored for a registry.
+/// The credentials that `docker login` stored for a registry.
 #[derive(Clone)]
 pub(super) enum Credentials {
     Anonymous,
@@ -22,15 +22,15 @@ pub(super) enum Credentials {
         user: String,
         password: String,
     },
-    /// A long-lived token, to be exchanged for one that the registry accepts.
+    /// A long-lived token that has to be exchanged for an access token.
     IdentityToken(String),
 }
 
-/// Returns the credentials for a registry's host; `Anonymous` if there are none.
+/// Returns the credentials for a registry host, or `Anonymous` if none are stored.
 pub(super) fn load(host: &str) -> Result<Credentials, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
-    // A credential helper is a program that may hang. Its thread is then left behind.
+    // A credential helper may hang. If so, its thread is abandoned.
     std::thread::spawn(move || sender.send(query_docker(&name)));
     let deadline = Instant::now() + HELPER_TIMEOUT;
     loop {
@@ -39,14 +39,14 @@ pub(super) fn load(host: &str) -> Result<Credentials, Failure> {
             Ok(credentials) => return credentials,
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
             Err(_) => {
-                let problem = format!("the credential helper has not answered in {} s", HELPER_TIMEOUT.as_secs());
+                let problem = format!("the credential helper did not respond within {} s", HELPER_TIMEOUT.as_secs());
                 return Err(helper_failed(host, &problem));
             }
         }
     }
 }
 
-/// Reads Docker's configuration and runs the credential helper that it names.
+/// Reads Docker's configuration and runs the credential helper configured there.
 fn query_docker(host: &str) -> Result<Credentials, Failure> {
     let server = if matches!(host, "docker.io" | "index.docker.io") { DOCKER_HUB } else { host };
     match docker_credential::get_credential(server) {
@@ -57,11 +57,11 @@ fn query_docker(host: &str) -> Result<Credentials, Failure> {
         }
         Err(CredentialRetrievalError::ConfigReadError) => match config_problem() {
             None => Ok(Credentials::Anonymous),
-            Some(problem) => Err(no_credentials(host, &problem)
-                .hint(format!("mend it, or move it away and log in again: `docker login {host}`"))),
+            Some(problem) => Err(credentials_failure(host, &problem)
+                .hint(format!("fix the file, or remove it and log in again: `docker login {host}`"))),
         },
         Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
-            // The helpers' protocol has no other way to report that there are none.
+            // Helpers report missing credentials only by this message.
             if stdout.contains("credentials not found") || stderr.contains("credentials not found") {
                 return Ok(Credentials::Anonymous);
             }
@@ -71,13 +71,13 @@ fn query_docker(host: &str) -> Result<Credentials, Failure> {
     }
 }
 
-/// Explains why Docker's configuration cannot be read; `None` if there is no such file.
+/// Returns why Docker's configuration cannot be read, or `None` if the file does not exist.
 fn config_problem() -> Option<String> {
     let path = config_path()?;
     match fs_err::read_to_string(&path) {
         Ok(text) => Some(match serde_json::from_str::<serde_json::Value>(&text) {
-            Ok(_) => format!("{} is not what Docker writes", path.display()),
-            Err(error) => format!("{} is not JSON: {error}", path.display()),
+            Ok(_) => format!("{} is not a valid Docker configuration", path.display()),
+            Err(error) => format!("{} is not valid JSON: {error}", path.display()),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => Some(error.to_string()),
@@ -92,12 +92,12 @@ fn config_path() -> Option<PathBuf> {
     Some(dir.join("config.json"))
 }
 
-fn no_credentials(host: &str, problem: &str) -> Failure {
-    Failure::new(Class::Registry, format!("no credentials for {host}: {problem}"))
+fn credentials_failure(host: &str, problem: &str) -> Failure {
+    Failure::new(Class::Registry, format!("cannot get credentials for {host}: {problem}"))
 }
 
 fn helper_failed(host: &str, problem: &str) -> Failure {
-    no_credentials(host, problem)
+    credentials_failure(host, problem)
         .hint(format!("log in again: `docker login {host}`"))
-        .hint("or take the helper out of Docker's config.json (`credsStore`, `credHelpers`)")
+        .hint("or remove the helper from Docker's config.json (`credsStore`, `credHelpers`)")
 }

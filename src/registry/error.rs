@@ -1,4 +1,4 @@
-//! The error of a request to a registry, and whether to try again. `explain` turns it into a message.
+//! Errors of registry requests, and which of them are transient. `explain` turns them into messages.
 
 use std::error::Error;
 use std::io;
@@ -12,39 +12,41 @@ use serde_json::Value;
 use crate::error::Failure;
 use crate::threads::Cancelled;
 
+/// Why a request to a registry failed.
 #[derive(Debug)]
 pub(super) enum RegistryError {
-    /// A response with a status other than the expected ones.
+    /// A response with an unexpected status.
     Response(ErrorResponse),
-    /// The HTTP client cannot be created.
+    /// The HTTP client could not be created.
     HttpClient(reqwest::Error),
-    /// No connection, or one that was closed early.
+    /// The connection could not be opened or was lost.
     Connection(reqwest::Error),
-    /// Nothing was sent or received for too long.
+    /// No data was sent or received for too long.
     Stalled,
-    /// The content has this digest instead of the requested one.
+    /// The content does not have the expected digest. Holds the actual digest.
     DigestMismatch(String),
-    /// A violation of the protocol. Completes the sentence "registry r.example …".
+    /// The registry violated the protocol. The text completes the sentence "registry r.example …".
     Protocol(String),
     /// The manifest is not JSON.
     InvalidManifest(serde_json::Error),
-    /// The manifest has the format that Docker used before version 1.10.
+    /// The manifest has the obsolete format that Docker used before version 1.10.
     Schema1Manifest,
     /// The config blob is not an image config.
     InvalidConfig(serde_json::Error),
     /// The request was cancelled.
     Cancelled(Cancelled),
-    /// A problem on this machine: a full disk, a credential helper, Ctrl-C.
+    /// A local problem, such as a full disk, a failed credential helper or Ctrl-C.
     Local(anyhow::Error),
 }
 
+/// An HTTP response with an error status.
 #[derive(Debug, Default)]
 pub(super) struct ErrorResponse {
     pub status: u16,
-    /// The host of the token server if that sent the response.
+    /// The host of the token server, if the response came from one.
     pub token_server: Option<String>,
     pub retry_after: Option<Duration>,
-    /// The message in the body.
+    /// The error message from the body.
     pub message: Option<String>,
 }
 
@@ -61,7 +63,7 @@ impl From<Cancelled> for RegistryError {
 }
 
 impl RegistryError {
-    /// An error response.
+    /// Creates the error for an error response.
     pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
         RegistryError::Response(ErrorResponse {
             status: status.as_u16(),
@@ -71,12 +73,12 @@ impl RegistryError {
         })
     }
 
-    /// A successful response with a status that the request cannot have.
+    /// Creates the error for a success status that is not valid for the request.
     pub(super) fn unexpected_status(status: StatusCode) -> RegistryError {
         RegistryError::Response(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }
 
-    /// Marks an error response as one of a token server.
+    /// Marks an error response as coming from a token server.
     #[must_use]
     pub(super) fn with_token_server(self, server: &str) -> RegistryError {
         match self {
@@ -87,7 +89,7 @@ impl RegistryError {
         }
     }
 
-    /// The status of an error response by the registry itself.
+    /// Returns the status of an error response from the registry itself, not from a token server.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             RegistryError::Response(response) if response.token_server.is_none() => Some(response.status),
@@ -95,7 +97,7 @@ impl RegistryError {
         }
     }
 
-    /// Returns whether the registry refused the request and would refuse it again.
+    /// Reports whether the registry rejected the request and a retry would not help.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, RegistryError::Response(response) if (400..500).contains(&response.status))
             && !self.is_transient()
@@ -108,11 +110,11 @@ impl RegistryError {
         }
     }
 
-    /// Returns whether another try may succeed.
+    /// Reports whether a retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             RegistryError::Response(response) => matches!(response.status, 408 | 429 | 500 | 502..=504),
-            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || is_dropped(error),
+            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || was_closed_by_server(error),
             RegistryError::Connection(error) => !error.is_builder() && !error.is_redirect(),
             RegistryError::Stalled => true,
             RegistryError::HttpClient(_)
@@ -127,20 +129,20 @@ impl RegistryError {
     }
 }
 
-/// Returns whether the other side closed the connection, for example during the TLS handshake.
-fn is_dropped(error: &(dyn Error + 'static)) -> bool {
+/// Reports whether the server closed the connection, for example during the TLS handshake.
+fn was_closed_by_server(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
-/// Returns an error and all its causes, outermost first.
+/// Iterates over an error and its causes, outermost first.
 pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// Reads `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). `None` if the date has passed.
+/// Parses the `Retry-After` header: seconds or a date (RFC 9110, section 10.2.3). `None` if the date has passed.
 fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -150,7 +152,7 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     (date.to_utc() - now).to_std().ok()
 }
 
-/// Reads the first message of an error body (distribution-spec, "Error Codes"), as one line.
+/// Returns the first error message in a body (distribution-spec, "Error Codes"), on one line.
 fn error_message(body: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
     let error = json.pointer("/errors/0")?;
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_some_responses_are_worth_another_try() {
+    fn statuses_are_classified_as_transient_or_refusal() {
         for (status, is_transient, is_refusal) in [
             (401, false, true),
             (403, false, true),
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_an_error_body_is_one_line() {
+    fn error_message_is_on_one_line() {
         for (body, expected) in [
             (r#"{"errors":[{"code":"DENIED","message":"no\n write"}]}"#, Some("no  write")),
             (r#"{"errors":[{"code":"DENIED"}]}"#, Some("DENIED")),
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_in_seconds_or_a_date() {
+    fn retry_after_accepts_seconds_and_dates() {
         let now = DateTime::parse_from_rfc2822("Fri, 31 Dec 1999 23:59:50 GMT").unwrap().to_utc();
         for (value, seconds) in [
             ("7", Some(7)),

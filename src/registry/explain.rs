@@ -1,4 +1,4 @@
-//! Messages and hints for failed requests. The only place that turns a [`RegistryError`] into a [`Failure`].
+//! Messages and hints for failed registry requests. Only this module converts a [`RegistryError`] into a [`Failure`].
 
 use std::error::Error;
 
@@ -9,19 +9,19 @@ use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
 use crate::error::{Class, Failure};
 
-/// A request that failed.
+/// The context of a failed request.
 pub(super) struct FailedRequest<'a> {
-    /// The reference as the user knows it.
+    /// The reference to show to the user.
     pub reference: &'a str,
     pub access: Access<'a>,
-    /// `https://host/v2/` of the registry.
+    /// The base URL of the registry's API: `https://host/v2/`.
     pub root: &'a str,
     /// Whether credentials were sent to the registry.
     pub logged_in: bool,
 }
 
 impl FailedRequest<'_> {
-    /// Explains what an error means and what to do about it.
+    /// Turns an error into a message with hints for the user.
     pub(super) fn explain(&self, error: RegistryError) -> anyhow::Error {
         let host = self.host();
         let reference = self.reference;
@@ -31,44 +31,42 @@ impl FailedRequest<'_> {
             RegistryError::Cancelled(cancelled) => return cancelled.into(),
             RegistryError::Response(response) => self.explain_response(&response),
             RegistryError::HttpClient(error) => {
-                registry_failure(format!("no registry can be asked from here: {}", root_cause(&error)))
+                registry_failure(format!("cannot create the HTTP client: {}", root_cause(&error)))
                     .hint("install the CA certificates: `apt-get install ca-certificates`")
             }
             RegistryError::Connection(error) if error.is_connect() && !error.is_timeout() => {
                 self.explain_unreachable(&error)
             }
             RegistryError::Connection(error) if !error.is_timeout() => {
-                registry_failure(format!("registry {host} broke the connection off: {}", root_cause(&error)))
-                    .hint("check the network, or try again")
+                registry_failure(format!("connection to registry {host} failed: {}", root_cause(&error)))
+                    .hint("check the network connection, or try again")
             }
             RegistryError::Connection(_) | RegistryError::Stalled => {
-                registry_failure(format!("registry {host} does not answer"))
-                    .hint(format!("check the network, or try again later: `curl -i {root}`"))
+                registry_failure(format!("registry {host} did not respond in time"))
+                    .hint(format!("check the network connection, or try again later: `curl -i {root}`"))
             }
             RegistryError::DigestMismatch(digest) => Failure::new(
                 Class::Verify,
-                format!("registry {host} serves other bytes than those of {reference}: {digest}"),
+                format!("digest mismatch for {reference}: registry {host} returned content with digest {digest}"),
             )
-            .hint("what is stored there is damaged, or a proxy changes it: publish again, and tell whoever runs it"),
+            .hint("publish the image again, and check for a proxy that modifies responses"),
             RegistryError::Protocol(problem) => {
                 registry_failure(format!("registry {host} {problem}")).hint(self.not_a_registry_hint())
             }
             RegistryError::InvalidManifest(error) => {
-                registry_failure(format!("what is served as {reference} is not a manifest: {error}"))
+                registry_failure(format!("{reference} is not a valid manifest: {error}"))
                     .hint(self.not_a_registry_hint())
             }
             RegistryError::Schema1Manifest => {
-                registry_failure(format!("{reference} is a manifest of Docker's schema 1, which has no platforms"))
-                    .hint("it is from before 2017: take a newer image")
+                registry_failure(format!("{reference} has a Docker schema 1 manifest, which is not supported"))
+                    .hint("use a newer image, or push this one again with a current version of Docker")
             }
-            RegistryError::InvalidConfig(error) => {
-                not_an_image(&format!("{reference} is not the config of a container image"), &error)
-            }
+            RegistryError::InvalidConfig(error) => not_an_image(&format!("{reference} is not an image config"), &error),
         }
         .into()
     }
 
-    /// The host as it is written in the reference.
+    /// Returns the registry host as written in the reference.
     fn host(&self) -> String {
         match self.reference.parse::<Reference>() {
             Ok(reference) => reference.registry().to_owned(),
@@ -77,31 +75,31 @@ impl FailedRequest<'_> {
     }
 
     fn not_a_registry_hint(&self) -> String {
-        format!("is {} a container registry? `curl -i {}`", self.host(), self.root)
+        format!("check that {} is a container registry: `curl -i {}`", self.host(), self.root)
     }
 
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
-        // Another host than the registry's, if that sent us there, for example for a token.
+        // The host that could not be reached, if it is not the registry: a token server, for example.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();
-        let failure = registry_failure(format!("registry {host} cannot be reached{at}: {cause}"));
+        let failure = registry_failure(format!("cannot reach registry {host}{at}: {cause}"));
         if cause.contains("certificate") && (cause.contains("expired") || cause.contains("valid yet")) {
-            failure.hint("is this machine's clock right? `date -u`; else whoever runs the registry must renew it")
+            failure.hint("check this machine's clock with `date -u`; if it is correct, the certificate must be renewed")
         } else if cause.contains("certificate") {
-            failure.hint("a CA of your own: `SSL_CERT_FILE=/path/to/ca.pem`")
+            failure.hint("if the registry uses a private CA, set `SSL_CERT_FILE=/path/to/ca.pem`")
         } else if cause.contains("invalidcontenttype") {
-            failure.hint(format!("does it speak plain HTTP? `--insecure-registry {host}`"))
+            failure.hint(format!("if the registry uses plain HTTP, pass `--insecure-registry {host}`"))
         } else if cause.contains("lookup address") {
             let authority = contacted.unwrap_or(&host);
             let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
-            failure.hint(format!("the name does not resolve: check it, and the network (`getent hosts {name}`)"))
+            failure.hint(format!("check the host name and the network connection: `getent hosts {name}`"))
         } else {
             let contacted = error.url().map(|url| url.origin().ascii_serialization());
             let url = contacted.filter(|origin| !self.root.starts_with(origin.as_str()));
             let url = url.unwrap_or_else(|| self.root.to_owned());
-            failure.hint(format!("is the name right, and does it run? `curl -i {url}`"))
+            failure.hint(format!("check that the host name is correct and the registry is running: `curl -i {url}`"))
         }
     }
 
@@ -114,11 +112,11 @@ impl FailedRequest<'_> {
                     Some(wait) => format!("{} s", wait.as_secs()),
                     None => "a while".to_owned(),
                 };
-                registry_failure(format!("registry {host} wants fewer requests ({status})"))
-                    .hint(format!("wait {wait}; logged-in accounts may ask more often"))
+                registry_failure(format!("rate limited by {host} ({status})"))
+                    .hint(format!("try again in {wait}; the limit may be higher if you log in"))
             }
             Some(server) if response.status >= 500 => {
-                registry_failure(format!("the token server of registry {host}, {server}, failed (HTTP {status})"))
+                registry_failure(format!("token server {server} of registry {host} failed (HTTP {status})"))
                     .hint("try again later")
             }
             Some(_) => self.explain_unauthorized(&status),
@@ -129,46 +127,43 @@ impl FailedRequest<'_> {
 
     fn explain_unauthorized(&self, status: &str) -> Failure {
         let (host, reference) = (self.host(), self.reference);
-        let rejected = if self.logged_in { ", and yours are not" } else { "" };
-        let failure =
-            registry_failure(format!("registry {host} wants valid credentials for {reference}{rejected} ({status})"))
-                .hint(format!("log in: `docker login {host}`"));
+        let problem = if self.logged_in { "rejected the" } else { "requires" };
+        let failure = registry_failure(format!("registry {host} {problem} credentials for {reference} ({status})"))
+            .hint(format!("log in: `docker login {host}`"));
         if self.is_pull() {
-            failure.hint("or is the name wrong? some registries say no other of what does not exist")
+            failure.hint("or check the name: some registries respond like this if an image does not exist")
         } else {
             failure
         }
     }
 
-    /// Explains a response of the registry itself.
+    /// Explains an error response from the registry itself, not from a token server.
     fn explain_registry_response(&self, response: &ErrorResponse, status: &str) -> Failure {
         let (host, reference) = (self.host(), self.reference);
         let code = response.status;
         let not_a_registry = || {
-            registry_failure(format!("{host} does not answer {reference} as a registry does (HTTP {code})"))
+            registry_failure(format!("unexpected response from {host} for {reference} (HTTP {code})"))
                 .hint(self.not_a_registry_hint())
         };
         match code {
             403 => {
                 let action = if self.is_pull() { "read" } else { "push" };
-                registry_failure(format!("registry {host} refuses {reference} ({status})")).hint(format!(
-                    "the account you are logged in with may not {action} there: check the name and its permissions"
-                ))
+                registry_failure(format!("registry {host} denied access to {reference} ({status})"))
+                    .hint(format!("check the name and that your account has {action} permission"))
             }
             404 => registry_failure(format!("{reference} does not exist ({status})")).hint(if self.is_pull() {
                 "check the name and the tag"
             } else {
-                "check the name; some registries want the repository to be created first"
+                "check the name; some registries require the repository to be created first"
             }),
             501 => not_a_registry(),
-            500.. => registry_failure(format!("registry {host} failed at {reference} (HTTP {status})"))
+            500.. => registry_failure(format!("server error from {host} for {reference} (HTTP {status})"))
                 .hint("try again later"),
-            413 => registry_failure(format!("registry {host} does not take as much as {reference} has ({status})"))
-                .hint("a proxy in front of it may limit the size of a request"),
+            413 => registry_failure(format!("{reference} is too large for registry {host} ({status})"))
+                .hint("check for a proxy in front of the registry that limits the size of requests"),
             400.. if response.message.is_some() => {
-                registry_failure(format!("registry {host} does not take {reference} ({status})")).hint(
-                    "a tag there may not be moved, or a limit is reached: take another tag (`--tag NAME`), or ask whoever runs it",
-                )
+                registry_failure(format!("registry {host} rejected {reference} ({status})"))
+                    .hint("if the tag is immutable, use another one (`--tag NAME`); otherwise check your quota")
             }
             _ => not_a_registry(),
         }
@@ -179,17 +174,17 @@ impl FailedRequest<'_> {
     }
 }
 
-/// Content that parses as something other than a part of an image.
+/// Creates the error for content that cannot be parsed as the expected part of an image.
 pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
     registry_failure(format!("{problem}: {error}"))
-        .hint("registries hold other things than images as well: check the name, or publish it again")
+        .hint("check the name, or publish the image again: not everything in a registry is an image")
 }
 
 fn registry_failure(message: String) -> Failure {
     Failure::new(Class::Registry, message)
 }
 
-/// `404 Not Found: the registry's own message`
+/// Formats the status and message of a response: `404 Not Found: manifest unknown`.
 fn format_status(response: &ErrorResponse) -> String {
     let code = response.status;
     let reason = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
@@ -199,7 +194,7 @@ fn format_status(response: &ErrorResponse) -> String {
     }
 }
 
-/// The message of the innermost cause, which is usually the operating system's.
+/// Returns the message of the innermost cause, which usually comes from the operating system.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(|cause| cause.to_string().to_lowercase()).unwrap_or_default()
 }
@@ -214,18 +209,18 @@ mod tests {
     }
 
     #[test]
-    fn error_responses_are_explained() {
+    fn explains_error_responses() {
         for (status, token_server, message, hint) in [
-            (401, None, "wants valid credentials", "log in: `docker login r.example`"),
-            (403, None, "refuses", "permissions"),
+            (401, None, "requires credentials", "log in: `docker login r.example`"),
+            (403, None, "denied access", "push permission"),
             (404, None, "does not exist", "check the name"),
             (503, None, "HTTP 503", "try again later"),
             (501, None, "HTTP 501", "curl -i https://r.example/v2/"),
-            (429, None, "fewer requests", "wait a while"),
+            (429, None, "rate limited", "try again in a while"),
             (418, None, "(HTTP 418)", "curl -i https://r.example/v2/"),
-            (401, Some("t.example"), "wants valid credentials", "docker login"),
-            (503, Some("t.example"), "t.example, failed (HTTP 503 Service Unavailable)", "try again later"),
-            (429, Some("t.example"), "fewer requests", "wait a while"),
+            (401, Some("t.example"), "requires credentials", "docker login"),
+            (503, Some("t.example"), "registry r.example failed (HTTP 503 Service Unavailable)", "try again later"),
+            (429, Some("t.example"), "rate limited", "try again in a while"),
         ] {
             let token_server = token_server.map(str::to_owned);
             let error = RegistryError::Response(ErrorResponse { status, token_server, ..ErrorResponse::default() });
@@ -236,9 +231,9 @@ mod tests {
     }
 
     #[test]
-    fn hints_for_a_pull_do_not_speak_of_pushing() {
+    fn hints_for_pulls_do_not_mention_pushing() {
         for (status, hint) in
-            [(404, "check the name and the tag"), (403, "may not read there"), (401, "is the name wrong?")]
+            [(404, "check the name and the tag"), (403, "read permission"), (401, "or check the name")]
         {
             let error = RegistryError::Response(ErrorResponse { status, ..ErrorResponse::default() });
             let hints = explain(error, "r.example/a:1", Access::Pull).hints().join("\n");

@@ -1,4 +1,4 @@
-//! The HTTP client (proxies, redirects, connect timeout), and reading responses.
+//! Creates the HTTP client (proxies, redirects, connect timeout) and reads responses.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes read from an error response.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
-/// Creates a client that uses the user's proxies. It has no deadline for a whole request: see `IdleTimeout`.
+/// Creates a client that uses the proxies from the environment. It sets no total timeout; use `IdleTimeout`.
 pub(super) fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
     let mut builder = Client::builder()
         .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
@@ -32,23 +32,23 @@ pub(super) fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
 }
 
 fn proxy(variable: &str, proxy: reqwest::Result<Proxy>) -> Result<Proxy, Failure> {
-    // The error is not shown: the URL may contain a password.
+    // Omit reqwest's error, since it shows the URL, which may contain a password.
     let proxy = proxy.map_err(|_| {
-        Failure::new(Class::Config, format!("{variable} is not the address of a proxy"))
-            .hint(format!("`export {variable}=http://host:port`"))
+        Failure::new(Class::Config, format!("{variable} is not a valid proxy URL"))
+            .hint(format!("set it to a URL: `export {variable}=http://host:port`"))
     })?;
-    // Loopback never goes through a proxy, as in Go's net/http and so in Docker.
+    // Never use a proxy for loopback addresses, like Go's net/http and therefore Docker.
     let excluded = format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default());
     Ok(proxy.no_proxy(NoProxy::from_string(&excluded)))
 }
 
-/// Returns a proxy variable, in upper or lower case, unless it is empty.
+/// Returns the value of a proxy variable, in upper or lower case. `None` if it is unset or empty.
 fn proxy_variable(name: &str) -> Option<String> {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     value(name).or_else(|| value(&name.to_lowercase()))
 }
 
-/// Returns a response if its status is a success.
+/// Returns the response if its status is a success, and an error otherwise.
 pub(super) async fn check_status(mut response: Response) -> Result<Response, RegistryError> {
     if response.status().is_success() {
         return Ok(response);
@@ -57,20 +57,20 @@ pub(super) async fn check_status(mut response: Response) -> Result<Response, Reg
     Err(RegistryError::response(response.status(), response.headers(), &body))
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// Reads a complete body. Fails if it is larger than `limit` bytes.
 pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
         if body.len() + chunk.len() > limit {
             let limit = size::format_bytes(limit as u64);
-            return Err(RegistryError::Protocol(format!("sends more than {limit} where JSON is wanted")));
+            return Err(RegistryError::Protocol(format!("sent a response larger than {limit}")));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// Reads the next chunk of a body; `None` at its end.
+/// Reads the next chunk of a body, or `None` at the end.
 pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
     match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
         Ok(chunk) => chunk.map_err(RegistryError::Connection),
@@ -78,7 +78,7 @@ pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>,
     }
 }
 
-/// Returns whether a URL is on the registry's own server: its origin, or its host over HTTPS.
+/// Reports whether a URL points to the registry's own server: the same origin, or the same host over HTTPS.
 pub(super) fn is_same_server(url: &Url, root: &Url) -> bool {
     let is_https = url.scheme() == "https" && url.port_or_known_default() == Some(443);
     url.origin() == root.origin() || (url.host_str() == root.host_str() && is_https)

@@ -8,15 +8,15 @@ use reqwest::{RequestBuilder, Response};
 use super::error::RegistryError;
 use crate::threads::lock;
 
-/// How long to wait for a response, and for each chunk of it.
+/// How long to wait for a response and for each of its chunks.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait for an upload to go on. Longer, because buffers on the way hold some of it.
+/// How long an upload may make no progress. Longer than for downloads, because buffers hide some of the progress.
 const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long to wait for the response to a finished upload. The registry may have to hash the blob and to copy it to
-/// its own storage.
+/// How long to wait for the response to a finished upload. The registry may have to hash the blob and copy it to
+/// permanent storage.
 const UPLOAD_RESPONSE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Fails a request when nothing has been sent or received for some time.
+/// A timeout that fails a request when no data has been sent or received for some time.
 pub(super) struct IdleTimeout {
     idle_limit: Duration,
     last_activity: Mutex<Activity>,
@@ -25,7 +25,7 @@ pub(super) struct IdleTimeout {
 #[derive(Clone, Copy)]
 struct Activity {
     at: Instant,
-    /// The request fails if nothing happens within this time.
+    /// How long after `at` the request fails if no other activity follows.
     limit: Duration,
 }
 
@@ -42,17 +42,17 @@ impl IdleTimeout {
         IdleTimeout { idle_limit, last_activity: Mutex::new(Activity { at: Instant::now(), limit: idle_limit }) }
     }
 
-    /// Restarts the timeout, after a part of the request was sent.
+    /// Restarts the timeout. Call this after a part of the request was sent.
     pub(super) fn restart(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.idle_limit };
     }
 
-    /// Starts the longer timeout for the response to an upload, after all of the body was sent.
+    /// Switches to the longer timeout for upload responses. Call this after the complete body was sent.
     pub(super) fn upload_sent(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: UPLOAD_RESPONSE_TIMEOUT };
     }
 
-    /// Sends a request and returns its response as soon as the headers are there.
+    /// Sends a request and returns the response once its headers have arrived.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
         self.restart();
         let mut response = std::pin::pin!(request.send());
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_fails_when_nothing_happens() {
+    fn request_fails_only_after_it_stalls() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -1,7 +1,7 @@
 //! A client for container registries (distribution-spec): authorization, retries, idle timeouts, pull and push.
 //!
-//! The published clients of the protocol hide what this needs: the status behind an error's code, `Retry-After`, a
-//! token for two repositories, and an upload that takes longer than a read may.
+//! Existing client crates do not expose HTTP status codes and `Retry-After`, tokens for two repositories, or separate
+//! timeouts for uploads.
 
 mod auth;
 mod credentials;
@@ -39,29 +39,30 @@ use crate::process;
 use crate::threads::{CancelToken, lock};
 use crate::ui::Bars;
 
-/// Waits before the second, third and fourth try of a request.
+/// Delays before the second, third and fourth attempt at a request.
 const BACKOFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
-/// The longest `Retry-After` that we wait for.
+/// Maximum `Retry-After` to wait for. A longer one fails the request.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How often a request checks for cancellation and Ctrl-C.
+/// How often a pending request checks for cancellation and Ctrl-C.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A client for all the registries of a run, to be used from any thread.
+/// A thread-safe client for all registries used in a run.
 pub(crate) struct Registry {
     runtime: tokio::runtime::Runtime,
-    /// Locked while it is created, which takes a while: it reads all CA certificates.
+    /// Created on first use. The lock is held during creation, which is slow because it reads all CA certificates.
     client: Mutex<Option<Client>>,
+    /// Hosts that are accessed over plain HTTP.
     plain_http: BTreeSet<String>,
     auth: AuthState,
     cancel: CancelToken,
-    /// For blobs in transfer.
+    /// Progress bars for uploads and downloads.
     bars: Bars,
 }
 
 impl Registry {
-    /// Creates a client that uses HTTP for registries on loopback and for the `insecure` ones, and HTTPS for all others.
-    /// Once `cancel` is cancelled, all requests fail with [`Cancelled`](crate::threads::Cancelled).
+    /// Creates a client that uses plain HTTP for loopback and `insecure` hosts, and HTTPS for all others. Once `cancel`
+    /// is cancelled, all requests fail with [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn new(insecure: &[String], cancel: &CancelToken, bars: &Bars) -> Result<Registry> {
         Ok(Registry {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
@@ -73,8 +74,8 @@ impl Registry {
         })
     }
 
-    /// Checks that the registry of a repository answers, over a trusted connection. Returns how far this machine's
-    /// clock is ahead of the registry's, if that sends a date.
+    /// Checks that the registry of a repository can be reached. Returns how far the local clock is ahead of the
+    /// registry's clock, or `None` if the response has no `Date` header.
     pub(crate) fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
@@ -84,13 +85,13 @@ impl Registry {
         Ok(self.auth.clock_offset(target.resolve_registry()))
     }
 
-    /// Returns whether credentials were sent to the registry of a repository.
+    /// Reports whether credentials were sent to the registry of a repository.
     pub(crate) fn is_logged_in(&self, repository: &str) -> bool {
         parse_reference(repository).is_ok_and(|target| self.auth.is_logged_in(target.resolve_registry()))
     }
 
-    /// Returns the HTTP client. It is created on first use: a build without a base needs none, and the machine may lack
-    /// CA certificates.
+    /// Returns the HTTP client, creating it on first use. This can fail on machines without CA certificates, so builds
+    /// that send no requests must not create it.
     fn client(&self) -> Result<Client, RegistryError> {
         let mut client = lock(&self.client);
         if let Some(client) = &*client {
@@ -99,8 +100,7 @@ impl Registry {
         Ok(client.insert(http_client(reqwest::redirect::Policy::default())?).clone())
     }
 
-    /// Sends a request with the authorization that the registry wants, and returns the response if its status is a
-    /// success.
+    /// Sends a request with the required authorization. Fails unless the response has a success status.
     async fn send(
         &self,
         target: &Reference,
@@ -110,6 +110,7 @@ impl Registry {
         self.send_within(&IdleTimeout::for_request(), target, access, request).await
     }
 
+    /// Sends a request like [`Registry::send`], with the given timeout.
     async fn send_within(
         &self,
         timeout: &IdleTimeout,
@@ -124,7 +125,7 @@ impl Registry {
         if response.status() != StatusCode::UNAUTHORIZED {
             return check_status(response).await;
         }
-        // The token was revoked, or the registry requires authorization for a part of it only.
+        // The token was revoked, or the registry requires authorization only for some repositories.
         if !self.auth.update_auth(target, &response, &root, authorization.is_some()).await {
             return check_status(response).await;
         }
@@ -144,20 +145,20 @@ impl Registry {
         }
     }
 
-    /// Runs an idempotent request, and repeats it if it failed for a reason that may pass.
+    /// Runs an idempotent request and retries it after transient errors.
     fn retry<T, F>(&self, reference: &str, access: Access<'_>, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
         let mut backoff = BACKOFF.iter();
         loop {
-            let is_first_try = backoff.len() == BACKOFF.len();
+            let is_first_attempt = backoff.len() == BACKOFF.len();
             let error = match self.block_on(request()) {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
             match backoff.next() {
-                Some(wait) if is_worth_retrying(&error, is_first_try) => {
+                Some(wait) if should_retry(&error, is_first_attempt) => {
                     let wait = error.retry_after().unwrap_or_default().max(*wait);
                     let sleep = async {
                         tokio::time::sleep(wait).await;
@@ -170,6 +171,7 @@ impl Registry {
         }
     }
 
+    /// Turns an error into a message with hints for the user.
     fn explain(&self, error: RegistryError, reference: &str, access: Access<'_>) -> anyhow::Error {
         match parse_reference(reference).and_then(|target| self.root(&target)) {
             Ok(root) => {
@@ -180,7 +182,7 @@ impl Registry {
         }
     }
 
-    /// Waits for a request, until it is cancelled or the user presses Ctrl-C.
+    /// Waits for a request to complete. Fails on cancellation and on Ctrl-C.
     fn block_on<T>(&self, request: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
         self.runtime.block_on(async {
             let mut request = std::pin::pin!(request);
@@ -194,17 +196,17 @@ impl Registry {
         })
     }
 
-    /// `https://host/v2/`
+    /// Returns the base URL of the registry's API: `https://host/v2/`.
     fn root(&self, target: &Reference) -> Result<Url, Failure> {
         let host = target.resolve_registry();
         let scheme = if is_loopback(host) || self.plain_http.contains(host) { "http" } else { "https" };
         Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| {
-            Failure::new(Class::Config, format!("'{host}' is not a registry's address: {error}"))
-                .hint("name a host, and perhaps a port: `--registry ghcr.io/you`")
+            Failure::new(Class::Config, format!("'{host}' is not a valid registry address: {error}"))
+                .hint("use a host name with an optional port and path: `--registry ghcr.io/you`")
         })
     }
 
-    /// `https://host/v2/repository/path`
+    /// Returns a URL below the repository: `https://host/v2/repository/path`.
     fn repository_url(&self, target: &Reference, path: &str) -> Result<Url, Failure> {
         let mut url = self.root(target)?;
         url.set_path(&format!("/v2/{}/{path}", target.repository()));
@@ -225,9 +227,10 @@ impl Registry {
     }
 }
 
-fn is_worth_retrying(error: &RegistryError, is_first_try: bool) -> bool {
-    // To time out takes half a minute: once more is enough.
-    let stalled_again = matches!(error, RegistryError::Stalled) && !is_first_try;
+/// Reports whether to try a failed request again.
+fn should_retry(error: &RegistryError, is_first_attempt: bool) -> bool {
+    // A timeout takes at least 30 seconds, so retry it only once.
+    let stalled_again = matches!(error, RegistryError::Stalled) && !is_first_attempt;
     let too_long = error.retry_after().is_some_and(|wait| wait > MAX_RETRY_AFTER);
     error.is_transient() && !stalled_again && !too_long
 }
@@ -240,9 +243,9 @@ mod tests {
     use crate::threads::Cancelled;
 
     #[test]
-    fn a_cancelled_request_ends_at_once() {
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let repository = format!("{}/app", silent.local_addr().unwrap());
+    fn cancelled_requests_end_immediately() {
+        let unresponsive = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let repository = format!("{}/app", unresponsive.local_addr().unwrap());
         let cancel = CancelToken::default();
         let registry = Registry::new(&[], &cancel, &Bars::default()).unwrap();
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Reading from a registry: manifests and blobs (distribution-spec, "Pull").
+//! Pulls manifests and blobs from a registry (distribution-spec, "Pull").
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -22,10 +22,10 @@ const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 const MANIFEST_TYPES: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-/// Maximum size of a manifest or config. Registries accept at least 4 MiB; an index of ten thousand entries has 3.
+/// Maximum size of a manifest or config. Registries must accept 4 MiB; an index with 10,000 entries has about 3 MiB.
 const JSON_LIMIT: usize = 16 << 20;
 
-/// A manifest or index, as a registry served it.
+/// A manifest or index with the exact bytes that the registry returned.
 #[derive(Debug, Clone)]
 pub(crate) struct FetchedManifest {
     pub digest: String,
@@ -64,13 +64,13 @@ impl FetchedManifest {
 }
 
 impl Registry {
-    /// Returns the manifest or index of a reference.
+    /// Returns the manifest or index that a reference points to.
     pub(crate) fn fetch_manifest(&self, reference: &str) -> Result<FetchedManifest> {
         let target = parse_reference(reference)?;
         self.retry(reference, Access::Pull, || self.get_manifest(&target))
     }
 
-    /// Returns the manifest or index of a reference; `None` if there is none.
+    /// Returns the manifest or index that a reference points to, or `None` if it does not exist.
     pub(crate) fn find_manifest(&self, reference: &str) -> Result<Option<FetchedManifest>> {
         let target = parse_reference(reference)?;
         self.retry(reference, Access::Pull, || async {
@@ -86,16 +86,16 @@ impl Registry {
         let url = self.manifest_url(target)?;
         let mut response =
             self.send(target, Access::Pull, |http| http.get(url.clone()).header(ACCEPT, accepted_types())).await?;
-        let announced = digest_header(&response).map(str::to_owned);
+        let claimed_digest = digest_header(&response).map(str::to_owned);
         let bytes = read_body(&mut response, JSON_LIMIT).await?;
-        for expected in [target.digest(), announced.as_deref()].into_iter().flatten() {
+        for expected in [target.digest(), claimed_digest.as_deref()].into_iter().flatten() {
             check_digest(&bytes, expected)?;
         }
         FetchedManifest::new(bytes)
     }
 
-    /// Returns the digest of the manifest or index that a reference to one of our own repositories names; `None` if
-    /// there is none.
+    /// Returns the digest of the manifest or index that a reference points to, or `None` if it does not exist. Requests
+    /// push access, so use this only for repositories that are pushed to.
     pub(crate) fn find_digest(&self, reference: &str) -> Result<Option<String>> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
@@ -115,7 +115,7 @@ impl Registry {
         })
     }
 
-    /// Returns the config of a manifest in the same repository.
+    /// Returns the image config of a manifest.
     pub(crate) fn fetch_config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
         let target = parse_reference(repository)?;
         let digest = manifest.config().digest().as_ref();
@@ -128,17 +128,17 @@ impl Registry {
         })
     }
 
-    /// Downloads a blob into a file, replacing its content. The caller checks the digest. If the blob is larger than
-    /// its descriptor says, only a part is downloaded.
+    /// Downloads a blob into a file, replacing the file's content. The caller must check the digest: a blob that is
+    /// larger than its descriptor claims is downloaded only in part.
     pub(crate) fn download_blob(&self, repository: &str, blob: &Descriptor, file: &File) -> Result<()> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
         let cannot_write = |error: io::Error| {
-            Failure::new(Class::Other, format!("blob {} of {repository} cannot be written: {error}", blob.digest()))
-                .hint("is the disk full? `df -h`, and `XDG_CACHE_HOME` names another folder for the cache")
+            Failure::new(Class::Other, format!("cannot write blob {} of {repository}: {error}", blob.digest()))
+                .hint("check the free disk space with `df -h`, or set `XDG_CACHE_HOME` to another directory")
         };
         self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
-            // Each try starts over.
+            // Every attempt starts from the beginning.
             let mut file = file;
             file.rewind().and_then(|()| file.set_len(0)).map_err(cannot_write)?;
             let mut response = self.send(&target, Access::Pull, |http| http.get(url.clone())).await?;
@@ -148,7 +148,7 @@ impl Registry {
                 size += chunk.len() as u64;
                 bar.advance(chunk.len());
                 file.write_all(&chunk).map_err(cannot_write)?;
-                // A blob of the wrong size must not fill the disk.
+                // Don't let an oversized blob fill the disk.
                 if size > blob.size() {
                     break;
                 }
@@ -157,7 +157,8 @@ impl Registry {
         })
     }
 
-    /// Returns whether a repository has a blob. `access` is what else is done there, so that one token is enough.
+    /// Reports whether a repository has a blob. `access` is the access that later requests need, so that all requests
+    /// can share one token.
     pub(crate) fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, digest)?;
@@ -171,11 +172,11 @@ impl Registry {
     }
 }
 
-/// Returns whether an error means that there is no such manifest or blob.
+/// Reports whether an error means that a manifest or blob does not exist.
 fn is_missing(error: &RegistryError, access: Access<'_>) -> bool {
     match error.status() {
         Some(404) => true,
-        // Some registries send this for a repository that does not exist yet.
+        // Some registries respond like this if the repository does not exist yet.
         Some(401 | 403) => matches!(access, Access::Push),
         _ => false,
     }
@@ -185,7 +186,7 @@ fn accepted_types() -> String {
     [INDEX_TYPES, MANIFEST_TYPES].concat().join(", ")
 }
 
-/// The digest that the registry claims its response has.
+/// Returns the digest that the registry claims for its response.
 fn digest_header(response: &Response) -> Option<&str> {
     response.headers().get("docker-content-digest")?.to_str().ok()
 }

@@ -1,4 +1,4 @@
-//! Writing to a registry: blobs and manifests (distribution-spec, "Push").
+//! Pushes blobs and manifests to a registry (distribution-spec, "Push").
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
@@ -20,28 +20,28 @@ use crate::oci::reference::{blob_label, parse_reference};
 use crate::threads::lock;
 use crate::ui::Bar;
 
-/// Bytes of an upload that are in memory at a time.
+/// Number of bytes read from a file at a time during an upload.
 const CHUNK_SIZE: u64 = 64 * 1024;
 
 /// How a blob got into a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PushedBlob {
     Uploaded,
-    /// The registry already had it in another repository.
+    /// Mounted from another repository of the same registry.
     Mounted,
 }
 
-/// The response to a request to upload a blob.
+/// The registry's response to the start of an upload.
 enum UploadStart {
-    /// Nothing to upload: the blob was mounted from another repository.
+    /// The blob was mounted from another repository, so nothing needs to be uploaded.
     Mounted,
     Session(UploadSession),
 }
 
-/// Where to upload a blob to.
+/// The destination of an upload.
 struct UploadSession {
     url: Url,
-    /// Whether that is another server than the registry. It must not get the registry's credentials.
+    /// Whether the URL points to another server, which must not get the registry's credentials.
     is_external: bool,
 }
 
@@ -57,7 +57,7 @@ impl Registry {
         })
     }
 
-    /// Pushes a blob: mounts it from one of the repositories that probably have it, or else uploads the file.
+    /// Pushes a blob: mounts it from one of `mount_sources` if possible, and uploads the file otherwise.
     pub(crate) fn push_blob(
         &self,
         repository: &str,
@@ -83,7 +83,7 @@ impl Registry {
         })
     }
 
-    /// Tries to mount a blob from one repository after another. `None` if the registry refused all of them.
+    /// Tries to mount a blob from each repository in turn. Returns `None` if the registry rejects all of them.
     async fn mount_blob(
         &self,
         target: &Reference,
@@ -101,7 +101,7 @@ impl Registry {
                         self.cancel_upload(target, &unused).await;
                     }
                 }
-                // No access to the source, or mounting is not supported.
+                // The source is not accessible, or the registry does not support mounting.
                 Err(error) if error.is_refusal() => {}
                 Err(error) => return Err(error),
             }
@@ -158,7 +158,7 @@ impl Registry {
         } else {
             self.send_within(&timeout, target, Access::Push, put).await
         };
-        // The request then failed as well, but without the reason.
+        // A read error makes the request fail too, but only `read_error` has the reason.
         if let Some(error) = lock(&read_error).take() {
             return Err(RegistryError::Local(error.into()));
         }
@@ -168,14 +168,14 @@ impl Registry {
         }
     }
 
-    /// Cancels an upload, as a courtesy: it would expire anyway.
+    /// Cancels an upload, ignoring errors. Registries let abandoned uploads expire.
     async fn cancel_upload(&self, target: &Reference, session: &UploadSession) {
         if !session.is_external {
             self.send_best_effort(target, |http| http.delete(session.url.clone())).await;
         }
     }
 
-    /// Pushes a manifest or index by its digest, or to a tag.
+    /// Pushes a manifest or index to a tag or by digest.
     pub(crate) fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
@@ -188,26 +188,26 @@ impl Registry {
     }
 }
 
-/// Reads the `Location` header: an absolute URL, or one relative to that of the request.
+/// Reads the upload URL from the `Location` header. It may be relative to the URL of the request.
 fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let url = location.and_then(|location| response.url().join(location).ok());
     let url =
-        url.ok_or_else(|| RegistryError::Protocol("does not say where an upload goes (no Location)".to_owned()))?;
+        url.ok_or_else(|| RegistryError::Protocol("sent no valid upload URL in the Location header".to_owned()))?;
     let is_external = !is_same_server(&url, root);
     Ok(UploadSession { url, is_external })
 }
 
-/// The body of an upload. It is created anew each time the request is sent.
+/// The body of an upload. A new one is created each time the request is sent.
 struct UploadBody {
     timeout: Arc<IdleTimeout>,
     bar: Bar,
-    /// Set if the file cannot be read: the HTTP client does not return the error of a body.
+    /// The error if the file cannot be read, since the HTTP client does not return errors of the body.
     read_error: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl UploadBody {
-    /// Streams the first `size` bytes of a file, reading them as they are sent.
+    /// Streams the first `size` bytes of a file, reading each chunk when it is sent.
     fn stream(self, path: &Utf8Path, size: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let mut file = fs_err::File::open(path).map(|file| file.take(size));
         let chunks = std::iter::from_fn(move || match self.read_chunk(&mut file) {
@@ -227,7 +227,7 @@ impl UploadBody {
         let mut chunk = Vec::new();
         file.take(CHUNK_SIZE).read_to_end(&mut chunk)?;
         self.bar.advance(chunk.len());
-        // There is no call for the end of the body: the client stops when it has Content-Length bytes.
+        // Detect the last chunk here, since the client stops polling after Content-Length bytes.
         if file.limit() == 0 {
             self.timeout.upload_sent();
         } else {

@@ -1,18 +1,18 @@
-//! Token scopes: what a request needs access to.
+//! Token scopes: the access that a request needs.
 
 use oci_spec::distribution::Reference;
 
-/// The access that a request needs.
+/// The access to a repository that a request needs.
 #[derive(Clone, Copy)]
 pub(crate) enum Access<'a> {
     Pull,
     Push,
-    /// Push, and mount a blob from this repository.
+    /// Push, including mounting a blob from this repository.
     Mount(&'a Reference),
 }
 
 impl Access<'_> {
-    /// Returns the scopes of a token for a request to `repository` (distribution, "Token Scope Documentation").
+    /// Returns the token scopes for a request to `repository` (distribution, "Token Scope Documentation").
     pub(crate) fn scopes(self, repository: &str) -> Vec<String> {
         let pull = |repository: &str| format!("repository:{repository}:pull");
         let push = |repository: &str| format!("repository:{repository}:pull,push");

@@ -1,5 +1,5 @@
-//! Tokens of a registry's authorization server (distribution, "Token Authentication Specification"), also for an
-//! identity token of `docker login` ("OAuth2 Token Authentication", grant type `refresh_token`).
+//! Fetches tokens from a registry's token server (distribution, "Token Authentication Specification"). Identity tokens
+//! from `docker login` are exchanged as described in "OAuth2 Token Authentication" (grant type `refresh_token`).
 
 use std::time::{Duration, Instant};
 
@@ -13,18 +13,18 @@ use super::http::{check_status, http_client, read_body};
 use super::idle_timeout::IdleTimeout;
 
 const CLIENT_ID: &str = "cargo-multiarch";
-/// How long a token is valid, in seconds, if the server does not say (in the specification, `expires_in`).
+/// Lifetime of a token in seconds if the response has no `expires_in`, as in the specification.
 const DEFAULT_EXPIRY: u64 = 60;
 const RESPONSE_LIMIT: usize = 1 << 20;
 
-/// A token for some scopes.
+/// An access token for some scopes.
 pub(super) struct Token {
     pub token: String,
-    /// When to get a new one: well before it expires.
+    /// When to fetch a new token: after half of the lifetime.
     pub renew_at: Instant,
 }
 
-/// Some servers use one name for the token, some the other, and some both.
+/// The response of a token server. Some servers send `token`, some `access_token`, and some send both.
 #[derive(Deserialize)]
 struct TokenResponse {
     token: Option<String>,
@@ -32,7 +32,7 @@ struct TokenResponse {
     expires_in: Option<u64>,
 }
 
-/// Gets a token from the server at `realm`.
+/// Fetches a token from the server at `realm`.
 pub(super) async fn fetch_token(
     client: &Client,
     realm: Url,
@@ -51,12 +51,12 @@ pub(super) async fn fetch_token(
     let response = IdleTimeout::for_request().send(request).await?;
     let mut response = check_status(response).await.map_err(|error| error.with_token_server(&server))?;
     let no_token = |problem: &str| {
-        RegistryError::Protocol(format!("has a token server, {server}, that gives no token: {problem}"))
+        RegistryError::Protocol(format!("uses token server {server}, which sent an invalid response: {problem}"))
     };
     let body = read_body(&mut response, RESPONSE_LIMIT).await?;
     let response: TokenResponse = serde_json::from_slice(&body).map_err(|error| no_token(&error.to_string()))?;
     let mut tokens = [response.token, response.access_token].into_iter().flatten();
-    let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("its answer has none"))?;
+    let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("it contains no token"))?;
     let seconds = response.expires_in.unwrap_or(DEFAULT_EXPIRY).clamp(10, 3600);
     Ok(Token { token, renew_at: Instant::now() + Duration::from_secs(seconds / 2) })
 }
@@ -66,7 +66,7 @@ fn token_request(client: &Client, mut realm: Url, service: &str, scopes: &[Strin
     client.get(realm)
 }
 
-/// Exchanges an identity token.
+/// Creates the request that exchanges an identity token for an access token.
 fn refresh_request(
     realm: Url,
     service: &str,
@@ -80,7 +80,7 @@ fn refresh_request(
         .append_pair("service", service)
         .append_pair("scope", &scopes.join(" "))
         .finish();
-    // A redirect would send the identity token to another server.
+    // Following a redirect could send the identity token to another server.
     let client = http_client(Policy::none())?;
     Ok(client.post(realm).header("content-type", "application/x-www-form-urlencoded").body(form))
 }

@@ -1,6 +1,6 @@
-//! Looks at graphs and timings pages in a browser: every text is in its place and readable, in light and dark mode.
+//! Renders graphs and timings pages in a browser and checks their layout and contrast, in light and dark mode.
 
-#![expect(clippy::disallowed_methods, reason = "a test may start processes and write files")]
+#![expect(clippy::disallowed_methods, reason = "tests may start processes and write files")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,27 +8,27 @@ use std::process::{Command, Stdio};
 use super::{samples, timings_page};
 use crate::platform::Platform;
 
-/// Looks at what is shown, and says what is wrong with it.
-const LOOK: &str = include_str!("../../tests/fixtures/inspect_page.js");
+/// A script that reports layout errors of the page that contains it.
+const INSPECT_SCRIPT: &str = include_str!("../../tests/fixtures/inspect_page.js");
 
-/// Names a folder for screenshots of all that is looked at, for people.
-const PICTURES: &str = "PICTURES";
+/// The environment variable with a directory to save screenshots of all inspected pages to.
+const SCREENSHOT_DIR: &str = "PICTURES";
 
-/// What is wrong with a page, as a browser of some width shows it. It is known by a name of its own.
-fn faults(name: &str, page: &str, width: u32, dark: bool) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("page.html");
-    let looked_at = page.replacen("</body>", &format!("<script>{LOOK}</script></body>"), 1);
-    std::fs::write(&file, looked_at).unwrap();
-    let browse = |does: &str, height: u32| {
+/// Returns the layout errors of a page in a browser window of some width. `name` is the name of the screenshot.
+fn layout_errors(name: &str, page: &str, width: u32, dark: bool) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("page.html");
+    let inspected_page = page.replacen("</body>", &format!("<script>{INSPECT_SCRIPT}</script></body>"), 1);
+    std::fs::write(&file, inspected_page).unwrap();
+    let browse = |action: &str, height: u32| {
         let browser = ["chromium-headless-shell", "chromium", "google-chrome"]
             .into_iter()
             .find_map(|name| which::which(name).ok());
-        Command::new(browser.expect("there is no browser: scripts/setup browser"))
+        Command::new(browser.expect("no browser found: run scripts/setup browser"))
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--hide-scrollbars", "--virtual-time-budget=2000", does])
-            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+            .args(["--hide-scrollbars", "--virtual-time-budget=2000", action])
+            .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
             .arg(format!("--window-size={width},{height}"))
             .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
             .arg(format!("file://{}", file.display()))
@@ -37,39 +37,39 @@ fn faults(name: &str, page: &str, width: u32, dark: bool) -> String {
             .unwrap()
     };
     let output = browse("--dump-dom", 900);
-    if let Some(pictures) = std::env::var_os(PICTURES) {
+    if let Some(screenshots) = std::env::var_os(SCREENSHOT_DIR) {
         std::fs::write(&file, page).unwrap();
         let file = format!("{name}-{width}-{}.png", if dark { "dark" } else { "light" });
-        browse(&format!("--screenshot={}", Path::new(&pictures).join(file).display()), 1600);
+        browse(&format!("--screenshot={}", Path::new(&screenshots).join(file).display()), 1600);
     }
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    let result = shown.split("<pre id=\"found\">").nth(1).and_then(|rest| rest.split("</pre>").next());
-    let result = result.unwrap_or_else(|| panic!("{shown}\n{}", String::from_utf8_lossy(&output.stderr)));
-    let (scheme, faults) = result.split_once('\n').unwrap();
-    assert_eq!(scheme, if dark { "dark" } else { "light" });
-    faults.trim().to_owned()
+    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+    let result = dom.split("<pre id=\"found\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+    let result = result.unwrap_or_else(|| panic!("{dom}\n{}", String::from_utf8_lossy(&output.stderr)));
+    let (color_scheme, errors) = result.split_once('\n').unwrap();
+    assert_eq!(color_scheme, if dark { "dark" } else { "light" });
+    errors.trim().to_owned()
 }
 
-fn page_of(svg: &str) -> String {
+fn page_with(svg: &str) -> String {
     format!("<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"margin:0\">{svg}</body></html>")
 }
 
-/// Of a run that failed, with more words than fit a line.
-fn head(name: &str) -> timings_page::PageHeader {
+/// Creates the header for a failed run whose error is longer than a line.
+fn header(name: &str) -> timings_page::PageHeader {
     timings_page::PageHeader {
-        title: format!("cargo multiarch publish: {name} 1.2.3, which failed"),
-        facts: ["2026-01-02 03:04:05 UTC", "commit 27f166ea3373, with changes", "linux/amd64, linux/arm64"]
+        title: format!("cargo multiarch publish: {name} 1.2.3 (failed)"),
+        facts: ["2026-01-02 03:04:05 UTC", "commit 27f166ea3373 with uncommitted changes", "linux/amd64, linux/arm64"]
             .map(str::to_owned)
             .to_vec(),
-        failure: Some("registry r.example refuses the push: ".to_owned() + &"denied/by/somebody/".repeat(12)),
+        failure: Some("registry r.example denied access: ".to_owned() + &"a/long/repository/path/".repeat(12)),
     }
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
 fn pages_have_no_layout_errors() {
-    let all: Vec<Platform> = Platform::all().collect();
-    let long = "an-image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
+    let all_platforms: Vec<Platform> = Platform::all().collect();
+    let long_name = "an-image-with-a-name-that-is-much-longer-than-the-names-of-most-container-images-are";
     let three = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nbase = 'alpine:3'";
     for dark in [false, true] {
         let one = "platforms = ['linux/amd64']\n[images.core]";
@@ -77,14 +77,14 @@ fn pages_have_no_layout_errors() {
             [("one", one), ("three", three), ("shared", samples::SHARED), ("large", &samples::large())]
         {
             let svg = samples::svg(&samples::graph(config));
-            assert_eq!(faults(&format!("graph-{name}"), &page_of(&svg), 1200, dark), "", "{config}");
+            assert_eq!(layout_errors(&format!("graph-{name}"), &page_with(&svg), 1200, dark), "", "{config}");
         }
-        for (platforms, name) in [(1, "app"), (3, "app"), (12, long)] {
-            let (total, spans) = samples::spans(&all[..platforms], name);
-            let page = timings_page::render(&head(name), total, &spans).unwrap();
+        for (platforms, name) in [(1, "app"), (3, "app"), (12, long_name)] {
+            let (total, spans) = samples::spans(&all_platforms[..platforms], name);
+            let page = timings_page::render(&header(name), total, &spans).unwrap();
             for width in [500, 600, 1900] {
-                let found = faults(&format!("timings-{platforms}"), &page, width, dark);
-                assert_eq!(found, "", "{platforms} platforms, {width} pixels");
+                let errors = layout_errors(&format!("timings-{platforms}"), &page, width, dark);
+                assert_eq!(errors, "", "{platforms} platforms, {width} pixels");
             }
         }
     }
@@ -92,19 +92,19 @@ fn pages_have_no_layout_errors() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn layout_errors_are_found() {
+fn browser_detects_layout_errors() {
     let svg = samples::svg(&samples::graph(samples::SHARED));
-    for (from, to, fault) in [
-        ("font: 12px", "font: 20px", "is not in its box"),
-        ("--text: #1f2328", "--text: #f0f0f0", "cannot be read"),
-        ("width=\"213.0\"", "width=\"313.0\"", "lies on"),
+    for (from, to, expected) in [
+        ("font: 12px", "font: 20px", "extends outside its box"),
+        ("--text: #1f2328", "--text: #f0f0f0", "has too little contrast"),
+        ("width=\"213.0\"", "width=\"313.0\"", "overlaps"),
     ] {
-        assert!(svg.contains(from), "{from} in {svg}");
-        let found = faults("wrong", &page_of(&svg.replace(from, to)), 1200, false);
-        assert!(found.contains(fault), "{fault} in {found}");
+        assert!(svg.contains(from), "{from} not in {svg}");
+        let errors = layout_errors("wrong", &page_with(&svg.replace(from, to)), 1200, false);
+        assert!(errors.contains(expected), "{expected} not in {errors}");
     }
     let (total, spans) = samples::spans(&Platform::all().collect::<Vec<_>>()[..3], "app");
-    let page = timings_page::render(&head("app"), total, &spans).unwrap();
-    let found = faults("wrong", &page.replace("text-anchor=\"end\">", ">"), 600, false);
-    assert!(found.contains("is not in the chart"), "{found}");
+    let page = timings_page::render(&header("app"), total, &spans).unwrap();
+    let errors = layout_errors("wrong", &page.replace("text-anchor=\"end\">", ">"), 600, false);
+    assert!(errors.contains("extends outside the chart"), "{errors}");
 }

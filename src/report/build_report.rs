@@ -11,23 +11,23 @@ use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::smoke::{SmokeResult, SmokeResults};
 use crate::verify::{PlatformFacts, VerifiedImage};
 
-/// What was built or published. `--message-format json` prints it.
+/// The report of a `build` or `publish` run, which `--message-format json` prints.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Of this schema.
+    /// Version of the report format.
     #[cfg_attr(test, schemars(extend("const" = SCHEMA_VERSION)))]
     pub(super) version: u32,
-    /// This program and its version.
+    /// Name and version of the tool that wrote the report.
     pub(super) tool: &'static str,
-    /// Of rustc.
+    /// Version of the Rust compiler.
     pub(super) rust_version: String,
-    /// Binaries hold the list of their dependencies, by cargo-auditable.
+    /// Whether cargo-auditable embedded the dependency list in the binaries.
     pub(super) auditable: bool,
-    /// None where there is no git, or no commit yet.
+    /// The git commit that was built. Null outside a git repository, or if it has no commits.
     pub(super) commit: Option<Commit>,
     pub(super) images: Vec<ImageReport>,
-    /// The images were loaded into the local Docker or Podman, and not pushed.
+    /// Whether the images were only loaded into the local Docker or Podman, not pushed.
     #[serde(skip)]
     pub(super) only_loaded: bool,
 }
@@ -41,81 +41,83 @@ pub(super) struct ImageReport {
     pub(super) package_version: String,
     pub(super) repositories: Vec<String>,
     pub(super) tags: Vec<String>,
-    /// Of the index.
+    /// Digest of the image index.
     pub(super) digest: String,
-    /// The tag of the commit is the package's version, with a `v` before it or none; none where the commit has no tag.
+    /// Whether the commit's git tag is the package version, optionally with a leading `v`. Null without a git tag.
     pub(super) version_is_tag: Option<bool>,
-    /// Where each reference led before, and now.
+    /// The digest of each pushed tag before and after the run.
     pub(super) moved: Vec<TagOutcome>,
-    /// The checks that did not count, by their codes.
+    /// Codes of the checks whose findings were ignored.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(super) allow: Vec<CheckCode>,
     pub(super) platforms: Vec<PlatformReport>,
 }
 
-/// A tag of an image in a registry, and what it led to before this run.
+/// The digests that a tag in a registry pointed to before and after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Moved"))]
 pub(crate) struct TagOutcome {
     pub reference: String,
-    /// None for a tag that is new.
+    /// Digest before the run. Null if the tag did not exist.
     pub from: Option<String>,
+    /// Digest after the run.
     pub to: String,
 }
 
-/// An image of one platform.
+/// The image for one platform.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct PlatformReport {
     pub(super) platform: String,
-    /// Of the platform's manifest.
+    /// Digest of the platform's manifest.
     pub(super) digest: String,
+    /// Target triple of the binaries.
     pub(super) triple: String,
     pub(super) linker: String,
-    /// With its digest, where it is an image.
+    /// Base image with its digest, or `scratch`.
     pub(super) base: String,
-    /// Bytes, of the config and the layers as they are stored.
+    /// Size of the config and the layers as stored in the registry, in bytes.
     pub(super) size: Option<u64>,
-    /// The highest glibc that binaries might ask for, as configured.
+    /// Configured glibc floor: the newest glibc version that the binaries may require.
     pub(super) glibc_floor: Option<String>,
     #[serde(flatten)]
     pub(super) facts: PlatformFacts,
-    /// What the checks found that counts: warnings, as an error ends a run.
+    /// Warnings of the checks. Errors end the run, so they are not listed here.
     pub(super) findings: Vec<Finding>,
-    /// None where no smoke run was asked for.
+    /// Result of the smoke run. Null if none was requested.
     pub(super) smoke: Option<SmokeResult>,
     pub(super) binaries: Vec<BinaryReport>,
 }
 
-/// A binary in an image of one platform.
+/// A binary in the image for one platform.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct BinaryReport {
     pub(super) name: String,
-    /// In the image.
+    /// Path of the binary in the image.
     pub(super) path: String,
     #[serde(flatten)]
     pub(super) artifact: Artifact,
 }
 
-/// What a report is made from.
+/// The inputs of a report.
 pub(crate) struct ReportInputs<'a> {
     pub commit: Option<&'a Commit>,
     pub images: Vec<ReportedImage<'a>>,
     pub artifacts: &'a Artifacts,
     pub source: &'a ArtifactSource,
     pub bases: &'a PinnedBases,
-    /// The images were loaded into the local Docker or Podman, and not pushed.
+    /// Whether the images were only loaded into the local Docker or Podman, not pushed.
     pub only_loaded: bool,
 }
 
-/// An image of the plan, and what the run did with it.
+/// An image of the plan with the results of the run.
 pub(crate) struct ReportedImage<'a> {
     pub image: &'a Image,
     pub verified: &'a VerifiedImage,
     pub smoke: &'a SmokeResults,
-    /// The tags that the run moved. Empty if it pushed nothing.
+    /// The tags that were pushed. Empty if nothing was pushed.
     pub moved: Vec<TagOutcome>,
 }
 

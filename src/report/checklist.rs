@@ -1,4 +1,4 @@
-//! The report as Markdown to paste into a release or a pull request.
+//! Renders the report as a Markdown checklist for a release or a pull request.
 
 use semver::Version;
 
@@ -10,7 +10,7 @@ use crate::ui::size;
 use crate::verify::smoke::SmokeMethod;
 
 impl Report {
-    /// Renders a section per image: a list of checkboxes about all of it, then a table of its platforms.
+    /// Renders one section per image: a list of checkboxes, followed by a table of the image's platforms.
     pub(crate) fn checklist(&self) -> String {
         let sections: Vec<String> = self.images.iter().map(|image| self.section(image)).collect();
         format!("{}\n", sections.join("\n\n"))
@@ -30,7 +30,7 @@ impl Report {
         for tag in &image.moved {
             lines.push(checkbox(!tag.replaces_version(&image.package_version), &tag.description()));
         }
-        lines.push(checkbox(true, &format!("compiled by rustc {}, by {}", self.rust_version, self.tool)));
+        lines.push(checkbox(true, &format!("compiled with rustc {} and {}", self.rust_version, self.tool)));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | libc | base |".to_owned());
         lines.push("|---|---|---|---|---|---|".to_owned());
@@ -46,33 +46,33 @@ impl Report {
     }
 }
 
-/// Whether the work tree is clean, and whether the commit's tag is the version.
+/// Returns checkboxes for a clean work tree and for a git tag that matches the version.
 fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
-    let Some(commit) = commit else { return vec![checkbox(false, "what was built is a commit")] };
-    let clean = format!("the work tree is clean, at commit `{}`", shorten_digest(&commit.sha));
+    let Some(commit) = commit else { return vec![checkbox(false, "built from a git commit")] };
+    let clean = format!("clean work tree at commit `{}`", shorten_digest(&commit.sha));
     let tag_item = match (image.version_is_tag, &commit.tag) {
-        (Some(is_same), Some(tag)) => checkbox(is_same, &format!("the commit's tag `{tag}` is the version")),
-        _ => checkbox(false, "the commit has the version as its tag"),
+        (Some(is_same), Some(tag)) => checkbox(is_same, &format!("git tag `{tag}` matches the version")),
+        _ => checkbox(false, "the commit has a git tag that matches the version"),
     };
     vec![checkbox(!commit.is_dirty(), &clean), tag_item]
 }
 
-/// How many platforms were verified without a finding, and which checks were ignored.
+/// Returns a checkbox with the number of platforms without findings and the ignored checks.
 fn verified_item(image: &ImageReport) -> String {
     let clean = image.platforms.iter().filter(|platform| platform.findings.is_empty()).count();
     let total = image.platforms.len();
-    let mut text = format!("{clean} of {total} platforms verified from their bytes");
+    let mut text = format!("{clean} of {total} platforms verified without findings");
     if !image.allow.is_empty() {
         let codes: Vec<String> = image.allow.iter().map(ToString::to_string).collect();
-        text.push_str(&format!("; what did not count: {}", codes.join(", ")));
+        text.push_str(&format!("; ignored checks: {}", codes.join(", ")));
     }
     checkbox(clean == total, &text)
 }
 
-/// Which platforms a smoke run has started, and how.
+/// Returns a checkbox with the platforms that a smoke run started, and how it ran them.
 fn smoke_item(platforms: &[PlatformReport]) -> String {
     if platforms.iter().all(|platform| platform.smoke.is_none()) {
-        return checkbox(false, "started on every platform: no smoke run was asked for");
+        return checkbox(false, "started on every platform: no smoke run requested");
     }
     let mut all_started = true;
     let mut descriptions = Vec::new();
@@ -87,8 +87,8 @@ fn smoke_item(platforms: &[PlatformReport]) -> String {
 }
 
 impl TagOutcome {
-    /// Returns whether this is the tag of a full version that led to another image before: whoever has pulled that
-    /// version now has something else.
+    /// Reports whether this run moved the tag of a full version to another image. Users who pulled that version earlier
+    /// have a different image.
     fn replaces_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
         let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));
@@ -100,7 +100,7 @@ impl TagOutcome {
         match from {
             Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
             Some(from) => format!("`{reference}` moved from `{}` to `{}`", shorten_digest(from), shorten_digest(to)),
-            None => format!("`{reference}` is new, at `{}`", shorten_digest(to)),
+            None => format!("`{reference}` created at `{}`", shorten_digest(to)),
         }
     }
 }
@@ -112,7 +112,7 @@ fn checkbox(is_checked: bool, text: &str) -> String {
 fn table_row(report: &PlatformReport) -> String {
     let mut libc = report.facts.libc.clone().unwrap_or_else(|| "-".to_owned());
     if let Some(required) = &report.facts.glibc {
-        libc.push_str(&format!(", wants {required}"));
+        libc.push_str(&format!(", needs {required}"));
     }
     if let Some(floor) = &report.glibc_floor {
         libc.push_str(&format!(" (floor {floor})"));
@@ -153,24 +153,24 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_run_has_not_started() {
-        let started = |runs: [Option<SmokeResult>; 2]| {
+    fn smoke_item_is_unchecked_without_a_run() {
+        let item = |runs: [Option<SmokeResult>; 2]| {
             let platforms = ["linux/amd64", "linux/arm64"].into_iter().zip(runs);
             let platforms =
                 platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, PlatformFacts::default()) });
             smoke_item(&platforms.collect::<Vec<_>>())
         };
-        let none = "- [ ] started on every platform: no smoke run was asked for";
-        assert_eq!(started([None, None]), none);
-        let why = "there is no QEMU for arm64: `sudo apt install qemu-user-static`";
+        let not_requested = "- [ ] started on every platform: no smoke run requested";
+        assert_eq!(item([None, None]), not_requested);
+        let reason = "no QEMU for arm64: `sudo apt install qemu-user-static`";
         assert_eq!(
-            started([Some(smoke(SmokeMethod::Docker, None)), Some(smoke(SmokeMethod::NotRun, Some(why)))]),
-            format!("- [ ] started on every platform: linux/amd64 in Docker, linux/arm64 not at all ({why})")
+            item([Some(smoke(SmokeMethod::Docker, None)), Some(smoke(SmokeMethod::NotRun, Some(reason)))]),
+            format!("- [ ] started on every platform: linux/amd64 in Docker, linux/arm64 not at all ({reason})")
         );
     }
 
     #[test]
-    fn the_tag_of_a_version_is_not_for_another_image() {
+    fn moved_version_tags_are_detected() {
         let moved = |tag: &str, from: Option<&str>| TagOutcome {
             reference: format!("r.example:5000/app:{tag}"),
             from: from.map(str::to_owned),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_well() {
+    fn checklist_shows_a_complete_report() {
         let facts = PlatformFacts {
             libc: Some("glibc 2.41".to_owned()),
             glibc: Some("2.17".to_owned()),
@@ -251,17 +251,17 @@ mod tests {
 
 `r.example/app@sha256:1212121212121212121212121212121212121212121212121212121212121212`
 
-- [x] the work tree is clean, at commit `0123456789ab`
-- [x] the commit's tag `v1.2.3` is the version
-- [x] 2 of 2 platforms verified from their bytes; what did not count: MA053
+- [x] clean work tree at commit `0123456789ab`
+- [x] git tag `v1.2.3` matches the version
+- [x] 2 of 2 platforms verified without findings; ignored checks: MA053
 - [x] started on every platform: linux/amd64 natively, linux/arm64 under QEMU
-- [x] `r.example/app:1.2.3` is new, at `sha256:121212121212`
+- [x] `r.example/app:1.2.3` created at `sha256:121212121212`
 - [x] `r.example/app:latest` moved from `sha256:343434343434` to `sha256:121212121212`
-- [x] compiled by rustc 1.95.0, by cargo-multiarch 0.1.0
+- [x] compiled with rustc 1.95.0 and cargo-multiarch 0.1.0
 
 | platform | digest | size | linker | libc | base |
 |---|---|---|---|---|---|
-| linux/amd64 | `sha256:abababababab` | 5.2 MB | zig | glibc 2.41, wants 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| linux/amd64 | `sha256:abababababab` | 5.2 MB | zig | glibc 2.41, needs 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
 | linux/arm64 | `sha256:abababababab` | 5.2 MB | zig | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
 ";
         assert_eq!(report.checklist(), expected);

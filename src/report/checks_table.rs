@@ -1,4 +1,4 @@
-//! The table of all checks, which `verify --explain` prints.
+//! The table of all checks that `verify --explain` prints.
 
 use crate::finding::CHECKS;
 use crate::finding::catalogue::{Check, Severity};
@@ -10,7 +10,7 @@ pub(crate) fn render(width: Option<usize>) -> String {
     let line = |check: &&Check| {
         let severity = if check.severity == Severity::Warning { "warning" } else { "error" };
         let start = format!("{}  {:name_width$}  {severity:7}  ", check.code, check.name);
-        wrap::wrap_after(&start, &check.summary(), width)
+        wrap::wrap_after(&start, check.title, width)
     };
     CHECKS.iter().map(line).collect::<Vec<_>>().join("\n")
 }

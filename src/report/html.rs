@@ -1,4 +1,4 @@
-//! Renders HTML and SVG templates. All values are escaped.
+//! Renders HTML and SVG templates, escaping all values.
 
 use anyhow::Result;
 use minijinja::syntax::SyntaxConfig;
@@ -6,6 +6,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+/// Renders a template with the fields of `variables`. Fails if the template uses an unknown variable.
 pub(crate) fn render(template: &str, variables: &impl Serialize) -> Result<String> {
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()?;
@@ -23,7 +24,7 @@ mod tests {
     use crate::finding::printable;
 
     #[test]
-    fn nothing_of_a_value_is_markup() {
+    fn values_are_escaped() {
         let text = printable("</title><script>&\"'\u{1b}[1m\u{0}");
         let page = render("<title>{{ text }}</title>", &serde_json::json!({ "text": text })).unwrap();
         assert!(!page.contains("<script>") && !page.contains('\u{1b}') && !page.contains('\u{0}'), "{page}");

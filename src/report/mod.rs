@@ -1,5 +1,4 @@
-//! What a command prints about a plan, a run or a verified image: JSON reports, tables, graphs and pages. Builds text and
-//! prints nothing itself.
+//! Renders plans, runs and verified images as JSON, tables, graphs and HTML pages. Only builds text; commands print it.
 
 #[cfg(test)]
 mod browser_tests;

@@ -1,4 +1,4 @@
-//! The versioned JSON of `plan`: the plan itself, with the chosen linkers and the chosen engine.
+//! The versioned JSON output of `plan`: the plan with the selected linkers and engine.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::compile::toolchain::Toolchain;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::Plan;
 
-/// Renders the plan.
+/// Renders the plan as JSON.
 pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Result<String> {
     let mut json = serde_json::to_value(plan)?;
     for (image, json) in plan.images.iter().zip(array(&mut json["images"])) {

@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
-/// Renders a block per image with a row per platform, then the engine, the linkers, and what is installed first.
+/// Renders one block per image with a row per platform, then the engine, the linkers, the sysroots and missing targets.
 pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, width: Option<usize>) -> String {
     let images: Vec<String> = plan.images.iter().map(|image| image_block(image, plan, toolchain, width)).collect();
     let mut sections =
@@ -46,14 +46,14 @@ fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
     let mut section = wrapped("Engine: ", &format!("{} ({})", selection.name(), selection.why), width);
     if let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine {
         let creation =
-            to_create.as_ref().map(|to_create| format!(", made first: {}", to_create.why)).unwrap_or_default();
+            to_create.as_ref().map(|to_create| format!(", will be created: {}", to_create.why)).unwrap_or_default();
         section.push('\n');
         section.push_str(&wrapped("Builder: ", &format!("{name}{creation}"), width));
     }
     section
 }
 
-/// The linkers, each with the reason for it and the platforms that share it, in the plan's order.
+/// Lists the linkers in the plan's order, each with the reason for its choice and the platforms that use it.
 fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
     let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
     for platform in plan.platforms() {
@@ -74,7 +74,7 @@ fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> 
 }
 
 fn sysroots_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {
-    let mut lines = vec!["Sysroots, of Debian's packages:".to_owned()];
+    let mut lines = vec!["Sysroots from Debian packages:".to_owned()];
     for build in toolchain.linkers.keys().filter(|build| !build.sysroot_packages.is_empty()) {
         lines.push(wrapped(&format!("  {}  ", build.triple), &build.sysroot_packages.join(", "), width));
     }
@@ -86,9 +86,9 @@ fn missing_std_section(toolchain: &Toolchain, width: Option<usize>) -> Option<St
     if missing.is_empty() {
         return None;
     }
-    let start = "To install first, which `publish` does:";
+    let start = "Missing targets, installed by `publish`:";
     let command = format!("rustup target add {}", missing.join(" "));
-    // A command that people copy is not wrapped.
+    // Do not wrap a command that users may copy.
     let fits_on_one_line = width.is_none_or(|width| start.len() + 1 + command.len() <= width);
     let separator = if fits_on_one_line { " " } else { "\n  " };
     Some(format!("{start}{separator}{command}"))
@@ -98,7 +98,7 @@ fn wrapped(start: &str, text: &str, width: Option<usize>) -> String {
     format!("{start}{}", wrap::wrap_at(text, start.len(), width))
 }
 
-/// The references that an image is pushed to, or its name and tags if it has no repository.
+/// Returns the references that an image is pushed to, or its name with each tag if it has no repository.
 pub(super) fn references(image: &Image) -> Vec<String> {
     if image.repositories.is_empty() {
         image.tags.iter().map(|tag| format!("{}:{tag} (no registry)", image.name)).collect()
@@ -107,7 +107,7 @@ pub(super) fn references(image: &Image) -> Vec<String> {
     }
 }
 
-/// The name of a built-in template, or the path of the user's own below the workspace's root.
+/// Returns the name of a built-in template, or the path of a user's template relative to the workspace root.
 pub(super) fn template_name(template: &Template, root: &Utf8Path) -> String {
     match template {
         Template::BuiltIn(name) => (*name).to_owned(),

@@ -1,4 +1,4 @@
-//! The image references of a report: the lines on stdout, and the files of `--refs-file` and `--digests-file`.
+//! The image references of a report: the lines on stdout and the files for `--refs-file` and `--digests-file`.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -7,8 +7,8 @@ use super::Report;
 use super::build_report::ImageReport;
 
 impl Report {
-    /// Returns one line per image: `repository:tag@sha256:…` with its first repository, or with its bare name if it is not
-    /// pushed. Images that are only loaded have no digest: a single platform of them has another one.
+    /// Returns one line per image: `repository:tag@sha256:…` with the first repository, or with the image name if the
+    /// image has none. Omits the digest for loaded images, because a single platform does not have the index's digest.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);
@@ -16,7 +16,7 @@ impl Report {
         })
     }
 
-    /// Writes the references of every repository to `refs`, and their digests to `digests` in the format of `sha256sum`.
+    /// Writes the reference for each repository to `refs`, and its digest to `digests` in the format of `sha256sum`.
     pub(crate) fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
         let (mut reference_lines, mut digest_lines) = (String::new(), String::new());
         for image in &self.images {

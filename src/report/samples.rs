@@ -1,4 +1,4 @@
-//! Plans and runs to draw, small and large, with the names that people give and the longest that may be.
+//! Sample plans and runs for tests, with short and very long names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanReq
 use crate::platform::Platform;
 use crate::timings::{Phase, Span};
 
-/// Three packages with a binary each.
+/// Returns the plan for a workspace of three packages with one binary each.
 fn plan(config: &str) -> Plan {
     let package = |name: &str| {
         let manifest_path = format!("/w/{name}/Cargo.toml").into();
@@ -36,21 +36,21 @@ pub(crate) fn graph_linked_by(config: &str, why: &str) -> Graph {
     let linkers: BTreeMap<BuildSettings, LinkerSelection> =
         request.builds.iter().map(|build| (build.settings.clone(), selection())).collect();
     let toolchain = Toolchain { request, linkers, ..Toolchain::default() };
-    from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as asked for".to_owned() })
+    from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as requested".to_owned() })
 }
 
 pub(crate) fn svg(graph: &Graph) -> String {
     formats::render(graph, GraphFormat::Svg).unwrap()
 }
 
-/// `core` has the binary of `ctl` as well; both build on busybox.
+/// A configuration in which two images share a binary.
 pub(crate) const SHARED: &str = "registry = 'ghcr.io/you'\nbase = 'busybox:1.37'\n\
     [images.core]\nbins = ['core', 'ctl']\n[images.ctl]\nbins = ['ctl']\nbase = 'scratch'\n";
 
-/// Names that are as long as names get, on all platforms.
+/// Returns a configuration with all platforms and very long names.
 pub(crate) fn large() -> String {
     let all: Vec<String> = Platform::all().map(|platform| format!("'{platform}'")).collect();
-    let name = "image-with-a-name-that-is-longer-than-most-names-of-images-are-and-goes-on-and-on";
+    let name = "image-with-a-name-that-is-much-longer-than-the-names-of-most-container-images-are";
     format!(
         "registry = ['registry.of-some.example:5000/an/organisation/with/a/long/path', 'ghcr.io/you']\n\
          platforms = [{}]\ntags = ['{{{{version}}}}', 'a-very-long-tag-{}', 'latest']\nbase = 'registry.example/{}:1'\n\
@@ -64,35 +64,35 @@ pub(crate) fn large() -> String {
     )
 }
 
-/// The spans of a run for some platforms, as a machine with two processors might have them; names are as long as `name`.
+/// Returns the total time and the spans of a plausible run for some platforms. `name` is the name of the image.
 pub(crate) fn spans(platforms: &[Platform], name: &str) -> (Duration, Vec<Span>) {
     let mut spans = Vec::new();
-    let mut note = |phase, name: String, start: u64, end: u64, bytes: Option<u64>| {
+    let mut add = |phase, name: String, start: u64, end: u64, bytes: Option<u64>| {
         let [start, end] = [start, end].map(Duration::from_millis);
-        let note = (phase == Phase::Upload && bytes.is_none()).then_some("was there");
+        let note = (phase == Phase::Upload && bytes.is_none()).then_some("already present");
         spans.push(Span { phase, name, start, end, bytes, digest: None, note });
     };
-    note(Phase::Prepare, "configuration".to_owned(), 0, 180, None);
-    note(Phase::Prepare, format!("push to registry.example/{name}"), 180, 190, None);
-    note(Phase::Base, "busybox:1.37: index".to_owned(), 200, 420, Some(1_900_000));
+    add(Phase::Prepare, "configuration".to_owned(), 0, 180, None);
+    add(Phase::Prepare, format!("push to registry.example/{name}"), 180, 190, None);
+    add(Phase::Base, "busybox:1.37: index".to_owned(), 200, 420, Some(1_900_000));
     let all: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
     let compiled = 9_000 * platforms.len() as u64;
-    note(Phase::Cargo, format!("{name} for {}", all.join(", ")), 500, compiled, None);
+    add(Phase::Cargo, format!("{name} for {}", all.join(", ")), 500, compiled, None);
     for (number, platform) in platforms.iter().enumerate() {
-        let came = 9_000 * (number as u64 + 1);
-        note(Phase::Binary, format!("{platform} {name}"), 500, came, Some(5_000_000));
-        note(Phase::Layer, format!("{platform} {name}: {name}"), came, came + 240, Some(2_000_000));
-        note(
+        let compiled_at = 9_000 * (number as u64 + 1);
+        add(Phase::Binary, format!("{platform} {name}"), 500, compiled_at, Some(5_000_000));
+        add(Phase::Layer, format!("{platform} {name}: {name}"), compiled_at, compiled_at + 240, Some(2_000_000));
+        add(
             Phase::Upload,
             format!("{platform} {name}: {name} → registry.example/{name}"),
-            came + 240,
-            came + 900,
+            compiled_at + 240,
+            compiled_at + 900,
             None,
         );
-        note(Phase::Verify, format!("{platform} {name}"), compiled + 300, compiled + 340 + 20 * number as u64, None);
-        note(Phase::Smoke, format!("{platform} {name}"), compiled + 900, compiled + 1_000, None);
+        add(Phase::Verify, format!("{platform} {name}"), compiled + 300, compiled + 340 + 20 * number as u64, None);
+        add(Phase::Smoke, format!("{platform} {name}"), compiled + 900, compiled + 1_000, None);
     }
-    note(Phase::Publish, format!("tag registry.example/{name}:latest"), compiled + 1_000, compiled + 1_010, None);
+    add(Phase::Publish, format!("tag registry.example/{name}:latest"), compiled + 1_000, compiled + 1_010, None);
     spans.sort_by_key(|span| (span.phase, span.start));
     (Duration::from_millis(compiled + 1_020), spans)
 }

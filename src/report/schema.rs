@@ -1,6 +1,6 @@
-//! The version of the JSON that this tool prints. docs/ has the schemas, which are generated from the types.
+//! The version of the JSON output. The schemas in docs/ are generated from the types.
 
-/// Bumped when a field is removed or changes its meaning. New fields may be added at any time.
+/// Version of the JSON output. Increased when a field is removed or changes its meaning, but not for new fields.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 #[cfg(test)]
@@ -18,12 +18,12 @@ mod tests {
     }
 
     #[test]
-    fn of_the_report() {
+    fn report_schema_is_current() {
         check::<Report>("report.schema.json");
     }
 
     #[test]
-    fn of_verify() {
+    fn verify_schema_is_current() {
         check::<VerifyReport>("verify.schema.json");
     }
 }

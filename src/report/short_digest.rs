@@ -1,6 +1,6 @@
-//! Short forms of digests and commits.
+//! Shortens digests and commit hashes.
 
-/// Returns a digest or commit with its first twelve digits: `sha256:0123456789ab`.
+/// Shortens a digest or commit hash to its first twelve digits: `sha256:0123456789ab`.
 pub(crate) fn shorten_digest(digest: &str) -> &str {
     let digits = digest.find(':').map_or(0, |colon| colon + 1) + 12;
     digest.get(..digits).unwrap_or(digest)

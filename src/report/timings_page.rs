@@ -1,4 +1,4 @@
-//! The page that shows where the time of a run went: a bar for everything that was running, on one time axis.
+//! Renders the HTML page of `--timings`: a chart with a bar for each step of a run.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use crate::finding::printable;
 use crate::timings::{Phase, Span};
 use crate::ui::size;
 
-/// The most ticks on the axis.
+/// The maximum number of ticks on the axis.
 const MAX_TICKS: f64 = 8.0;
-/// In percent of the chart's width. The label of a bar that ends after the first is in front of it, if it starts after the
-/// second.
-const LATE: f64 = 80.0;
-const EARLY: f64 = 20.0;
+/// A label fits after a bar that ends before this position, in percent of the chart's width.
+const MAX_END_FOR_LABEL_AFTER: f64 = 80.0;
+/// A label fits in front of a bar that starts after this position, in percent of the chart's width.
+const MIN_START_FOR_LABEL_BEFORE: f64 = 20.0;
 
 impl Phase {
+    /// Returns the name of the phase, which is the CSS class of its bars.
     fn name(self) -> &'static str {
         match self {
             Phase::Prepare => "prepare",
@@ -40,25 +41,25 @@ impl Phase {
             Phase::Prepare => "Preparation",
             Phase::Base => "Bases",
             Phase::Cargo => "Cargo",
-            Phase::Binary => "Binaries: from cargo's start until each was there",
-            Phase::Layer => "Layers: packed and compressed",
+            Phase::Binary => "Binaries, measured from the start of cargo",
+            Phase::Layer => "Layers",
             Phase::Layout => "Images",
             Phase::Upload => "Uploads",
-            Phase::Verify => "Verification, before a tag moves",
+            Phase::Verify => "Verification",
             Phase::Smoke => "Smoke runs",
             Phase::Output => "Outputs",
-            Phase::Publish => "Manifests, proof of what is served, tags",
+            Phase::Publish => "Manifests, registry checks, tags",
         }
     }
 }
 
-/// What is above the chart.
+/// The text above the chart.
 #[derive(Debug, Default)]
 pub(crate) struct PageHeader {
     pub title: String,
-    /// When the run started, its commit, the version of this tool.
+    /// Start time, commit, platforms and tool version.
     pub facts: Vec<String>,
-    /// The error that the run ended with.
+    /// The error of a failed run.
     pub failure: Option<String>,
 }
 
@@ -76,7 +77,7 @@ struct Page {
 
 #[derive(Serialize)]
 struct Tick {
-    /// In percent of the chart's width.
+    /// Position in percent of the chart's width.
     x: f64,
     label: String,
 }
@@ -86,14 +87,14 @@ struct Tick {
 struct PhaseSection {
     name: &'static str,
     heading: &'static str,
-    /// The row of its heading in the chart.
+    /// The row of the heading in the chart.
     row: usize,
     span_count: usize,
-    /// How long at least one of the spans was running.
+    /// The time during which at least one of the spans was running.
     took: String,
-    /// The same in percent of the run.
+    /// `took` in percent of the duration of the run.
     share: String,
-    /// The sum of all spans.
+    /// The total duration of all spans.
     sum: String,
     bytes: Option<String>,
     bars: Vec<SpanBar>,
@@ -103,8 +104,9 @@ struct PhaseSection {
 struct SpanBar {
     row: usize,
     name: String,
-    /// In percent of the chart's width.
+    /// Start in percent of the chart's width.
     x: f64,
+    /// Width in percent of the chart's width.
     width: f64,
     label: BarLabel,
     start: String,
@@ -114,7 +116,7 @@ struct SpanBar {
     note: Option<&'static str>,
 }
 
-/// Where the text next to a bar is.
+/// The position of the text next to a bar.
 #[derive(Debug, PartialEq, Serialize)]
 struct BarLabel {
     x: f64,
@@ -123,9 +125,9 @@ struct BarLabel {
     class: &'static str,
 }
 
-/// Renders the page of a run that took `total`. The spans are in the order of their phases.
+/// Renders the page of a run with the duration `total`. The spans must be sorted by phase.
 pub(crate) fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
-    // A run that took no time at all has a chart as well.
+    // Avoid dividing by zero.
     let run = total.max(Duration::from_nanos(1));
     let mut row_count = 0;
     let phases = phase_sections(spans, run, &mut row_count);
@@ -175,7 +177,7 @@ fn phase_sections(spans: &[Span], run: Duration, row_count: &mut usize) -> Vec<P
     sections
 }
 
-/// The names of layers and bases by their digests.
+/// Returns the names of layers and bases by digest.
 fn names_by_digest(spans: &[Span]) -> IndexMap<&str, &str> {
     let mut names = IndexMap::new();
     for span in spans.iter().filter(|span| matches!(span.phase, Phase::Layer | Phase::Base)) {
@@ -186,7 +188,7 @@ fn names_by_digest(spans: &[Span]) -> IndexMap<&str, &str> {
     names
 }
 
-/// The name of a span. For an upload or a verification, it includes the name of the layer, or the digest if that is unknown.
+/// Returns the name of a span. For uploads and verifications, it includes the name of the layer, or else its digest.
 fn bar_name(span: &Span, names: &IndexMap<&str, &str>) -> String {
     let blob = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(shorten_digest(digest)));
     printable(&match (span.phase, blob) {
@@ -202,7 +204,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
         row,
         name,
         x: start,
-        // Browsers do not draw a bar without any width.
+        // Browsers do not draw bars with a width of zero.
         width: rounded(end - start).max(0.001),
         label: label(start, end),
         start: seconds(span.start),
@@ -213,18 +215,18 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
     }
 }
 
-/// Places a label after its bar, in front of it if there is no room, or in it if there is no room there either.
+/// Places a label after its bar, in front of it, or inside it, wherever it fits first.
 fn label(start: f64, end: f64) -> BarLabel {
-    if end <= LATE {
+    if end <= MAX_END_FOR_LABEL_AFTER {
         BarLabel { x: end, dx: 6, anchor: "start", class: "beside" }
-    } else if start > EARLY {
+    } else if start > MIN_START_FOR_LABEL_BEFORE {
         BarLabel { x: start, dx: -6, anchor: "end", class: "beside" }
     } else {
         BarLabel { x: start, dx: 6, anchor: "start", class: "inside" }
     }
 }
 
-/// Returns how long at least one of the spans was running.
+/// Returns the time during which at least one of the spans was running.
 fn time_covered(spans: &[&Span]) -> Duration {
     let mut intervals: Vec<(Duration, Duration)> = spans.iter().map(|span| (span.start, span.end)).collect();
     intervals.sort_unstable();
@@ -237,7 +239,7 @@ fn time_covered(spans: &[&Span]) -> Duration {
     covered
 }
 
-/// Ticks at round numbers of seconds.
+/// Returns ticks at round numbers of seconds.
 fn ticks(run: Duration) -> Vec<Tick> {
     let run = run.as_secs_f64();
     let smallest_step = run / MAX_TICKS;
@@ -256,7 +258,7 @@ fn percent(part: Duration, run: Duration) -> f64 {
     rounded(part.as_secs_f64() / run.as_secs_f64() * 100.0)
 }
 
-/// A screen does not have more pixels than that.
+/// Rounds to three decimals, which is more precise than the pixels of a screen.
 fn rounded(percent: f64) -> f64 {
     (percent * 1000.0).round() / 1000.0
 }
@@ -278,13 +280,13 @@ mod tests {
     fn page(total: u64, spans: &[Span]) -> String {
         let header = PageHeader {
             title: "a <run>".to_owned(),
-            facts: vec!["on a <day>".to_owned()],
-            failure: Some("it is <full>\nof \u{1b}[31mred".to_owned()),
+            facts: vec!["on a <date>".to_owned()],
+            failure: Some("error in <name>\nwith \u{1b}[31mred".to_owned()),
         };
         render(&header, Duration::from_millis(total), spans).unwrap()
     }
 
-    /// The bars: where each begins and how wide it is, in percent.
+    /// Returns the title, start and width of each bar, in percent.
     fn bars(page: &str) -> Vec<(String, f64, f64)> {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let document = roxmltree::Document::parse_with_options(page, options).unwrap();
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_for_each_where_it_was() {
+    fn bars_show_when_each_span_ran() {
         let spans = [
             span(Phase::Cargo, "cargo build", 1000, 9000),
             span(Phase::Layer, "linux/amd64 app: app", 4000, 6000),
@@ -312,39 +314,39 @@ mod tests {
             ("linux/arm64 app: app: 5.00 s, from 5.00 s to 10.00 s", 50.0, 50.0),
         ];
         assert_eq!(found, expected, "{page}");
-        for text in ["a &lt;run&gt;", "on a &lt;day&gt;", "it is &lt;full&gt; of \u{fffd}[31mred"] {
-            assert!(page.contains(text), "{text} in {page}");
+        for text in ["a &lt;run&gt;", "on a &lt;date&gt;", "error in &lt;name&gt; with \u{fffd}[31mred"] {
+            assert!(page.contains(text), "{text} not in {page}");
         }
         assert!(!page.contains("class=\"idle\""), "{page}");
         for total in [
             "<td>6.00 s</td><td>60 %</td><td class=\"wide\">7.00 s</td>",
             "<td>8.00 s</td><td>80 %</td><td class=\"wide\">8.00 s</td>",
         ] {
-            assert!(page.contains(total), "{total} in {page}");
+            assert!(page.contains(total), "{total} not in {page}");
         }
     }
 
     #[test]
-    fn an_upload_is_known_by_what_is_in_it() {
+    fn uploads_are_named_after_their_layers() {
         let digest = |digit: &str| Some(format!("sha256:{}", digit.repeat(64)));
         let layer = Span { digest: digest("a"), ..span(Phase::Layer, "linux/amd64 app: app", 0, 1) };
-        let sent =
+        let upload =
             |digit| Span { digest: digest(digit), bytes: Some(2048), ..span(Phase::Upload, "r.example/app", 1, 2) };
-        let found = bars(&page(2, &[layer, sent("a"), sent("b")]));
+        let found = bars(&page(2, &[layer, upload("a"), upload("b")]));
         assert_eq!(found[1].0, "linux/amd64 app: app → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
         assert_eq!(found[2].0, "sha256:bbbbbbbbbbbb → r.example/app: 1 ms, from 1 ms to 2 ms, 2.0 kB");
     }
 
     #[test]
-    fn nothing_breaks_a_page() {
+    fn page_handles_empty_runs_and_special_characters() {
         assert_eq!(bars(&page(0, &[])), []);
-        let odd = "<b>&\"'\u{1b}[31m漢字";
-        let found = bars(&page(0, &[span(Phase::Upload, odd, 0, 0)]));
+        let name = "<b>&\"'\u{1b}[31m漢字";
+        let found = bars(&page(0, &[span(Phase::Upload, name, 0, 0)]));
         assert_eq!(found, [("<b>&\"'\u{fffd}[31m漢字: 0 ms, from 0 ms to 0 ms".to_owned(), 0.0, 0.001)]);
     }
 
     #[test]
-    fn what_overlaps_is_counted_once() {
+    fn overlapping_spans_are_counted_once() {
         for (spans, expected) in
             [(&[][..], 0), (&[(0, 10), (20, 30)], 20), (&[(0, 10), (5, 15), (6, 7)], 15), (&[(20, 30), (0, 25)], 30)]
         {
@@ -354,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_has_round_numbers() {
+    fn axis_has_round_numbers() {
         for (milliseconds, expected) in [
             (10_000, "0 s 2 s 4 s 6 s 8 s 10 s"),
             (10_100, "0 s 2 s 4 s 6 s 8 s 10 s"),

@@ -6,29 +6,30 @@ use serde::Serialize;
 use super::schema::SCHEMA_VERSION;
 use crate::verify::InspectedImage;
 
-/// What was found in images of anybody. `verify --message-format json` prints it.
+/// The report of `verify`, which `--message-format json` prints.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Verification"))]
 pub(super) struct VerifyReport<'a> {
-    /// Of this schema.
+    /// Version of the report format.
     #[cfg_attr(test, schemars(extend("const" = SCHEMA_VERSION)))]
     version: u32,
     images: &'a [InspectedImage],
+    /// Images that could not be inspected.
     failed: &'a [FailedVerification],
 }
 
-/// An image that cannot be had.
+/// An image that could not be inspected.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Unverified"))]
 pub(crate) struct FailedVerification {
-    /// As it was typed.
+    /// Reference as given on the command line.
     pub reference: String,
     pub error: String,
 }
 
-/// Renders the report.
+/// Renders the report as JSON.
 pub(crate) fn to_json(images: &[InspectedImage], failed: &[FailedVerification]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&VerifyReport { version: SCHEMA_VERSION, images, failed })?)
 }

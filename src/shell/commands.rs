@@ -1,4 +1,4 @@
-//! Splits a shell script into its simple commands: words, quotes, here-documents and separators (POSIX.1-2024, XCU 2.2 to
+//! Splits shell scripts into simple commands. Handles quotes, here-documents and separators (POSIX.1-2024, XCU 2.2 to
 //! 2.9; bash(1)).
 
 /// A simple command (POSIX.1-2024, XCU 2.9.1).
@@ -6,16 +6,16 @@
 pub(crate) struct SimpleCommand {
     pub words: Vec<String>,
     pub separator: Separator,
-    /// The command is followed by `&`.
+    /// Whether the command is followed by `&`.
     pub in_background: bool,
-    /// The command is a function's name before its `()`.
+    /// Whether the command is the name in a function definition, followed by `()`.
     pub is_function_name: bool,
 }
 
-/// What separates a command from the one before it.
+/// The separator between a command and the preceding one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Separator {
-    /// The end of a line, `;`, `&`, or a bracket.
+    /// A line break, `;`, `&` or a parenthesis.
     #[default]
     Next,
     And,
@@ -24,7 +24,7 @@ pub(crate) enum Separator {
 }
 
 impl SimpleCommand {
-    /// Returns the name of the function whose definition starts here.
+    /// Returns the name of the function if the command starts a function definition.
     pub(crate) fn defined_function(&self) -> Option<&str> {
         match self.words.as_slice() {
             [keyword, name, ..] if keyword == "function" => Some(name),
@@ -34,7 +34,7 @@ impl SimpleCommand {
     }
 }
 
-/// Returns the simple commands of a script, in the order in which they are written.
+/// Returns the simple commands of a script, in the order of the text.
 pub(crate) fn simple_commands(script: &str) -> Vec<SimpleCommand> {
     let mut tokenizer = Tokenizer {
         chars: script.chars().collect(),
@@ -52,9 +52,9 @@ struct Tokenizer {
     chars: Vec<char>,
     position: usize,
     commands: Vec<SimpleCommand>,
-    /// The word that is being read; a quoted one may be empty.
+    /// The current word, which may be an empty quoted word. `None` between words.
     word: Option<String>,
-    /// Number of subshells that are not closed yet. Their brackets are returned as `{` and `}`.
+    /// Number of open subshells. Their parentheses are returned as `{` and `}`.
     open_subshells: usize,
 }
 
@@ -70,7 +70,7 @@ impl Tokenizer {
                 },
                 '\'' => self.quoted('\''),
                 '"' => self.quoted('"'),
-                // bash's `<<<` has its text in the next word.
+                // In bash, the text after `<<<` is a single word.
                 '<' if self.chars[self.position..].starts_with(&['<', '<']) => {
                     self.end_word();
                     self.position += 2;
@@ -78,24 +78,24 @@ impl Tokenizer {
                     self.end_word();
                 }
                 '<' if self.peek() == Some('<') => self.heredoc(),
-                // What `$( )` holds is a matter of the expansion.
+                // Keep the contents of `$( )` as a part of the word.
                 '$' if self.peek() == Some('(') => {
                     self.push('$');
                     self.balanced(0);
                 }
-                // bash's list of words.
+                // An array in bash, such as `args=(a b)`.
                 '(' if self.word.as_deref().is_some_and(|word| word.ends_with('=')) => {
                     self.push('(');
                     self.balanced(1);
                 }
-                // `2>&1` and `&>file` are words of redirections.
+                // Redirections such as `2>&1` and `&>file` are words.
                 '&' if self.word.as_deref().is_some_and(|word| word.ends_with(['>', '<']))
                     || self.peek() == Some('>') =>
                 {
                     self.push('&');
                 }
-                '(' => self.open_bracket(),
-                // Without the other it ends a pattern of `case`.
+                '(' => self.open_parenthesis(),
+                // A `)` outside of a subshell ends a pattern of `case`.
                 ')' if self.open_subshells > 0 => {
                     self.open_subshells -= 1;
                     self.end_command(Separator::Next);
@@ -116,8 +116,8 @@ impl Tokenizer {
         }
     }
 
-    /// Reads what follows a `(`: the `)` of a function's definition, or a subshell.
-    fn open_bracket(&mut self) {
+    /// Handles a `(`, which belongs to a function definition or opens a subshell.
+    fn open_parenthesis(&mut self) {
         self.end_word();
         let following = self.chars[self.position..].iter().find(|c| !matches!(c, ' ' | '\t'));
         match self.commands.last_mut() {
@@ -131,7 +131,7 @@ impl Tokenizer {
         self.end_command(Separator::Next);
     }
 
-    /// Reads `&`, `&&`, `|` or `||`, of which `first` was read already.
+    /// Reads the operator `&`, `&&`, `|` or `||` after its first character.
     fn operator(&mut self, first: char) {
         let separator = match (first, self.peek()) {
             ('&', Some('&')) => Separator::And,
@@ -172,7 +172,7 @@ impl Tokenizer {
     fn end_command(&mut self, separator: Separator) {
         self.end_word();
         match self.commands.last_mut() {
-            // A line may end after `&&`.
+            // Operators such as `&&` may be followed by a line break.
             Some(empty) if empty.words.is_empty() && separator == Separator::Next => {}
             Some(empty) if empty.words.is_empty() => empty.separator = separator,
             _ => self.commands.push(SimpleCommand { separator, ..SimpleCommand::default() }),
@@ -194,7 +194,7 @@ impl Tokenizer {
         }
     }
 
-    /// All up to the bracket that closes the first, or those that are open.
+    /// Appends text to the current word until the number of open parentheses, starting at `depth`, drops to 0.
     fn balanced(&mut self, mut depth: i32) {
         while let Some(c) = self.next() {
             self.push(c);
@@ -205,7 +205,7 @@ impl Tokenizer {
         }
     }
 
-    /// Leaves out the lines of a here-document, up to the word that ends it.
+    /// Skips a here-document, including its delimiter.
     fn heredoc(&mut self) {
         self.position += 1;
         let rest: String = self.chars[self.position..].iter().collect();

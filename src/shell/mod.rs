@@ -1,5 +1,5 @@
-//! Which programs a shell script turns into, as far as that can be read without running it (POSIX.1-2024, XCU 2).
-//! Commands that depend on a condition or an expansion are marked as uncertain.
+//! Finds the programs that a shell script runs as its main process, without executing the script (POSIX.1-2024, XCU 2).
+//! Commands that may not run, or may run another file, are marked as uncertain.
 
 pub(crate) mod commands;
 
@@ -7,25 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use self::commands::{Separator, simple_commands};
 
-/// A program that a script runs in its own place.
+/// A program that a script runs as its main process, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptCommand {
-    /// The words without their quotes; expansions are kept as they are written.
+    /// Words of the command without quotes. Expansions such as `$@` are not expanded.
     pub words: Vec<String>,
-    /// Whether every run of the script gets here: no condition, loop or function is around the command.
+    /// Whether every run of the script executes exactly this command.
     #[serde(rename = "always")]
     pub is_certain: bool,
 }
 
-/// Maximum number of commands read from one script. Longer scripts are programs in their own right.
+/// Maximum number of `exec` commands that are returned for one script.
 const MAX_COMMANDS: usize = 50;
 
-/// Words that open and close a block whose commands may run any number of times.
+/// Words that open a block whose commands may run any number of times.
 const BLOCK_STARTS: &[&str] = &["if", "case", "for", "while", "until", "select", "{"];
+/// Words that close a block.
 const BLOCK_ENDS: &[&str] = &["fi", "esac", "done", "}"];
-/// Words that may precede a command.
+/// Keywords and builtins that may precede a command.
 const COMMAND_PREFIXES: &[&str] = &["then", "else", "elif", "do", "!", "time", "command", "builtin"];
-/// Builtins that may fail as a matter of course.
+/// Builtins that often fail in normal operation, such as tests.
 const TEST_BUILTINS: &[&str] =
     &["[", "[[", "false", "getopts", "hash", "jobs", "kill", "let", "read", "test", "type", "wait"];
 /// Builtins that are expected to succeed.
@@ -72,8 +73,8 @@ fn is_builtin(word: &str) -> bool {
     BUILTINS.contains(&word) || TEST_BUILTINS.contains(&word)
 }
 
-/// Returns the programs that a script may turn into: its `exec` commands up to the first certain one or, if it has none,
-/// the last program that it runs.
+/// Returns the programs that a script may run as its main process: the `exec` commands up to the first certain one,
+/// followed by the last program if no certain `exec` ends the script.
 pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
@@ -100,7 +101,7 @@ pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
                 }
             }
             Some((first, _)) if is_reached && (first == "exit" || first == "return") => return found,
-            // A builtin after the last program does not replace it, but may decide whether it matters.
+            // After a later builtin, the last program may not be the main process any more.
             Some((first, _)) if is_builtin(first) => {
                 if let Some(ScriptCommand { is_certain, .. }) = &mut last {
                     *is_certain = false;
@@ -123,7 +124,7 @@ pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
     found
 }
 
-/// Skips the keywords and assignments before a command, and counts the blocks that they open and close.
+/// Skips keywords and assignments before a command, and updates the number of open blocks.
 fn skip_keywords<'a>(mut words: &'a [String], depth: &mut usize) -> &'a [String] {
     while let Some((first, rest)) = words.split_first() {
         words = match first.as_str() {
@@ -143,8 +144,8 @@ fn skip_keywords<'a>(mut words: &'a [String], depth: &mut usize) -> &'a [String]
     words
 }
 
-/// Returns the programs that `sh -c COMMAND_LINE` runs, up to the first certain one. Empty if anything but builtins
-/// decides what runs.
+/// Returns the programs that `sh -c COMMAND_LINE` runs, up to the first certain one. Stops at functions and control
+/// structures, because the programs in them cannot be predicted.
 pub(crate) fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut lookup = LookupState::default();
@@ -179,13 +180,13 @@ pub(crate) fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
     found
 }
 
-/// What a script has changed that decides which file a command's name finds.
+/// Changes made by a script that affect which file a command name refers to.
 #[derive(Debug, Default)]
 struct LookupState {
     path_changed: bool,
     directory_changed: bool,
     arguments_changed: bool,
-    /// Words with a slash in earlier commands: the script may have created these files itself.
+    /// Paths in earlier commands. The script may have created or replaced these files.
     mentioned_paths: Vec<String>,
 }
 
@@ -198,14 +199,14 @@ impl LookupState {
         self.directory_changed |= words.iter().any(|word| word == "cd" || word == "pushd");
     }
 
-    /// Notes the paths that a command mentions, once the command has been examined.
+    /// Records the paths that a command mentions. Called after the command has been examined.
     fn note_paths(&mut self, words: &[String]) {
         let paths =
             words.iter().map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit() || "<>&|".contains(c)));
         self.mentioned_paths.extend(paths.filter(|word| word.contains('/')).map(str::to_owned));
     }
 
-    /// Whether a command still finds the file that it would have found before the script ran.
+    /// Reports whether a command runs the same file as it would at the start of the script.
     fn still_finds(&self, words: &[String]) -> bool {
         let is_changed =
             |word: &String| self.mentioned_paths.contains(word) || (self.arguments_changed && word.contains("$@"));
@@ -220,14 +221,14 @@ impl LookupState {
     }
 }
 
-/// Returns the program among the words of `exec` and its arguments, without options and redirections.
+/// Returns a program and its arguments from the words after `exec`, without redirections and the options of `exec`.
 fn program_words(words: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
         match operator.strip_prefix(['<', '>']) {
-            // The file is the next word.
+            // The next word is the file of the redirection.
             Some(rest) if rest.trim_start_matches(['<', '>', '&', '|']).is_empty() => drop(words.next()),
             Some(_) => {}
             None if kept.is_empty() && word == "-a" => drop(words.next()),
@@ -250,7 +251,7 @@ fn is_assignment(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Formats commands as their words, with a `?` after those that are uncertain.
+    /// Joins the words of each command, and appends a `?` to uncertain commands.
     fn formatted(commands: Vec<ScriptCommand>) -> Vec<String> {
         let mut formatted = Vec::new();
         for command in commands {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn final_commands_of_scripts() {
+    fn final_commands_are_found_in_scripts() {
         let cases: &[(&str, &[&str])] = &[
             ("#!/bin/sh\nset -e\nexec \"$@\"\n", &["$@"]),
             ("exec app --flag 'a b' > /dev/stdout 2>&1\n", &["app --flag a b"]),
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_of_command_lines() {
+    fn programs_are_found_in_command_lines() {
         let cases: &[(&str, &[&str])] = &[
             ("app --port $PORT", &["app --port $PORT"]),
             ("exec /app \"$@\"", &["/app $@"]),

@@ -1,16 +1,16 @@
-//! GitHub's workflow commands: lines of a log that GitHub shows as errors and warnings of the run.
+//! GitHub workflow commands: log lines that GitHub displays as annotations of the run.
 
 use anstream::adapter::strip_str;
 
 use crate::finding::Finding;
 
-/// Whether the log goes to a runner that reads such commands. `variable` is GITHUB_ACTIONS, which Forgejo's runner sets as
-/// well.
-pub(crate) fn reads_commands(variable: Option<&str>, terminal: bool) -> bool {
-    variable == Some("true") && !terminal
+/// Reports whether the output is read by a runner that supports workflow commands. `github_actions` is the variable
+/// GITHUB_ACTIONS, which Forgejo's runner also sets.
+pub(crate) fn reads_commands(github_actions: Option<&str>, is_terminal: bool) -> bool {
+    github_actions == Some("true") && !is_terminal
 }
 
-/// `::error title=MA010 linux/arm64::/app is for x86_64`
+/// Formats a finding, as in `::error title=MA010 linux/arm64::/app is for x86_64`.
 pub(crate) fn finding_command(finding: &Finding) -> String {
     let level = if finding.is_error() { "error" } else { "warning" };
     let title = match &finding.platform {
@@ -24,17 +24,17 @@ pub(crate) fn finding_command(finding: &Finding) -> String {
     command(level, &title, &message, &[&finding.fix])
 }
 
-/// `::error title=cargo multiarch::no registry to push to`
+/// Formats an error message and its hints, as in `::error title=cargo multiarch::no registry to push to`.
 pub(crate) fn failure_command(message: &str, hints: &[&str]) -> String {
     command("error", "cargo multiarch", message, hints)
 }
 
-/// `::notice title=cargo multiarch::the work tree has changes`
+/// Formats a note, as in `::notice title=cargo multiarch::the work tree has uncommitted changes`.
 pub(crate) fn note_command(text: &str) -> String {
     command("notice", "cargo multiarch", text, &[])
 }
 
-/// Changes a text so that the runner finds no commands in it: an error may quote the output of other programs.
+/// Rewrites lines that the runner would execute as commands. Error messages may quote such lines from other programs.
 pub(crate) fn disarm_commands(text: &str) -> String {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
     let line =
@@ -50,7 +50,7 @@ fn command(level: &str, title: &str, message: &str, hints: &[&str]) -> String {
     format!("::{level} title={}::{}", escaped(title).replace(':', "%3A").replace(',', "%2C"), escaped(&message))
 }
 
-/// Escapes a text as the runner expects. In titles, `:` and `,` are escaped as well.
+/// Escapes the message of a workflow command. Titles also need `:` and `,` escaped.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -64,7 +64,7 @@ mod tests {
     fn quoted_commands_are_disarmed() {
         for (text, expected) in [
             ("no ::error:: here\nor there", "no ::error:: here\nor there"),
-            ("it said\n ::stop-commands::x\nand", "it said\n|  ::stop-commands::x\nand"),
+            ("output:\n ::stop-commands::x\nend", "output:\n|  ::stop-commands::x\nend"),
             ("##[group]x", "| ## [group]x"),
         ] {
             assert_eq!(disarm_commands(text), expected);
@@ -72,22 +72,22 @@ mod tests {
     }
 
     #[test]
-    fn findings_as_the_runner_reads_them() {
-        let wrong = || WRONG_MACHINE.finding("is for x86_64, wanted aarch64", "put another there");
+    fn findings_are_formatted_as_commands() {
+        let wrong = || WRONG_MACHINE.finding("is for x86_64, expected aarch64", "replace the file");
         for (finding, expected) in [
             (
                 wrong().for_platform("linux/arm64").in_file("/bin/100%"),
-                "::error title=MA010 linux/arm64::/bin/100%25 is for x86_64, wanted aarch64%0Ahint: put another there",
+                "::error title=MA010 linux/arm64::/bin/100%25 is for x86_64, expected aarch64%0Ahint: replace the file",
             ),
-            (wrong(), "::error title=MA010::is for x86_64, wanted aarch64%0Ahint: put another there"),
-            // An image says what its platforms are called.
+            (wrong(), "::error title=MA010::is for x86_64, expected aarch64%0Ahint: replace the file"),
+            // Platform names come from the image and may contain any character.
             (
                 wrong().for_platform("a::b,c=d%"),
-                "::error title=MA010 a%3A%3Ab%2Cc=d%25::is for x86_64, wanted aarch64%0Ahint: put another there",
+                "::error title=MA010 a%3A%3Ab%2Cc=d%25::is for x86_64, expected aarch64%0Ahint: replace the file",
             ),
             (
-                MISSING_WORKDIR.finding("/app is missing", "make it").for_platform("linux/amd64"),
-                "::warning title=MA053 linux/amd64::/app is missing%0Ahint: make it",
+                MISSING_WORKDIR.finding("/app is missing", "create it").for_platform("linux/amd64"),
+                "::warning title=MA053 linux/amd64::/app is missing%0Ahint: create it",
             ),
         ] {
             assert_eq!(finding_command(&finding), expected);
@@ -95,26 +95,26 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_one_line() {
-        for (sentence, hints, expected) in [
-            ("it is full: 100%, not 99", &[][..], "::error title=cargo multiarch::it is full: 100%25, not 99"),
+    fn failures_are_formatted_on_one_line() {
+        for (message, hints, expected) in [
+            ("disk is full: 100%, not 99", &[][..], "::error title=cargo multiarch::disk is full: 100%25, not 99"),
             (
-                "cargo says\r\n::warning::no\n\x1b[1;31merror\x1b[0m: it",
+                "failed\r\n::warning::no\n\x1b[1;31merror\x1b[0m: x",
                 &["run `a`", "or `b`"],
-                "::error title=cargo multiarch::cargo says%0D%0A::warning::no%0Aerror: it%0Ahint: run `a`%0Ahint: or `b`",
+                "::error title=cargo multiarch::failed%0D%0A::warning::no%0Aerror: x%0Ahint: run `a`%0Ahint: or `b`",
             ),
-            ("%0A is none", &[], "::error title=cargo multiarch::%250A is none"),
+            ("%0A is escaped", &[], "::error title=cargo multiarch::%250A is escaped"),
         ] {
-            assert_eq!(failure_command(sentence, hints), expected);
+            assert_eq!(failure_command(message, hints), expected);
         }
     }
 
     #[test]
     fn commands_are_written_for_runners_only() {
-        for (variable, terminal, expected) in
+        for (variable, is_terminal, expected) in
             [(None, false, false), (Some("true"), false, true), (Some("true"), true, false), (Some(""), false, false)]
         {
-            assert_eq!(reads_commands(variable, terminal), expected, "{variable:?} {terminal}");
+            assert_eq!(reads_commands(variable, is_terminal), expected, "{variable:?} {is_terminal}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The only writer to the terminal. Messages go to stderr, formatted as cargo formats its own; stdout carries only data.
+//! Prints all output: messages to stderr, in cargo's format, and data to stdout.
 
 pub(crate) mod github;
 pub(crate) mod progress;
@@ -34,10 +34,10 @@ pub(crate) enum Color {
     Never,
 }
 
-/// How much to print: -1 for `-q`, 0, 1 for `-v` (commands), 2 for `-vv` (all output of child processes).
+/// How much to print: -1 for `-q`, 0 by default, 1 for `-v` (commands), 2 for `-vv` (all output of child processes).
 pub(crate) type Verbosity = i8;
 
-/// The meaning of a word in printed data, which decides its color.
+/// The meaning of a word in printed data, which determines its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
@@ -46,6 +46,7 @@ pub(crate) enum Tone {
     Bad,
 }
 
+/// The terminal output of a run.
 pub(crate) struct Ui {
     verbosity: Verbosity,
     color: bool,
@@ -84,12 +85,12 @@ impl Ui {
         Ui { verbosity, color, data_color, annotates, bars, timings: Timings::default() }
     }
 
-    /// Sets where the run's time is recorded.
+    /// Replaces the recorder of timings.
     pub(crate) fn with_timings(self, timings: Timings) -> Ui {
         Ui { timings, ..self }
     }
 
-    /// Whether child processes should color their output.
+    /// Reports whether child processes should color their output.
     pub(crate) fn color(&self) -> bool {
         self.color
     }
@@ -102,7 +103,7 @@ impl Ui {
         self.verbosity >= 2
     }
 
-    /// `   Compiling hello for linux/arm64`
+    /// Prints a status line, as in `   Compiling hello for linux/arm64`.
     pub(crate) fn status(&self, verb: &str, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{} {}", self.paint(GREEN, &format!("{verb:>12}")), message.as_ref()));
@@ -124,26 +125,26 @@ impl Ui {
         }
     }
 
-    /// Prints a command that is about to run, with `-v`.
+    /// Prints a command that is about to run, if `-v` is set.
     pub(crate) fn command(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Running", format!("`{cmd}`"));
         }
     }
 
-    /// Prints a command that a real run would start, with `-v`.
+    /// Prints a command that `build` or `publish` would run, if `-v` is set.
     pub(crate) fn would_run(&self, cmd: &Cmd) {
         if self.verbosity >= 1 {
             self.status("Would run", format!("`{cmd}`"));
         }
     }
 
-    /// Prints a line of a child process unchanged, also with `-q`: callers pass only lines that matter.
+    /// Prints an output line of a child process unchanged, even with `-q`. Callers pass only relevant lines.
     pub(crate) fn child(&self, line: &str) {
         self.line(line);
     }
 
-    /// Prints an error with its causes, then its hints.
+    /// Prints an error with its causes, followed by its hints.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let (message, mut hints) = (message_with_causes(error), all_hints(error));
         if failure_class(error) == Class::Other && hints.is_empty() {
@@ -159,7 +160,8 @@ impl Ui {
         }
     }
 
-    /// Prints a finding and its fix: `error[MA010]: linux/arm64: /app is for x86_64`. With `-q`, only errors.
+    /// Prints a finding and its fix, as in `error[MA010]: linux/arm64: /app is for x86_64`. Skips warnings if `-q` is
+    /// set.
     pub(crate) fn finding(&self, finding: &Finding) {
         if self.verbosity < 0 && !finding.is_error() {
             return;
@@ -172,12 +174,12 @@ impl Ui {
         }
     }
 
-    /// Returns the record of the run's time.
+    /// Returns the recorded timings of the run.
     pub(crate) fn timings(&self) -> &Timings {
         &self.timings
     }
 
-    /// Does some work and records how long it took.
+    /// Calls `work` and records how long it takes.
     pub(crate) fn timed<T>(&self, phase: Phase, name: impl std::fmt::Display, work: impl FnOnce() -> T) -> T {
         let _span = self.timings.span(phase, name);
         work()
@@ -187,13 +189,13 @@ impl Ui {
     pub(crate) fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
-            // The reader has what it wanted, as in `… | head -1`.
+            // The reader exits early in pipelines such as `… | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
 
-    /// Colors a word of data.
+    /// Colors a word for stdout, if stdout is colored.
     pub(crate) fn paint_data(&self, tone: Tone, word: &str) -> String {
         let style = match tone {
             Tone::Good => GREEN,
@@ -209,7 +211,7 @@ impl Ui {
         &self.bars
     }
 
-    /// Returns the width of the terminal that shows stdout. `None` if it is not a terminal.
+    /// Returns the width of the terminal that stdout is connected to. `None` if stdout is not a terminal.
     pub(crate) fn data_width(&self) -> Option<usize> {
         io::stdout().is_terminal().then(|| Term::stdout().size().1.into())
     }
@@ -218,9 +220,9 @@ impl Ui {
         painted(self.color, style, text)
     }
 
-    /// Prints a line without wrapping it, as cargo does, so that it can be copied.
+    /// Prints a line without wrapping it, so that it can be copied. cargo does the same.
     fn line(&self, line: &str) {
-        // There is nowhere to report that stderr is closed.
+        // A closed stderr is ignored because the error could not be printed anyway.
         self.bars.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 }

@@ -1,4 +1,4 @@
-//! Progress bars: they are drawn below the other output, and each disappears when its work is done.
+//! Progress bars, drawn below all other output and removed when their work is done.
 
 use std::fmt::Write;
 use std::io;
@@ -13,10 +13,10 @@ use super::size;
 /// Maximum number of redraws per second.
 const REDRAW_RATE: u8 = 20;
 const TICK: Duration = Duration::from_millis(100);
-/// Transfers below this size are too short for a bar.
+/// Minimum size in bytes of a transfer that gets a bar. Smaller ones finish too quickly.
 const MIN_TRANSFER: u64 = 1 << 20;
 
-/// Progress bars. The default draws none.
+/// The progress bars of a run. The default value draws none.
 #[derive(Clone, Default)]
 pub(crate) struct Bars(Option<VisibleBars>);
 
@@ -24,25 +24,25 @@ pub(crate) struct Bars(Option<VisibleBars>);
 struct VisibleBars {
     multi: MultiProgress,
     color: bool,
-    /// The width in columns, if it is not the terminal's.
+    /// Width in columns that overrides the width of the terminal.
     width: Option<u16>,
 }
 
-/// What decides whether bars are drawn, by cargo's rules.
+/// Properties of the output that determine whether bars are drawn, by the same rules as in cargo.
 #[derive(Debug, Default)]
 pub(crate) struct OutputTraits<'a> {
     pub is_quiet: bool,
     pub is_terminal: bool,
-    /// TERM is `dumb`.
+    /// Whether `TERM` is `dumb`.
     pub is_dumb: bool,
-    /// `CI` or `TF_BUILD` is set.
+    /// Whether `CI` or `TF_BUILD` is set.
     pub is_ci: bool,
-    /// `CARGO_TERM_PROGRESS_WHEN`.
+    /// Value of `CARGO_TERM_PROGRESS_WHEN`.
     pub progress_when: Option<&'a str>,
 }
 
 impl OutputTraits<'_> {
-    fn wants_bars(&self) -> bool {
+    fn shows_bars(&self) -> bool {
         match self.progress_when {
             _ if self.is_quiet => false,
             Some("always") => true,
@@ -53,7 +53,7 @@ impl OutputTraits<'_> {
 }
 
 impl Bars {
-    /// Creates bars on stderr, if its traits ask for some. `width` overrides the terminal's.
+    /// Creates bars on stderr if its properties allow them. `width` overrides the width of the terminal.
     pub(crate) fn new(output: &OutputTraits<'_>, color: bool, width: Option<u16>) -> Bars {
         let visible = || {
             let terminal = Box::new(NarrowTerminal {
@@ -65,10 +65,10 @@ impl Bars {
             let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAW_RATE);
             VisibleBars { multi: MultiProgress::with_draw_target(target), color, width }
         };
-        Bars(output.wants_bars().then(visible))
+        Bars(output.shows_bars().then(visible))
     }
 
-    /// Adds a bar for work of unknown length. It shows the elapsed time.
+    /// Adds a bar that shows the elapsed time, for work of unknown length.
     pub(crate) fn elapsed(&self, verb: &str) -> Bar {
         self.bar(verb, "", None, ELAPSED)
     }
@@ -109,13 +109,13 @@ impl Bars {
 const ELAPSED: &str = "{elapsed} {wide_msg}";
 const STEPS: &str = "{steps}{wide_msg}";
 const BYTES: &str = "{transferred}{wide_msg}";
-/// The width of the verb and the space after it.
+/// Width of the verb and the space after it.
 const PREFIX_WIDTH: usize = 13;
 
 fn style(template: &str, color: bool, width: Option<u16>) -> ProgressStyle {
     let prefix = if color { "{prefix:>12.cyan.bold}" } else { "{prefix:>12}" };
     let style = ProgressStyle::with_template(&format!("{prefix} {template}"));
-    // Measured on every redraw: the terminal may have been resized.
+    // Measured on every redraw because the terminal may be resized.
     let columns = move || usize::from(columns(&Term::stderr(), width));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
     let style = style.with_key("steps", move |state: &ProgressState, out: &mut dyn Write| {
@@ -128,13 +128,13 @@ fn style(template: &str, color: bool, width: Option<u16>) -> ProgressStyle {
     })
 }
 
-/// Returns the columns of a terminal that bars may use: all but the last few.
+/// Returns the number of columns for bars. Reserves a few at the right edge of the terminal for `^C`.
 fn columns(terminal: &Term, width: Option<u16>) -> u16 {
     width.unwrap_or_else(|| terminal.size().1.saturating_sub(INTERRUPT_WIDTH)).max(MIN_WIDTH)
 }
 
-/// Renders a gauge with the first of the amounts that leaves room for a name, `[====>    ] 12/34 `. Without room for a gauge
-/// it is the amount alone.
+/// Renders a gauge such as `[====>    ] 12/34 `, with the first of `amounts` that leaves room for a name. Renders only
+/// the amount if the gauge does not fit.
 fn gauge(fraction: f32, amounts: &[String], columns: usize) -> String {
     let room = columns.saturating_sub(PREFIX_WIDTH);
     let with_name = |amount: &&String| amount.len() + 12 <= room;
@@ -148,7 +148,7 @@ fn gauge(fraction: f32, amounts: &[String], columns: usize) -> String {
     format!("[{}{head}{}] {amount}", "=".repeat(full), " ".repeat(width - full - head.len()))
 }
 
-/// Returns the state of a transfer in a long form, `12.0 MB/48.0 MB 3.1 MB/s `, and a short one, `25% `.
+/// Formats the progress of a transfer in a long form, `12.0 MB/48.0 MB 3.1 MB/s `, and a short form, `25% `.
 fn transfer_amounts(position: u64, length: u64, per_second: f64) -> [String; 2] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
     let rate = per_second as u64;
@@ -158,7 +158,7 @@ fn transfer_amounts(position: u64, length: u64, per_second: f64) -> [String; 2] 
     ]
 }
 
-/// A progress bar, which disappears when it is dropped. The default is not shown at all.
+/// A progress bar, which is removed when it is dropped. The default value is invisible.
 #[derive(Default)]
 pub(crate) struct Bar(Option<VisibleBar>);
 
@@ -169,10 +169,10 @@ struct VisibleBar {
 }
 
 impl Bar {
-    /// Advances by a step, and shows `message`.
+    /// Advances by one step and shows `message`.
     pub(crate) fn step(&self, message: &str) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
-            // The length is an estimate: the bar must not be full while there is more to do.
+            // The length is an estimate. Extend it so that the bar is not full before the work is done.
             if bar.length().is_some_and(|length| length <= bar.position() + 1) {
                 bar.inc_length(1);
             }
@@ -181,7 +181,7 @@ impl Bar {
         self.message(message);
     }
 
-    /// Advances by some bytes.
+    /// Advances by the given number of bytes.
     pub(crate) fn advance(&self, bytes: usize) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             bar.inc(bytes as u64);
@@ -205,29 +205,30 @@ impl Drop for Bar {
     }
 }
 
-/// A terminal that reports a few columns less than it has. A bar leaves the cursor at its end, and that is where a terminal
-/// writes `^C`. Without room it would go to the next line, and that line would be cleared instead of the bar's.
+/// A terminal that reports a few columns less than it has, to reserve space for `^C`. When the user presses Ctrl-C, the
+/// terminal prints `^C` at the end of the bar. If `^C` wrapped to the next line, indicatif would clear that line
+/// instead of the bar.
 ///
-/// Bars are written without the trailing spaces that fill their lines. When a window becomes narrower, the terminal wraps
-/// longer lines, including the spaces, and the upper parts of wrapped lines are never cleared. This can still happen to the
-/// text of a bar if the window becomes narrower than the text in one step. Clearing it would require to know whether the
-/// terminal wraps or truncates lines: if it truncates them, the output above the bars would be cleared.
+/// Bars are written without the trailing spaces that pad their lines. When the window shrinks, terminals wrap lines
+/// that no longer fit, including trailing spaces, and indicatif does not clear the additional lines. The text of a bar
+/// can still wrap if the window shrinks below its width. These lines are not cleared because some terminals truncate
+/// lines instead of wrapping them, where the same sequence would erase output above the bars.
 #[derive(Debug)]
 struct NarrowTerminal {
     terminal: Term,
-    /// The width in columns, if it is not the terminal's.
+    /// Width in columns that overrides the width of the terminal.
     width: Option<u16>,
-    /// The width that indicatif was given last, by which it counts lines.
+    /// Width that was last reported to indicatif, which it uses to count lines.
     reported_width: AtomicU16,
-    /// The columns of the bar in the cursor's line. The next bar goes to the line below, as if this one filled its line.
+    /// Width of the bar on the cursor's line, or 0. If it is not 0, the next bar is written on a new line.
     cursor_column: AtomicUsize,
 }
 
-/// EL of ECMA-48: to the end of the line.
+/// Control sequence that erases to the end of the line (ECMA-48, EL).
 const CLEAR_REST: &str = "\x1b[K";
-/// The width of `^C^C`.
+/// Columns reserved for `^C^C`.
 const INTERRUPT_WIDTH: u16 = 5;
-/// Minimum width of a bar, enough for the verb.
+/// Minimum width of a bar in columns, which fits the verb.
 const MIN_WIDTH: u16 = 14;
 
 impl TermLike for NarrowTerminal {
@@ -266,7 +267,7 @@ impl TermLike for NarrowTerminal {
         let bar = text.trim_end();
         let before = self.cursor_column.load(Ordering::Relaxed);
         if bar.is_empty() {
-            // A bar from before the terminal became narrower occupies all the lines that indicatif counts for it.
+            // This bar was drawn before the terminal shrank, so that indicatif counts more than one line for it.
             let is_longer = before > self.reported_width.load(Ordering::Relaxed).into();
             return if is_longer { self.terminal.write_str(text) } else { Ok(()) };
         }
@@ -290,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_are_drawn_where_cargo_draws_its_own() {
+    fn bars_are_drawn_under_the_same_conditions_as_in_cargo() {
         let terminal = || OutputTraits { is_terminal: true, ..OutputTraits::default() };
         for (output, expected) in [
             (terminal(), true),
@@ -306,15 +307,15 @@ mod tests {
             ),
             (OutputTraits { progress_when: Some("always"), is_quiet: true, ..terminal() }, false),
         ] {
-            assert_eq!(output.wants_bars(), expected, "{output:?}");
+            assert_eq!(output.shows_bars(), expected, "{output:?}");
         }
     }
 
     #[test]
-    fn what_is_said_fits_the_terminal() {
+    fn gauges_fit_the_terminal() {
         let amounts = transfer_amounts(1_500_000, 4_000_000, 1e6);
         assert_eq!(amounts, ["1.5 MB/4.0 MB 1.0 MB/s ", "37% "]);
-        let longer = super::transfer_amounts(151_500_000, 404_000_000, 100e6);
+        let longer = transfer_amounts(151_500_000, 404_000_000, 100e6);
         let steps = ["5/10 ".to_owned()];
         for (fraction, amounts, columns, expected) in [
             (0.5, &amounts[..], 20, "37% "),
@@ -333,7 +334,7 @@ mod tests {
         ] {
             assert_eq!(gauge(fraction, amounts, columns), expected, "{fraction} {columns}");
         }
-        let longest = super::transfer_amounts(999_960_000_000_000, u64::MAX, 1e18);
+        let longest = transfer_amounts(999_960_000_000_000, u64::MAX, 1e18);
         for columns in usize::from(MIN_WIDTH)..200 {
             for amounts in [&longest[..], &steps] {
                 assert!(PREFIX_WIDTH + gauge(0.5, amounts, columns).len() <= columns, "{columns}");
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_what_indicatif_takes() {
+    fn templates_are_valid() {
         for template in [ELAPSED, STEPS, BYTES] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

@@ -1,8 +1,8 @@
-//! How many bytes there are, for people: one spelling, `1.2 MB`, wherever it is said. Pure.
+//! Formats sizes for humans, as in `1.2 MB`.
 
 use bytesize::ByteSize;
 
-/// In powers of ten, as disks, registries and release pages have it.
+/// Formats a number of bytes with decimal units, as disks and registries do.
 pub(crate) fn format_bytes(bytes: u64) -> String {
     ByteSize(bytes).display().si().to_string()
 }
@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_have_decimal_units() {
         for (bytes, expected) in [
             (0, "0 B"),
             (999, "999 B"),

@@ -1,18 +1,18 @@
-//! Tables and lists for a terminal: columns if they fit into its width, else blocks.
+//! Renders tables and lists for the terminal. Tables that are too wide become one block per row.
 
 use super::text::{display_width, pad};
 use super::wrap;
 
-/// The widest names that still share a column: descriptions of wider ones start further right.
+/// Maximum width of the column for names. Wider names push their description to the right.
 const MAX_NAME_WIDTH: usize = 40;
 
-/// Names, and the description that they share.
+/// One or more names and their common description.
 pub(crate) struct ListItem {
     pub names: String,
     pub description: String,
 }
 
-/// Renders rows as indented lines. The first row has the titles. `width` is the terminal's, if there is one.
+/// Renders a table as indented lines. The first row contains the titles. `width` is the width of the terminal, if any.
 pub(crate) fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> Vec<String> {
     let lines = aligned_columns(rows);
     match width {
@@ -21,7 +21,7 @@ pub(crate) fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<us
     }
 }
 
-/// Renders a list with each description next to its names, or below them if there is no room.
+/// Renders a list with each description next to its names, or below them if the terminal is too narrow.
 pub(crate) fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<String> {
     let name_widths = items.iter().map(|item| display_width(&item.names));
     let column = name_widths.filter(|width| *width <= MAX_NAME_WIDTH).max().unwrap_or(0);
@@ -38,7 +38,7 @@ pub(crate) fn render_list(items: &[ListItem], width: Option<usize>) -> Vec<Strin
     items.iter().map(line).collect()
 }
 
-/// A line per row, with each column as wide as its widest cell.
+/// Renders each row as one line, with columns as wide as their widest cell.
 fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let widest = |column: usize| rows.iter().map(|row| display_width(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(widest).collect();
@@ -49,7 +49,7 @@ fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// For each row its first cell, and below it a line for each other cell with its title.
+/// Renders each row as a block: its first cell, followed by one line per remaining cell with the title of its column.
 fn row_blocks<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
     let Some((titles, rows)) = rows.split_first() else { return Vec::new() };
     let title_width = titles.iter().skip(1).map(|title| display_width(title)).max().unwrap_or(0);
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_fit_where_they_can() {
+    fn wide_tables_become_blocks() {
         let cells =
             [["PLATFORM", "LIBC", "BASE"], ["linux/amd64", "static", "-"], ["linux/386", "glibc 2.31", "Debian"]];
         let cells = cells.map(|row| row.map(str::to_owned));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_are_next_to_their_names_or_below_them() {
+    fn descriptions_move_below_names_in_narrow_terminals() {
         let items = [("linux/amd64", "host: it is the host's own target"), ("linux/386, linux/arm64", "zig: it links")];
         let items = items.map(|(names, text)| ListItem { names: names.to_owned(), description: text.to_owned() });
         let beside =

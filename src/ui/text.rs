@@ -1,18 +1,18 @@
-//! Measures and counts text.
+//! Measures, pads and pluralizes text.
 
 use unicode_width::UnicodeWidthStr;
 
-/// Returns the columns that a text takes in a terminal or another monospace font.
+/// Returns the number of columns that a text occupies in a monospace font.
 pub(crate) fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// Appends spaces until a text takes `width` columns.
+/// Pads a text with trailing spaces to `width` columns.
 pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(display_width(text))))
 }
 
-/// `1 error`, `2 errors`.
+/// Formats a number with the singular or plural of a noun: `1 error`, `2 errors`.
 pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wide_characters_take_two_columns() {
+    fn wide_characters_occupy_two_columns() {
         assert_eq!((display_width("ab"), display_width("漢字"), display_width("")), (2, 4, 0));
         assert_eq!((pad("漢", 3), pad("abc", 2)), ("漢 ".to_owned(), "abc".to_owned()));
     }

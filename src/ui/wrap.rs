@@ -1,13 +1,13 @@
-//! Wraps text for a terminal, between words. Without a `width`, text stays as it is.
+//! Wraps text between words. Text is returned unchanged if `width` is `None`.
 
 use super::text::display_width;
 
-/// Minimum width of a column for wrapped text. In a narrower one, the text continues further left instead.
+/// Minimum width of a column for wrapped text. If less space is left, the text continues at [`FALLBACK_INDENT`].
 pub(crate) const MIN_COLUMN_WIDTH: usize = 24;
-/// The indent of text that has no room for a column of its own.
+/// Indent of continuation lines if a column would be too narrow.
 const FALLBACK_INDENT: usize = 4;
 
-/// Wraps a text that starts at `column`. Its other lines are indented to that column.
+/// Wraps a text that starts at `column`, and indents the following lines to that column.
 pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let indent = if column + MIN_COLUMN_WIDTH <= width { column } else { FALLBACK_INDENT.min(column) };
@@ -21,7 +21,7 @@ pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String
         for (word_number, word) in unbreakable_words(line).into_iter().enumerate() {
             let separator = if word_number > 0 { " " } else { "" };
             let word_width = display_width(word);
-            // A command that does not fit into the column gets a line that starts further left.
+            // A command that is too wide for the column starts further left on a new line.
             let is_too_wide = indent + word_width > width && FALLBACK_INDENT + word_width <= width;
             let indent = if is_too_wide { FALLBACK_INDENT } else { indent };
             if end > indent && end + separator.len() + word_width > width {
@@ -38,7 +38,7 @@ pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String
     wrapped
 }
 
-/// Wraps a text that follows a label. Its other lines are indented to the end of the label.
+/// Appends a wrapped text to a label, and indents the following lines to the end of the label.
 pub(crate) fn wrap_after(label: &str, text: &str, width: Option<usize>) -> String {
     format!("{label}{}", wrap_at(text, display_width(label), width))
 }
@@ -48,7 +48,7 @@ fn break_line(text: &mut String, indent: usize) {
     text.push_str(&" ".repeat(indent));
 }
 
-/// Joins the lines of each paragraph and wraps them again.
+/// Joins the lines of each paragraph and wraps them to `width`.
 pub(crate) fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
     let wrap_paragraph = |paragraph: &str| wrap_at(&paragraph.replace('\n', " "), 0, width);
     match width {
@@ -57,7 +57,8 @@ pub(crate) fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
     }
 }
 
-/// Splits a line into words. What users may copy stays together: a command in backticks, a table in braces, `key = value`.
+/// Splits a line into words. Text that users may copy is kept together: commands in backticks, tables in braces, and
+/// `key = value`.
 fn unbreakable_words(line: &str) -> Vec<&str> {
     let (mut words, mut start, mut end) = (Vec::new(), 0, None);
     for (at, c) in line.char_indices() {
@@ -83,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_wrapped_below_its_start() {
+    fn wrapped_lines_are_aligned_with_the_first() {
         let text = "no words are broken, and none is lost";
         for (start, width, expected) in [
             (0, None, text),
             (4, Some(41), text),
             (4, Some(40), "no words are broken, and none is\n    lost"),
             (6, Some(30), "no words are broken, and\n      none is lost"),
-            // There is no room for a column.
+            // The column would be too narrow.
             (7, Some(30), "no words are broken,\n    and none is lost"),
             (29, Some(30), "\n    no words are broken, and\n    none is lost"),
             (0, Some(1), "no\nwords\nare\nbroken,\nand\nnone\nis\nlost"),
@@ -100,17 +101,21 @@ mod tests {
         let command = "`cargo multiarch doctor x`";
         let below = format!("run\n    {command}\n        there");
         assert_eq!(wrap_at(&format!("run {command} there"), 8, Some(33)), below);
-        assert_eq!(wrap_at(&format!("a {command}"), 2, Some(27)), format!("a\n  {command}"), "there is no room for it");
+        assert_eq!(
+            wrap_at(&format!("a {command}"), 2, Some(27)),
+            format!("a\n  {command}"),
+            "a command that is too wide for any line is not broken"
+        );
         assert_eq!(wrap_after("ab  ", "one two", Some(9)), format!("ab  {}", wrap_at("one two", 4, Some(9))));
         assert_eq!(wrap_at("a\n\nb  c", 2, Some(40)), "a\n  \n  b  c");
         assert_eq!(wrap_at("全角 全角 全角", 0, Some(9)), "全角 全角\n全角");
     }
 
     #[test]
-    fn copied_text_is_not_broken() {
+    fn text_to_copy_is_not_broken() {
         for (text, expected) in [
             ("run `cargo multiarch doctor` and see", &["run", "`cargo multiarch doctor`", "and", "see"][..]),
-            ("set libc = \"gnu\" there", &["set", "libc = \"gnu\"", "there"]),
+            ("set libc = \"gnu\" first", &["set", "libc = \"gnu\"", "first"]),
             (
                 "platform.\"linux/386\" = { libc = \"gnu\", base = \"x\" }",
                 &["platform.\"linux/386\" = { libc = \"gnu\", base = \"x\" }"],
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn paragraphs_are_wrapped_again() {
+    fn paragraphs_are_rewrapped() {
         let text = "## title\n\none two\nthree four\n\nfive";
         assert_eq!(wrap_paragraphs(text, None), text);
         assert_eq!(wrap_paragraphs(text, Some(80)), "## title\n\none two three four\n\nfive");

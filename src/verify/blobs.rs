@@ -1,5 +1,5 @@
-//! Reads the blobs of an image from a registry, a layout or an archive: manifests and configs into memory, layers as
-//! streams. Each is compared with the descriptor that names it.
+//! Reads the blobs of an image from a registry, a layout or an archive, and compares each with its descriptor.
+//! Manifests and configs are read into memory, layers as streams.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,26 +18,26 @@ use crate::oci::rootfs;
 use crate::process::check_interrupt;
 use crate::registry::{Access, Registry};
 
-/// Where the blobs of an image are.
+/// A source of an image's blobs.
 pub(crate) enum Blobs<'a> {
     Registry { registry: &'a Registry, repository: String, cache: &'a Cache },
     Layout(Utf8PathBuf),
     Archive(Archive),
 }
 
-/// A layer as its manifest names it.
+/// A layer in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LayerBlob {
     Blob(Box<Descriptor>),
-    /// A file of a `docker save` archive, which has no digests of its layers.
+    /// File in a `docker save` archive, which does not record the digests of layers.
     File(String),
 }
 
-/// What came of reading a layer.
+/// The result of reading a layer.
 pub(crate) struct LayerReading {
     /// `None` if the layer cannot be read.
     pub scanned: Option<ScannedLayer>,
-    /// Problems of the blob.
+    /// Problems with the blob.
     pub findings: Vec<Finding>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct LayerReading {
 pub(crate) enum ReadError {
     /// The image is damaged.
     Damaged(Vec<Finding>),
-    /// Anything else, such as a registry that does not answer.
+    /// Any other error, such as a registry that does not respond.
     Other(anyhow::Error),
 }
 
@@ -69,7 +69,7 @@ impl From<io::Error> for ReadError {
 }
 
 impl ReadError {
-    /// Returns the findings about a damaged image; any other error is passed on.
+    /// Returns the findings about a damaged image. Fails with any other error.
     pub(crate) fn into_findings(self) -> Result<Vec<Finding>> {
         match self {
             ReadError::Damaged(findings) => Ok(findings),
@@ -78,14 +78,14 @@ impl ReadError {
     }
 }
 
-/// Maximum size of a manifest or config, as in registries.
+/// Maximum size of a manifest or config, in bytes.
 const MAX_DOCUMENT_SIZE: u64 = 16 << 20;
-/// Maximum number of links followed from one member of an archive to another.
+/// Maximum number of links that are followed within an archive.
 const MAX_LINKS: usize = 8;
-const PUSH_AGAIN: &str = "what is stored there is damaged: publish it again";
+const DAMAGED_HINT: &str = "the stored data is damaged: publish the image again";
 
 impl LayerBlob {
-    /// The digest or the path.
+    /// Returns the digest of the layer, or its path in an archive.
     pub(crate) fn name(&self) -> String {
         match self {
             LayerBlob::Blob(descriptor) => descriptor.digest().to_string(),
@@ -93,7 +93,7 @@ impl LayerBlob {
         }
     }
 
-    /// Everything that the manifest says about the layer.
+    /// Returns a key that is unique to the layer's digest, media type and size, or to its path in an archive.
     pub(crate) fn key(&self) -> String {
         match self {
             LayerBlob::Blob(layer) => format!("{} {} {}", layer.digest(), layer.media_type(), layer.size()),
@@ -107,14 +107,14 @@ impl LayerReading {
         LayerReading { scanned: None, findings: vec![missing(name)] }
     }
 
-    /// Takes the result of a scan. An error of this machine is passed on; one of the layer is a finding.
-    fn of_scan(result: io::Result<ScannedLayer>, name: &str) -> Result<LayerReading> {
+    /// Converts the result of a scan. Returns a local I/O error as is, and an unreadable layer as a finding.
+    fn from_scan(result: io::Result<ScannedLayer>, name: &str) -> Result<LayerReading> {
         match result {
             Ok(scanned) => Ok(LayerReading { scanned: Some(scanned), findings: Vec::new() }),
             Err(error) if layer_scan::is_local_error(&error) => Err(error.into()),
             Err(error) => {
                 let reason = format!("layer {name} cannot be read: {error}");
-                let finding = UNREADABLE.finding(reason, "build it again, with gzip or zstd layers");
+                let finding = UNREADABLE.finding(reason, "build the image again with gzip or zstd layers");
                 Ok(LayerReading { scanned: None, findings: vec![finding] })
             }
         }
@@ -122,7 +122,7 @@ impl LayerReading {
 }
 
 impl Blobs<'_> {
-    /// Reads a manifest, which registries keep apart from blobs.
+    /// Reads a manifest. Registries do not serve manifests as blobs.
     pub(crate) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.read_document(descriptor) };
         let digest = descriptor.digest();
@@ -134,12 +134,12 @@ impl Blobs<'_> {
         }
     }
 
-    /// Reads a config, or a manifest of a layout.
+    /// Reads a config, or a manifest in a layout or archive.
     pub(crate) fn read_document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let digest = descriptor.digest();
         if descriptor.size() > MAX_DOCUMENT_SIZE {
-            let reason = format!("{digest} is no document: it has {} bytes", descriptor.size());
-            return Err(UNREADABLE.finding(reason, PUSH_AGAIN).into());
+            let reason = format!("{digest} is too large for a manifest or config: {} bytes", descriptor.size());
+            return Err(UNREADABLE.finding(reason, DAMAGED_HINT).into());
         }
         let stream = self.open(descriptor)?.ok_or_else(|| missing(digest.as_ref()))?;
         let mut bytes = Vec::new();
@@ -162,14 +162,14 @@ impl Blobs<'_> {
         let Some(stream) = archive.open(path)? else { return Ok(LayerReading::missing(path)) };
         let result = layer_scan::scan(stream, layer_media_type(archive, path)?, cache.dir()?);
         check_interrupt()?;
-        LayerReading::of_scan(result, path)
+        LayerReading::from_scan(result, path)
     }
 
     fn read_layer_blob(&self, descriptor: &Descriptor, cache: &Cache) -> Result<LayerReading> {
         let digest = descriptor.digest().to_string();
         let cached = cache.known_layer(descriptor);
         if let (Some(cached), Blobs::Registry { registry, repository, .. }) = (&cached, self) {
-            // The digest was verified when the layer was cached; the registry must still have it.
+            // The digest was verified when the layer was cached, but the registry must still have the layer.
             if !registry.has_blob(repository, &digest, Access::Pull)? {
                 return Ok(LayerReading::missing(&digest));
             }
@@ -186,16 +186,16 @@ impl Blobs<'_> {
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         if let Some(damage) = compare(descriptor, stream.size, &stream.digest()) {
-            // Any other error follows from the damage.
+            // Other errors are consequences of the damage.
             return Ok(LayerReading { scanned: result.ok(), findings: vec![damage] });
         }
         if let Ok(scanned) = &result {
             cache.layer(descriptor, || Ok(scanned.clone()))?;
         }
-        LayerReading::of_scan(result, &digest)
+        LayerReading::from_scan(result, &digest)
     }
 
-    /// Opens a blob. `None` if it does not exist.
+    /// Opens a blob. Returns `None` if it does not exist.
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read>>> {
         match self {
             Blobs::Registry { registry, repository, cache } => {
@@ -223,13 +223,13 @@ impl Blobs<'_> {
     }
 }
 
-/// A tar file whose members can be read in any order.
+/// A tar archive with random access to its members.
 pub(crate) struct Archive {
     file: std::fs::File,
     members: BTreeMap<String, MemberRange>,
 }
 
-/// Where a member's bytes are in the archive.
+/// The position of a member's data in the archive.
 #[derive(Clone, Copy)]
 struct MemberRange {
     offset: u64,
@@ -237,14 +237,14 @@ struct MemberRange {
 }
 
 impl Archive {
-    /// Reads the list of members; a compressed archive is decompressed into a temporary file first.
+    /// Opens an archive and lists its members. A compressed archive is first decompressed into a temporary file.
     pub(crate) fn open_file(path: &Utf8Path, cache: &Cache) -> Result<Archive> {
         let unreadable = |error: io::Error| {
             if path.is_dir() {
                 return not_an_archive(path);
             }
-            Failure::new(Class::Config, format!("{path} cannot be read: {error}"))
-                .hint("name a file that is there: oci-archive:FILE, docker-archive:FILE")
+            Failure::new(Class::Config, format!("cannot read {path}: {error}"))
+                .hint("specify an existing file: oci-archive:FILE or docker-archive:FILE")
         };
         let mut file = std::fs::File::from(fs_err::File::open(path).map_err(unreadable)?);
         let mut magic = [0; 4];
@@ -262,7 +262,7 @@ impl Archive {
         Ok(Archive { file, members })
     }
 
-    /// Opens a member. `None` if the archive does not have it.
+    /// Opens a member. Returns `None` if the archive does not contain it.
     pub(crate) fn open(&self, name: &str) -> io::Result<Option<impl Read + use<>>> {
         let Some(MemberRange { offset, size }) = self.members.get(name).copied() else { return Ok(None) };
         Ok(Some(MemberReader { file: self.file.try_clone()?, position: offset, remaining: size }))
@@ -283,19 +283,19 @@ impl Archive {
 }
 
 fn not_an_archive(path: &Utf8Path) -> Failure {
-    Failure::new(Class::Config, format!("{path} is no tar archive of an image"))
-        .hint("`docker save` and `skopeo copy` make such: see what it is with `file`; a folder is read as oci:DIR")
+    Failure::new(Class::Config, format!("{path} is not a tar archive of an image"))
+        .hint("create one with `docker save` or `skopeo copy`; for a directory use oci:DIR")
 }
 
-/// Returns the members of an archive by name, and links to them.
+/// Returns the members of an archive by name, including links to them.
 fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String, MemberRange>> {
     let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
     let mut archive = tar::Archive::new(io::BufReader::new(file));
     for entry in archive.entries_with_seek()? {
-        // The error of the library names only part of the problem.
+        // The tar library's error does not say that the file may not be an archive at all.
         let entry = entry.map_err(|_| not_an_archive(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        // In archives of older versions of Docker, one layer's file may be a link to another's.
+        // Older versions of Docker write links for layers with the same contents.
         match entry.link_name_bytes() {
             Some(target) if !entry.header().entry_type().is_file() => {
                 let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir);
@@ -307,7 +307,7 @@ fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String
             }
         }
     }
-    // A link may precede its target.
+    // A link may come before its target in the archive.
     for (name, target) in &links {
         let mut target = target;
         for _ in 0..MAX_LINKS {
@@ -320,7 +320,7 @@ fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String
     Ok(members)
 }
 
-/// Reads part of a file, at its own position.
+/// A reader of one member, which does not move the position of the archive file.
 struct MemberReader {
     file: std::fs::File,
     position: u64,
@@ -329,8 +329,8 @@ struct MemberReader {
 
 impl Read for MemberReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(buffer.len());
-        let read = std::os::unix::fs::FileExt::read_at(&self.file, &mut buffer[..most], self.position)?;
+        let limit = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(buffer.len());
+        let read = std::os::unix::fs::FileExt::read_at(&self.file, &mut buffer[..limit], self.position)?;
         self.position += read as u64;
         self.remaining -= read as u64;
         Ok(read)
@@ -345,7 +345,7 @@ fn decompress(from: &mut dyn Read, cache: &Cache) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// How a file is compressed, by its first bytes.
+/// The compression of a file, detected from its first bytes.
 enum DetectedCompression {
     Gzip,
     Zstd,
@@ -362,7 +362,7 @@ impl DetectedCompression {
     }
 }
 
-/// Returns the media type of a layer in a `docker save` archive, which does not record it.
+/// Detects the media type of a layer in a `docker save` archive, which does not record media types.
 fn layer_media_type(archive: &Archive, path: &str) -> Result<&'static str> {
     let mut magic = Vec::new();
     if let Some(stream) = archive.open(path)? {
@@ -376,23 +376,24 @@ fn layer_media_type(archive: &Archive, path: &str) -> Result<&'static str> {
 }
 
 fn missing(name: &str) -> Finding {
-    MISSING_BLOB.finding(format!("{name} is not there, and the image consists of it"), "publish it again")
+    MISSING_BLOB.finding(format!("{name} is part of the image but does not exist"), "publish the image again")
 }
 
 /// Compares a blob's size and digest with its descriptor.
 fn compare(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     let digest = descriptor.digest();
     if *digest.algorithm() != DigestAlgorithm::Sha256 {
-        let reason = format!("{digest} is of {}, and only sha256 is read here", digest.algorithm());
-        return Some(UNREADABLE.finding(reason, "publish it by sha256, as nearly all do"));
+        let reason = format!("digest {digest} uses {}, but only sha256 is supported", digest.algorithm());
+        return Some(UNREADABLE.finding(reason, "publish the image with sha256 digests"));
     }
     if size != descriptor.size() {
-        // Reading stops one byte after the expected size.
-        let has = if size > descriptor.size() { "more".to_owned() } else { format!("{size} bytes") };
-        return Some(WRONG_SIZE.finding(format!("{digest} has {has}, and {} are said", descriptor.size()), PUSH_AGAIN));
+        // Reading stops one byte after the expected size, so a larger size is not exact.
+        let actual = if size > descriptor.size() { "more".to_owned() } else { size.to_string() };
+        let reason = format!("{digest} should have {} bytes, but has {actual}", descriptor.size());
+        return Some(WRONG_SIZE.finding(reason, DAMAGED_HINT));
     }
     if found != digest.to_string() {
-        return Some(WRONG_DIGEST.finding(format!("what is there as {digest} has the digest {found}"), PUSH_AGAIN));
+        return Some(WRONG_DIGEST.finding(format!("data stored as {digest} has the digest {found}"), DAMAGED_HINT));
     }
     None
 }

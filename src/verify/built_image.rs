@@ -1,5 +1,5 @@
-//! Verifies an image that this run built, before any tag moves: its index and configs are those of the plan, and its
-//! binaries are those that were compiled.
+//! Verifies a built image before any tag moves: its index and configs match the plan, it contains the binaries exactly
+//! as they were compiled, and every platform can start.
 
 use std::collections::BTreeMap;
 
@@ -17,25 +17,24 @@ use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::timings::Timings;
 
-/// An image whose bytes were verified.
+/// A built image and the result of its verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifiedImage {
     pub digests: ImageDigests,
-    /// The findings, which may include errors: the caller decides whether they end the run.
+    /// Findings, which may include errors. The caller decides whether they stop the run.
     pub inspected: InspectedImage,
 }
 
-/// The digests of an image.
+/// The digests of an image's index and manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageDigests {
-    /// The digest of the index.
+    /// Digest of the index.
     pub index: String,
-    /// The digest of each platform's manifest.
+    /// Digest of each platform's manifest.
     pub platforms: BTreeMap<Platform, String>,
 }
 
-/// Verifies a layout: it has every platform once, with a config for that platform and the binaries as they were
-/// compiled, and every platform can start.
+/// Verifies the layout of a built image against the plan and the compiled binaries.
 pub(crate) fn verify_layout(
     image: &Image,
     layout: &Layout,
@@ -58,30 +57,30 @@ pub(crate) fn verify_layout(
     Ok(VerifiedImage { digests: ImageDigests { index: layout.descriptor.digest().to_string(), platforms }, inspected })
 }
 
-/// Checks that the image has every binary exactly as it was compiled.
+/// Checks that the image contains every binary exactly as it was compiled.
 fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifacts: &Artifacts) -> Result<(), Failure> {
     for binary in &planned.binaries {
         let path = binary.path();
-        let failure = |problem: String| image_failure(&image.name, format!("{path} in {} {problem}", planned.platform));
+        let failure = |problem: String| image_failure(&image.name, format!("{}: {path} {problem}", planned.platform));
         let compiled = artifacts.get(&(planned.build.clone(), binary.clone())).map(|artifact| &artifact.sha256);
-        // The file that was copied, even if a link leads elsewhere.
+        // Links are not followed: the copied file itself must be at this path.
         match root.get(path.trim_start_matches('/')) {
             Some(FsNode::File(RegularFile { content: FileContent::Program(program), attributes, .. }))
                 if Some(&program.sha256) == compiled =>
             {
                 if attributes.mode & 0o111 != 0o111 {
                     return Err(failure(format!("is not executable: its mode is {:04o}", attributes.mode))
-                        .hint("a template of your own must copy it with `--chmod=0755`: {% include \"contents\" %}"));
+                        .hint("copy it with `--chmod=0755` in your template, or add {% include \"contents\" %}"));
                 }
             }
             Some(FsNode::File(_)) => {
-                return Err(failure("is not the binary that was compiled".to_owned()).hint(
-                    "does the template change it? strip = true in the Cargo profile does that before it is checked",
+                return Err(failure("differs from the compiled binary".to_owned()).hint(
+                    "do not modify binaries in the template: to strip them, set strip = true in the Cargo profile",
                 ));
             }
             _ => {
                 return Err(failure("is missing".to_owned())
-                    .hint("a template of your own must copy the binaries: {% include \"contents\" %}"));
+                    .hint("copy the binaries in your template: {% include \"contents\" %}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Checks one platform's root file system and config, in the order in which a container starts.
+//! Checks the root file system and config of one platform, in the order in which a container starts.
 
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
@@ -11,18 +11,18 @@ use crate::finding::{Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
 use crate::platform::{ElfIdentity, Platform};
 
-/// What an image is, beside what is wrong with it.
+/// Facts about a platform of an image, in addition to the findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Facts"))]
 pub(crate) struct PlatformFacts {
-    /// What it starts.
+    /// Path of the program that the container starts.
     pub program: Option<String>,
-    /// `static`, `glibc 2.36`, `musl`: what that program finds in the image.
+    /// C library that the program uses from the image: `static`, `musl`, or a version such as `glibc 2.36`.
     pub libc: Option<String>,
-    /// The highest glibc that the program asks for.
+    /// Minimum version of glibc that the program needs.
     pub glibc: Option<String>,
-    /// os-release(5): `PRETTY_NAME`.
+    /// Name of the distribution: `PRETTY_NAME` in os-release(5).
     pub distribution: Option<String>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct CheckedPlatform {
     pub findings: Vec<Finding>,
 }
 
-/// Checks a merged file system.
+/// Checks the merged file system of a platform.
 pub(crate) fn check(
     root: &RootFs,
     platform: Platform,
@@ -51,7 +51,7 @@ pub(crate) fn check(
         programs.push(linkage);
     }
     findings.extend(policy::check(policy, &context, &programs));
-    // The last program is the image's purpose; those before it are shells and init programs.
+    // Programs before the last one are shells and init programs.
     let main_program = programs.last();
     let facts = PlatformFacts {
         program: chain.program.as_deref().map(printable),
@@ -69,7 +69,7 @@ pub(crate) fn check(
     CheckedPlatform { facts, findings: unique }
 }
 
-/// Returns the highest glibc that a program needs.
+/// Returns the minimum glibc version that a program needs.
 fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
     match context.file(path)?.1 {
         RegularFile { content: FileContent::Program(program), .. } => {
@@ -79,20 +79,20 @@ fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
     }
 }
 
-/// Programs that every base with a shell has.
+/// Programs that tell which architecture a base image is for, in order of preference.
 const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
 const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
-/// Checks that the base is for the platform. A static binary starts on any base, until it runs one of its programs.
+/// Checks that the programs of the base image are for the platform. A static binary starts even if they are not.
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
-    let wanted = context.platform.elf_identity();
+    let expected = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {
-        let fix = "name a base that has this platform, by its index and not by one platform's digest or tag";
-        WRONG_BASE.finding(format!("of the base is for {found}, wanted {wanted}"), fix).in_file(path)
+        let fix = "use a base that supports this platform, and a tag or digest that covers all platforms";
+        WRONG_BASE.finding(format!("in the base is built for {found}, expected {expected}"), fix).in_file(path)
     };
     for path in SHELLS {
         if let Some(found) = machine(context, path) {
-            return if found.same_machine(&wanted) { None } else { Some(wrong_base(path, found)) };
+            return if found.same_machine(&expected) { None } else { Some(wrong_base(path, found)) };
         }
     }
     let mut first = None;
@@ -102,7 +102,7 @@ fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
         }
         let path = format!("/{path}");
         let Some(found) = machine(context, &path) else { continue };
-        if found.same_machine(&wanted) {
+        if found.same_machine(&expected) {
             return None;
         }
         first.get_or_insert((path, found));
@@ -111,7 +111,7 @@ fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
     Some(wrong_base(&path, found))
 }
 
-/// Returns the machine that an ELF file is for.
+/// Returns the architecture that the ELF file at a path is built for.
 fn machine(context: &ExecContext<'_>, path: &str) -> Option<ElfIdentity> {
     match context.file(path)?.1 {
         RegularFile { content: FileContent::Program(program), .. } => Some(program.elf.as_ref()?.identity),

@@ -1,5 +1,5 @@
-//! Checks whether a program can be loaded: its machine, its interpreter, and every library that it needs, with the symbol
-//! versions that are needed of it.
+//! Checks that a program can be loaded: its architecture, its dynamic loader, and all libraries that it needs with
+//! their symbol versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,24 @@ use crate::finding::{
 use crate::oci::rootfs::{FileContent, RegularFile, file_name, parent};
 use crate::platform::{FloatAbi, Libc};
 
-/// What a program needs to be loaded, and whether the image has it.
+/// The C library and the shared libraries of a program, with the findings about them.
 #[derive(Debug, Default)]
 pub(crate) struct ProgramLinkage {
-    /// Real path of the program, without a leading slash.
+    /// Real path of the program in the image, without a leading slash.
     pub path: String,
-    /// The C library that the program finds in the image: `static`, `glibc 2.36` or `musl`.
+    /// C library that the program uses from the image: `static`, `musl`, or a version such as `glibc 2.36`.
     pub libc: Option<String>,
-    /// The program needs an interpreter or libraries.
+    /// Whether the program needs a dynamic loader or libraries.
     pub is_dynamic: bool,
-    /// The libraries that the program needs, also indirectly, by the requested names, whether they exist or not.
+    /// Names of all libraries that the program needs, directly or indirectly, including missing ones.
     pub libraries: BTreeSet<String>,
     pub findings: Vec<Finding>,
 }
 
-/// More libraries than any program needs.
+/// Maximum number of files that are loaded for a program.
 const MAX_LIBRARIES: usize = 2000;
 
-/// Checks the program at a real path.
+/// Checks the program at a real path in the image.
 pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     let mut linkage = ProgramLinkage { path: path.to_owned(), ..ProgramLinkage::default() };
     let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = context.file(path) else {
@@ -40,11 +40,11 @@ pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     linkage.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
     linkage.libraries.extend(elf.needed.iter().cloned());
     let shown_path = format!("/{path}");
-    let wanted = context.platform.elf_identity();
-    if !elf.identity.same_machine(&wanted) {
-        let reason = format!("is for {}, wanted {wanted}", elf.identity);
+    let expected = context.platform.elf_identity();
+    if !elf.identity.same_machine(&expected) {
+        let reason = format!("is built for {}, expected {expected}", elf.identity);
         let fix = format!(
-            "put the {} binary there: is it the target folder, or the base, of another platform?",
+            "copy the binary for {}: the target directory or the base may be for another platform",
             context.platform
         );
         linkage.findings.push(WRONG_MACHINE.finding(reason, fix).in_file(shown_path));
@@ -66,7 +66,7 @@ pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     linkage
 }
 
-/// Finds a program that needs a newer processor than the platform guarantees.
+/// Returns a finding if a file needs a newer processor than the platform guarantees.
 fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
     let platform = context.platform;
     let (needed, guaranteed) = (elf.cpu_level?, platform.cpu_level()?);
@@ -74,27 +74,27 @@ fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Op
         return None;
     }
     let (family, fix) = if platform.architecture() == "amd64" {
-        ("x86-64-v", format!("compile it without `-C target-cpu`, or publish it as linux/amd64/v{needed}"))
+        ("x86-64-v", format!("compile without `-C target-cpu`, or publish for linux/amd64/v{needed}"))
     } else {
         let triple = platform.triple(Libc::Musl);
-        ("ARMv", format!("compile it for {triple}, and link nothing that is for ARMv{needed}"))
+        ("ARMv", format!("compile for {triple}, and do not link objects that are built for ARMv{needed}"))
     };
-    let reason = format!("needs {family}{needed}, and {platform} promises {family}{guaranteed} only");
+    let reason = format!("needs {family}{needed}, but {platform} guarantees only {family}{guaranteed}");
     Some(CPU_LEVEL.finding(reason, fix).in_file(shown_path))
 }
 
-/// Finds a program that passes numbers in floating-point registers on a platform without them.
+/// Returns a finding if a program uses the hard-float ABI on a platform with the soft-float ABI.
 fn check_float_abi(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
     let platform = context.platform;
     if elf.identity.float_abi != Some(FloatAbi::Hard) || platform.elf_identity().float_abi != Some(FloatAbi::Soft) {
         return None;
     }
-    let reason = format!("has the hard float ABI, and {platform} the soft one");
-    let fix = format!("compile it for {}", platform.triple(Libc::Musl));
+    let reason = format!("uses the hard-float ABI, but {platform} uses the soft-float ABI");
+    let fix = format!("compile for {}", platform.triple(Libc::Musl));
     Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(shown_path))
 }
 
-/// Finds the interpreter of a program, and checks that it can start the program.
+/// Finds the dynamic loader of a program, and checks that it can start the program.
 fn find_interpreter<'a>(
     context: &ExecContext<'a>,
     requested: &str,
@@ -106,31 +106,31 @@ fn find_interpreter<'a>(
         return Err(Box::new(missing_interpreter(requested, elf, shown_path)));
     };
     let unusable = |reason: String| {
-        let fix = "take the base's own, or a base of this platform";
-        Err(Box::new(LOADER_UNUSABLE.finding(format!("needs {requested}, and that {reason}"), fix).in_file(shown_path)))
+        let fix = "keep the loader of the base image, and use a base for this platform";
+        let reason = format!("needs the loader {requested}, which {reason}");
+        Err(Box::new(LOADER_UNUSABLE.finding(reason, fix).in_file(shown_path)))
     };
-    let FileContent::Program(program) = &file.content else { return unusable("is no ELF file".to_owned()) };
-    let Some(found) = &program.elf else { return unusable("is an ELF file that ends early".to_owned()) };
+    let FileContent::Program(program) = &file.content else { return unusable("is not an ELF file".to_owned()) };
+    let Some(found) = &program.elf else { return unusable("is truncated".to_owned()) };
     if let Some(dir) = context.first_closed_dir(&absolute) {
         return Err(Box::new(context.closed_directory_finding(&dir, &format!("/{path}"))));
     }
     if !found.is_complete {
-        return unusable("is an ELF file that ends early".to_owned());
+        return unusable("is truncated".to_owned());
     }
     if !found.identity.same_machine(&elf.identity) {
-        return unusable(format!("is for {}", found.identity));
+        return unusable(format!("is built for {}", found.identity));
     }
     if !found.executable {
-        return unusable("is no program".to_owned());
+        return unusable("is not an executable ELF file".to_owned());
     }
     if !context.has_permission(&file.attributes, EXECUTE) {
         let reason = format!(
-            "may not be executed by {}, and is what starts {shown_path}: its mode is {}",
+            "is the loader of {shown_path} but cannot be executed by {}: its mode is {}",
             context.user_description(),
             format_mode(&file.attributes)
         );
-        let finding =
-            NOT_EXECUTABLE.finding(reason, "copy it with its mode: `--chmod=0755`").in_file(format!("/{path}"));
+        let finding = NOT_EXECUTABLE.finding(reason, "copy the loader with `--chmod=0755`").in_file(format!("/{path}"));
         return Err(Box::new(finding));
     }
     Ok(ElfInterpreter { requested: requested.to_owned(), path, elf: found, secure_execution: false })
@@ -139,19 +139,19 @@ fn find_interpreter<'a>(
 fn missing_interpreter(requested: &str, elf: &Elf, shown_path: &str) -> Finding {
     let fix = match elf.needed_glibc() {
         _ if requested.contains("ld-musl") => {
-            "it is linked dynamically against musl: take a base that has it, such as alpine:3, or link it statically"
+            "the program is linked against musl: use a base that has musl, such as alpine:3, or link it statically"
                 .to_owned()
         }
         Some(glibc) => format!(
-            "it is linked against glibc {glibc}: take a base that has that, such as {}, or link it statically: libc = \"musl\"",
+            "the program is linked against glibc {glibc}: use a base that has it, such as {}, or set libc = \"musl\" to link it statically",
             base_with(&glibc)
         ),
-        None => "take a base that has it, or link it statically: libc = \"musl\"".to_owned(),
+        None => "use a base that has the loader, or set libc = \"musl\" to link the program statically".to_owned(),
     };
-    LOADER_MISSING.finding(format!("needs {requested}, which is not in the image"), fix).in_file(shown_path)
+    LOADER_MISSING.finding(format!("needs the loader {requested}, which is not in the image"), fix).in_file(shown_path)
 }
 
-/// Loads all libraries as the loader would, and checks what the loaded objects need of each other.
+/// Loads all libraries as the loader would, and checks that they fit together.
 fn check_libraries<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -180,13 +180,13 @@ fn check_libraries<'a>(
     linkage.libc = match loader {
         DynamicLoader::Musl => Some("musl".to_owned()),
         _ => {
-            let offered = objects.iter().filter_map(|object| object.elf.defined_glibc());
-            offered.max_by_key(|version| parse_version(version)).map(|version| format!("glibc {version}"))
+            let versions = objects.iter().filter_map(|object| object.elf.defined_glibc());
+            versions.max_by_key(|version| parse_version(version)).map(|version| format!("glibc {version}"))
         }
     };
 }
 
-/// Loads the program, the preloaded libraries and, breadth first, every library that one of them needs.
+/// Loads the program, preloaded libraries and, in breadth-first order, all libraries that they need.
 fn load_objects<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -199,7 +199,7 @@ fn load_objects<'a>(
     let mut objects = vec![LoadedObject { path: path.to_owned(), origin, elf, name: path.to_owned(), needed_by: None }];
     let preloaded = if interpreter.secure_execution { None } else { context.env_var("LD_PRELOAD") };
     for name in preloaded.unwrap_or_default().split([' ', ':']).filter(|name| !name.is_empty()) {
-        // The loader ignores a preloaded library that it does not find.
+        // The loader ignores preloaded libraries that it cannot find.
         if let LibrarySearch::Found { path, origin, program } =
             loader.find_library(context, &objects, 0, name, interpreter)
             && let Some(elf) = &program.elf
@@ -218,7 +218,7 @@ fn load_objects<'a>(
             match loader.find_library(context, &objects, index, name, interpreter) {
                 LibrarySearch::Found { path, origin, program } => {
                     let Some(elf) = &program.elf else { continue };
-                    // A file that is found by another name as well is loaded once.
+                    // A file is loaded only once, even if it is found under several names.
                     if objects.iter().all(|object| object.path != path) {
                         objects.push(LoadedObject { path, origin, elf, name: name.clone(), needed_by: Some(index) });
                     }
@@ -236,25 +236,25 @@ fn load_objects<'a>(
     objects
 }
 
-/// Finds a program and a loaded object that pass floating-point numbers in different places.
+/// Returns a finding if a program and a loaded object use different floating-point ABIs.
 fn check_same_float_abi(program: &str, program_elf: &Elf, object: &str, object_elf: &Elf) -> Option<Finding> {
     let (program_abi, object_abi) = (program_elf.identity.float_abi?, object_elf.identity.float_abi?);
     if program_abi == object_abi {
         return None;
     }
-    let reason = format!("has the {object_abi} float ABI, and /{program}, which loads it, the {program_abi} one");
-    let fix = "take both from one place: a base of this platform, and a binary for its triple";
+    let reason =
+        format!("uses the {object_abi} float ABI, but /{program}, which loads it, uses the {program_abi} float ABI");
+    let fix = "use a base for this platform, and a binary compiled for its target triple";
     Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{object}")))
 }
 
 fn unusable_library(needed_by: &LoadedObject<'_>, name: &str, unusable: &UnusableLibrary) -> Finding {
     let UnusableLibrary { path, reason, is_for_other_machine } = unusable;
     let finding = if *is_for_other_machine {
-        LIBRARY_MACHINE
-            .finding(format!("needs {name}, and for {path} that is there: {reason}"), "copy the one of this platform")
+        LIBRARY_MACHINE.finding(format!("needs {name}, but {path} {reason}"), "copy the library for this platform")
     } else {
-        let fix = "copy the library itself, readable for all";
-        LIBRARY_MISSING.finding(format!("needs {name}, and of {path} that is there: {reason}"), fix)
+        let fix = "copy the complete library, and make it readable for all users";
+        LIBRARY_MISSING.finding(format!("needs {name}, but {path} {reason}"), fix)
     };
     finding.in_file(format!("/{}", needed_by.path))
 }
@@ -271,11 +271,11 @@ fn missing_library(
             let dir = parent(elsewhere);
             let fix = match loader {
                 DynamicLoader::Glibc => format!(
-                    "let it look there: a `RUN ldconfig` where /etc/ld.so.conf names the folder, or LD_LIBRARY_PATH=/{dir} in env"
+                    "set LD_LIBRARY_PATH=/{dir} in env, or add the directory to /etc/ld.so.conf and run `RUN ldconfig` in a template"
                 ),
-                _ => format!("let it look there: LD_LIBRARY_PATH=/{dir} in env"),
+                _ => format!("set LD_LIBRARY_PATH=/{dir} in env"),
             };
-            (format!("needs {name}, and does not look where it is: /{elsewhere}"), fix)
+            (format!("needs {name}, but the loader does not search where the library is: /{elsewhere}"), fix)
         }
         None => (format!("needs {name}, which is not in the image"), missing_library_fix(name, loader).to_owned()),
     };
@@ -285,30 +285,30 @@ fn missing_library(
 fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
     match (name, loader) {
         ("libgcc_s.so.1", DynamicLoader::Musl) => {
-            "take a base that has it (apk add libgcc), or link statically: target-feature=+crt-static"
+            "install libgcc in the base (`apk add libgcc`), or link statically with target-feature=+crt-static"
         }
         ("libgcc_s.so.1", _) => {
-            "take a base that has it, such as gcr.io/distroless/cc-debian12, or link it statically: libc = \"musl\""
+            "use a base that has libgcc, such as gcr.io/distroless/cc-debian12, or set libc = \"musl\" to link statically"
         }
         (name, _) if name.starts_with("libc.musl") => {
-            "it is for musl, and the loader is glibc's: take the library of the base's own libc"
+            "the program uses glibc, so use libraries that are built for glibc instead of musl"
         }
         (name, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => {
-            "take a base with that OpenSSL, or link it in: the crate's feature `vendored`, or rustls"
+            "use a base with this version of OpenSSL, enable the crate's feature `vendored`, or use rustls"
         }
-        _ => "take a base that has it, copy it into the image, or link it statically",
+        _ => "use a base that has the library, copy the library into the image, or link it statically",
     }
 }
 
-/// Symbol versions that a library does not offer.
+/// Needed symbol versions that a library does not provide.
 struct MissingVersions<'a> {
     versions: Vec<&'a str>,
-    /// The library's path, as it is shown.
+    /// Path of the library for messages.
     path: String,
     elf: &'a Elf,
 }
 
-/// Checks that libraries offer the symbol versions that an object needs. Returns a finding per library, with the highest
+/// Checks that libraries provide the symbol versions that an object needs. Each finding names a library and its highest
 /// missing version.
 fn check_versions(
     object: &LoadedObject<'_>,
@@ -316,20 +316,20 @@ fn check_versions(
     interpreter: &ElfInterpreter<'_>,
 ) -> Vec<Finding> {
     let mut missing: BTreeMap<&str, MissingVersions<'_>> = BTreeMap::new();
-    for want in object.elf.needed_versions.iter().filter(|want| !want.weak) {
-        let (path, elf) = match objects.iter().skip(1).find(|other| other.has_name(&want.library)) {
+    for needed in object.elf.needed_versions.iter().filter(|needed| !needed.weak) {
+        let (path, elf) = match objects.iter().skip(1).find(|other| other.has_name(&needed.library)) {
             Some(library) => (format!("/{}", library.path), library.elf),
-            None if interpreter.elf.soname.as_ref() == Some(&want.library) => {
+            None if interpreter.elf.soname.as_ref() == Some(&needed.library) => {
                 (interpreter.requested.clone(), interpreter.elf)
             }
-            // The library itself is missing, which is reported already.
+            // The library itself is missing, which has its own finding.
             None => continue,
         };
-        // The loader takes any symbol of a library without versions.
-        if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&want.version) {
+        // The loader accepts any symbol from a library without versions.
+        if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&needed.version) {
             let library =
-                missing.entry(&want.library).or_insert_with(|| MissingVersions { versions: Vec::new(), path, elf });
-            library.versions.push(&want.version);
+                missing.entry(&needed.library).or_insert_with(|| MissingVersions { versions: Vec::new(), path, elf });
+            library.versions.push(&needed.version);
         }
     }
     missing.into_iter().map(|(library, missing)| missing_versions_finding(object, library, missing)).collect()
@@ -343,38 +343,38 @@ fn missing_versions_finding(object: &LoadedObject<'_>, library: &str, missing: M
         Some((family, number)) => (family, Some(number)),
         None => (highest, None),
     };
-    let offered = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
-    let offered = offered.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
-    let offered = offered.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
-    let reason = match &offered {
-        Some(offered) => format!("wants {highest} of {library}, and {path} has {family}_{offered} at most"),
-        None => format!("wants {highest} of {library}, and {path} has none of those"),
+    let provided = elf.defined_versions.iter().filter(|version| version.split('_').next() == Some(family));
+    let provided = provided.filter_map(|version| parse_version(version.rsplit_once('_')?.1)).max();
+    let provided = provided.map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."));
+    let reason = match &provided {
+        Some(provided) => format!("needs {highest} from {library}, but {path} provides at most {family}_{provided}"),
+        None => format!("needs {highest} from {library}, but {path} provides no {family} versions"),
     };
     let fix = match number {
         Some(number) if family == "GLIBC" && parse_version(number).is_some() => format!(
-            "link it for the base's glibc: glibc = \"{}\"; or take a base that has {number}: {}",
-            offered.unwrap_or_default(),
+            "set glibc = \"{}\" to link for the glibc of the base, or use a base with glibc {number}, such as {}",
+            provided.unwrap_or_default(),
             base_with(number)
         ),
-        _ => "compile it on, or for, what the base has, or take a newer base".to_owned(),
+        _ => "compile against the library version of the base, or use a newer base".to_owned(),
     };
     VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
 }
 
-/// Finds an object that is linked against another C library than the loader's.
+/// Returns a finding if an object is built for another C library than the loader.
 fn check_same_libc(object: &LoadedObject<'_>, loader: DynamicLoader) -> Option<Finding> {
     let reason = if loader == DynamicLoader::Musl {
-        format!("is made for glibc {}, and musl's loader loads it", object.elf.needed_glibc()?)
+        format!("is built for glibc {}, but is loaded by musl", object.elf.needed_glibc()?)
     } else if object.elf.needed.iter().any(|name| name.starts_with("libc.musl") || name == "libc.so") {
-        "is made for musl, and glibc's loader loads it".to_owned()
+        "is built for musl, but is loaded by glibc".to_owned()
     } else {
         return None;
     };
-    let fix = "take programs and libraries of one libc: the base's";
+    let fix = "use programs and libraries that are built for the C library of the base";
     Some(MIXED_LIBCS.finding(reason, fix).in_file(format!("/{}", object.path)))
 }
 
-/// Returns a well-known base image that has a version of glibc.
+/// Returns a well-known base image with at least this version of glibc.
 fn base_with(version: &str) -> &'static str {
     const BASES: &[(&str, &str)] = &[
         ("2.28", "debian:buster-slim"),

@@ -1,4 +1,5 @@
-//! Where a dynamic loader searches libraries: glibc's (ld.so(8); glibc, elf/dl-load.c) and musl's (musl, ldso/dynlink.c).
+//! Searches for libraries in the same places as the dynamic loaders of glibc (ld.so(8); glibc, elf/dl-load.c) and musl
+//! (musl, ldso/dynlink.c).
 
 use super::exec_context::{ExecContext, READ};
 use crate::elf::Elf;
@@ -14,39 +15,39 @@ pub(crate) enum DynamicLoader {
     Other,
 }
 
-/// The interpreter of a program, as it is in the image.
+/// The dynamic loader that a program names as its interpreter.
 pub(crate) struct ElfInterpreter<'a> {
-    /// PT_INTERP, as the program has it.
+    /// Path in the program's PT_INTERP.
     pub requested: String,
-    /// Real path from the root, without a leading slash.
+    /// Real path in the image, without a leading slash.
     pub path: String,
     pub elf: &'a Elf,
-    /// The program runs with more rights than its user has, so that the loader ignores the environment (ld.so(8),
-    /// "Secure-execution mode").
+    /// Whether the program runs with more privileges than its user, so that the loader ignores environment variables
+    /// (ld.so(8), "Secure-execution mode").
     pub secure_execution: bool,
 }
 
-/// A loaded file: the program itself or a library.
+/// A loaded ELF file: the program itself or a library.
 pub(crate) struct LoadedObject<'a> {
-    /// Real path from the root, without a leading slash.
+    /// Real path in the image, without a leading slash.
     pub path: String,
-    /// The directory that `$ORIGIN` stands for, as an absolute path.
+    /// Value of `$ORIGIN` for this object: the absolute path of its directory.
     pub origin: String,
     pub elf: &'a Elf,
-    /// The name that it was requested by.
+    /// Name under which the object was requested.
     pub name: String,
-    /// Index of the object that needs it among the loaded ones; `None` for the program.
+    /// Index of the first loaded object that needs this one. `None` for the program.
     pub needed_by: Option<usize>,
 }
 
 impl LoadedObject<'_> {
-    /// Whether the object was requested by a name, or has it as its soname.
+    /// Reports whether the object was requested under this name or has it as its soname.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.name == name || self.elf.soname.as_deref() == Some(name)
     }
 }
 
-/// The result of searching a library.
+/// The result of searching for a library.
 pub(crate) enum LibrarySearch<'a> {
     Found {
         path: String,
@@ -54,7 +55,7 @@ pub(crate) enum LibrarySearch<'a> {
         program: &'a ElfFile,
     },
     NotFound {
-        /// The first file with the right name that cannot be loaded.
+        /// First file with the right name, if there is one that cannot be loaded.
         unusable: Option<UnusableLibrary>,
     },
 }
@@ -62,16 +63,17 @@ pub(crate) enum LibrarySearch<'a> {
 /// A file with a library's name that cannot be loaded.
 pub(crate) struct UnusableLibrary {
     pub path: String,
+    /// Why the file cannot be loaded, such as `is truncated`.
     pub reason: String,
-    /// It is a library for another machine.
+    /// Whether the file is built for another architecture.
     pub is_for_other_machine: bool,
 }
 
-/// Prefixes of the libraries that are part of musl's loader (ldso/dynlink.c, `load_library`).
+/// Name prefixes of libraries that are built into musl's loader (ldso/dynlink.c, `load_library`).
 const MUSL_BUILT_IN: &[&str] = &["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
 
 impl DynamicLoader {
-    /// Identifies a loader by its path and its file.
+    /// Identifies a loader by its path and its ELF file.
     pub(crate) fn identify(path: &str, elf: &Elf) -> DynamicLoader {
         let soname = elf.soname.as_deref().unwrap_or_default();
         if elf.defined_glibc().is_some() {
@@ -83,7 +85,7 @@ impl DynamicLoader {
         }
     }
 
-    /// Whether a library is part of the loader itself.
+    /// Reports whether a library is part of the loader itself.
     pub(crate) fn provides(self, name: &str, interpreter: &Elf) -> bool {
         match self {
             DynamicLoader::Musl => MUSL_BUILT_IN.iter().any(|prefix| name.starts_with(prefix)),
@@ -91,7 +93,7 @@ impl DynamicLoader {
         }
     }
 
-    /// Searches a library that the object at `index` among the loaded ones needs.
+    /// Searches for a library that the object at `index` in `loaded` needs.
     pub(crate) fn find_library<'a>(
         self,
         context: &ExecContext<'a>,
@@ -116,7 +118,7 @@ impl DynamicLoader {
         LibrarySearch::NotFound { unusable }
     }
 
-    /// Returns the paths where a library may be, in the order of the search.
+    /// Returns the paths where the loader searches for a library, in search order.
     fn candidate_paths(
         self,
         context: &ExecContext<'_>,
@@ -136,7 +138,7 @@ impl DynamicLoader {
         paths
     }
 
-    /// Returns the directories of RPATH, RUNPATH and LD_LIBRARY_PATH in the order of the search, as absolute paths.
+    /// Returns the directories in RPATH, RUNPATH and LD_LIBRARY_PATH as absolute paths, in search order.
     fn configured_dirs(
         self,
         context: &ExecContext<'_>,
@@ -146,7 +148,7 @@ impl DynamicLoader {
     ) -> Vec<String> {
         let mut dirs = Vec::new();
         let Some(object) = loaded.get(index) else { return dirs };
-        // The object, the one that needs it, and so on up to the program.
+        // The object, the object that needs it, and so on up to the program.
         let chain = || std::iter::successors(Some(object), |object| loaded.get(object.needed_by?));
         if self == DynamicLoader::Musl {
             dirs.extend(library_path_dirs(context, interpreter));
@@ -157,7 +159,8 @@ impl DynamicLoader {
             }
             return dirs;
         }
-        // RPATH applies to everything that an object leads to. RUNPATH overrides it, and applies to the object alone.
+        // RPATH also applies to indirect dependencies. RUNPATH overrides RPATH, but applies only to direct
+        // dependencies.
         if object.elf.runpath.is_none() {
             for object in chain().filter(|object| object.elf.runpath.is_none()) {
                 dirs.extend(object.elf.rpath.iter().flat_map(|list| expand_dirs(list, object, context)));
@@ -168,7 +171,7 @@ impl DynamicLoader {
         dirs
     }
 
-    /// Returns the directories that are searched without any configuration.
+    /// Returns the directories that the loader searches by default.
     fn default_dirs(self, root: &RootFs, interpreter: &ElfInterpreter<'_>) -> Vec<String> {
         let owned = |dirs: &[&str]| dirs.iter().map(|dir| (*dir).to_owned()).collect();
         match self {
@@ -186,7 +189,7 @@ impl DynamicLoader {
         }
     }
 
-    /// Returns the libraries with a name in glibc's cache.
+    /// Returns the paths that glibc's cache lists for a library.
     fn cached_paths(self, root: &RootFs, name: &str) -> Vec<String> {
         match root.get("etc/ld.so.cache") {
             Some(FsNode::File(RegularFile { content: FileContent::LoaderCache(paths), .. }))
@@ -199,7 +202,7 @@ impl DynamicLoader {
     }
 }
 
-/// Returns the directories of LD_LIBRARY_PATH, as absolute paths.
+/// Returns the directories in LD_LIBRARY_PATH as absolute paths.
 fn library_path_dirs(context: &ExecContext<'_>, interpreter: &ElfInterpreter<'_>) -> Vec<String> {
     if interpreter.secure_execution {
         return Vec::new();
@@ -208,7 +211,7 @@ fn library_path_dirs(context: &ExecContext<'_>, interpreter: &ElfInterpreter<'_>
     list.split([':', ';']).filter(|dir| !dir.is_empty()).map(|dir| context.absolute(dir)).collect()
 }
 
-/// Checks that the user may read a file, and that it is an ELF file for the machine.
+/// Checks that the user may read a file, and that it is an ELF file for the right architecture.
 fn check_library<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -220,17 +223,17 @@ fn check_library<'a>(
         Err(UnusableLibrary { path: format!("/{real_path}"), reason, is_for_other_machine })
     };
     if context.first_closed_dir(path).is_some() || !context.has_permission(&file.attributes, READ) {
-        return unusable(format!("{} may not read it", context.user_description()), false);
+        return unusable(format!("cannot be read by {}", context.user_description()), false);
     }
-    let FileContent::Program(program) = &file.content else { return unusable("it is no ELF file".to_owned(), false) };
+    let FileContent::Program(program) = &file.content else { return unusable("is not an ELF file".to_owned(), false) };
     match &program.elf {
         Some(elf) if elf.is_complete && elf.identity.same_machine(machine) => Ok(program),
-        Some(elf) if elf.is_complete => unusable(format!("it is for {}", elf.identity), true),
-        _ => unusable("it ends early".to_owned(), false),
+        Some(elf) if elf.is_complete => unusable(format!("is built for {}", elf.identity), true),
+        _ => unusable("is truncated".to_owned(), false),
     }
 }
 
-/// Splits a list of directories, and replaces `$ORIGIN` and `$LIB` (ld.so(8), "Dynamic string tokens").
+/// Splits a list of directories and expands `$ORIGIN` and `$LIB` in it (ld.so(8), "Dynamic string tokens").
 fn expand_dirs(list: &str, object: &LoadedObject<'_>, context: &ExecContext<'_>) -> Vec<String> {
     let debian = context.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
     let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();

@@ -1,5 +1,5 @@
-//! The view that a container's process has of its image: its user, what that user may enter and execute, and where
-//! programs are searched.
+//! The environment of a container's process: its user and permissions, working directory, environment variables and
+//! search path for programs.
 
 use oci_spec::image::ImageConfiguration;
 
@@ -7,10 +7,10 @@ use crate::finding::{CLOSED_FOLDER, Finding, MISSING_WORKDIR, UNKNOWN_USER, WORK
 use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, clean};
 use crate::platform::Platform;
 
-/// The PATH that runtimes set if the image does not (moby, `DefaultPathEnvUnix`).
+/// Default PATH that runtimes set if the image does not set one (moby, `DefaultPathEnvUnix`).
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a process sees of an image, and as which user.
+/// The root file system, config and user that a container's process runs with.
 pub(crate) struct ExecContext<'a> {
     pub root: &'a RootFs,
     pub platform: Platform,
@@ -22,7 +22,7 @@ pub(crate) struct ExecContext<'a> {
 /// The user of a container's process (moby/sys, `user.GetExecUser`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// As written in the config; empty for root by default.
+    /// User as written in the config. Empty if the config does not set one, which means root.
     pub name: String,
     pub uid: u64,
     pub gid: u64,
@@ -34,7 +34,7 @@ pub(crate) const READ: u32 = 0o400;
 pub(crate) const EXECUTE: u32 = 0o100;
 
 impl<'a> ExecContext<'a> {
-    /// Returns the findings about the image's user and working directory as well.
+    /// Creates the context of an image's config. Also returns findings about the user and the working directory.
     pub(crate) fn new(
         root: &'a RootFs,
         platform: Platform,
@@ -47,7 +47,8 @@ impl<'a> ExecContext<'a> {
             Ok(user) => context.user = Some(user),
             Err(reason) => {
                 let numbers = if user == "root" { "0:0" } else { "65532:65532" };
-                let fix = format!("copy a file that has the name, or write it in numbers: user = \"{numbers}\"");
+                let fix =
+                    format!("use numeric IDs, user = \"{numbers}\", or copy a file with that name into the image");
                 findings.push(UNKNOWN_USER.finding(reason, fix));
             }
         }
@@ -60,7 +61,7 @@ impl<'a> ExecContext<'a> {
         ExecContext { user, ..*self }
     }
 
-    /// Finds the user that `user[:group]` names in the image's files.
+    /// Looks up `user[:group]` in the image's `/etc/passwd` and `/etc/group`.
     pub(crate) fn find_user(&self, name: &str) -> Option<User> {
         find_user(self.root, name).ok()
     }
@@ -68,13 +69,13 @@ impl<'a> ExecContext<'a> {
     fn check_workdir(&self) -> Option<Finding> {
         let not_a_directory = |dir: String| {
             WORKDIR_NOT_A_FOLDER
-                .finding("is the working directory, and no folder", "name a folder: workdir = \"/\"")
+                .finding("is the working directory but not a directory", "set an existing directory: workdir = \"/\"")
                 .in_file(dir)
         };
         let dir = self.workdir();
         let resolved = self.root.resolve(&dir).ok();
         match resolved.as_deref().and_then(|path| self.root.get(path)) {
-            // The user need not have access: runtimes enter it as root before they change the user.
+            // Runtimes enter the working directory as root, so the user does not need access to it.
             Some(FsNode::Dir(_)) => None,
             _ if resolved.as_deref() == Some("") => None,
             Some(_) => Some(not_a_directory(dir)),
@@ -83,54 +84,54 @@ impl<'a> ExecContext<'a> {
             None => Some(
                 MISSING_WORKDIR
                     .finding(
-                        "is the working directory, and not in the image: runtimes make it, for root",
-                        "make it in the image, so that its owner is who you want: a file in it, or `WORKDIR` below `USER`",
+                        "is the working directory but not in the image: runtimes create it with root as its owner",
+                        "create it in the image with the right owner: use `WORKDIR` after `USER`, or copy a file into it",
                     )
                     .in_file(dir),
             ),
         }
     }
 
-    /// Returns the finding that the user cannot enter a directory on the way to a path.
-    pub(crate) fn closed_directory_finding(&self, dir: &str, to: &str) -> Finding {
+    /// Creates a finding that the user cannot enter `dir`, a directory on the path to `target`.
+    pub(crate) fn closed_directory_finding(&self, dir: &str, target: &str) -> Finding {
         let mode = match self.root.get(dir) {
             Some(FsNode::Dir(attributes)) => format_mode(attributes),
             _ => String::new(),
         };
-        let on_the_way = if clean(to) == dir { String::new() } else { format!(", on the way to {to}") };
+        let purpose = if clean(target) == dir { String::new() } else { format!(" to reach {target}") };
         CLOSED_FOLDER
             .finding(
-                format!("cannot be entered by {}{on_the_way}: its mode is {mode}", self.user_description()),
-                format!("let all enter it: `chmod a+x /{dir}` where the image is made"),
+                format!("cannot be entered by {}{purpose}: its mode is {mode}", self.user_description()),
+                format!("allow all users to enter it: run `chmod a+x /{dir}` where the image is built"),
             )
             .in_file(format!("/{dir}"))
     }
 
-    /// Returns the working directory, as an absolute path.
+    /// Returns the absolute path of the working directory.
     pub(crate) fn workdir(&self) -> String {
         let dir = self.config.config().as_ref().and_then(|config| config.working_dir().clone()).unwrap_or_default();
         format!("/{}", clean(&dir))
     }
 
-    /// Returns the value of an environment variable of the image; the last one if there are several.
+    /// Returns the value of an environment variable in the config. If it is set several times, the last value applies.
     pub(crate) fn env_var(&self, name: &str) -> Option<&str> {
         let config = self.config.config().as_ref()?;
         let pairs = config.env().iter().flatten().rev();
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Returns the directories of PATH, as absolute paths.
+    /// Returns the directories in PATH as absolute paths.
     pub(crate) fn path_dirs(&self) -> Vec<String> {
         let path = self.env_var("PATH").unwrap_or(DEFAULT_PATH);
         path.split(':').map(|dir| self.absolute(dir)).collect()
     }
 
-    /// Returns the absolute path of one that may be relative to the working directory.
+    /// Makes a path absolute. Relative paths start from the working directory.
     pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir()) }
     }
 
-    /// Returns the real path of a regular file, and the file.
+    /// Looks up a regular file. Returns its real path, after links are followed, and the file.
     pub(crate) fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
         let real_path = self.root.resolve(path).ok()?;
         match self.root.get(&real_path)? {
@@ -139,7 +140,7 @@ impl<'a> ExecContext<'a> {
         }
     }
 
-    /// Whether the user may read or execute a file, by its attributes.
+    /// Reports whether the user has a permission, [`READ`] or [`EXECUTE`], on a file.
     pub(crate) fn has_permission(&self, attributes: &FileAttributes, bit: u32) -> bool {
         let Some(user) = &self.user else { return true };
         // CAP_DAC_OVERRIDE, which containers have, still needs one executable bit (capabilities(7)).
@@ -156,33 +157,33 @@ impl<'a> ExecContext<'a> {
         attributes.mode & (bit >> shift) != 0
     }
 
-    /// Whether a program runs as another user or group because of its set-user-ID or set-group-ID bit.
+    /// Reports whether a program runs as another user or group because of its set-user-ID or set-group-ID bit.
     pub(crate) fn gains_privileges(&self, attributes: &FileAttributes) -> bool {
         let Some(user) = &self.user else { return false };
         (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
-    /// Returns the first directory on the way to a path, through links as well, that the user cannot enter.
+    /// Returns the first directory on a path that the user cannot enter. Links on the path are followed.
     pub(crate) fn first_closed_dir(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
         let mut first = None;
         let mut on_dir = |dir: &str| {
-            // Runtimes create the root directory themselves, whatever mode a layer has for it.
+            // Runtimes create the root directory themselves and ignore its mode in the layers.
             let is_closed = !dir.is_empty()
                 && matches!(self.root.get(dir), Some(FsNode::Dir(attributes)) if !self.has_permission(attributes, EXECUTE));
             if is_closed && first.is_none() {
                 first = Some(dir.to_owned());
             }
         };
-        // A path that leads nowhere is reported elsewhere.
+        // The caller reports a path that does not exist.
         let _ = self.root.resolve_through(path, &mut on_dir);
         first
     }
 
-    /// Returns `root` or, for example, `user 65532 (nonroot)`.
+    /// Describes the user for messages, such as `root` or `user 65532 (nonroot)`.
     pub(crate) fn user_description(&self) -> String {
         match &self.user {
             Some(user) if user.uid == 0 => "root".to_owned(),
@@ -190,19 +191,19 @@ impl<'a> ExecContext<'a> {
                 format!("user {}", user.uid)
             }
             Some(user) => format!("user {} ({})", user.uid, user.name),
-            None => "its user".to_owned(),
+            None => "the image's user".to_owned(),
         }
     }
 }
 
-/// Formats mode and owner: `0640, owned by 0:0`.
+/// Formats mode and owner of a file, such as `0640, owned by 0:0`.
 pub(crate) fn format_mode(attributes: &FileAttributes) -> String {
     format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 
-/// Finds the user that `user[:group]` names. Fails with the reason if the image's files do not have it.
-fn find_user(root: &RootFs, written: &str) -> Result<User, String> {
-    let (name, group) = written.split_once(':').unwrap_or((written, ""));
+/// Looks up `user[:group]` in the image's `/etc/passwd` and `/etc/group`. Fails if a name is in neither of them.
+fn find_user(root: &RootFs, user: &str) -> Result<User, String> {
+    let (name, group) = user.split_once(':').unwrap_or((user, ""));
     let (passwd, groups) = (read_colon_table(root, "etc/passwd"), read_colon_table(root, "etc/group"));
     let number = name.parse::<u64>().ok();
     let passwd_entry = passwd.iter().find(|entry| match number {
@@ -214,7 +215,7 @@ fn find_user(root: &RootFs, written: &str) -> Result<User, String> {
         (None, Some(uid)) => (uid, 0),
         (None, None) if name.is_empty() => (0, 0),
         (None, None) => {
-            return Err(format!("its user is '{name}', and /etc/passwd of the image has no '{name}'"));
+            return Err(format!("the user '{name}' is not in /etc/passwd of the image"));
         }
     };
     if group.is_empty() {
@@ -232,12 +233,12 @@ fn find_user(root: &RootFs, written: &str) -> Result<User, String> {
             .iter()
             .find(|entry| entry.first().is_some_and(|first| first == group))
             .and_then(|entry| number_at(entry, 2))
-            .ok_or_else(|| format!("its group is '{group}', and /etc/group of the image has no '{group}'"))?,
+            .ok_or_else(|| format!("the group '{group}' is not in /etc/group of the image"))?,
     };
     Ok(User { name: name.to_owned(), uid, gid, groups: Vec::new() })
 }
 
-/// Reads the fields of each line of passwd(5) or group(5).
+/// Reads the lines of a file in the format of passwd(5) or group(5), split into fields.
 fn read_colon_table(root: &RootFs, path: &str) -> Vec<Vec<String>> {
     let text = root.text(path).unwrap_or_default();
     text.lines().map(|line| line.trim().split(':').map(str::to_owned).collect()).collect()
@@ -247,7 +248,7 @@ fn number_at(fields: &[String], index: usize) -> Option<u64> {
     fields.get(index)?.parse().ok()
 }
 
-/// Whether a line of group(5) lists a user.
+/// Reports whether a line of group(5) lists a user as a member.
 fn has_member(group: &[String], user: &str) -> bool {
     group.get(3).is_some_and(|members| members.split(',').any(|member| member == user))
 }

@@ -1,27 +1,28 @@
-//! Programs that start another one, such as `tini`, `env` and shells: how each reads its arguments.
+//! Parses the command lines of programs that start another program, such as `tini`, `env` and shells.
 
 use crate::oci::rootfs::file_name;
 
-/// What a program starts, according to its arguments.
+/// The command that a wrapper program or shell starts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WrappedCommand {
-    /// Nothing, or something unknown.
+    /// No command, or an unknown one.
     None,
     /// A program with its arguments.
     Program(Vec<String>),
-    /// A program as another user; `None` if that user is unknown.
+    /// A program that runs as another user. The user is `None` if unknown.
     ProgramAs(Option<String>, Vec<String>),
-    /// A program that is searched in another PATH, or from another directory.
+    /// A program that is looked up in another PATH or from another directory.
     ProgramElsewhere(Vec<String>),
-    /// The command line of a shell's `-c`.
+    /// The command line that a shell is given with `-c`.
     CommandLine(String),
-    /// A file that a shell reads, with its arguments.
+    /// A script that a shell reads, with its arguments.
     Script(String, Vec<String>),
 }
 
+/// The command-line syntax of a program that starts another program.
 struct ExecWrapper {
     names: &'static [&'static str],
-    /// Options whose value is the next word.
+    /// Options that are followed by a value.
     options_with_value: &'static [&'static str],
     /// Number of words between the options and the program.
     operands: usize,
@@ -100,7 +101,7 @@ const WRAPPERS: &[ExecWrapper] = &[
 
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
 
-/// Returns what the program called `name` starts with these arguments.
+/// Returns the command that the program `name` starts when it runs with these arguments.
 pub(crate) fn wrapped_command(name: &str, arguments: &[String]) -> WrappedCommand {
     match file_name(name) {
         "busybox" => match arguments.split_first() {
@@ -145,15 +146,15 @@ fn skip_options<'a>(mut words: &'a [String], with_value: &[&str]) -> &'a [String
     words
 }
 
-/// env(1): options, then variables, then a program; `-S` splits one word into several.
+/// Parses the arguments of env(1): options, variables and a program. `-S` splits a word into several.
 fn env_command(arguments: &[String]) -> WrappedCommand {
     let mut words: Vec<String> = arguments.to_vec();
     let (mut changes_path, mut changes_dir, mut in_options) = (false, false, true);
     loop {
         let Some(word) = words.first().cloned() else { return WrappedCommand::None };
-        if in_options && let Some(SplitString { text, words: taken }) = SplitString::parse(&word, words.get(1)) {
+        if in_options && let Some(SplitString { text, words: used }) = SplitString::parse(&word, words.get(1)) {
             let split = text.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
-            words = split.chain(words.into_iter().skip(taken)).collect();
+            words = split.chain(words.into_iter().skip(used)).collect();
             continue;
         }
         changes_dir |= in_options && (word.starts_with("-C") || word.starts_with("--chdir"));
@@ -182,15 +183,15 @@ fn env_command(arguments: &[String]) -> WrappedCommand {
     }
 }
 
-/// Whether env's first argument is `-S`.
+/// Reports whether the first argument of env is `-S`.
 pub(crate) fn splits_string(arguments: &[String]) -> bool {
     arguments.first().is_some_and(|word| SplitString::parse(word, arguments.get(1)).is_some())
 }
 
-/// The text that env splits into words because of `-S`, or of a group of options that ends in it.
+/// The text that env splits into words because of `-S` or a group of options that ends with `S`.
 struct SplitString {
     text: String,
-    /// Number of arguments that the option and its text take.
+    /// Number of arguments that the option and its text consist of.
     words: usize,
 }
 
@@ -209,7 +210,7 @@ impl SplitString {
     }
 }
 
-/// A shell reads what follows `-c`, or a file; options may be joined, as in `-ec`.
+/// Parses the arguments of a shell: options, which may be combined as in `-ec`, and a command line or a script.
 fn shell_command(arguments: &[String]) -> WrappedCommand {
     let mut words = arguments;
     while let Some((word, rest)) = words.split_first() {
@@ -226,7 +227,7 @@ fn shell_command(arguments: &[String]) -> WrappedCommand {
                     None => WrappedCommand::None,
                 };
             }
-            // The shell reads its standard input.
+            // The shell reads commands from standard input.
             "-s" | "-" => return WrappedCommand::None,
             word if word.starts_with(['-', '+']) => words = rest,
             _ => break,
@@ -243,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_they_start() {
+    fn parses_commands_of_wrapper_programs() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         for (line, expected) in [
             ("tini -g -p SIGTERM -- app --flag", "app --flag"),

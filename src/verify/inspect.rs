@@ -1,5 +1,5 @@
-//! Runs all checks of an image, from its manifests to its programs. Every layer is read once, however many platforms
-//! share it.
+//! Runs all checks on an image, from its manifests to its programs. A layer is read only once, even if platforms share
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,43 +26,44 @@ use crate::registry::Registry;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 
-/// Requirements for an image.
+/// What to verify in an image.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VerifyOptions {
-    /// The platforms to verify, which must exist; all if empty.
+    /// Platforms to verify, which must exist. Empty for all platforms.
     pub platforms: Vec<Platform>,
     /// Platforms that must exist.
     pub required: Vec<Platform>,
     pub policy: Policy,
 }
 
-/// What an image is, and what is wrong with it.
+/// The result of verifying an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Inspected"))]
 pub(crate) struct InspectedImage {
     pub reference: String,
-    /// Of the index, or of the manifest where there is no index.
+    /// Digest of the index or, without an index, of the manifest.
     pub digest: Option<String>,
-    /// About the index.
+    /// Findings about the index.
     pub findings: Vec<Finding>,
-    /// The codes of what was found about the index, and is allowed.
+    /// Codes of the findings about the index that were allowed.
     pub allowed: BTreeSet<String>,
     pub platforms: Vec<InspectedPlatform>,
 }
 
+/// The result of verifying one platform of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct InspectedPlatform {
     pub platform: String,
-    /// Of the manifest.
+    /// Digest of the manifest.
     pub digest: Option<String>,
-    /// Bytes, of the config and the layers as they are stored.
+    /// Total size of the config and the layers as stored, in bytes.
     pub size: Option<u64>,
     #[serde(flatten)]
     pub facts: PlatformFacts,
     pub findings: Vec<Finding>,
-    /// The codes of what was found, and is allowed.
+    /// Codes of the findings that were allowed.
     pub allowed: BTreeSet<String>,
 }
 
@@ -73,10 +74,10 @@ impl InspectedImage {
     }
 }
 
-/// An additional check of a platform, given its merged file system and its config.
+/// An additional check, which is called with the merged file system and the config of each platform.
 pub(crate) type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
 
-/// Inspects all images at a location.
+/// Verifies all images at a location.
 pub(crate) fn inspect_location(
     location: &ImageLocation,
     options: &VerifyOptions,
@@ -88,7 +89,7 @@ pub(crate) fn inspect_location(
     manifests::read_location(location, registry, cache)?.into_iter().map(|image| inspection.image(image)).collect()
 }
 
-/// Inspects a layout of one image that this run built. `name` is the image's name in the timings.
+/// Verifies a layout that contains one built image. `name` is the image's name in the timing report.
 pub(crate) fn inspect_layout(
     layout: &Layout,
     name: &str,
@@ -108,17 +109,18 @@ struct Inspection<'a> {
     extra_check: &'a PlatformCheck<'a>,
 }
 
-/// A platform with its name.
+/// A platform entry with its display name.
 struct NamedPlatform {
     name: String,
     entry: PlatformEntry,
 }
 
-/// What each layer's blob holds, by [`LayerBlob::key`].
+/// The contents of each layer, by [`LayerBlob::key`].
 type LayerReadings = BTreeMap<String, LayerReading>;
 
 /// The name of a platform whose manifest or config cannot be read.
 const UNKNOWN: &str = "unknown";
+const UPDATE_BOTH: &str = "publish the image again with a tool that updates the manifest and the config together";
 
 impl Inspection<'_> {
     fn image(&self, manifests: ImageManifests<'_>) -> Result<InspectedImage> {
@@ -127,7 +129,7 @@ impl Inspection<'_> {
             entries.into_iter().map(|entry| NamedPlatform { name: platform_name(&entry), entry }).collect();
         findings.extend(self.check_index(&platforms));
         findings.extend(check_annotations(&self.options.policy, &annotations));
-        // An unreadable platform may be one of the requested ones.
+        // A platform that cannot be read may be a requested one.
         platforms.retain(|platform| self.is_requested(&platform.name) || platform.name == UNKNOWN);
         let layers = self.read_layers(&platforms, &blobs)?;
         let inspected = parallel(&platforms, |platform| {
@@ -149,33 +151,34 @@ impl Inspection<'_> {
         allowed.map(|finding| finding.code.to_string()).collect()
     }
 
-    /// Checks that the index has no platform twice, and all that must exist.
+    /// Checks that the index contains every required platform and lists none twice.
     fn check_index(&self, platforms: &[NamedPlatform]) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut seen = BTreeSet::new();
         for NamedPlatform { name, .. } in platforms {
             // Windows images have one entry per Windows version.
             if !seen.insert(name.as_str()) && !name.starts_with("windows/") {
-                let fix = "list each platform once: runtimes take the first, others the last";
-                findings
-                    .push(DUPLICATE_PLATFORM.finding(format!("the index has {name} twice"), fix).for_platform(name));
+                let fix = "list each platform once: some runtimes use the first entry, others the last";
+                let reason = format!("the index contains {name} twice");
+                findings.push(DUPLICATE_PLATFORM.finding(reason, fix).for_platform(name));
             }
         }
         let expected: BTreeSet<&Platform> = self.options.required.iter().chain(&self.options.platforms).collect();
         for platform in expected.into_iter().filter(|platform| !seen.contains(platform.name())) {
-            let actual = seen.iter().copied().collect::<Vec<_>>().join(", ");
-            let reason = format!("wanted {}, actual: {actual}", long_name(platform.name()));
-            let fix = format!("publish it as well: `--platform {platform}`");
+            let existing = seen.iter().copied().collect::<Vec<_>>().join(", ");
+            let except = if existing.is_empty() { String::new() } else { format!(", only {existing}") };
+            let reason = format!("the index does not contain {}{except}", long_name(platform.name()));
+            let fix = format!("publish this platform too: `--platform {platform}`");
             findings.push(MISSING_PLATFORM.finding(reason, fix).for_platform(platform.name()));
         }
         findings
     }
 
-    /// Reads the layers of all platforms, each once, a few at a time.
+    /// Reads the layers of all platforms in parallel, each layer once.
     fn read_layers(&self, platforms: &[NamedPlatform], blobs: &Blobs<'_>) -> Result<LayerReadings> {
         let mut unique: BTreeMap<String, &LayerBlob> = BTreeMap::new();
         for NamedPlatform { name, entry } in platforms {
-            // Platforms that this tool does not know are not checked.
+            // Unsupported platforms are not checked, so their layers are not needed.
             if let Ok(contents) = &entry.contents
                 && name.parse::<Platform>().is_ok()
             {
@@ -218,17 +221,18 @@ impl Inspection<'_> {
         let mut findings = Vec::new();
         let configured = config_platform(&contents.config);
         if configured != name {
-            let reason = format!("the index says {}, and its config {}", long_name(name), long_name(&configured));
-            let fix = "build it from a base of this platform: see it with `docker buildx imagetools inspect BASE`";
+            let reason =
+                format!("the index lists {}, but its config is for {}", long_name(name), long_name(&configured));
+            let fix = "build it from a base for this platform: check with `docker buildx imagetools inspect BASE`";
             findings.push(PLATFORM_MISMATCH.finding(reason, fix));
         }
         let Ok(platform) = name.parse::<Platform>() else {
-            let reason = "nothing of it is checked: the platform is not one of those that are known here";
-            findings.push(UNCHECKED_PLATFORM.finding(reason, "leave it out with `--platform`, or allow this finding"));
+            let reason = "the platform is not supported, so its layers were not checked";
+            findings.push(UNCHECKED_PLATFORM.finding(reason, "exclude it with `--platform`, or allow this check"));
             return Ok(CheckedPlatform { facts: PlatformFacts::default(), findings });
         };
         let mut facts = PlatformFacts::default();
-        // An incomplete file system proves nothing.
+        // An incomplete file system would lead to false findings.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
             let checked = check_platform::check(&root, platform, &contents.config, &self.options.policy);
@@ -240,7 +244,7 @@ impl Inspection<'_> {
     }
 }
 
-/// Returns a platform's name in the index or, if it has none, in its config.
+/// Returns the name of a platform in the index or, if the index does not name it, in its config.
 fn platform_name(entry: &PlatformEntry) -> String {
     let name = match (&entry.claimed, &entry.contents) {
         (Some(claimed), _) => claimed.clone(),
@@ -250,12 +254,13 @@ fn platform_name(entry: &PlatformEntry) -> String {
     printable(&name)
 }
 
-/// Returns the file system of all layers, or `None` if one of them cannot be read.
+/// Merges all layers into one file system. Returns `None` if a layer cannot be read.
 fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &mut Vec<Finding>) -> Option<RootFs> {
     let diff_ids = contents.config.rootfs().diff_ids();
     if diff_ids.len() != contents.layers.len() {
-        let reason = format!("its manifest has {} layers, and its config {}", contents.layers.len(), diff_ids.len());
-        findings.push(LAYER_COUNT.finding(reason, "publish it again with a tool that keeps both together"));
+        let reason =
+            format!("the manifest lists {} layers, but the config lists {}", contents.layers.len(), diff_ids.len());
+        findings.push(LAYER_COUNT.finding(reason, UPDATE_BOTH));
     }
     let mut root = Some(RootFs::default());
     for (index, layer) in contents.layers.iter().enumerate() {
@@ -270,21 +275,22 @@ fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &
             && reading.findings.is_empty()
         {
             let reason =
-                format!("layer {} unpacks to {}, and the config says {diff_id}", layer.name(), scanned.diff_id);
-            findings.push(WRONG_DIFF_ID.finding(reason, "publish it again with a tool that keeps both together"));
+                format!("layer {} has the diff ID {}, but the config lists {diff_id}", layer.name(), scanned.diff_id);
+            findings.push(WRONG_DIFF_ID.finding(reason, UPDATE_BOTH));
         }
         if let Some(lower) = &mut root
             && let Err(error) = lower.apply(&scanned.changes)
         {
             let reason = format!("layer {} cannot be unpacked: {error}", layer.name());
-            findings.push(UNREADABLE.finding(reason, "build it again: the file that the link names must be in it"));
+            let fix = "build the image again: the target of a hard link must be in the same layer";
+            findings.push(UNREADABLE.finding(reason, fix));
             root = None;
         }
     }
     root
 }
 
-/// Returns the platform as Docker writes it in full: arm64 is `linux/arm64/v8`.
+/// Returns the full name of a platform as Docker prints it, such as `linux/arm64/v8` for `linux/arm64`.
 fn long_name(name: &str) -> String {
     if name == "linux/arm64" { "linux/arm64/v8".to_owned() } else { name.to_owned() }
 }

@@ -1,5 +1,5 @@
-//! Reads the index, manifests and configs of an image (image-spec, image-index.md, manifest.md, config.md; Docker's schema 2
-//! has the same structure). They are judged elsewhere.
+//! Reads the index, manifests and configs of an image (image-spec, image-index.md, manifest.md, config.md; Docker's
+//! schema 2 has the same structure). `inspect` checks what they contain.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 
-/// An image at a location.
+/// The manifests and configs of an image.
 pub(crate) struct ImageManifests<'a> {
-    /// The location, with the image's name if there are several.
+    /// Location of the image, with its name if the location holds several images.
     pub reference: String,
-    /// The digest of the index or, without an index, of the manifest.
+    /// Digest of the index or, without an index, of the manifest.
     pub digest: Option<String>,
     pub annotations: HashMap<String, String>,
     pub entries: Vec<PlatformEntry>,
@@ -32,18 +32,18 @@ pub(crate) struct ImageManifests<'a> {
 
 /// One platform of an image.
 pub(crate) struct PlatformEntry {
-    /// The platform in the index, as the platform table spells it. `None` without an index, or if it names no platform.
+    /// Normalized platform from the index. `None` if there is no index, or if the index does not name a platform.
     pub claimed: Option<String>,
     pub digest: Option<String>,
-    /// Findings instead if the manifest or the config cannot be read.
+    /// Contents of the manifest and config, or findings if they cannot be read.
     pub contents: Result<PlatformContents, Vec<Finding>>,
 }
 
-/// What a platform's manifest describes.
+/// The config, layers and annotations in a platform's manifest.
 pub(crate) struct PlatformContents {
     pub config: ImageConfiguration,
     pub layers: Vec<LayerBlob>,
-    /// In bytes: the config and the layers as they are stored. `None` if not recorded.
+    /// Total size of the config and the layers as stored, in bytes. `None` if unknown.
     pub size: Option<u64>,
     pub annotations: HashMap<String, String>,
 }
@@ -53,7 +53,7 @@ const INDEX_MEDIA_TYPES: [&str; 2] =
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const UNKNOWN_PLATFORM: &str = "unknown/unknown";
 
-/// Reads all images at a location.
+/// Reads the manifests of all images at a location.
 pub(crate) fn read_location<'a>(
     location: &ImageLocation,
     registry: &'a Registry,
@@ -79,7 +79,7 @@ pub(crate) fn read_location<'a>(
         }
         ImageLocation::OciArchive(file, name) => {
             let archive = Archive::open_file(file, cache)?;
-            let index = archive.read("index.json")?.ok_or_else(|| not_a_layout(file, "it has no index.json"))?;
+            let index = archive.read("index.json")?.ok_or_else(|| not_a_layout(file, "it contains no index.json"))?;
             let blobs = Arc::new(Blobs::Archive(archive));
             LayoutReader { location, path: file, requested: name.as_deref(), blobs }.read(&index)
         }
@@ -87,7 +87,7 @@ pub(crate) fn read_location<'a>(
     }
 }
 
-/// Reads a layout with one image that this run built.
+/// Reads the manifests of a layout that contains one built image.
 pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
     let digest = Some(layout.descriptor.digest().to_string());
@@ -96,7 +96,7 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     Ok(image)
 }
 
-/// Returns the platform that a config is for, as the platform table spells it.
+/// Returns the normalized platform of a config.
 pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
@@ -128,7 +128,7 @@ impl<'a> ImageManifests<'a> {
         let index: ImageIndex = match serde_json::from_slice(index) {
             Ok(index) => index,
             Err(error) => {
-                self.findings.push(UNREADABLE.finding(format!("its index is none: {error}"), "publish it again"));
+                self.findings.push(UNREADABLE.finding(format!("invalid index: {error}"), "publish the image again"));
                 return Ok(());
             }
         };
@@ -144,9 +144,9 @@ impl<'a> ImageManifests<'a> {
             self.add_platform(claimed, Some(entry.digest().to_string()), contents)?;
         }
         if self.entries.is_empty() && self.findings.is_empty() {
-            let problem = if index.manifests().is_empty() { "is empty" } else { "has attestations only" };
-            let reason = format!("the index {problem}: there is nothing to run");
-            self.findings.push(NO_IMAGE.finding(reason, "publish it again"));
+            let problem = if index.manifests().is_empty() { "is empty" } else { "contains only attestations" };
+            let reason = format!("the index {problem}, so there is nothing to run");
+            self.findings.push(NO_IMAGE.finding(reason, "publish the image again"));
         }
         Ok(())
     }
@@ -167,17 +167,18 @@ impl<'a> ImageManifests<'a> {
     }
 }
 
-/// Returns a finding for an entry of an index that is not an image.
+/// Returns a finding if an entry of an index is not an image.
 fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
     if claimed == Some(UNKNOWN_PLATFORM) {
-        let reason = format!("the index has {} for no platform, and not as an attestation", entry.digest());
-        return Some(NO_IMAGE.finding(reason, "leave it out, or say which platform it is for"));
+        let reason =
+            format!("{} in the index has an unknown platform, but is not marked as an attestation", entry.digest());
+        return Some(NO_IMAGE.finding(reason, "remove the entry, or set its platform"));
     }
     if !is_index(entry) {
         return None;
     }
-    let reason = format!("the index has another index here ({}), which most runtimes do not enter", entry.digest());
-    let fix = "list the inner one's manifests themselves: `docker buildx imagetools create`";
+    let reason = format!("the index contains another index ({}), which most runtimes do not support", entry.digest());
+    let fix = "list the manifests of the inner index instead: `docker buildx imagetools create`";
     let finding = NESTED_INDEX.finding(reason, fix);
     Some(match claimed {
         Some(platform) => finding.for_platform(platform),
@@ -185,7 +186,7 @@ fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
     })
 }
 
-/// Returns the platform that an index gives to an entry.
+/// Returns the platform that an index names for an entry.
 fn claimed_platform(entry: &Descriptor) -> Option<String> {
     let platform = entry.platform().as_ref()?;
     Some(descriptor_platform(platform).unwrap_or_else(|| UNKNOWN_PLATFORM.to_owned()))
@@ -195,11 +196,11 @@ fn is_index(entry: &Descriptor) -> bool {
     INDEX_MEDIA_TYPES.contains(&entry.media_type().as_ref())
 }
 
-/// Reads a manifest and the config that it names.
+/// Parses a manifest, and reads the config that it refers to.
 fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents, ReadError> {
     let unreadable = |document: &str, error: serde_json::Error| {
-        let fix = "is it a container image? Registries hold other things as well";
-        ReadError::from(UNREADABLE.finding(format!("its {document} is none: {error}"), fix))
+        let fix = "make sure that the reference is a container image and not another kind of artifact";
+        ReadError::from(UNREADABLE.finding(format!("invalid {document}: {error}"), fix))
     };
     let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(|error| unreadable("manifest", error))?;
     let config = blobs.read_document(manifest.config())?;
@@ -212,11 +213,11 @@ fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents,
     })
 }
 
-/// A layout with any number of images.
+/// Reads the images of a layout, which may contain any number of them.
 struct LayoutReader<'a, 'l> {
     location: &'l ImageLocation,
     path: &'l Utf8Path,
-    /// The name or the tag of the image to read; `None` for all.
+    /// Name or tag of the image to read. `None` for all images.
     requested: Option<&'l str>,
     blobs: Arc<Blobs<'a>>,
 }
@@ -224,9 +225,9 @@ struct LayoutReader<'a, 'l> {
 impl<'a> LayoutReader<'a, '_> {
     fn read(&self, index_json: &[u8]) -> Result<Vec<ImageManifests<'a>>> {
         let index: ImageIndex = serde_json::from_slice(index_json)
-            .map_err(|error| not_a_layout(self.path, &format!("its index.json is no index: {error}")))?;
+            .map_err(|error| not_a_layout(self.path, &format!("invalid index.json: {error}")))?;
         let entries = index.manifests();
-        // Several images in a layout have names. If no entry has one, index.json is itself the index of an image.
+        // If a layout contains several images, they have names. Without any name, index.json is the index of one image.
         let is_platform = |entry: &Descriptor| ref_name(entry).is_none() && !is_index(entry);
         if self.requested.is_none() && entries.len() != 1 && entries.iter().all(is_platform) {
             let mut image = ImageManifests::new(&self.location.to_string(), None, self.blobs.clone());
@@ -243,7 +244,7 @@ impl<'a> LayoutReader<'a, '_> {
         Ok(images)
     }
 
-    /// Whether an entry has the requested name, or a name with the requested tag.
+    /// Reports whether an entry has the requested name or tag.
     fn is_requested(&self, entry: &Descriptor) -> bool {
         match (self.requested, ref_name(entry)) {
             (None, _) => true,
@@ -270,25 +271,25 @@ impl<'a> LayoutReader<'a, '_> {
 
     fn no_image(&self, entries: &[Descriptor]) -> Failure {
         let problem = match self.requested {
-            Some(name) => format!("{} has no image '{name}'", self.path),
-            None => format!("{} has no image at all", self.path),
+            Some(name) => format!("no image '{name}' in {}", self.path),
+            None => format!("no images in {}", self.path),
         };
         let names: Vec<&str> = entries.iter().filter_map(ref_name).collect();
         let hint = if names.is_empty() {
-            "write one into it: `cargo multiarch build --output oci:DIR`".to_owned()
+            "write an image to it: `cargo multiarch build --output oci:DIR`".to_owned()
         } else {
-            format!("it has: {}", names.join(", "))
+            format!("use one of these names: {}", names.join(", "))
         };
         Failure::new(Class::Config, problem).hint(hint)
     }
 }
 
 fn not_a_layout(path: &Utf8Path, reason: &str) -> Failure {
-    Failure::new(Class::Config, format!("{path} is no OCI image layout: {reason}"))
-        .hint("a file is read as oci-archive:FILE, or as docker-archive:FILE where `docker save` wrote it")
+    Failure::new(Class::Config, format!("{path} is not an OCI image layout: {reason}"))
+        .hint("for an archive use oci-archive:FILE, or docker-archive:FILE if `docker save` wrote it")
 }
 
-/// Returns the name that a layout gives to an image.
+/// Returns the name of an image in a layout.
 fn ref_name(entry: &Descriptor) -> Option<&str> {
     entry.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
 }
@@ -308,7 +309,7 @@ impl DockerArchiveImage {
         self.repo_tags.as_deref().unwrap_or_default()
     }
 
-    /// Whether one of the image's tags is the requested one. Some tools write names in full that Docker shortens.
+    /// Reports whether the image has the requested tag. Some tools write full names where Docker writes short ones.
     fn has_tag(&self, requested: &str) -> bool {
         self.tags().iter().any(|tag| {
             let prefixes = ["docker.io/library/", "docker.io/"];
@@ -317,12 +318,12 @@ impl DockerArchiveImage {
     }
 
     fn read_contents(&self, archive: &Archive) -> Result<PlatformContents, ReadError> {
-        let unreadable = |reason: String| ReadError::from(UNREADABLE.finding(reason, "save it again: `docker save`"));
+        let unreadable =
+            |reason: String| ReadError::from(UNREADABLE.finding(reason, "save the image again: `docker save`"));
         let config = archive
             .read(&self.config)?
-            .ok_or_else(|| unreadable(format!("its config {} is not in the archive", self.config)))?;
-        let config =
-            serde_json::from_slice(&config).map_err(|error| unreadable(format!("its config is none: {error}")))?;
+            .ok_or_else(|| unreadable(format!("the archive does not contain the config {}", self.config)))?;
+        let config = serde_json::from_slice(&config).map_err(|error| unreadable(format!("invalid config: {error}")))?;
         Ok(PlatformContents {
             config,
             layers: self.layers.iter().cloned().map(LayerBlob::File).collect(),
@@ -339,16 +340,17 @@ fn read_docker_archive<'a>(
     cache: &Cache,
 ) -> Result<Vec<ImageManifests<'a>>> {
     let archive = Archive::open_file(file, cache)?;
-    let top = archive.read("manifest.json")?.ok_or_else(|| not_a_docker_archive(file, "it has no manifest.json"))?;
+    let top =
+        archive.read("manifest.json")?.ok_or_else(|| not_a_docker_archive(file, "it contains no manifest.json"))?;
     let saved: Vec<DockerArchiveImage> = serde_json::from_slice(&top)
-        .map_err(|error| not_a_docker_archive(file, &format!("its manifest.json is none: {error}")))?;
+        .map_err(|error| not_a_docker_archive(file, &format!("invalid manifest.json: {error}")))?;
     let is_requested = |image: &&DockerArchiveImage| requested.is_none_or(|requested| image.has_tag(requested));
     let images: Vec<&DockerArchiveImage> = saved.iter().filter(is_requested).collect();
     if images.is_empty() {
-        let Some(requested) = requested else { return Err(not_a_docker_archive(file, "it has no image").into()) };
+        let Some(requested) = requested else { return Err(not_a_docker_archive(file, "it contains no image").into()) };
         let tags: Vec<&str> = saved.iter().flat_map(DockerArchiveImage::tags).map(String::as_str).collect();
-        return Err(Failure::new(Class::Config, format!("{file} has no image '{requested}'"))
-            .hint(format!("it has: {}", tags.join(", ")))
+        return Err(Failure::new(Class::Config, format!("no image '{requested}' in {file}"))
+            .hint(format!("use one of these names: {}", tags.join(", ")))
             .into());
     }
     let contents: Vec<_> = images.iter().map(|image| image.read_contents(&archive)).collect();
@@ -367,6 +369,6 @@ fn read_docker_archive<'a>(
 }
 
 fn not_a_docker_archive(file: &Utf8Path, reason: &str) -> Failure {
-    Failure::new(Class::Config, format!("{file} is no archive of `docker save`: {reason}"))
-        .hint("an archive of an OCI layout is read as oci-archive:FILE")
+    Failure::new(Class::Config, format!("{file} is not a `docker save` archive: {reason}"))
+        .hint("for an archive of an OCI layout use oci-archive:FILE")
 }

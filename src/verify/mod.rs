@@ -1,6 +1,6 @@
-//! Proves from the bytes of an image that every platform is what it claims to be and can start: of a layout before any
-//! tag moves, of what the registry serves after a push, and of any image for `cargo multiarch verify`. Runs nothing,
-//! except for a smoke run that was requested.
+//! Verifies that every platform of an image is what it claims to be and that a container can start on it. Images that
+//! were just built are verified before any tag moves and again after the push, and `cargo multiarch verify` accepts any
+//! image. The checks only read bytes. Programs run only in `smoke`, if a smoke run is configured.
 
 pub(crate) mod blobs;
 pub(crate) mod built_image;

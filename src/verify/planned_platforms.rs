@@ -1,4 +1,4 @@
-//! Compares an index and image configs with the platforms that the plan has for an image.
+//! Checks that the index and the configs of an image match the platforms in the plan.
 
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
@@ -9,8 +9,8 @@ use crate::oci::layout::{descriptor_platform, is_attestation};
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// Returns the index's entry for each planned platform, in the plan's order. Fails if the index has other platforms, or
-/// one of them twice.
+/// Returns the index entry of each planned platform, in the order of the plan. Fails if a platform is missing from the
+/// index, is listed twice, or is not planned.
 pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
     let failure = |problem: String| image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT);
     let mut entries: Vec<(String, &Descriptor)> = Vec::new();
@@ -20,7 +20,7 @@ pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -
     }
     let is_planned = |name: &str| image.platforms.iter().any(|planned| planned.platform.name() == name);
     if let Some((extra, _)) = entries.iter().find(|(name, _)| !is_planned(name)) {
-        return Err(failure(format!("the index has {extra}, which was not asked for")));
+        return Err(failure(format!("the index contains {extra}, which was not requested")));
     }
     let mut found = Vec::new();
     for planned in &image.platforms {
@@ -28,14 +28,14 @@ pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -
         let mut matching = entries.iter().filter(|(name, _)| name == platform.name());
         match (matching.next(), matching.next()) {
             (Some((_, entry)), None) => found.push(*entry),
-            (None, _) => return Err(failure(format!("the index has no {platform}"))),
-            (Some(_), Some(_)) => return Err(failure(format!("the index has {platform} twice"))),
+            (None, _) => return Err(failure(format!("the index does not contain {platform}"))),
+            (Some(_), Some(_)) => return Err(failure(format!("the index contains {platform} twice"))),
         }
     }
     Ok(found)
 }
 
-/// Fails if an image config is for another platform than the index says.
+/// Fails if an image config names a platform other than the planned one.
 pub(crate) fn check_config_platform(
     image: &Image,
     platform: Platform,
@@ -45,7 +45,6 @@ pub(crate) fn check_config_platform(
     if found == platform.name() {
         return Ok(());
     }
-    Err(image_failure(&image.name, format!("wanted {platform}, and its config says {found}")).hint(
-        "the base may be a single image of another platform: see it with `docker buildx imagetools inspect BASE`",
-    ))
+    Err(image_failure(&image.name, format!("the index lists {platform}, but its config is for {found}"))
+        .hint("the base may be an image for a single platform: check with `docker buildx imagetools inspect BASE`"))
 }

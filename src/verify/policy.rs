@@ -1,4 +1,5 @@
-//! Checks an image against the user's policy, which goes beyond whether it can start.
+//! Checks an image against the user's policy: forbidden libraries, static linking, a non-root user, size, labels and
+//! annotations.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,7 @@ use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
-/// Checks one platform. `programs` are those that it starts.
+/// Checks one platform. `programs` are the programs that its container starts.
 pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for program in programs {
@@ -16,71 +17,76 @@ pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[Prog
         findings.extend(program.libraries.iter().filter(denied).map(|library| {
             DENIED_LIBRARY
                 .finding(
-                    format!("leads to {library}, which deny-needed forbids"),
-                    "link it statically, or do without it",
+                    format!("needs {library}, which deny-needed forbids"),
+                    "link the library statically, or remove the dependency",
                 )
                 .in_file(format!("/{}", program.path))
         }));
     }
-    // The last program is the image's purpose; a shell or an init program before it may be dynamic.
+    // Shells and init programs, which start the last program, may be dynamic.
     if let Some(program) = programs.last()
         && policy.static_only
         && program.is_dynamic
     {
-        let fix = "link it statically: libc = \"musl\"";
+        let fix = "link it statically: set libc = \"musl\"";
         findings.push(
             NOT_STATIC
-                .finding("is linked dynamically, and static-only forbids that", fix)
+                .finding("is dynamically linked, which static-only forbids", fix)
                 .in_file(format!("/{}", program.path)),
         );
     }
     if policy.non_root_only && context.user.as_ref().is_some_and(|user| user.uid == 0) {
         findings.push(
-            ROOT_USER.finding("it runs as root, which non-root-only forbids", "name a user: user = \"65532:65532\""),
+            ROOT_USER.finding(
+                "the container runs as root, which non-root-only forbids",
+                "set a user: user = \"65532:65532\"",
+            ),
         );
     }
     let labels = context.config.config().as_ref().and_then(|config| config.labels().clone()).unwrap_or_default();
     findings.extend(policy.require_labels.iter().filter_map(|required| {
         let reason = unmet(required, &labels)?;
         Some(
-            MISSING_LABEL
-                .finding(format!("label {reason}"), format!("set it: labels = {{ \"{}\" = \"…\" }}", required.name)),
+            MISSING_LABEL.finding(
+                format!("label {reason}"),
+                format!("set the label: labels = {{ \"{}\" = \"…\" }}", required.name),
+            ),
         )
     }));
     findings
 }
 
-/// Checks the size of a platform's config and layers.
+/// Checks the total size of a platform's config and layers.
 pub(crate) fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
-    let most = policy.max_size.map(|most| most.as_u64()).filter(|most| bytes > *most)?;
+    let limit = policy.max_size.map(|limit| limit.as_u64()).filter(|limit| bytes > *limit)?;
     let reason = format!(
-        "its layers have {}, {} more than the {} that max-size allows",
+        "image size is {}, which exceeds max-size ({}) by {}",
         size::format_bytes(bytes),
-        size::format_bytes(bytes - most),
-        size::format_bytes(most)
+        size::format_bytes(limit),
+        size::format_bytes(bytes - limit)
     );
     Some(TOO_LARGE.finding(
         reason,
-        "see what is in it: `docker history IMAGE`; strip = true in the profile makes binaries smaller",
+        "see the size of each layer with `docker history IMAGE`, and set strip = true in the Cargo profile to shrink binaries",
     ))
 }
 
-/// Checks the annotations of an index, or of a single manifest.
+/// Checks the annotations of an index, or of a manifest without an index.
 pub(crate) fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>) -> Vec<Finding> {
     let missing = policy.require_annotations.iter().filter_map(|required| {
         let reason = unmet(required, annotations)?;
-        let fix = format!("set it: annotations = {{ \"{}\" = \"…\" }}", required.name);
+        let fix = format!("set the annotation: annotations = {{ \"{}\" = \"…\" }}", required.name);
         Some(MISSING_ANNOTATION.finding(format!("annotation {reason}"), fix))
     });
     missing.collect()
 }
 
-/// Returns why a required label or annotation is missing.
+/// Describes how a label or annotation violates a requirement. Returns `None` if it meets the requirement.
 fn unmet(required: &RequiredMetadata, actual: &HashMap<String, String>) -> Option<String> {
     match (actual.get(&required.name), &required.value) {
-        (None, _) => Some(format!("{} is not there", required.name)),
+        (None, _) => Some(format!("{} is missing", required.name)),
         (Some(value), Some(glob)) if !glob.matches(value) => {
-            Some(format!("{} is \"{value}\", wanted {glob}", required.name))
+            Some(format!("{} is \"{value}\", expected {glob}", required.name))
         }
         _ => None,
     }

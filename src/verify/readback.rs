@@ -1,4 +1,4 @@
-//! Checks what the registry serves after a push.
+//! Checks after a push that the registry serves the pushed image.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,12 @@ use crate::platform::Platform;
 use crate::registry::{Access, Registry};
 use crate::threads::parallel;
 
-/// Checks what a registry serves under the digest that was pushed: the index, the manifests, the configs, and that it
-/// has every layer. No tag has moved yet.
+/// Checks that a registry serves the pushed digest with its manifests, configs and layers. Runs before any tag moves.
 pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
     let reference = format!("{repository}@{}", pushed.index);
     let served = registry.fetch_manifest(&reference)?;
     if !served.is_index() {
-        let problem = format!("{reference} is a {}, wanted an image index", served.media_type);
+        let problem = format!("{reference} is a {}, expected an image index", served.media_type);
         return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
     }
     let index = served.index()?;
@@ -36,13 +35,13 @@ pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigest
             return Ok(());
         }
         Err(image_failure(&image.name, format!("{repository} does not have layer {layer}"))
-            .hint("the registry took it and did not keep it: tell whoever runs it")
+            .hint("the registry accepted the layer but did not store it: contact its operator")
             .into())
     })?;
     Ok(())
 }
 
-/// Checks the manifest and the config of a platform, and returns the digests of its layers.
+/// Checks the manifest and config of one platform, and returns the digests of its layers.
 fn check_pushed_platform(
     image: &Image,
     repository: &str,
@@ -55,7 +54,7 @@ fn check_pushed_platform(
     let expected = pushed.platforms.get(&platform);
     if expected != Some(&digest) {
         let expected = expected.map_or("nothing", String::as_str);
-        let problem = format!("{repository} serves {digest} for {platform}, and {expected} was built");
+        let problem = format!("{repository} serves {digest} for {platform}, but {expected} was built");
         return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
     }
     let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
@@ -63,12 +62,12 @@ fn check_pushed_platform(
     Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
 }
 
-/// Checks that every tag leads to the index that was pushed.
+/// Checks that every tag points to the pushed index.
 pub(crate) fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
     for tag in &image.tags {
         let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
         if served != index_digest {
-            let problem = format!("{repository}:{tag} leads to {served}, and {index_digest} was pushed");
+            let problem = format!("{repository}:{tag} points to {served}, but {index_digest} was pushed");
             return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
         }
     }

@@ -1,5 +1,5 @@
 
-# `cargo multiarch`: what is behind `multiarch` is completed as it is for cargo-multiarch, all else as it was before.
+# Completes `cargo multiarch` like cargo-multiarch, and everything else with the previous completion for cargo.
 _cargo_multiarch_in_cargo() {
     local at=1
     while [[ ${COMP_WORDS[at]} == [+-]* ]]; do ((at += 1)); done
@@ -12,7 +12,7 @@ _cargo_multiarch_in_cargo() {
         return
     fi
     if [[ -z ${_cargo_multiarch_before-} ]]; then
-        # bash-completion reads cargo's own completion when it is first wanted.
+        # bash-completion loads cargo's own completion only when it is first needed.
         complete -r cargo
         { _comp_load cargo || _completion_loader cargo; } >/dev/null 2>&1
         _cargo_multiarch_take_cargo

@@ -1,8 +1,8 @@
 
-# `cargo multiarch`: what is behind `multiarch` is completed as it is for cargo-multiarch.
+# Completes `cargo multiarch` like cargo-multiarch.
 function __fish_cargo_multiarch_words
     set -l words (commandline -opc)
-    # `cargo`, and perhaps `+toolchain` and flags.
+    # Skip `cargo`, `+toolchain` and flags.
     set -l at 2
     while string match -qr '^[+-]' -- "$words[$at]"
         set at (math $at + 1)

@@ -1,12 +1,12 @@
-//! What looks right and is not: things that cannot be result apart, values that mean nothing, hosts that are no registry.
-//! Refused before anything is compiled, and nothing is pushed.
+//! Errors for invalid input, such as duplicate names, invalid values and hosts that are not registries. They must be
+//! reported before anything is compiled or pushed.
 
 use sha2::{Digest, Sha256};
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Answer, FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Request};
 
-/// Runs `publish` before a healthy docker, which fails, and checks that nothing was started.
+/// Runs `publish` with a fake Docker. Asserts that it fails before it compiles or builds anything.
 #[track_caller]
 fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
@@ -16,24 +16,24 @@ fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     finished
 }
 
-/// The same for a configuration, which a registry on the command line does not save.
+/// Asserts that `publish` rejects a configuration. Sets a registry, so that a missing one cannot be the error.
 #[track_caller]
 fn refused_config(config: &str) -> Finished {
     refused(&Project::with_config(config), &["--registry", "r.example"], 3)
 }
 
-/// Nothing on PATH but what a plan needs.
+/// The programs that `plan` needs, without Docker.
 fn no_docker() -> Fakes {
     Fakes::new().real("cargo").real("rustc").real("git")
 }
 
-/// Packages with binaries: their path is their name.
+/// Creates a workspace of packages with binaries. The directory of each package has the package's name.
 fn workspace(packages: &[(&str, &[&str])]) -> Project {
     let locked = |(name, _): &(&str, _)| format!("[[package]]\nname = \"{name}\"\nversion = \"1.2.3\"\n\n");
-    let start = Project::empty()
+    let root = Project::empty()
         .file("Cargo.toml", "[workspace]\nmembers = ['*']\nexclude = ['target']\nresolver = '2'\n")
         .file("Cargo.lock", &format!("version = 4\n\n{}", packages.iter().map(locked).collect::<String>()));
-    packages.iter().fold(start, |project, (package, bins)| {
+    packages.iter().fold(root, |project, (package, bins)| {
         let manifest = format!("[package]\nname = '{package}'\nversion = '1.2.3'\nedition = '2021'\n");
         let project = project.file(&format!("{package}/Cargo.toml"), &manifest);
         bins.iter().fold(project, |project, bin| project.file(&format!("{package}/src/bin/{bin}.rs"), "fn main() {}"))
@@ -41,7 +41,7 @@ fn workspace(packages: &[(&str, &[&str])]) -> Project {
 }
 
 #[test]
-fn publish_rejects_two_binaries_of_one_name() {
+fn publish_rejects_two_binaries_with_the_same_name() {
     let project = workspace(&[("a", &["server"]), ("b", &["server"])]);
     snapshot!(refused(&project, &["--registry", "r.example"], 3));
     let plan = project.run(&["plan", "-p", "b", "--message-format", "json"]).finish();
@@ -49,7 +49,7 @@ fn publish_rejects_two_binaries_of_one_name() {
 }
 
 #[test]
-fn publish_rejects_two_images_of_one_name() {
+fn publish_rejects_two_images_with_the_same_name() {
     let project = workspace(&[("a", &["x", "y"]), ("x", &["main"])]);
     let config = "tags = ['1']\n[images.'x/y']\nregistry = 'r.example'\nbins = ['app']\n\
         [images.y]\nregistry = 'r.example/x'\nbins = ['app']";
@@ -58,7 +58,7 @@ fn publish_rejects_two_images_of_one_name() {
 
 #[test]
 fn files_must_not_contain_the_target_directory() {
-    let holding = ["", "target", "src/.."].map(|from| {
+    let containing = ["", "target", "src/.."].map(|from| {
         let project = Project::with_config(&format!("files = [{{ from = '{from}', to = '/x' }}]")).file("target/x", "");
         refused(&project, &["--registry", "r.example"], 3)
     });
@@ -66,7 +66,7 @@ fn files_must_not_contain_the_target_directory() {
     let project = project.file("in/src/main.rs", "fn main() {}").file("in/Cargo.lock", "version = 4\n");
     let project = project.file("in/multiarch.toml", "files = [{ from = '../secret', to = '/x' }]");
     let outside = refused(&project, &["--registry", "r.example", "--manifest-path", "in/Cargo.toml"], 3);
-    snapshot!(holding, outside);
+    snapshot!(containing, outside);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn files_and_templates_must_be_regular_files() {
 }
 
 #[test]
-fn config_values_that_are_invalid_are_rejected() {
+fn invalid_config_values_are_rejected() {
     snapshot!(
         [
             "\nregistry = 5",
@@ -123,7 +123,7 @@ fn insecure_registry_must_be_a_host() {
 }
 
 #[test]
-fn registry_without_a_host_is_docker_hub() {
+fn registry_without_a_host_means_docker_hub() {
     let config = "registry = 'me/team'\n[images.a]\nbins = ['app']\n[images.b]\nbins = ['app']";
     let run = Project::with_config(config).run(&["plan"]).path_only(&no_docker());
     snapshot!(run.finish());
@@ -151,7 +151,7 @@ fn metadata_section_with_a_typo_is_reported() {
 }
 
 #[test]
-fn package_name_in_capitals_needs_an_image_name() {
+fn uppercase_package_name_needs_an_image_name() {
     let manifest = "[package]\nname = 'App'\nversion = '1.2.3'\nedition = '2021'\n";
     let lock = "version = 4\n\n[[package]]\nname = \"App\"\nversion = \"1.2.3\"\n";
     let project = Project::app().file("Cargo.toml", manifest).file("Cargo.lock", lock);
@@ -188,17 +188,17 @@ fn usage_errors_are_reported() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_rejected_before_compiling() {
+fn unwritable_output_is_rejected_before_compiling() {
     let project = Project::app().file("file", "");
     snapshot!(
-        ["oci:/proc/nobody/image", "oci:file/image", "oci-archive:/proc/image.tar"]
+        ["oci:/proc/missing/image", "oci:file/image", "oci-archive:/proc/image.tar"]
             .map(|output| { project.run(&["build", "--output", output]).fails(3).finish().stderr_lacks("Compiling") })
     );
 }
 
 #[test]
-fn bundle_that_cannot_be_written_is_rejected_before_compiling() {
-    let finished = Project::app().run(&["compile", "--out", "/proc/nobody/dist"]).fails(3).finish();
+fn unwritable_bundle_is_rejected_before_compiling() {
+    let finished = Project::app().run(&["compile", "--out", "/proc/missing/dist"]).fails(3).finish();
     snapshot!(finished.stderr_lacks("Compiling"));
 }
 
@@ -211,23 +211,23 @@ fn scratch_check_needs_no_compiler() {
             crate::doctor::run_doctor(doctor, 3).finding("error", "image", "");
             project.run(&["plan", "--engine", engine]).path_only(&no_docker()).fails(3).finish()
         });
-        assert!(!project.path().join("target").exists(), "it writes nothing");
+        assert!(!project.path().join("target").exists(), "doctor or plan created the target directory");
         seen
     });
     snapshot!(seen);
 }
 
 #[test]
-fn registry_that_ends_in_the_image_name_is_reported() {
+fn registry_ending_with_the_image_name_is_reported() {
     let plan = |registry| Project::app().run(&["plan", "--registry", registry]).path_only(&no_docker()).finish();
     snapshot!(plan("r.example/app"), plan("r.example/apps"));
 }
 
 #[test]
-fn smoke_command_that_is_a_flag_of_this_program_is_rejected() {
-    let with = |words: &[&str]| {
-        let run = Project::app().run(&[&["build", "--platform", "linux/amd64", "--base", "1://x"], words].concat());
-        run.fails(if words[0].contains('=') || words.contains(&"--version") { 3 } else { 2 }).finish()
+fn flags_of_the_program_are_rejected_as_smoke_commands() {
+    let build = |args: &[&str]| {
+        let run = Project::app().run(&[&["build", "--platform", "linux/amd64", "--base", "1://x"], args].concat());
+        run.fails(if args[0].contains('=') || args.contains(&"--version") { 3 } else { 2 }).finish()
     };
     snapshot!(
         [
@@ -235,11 +235,11 @@ fn smoke_command_that_is_a_flag_of_this_program_is_rejected() {
             &["--smoke", "--report=x"],
             &["--smoke", "-q"],
             &["--smoke", "-v"],
-            // What is wrong with these is the base.
+            // These are valid smoke commands, so the error is about the invalid base.
             &["--smoke", "--version"],
             &["--smoke=--load"],
         ]
-        .map(with)
+        .map(build)
     );
 }
 
@@ -254,20 +254,20 @@ fn environment_variable_with_an_invalid_value_is_rejected() {
         ("CARGO_TERM_COLOR", "blue"),
     ]
     .map(|(name, value)| run(name, value).finish());
-    // The flag wins, and so it is the flag's.
+    // A flag overrides its variable, so the error names the flag.
     let flag = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
     snapshot!(seen, flag.finish());
 }
 
 #[test]
-fn environment_variable_that_is_empty_counts_as_unset() {
+fn empty_environment_variables_are_ignored() {
     let run = ["MULTIARCH_TAGS", "MULTIARCH_REGISTRY", "MULTIARCH_PLATFORMS", "MULTIARCH_BASE"]
         .into_iter()
         .fold(Project::app().run(&["plan", "--features", ""]), |run, name| run.env(name, ""));
     snapshot!(run.path_only(&no_docker()).finish());
 }
 
-/// An answer to everything.
+/// Starts a registry that sends the same response to every request.
 fn always(status: u16, headers: &[(&'static str, &str)], body: &str) -> FakeRegistry {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     let body = body.as_bytes().to_vec();
@@ -292,7 +292,7 @@ fn host_that_is_not_a_registry_is_reported() {
     snapshot!(seen);
 }
 
-/// A registry that takes every push and serves one base.
+/// Starts a registry that accepts every push. `answer` responds to requests for the repository `base`.
 fn with_base(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
     FakeRegistry::start(move |request| match request.path.contains("/base/") {
         true => answer(request),
@@ -340,7 +340,7 @@ fn base_that_cannot_be_pulled_is_reported() {
             finished
         });
     let registry = FakeRegistry::accepting();
-    // An address of this machine that is not on loopback.
+    // Requests to 0.0.0.0 reach this machine, although it is not a loopback address.
     let unreachable =
         [("127.0.0.1:1", ""), ("0.0.0.0:1", "insecure-registries = ['0.0.0.0:1']")].map(|(host, insecure)| {
             let project = Project::with_config(&format!("base = '{host}/nonsuch'\n{insecure}"));
@@ -369,7 +369,7 @@ fn proxy_is_not_used_for_loopback() {
     for name in ["HTTP_PROXY", "http_proxy"] {
         let run = Project::app().run(&["publish", "--registry", &registry.host]).path_first(&docker);
         let run = run.env(name, "http://127.0.0.1:1").fails(6);
-        run.finish().stderr_has(&["this docker builds nothing"]);
+        run.finish().stderr_has(&["this fake docker cannot build"]);
     }
     registry.assert_nothing_stored();
 }
@@ -381,6 +381,6 @@ fn missing_ca_certificates_are_reported() {
         Project::app().run(args).path_first(&docker).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere")
     };
     snapshot!(run(&["publish", "--registry", "r.example"]).fails(7).finish());
-    // No registry, no connection.
-    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().stderr_has(&["this docker builds nothing"]);
+    // `build` does not need certificates, because it does not connect to a registry.
+    run(&["build", "--platform", "linux/amd64"]).fails(6).finish().stderr_has(&["this fake docker cannot build"]);
 }

@@ -1,4 +1,4 @@
-//! Bases that registries serve, and errors for those that cannot be used.
+//! Base images from registries, and errors for base images that cannot be used.
 
 use serde_json::{Value, json};
 
@@ -25,12 +25,12 @@ pub fn files() -> Vec<u8> {
     ])
 }
 
-/// A project on a base that a registry serves as `base:1`.
+/// Creates a project whose base image is `base:1` in a registry.
 pub fn on(registry: &FakeRegistry) -> Project {
     Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
 }
 
-/// Builds, which must fail before anything is compiled, with an exit code; no part of a blob is left in the cache.
+/// Asserts that a build fails before it compiles anything, and leaves no incomplete blobs in the cache.
 #[track_caller]
 fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
@@ -38,12 +38,12 @@ fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let cached = walk(&project.path().join("cache"));
     for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert_eq!(digest(&std::fs::read(path).unwrap()), format!("sha256:{name}"), "a partial entry");
+        assert_eq!(digest(&std::fs::read(path).unwrap()), format!("sha256:{name}"), "incomplete blob in the cache");
     }
     finished
 }
 
-/// Builds on a base that must be fine: a file that cannot be copied ends the run before the compiler.
+/// Asserts that the base image is accepted. The build then fails on an invalid `files` entry, before it compiles.
 #[track_caller]
 fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
@@ -57,12 +57,12 @@ pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
-/// Serves a manifest as `base:1`.
+/// Stores a manifest as `base:1`.
 pub fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
     registry.manifest("base", "1", media_type, value.to_string().as_bytes());
 }
 
-/// A good base, of which a test then breaks a part.
+/// Starts a registry with a valid base image. Returns its manifest too, for tests that make it invalid.
 pub fn good() -> (FakeRegistry, Value) {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
@@ -83,7 +83,7 @@ fn base_without_the_platform_is_rejected() {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
     let index = refused(&registry, 3);
-    // A single image of another architecture is no way around that.
+    // A tag that is a single manifest must match the platform too.
     base_image(&registry, "base", "1", &["linux/amd64"], &files(), BaseStyle { index: false, ..STYLE });
     snapshot!(index, refused(&registry, 3));
 }
@@ -93,11 +93,11 @@ fn base_blobs_with_a_wrong_digest_are_rejected() {
     let (_, manifest) = good();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
-    let seen = [(&layer, "other"), (&layer, "short"), (&layer, "long"), (&config, "other")].map(|(part, how)| {
-        let part = part.clone();
+    let seen = [(&layer, "other"), (&layer, "short"), (&layer, "long"), (&config, "other")].map(|(blob, defect)| {
+        let blob = blob.clone();
         let registry = FakeRegistry::storing_with(move |request, stored| {
-            let mut bytes = request.path.ends_with(&part).then(|| stored.blob("base", &part))??;
-            match how {
+            let mut bytes = request.path.ends_with(&blob).then(|| stored.blob("base", &blob))??;
+            match defect {
                 "other" => bytes[3] ^= 1,
                 "short" => bytes.truncate(bytes.len() / 2),
                 _ => bytes.extend_from_slice(&[0; 100_000]),
@@ -177,9 +177,9 @@ fn base_that_needs_credentials_is_reported() {
 }
 
 #[test]
-fn cache_that_cannot_be_written_is_reported() {
+fn unwritable_cache_is_reported() {
     let (registry, _) = good();
-    let project = on(&registry).file("cache", "a file where the folder should be");
+    let project = on(&registry).file("cache", "a file instead of a directory");
     let run = embedded(&project, &["build"]).fails(1).finish();
     snapshot!(run.stderr_lacks("Compiling"));
 }

@@ -1,4 +1,4 @@
-//! Errors for bundles that do not belong to the plan.
+//! Errors for bundles that do not match the plan.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ pub fn compile(project: &Project, platform: &str, out: &str) {
     project.run(&["compile", "--platform", platform, "--out", out]).finish();
 }
 
-/// A publish that finds no compiler.
+/// A run of `publish` with a rustc that always fails.
 pub fn publish(project: &Project, registry: &FakeRegistry, args: &[&str]) -> Run {
-    let none = Fakes::new().program("rustc", "echo 'no compiler here' >&2; exit 1");
+    let no_compiler = Fakes::new().program("rustc", "echo 'rustc must not run' >&2; exit 1");
     let first = ["publish", "--engine", "embedded", "--registry", &registry.host];
-    project.run(&[&first, args].concat()).path_first(&none)
+    project.run(&[&first, args].concat()).path_first(&no_compiler)
 }
 
 pub fn manifest(bundle: &Path) -> Value {
@@ -64,8 +64,8 @@ fn bundles_of_other_builds_are_rejected() {
         ("builds", Value::from("none")),
         ("builds", elsewhere),
     ]
-    .map(|(what, value)| {
-        change(&one, |manifest| manifest[what] = value);
+    .map(|(field, value)| {
+        change(&one, |manifest| manifest[field] = value);
         let finished = refused(&amd64, 3);
         change(&one, |manifest| *manifest = good.clone());
         finished
@@ -86,7 +86,7 @@ fn bundles_of_other_builds_are_rejected() {
 }
 
 #[test]
-fn artifacts_flag_accepts_directories_of_bundles() {
+fn invalid_bundle_directories_are_rejected() {
     let project = Project::app().file("full/something", "x");
     let registry = FakeRegistry::storing();
     snapshot!(

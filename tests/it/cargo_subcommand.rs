@@ -1,31 +1,31 @@
-//! A cargo subcommand as others are: by cargo and by its own name, with cargo's help, aliases, toolchain and variables.
+//! Running the program as a cargo subcommand: both of its names, help, aliases, toolchains and exit codes.
 
 use std::process::{Command, Output};
 
 use crate::support::{Fakes, PROGRAM, Project, find};
 
-/// `cargo ARGS` by the real cargo, with our program on PATH.
+/// Runs the real `cargo` with the program on PATH.
 fn cargo(project: &Project, args: &[&str]) -> Output {
     let path = std::env::var("PATH").unwrap();
-    let ours = std::path::Path::new(PROGRAM).parent().unwrap().display();
-    let mut command = Command::new(find("cargo").expect("cargo is on PATH"));
-    command.args(args).current_dir(project.path()).env("PATH", format!("{ours}:{path}"));
+    let program_dir = std::path::Path::new(PROGRAM).parent().unwrap().display();
+    let mut command = Command::new(find("cargo").expect("cargo not found on PATH"));
+    command.args(args).current_dir(project.path()).env("PATH", format!("{program_dir}:{path}"));
     for name in ["CARGO", "CARGO_MANIFEST_DIR", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(name);
     }
     command.output().unwrap()
 }
 
-/// What a run by cargo writes to stdout; it must end with 0.
+/// Returns the output of a `cargo` command that must succeed.
 #[track_caller]
-fn said(project: &Project, args: &[&str]) -> String {
+fn cargo_output(project: &Project, args: &[&str]) -> String {
     let output = cargo(project, args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// `cargo-multiarch ARGS`, as a shell runs it.
-fn by_name(project: &Project, args: &[&str]) -> String {
+/// Returns the output of `cargo-multiarch` when it is run directly. It must succeed.
+fn direct_output(project: &Project, args: &[&str]) -> String {
     let output = Command::new(PROGRAM).args(args).current_dir(project.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -34,28 +34,28 @@ fn by_name(project: &Project, args: &[&str]) -> String {
 #[test]
 fn cargo_multiarch_works_under_both_names() {
     let project = Project::app();
-    let plan = said(&project, &["multiarch", "plan", "--message-format", "json"]);
+    let plan = cargo_output(&project, &["multiarch", "plan", "--message-format", "json"]);
     assert!(plan.contains("\"app\""), "{plan}");
-    assert_eq!(plan, by_name(&project, &["plan", "--message-format", "json"]));
-    assert!(said(&project, &["--list"]).lines().any(|line| line.trim() == "multiarch"));
+    assert_eq!(plan, direct_output(&project, &["plan", "--message-format", "json"]));
+    assert!(cargo_output(&project, &["--list"]).lines().any(|line| line.trim() == "multiarch"));
 }
 
 #[test]
 fn cargo_help_prints_the_help_of_the_program() {
     let project = Project::empty();
-    let help = said(&project, &["multiarch", "--help"]);
+    let help = cargo_output(&project, &["multiarch", "--help"]);
     assert!(help.contains("Usage: cargo multiarch [OPTIONS] <COMMAND>"), "{help}");
-    assert_eq!(help, said(&project, &["help", "multiarch"]), "cargo has no page of ours, and runs `--help`");
-    let publish = said(&project, &["multiarch", "help", "publish"]);
+    assert_eq!(help, cargo_output(&project, &["help", "multiarch"]), "`cargo help` must run the program with `--help`");
+    let publish = cargo_output(&project, &["multiarch", "help", "publish"]);
     assert!(publish.contains("Usage: cargo multiarch publish [OPTIONS]"), "{publish}");
-    assert_eq!(publish, said(&project, &["multiarch", "publish", "--help"]));
+    assert_eq!(publish, cargo_output(&project, &["multiarch", "publish", "--help"]));
     for (alias, command) in [("p", "publish"), ("b", "build")] {
-        let of = |name: &str| said(&project, &["multiarch", name, "--help"]);
-        assert_eq!(of(alias), of(command));
+        let help_of = |name: &str| cargo_output(&project, &["multiarch", name, "--help"]);
+        assert_eq!(help_of(alias), help_of(command));
     }
     let version = format!("cargo multiarch {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(said(&project, &["multiarch", "--version"]), version);
-    assert_eq!(by_name(&project, &["-V"]), version);
+    assert_eq!(cargo_output(&project, &["multiarch", "--version"]), version);
+    assert_eq!(direct_output(&project, &["-V"]), version);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn exit_codes_pass_through_cargo() {
     }
 }
 
-/// A cargo that notes its calls and its toolchain, and answers as the real one does, but for builds.
+/// A fake cargo that logs its toolchain and arguments, fails on builds, and passes other commands to the real cargo.
 fn fake_cargo() -> Fakes {
     let real = find("cargo").unwrap();
     let script = format!(
@@ -73,7 +73,7 @@ fn fake_cargo() -> Fakes {
          exec '{}' \"$@\"",
         real.display()
     );
-    Fakes::new().program("theirs", &script).program("cargo", "echo \"$*\" >> \"$0.log\"\nexit 101")
+    Fakes::new().program("calling-cargo", &script).program("cargo", "echo \"$*\" >> \"$0.log\"\nexit 101")
 }
 
 #[test]
@@ -83,18 +83,18 @@ fn builds_use_the_cargo_that_started_the_program() {
     let run = Project::with_config("auditable = false")
         .run(&args)
         .path_first(&fakes)
-        .env("CARGO", fakes.path().join("theirs"));
-    // What `cargo +NAME` sets for all that it starts.
+        .env("CARGO", fakes.path().join("calling-cargo"));
+    // `cargo +NAME` sets this variable for its subcommands.
     run.env("RUSTUP_TOOLCHAIN", "my-own").fails(5).finish().stderr_has(&["error: no builds"]);
-    let calls = fakes.log("theirs");
+    let calls = fakes.log("calling-cargo");
     for call in ["my-own metadata ", "my-own build "] {
-        assert!(calls.lines().any(|line| line.starts_with(call)), "'{call}' is not among\n{calls}");
+        assert!(calls.lines().any(|line| line.starts_with(call)), "no '{call}' in\n{calls}");
     }
     assert!(calls.lines().all(|line| line.starts_with("my-own ")), "{calls}");
-    assert_eq!(fakes.log("cargo"), "", "the cargo on PATH is another one");
+    assert_eq!(fakes.log("cargo"), "", "the cargo on PATH must not be used");
 }
 
-/// What cargo-binstall 1 fills in (its `gh_crate_meta.rs` and `bins.rs`).
+/// The keys are those that cargo-binstall 1 supports (see its `gh_crate_meta.rs` and `bins.rs`).
 #[test]
 fn binstall_metadata_uses_known_template_keys() {
     let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
@@ -111,5 +111,5 @@ fn binstall_metadata_uses_known_template_keys() {
     }
     assert!(metadata["pkg-url"].as_str().unwrap().starts_with("{ repo }/"));
     assert_eq!(metadata["pkg-fmt"].as_str(), Some("tgz"));
-    assert_eq!(metadata.len(), 3, "there are keys that this test does not know");
+    assert_eq!(metadata.len(), 3, "unexpected keys in {metadata:?}");
 }

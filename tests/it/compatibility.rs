@@ -1,6 +1,5 @@
 //! Names and texts that other programs depend on, as listed in docs/compatibility.md: JSON fields, check codes, flags,
-//! configuration keys, exit codes, and the text inside images. If one of these snapshots changes, that page says what
-//! else has to change.
+//! configuration keys, exit codes, and the text inside images. If a snapshot changes, see that page for what to do.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use crate::support::ready_made;
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project, Run};
 
-/// The path of every field, such as `images[].platforms[].base`: one per line, sorted.
+/// Lists the paths of all fields, such as `images[].platforms[].base`, sorted and one per line.
 fn paths(values: &[Value]) -> String {
     fn collect(value: &Value, path: &str, paths: &mut BTreeSet<String>) {
         match value {
@@ -39,7 +38,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A configuration with as many keys as possible that do not need Docker.
+/// A configuration with as many keys as possible, except those that need Docker.
 const CONFIG: &str = r#"
 platforms = ["linux/amd64", "linux/arm64"]
 files = [{ from = "data", to = "/data" }, { from = "Cargo.toml", to = "/etc/app/config", mode = "0600" }]
@@ -79,7 +78,7 @@ fn project(registry: &FakeRegistry) -> Project {
 const DOCKER: &str = "case \"$1 $2\" in\n  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo unix:///x ;;\n  \
     \"load \"*|\"image rm\"|\"rm \"*) ;;\n  \"run \"*) echo app 1.2.3 ;;\n  *) exit 1 ;;\nesac";
 
-/// A run with the embedded engine, ready-made programs, and its own cache directory.
+/// A run with the embedded engine, the fake cargo of [`ready_made`], and its own cache directory.
 fn run(project: &Project, args: &[&str]) -> Run {
     let tools = ready_made::tools().program("docker", DOCKER).real("sh");
     let run = project.run(args).path_only(&tools);
@@ -122,7 +121,7 @@ fn bundle_json_fields_are_stable() {
     snapshot!(paths(&[read(&project.path().join("dist/multiarch-bundle.json"))]));
 }
 
-/// Caches that outlive a version of the program. The name of the directory of scans has their version number.
+/// Different versions of the program share these caches. The directory of layer scans has a version number in its name.
 #[test]
 fn cached_layers_are_stable() {
     let project = project(&FakeRegistry::storing());
@@ -143,19 +142,19 @@ fn cached_layers_are_stable() {
     let cache = Project::empty();
     let args = ["verify", &format!("{}/image:1", registry.host)];
     project.run(&args).env("XDG_CACHE_HOME", cache.path()).finish();
-    let scans = only_entry(&cache.path().join("cargo-multiarch"), "layers-");
-    let layer = only_entry(&project.path().join("target/multiarch/+layers"), ".json");
+    let scans = find_entry(&cache.path().join("cargo-multiarch"), "layers-");
+    let layer = find_entry(&project.path().join("target/multiarch/+layers"), ".json");
     let heading = format!("# {}\n", scans.file_name().unwrap().display());
-    snapshot!(heading, read(&only_entry(&scans, "")), "# +layers\n", paths(&[read(&layer)]));
+    snapshot!(heading, read(&find_entry(&scans, "")), "# +layers\n", paths(&[read(&layer)]));
 }
 
-/// The first entry of a directory whose name has a part.
-fn only_entry(dir: &Path, part: &str) -> PathBuf {
+/// Returns the first entry of a directory whose name contains `part`.
+fn find_entry(dir: &Path, part: &str) -> PathBuf {
     let mut entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.find(|path| path.file_name().unwrap().to_string_lossy().contains(part)).unwrap()
 }
 
-/// The index, manifests and configs that are pushed, with history, labels and annotations.
+/// Covers the pushed index, manifests and configs, with their history, labels and annotations.
 #[test]
 fn image_texts_are_stable() {
     let registry = FakeRegistry::storing();
@@ -176,7 +175,7 @@ fn stored(registry: &FakeRegistry, reference: &str) -> Value {
     serde_json::from_slice(&registry.stored_manifest("team/app", reference).unwrap().1).unwrap()
 }
 
-/// Code, name and severity.
+/// Covers the code, name and severity of every check.
 #[test]
 fn check_codes_and_names_are_stable() {
     let list = Project::empty().run(&["verify", "--explain"]).finish().stdout;
@@ -193,7 +192,7 @@ fn exit_codes_are_stable() {
 
 #[test]
 fn configuration_keys_are_stable() {
-    /// The paths of a schema's properties, and the possible values of those that have a fixed set.
+    /// Collects the paths of a schema's properties, and the values of enumerations.
     fn collect(schema: &Value, all: &Value, path: &str, open: &[&str], paths: &mut BTreeSet<String>) {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.trim_start_matches("#/definitions/");
@@ -208,7 +207,7 @@ fn configuration_keys_are_stable() {
         let names = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
         paths.extend(names.map(|name| format!("{path} = {name}")));
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            // Platforms have the same keys.
+            // All platforms have the same keys.
             let key = if name.contains('/') { "*" } else { name };
             if key != name {
                 paths.insert(format!("{path} = {name}"));

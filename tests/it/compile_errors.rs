@@ -7,17 +7,19 @@ pub fn docker() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// `build` with a docker that is there and builds nothing: what compiles ends with exit code 6.
+/// A run of `build` with a fake Docker that cannot build. If everything compiles, the exit code is 6.
 pub fn build(project: &Project, docker: &Fakes, platforms: &str) -> Run {
     project.run(&["build", "--platform", platforms, "-v"]).path_first(docker)
 }
 
-/// A cargo that fails as a kept failure did; what else it is asked, the real one answers.
+/// A fake cargo whose builds fail with output recorded in `tests/fixtures/failures`. Other commands run the real cargo.
 fn failing_cargo(name: &str) -> Fakes {
-    let kept = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let recorded = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let real = crate::support::find("cargo").unwrap();
-    docker()
-        .program("cargo", &format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat {kept} >&2; exit 101", real.display()))
+    docker().program(
+        "cargo",
+        &format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat {recorded} >&2; exit 101", real.display()),
+    )
 }
 
 #[test]
@@ -31,19 +33,19 @@ fn build_failure_is_explained() {
     snapshot!(seen);
 }
 
-/// What is said of a failure below cargo's own words.
+/// Returns the error that the program prints after cargo's own output.
 fn after_cargo(finished: &Finished) -> String {
-    let from = finished.stderr.rfind("error: ").unwrap();
-    finished.stderr[from..].to_owned()
+    let start = finished.stderr.rfind("error: ").unwrap();
+    finished.stderr[start..].to_owned()
 }
 
 #[test]
 fn build_failure_names_the_builds_that_failed() {
-    let said = "error: failed to run custom build command for `a v1`\n  TARGET = x86_64-unknown-linux-musl\n  \
+    let output = "error: failed to run custom build command for `a v1`\n  TARGET = x86_64-unknown-linux-musl\n  \
         Command 'perl' not found";
     let real = crate::support::find("cargo").unwrap();
     let script =
-        format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat >&2 <<'END'\n{said}\nEND\nkill -9 $$", real.display());
+        format!("[ \"$1\" = build ] || exec {} \"$@\"\ncat >&2 <<'END'\n{output}\nEND\nkill -9 $$", real.display());
     let cargo = docker().program("cargo", &script);
     let project = Project::with_config("auditable = false");
     let run = build(&project, &cargo, "linux/amd64/v3,linux/arm64").env("CARGO", cargo.path().join("cargo"));
@@ -69,8 +71,8 @@ fn missing_target_is_installed_or_reported() {
     let log = std::fs::read_to_string(failing.path().join("rustup.log")).unwrap();
     assert_eq!(log, "target add powerpc64le-unknown-linux-musl\n");
 
-    let lacking = "echo \"error: toolchain 'old' does not support target '$3'\" >&2; exit 1";
-    let unknown = build(&Project::app(), &docker().program("rustup", lacking), "linux/ppc64le").fails(4).finish();
+    let unsupported = "echo \"error: toolchain 'old' does not support target '$3'\" >&2; exit 1";
+    let unknown = build(&Project::app(), &docker().program("rustup", unsupported), "linux/ppc64le").fails(4).finish();
 
     let nowhere = ["plan", "build"].map(|command| {
         Project::app().run(&[command, "--platform", "linux/s390x"]).path_first(&failing).fails(4).finish()

@@ -1,10 +1,10 @@
-//! Completions in bash: of `cargo-multiarch`, and of `cargo multiarch` on top of cargo's own.
+//! Bash completions for `cargo-multiarch`, and for `cargo multiarch` in addition to cargo's own completions.
 
 use std::process::Command;
 
 use crate::support::Project;
 
-/// What is typed after the program's name, and what there is to choose from.
+/// Input after the program's name, and the expected completions.
 pub const CASES: [(&str, &[&str]); 7] = [
     ("pub", &["publish"]),
     ("publish --pl", &["--platform"]),
@@ -15,26 +15,26 @@ pub const CASES: [(&str, &[&str]); 7] = [
     ("verify --explain MA01", &["MA010", "MA011", "MA012"]),
 ];
 
-/// How the program is called.
+/// The ways to run the program.
 pub const PROGRAMS: [&str; 3] = ["cargo-multiarch", "cargo multiarch", "cargo +nightly multiarch"];
 
-/// A folder with the script of a shell.
+/// Writes the completion script of a shell to a file in a new directory.
 pub fn script(shell: &str, file: &str) -> Project {
     let project = Project::empty();
     let text = project.run(&["completions", shell]).finish().stdout;
     project.file(file, &text)
 }
 
-/// A shell's lines, with a home of its own and a cargo that says how it was called.
+/// Runs a shell with the project as its home directory. Returns the lines of its output.
 #[track_caller]
 pub fn lines(project: &Project, command: &mut Command) -> Vec<String> {
     let output = command.env("HOME", project.path()).env_remove("XDG_DATA_HOME").output().unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(complained, "", "{said}");
-    said.lines().map(str::to_owned).collect()
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stderr, "", "{stdout}");
+    stdout.lines().map(str::to_owned).collect()
 }
 
-/// What readline does.
+/// Completes the line `$2` as readline does. `$3` and `$4` are evaluated before and after the completion script `$1`.
 const BASH: &str = r#"
 eval "$3"
 source "$1"
@@ -48,7 +48,7 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// What bash offers for a line, when something was read before and after our script.
+/// Returns bash's completions of a line. `before` and `after` are evaluated before and after the completion script.
 #[track_caller]
 pub fn bash(project: &Project, line: &str, before: &str, after: &str) -> Vec<String> {
     let mut command = Command::new("bash");
@@ -73,8 +73,8 @@ fn bash_keeps_the_completions_of_cargo() {
     let others = "others() { COMPREPLY=(\"$1 others\"); }; complete -F others cargo";
     for line in ["cargo ", "cargo multi", "cargo build --re", "cargo build multiarch "] {
         assert_eq!(bash(&project, line, others, ""), ["cargo others"], "{line}");
-        assert_eq!(bash(&project, line, others, "source \"$1\""), ["cargo others"], "read twice: {line}");
+        assert_eq!(bash(&project, line, others, "source \"$1\""), ["cargo others"], "loaded twice: {line}");
     }
     assert_eq!(bash(&project, "cargo multiarch pub", others, ""), ["publish"]);
-    assert_eq!(bash(&project, "cargo multi", "", ""), [""], "there is nothing before");
+    assert_eq!(bash(&project, "cargo multi", "", ""), [""], "cargo has no other completions");
 }

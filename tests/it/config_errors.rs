@@ -1,15 +1,15 @@
-//! What asks for the impossible is refused before anything runs: exit code 3, the thing named, a hint.
+//! Configuration errors: exit code 3, a message that names the invalid setting, and a hint.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Finished, Project};
 
-/// Runs `plan` in a project, which fails.
+/// Asserts that `plan` fails with a configuration error.
 #[track_caller]
 fn refused(project: &Project, args: &[&str]) -> Finished {
     project.run(&[&["plan"], args].concat()).fails(3).finish()
 }
 
-/// The same for a configuration.
+/// Asserts that `plan` rejects a configuration.
 #[track_caller]
 fn refused_config(config: &str) -> Finished {
     refused(&Project::with_config(config), &[])
@@ -26,7 +26,7 @@ fn missing_manifest_is_reported() {
 }
 
 #[test]
-fn invalid_manifest_is_reported_in_the_words_of_cargo() {
+fn invalid_manifest_is_reported_with_the_error_of_cargo() {
     let project = Project::app().file("Cargo.toml", "[package]\nname = 7\n");
     refused(&project, &[]).stderr_has(&["invalid type: integer `7`"]);
 }
@@ -116,7 +116,7 @@ fn template_that_ignores_settings_is_rejected() {
     snapshot!(refusals, refused(&Project::with_config(two).file("app.j2", above), &[]));
 
     Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
-    // What has a default is the template's to leave out; what is said there may be said in its own words.
+    // A template may omit settings that have defaults, and may replace configured values with its own.
     with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
     with("user = '1'\nenv = { A = '1' }", "USER 0\nENV A=2").run(&["plan"]).finish();
     let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";
@@ -150,7 +150,7 @@ fn names_and_tags_are_validated() {
         ["--insecure-registry", "bob:S3cret@r.example"],
     ]
     .map(|args| refused(&Project::app(), &args).stderr_lacks("S3"));
-    // The command lines have them.
+    // Compare only stderr, because the command lines contain the passwords.
     let with_credentials = with_credentials.map(|finished| finished.stderr);
     snapshot!(
         refused_config("[images.Web]\nbins = ['app']"),

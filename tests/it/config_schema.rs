@@ -1,12 +1,12 @@
-//! docs/config.schema.json takes the configurations that the program takes, and refuses those that it refuses.
+//! docs/config.schema.json must accept and reject the same configurations as the program.
 
 use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
+use crate::docs::blocks;
 use crate::init::workspace;
-use crate::readme::blocks;
 use crate::support::Project;
 
 const SCHEMA: &str = include_str!("../../docs/config.schema.json");
@@ -27,9 +27,9 @@ fn read(config: &str) -> Value {
     toml::from_str(config).unwrap_or_else(|error| panic!("{error}\n{config}"))
 }
 
-/// Asserts that the schema takes a multiarch.toml.
+/// Asserts that the schema accepts the text of a multiarch.toml.
 #[track_caller]
-pub fn assert_takes(config: &str) {
+pub fn assert_schema_accepts(config: &str) {
     validate(&read(config)).unwrap_or_else(|error| panic!("{error}\n{config}"));
 }
 
@@ -40,8 +40,22 @@ fn schema_is_printed() {
 
 #[test]
 fn schema_accepts_documented_configurations() {
-    assert_takes(include_str!("../../examples/workspace/multiarch.toml"));
-    blocks("toml").iter().for_each(|block| assert_takes(block));
+    assert_schema_accepts(include_str!("../../examples/workspace/multiarch.toml"));
+    for block in blocks().iter().filter(|block| block.language == "toml") {
+        match block.attribute("file") {
+            None => assert_schema_accepts(&block.text),
+            Some("Cargo.toml") => {
+                let manifest = read(&block.text);
+                let tables = ["package", "workspace"].map(|table| &manifest[table]["metadata"]["multiarch"]);
+                for table in tables.into_iter().filter(|table| !table.is_null()) {
+                    validate(table).unwrap_or_else(|error| panic!("{}: {error}\n{}", block.page, block.text));
+                }
+            }
+            Some(_) => {
+                read(&block.text);
+            }
+        }
+    }
 }
 
 #[test]
@@ -54,7 +68,7 @@ fn schema_comment_for_editors_is_accepted() {
 fn schema_accepts_what_init_writes() {
     for project in [Project::app(), workspace()] {
         project.run(&["init", "--file"]).finish();
-        assert_takes(&std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap());
+        assert_schema_accepts(&std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap());
     }
     for (project, table) in [(Project::app(), "package"), (workspace(), "workspace")] {
         project.run(&["init"]).finish();
@@ -64,7 +78,7 @@ fn schema_accepts_what_init_writes() {
     }
 }
 
-/// What the program sees once it knows the workspace.
+/// These values have the right type, but are invalid for other reasons.
 #[test]
 fn schema_rejects_values_that_plan_rejects() {
     for config in [
@@ -89,6 +103,6 @@ fn schema_rejects_values_that_plan_rejects() {
         "[images.Web]\nbins = ['app']",
     ] {
         Project::with_config(config).run(&["plan"]).fails(3).finish();
-        assert!(validate(&read(config)).is_err(), "the schema takes {config}");
+        assert!(validate(&read(config)).is_err(), "the schema accepts {config}");
     }
 }

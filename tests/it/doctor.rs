@@ -1,34 +1,34 @@
-//! What `doctor` finds, with the condition made for each: programs on PATH, registries on loopback. Real Docker daemons,
-//! users and QEMU: `services::doctor`.
+//! Findings of `doctor`, with fake programs on PATH and registries on loopback. The tests with real Docker daemons,
+//! users and QEMU are in `services::doctor`.
 
 use std::process::{Command, Stdio};
 
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run, find};
 
-/// Runs to the end and checks the exit code; unlike other commands it has its result where it fails, too.
+/// Runs `doctor` and asserts the exit code. Unlike other commands, it prints its result even if it fails.
 #[track_caller]
 pub fn run_doctor(run: Run, code: i32) -> Finished {
     run.finds(code).finish()
 }
 
 impl Finished {
-    /// Asserts that something was found once; what mends it, a line each.
+    /// Asserts that exactly one finding matches. Returns its fixes.
     #[track_caller]
     pub fn finding(&self, state: &str, subject: &str, text: &str) -> Vec<&str> {
         let head = |line: &str| line.starts_with(&format!("{state:7}  {subject} ")) && line.contains(text);
         let lines: Vec<&str> = self.stdout.lines().collect();
         let at: Vec<usize> = (0..lines.len()).filter(|at| head(lines[*at])).collect();
-        assert_eq!(at.len(), 1, "'{state} {subject} {text}' is not there once in\n{}", self.stdout);
+        assert_eq!(at.len(), 1, "expected exactly one '{state} {subject} {text}' in\n{}", self.stdout);
         let below = lines[at[0] + 1..].iter().map(|line| line.trim_start());
         below.map_while(|line| line.strip_prefix("fix: ")).collect()
     }
 
-    /// Asserts that something was found once, and that one of its fixes has a text.
+    /// Asserts that exactly one finding matches, and that one of its fixes contains `fix`.
     #[track_caller]
     pub fn finding_with_fix(&self, state: &str, subject: &str, text: &str, fix: &str) -> &Finished {
         let fixes = self.finding(state, subject, text);
-        assert!(fixes.iter().any(|it| it.contains(fix)), "no '{fix}' in {fixes:?}");
+        assert!(fixes.iter().any(|line| line.contains(fix)), "no '{fix}' in {fixes:?}");
         self
     }
 
@@ -36,7 +36,7 @@ impl Finished {
     pub fn lacks(&self, text: &str) -> &Finished {
         assert!(
             !self.stdout.contains(text) && !self.stderr.contains(text),
-            "{text}:\n{}\n{}",
+            "unexpected '{text}' in\n{}\n{}",
             self.stdout,
             self.stderr
         );
@@ -52,7 +52,7 @@ fn healthy() -> Fakes {
     bare().program("docker", HEALTHY_DOCKER)
 }
 
-/// Nothing on PATH but what compiles.
+/// The programs that are needed to compile, without Docker.
 fn bare() -> Fakes {
     Fakes::new()
         .real("cargo")
@@ -72,7 +72,7 @@ fn doctor_finds_no_problems() {
     let result = run_doctor(Project::app().run(&["doctor", "--registry", &registry.host]).path_only(&healthy()), 0);
     snapshot!(result);
     let methods: Vec<String> = registry.requests().into_iter().map(|request| request.method).collect();
-    assert_eq!(methods, ["GET", "POST", "DELETE"], "the upload is cancelled");
+    assert_eq!(methods, ["GET", "POST", "DELETE"], "the upload must be canceled");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn doctor_distinguishes_problems_with_docker() {
     let seen = [
         (OLD, "", 1),
         ("[]", "", 1),
-        (r#"[{"Name":"buildx","Err":"it does not run"}]"#, "", 1),
+        (r#"[{"Name":"buildx","Err":"exec format error"}]"#, "", 1),
         (GOOD, DOWN, 1),
         (GOOD, CLOSED, 1),
         (OLD, CLOSED, 2),
@@ -121,16 +121,16 @@ fn doctor_distinguishes_problems_with_docker() {
     snapshot!(seen);
 }
 
-/// What was found of some subjects, with what mends it.
+/// Returns the findings about some subjects, with their fixes.
 fn about(result: &Finished, subjects: &[&str]) -> String {
-    let mut wanted = false;
+    let mut selected = false;
     let lines = result.stdout.lines().filter(|line| {
         if !line.starts_with(' ') {
-            wanted = subjects
+            selected = subjects
                 .iter()
                 .any(|subject| line.get(9..).is_some_and(|rest| rest.starts_with(&format!("{subject} "))));
         }
-        wanted
+        selected
     });
     lines.map(|line| format!("{line}\n")).collect()
 }
@@ -142,7 +142,7 @@ fn doctor_finds_a_missing_builder() {
     snapshot!(run_doctor(run, 6));
 }
 
-/// A docker with the classic store, whose `buildx create` is a test's own.
+/// A fake Docker with the classic image store. `create` is the command that its `buildx create` runs.
 fn classic(create: &str) -> Fakes {
     let cases = format!(
         r#"  "info "*) echo '{{"DriverStatus":[["Backing Filesystem","extfs"]],"ClientInfo":{{"Plugins":[{{"Name":"buildx","Version":"v0.13.1"}}]}}}}' ;;
@@ -162,22 +162,22 @@ fn doctor_suggests_a_builder_for_the_classic_store() {
     let run =
         |args: &[&str]| Project::app().run(&[&["doctor", "--engine", "buildx"], args].concat()).path_only(&docker);
     let before = run_doctor(run(&[]), 0);
-    assert!(!docker.log("docker").contains("buildx create"), "nothing is changed unasked");
+    assert!(!docker.log("docker").contains("buildx create"), "doctor must not change anything without --fix");
     let fixed = run_doctor(run(&["--fix"]), 0);
-    // Where it is not needed, nobody is asked to make one.
+    // `--engine auto` does not need a builder, so doctor does not suggest one.
     let unneeded = run_doctor(Project::app().run(&["doctor"]).path_only(&classic("exit 1")), 0);
     snapshot!(before, fixed, unneeded);
 }
 
 #[test]
-fn doctor_finds_that_no_builder_can_be_created() {
+fn doctor_reports_failure_to_create_a_builder() {
     let seen = [
         "ERROR: failed to pull moby/buildkit: dial tcp: lookup registry-1.docker.io: no such host",
         "ERROR: permission denied while trying to connect to the Docker daemon socket",
         "unknown flag: --bootstrap",
     ]
-    .map(|words| {
-        let docker = classic(&format!("echo '{words}' >&2; exit 1"));
+    .map(|error| {
+        let docker = classic(&format!("echo '{error}' >&2; exit 1"));
         let args = ["doctor", "--engine", "buildx", "--fix", "--message-format", "json"];
         let result = run_doctor(Project::app().run(&args).path_only(&docker), 6);
         let json: serde_json::Value = serde_json::from_str(&result.stdout).unwrap();
@@ -186,7 +186,7 @@ fn doctor_finds_that_no_builder_can_be_created() {
     snapshot!(seen);
 }
 
-/// With a rustc whose standard library for a target is missing: what it says leads to a folder where rustup may install it.
+/// Adds a rustc without the standard library for a target. It reports a directory where a fake rustup can install it.
 pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
     let rustc = format!(
         "case \"$*\" in\n  *target-libdir*{triple}*) {rustc} \"$@\" | sed \"s#^/.*#$(dirname \"$0\")/rustlib/{triple}/lib#\" ;;\n  \
@@ -210,7 +210,7 @@ fn doctor_finds_a_missing_standard_library() {
     };
     let works = rustup("mkdir -p \"DIR\" && touch \"DIR/libstd-1.rlib\"");
     let before = run_doctor(run(&works, &[]), 0);
-    assert_eq!(works.log("rustup"), "", "nothing is changed unasked");
+    assert_eq!(works.log("rustup"), "", "doctor must not change anything without --fix");
     let fixed = run_doctor(run(&works, &["--fix"]), 0);
     assert_eq!(works.log("rustup"), format!("target add {TRIPLE}\n"));
 
@@ -234,7 +234,7 @@ fn doctor_reports_each_platform_once() {
     let project = Project::with_config("platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64', 'linux/amd64/v3']");
     let result = run_doctor(project.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 0);
     let missing = Project::with_config("platforms = ['linux/arm/v5', 'linux/386', 'linux/s390x']");
-    let missing = self::run_doctor(missing.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 4);
+    let missing = run_doctor(missing.run(&["doctor", "--engine", "embedded"]).path_only(&bare()), 4);
     snapshot!(result, missing);
 }
 
@@ -242,16 +242,16 @@ fn doctor_reports_each_platform_once() {
 fn doctor_continues_after_workspace_errors() {
     let unlocked = Project::app();
     std::fs::remove_file(unlocked.path().join("Cargo.lock")).unwrap();
-    let misspelt = Project::with_config("platfroms = []");
+    let misspelled = Project::with_config("platfroms = []");
     let run = |project: Project| run_doctor(project.run(&["doctor", "--engine", "buildx"]).path_only(&bare()), 3);
-    snapshot!(run(unlocked), run(misspelt));
+    snapshot!(run(unlocked), run(misspelled));
 }
 
 #[test]
 fn doctor_runs_outside_of_a_workspace() {
     let empty = Project::empty();
     let result = run_doctor(empty.run(&["doctor", "--platform", "linux/arm64,linux/riscv64"]).path_only(&healthy()), 0);
-    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "it writes nothing");
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "doctor must not write files");
     snapshot!(result);
 }
 
@@ -275,7 +275,7 @@ fn doctor_finds_missing_rust() {
 }
 
 #[test]
-fn doctor_finds_that_no_registry_is_set() {
+fn doctor_finds_a_missing_registry() {
     let run = Project::app().run(&["doctor"]).path_only(&healthy());
     snapshot!(run_doctor(run, 0));
 }
@@ -306,14 +306,14 @@ fn doctor_checks_credentials_without_printing_them() {
         (run.env("DOCKER_CONFIG", config.path()), config)
     };
     let (right, _config) = run("Y2k6aHVudGVyMg==");
-    let well = run_doctor(right, 0);
+    let accepted = run_doctor(right, 0);
     // base64 of ci:hunter3
     let (wrong, _config) = run("Y2k6aHVudGVyMw==");
-    let refused = run_doctor(wrong, 7);
-    for result in [&well, &refused] {
+    let rejected = run_doctor(wrong, 7);
+    for result in [&accepted, &rejected] {
         result.lacks("hunter").lacks("Y2k6");
     }
-    snapshot!(about(&well, &["registry"]), about(&refused, &["registry"]));
+    snapshot!(about(&accepted, &["registry"]), about(&rejected, &["registry"]));
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn doctor_finds_a_missing_base() {
 
 #[test]
 fn doctor_finds_a_full_disk() {
-    // A file system that has none.
+    // /proc has no free space.
     let run = Project::app().run(&["doctor", "--engine", "embedded"]).path_only(&healthy());
     let result = run_doctor(run.env("XDG_CACHE_HOME", "/proc"), 1);
     snapshot!(about(&result, &["disk"]));
@@ -352,8 +352,8 @@ fn doctor_finds_a_full_disk() {
 
 #[test]
 fn doctor_finds_a_smoke_run_that_needs_docker() {
-    // A Docker elsewhere runs what its own kernel runs.
-    let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://there:2375 ;;");
+    // The supported platforms of a remote Docker depend on its kernel.
+    let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://remote:2375 ;;");
     let run = Project::app().run(&["doctor", "--smoke", "--version"]).path_only(&docker);
     let result = run_doctor(run, 0);
     snapshot!(result);
@@ -369,7 +369,7 @@ fn doctor_finds_missing_qemu() {
     let seen = [(&[][..], false), (&["--fix"], true)].map(|(args, ran)| {
         let (docker, args) =
             (docker(), [&["doctor", "--platform", "linux/loong64", "--smoke", "--version"], args].concat());
-        // There is no standard library either.
+        // Exit code 4, because the standard library is missing too.
         let result = run_doctor(Project::app().run(&args).path_only(&docker), 4);
         assert_eq!(docker.log("docker").contains("run --privileged"), ran, "{}", docker.log("docker"));
         result

@@ -1,4 +1,4 @@
-//! Choosing an engine, and errors for what the embedded engine does not support.
+//! Selection of an engine, and errors for features that the embedded engine does not support.
 
 use crate::support::embedded;
 use crate::support::snapshot::snapshot;
@@ -14,23 +14,25 @@ fn engine_and_its_reason_are_printed_first() {
         let finished = Project::app().run(&[&args[..], more].concat()).path_only(&fakes).fails(7).finish();
         finished.stderr.lines().next().unwrap_or_default().trim().to_owned()
     };
-    let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"it sleeps\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
-    let none =
-        down.replace("it sleeps", "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?");
+    let down = HEALTHY_DOCKER.replacen("in\n", "in\n  \"info \"*) echo '{\"ServerErrors\":[\"the daemon is paused\"],\"ClientInfo\":{\"Plugins\":[{\"Name\":\"buildx\",\"Version\":\"v0.13.1\"}]}}'; exit 1 ;;\n", 1);
+    let not_running = down.replace(
+        "the daemon is paused",
+        "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
+    );
     let classic = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2");
-    let made = classic.replacen("in\n", "in\n  \"buildx create\") ;;\n", 1);
+    let creates_builders = classic.replacen("in\n", "in\n  \"buildx create\") ;;\n", 1);
     let lines = [
         (None, &[][..]),
         (Some(HEALTHY_DOCKER), &[]),
         (Some(HEALTHY_DOCKER), &["--engine", "embedded"]),
         (Some(&down), &[]),
-        (Some(&none), &[]),
+        (Some(&not_running), &[]),
         (Some(&classic), &[]),
-        (Some(&made), &["--engine", "buildx"]),
+        (Some(&creates_builders), &["--engine", "buildx"]),
         (Some(HEALTHY_DOCKER), &["--provenance", "mode=max"]),
     ]
     .map(|(docker, more)| first(docker, more));
-    // What only reading an instruction shows is known to `auto` as well.
+    // `--engine auto` also detects options that only buildx supports, such as `--chmod=u+x`.
     let template = "FROM {{ base }} AS {{ stage }}\nCOPY --chmod=u+x rootfs /x\n{% include \"contents\" %}\n";
     let project = Project::with_config("template = 'my.j2'").file("my.j2", template);
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
@@ -57,21 +59,21 @@ fn embedded_engine_names_what_needs_buildx() {
     .map(|(project, args)| {
         embedded(&project, &[&["build"], args].concat()).fails(3).finish().stderr_lacks("Compiling")
     });
-    // Where nothing else will do, a missing Docker is said together with what needs it.
+    // If a template needs buildx, the error for a missing Docker names the instruction.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let without = template("RUN true").run(&["build"]).path_only(&none).fails(6).finish();
-    // What no engine can do fails before either begins.
-    let none_can = ["auto", "buildx", "embedded"].map(|engine| {
+    // A template that no engine supports is rejected before an engine starts.
+    let unsupported = ["auto", "buildx", "embedded"].map(|engine| {
         let project = template("RUN true\nSTOPSIGNAL SIGNOPE");
         let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
         project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish()
     });
-    snapshot!(embedded, without, none_can);
+    snapshot!(embedded, without, unsupported);
 }
 
-/// An image that begins with nothing has to bring its own program and users.
+/// An image based on scratch must contain its entrypoint and its user.
 #[test]
-fn image_that_cannot_start_on_scratch_is_not_compiled() {
+fn image_that_cannot_start_is_rejected_before_compiling() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let seen =
         ["entrypoint = ['/opt/app']", "entrypoint = ['ap']", "user = 'bob'", "template = 'my.j2'\nuser = 'nonroot'"]

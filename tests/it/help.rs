@@ -3,7 +3,7 @@
 use crate::support::snapshot::snapshot;
 use crate::support::{Finished, Project, commands};
 
-/// The help of the program and of every command, by a flag.
+/// Runs the program and every command with a help flag.
 fn help(flag: &str) -> Vec<Finished> {
     let project = Project::empty();
     let commands = commands();
@@ -19,4 +19,22 @@ fn help_of_every_command() {
 #[test]
 fn short_help_of_every_command() {
     snapshot!(help("-h"));
+}
+
+#[test]
+fn short_help_has_a_line_per_option() {
+    let help = Project::empty().run(&["publish", "-h"]).finish().stdout;
+    assert!(help.lines().count() <= 65, "{help}");
+    assert!(!help.contains("[env:"), "{help}");
+    // Continuation lines of descriptions are indented further than options.
+    assert!(!help.lines().any(|line| line.starts_with("         ")), "{help}");
+}
+
+#[test]
+fn long_help_has_environment_variables() {
+    let project = Project::empty();
+    for args in [["publish", "--help"], ["help", "publish"]] {
+        let help = project.run(&args).finish().stdout;
+        assert!(help.contains("[env: MULTIARCH_REGISTRY]"), "{help}");
+    }
 }

@@ -1,4 +1,4 @@
-//! `init`: what it writes is what `plan` reads, and nothing of the user's is lost.
+//! `init`: `plan` accepts the configuration that it writes, and the user's files are kept.
 
 use std::process::Command;
 
@@ -18,14 +18,14 @@ impl Project {
         self.path().join(path).exists()
     }
 
-    /// The plan, as JSON.
+    /// Returns the plan as JSON.
     fn plan(&self) -> Value {
         let args = ["plan", "--engine", "embedded", "--offline", "--message-format", "json"];
         serde_json::from_str(&self.run(&args).finish().stdout).unwrap()
     }
 }
 
-/// Two packages, one of which links OpenSSL by a crate of the usual name.
+/// Creates a workspace of two packages. One of them depends on a crate named `openssl-sys`, which links OpenSSL.
 pub fn workspace() -> Project {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
@@ -225,13 +225,13 @@ fn init_dry_run_writes_nothing() {
     assert_eq!(project.read("Cargo.toml"), HEAD);
     assert!(!project.has("docker") && !project.has(".gitlab-ci.yml"));
 
-    // Also what would not be written over another's without `--force`.
+    // A dry run also shows files that `init` overwrites only with `--force`.
     let project = Project::app().file(".gitlab-ci.yml", "mine: {}\n");
     snapshot!(fresh, project.run(&["init", "--dry-run", "--ci", "gitlab"]).finish());
     assert_eq!(project.read(".gitlab-ci.yml"), "mine: {}\n");
 }
 
-/// A workflow as its forge reads it.
+/// Writes a CI workflow and parses it. Asserts that a second `init` does not change it.
 fn workflow(project: &Project, args: &[&str]) -> Value {
     let path = match args[2] {
         "github" => ".github/workflows/multiarch.yml",
@@ -245,7 +245,7 @@ fn workflow(project: &Project, args: &[&str]) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// The commands of a job, in order.
+/// Returns the commands of a job in order.
 fn commands(job: &Value) -> Vec<String> {
     let steps = job["steps"].as_array().map(|steps| steps.iter().filter_map(|step| step["run"].as_str()).collect());
     let script = || job["script"].as_array().map(|lines| lines.iter().filter_map(Value::as_str).collect::<Vec<_>>());
@@ -297,7 +297,7 @@ fn init_ci_native_writes_a_job_for_each_platform() {
                 assert_eq!(found, runners);
                 let last = commands(compile).pop().unwrap();
                 assert_eq!(last, "cargo multiarch compile --platform ${{ matrix.platform }} --out dist/");
-                assert!(compile["permissions"].is_null(), "it reads alone");
+                assert!(compile["permissions"].is_null(), "the compile job needs no additional permissions");
                 &workflow["jobs"]["publish"]
             }
         };
@@ -312,10 +312,10 @@ fn init_ci_native_writes_a_job_for_each_platform() {
 fn init_ci_installs_system_libraries() {
     let workflow = workflow(&workspace(), &["init", "--ci", "github"]);
     let job = &workflow["jobs"]["publish"];
-    assert_eq!(job["container"], "rust:1-trixie", "the release of the base");
+    assert_eq!(job["container"], "rust:1-trixie", "the container must have the Debian release of the base image");
     let commands = commands(job);
     for text in ["ziglang", "safe.directory", "config.json"] {
-        assert!(commands.iter().any(|line| line.contains(text)), "'{text}' is missing in {commands:?}");
+        assert!(commands.iter().any(|line| line.contains(text)), "no '{text}' in {commands:?}");
     }
 }
 
@@ -344,13 +344,13 @@ fn init_ci_writes_to_the_root_of_the_repository() {
             }
         );
         for expected in ["registry: registry.example\n", "secrets.REGISTRY_PASSWORD", "workspaces: server\n"] {
-            assert!(text.contains(expected), "'{expected}' is missing in\n{text}");
+            assert!(text.contains(expected), "no '{expected}' in\n{text}");
         }
         assert_eq!(native.is_empty(), !text.contains("path: server/dist/\n"), "{text}");
     }
 }
 
-/// Docker's config.json as the shell lines of a job write it, by host: what stands for a name and a password.
+/// Runs the shell lines of a job that write Docker's config.json. Returns the `user:password` of each registry host.
 fn logged_in(project: &Project, script: &str, env: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut bash = Command::new("bash");
     bash.args(["-e", "-c", script]).env("HOME", project.path()).envs(env.iter().copied());
@@ -387,7 +387,7 @@ fn init_ci_logs_in_to_every_registry() {
     ];
     assert_eq!(logins, expected, "{text}");
     assert!(
-        text.contains("# The secrets REGISTRY_DOCKER_HUB_USERNAME and REGISTRY_DOCKER_HUB_PASSWORD are what"),
+        text.contains("# Needs the secrets REGISTRY_DOCKER_HUB_USERNAME and REGISTRY_DOCKER_HUB_PASSWORD to log in"),
         "{text}"
     );
     assert!(!text.contains("REGISTRY_GHCR_IO"), "{text}");
@@ -408,7 +408,7 @@ fn init_ci_logs_in_to_every_registry() {
     let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("cargo ")).collect();
     let names = ["GHCR_IO", "DOCKER_HUB", "R_EXAMPLE_5000"]
         .into_iter()
-        .flat_map(|name| ["USERNAME", "PASSWORD"].map(|what| format!("REGISTRY_{name}_{what}")));
+        .flat_map(|name| ["USERNAME", "PASSWORD"].map(|suffix| format!("REGISTRY_{name}_{suffix}")));
     let names: Vec<String> = names.collect();
     let env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
     assert_eq!(logged_in(&project, &lines.join("\n"), &env), expected, "{text}");

@@ -1,11 +1,11 @@
-//! Which linker each build gets, as `plan` reports it.
+//! The linkers that `plan` selects.
 
 use serde_json::{Value, json};
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Project, Run};
 
-/// What links each platform of each image of a plan, in order.
+/// Returns the linkers of a plan, one for each platform of each image.
 fn linkers(run: Run) -> Vec<Value> {
     let finished = run.finish();
     let plan: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
@@ -49,14 +49,14 @@ fn linker_may_differ_by_platform() {
     let project = Project::with_config(config);
     let gcc = bare().program("x86_64-linux-gnu-gcc", "exit 1").real("cc");
     let found = linkers(project.run(&JSON).path_first(&gcc));
-    let why = "the settings ask for it";
+    let why = "explicitly requested";
     assert_eq!(found[0], json!({ "linker": "host", "why": why }));
     assert_eq!(found[1], json!({ "linker": { "gcc": "x86_64-linux-gnu-gcc" }, "why": why }));
     snapshot!(project.run(&["plan", "--engine", "embedded"]).path_only(&gcc).finish());
 }
 
-/// Two images of one package, the second with a feature that compiles C.
-fn with_c_in_the_second() -> Project {
+/// Creates a project with two images of one package. The second image enables a feature that compiles C.
+fn project_with_c_feature() -> Project {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"1.2.3\"\nedition = \"2021\"\n{rest}")
     };
@@ -83,14 +83,14 @@ fn with_c_in_the_second() -> Project {
 #[test]
 fn linker_depends_on_the_features_of_each_image() {
     let zig = Fakes::new().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
-    let found = linkers(with_c_in_the_second().run(&JSON).path_first(&zig));
+    let found = linkers(project_with_c_feature().run(&JSON).path_first(&zig));
     assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
-    assert_eq!(found[1]["why"], "some-sys compiles C");
+    assert_eq!(found[1]["why"], "some-sys compiles C code");
 }
 
-/// The files below a folder.
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+/// Lists all files below a directory.
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
     files.sort_unstable();
     files

@@ -1,15 +1,16 @@
-//! Tests of the whole program, as a user runs it. A test's path says what it needs:
+//! Tests that run the whole program as a user would. The module of a test determines what it needs:
 //!
-//! - at the top level, Rust and git: Docker, registries and compilers are replaced by fakes. `cargo test` runs these.
-//! - [`compiles`]: whatever `scripts/setup` installs to compile with. These tests run in parallel.
-//! - [`services`]: services of `scripts/with-services`, or programs such as a browser. One at a time.
+//! - at the top level: Rust and git. Fakes replace Docker, registries and compilers. `cargo test` runs these tests.
+//! - [`compiles`]: the compilers and linkers that `scripts/setup` installs. These tests run in parallel.
+//! - [`services`]: services started by `scripts/with-services`, or programs such as a browser. These tests run one at a
+//!   time.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
     unreachable_pub,
-    reason = "a test fails by panicking, may start processes and write files, and is no library"
+    reason = "tests may panic, start processes and write files, and no other crate uses them"
 )]
 
 mod support;
@@ -27,6 +28,7 @@ mod completions;
 mod config_errors;
 mod config_schema;
 mod corpus;
+mod docs;
 mod doctor;
 mod embedded_engine;
 mod help;
@@ -37,7 +39,6 @@ mod outputs;
 mod plan;
 mod preflight;
 mod publish_stages;
-mod readme;
 mod registry_quirks;
 mod reports;
 mod services;

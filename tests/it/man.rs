@@ -1,9 +1,9 @@
-//! Manual pages: one for each command.
+//! Manual pages for the program and each command.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Project, commands};
 
-/// The names of the pages in a folder that `man --out` has made.
+/// Writes the manual pages with `man --out`. Returns their names, sorted.
 pub fn pages(project: &Project) -> Vec<String> {
     project.run(&["man", "--out", "share/man1"]).finish();
     let entries = std::fs::read_dir(project.path().join("share/man1")).unwrap();
@@ -24,16 +24,16 @@ fn man_prints_a_page_for_every_command() {
     let main = project.run(&["man"]).finish().stdout;
     assert_eq!(main, read("cargo-multiarch.1"));
     for part in ["\n.TH CARGO-MULTIARCH 1", "cargo\\-multiarch\\-publish(1)"] {
-        assert!(main.contains(part), "'{part}' is missing in\n{main}");
+        assert!(main.contains(part), "no '{part}' in\n{main}");
     }
     let publish = read("cargo-multiarch-publish.1");
     for part in ["\n.TH CARGO-MULTIARCH-PUBLISH 1", "\\fBcargo multiarch publish\\fR", "MULTIARCH_REGISTRY"] {
-        assert!(publish.contains(part), "'{part}' is missing in\n{publish}");
+        assert!(publish.contains(part), "no '{part}' in\n{publish}");
     }
     for name in expected {
         let page = read(&name);
         for part in ["\n.SH \"EXIT STATUS\"\n", "\n.SH EXAMPLES\n", "\n.SH \"SEE ALSO\"\n"] {
-            assert_eq!(page.matches(part).count(), 1, "{part} in {name}:\n{page}");
+            assert_eq!(page.matches(part).count(), 1, "expected exactly one '{part}' in {name}:\n{page}");
         }
     }
     assert_eq!(project.run(&["man", "publish"]).finish().stdout, publish);

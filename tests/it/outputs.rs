@@ -5,7 +5,7 @@ use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project};
 
 #[test]
-fn output_that_cannot_be_written_is_reported() {
+fn unwritable_output_is_reported() {
     let project = Project::app().file("full/something", "x");
     let seen = ["oci:full", "oci:Cargo.toml", "oci-archive:Cargo.lock", "oci-archive:full", "oci-archive:none/x.tar"]
         .map(|output| embedded(&project, &["build", "--output", output]).fails(3).finish().stderr_lacks("Compiling"));
@@ -17,10 +17,10 @@ fn output_that_cannot_be_written_is_reported() {
 fn load_without_a_usable_docker_is_reported() {
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_only(&none).fails(6);
-    let nobody = run.finish().stderr_lacks("Compiling");
+    let without_docker = run.finish().stderr_lacks("Compiling");
 
     let script = HEALTHY_DOCKER.replacen("in\n", "in\n  \"version \"*) echo linux/s390x ;;\n", 1);
     let docker = Fakes::new().program("docker", &script);
     let run = Project::app().run(&["build", "--load", "--engine", "embedded"]).path_first(&docker).fails(3);
-    snapshot!(nobody, run.finish().stderr_lacks("Compiling"));
+    snapshot!(without_docker, run.finish().stderr_lacks("Compiling"));
 }

@@ -1,4 +1,4 @@
-//! `plan` shows what the settings of all sources come to.
+//! The output of `plan`, and how it combines flags, environment variables and configuration.
 
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn plan_prints_commands() {
     snapshot!(run.finish());
 }
 
-/// buildx writes no layout of what several nodes have built.
+/// buildx cannot write a multi-node build to one OCI layout.
 #[test]
 fn multi_node_builder_is_called_for_each_platform() {
     let nodes = "Name: a\\nPlatforms: linux/amd64*, linux/386\\n\\nName: b\\nPlatforms: linux/arm64*\\n";
@@ -86,7 +86,7 @@ fn multi_node_builder_is_called_for_each_platform() {
         let script =
             HEALTHY_DOCKER.replace("Name: default\\nDriver: docker\\n\\nNodes:\\nName: default\\n", &inspected);
         let docker = Fakes::new().program("docker", &script);
-        // Whose RUN is for a platform that this machine cannot run is for the nodes to say.
+        // The RUN instruction is accepted, because the nodes may be able to run platforms that this machine cannot.
         let template =
             "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n{% include \"config\" %}\n";
         let project =
@@ -129,15 +129,15 @@ fn plan_shows_the_engine() {
         let json = json(project.run(&[&["plan", "--message-format", "json"], args].concat()).path_only(&tools));
         assert_eq!(json["engine"], engine);
         assert!(human.stdout.contains(&format!("({})\n", json["engine_why"].as_str().unwrap())), "{human}");
-        assert!(!tools.log("docker").contains("create"), "a plan makes nothing: {}", tools.log("docker"));
+        assert!(!tools.log("docker").contains("create"), "plan must not create a builder: {}", tools.log("docker"));
         human
     });
     snapshot!(seen);
 }
 
 #[test]
-fn plan_fails_where_publish_would_fail_at_once() {
-    let run = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
+fn plan_fails_if_publish_would_fail_at_once() {
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n";
     let seen = [
         ("template = 't.j2'", &["--engine", "embedded"][..], 3),
         ("", &["--engine", "embedded", "--builder", "x"], 3),
@@ -146,14 +146,14 @@ fn plan_fails_where_publish_would_fail_at_once() {
         ("template = 't.j2'", &[], 6),
     ]
     .map(|(config, args, code)| {
-        let project = Project::with_config(config).file("t.j2", run);
+        let project = Project::with_config(config).file("t.j2", template);
         project.run(&[&["plan"], args].concat()).path_only(&no_docker()).fails(code).finish()
     });
     snapshot!(seen);
 }
 
 #[test]
-fn packages_are_selected_like_in_cargo() {
+fn packages_are_selected_as_in_cargo() {
     let project = workspace();
     assert_eq!(names(&plan(&project, &[])), ["a"]);
     assert_eq!(names(&plan(&project, &["-p", "b"])), ["b1", "b2"]);
@@ -185,7 +185,11 @@ fn binaries_are_selected() {
     let configured = workspace().file("multiarch.toml", config);
     let one = plan(&configured, &["--bin", "a"]);
     assert_eq!(names(&one), ["one"]);
-    assert_eq!(one["images"][0]["platforms"][0]["binaries"].as_array().unwrap().len(), 2, "an image stays whole");
+    assert_eq!(
+        one["images"][0]["platforms"][0]["binaries"].as_array().unwrap().len(),
+        2,
+        "an image keeps all of its binaries"
+    );
     snapshot!(configured.run(&["plan", "-p", "c"]).fails(3).finish());
 
     let member = "[package]\nname = 'b'\nversion = '0.1.0'\n[package.metadata.multiarch]\nbins = ['b2']\n";
@@ -202,7 +206,7 @@ fn images_have_separate_directories() {
 }
 
 #[test]
-fn environment_variable_that_is_empty_counts_as_unset() {
+fn empty_environment_variables_are_ignored() {
     let project = Project::with_config("tags = ['t']\nbase = 'b'\nregistry = 'r.example'");
     let run = project.run(&["plan", "--message-format", "json"]);
     let names = [
@@ -233,7 +237,7 @@ fn environment_variable_that_is_empty_counts_as_unset() {
 }
 
 #[test]
-fn target_directory_is_the_one_of_cargo() {
+fn plan_uses_the_target_directory_of_cargo() {
     let project = Project::app();
     let by_variable =
         json(project.run(&["plan", "--message-format", "json"]).env("CARGO_TARGET_DIR", "/somewhere/else"));
@@ -243,7 +247,7 @@ fn target_directory_is_the_one_of_cargo() {
 }
 
 #[test]
-fn settings_have_a_precedence() {
+fn settings_are_applied_in_order_of_precedence() {
     let manifest = "[package]\nname = 'app'\nversion = '1.2.3'\nedition = '2021'\n\
         [profile.w]\ninherits = 'release'\n[workspace]\n[workspace.metadata.multiarch]\nprofile = 'w'\nuser = 'w'\nbase = 'w'\ntags = ['w']\n\
         [package.metadata.multiarch]\nuser = 'p'\nbase = 'p'\ntags = ['p']\n";
@@ -323,9 +327,9 @@ fn git_provides_tags_and_labels() {
     let project = project.file("src/main.rs", "fn main() { println!(\"changed\"); }");
     let revision = clean["images"][0]["annotations"]["org.opencontainers.image.revision"].as_str().unwrap();
     snapshot!(project.run(&["plan"]).path_only(&no_docker()).finish());
-    let asked = plan(&project, &["--tag", "1.2.3,latest"]);
-    assert_eq!(asked["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));
-    let labels = &asked["images"][0]["platforms"][0]["container"]["labels"];
+    let explicit_tags = plan(&project, &["--tag", "1.2.3,latest"]);
+    assert_eq!(explicit_tags["images"][0]["tags"], serde_json::json!(["1.2.3", "latest"]));
+    let labels = &explicit_tags["images"][0]["platforms"][0]["container"]["labels"];
     assert_eq!(labels["org.opencontainers.image.revision"], format!("{revision}-dirty"));
 }
 
@@ -397,8 +401,8 @@ fn uncommitted_changes_of_path_dependencies_are_found() {
         .file("lib/src/lib.rs", "")
         .committed();
     let plan = |project: &Project| project.run(&["plan", "--engine", "embedded"]).in_dir("app").finish();
-    plan(&project).stderr_lacks("not committed");
-    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).stderr_has(&["not committed"]);
+    plan(&project).stderr_lacks("uncommitted changes");
+    plan(&project.file("lib/src/lib.rs", "pub fn changed() {}\n")).stderr_has(&["uncommitted changes"]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What Docker or a registry would refuse is known in the first second: nothing is compiled and nothing is pushed.
+//! Checks at the start of a publish. They report Docker and registry errors before anything is compiled or pushed.
 
 use std::os::unix::fs::symlink;
 
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run};
 
-/// A run of `publish` with a fake docker in front of the machine's programs.
+/// A run of `publish` with buildx and a fake Docker.
 fn publish(project: &Project, docker: &Fakes, registry: &str) -> Run {
     project.run(&["publish", "--engine", "buildx", "--registry", registry, "-vv"]).path_first(docker)
 }
@@ -14,18 +14,18 @@ fn healthy() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// HEALTHY_DOCKER, with one answer changed.
+/// [`HEALTHY_DOCKER`] with an additional case that takes precedence over the others.
 fn docker_with(case: &str) -> Fakes {
     Fakes::new().program("docker", &HEALTHY_DOCKER.replacen("in\n", &format!("in\n{case}\n"), 1))
 }
 
-trait Untouched {
-    fn untouched(self) -> Finished;
+trait NothingBuilt {
+    fn nothing_built(self) -> Finished;
 }
 
-impl Untouched for Finished {
+impl NothingBuilt for Finished {
     #[track_caller]
-    fn untouched(self) -> Finished {
+    fn nothing_built(self) -> Finished {
         self.stderr_lacks("Compiling").stderr_lacks("Tagging")
     }
 }
@@ -37,7 +37,7 @@ fn missing_docker_is_reported() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
     let run =
         Project::app().run(&["publish", "--engine", "buildx", "--registry", "r.example"]).path_only(&tools).fails(6);
-    snapshot!(run.finish().untouched());
+    snapshot!(run.finish().nothing_built());
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn docker_daemon_errors_are_reported() {
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
         "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
     ]
-    .map(|words| {
+    .map(|error| {
         let info = format!(
-            r#"  "info "*) echo '{{"ServerErrors":["{words}"],"ClientInfo":{{"Plugins":[{{"Name":"buildx","Version":"v0.13.1"}}]}}}}'; exit 1 ;;"#
+            r#"  "info "*) echo '{{"ServerErrors":["{error}"],"ClientInfo":{{"Plugins":[{{"Name":"buildx","Version":"v0.13.1"}}]}}}}'; exit 1 ;;"#
         );
-        publish(&Project::app(), &docker_with(&info), "r.example").fails(6).finish().untouched()
+        publish(&Project::app(), &docker_with(&info), "r.example").fails(6).finish().nothing_built()
     });
     snapshot!(seen);
 }
@@ -59,25 +59,25 @@ fn docker_daemon_errors_are_reported() {
 fn missing_or_outdated_buildx_is_reported() {
     let seen = ["[]", "null", r#"[{"Name":"buildx","Version":"v0.12.1"}]"#].map(|plugins| {
         let info = format!(r#"  "info "*) echo '{{"ServerErrors":[],"ClientInfo":{{"Plugins":{plugins}}}}}' ;;"#);
-        publish(&Project::app(), &docker_with(&info), "r.example").fails(6).finish().untouched()
+        publish(&Project::app(), &docker_with(&info), "r.example").fails(6).finish().nothing_built()
     });
     snapshot!(seen);
 }
 
 #[test]
-fn classic_store_without_a_builder_is_reported() {
+fn failure_to_create_a_builder_is_reported() {
     let seen = [
         "ERROR: failed to pull moby/buildkit: dial tcp: lookup registry-1.docker.io: no such host",
         "ERROR: permission denied while trying to connect to the Docker daemon socket",
         "unknown flag: --bootstrap",
     ]
-    .map(|words| {
-        let case = format!("{NO_CONTAINERD}\n  \"buildx create\") echo '{words}' >&2; exit 1 ;;\n  \"buildx rm\") ;;");
+    .map(|error| {
+        let case = format!("{NO_CONTAINERD}\n  \"buildx create\") echo '{error}' >&2; exit 1 ;;\n  \"buildx rm\") ;;");
         let docker = docker_with(&case);
-        let finished = publish(&Project::app(), &docker, "r.example").fails(6).finish().untouched();
+        let finished = publish(&Project::app(), &docker, "r.example").fails(6).finish().nothing_built();
         let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
         assert!(log.contains("buildx create --name multiarch --driver docker-container --bootstrap"), "{log}");
-        assert!(log.contains("buildx rm multiarch"), "half a builder is left: {log}");
+        assert!(log.contains("buildx rm multiarch"), "an incomplete builder must be removed: {log}");
         finished
     });
     snapshot!(seen);
@@ -88,32 +88,36 @@ fn classic_store_gets_a_builder() {
     let registry = FakeRegistry::accepting();
     let docker = docker_with(&format!("{NO_CONTAINERD}\n  \"buildx create\") ;;"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().stderr_has(&["--builder multiarch", "this docker builds nothing"]);
+    run.finish().stderr_has(&["--builder multiarch", "this fake docker cannot build"]);
     let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
-    assert!(log.contains("--driver-opt network=host"), "a loopback registry is out of the builder's reach: {log}");
+    assert!(log.contains("--driver-opt network=host"), "the builder cannot reach registries on loopback: {log}");
 }
 
 #[test]
 fn builder_created_by_another_run_is_used() {
     let registry = FakeRegistry::accepting();
-    // It comes into being between our look and our call.
+    // Another run creates the builder after this run has looked for it.
     let create = "  \"buildx create\") echo 'ERROR: existing instance for \"multiarch\" but no append mode' >&2; exit 1 ;;\n  \
         \"buildx rm\") echo removed >> \"$0.log\" ;;";
     let docker = docker_with(&format!("{NO_CONTAINERD}\n{create}"));
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
-    run.finish().stderr_has(&["this docker builds nothing"]);
-    assert!(!docker.log("docker").contains("removed"), "it is the other run's: {}", docker.log("docker"));
+    run.finish().stderr_has(&["this fake docker cannot build"]);
+    assert!(
+        !docker.log("docker").contains("removed"),
+        "the builder of another run must not be removed: {}",
+        docker.log("docker")
+    );
 }
 
 #[test]
 fn missing_builder_is_reported() {
     let docker = docker_with("  \"buildx inspect\") echo 'ERROR: no builder \"mine\" found' >&2; exit 1 ;;");
     let run = Project::app().run(&["publish", "--registry", "r.example", "--builder", "mine"]).path_first(&docker);
-    snapshot!(run.fails(6).finish().untouched());
+    snapshot!(run.fails(6).finish().nothing_built());
 }
 
 #[test]
-fn base_on_a_registry_without_tls_depends_on_the_builder() {
+fn base_on_an_insecure_registry_needs_a_builder_that_allows_it() {
     let allowed = r#""RegistryConfig":{"IndexConfigs":{"r.example:5000":{"Secure":false}}},"ClientInfo""#;
     let allowing = || Fakes::new().program("docker", &HEALTHY_DOCKER.replace("\"ClientInfo\"", allowed));
     let container = |shown: &str| {
@@ -139,15 +143,15 @@ fn base_on_a_registry_without_tls_depends_on_the_builder() {
 }
 
 #[test]
-fn builder_is_created_for_a_registry_without_tls() {
+fn builder_is_created_for_an_insecure_registry() {
     let registry = FakeRegistry::accepting();
-    // An address of this machine that no builder takes for loopback.
+    // 0.0.0.0 reaches this machine, but builders do not treat it as a loopback address.
     let host = registry.host.replace("127.0.0.1", "0.0.0.0");
     let config = format!("base = '{host}/base:1'\ninsecure-registries = ['{host}']");
     let docker = docker_with("  \"buildx create\") ;;");
     let project = Project::with_config(&config);
     let finished = publish(&project, &docker, &registry.host).fails(7).finish();
-    snapshot!(finished.untouched());
+    snapshot!(finished.nothing_built());
     let toml = std::fs::read_to_string(project.path().join("target/multiarch/+buildkitd.toml")).unwrap();
     assert_eq!(toml, format!("[registry.\"{host}\"]\nhttp = true\n"));
 }
@@ -155,7 +159,7 @@ fn builder_is_created_for_a_registry_without_tls() {
 #[test]
 fn missing_registry_is_reported() {
     let run = Project::app().run(&["publish"]).path_first(&healthy()).fails(3);
-    snapshot!(run.finish().untouched());
+    snapshot!(run.finish().nothing_built());
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn local_errors_are_reported_before_registry_requests() {
     let seen = [(unlocked, &[][..], 3), (without_std, &[], 4), (bundles, &["--artifacts", "dist"], 3)].map(
         |(project, args, code)| {
             let args = [&["publish", "--engine", "embedded", "--registry", &registry.host], args].concat();
-            project.run(&args).fails(code).finish().untouched()
+            project.run(&args).fails(code).finish().nothing_built()
         },
     );
     snapshot!(seen);
@@ -179,14 +183,14 @@ fn local_errors_are_reported_before_registry_requests() {
 fn registry_that_is_down_is_reported() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let finished = publish(&Project::app(), &healthy(), &closed).fails(7).finish();
-    snapshot!(finished.untouched());
+    snapshot!(finished.nothing_built());
 }
 
 #[test]
 fn registry_rejection_is_reported() {
     let seen = [401, 403, 404].map(|status| {
-        let (finished, requests) = refused(status);
-        assert_eq!(requests, 1, "a refusal is final");
+        let (finished, requests) = publish_with_status(status);
+        assert_eq!(requests, 1, "a rejection must not be retried");
         finished
     });
     snapshot!(seen);
@@ -194,16 +198,16 @@ fn registry_rejection_is_reported() {
 
 #[test]
 fn registry_failure_is_retried() {
-    let (finished, requests) = refused(500);
-    assert_eq!(requests, 4, "what may pass is tried again");
+    let (finished, requests) = publish_with_status(500);
+    assert_eq!(requests, 4, "a server error must be retried three times");
     snapshot!(finished);
 }
 
-/// Publishes to a registry that answers with a status, and how often it was asked for an upload.
+/// Publishes to a registry that responds with a status. Also returns how many uploads were requested.
 #[track_caller]
-fn refused(status: u16) -> (Finished, usize) {
+fn publish_with_status(status: u16) -> (Finished, usize) {
     let registry = FakeRegistry::rejecting(status);
-    let finished = publish(&Project::app(), &healthy(), &registry.host).fails(7).finish().untouched();
+    let finished = publish(&Project::app(), &healthy(), &registry.host).fails(7).finish().nothing_built();
     (finished, registry.requests().iter().filter(|request| request.method == "POST").count())
 }
 
@@ -221,7 +225,7 @@ fn base_without_a_platform_is_reported() {
     });
     let project = Project::with_config(&format!("base = '{}/base:1'", registry.host));
     let finished = publish(&project, &healthy(), &registry.host).fails(3).finish();
-    snapshot!(finished.untouched());
+    snapshot!(finished.nothing_built());
     assert!(registry.requests().iter().all(|request| request.method != "PUT"));
 }
 
@@ -232,7 +236,7 @@ fn files_outside_of_the_workspace_are_rejected() {
     let seen = ["missing.toml", path.to_str().unwrap(), "link"].map(|from| {
         let project = Project::with_config(&format!("files = [{{ from = '{from}', to = '/x' }}]"));
         symlink(&path, project.path().join("link")).unwrap();
-        publish(&project, &healthy(), "r.example").fails(3).finish().untouched()
+        publish(&project, &healthy(), "r.example").fails(3).finish().nothing_built()
     });
     snapshot!(seen);
 }
@@ -247,7 +251,7 @@ fn credentials_are_sent_and_never_printed() {
     let config = Project::empty()
         .file("config.json", &format!(r#"{{"auths":{{"{}":{{"auth":"Y2k6aHVudGVyMg=="}}}}}}"#, registry.host));
     let run = publish(&Project::app(), &healthy(), &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-    run.finish().stderr_lacks("hunter2").stderr_lacks("Y2k6aHVudGVyMg").untouched();
+    run.finish().stderr_lacks("hunter2").stderr_lacks("Y2k6aHVudGVyMg").nothing_built();
     assert!(
         registry.requests().iter().any(|request| request.authorization.as_deref() == Some("Basic Y2k6aHVudGVyMg=="))
     );
@@ -262,17 +266,19 @@ fn credential_helper_failures_are_reported() {
     });
     let config = Project::empty().file("config.json", r#"{"credsStore":"broken"}"#);
     let seen =
-        [None, Some("cat >/dev/null; echo no luck >&2; exit 1"), Some("cat >/dev/null; echo hunter2")].map(|helper| {
-            let docker =
-                helper.iter().fold(healthy(), |docker, script| docker.program("docker-credential-broken", script));
-            let run = publish(&Project::app(), &docker, &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
-            run.finish().stderr_lacks("hunter2").untouched()
-        });
+        [None, Some("cat >/dev/null; echo the keychain is locked >&2; exit 1"), Some("cat >/dev/null; echo hunter2")]
+            .map(|helper| {
+                let docker =
+                    helper.iter().fold(healthy(), |docker, script| docker.program("docker-credential-broken", script));
+                let run =
+                    publish(&Project::app(), &docker, &registry.host).env("DOCKER_CONFIG", config.path()).fails(7);
+                run.finish().stderr_lacks("hunter2").nothing_built()
+            });
     snapshot!(seen);
     let none = healthy()
         .program("docker-credential-broken", "cat >/dev/null; echo 'credentials not found in native keychain'; exit 1");
     let run = publish(&Project::app(), &none, &registry.host).env("DOCKER_CONFIG", config.path()).fails(6);
-    run.finish().stderr_has(&["this docker builds nothing"]);
+    run.finish().stderr_has(&["this fake docker cannot build"]);
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! Stages of a publish that run side by side: one that fails stops the others, and a slow one holds up none of them.
+//! Stages of a publish that run in parallel: a failed stage stops the others, and a slow stage does not block them.
 
 use std::time::{Duration, Instant};
 
 use crate::support::ready_made;
 use crate::support::{FakeRegistry, Fakes, Project};
 
-/// A PATH whose `cargo build` runs a script first, with `$dir` for the directory of notes, and then ends like
-/// [`ready_made::tools`]' cargo.
+/// Like [`ready_made::tools`], except that `cargo build` runs a script first. The script may write files to `$dir`.
 fn tools(before_build: &str) -> Fakes {
     let fakes = ready_made::tools();
     std::fs::rename(fakes.path().join("cargo"), fakes.path().join("ready-made-cargo")).unwrap();
@@ -33,14 +32,17 @@ fn upload_failure_stops_cargo() {
     let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(7).finish();
     assert!(finished.stderr.contains("quota"), "{finished}");
     assert!(!finished.stderr.contains("cancelled"), "{finished}");
-    let note = |name: &str| fakes.path().join(name).exists();
-    assert!(note("stopped") && !note("finished"), "cargo ran on for {:?}\n{finished}", started.elapsed());
-    assert!(registry.requests().iter().all(|request| !request.path.contains("/manifests/")), "no tag moves");
+    let exists = |name: &str| fakes.path().join(name).exists();
+    assert!(exists("stopped") && !exists("finished"), "cargo kept running for {:?}\n{finished}", started.elapsed());
+    assert!(
+        registry.requests().iter().all(|request| !request.path.contains("/manifests/")),
+        "no manifest may be uploaded"
+    );
 }
 
 #[test]
-fn upload_that_is_slow_does_not_block_cargo() {
-    // More than a pipe holds, so that a reader that waits for the upload would block cargo forever.
+fn slow_upload_does_not_block_cargo() {
+    // A pipe cannot buffer this much output: cargo would block if nothing read its output during the upload.
     let fakes = tools(
         "i=0\nwhile [ $i -lt 4000 ]; do echo \"line $i of many that cargo prints\" >&2; i=$((i + 1)); done\ntouch \"$dir/printed\"",
     );
@@ -65,12 +67,12 @@ fn upload_that_is_slow_does_not_block_cargo() {
 fn publish_reports_why_a_layer_failed_and_stops_cargo() {
     let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
     let registry = FakeRegistry::storing();
-    // Where the directory of compressed layers should be.
+    // Compressed layers cannot be stored, because a file has the name of their directory.
     let project = Project::app().file("target/multiarch/+layers", "in the way");
     let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
     let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(1).finish();
     assert!(finished.stderr.contains("target/multiarch/+layers"), "{finished}");
     assert!(!finished.stderr.contains("cancelled"), "{finished}");
-    let note = |name: &str| fakes.path().join(name).exists();
-    assert!(note("stopped") && !note("finished"), "{finished}");
+    let exists = |name: &str| fakes.path().join(name).exists();
+    assert!(exists("stopped") && !exists("finished"), "{finished}");
 }

@@ -1,4 +1,4 @@
-//! Behavior of registries and token servers that the specification leaves open, where nothing is compiled.
+//! Registry and token server behavior that the specification leaves open. These tests do not compile anything.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,13 +15,14 @@ pub fn publish(project: &Project, host: &str) -> Run {
     embedded(project, &[&ONE[..], &["--registry", host]].concat())
 }
 
-/// A registry whose tokens are the scopes that they were asked for. `token` may answer for the token server.
+/// Starts a registry whose tokens list the requested scopes. `token` may respond in place of the token server, and
+/// `hook` in place of the registry.
 pub fn with_tokens(
     token: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     hook: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
 ) -> FakeRegistry {
     let host: Arc<Mutex<String>> = Arc::default();
-    let here = host.clone();
+    let own_host = host.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
         let url = Url::parse("http://registry").unwrap().join(&request.path).unwrap();
         if url.path() == "/token" {
@@ -37,12 +38,12 @@ pub fn with_tokens(
         }
         let (repository, _) = url.path()[1..].split_once('/')?.1.split_once('/').unwrap_or(("", ""));
         let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
-        let mut wanted = vec![format!("repository:{repository}:{}", if writes { "pull,push" } else { "pull" })];
+        let mut required = vec![format!("repository:{repository}:{}", if writes { "pull,push" } else { "pull" })];
         let source = url.query_pairs().find(|(name, _)| name == "from");
-        wanted.extend(source.map(|(_, from)| format!("repository:{from}:pull")));
-        let shown = request.authorization.clone().unwrap_or_default();
-        if wanted.iter().any(|scope| !shown.contains(scope)) {
-            let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", here.lock().unwrap());
+        required.extend(source.map(|(_, from)| format!("repository:{from}:pull")));
+        let authorization = request.authorization.clone().unwrap_or_default();
+        if required.iter().any(|scope| !authorization.contains(scope)) {
+            let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", own_host.lock().unwrap());
             return Some((401, vec![("WWW-Authenticate", challenge)], vec![]));
         }
         hook(request)
@@ -79,9 +80,9 @@ fn identity_token_is_not_sent_to_another_host() {
 
 #[test]
 fn credentials_are_not_sent_to_other_token_servers() {
-    // What is kept elsewhere sends whoever comes to a token server of its own.
-    let thief = FakeRegistry::start(|_| (200, vec![], br#"{"token":"x"}"#.to_vec()));
-    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", thief.host);
+    // Blob downloads are redirected to another host, whose token server must not receive the registry's credentials.
+    let foreign_token_server = FakeRegistry::start(|_| (200, vec![], br#"{"token":"x"}"#.to_vec()));
+    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", foreign_token_server.host);
     let elsewhere = FakeRegistry::start(move |_| (401, vec![("WWW-Authenticate", realm.clone())], vec![]));
     let to = elsewhere.host.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
@@ -92,16 +93,18 @@ fn credentials_are_not_sent_to_other_token_servers() {
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
     publish(&project, &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
-    assert!(!elsewhere.requests().is_empty() && thief.requests().is_empty(), "{:?}", thief.requests());
+    assert!(!elsewhere.requests().is_empty());
+    let requests = foreign_token_server.requests();
+    assert!(requests.is_empty(), "{requests:?}");
 }
 
-/// Whoever may pull may verify.
+/// `verify` must work with credentials that only allow pulling.
 #[test]
 fn verify_requests_only_pull_access() {
     let registry = with_tokens(
         |request| {
-            let asks = String::from_utf8_lossy(&request.body).into_owned() + &request.path;
-            asks.contains("push").then(|| (403, vec![], vec![]))
+            let query = String::from_utf8_lossy(&request.body).into_owned() + &request.path;
+            query.contains("push").then(|| (403, vec![], vec![]))
         },
         |_| None,
     );
@@ -121,6 +124,6 @@ fn verify_requests_only_pull_access() {
             requests[before..].iter().filter(|request| request.method == "GET" && request.path.contains("/blobs/"));
         downloads.count()
     };
-    // The config and the layer; what is in a layer is known from then on.
+    // The second run downloads fewer blobs, because the contents of the layer are cached.
     assert!(verify() > verify());
 }

@@ -7,7 +7,7 @@ use crate::support::ready_made;
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Project};
 
-/// Checks a file against a schema of docs/.
+/// Asserts that a file matches a schema in `docs`.
 #[track_caller]
 pub fn assert_valid(schema: &str, file: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -16,7 +16,7 @@ pub fn assert_valid(schema: &str, file: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A publish with all reports, and one that moves the tags to another image.
+/// Publishes with all reports, and then publishes another image with the same tag.
 #[test]
 fn publish_writes_all_reports() {
     let registry = FakeRegistry::storing();

@@ -1,4 +1,4 @@
-//! `sysroot-packages` with a fake apt on PATH. With a real one: `services::sysroot`.
+//! `sysroot-packages` with a fake apt on PATH. The tests with a real apt are in `services::sysroot`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use crate::support::fake_registry::digest;
 use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
-/// The platform of this machine, whose standard library is there.
+/// The platform, Debian architecture and target triple of this machine. Its standard library is always installed.
 pub const NATIVE: [&str; 3] = if cfg!(target_arch = "x86_64") {
     ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"]
 } else {
@@ -22,8 +22,8 @@ pub fn project() -> Project {
     ))
 }
 
-/// Hides the platform of this machine.
-fn on_any_machine(finished: &Finished) -> String {
+/// Replaces the names of this machine's platform, so that snapshots are the same on every machine.
+fn without_platform(finished: &Finished) -> String {
     let [platform, architecture, triple] = NATIVE;
     let variable = triple.replace('-', "_");
     [
@@ -31,7 +31,7 @@ fn on_any_machine(finished: &Finished) -> String {
         (&variable, "[triple]"),
         (&variable.to_uppercase(), "[TRIPLE]"),
         (platform, "[platform]"),
-        (&format!("Debian's {architecture}"), "Debian's [architecture]"),
+        (&format!("Debian architecture {architecture}"), "Debian architecture [architecture]"),
         (&format!("[arch={architecture}]"), "[arch=[architecture]]"),
         (&format!("/{architecture}/"), "/[architecture]/"),
     ]
@@ -39,13 +39,13 @@ fn on_any_machine(finished: &Finished) -> String {
     .fold(finished.show(), |shown, (text, name)| shown.replace(text, name))
 }
 
-/// The error and its hints.
+/// Returns the error and its hints.
 fn errors(finished: Finished) -> String {
-    let shown = on_any_machine(&finished.stderr_lacks("Compiling"));
+    let shown = without_platform(&finished.stderr_lacks("Compiling"));
     shown[shown.find("error: ").unwrap()..].to_owned()
 }
 
-/// apt's programs, with lists that have libssl-dev. `update` and `download` are what `apt-get` does.
+/// Fake apt programs that provide libssl-dev. `update` and `download` are the scripts of these `apt-get` commands.
 pub fn apt(update: &str, download: &str) -> Fakes {
     let record = format!(
         "Package: libssl-dev\\nVersion: 3.0-1\\nSection: libdevel\\nDepends: libssl3 (= 3.0-1)\\nSHA256: {0}\\n\\n\
@@ -66,7 +66,7 @@ pub fn apt(update: &str, download: &str) -> Fakes {
         .program("dpkg-deb", "mkdir -p \"$3/usr/include/openssl\"")
 }
 
-/// A `build` with a cache of its own.
+/// A run of `build` with its own cache directory.
 pub fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
     project.run(&[&["build", "-v"], args].concat()).path_first(apt).env("XDG_CACHE_HOME", apt.path().join("cache"))
 }
@@ -94,7 +94,7 @@ fn plan_shows_sysroot_packages() {
     assert!(plan.stdout.contains("\n  aarch64-unknown-linux-gnu  libssl-dev, zlib1g-dev\n"), "{plan}");
     let dir = project.path().canonicalize().unwrap().join("target/multiarch/+sysroot/aarch64-unknown-linux-gnu");
     let dir = dir.display();
-    assert_eq!(tools.log("apt-get"), "", "a plan fetches nothing");
+    assert_eq!(tools.log("apt-get"), "", "plan must not run apt-get");
     let plan = plan.stderr_has(&[
         &format!("AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR={dir}/usr "),
         &format!("PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu={dir} "),
@@ -111,7 +111,7 @@ fn plan_shows_sysroot_packages() {
 #[test]
 fn sysroot_packages_need_apt() {
     let tools = Fakes::new().real("cargo").real("rustc").real("git").real("sh").program("apt-get", "exit 1");
-    snapshot!(on_any_machine(&project().run(&["plan"]).path_only(&tools).fails(4).finish()));
+    snapshot!(without_platform(&project().run(&["plan"]).path_only(&tools).fails(4).finish()));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn apt_errors_are_reported() {
         let project = project();
         let finished = build(&project, &tools, &[]).fails(4).finish();
         let left = std::fs::read_dir(project.path().join("target/multiarch/+sysroot")).map_or(0, Iterator::count);
-        assert_eq!(left, 0, "nothing half-made is left");
+        assert_eq!(left, 0, "no incomplete sysroot may be left behind");
         errors(finished)
     });
     let tools = apt("", "echo deb > a.deb").program("dpkg-deb", "echo 'no space left' >&2; exit 2");
@@ -148,7 +148,7 @@ fn ctrl_c_stops_apt() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
     let start = Instant::now();
     while !tools.path().join("apt-get.started").exists() {
-        assert!(start.elapsed() < Duration::from_secs(30), "apt-get was not called");
+        assert!(start.elapsed() < Duration::from_secs(30), "apt-get was not run");
         std::thread::sleep(Duration::from_millis(20));
     }
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

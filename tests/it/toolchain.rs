@@ -1,4 +1,4 @@
-//! Which tools are found and used, with programs of the test's choosing on PATH.
+//! Detection of linkers, cargo-auditable and Rust, with fake programs on PATH.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
@@ -7,12 +7,12 @@ pub fn docker() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// A `build` whose docker builds nothing: where all compiles, it ends with exit code 6.
+/// A run of `build` with a fake Docker that cannot build. If everything compiles, the exit code is 6.
 pub fn build(project: &Project, args: &[&str]) -> Run {
     project.run(&[&["build", "-v"], args].concat()).path_first(&docker())
 }
 
-/// `plan` for glibc on arm64, with nothing on PATH but cargo, rustc and what a test adds.
+/// A run of `plan` for glibc on arm64 with only the given programs on PATH.
 fn plan_gnu(tools: &Fakes, args: &[&str]) -> Run {
     let project = Project::with_config("libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm64']");
     project.run(&[&["plan", "--message-format", "json"], args].concat()).path_only(tools)
@@ -25,7 +25,7 @@ fn bare() -> Fakes {
 #[test]
 fn linker_is_found_on_path() {
     let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
-    // cargo-zigbuild asks Python first, then `zig`.
+    // zig can be installed as the Python package `ziglang`.
     let python = || bare().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
     for (tools, linker) in [(gcc(), "{\"gcc\":\"aarch64-linux-gnu-gcc\"}"), (python(), "\"zig\"")] {
         let plan = plan_gnu(&tools, &[]).finish();
@@ -40,7 +40,7 @@ fn linker_is_found_on_path() {
     );
 }
 
-/// `plan` with a cargo-auditable on PATH, and what else is set.
+/// A run of `plan` with cargo-auditable on PATH, and with a configuration and an environment variable.
 fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
     let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}"));
     let tools = bare().program("cargo-auditable", "exit 1");
@@ -59,7 +59,7 @@ fn cargo_auditable_is_used_if_installed() {
     let json = Project::app().run(&["plan", "--message-format", "json", "--engine", "embedded"]);
     let json = json.path_only(&bare().program("cargo-auditable", "exit 1")).finish();
     assert!(json.stdout.contains("\"auditable\": true,"), "{json}");
-    // A cache of compilations is no such wrapper.
+    // A compiler cache in RUSTC_WRAPPER does not conflict with cargo-auditable.
     plan_auditable("", Some(("RUSTC_WRAPPER", "/opt/sccache"))).finish().stderr_has(&["cargo auditable build "]);
 
     let without = Project::with_config("auditable = true").run(&["plan"]).path_only(&bare()).fails(4);
@@ -73,8 +73,8 @@ fn build_std_needs_nightly_and_rust_src() {
     let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     let sysroot = String::from_utf8(sysroot.stdout).unwrap();
     if !std::path::Path::new(sysroot.trim()).join("lib/rustlib/src").exists() {
-        let lacking = project().run(&["plan"]).path_only(&bare()).env("RUSTC_BOOTSTRAP", "1").fails(4).finish();
-        lacking.stderr_has(&["which the toolchain lacks", "hint: install it: `rustup component add rust-src`"]);
+        let missing = project().run(&["plan"]).path_only(&bare()).env("RUSTC_BOOTSTRAP", "1").fails(4).finish();
+        missing.stderr_has(&["which is not installed", "hint: install it: `rustup component add rust-src`"]);
     }
 }
 
@@ -82,7 +82,7 @@ fn build_std_needs_nightly_and_rust_src() {
 fn missing_cargo_and_rustc_are_reported() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
     snapshot!(run(&Fakes::new()).finish());
-    // cargo metadata wants rustc as well, and says so itself.
+    // `cargo metadata` runs rustc too, and its error is shown.
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
     run(&broken).finish().stderr_has(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
 }

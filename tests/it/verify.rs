@@ -1,4 +1,4 @@
-//! `verify` as a command: what it explains without an image, and what it does with several.
+//! The `verify` command: explanations of checks, archives, and several images in one run.
 
 use serde_json::{Value, json};
 
@@ -17,12 +17,12 @@ fn verify_explains_checks_by_code_and_name() {
 
 #[test]
 fn verify_rejects_unknown_checks() {
-    let refused = |args: &[&str]| Project::empty().run(args).fails(2).finish();
+    let rejected = |args: &[&str]| Project::empty().run(args).fails(2).finish();
     snapshot!(
-        refused(&["verify", "--explain", "MA009"]),
-        refused(&["verify", "--explain", "nonsense"]),
-        refused(&["verify", "--explain", "MA010", "oci:x"]),
-        refused(&["verify"]),
+        rejected(&["verify", "--explain", "MA009"]),
+        rejected(&["verify", "--explain", "nonsense"]),
+        rejected(&["verify", "--explain", "MA010", "oci:x"]),
+        rejected(&["verify"]),
     );
 }
 
@@ -32,7 +32,7 @@ fn verify_suggests_a_transport_for_a_path() {
     snapshot!(["target/app/oci", "app.tar"].map(|path| project.run(&["verify", path]).fails(3).finish()));
 }
 
-/// An archive as `docker save` writes it, of one empty layer.
+/// Creates an archive with one empty layer, in the format of `docker save`.
 fn docker_archive() -> Vec<u8> {
     let mut layer = Vec::new();
     tar::Builder::new(&mut layer).finish().unwrap();
@@ -74,7 +74,7 @@ fn verify_measures_the_layers_of_an_archive() {
     snapshot!(verified);
 }
 
-/// Docker's older archives have a layer that is there twice as a link, and name the files by digests.
+/// Archives of older Docker versions contain a symbolic link for a layer that occurs twice.
 #[test]
 fn verify_follows_links_in_an_archive() {
     let archive = docker_archive();
@@ -86,16 +86,16 @@ fn verify_follows_links_in_an_archive() {
     for entry in tar::Archive::new(archive.as_slice()).entries().unwrap() {
         let entry = entry.unwrap();
         let name = entry.path().unwrap().display().to_string();
-        let place = if name == "layer.tar" { "zzz/layer.tar".to_owned() } else { name };
+        let path = if name == "layer.tar" { "zzz/layer.tar".to_owned() } else { name };
         let mut header = entry.header().clone();
-        with_link.append_data(&mut header, place, entry).unwrap();
+        with_link.append_data(&mut header, path, entry).unwrap();
     }
     let project = Project::empty();
     std::fs::write(project.path().join("app.tar"), with_link.into_inner().unwrap()).unwrap();
     snapshot!(project.run(&["verify", "docker-archive:app.tar"]).finds(8).finish());
 }
 
-/// What os-release says is shown, and clears no screen.
+/// Text from an image, such as its os-release file, must not control the terminal.
 #[test]
 fn verify_escapes_control_characters() {
     let image = crate::corpus::image::Image::new("linux/amd64")
@@ -122,13 +122,13 @@ fn verify_continues_after_a_missing_image() {
     let project = Project::empty();
     std::fs::write(project.path().join("app.tar"), docker_archive()).unwrap();
     let verified = project.run(&["verify", "docker-archive:app.tar", "oci:gone", "oci-archive:app.tar"]).finds(8);
-    // Nothing is left to be said of the ones that are there.
+    // With MA051 allowed, the archive has no findings, so the missing image determines the exit code.
     let gone = project.run(&["verify", "oci:gone"]).fails(3);
     let allowed = project.run(&["verify", "docker-archive:app.tar", "oci:gone", "--allow", "MA051"]).finds(3);
     snapshot!([verified, gone, allowed].map(Run::finish));
 }
 
-/// An image whose programs are those of their platforms, and one whose arm64 program is not.
+/// Verifies a correct image, and one whose arm64 program is compiled for x86-64.
 #[test]
 fn verify_reports_good_and_broken_images() {
     use crate::corpus::image::{Image, Layout};

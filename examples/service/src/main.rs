@@ -1,5 +1,5 @@
-//! A small web service, alone in its image: HTTP, HTTPS with a certificate from files, and a request of its own to
-//! another server, which it trusts by the CA certificates of the image.
+//! A small web service in an image without a base. Serves HTTP, and HTTPS with a certificate from files, and sends
+//! requests to another server, which it verifies with the CA certificates in the image.
 
 use std::env;
 use std::env::consts::{ARCH, OS};
@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// HTTP, and HTTPS as well where TLS_CERT and TLS_KEY name files (PEM).
+/// Serves HTTP, and also HTTPS if TLS_CERT and TLS_KEY are set to PEM files.
 async fn serve() -> Result<()> {
     let app = Router::new()
         .route("/", get(async || format!("hello from {OS}-{ARCH}\n")))
@@ -43,7 +43,7 @@ async fn serve() -> Result<()> {
         .route("/upstream", get(upstream));
     let handle = Handle::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // Nobody else does it for process 1: without a handler, `docker stop` waits ten seconds and kills.
+    // Process 1 has no default signal handlers. Without these, `docker stop` waits ten seconds and kills it.
     let stopping = handle.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
@@ -69,7 +69,7 @@ async fn serve() -> Result<()> {
     Ok(())
 }
 
-/// What the server that UPSTREAM names says.
+/// Returns the status of the server at the URL in UPSTREAM.
 async fn upstream() -> (StatusCode, String) {
     let Ok(url) = env::var("UPSTREAM") else {
         return (StatusCode::NOT_FOUND, "UPSTREAM names no server, such as https://example.com\n".to_owned());
@@ -82,13 +82,13 @@ async fn upstream() -> (StatusCode, String) {
 
 async fn ask(url: &str) -> Result<StatusCode> {
     let url: Uri = url.parse()?;
-    // SSL_CERT_FILE, or /etc/ssl/certs: with neither there is nobody to trust, and that is an error.
+    // Reads CA certificates from SSL_CERT_FILE or /etc/ssl/certs, and fails if there are none.
     let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
     Ok(tokio::time::timeout(Duration::from_secs(5), client.get(url)).await??.status())
 }
 
-/// Asks the service that runs beside it in the container.
+/// Checks the health of the service that runs in the same container.
 fn health() -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", HTTP))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;

@@ -1,4 +1,4 @@
-//! Notes in an SQLite database, in the working directory, which the image has in its volume.
+//! Stores notes in an SQLite database in the working directory, which is a volume of the image.
 
 use rusqlite::Connection;
 

@@ -1,18 +1,19 @@
-//! The result of one check: what was found, how bad it is, and how to fix it.
+//! The result of a single check: a message, its severity, and ways to fix the problem.
 
 use serde::Serialize;
 
 use crate::error::{Class, all_hints, failure_class, message_with_causes};
 
+/// The severity of a check result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CheckState {
     Ok,
-    /// Nothing to fix.
+    /// Information, with nothing to fix.
     Note,
-    /// `publish` continues, or fixes it itself.
+    /// A problem that does not stop `publish`, or that `publish` fixes automatically.
     Warning,
-    /// `publish` fails.
+    /// A problem that makes `publish` fail.
     Error,
 }
 
@@ -29,14 +30,14 @@ impl CheckState {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckResult {
-    /// What was checked: `linker`, `buildx`, `registry`.
+    /// The checked component, such as `linker`, `buildx` or `registry`.
     pub subject: &'static str,
     pub state: CheckState,
     #[serde(rename = "found")]
     pub message: String,
-    /// Alternative ways to fix it, each with its command.
+    /// Alternative ways to fix the problem, usually with a command.
     pub fixes: Vec<String>,
-    /// The class of an error.
+    /// The class of the error, if the result is one.
     #[serde(skip)]
     class: Class,
 }
@@ -58,7 +59,7 @@ impl CheckResult {
         CheckResult::new(subject, CheckState::Warning, message.into())
     }
 
-    /// An error that `publish` would fail with.
+    /// Creates a result for an error that `publish` would fail with.
     pub(crate) fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
         let fixes = all_hints(error).into_iter().map(str::to_owned).collect();
         CheckResult {
@@ -80,7 +81,7 @@ impl CheckResult {
     }
 }
 
-/// Returns the class of the error that `publish` would meet first, if there is an error.
+/// Returns the class of the error that `publish` would report first, or `None` if there are no errors.
 pub(crate) fn first_error_class(results: &[CheckResult]) -> Option<Class> {
     const ORDER: [Class; 5] = [Class::Config, Class::Engine, Class::Toolchain, Class::Compile, Class::Registry];
     let position = |class: &Class| ORDER.iter().position(|other| other == class).unwrap_or(ORDER.len());
@@ -94,13 +95,13 @@ mod tests {
     use crate::error::Failure;
 
     #[test]
-    fn the_class_is_that_of_the_error_that_publish_meets_first() {
-        let error = |class| CheckResult::error("x", &Failure::new(class, "it is broken").hint("mend it").into());
-        let ok = || CheckResult::ok("x", "there");
+    fn returns_the_class_of_the_error_that_publish_reports_first() {
+        let error = |class| CheckResult::error("x", &Failure::new(class, "broken").hint("fix it").into());
+        let ok = || CheckResult::ok("x", "fine");
         assert_eq!(first_error_class(&[ok(), error(Class::Engine).with_state(CheckState::Warning)]), None);
         let errors = [ok(), error(Class::Other), error(Class::Registry), error(Class::Toolchain)];
         assert_eq!(first_error_class(&errors), Some(Class::Toolchain));
         assert_eq!(first_error_class(&[error(Class::Other)]), Some(Class::Other));
-        assert_eq!(error(Class::Engine).fixes, ["mend it"]);
+        assert_eq!(error(Class::Engine).fixes, ["fix it"]);
     }
 }

@@ -1,4 +1,5 @@
-//! Checks of the engine and what it needs: Docker with buildx, a builder, QEMU for templates with RUN and for smoke runs.
+//! Checks the build engine and its requirements: Docker, buildx, a builder, and QEMU for RUN instructions and smoke
+//! runs.
 
 use std::collections::BTreeSet;
 
@@ -46,14 +47,14 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     if uses_docker {
         report_docker(&docker, selection.is_ok(), results);
     } else {
-        results.add(CheckResult::note("docker", "not asked: the embedded engine is asked for, which needs none"));
+        results.add(CheckResult::note("docker", "not checked: the selected embedded engine does not use Docker"));
     }
     let builder = match selection {
         Ok(selection) => report_engine(plan, selection, results),
-        // `report_docker` has reported the cause.
+        // `report_docker` already reported the cause.
         Err(_) if uses_docker && docker.builder().is_err() => {
             if let Some(reason) = reason_for_buildx {
-                results.add(CheckResult::note("engine", format!("docker buildx is needed: {reason}")));
+                results.add(CheckResult::note("engine", format!("docker buildx is required: {reason}")));
             }
             None
         }
@@ -70,7 +71,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Renders the Dockerfiles of all images. Returns none if any of them fails.
+/// Renders the Dockerfiles of all images. Returns an empty list if any of them cannot be rendered.
 fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfile>> {
     if let Err(error) = build_context::check_files(&plan.images, &plan.paths) {
         results.add_error("workspace", error)?;
@@ -91,7 +92,7 @@ fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfil
     Ok(dockerfiles)
 }
 
-/// Reports each part of Docker. Problems are errors only if there is no engine because of them.
+/// Reports the state of each Docker component. Problems are errors only if no engine can be used because of them.
 fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results) {
     let problem_state = if has_engine { CheckState::Note } else { CheckState::Error };
     let mut report = |subject: &'static str, checked: Result<String, anyhow::Error>| {
@@ -102,8 +103,11 @@ fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results)
         });
         is_ok
     };
-    let client_version = docker.client_version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
-    if !report("docker", docker.check_client().map(|()| format!("the client{client_version}")).map_err(Into::into)) {
+    let client = match docker.client_version.as_deref() {
+        None => "client installed".to_owned(),
+        Some(version) => format!("client version {version}"),
+    };
+    if !report("docker", docker.check_client().map(|()| client).map_err(Into::into)) {
         return;
     }
     let has_buildx = report(
@@ -111,8 +115,8 @@ fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results)
         docker.check_buildx().map(|()| docker.buildx_version.clone().unwrap_or_default()).map_err(Into::into),
     );
     let daemon = match docker.server_version.as_deref() {
-        None | Some("") => "answers".to_owned(),
-        Some(version) => format!("{version} answers"),
+        None | Some("") => "running".to_owned(),
+        Some(version) => format!("running version {version}"),
     };
     let has_daemon = report("daemon", docker.check_daemon().map(|()| daemon).map_err(Into::into));
     if !has_buildx || !has_daemon {
@@ -123,10 +127,13 @@ fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results)
     report("builder", builder.map(describe_builder).map_err(Into::into));
     if uses_image_store {
         results.add(if docker.uses_containerd {
-            CheckResult::ok("image store", "containerd's, for several platforms")
+            CheckResult::ok("image store", "containerd, which supports multi-platform images")
         } else {
-            CheckResult::warning("image store", "Docker's classic one, for one platform only")
-                .with_fix("turn the containerd image store on: https://docs.docker.com/engine/storage/containerd/")
+            CheckResult::warning(
+                "image store",
+                "classic Docker image store, which supports only single-platform images",
+            )
+            .with_fix("enable the containerd image store: https://docs.docker.com/engine/storage/containerd/")
         });
     }
 }
@@ -138,31 +145,31 @@ fn describe_builder(builder: &BuilderInfo) -> String {
     }
     if !builder.platforms.is_empty() {
         let platforms: Vec<&str> = builder.platforms.iter().map(String::as_str).collect();
-        description.push_str(&format!(", for {}", platforms.join(", ")));
+        description.push_str(&format!(", platforms: {}", platforms.join(", ")));
     }
     description
 }
 
-/// Reports the engine and, for buildx, returns its builder.
+/// Reports the engine. Returns the builder if the engine is buildx.
 fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results) -> Option<Builder> {
     let EngineSelection { engine, why } = selection;
     let Engine::Buildx(builder) = engine else {
-        results.add(CheckResult::ok("engine", format!("the embedded engine: {why}")));
+        results.add(CheckResult::ok("engine", format!("embedded engine: {why}")));
         return None;
     };
     if let (Some(to_create), Some(name)) = (&builder.to_create, &builder.name) {
-        let message = format!("'{name}' is not there yet, and a publish makes it first: {}", to_create.why);
+        let message = format!("'{name}' does not exist yet, but `publish` creates it: {}", to_create.why);
         let fix = Fix::CreateBuilder(Box::new(plan.paths.clone()), builder.clone());
         results.add(CheckResult::warning("builder", message).with_fix(format!("`{}`", fix.command())));
         results.fixes.push(fix);
     } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
-        results.add(CheckResult::ok("builder", format!("'{name}', driver {}, is there for it", builder.driver)));
+        results.add(CheckResult::ok("builder", format!("using '{name}', driver {}", builder.driver)));
     }
     results.add(CheckResult::ok("engine", format!("docker buildx: {why}")));
     Some(builder)
 }
 
-/// Checks whether this machine can run the programs that templates RUN. Returns the platforms for which it cannot.
+/// Checks whether this machine can execute the RUN instructions of templates. Returns the platforms that it cannot run.
 fn check_run_instructions(
     images: &[Image],
     dockerfiles: &[Dockerfile],
@@ -171,7 +178,7 @@ fn check_run_instructions(
     ui: &Ui,
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
-    // Without a builder, report what one on this machine would lack.
+    // Without a builder, check what a builder on this machine could run.
     let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = BTreeSet::new();
@@ -180,8 +187,7 @@ fn check_run_instructions(
         let platforms = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui) {
             Ok(()) => {
-                let message =
-                    format!("image '{}': its template has RUN, and programs for {platforms} run here", image.name);
+                let message = format!("image '{}': RUN instructions work for {platforms}", image.name);
                 results.add(CheckResult::ok("emulation", message));
             }
             Err(failure) => {
@@ -193,7 +199,7 @@ fn check_run_instructions(
     Ok(missing)
 }
 
-/// Checks whether this machine can run the images that request a smoke run. Returns the platforms that it cannot run.
+/// Checks whether this machine can run the images that have a smoke run. Returns the platforms that it cannot run.
 fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTreeSet<Platform>> {
     let host = smoke::find_host(&plan.images, ui)?;
     let with_smoke_run = plan.images.iter().filter(|image| image.smoke.is_some());
@@ -205,7 +211,7 @@ fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTree
             Runner::NotRun(NotRunReason { reason, fix }) => {
                 let handler =
                     qemu::binfmt_handler(platform).problem().map(|problem| format!("; {problem}")).unwrap_or_default();
-                let message = format!("{platform}: it will not be run: {reason}{handler}");
+                let message = format!("{platform}: smoke run will be skipped: {reason}{handler}");
                 let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{fix}`"));
                 if host.docker.is_some() {
                     check = check.with_fix(format!("`{}`", qemu::install_command(&[platform])));

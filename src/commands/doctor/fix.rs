@@ -1,4 +1,4 @@
-//! The fixes that `--fix` applies: what `publish` would do itself, or what needs no further permissions.
+//! The fixes that `--fix` applies: commands that `publish` would also run, or that need no additional permissions.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,27 +11,28 @@ use crate::plan::Paths;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
+/// A fix that `--fix` can apply.
 pub(crate) enum Fix {
-    /// Installs standard libraries with rustup.
+    /// Install standard libraries with rustup.
     InstallStd(Box<Toolchain>),
-    /// Creates a builder for several platforms.
+    /// Create a builder for multi-platform images.
     CreateBuilder(Box<Paths>, Builder),
-    /// Registers QEMU in the kernel, from a container.
+    /// Register QEMU in the kernel with a privileged container.
     RegisterQemu(Vec<Platform>),
 }
 
-/// A fix that was applied, or that failed.
+/// The outcome of a fix.
 #[derive(Debug, Serialize)]
 pub(crate) struct FixResult {
     command: String,
     error: Option<String>,
-    /// The class of the error.
+    /// The class of the error, if the fix failed.
     #[serde(skip)]
     pub error_class: Option<Class>,
 }
 
 impl Fix {
-    /// Returns the command, as people would type it.
+    /// Returns the command line of the fix, as a user would type it.
     pub(crate) fn command(&self) -> String {
         match self {
             Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
@@ -42,10 +43,10 @@ impl Fix {
         }
     }
 
-    /// Shows the command, runs it and prints how it ended. Fails only if it is interrupted.
+    /// Runs the command and prints its outcome. Fails only if the command is interrupted.
     pub(crate) fn apply(self, ui: &Ui) -> Result<FixResult> {
         let command = self.command();
-        ui.status("Fixing", format!("by `{command}`"));
+        ui.status("Fixing", format!("with `{command}`"));
         let result = match self {
             Fix::InstallStd(toolchain) => toolchain.install_std(ui).map(drop),
             Fix::CreateBuilder(paths, builder) => builder::create(&builder, &paths, ui),
@@ -53,7 +54,7 @@ impl Fix {
         };
         match result {
             Ok(()) => {
-                ui.status("Fixed", format!("by `{command}`"));
+                ui.status("Fixed", format!("with `{command}`"));
                 Ok(FixResult { command, error: None, error_class: None })
             }
             Err(error) if failure_class(&error) == Class::Interrupted => Err(error),

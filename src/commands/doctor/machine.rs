@@ -1,4 +1,4 @@
-//! Checks of the machine: disk space, and the clock.
+//! Checks the disk space and the clock of this machine.
 
 use camino::Utf8Path;
 use chrono::TimeDelta;
@@ -9,49 +9,53 @@ use crate::error::{Class, Failure};
 use crate::fs;
 use crate::ui::size;
 
-/// A release build of a medium-sized workspace for two platforms takes more.
+/// The free space in bytes below which `doctor` warns. A typical release build for two platforms needs more.
 const LOW_SPACE: u64 = 2 << 30;
-/// A single image takes more.
+/// The free space in bytes below which `doctor` reports an error. Even a single image needs more.
 const TOO_LITTLE_SPACE: u64 = 100 << 20;
-/// Registries accept tokens that are this much older or younger than their time.
+/// The clock difference that registries usually tolerate when they validate tokens.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
-/// Checks whether `dir`, which need not exist yet, is writable and has enough space. `variable` selects another directory.
+/// Checks that `dir` is writable and has enough free space, even if it does not exist yet. `variable` is the
+/// environment variable that selects another directory.
 pub(crate) fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
     let existing = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir);
-    let use_another = format!("take another: `{variable}=/some/folder`");
-    let free_space = "make room: `df -h` says where there is none";
+    let use_another = format!("use another directory: `{variable}=/some/dir`");
+    let free_space = "free up disk space; `df -h` shows the usage of each file system";
     let error = |problem: String, hint: &str| {
-        CheckResult::error("disk", &Failure::new(Class::Other, format!("{name}, {dir}, {problem}")).hint(hint).into())
+        CheckResult::error("disk", &Failure::new(Class::Other, format!("{name} {dir} {problem}")).hint(hint).into())
     };
     let stat = match statvfs(existing.as_std_path()) {
         Ok(stat) => stat,
-        Err(cause) => return error(format!("cannot be looked at: {cause}"), "see whose it is with `ls -ld`"),
+        Err(cause) => {
+            let check_permissions = format!("check its permissions: `ls -ld {existing}`");
+            return error(format!("cannot be accessed: {cause}"), &check_permissions);
+        }
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let free_size = size::format_bytes(free);
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         error("is on a read-only file system".to_owned(), &use_another)
     } else if free < TOO_LITTLE_SPACE {
-        error(format!("has {free_size} left"), free_space)
+        error(format!("has only {free_size} free"), free_space)
     } else if let Err(cause) = fs::check_writable(dir) {
-        error(format!("cannot be written: {cause}"), &use_another)
+        error(format!("is not writable: {cause}"), &use_another)
     } else if free < LOW_SPACE {
-        CheckResult::warning("disk", format!("{name}, {dir}, has {free_size} left")).with_fix(free_space)
+        CheckResult::warning("disk", format!("{name} {dir} has only {free_size} free")).with_fix(free_space)
     } else {
-        CheckResult::ok("disk", format!("{name} has {free_size} left"))
+        CheckResult::ok("disk", format!("{name} has {free_size} free"))
     }
 }
 
-/// Checks the clock, which is `ahead` of that of `host`.
+/// Checks the clock of this machine. `ahead` is how far it is ahead of the clock of `host`.
 pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
     let seconds = ahead.num_seconds();
     if ahead.abs() <= CLOCK_TOLERANCE {
-        return CheckResult::ok("clock", format!("as {host} has it"));
+        return CheckResult::ok("clock", format!("in sync with {host}"));
     }
     let direction = if seconds > 0 { "ahead of" } else { "behind" };
-    let message = format!("{} s {direction} that of {host}: certificates and tokens may be refused", seconds.abs());
-    CheckResult::warning("clock", message).with_fix("set it: `sudo timedatectl set-ntp true`")
+    let message = format!("{} s {direction} {host}; certificates and tokens may be rejected", seconds.abs());
+    CheckResult::warning("clock", message).with_fix("synchronize the clock: `sudo timedatectl set-ntp true`")
 }
 
 #[cfg(test)]
@@ -60,12 +64,12 @@ mod tests {
     use crate::commands::doctor::check_result::CheckState;
 
     #[test]
-    fn clocks() {
+    fn warns_about_a_wrong_clock() {
         for (ahead, state, message) in [
-            (2, CheckState::Ok, "as r.example has it"),
-            (-59, CheckState::Ok, "as r.example has it"),
-            (61, CheckState::Warning, "61 s ahead of that of r.example"),
-            (-600, CheckState::Warning, "600 s behind that of r.example"),
+            (2, CheckState::Ok, "in sync with r.example"),
+            (-59, CheckState::Ok, "in sync with r.example"),
+            (61, CheckState::Warning, "61 s ahead of r.example"),
+            (-600, CheckState::Warning, "600 s behind r.example"),
         ] {
             let check = clock("r.example", TimeDelta::seconds(ahead));
             assert!(check.state == state && check.message.starts_with(message), "{check:?}");

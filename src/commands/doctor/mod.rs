@@ -1,5 +1,5 @@
-//! `cargo multiarch doctor`: checks what `publish` needs on this machine, and how to fix what is missing. It uses the probes
-//! and decisions of `publish`, but continues after the first problem.
+//! `cargo multiarch doctor`: checks that this machine has everything that `publish` needs, and suggests fixes. Runs the
+//! same checks as `publish`, but continues after the first problem.
 
 pub(crate) mod check_result;
 pub(crate) mod engine;
@@ -23,7 +23,7 @@ use crate::error::Failure;
 use crate::ui::Ui;
 use crate::ui::text::plural;
 
-/// `cargo multiarch doctor`
+/// Runs `cargo multiarch doctor`.
 pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
     let mut diagnosis = diagnose(args, ui)?;
     let mut fixed = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
     Ok(fail_on_errors(&results, &fixed, args.output.message_format)?)
 }
 
-/// What all checks together have found.
+/// The results of all checks.
 struct Diagnosis {
     /// The root of the workspace, if its plan could be loaded.
     workspace: Option<Utf8PathBuf>,
@@ -69,31 +69,32 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     if is_workspace {
         ui.status("Checking", "registries");
         registries::check(&plan, &mut results, ui)?;
-        results.add(machine::disk_space("the target folder", &plan.paths.target_dir, "CARGO_TARGET_DIR"));
+        results.add(machine::disk_space("target directory", &plan.paths.target_dir, "CARGO_TARGET_DIR"));
     } else if plan.images.iter().any(|image| !image.repositories.is_empty()) {
         ui.status("Checking", "registries");
         registries::ping_all(&plan.images, &plan.engine.insecure_registries, &mut results, ui)?;
     }
-    results.add(machine::disk_space("the cache folder", &plan.paths.cache_dir, "XDG_CACHE_HOME"));
+    results.add(machine::disk_space("cache directory", &plan.paths.cache_dir, "XDG_CACHE_HOME"));
     Ok(Diagnosis { workspace: is_workspace.then_some(plan.paths.root), results })
 }
 
-/// Fails with the class of the error that `publish` would meet first, or with that of a failed fix.
+/// Fails if there are errors or failed fixes. The failure has the class of the error that `publish` would report first,
+/// or else of the first failed fix.
 fn fail_on_errors(results: &Results, fixed: &[FixResult], format: MessageFormat) -> Result<(), Failure> {
     let failed_fix = fixed.iter().find_map(|fix| fix.error_class);
     let Some(class) = check_result::first_error_class(&results.checks).or(failed_fix) else { return Ok(()) };
-    let mut found = plural(results.count(CheckState::Error), "error", "errors");
+    let mut counts = plural(results.count(CheckState::Error), "error", "errors");
     let warnings = results.count(CheckState::Warning);
     if warnings > 0 {
-        found.push_str(&format!(" and {}", plural(warnings, "warning", "warnings")));
+        counts.push_str(&format!(" and {}", plural(warnings, "warning", "warnings")));
     }
-    let failure = Failure::new(class, format!("doctor found {found}")).hint(match format {
-        MessageFormat::Human => "what mends each is below it in the list",
-        MessageFormat::Json => "what mends each is in its `fixes`",
+    let failure = Failure::new(class, format!("doctor found {counts}")).hint(match format {
+        MessageFormat::Human => "the fixes for each problem are listed below it",
+        MessageFormat::Json => "the fixes for each problem are in its `fixes` field",
     });
     if results.fixes.is_empty() || !fixed.is_empty() {
         return Err(failure);
     }
     let commands: Vec<String> = results.fixes.iter().map(Fix::command).map(|command| format!("`{command}`")).collect();
-    Err(failure.hint(format!("of these, `cargo multiarch doctor --fix` runs {}", commands.join(", "))))
+    Err(failure.hint(format!("run `cargo multiarch doctor --fix` to apply these fixes: {}", commands.join(", "))))
 }

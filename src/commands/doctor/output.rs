@@ -1,4 +1,4 @@
-//! The results as a list for people, and as JSON.
+//! Renders the results as a human-readable list or as JSON.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -8,13 +8,13 @@ use super::check_result::{self, CheckResult, CheckState};
 use super::fix::FixResult;
 use crate::ui::{Tone, Ui, wrap};
 
-/// Bumped when a field is removed or changes its meaning. New fields may be added at any time.
+/// The version of the JSON format. Increased when a field is removed or changes its meaning, but not when one is added.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The width of the longest state.
+/// The width of the longest state name, `warning`.
 const STATE_WIDTH: usize = 7;
 
-/// Renders a line for each check, and below it one for each way to fix it.
+/// Renders a line for each check, followed by a line for each way to fix it.
 pub(crate) fn render_list(checks: &[CheckResult], ui: &Ui) -> Vec<String> {
     const FIX: &str = "fix:";
     let subject_width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
@@ -41,7 +41,7 @@ fn tone(state: CheckState) -> Tone {
     }
 }
 
-/// Renders the results as JSON. `workspace` is the root of the workspace, if there is one.
+/// Renders the results as JSON. `workspace` is the root of the workspace, if one was loaded.
 pub(crate) fn to_json(workspace: Option<&Utf8Path>, checks: &[CheckResult], fixed: &[FixResult]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&json!({
         "version": SCHEMA_VERSION,

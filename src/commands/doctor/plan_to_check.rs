@@ -1,4 +1,5 @@
-//! Loads the plan to check. Without a usable workspace, flags and defaults make a plan that is enough to check the machine.
+//! Loads the plan to check. Without a usable workspace, creates a plan from flags and defaults, which is enough to
+//! check the machine.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -14,15 +15,15 @@ use crate::platform::Libc;
 
 /// The plan to check.
 pub(crate) enum LoadedPlan {
-    /// What `publish` would do.
+    /// The plan that `publish` would run.
     Workspace(Plan),
-    /// There is no workspace, or its plan has an error.
+    /// A plan from flags and defaults, because there is no workspace or its plan has an error.
     MachineOnly(Plan),
-    /// The flags have an error.
+    /// No plan, because the flags are invalid.
     Invalid,
 }
 
-/// Loads the plan, and reports the workspace.
+/// Loads the plan, and reports the state of the workspace.
 pub(crate) fn plan_to_check(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
     let request = args.smoke.add_to(args.settings.request());
     let current_dir = plan::current_dir()?;
@@ -42,7 +43,7 @@ pub(crate) fn plan_to_check(args: &DoctorArgs, results: &mut Results) -> Result<
     match resolve_without_workspace(args, &current_dir, request) {
         Ok(plan) => Ok(LoadedPlan::MachineOnly(plan)),
         Err(failure) => {
-            // With a workspace, it is the error that was reported above.
+            // With a workspace, this error has already been reported above.
             if !has_workspace {
                 results.add_error("workspace", failure)?;
             }
@@ -61,17 +62,19 @@ fn report_workspace(plan: &Plan, results: &mut Results) {
 
 fn report_missing_workspace(args: &DoctorArgs, results: &mut Results) -> Result<(), Failure> {
     if !args.settings.selection().packages.is_empty() {
-        let failure = Failure::new(Class::Config, "--package names a part of a workspace, and there is none here");
-        results
-            .add_error("workspace", failure.hint("run it in one, or name it: `--manifest-path FOLDER/Cargo.toml`"))?;
+        let failure = Failure::new(Class::Config, "--package requires a workspace, but no Cargo.toml was found");
+        results.add_error(
+            "workspace",
+            failure.hint("run the command in a workspace, or pass `--manifest-path DIR/Cargo.toml`"),
+        )?;
     }
-    let message = "there is none here: this machine is looked at, and whether a registry that is named answers; no \
-                   right to push, no bases and no templates";
+    let message = "no Cargo.toml found: checking only this machine and whether the given registries respond; push \
+                   access, base images and templates are not checked";
     results.add(CheckResult::note("workspace", message));
     Ok(())
 }
 
-/// Resolves the flags that matter to the machine.
+/// Resolves a plan from the flags that affect the checks of the machine.
 fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request: PlanRequest) -> Result<Plan, Failure> {
     let flags = args.settings.config();
     let needs_base = flags.libc == Some(Libc::Gnu) && flags.base.is_none();

@@ -1,4 +1,4 @@
-//! Checks of registries: whether each answers, accepts a push of every image, and has the bases.
+//! Checks that registries respond, accept pushes, and provide the base images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
 
-/// Checks the registries that images are pushed to, and those that their bases are pulled from.
+/// Checks the registries that images are pushed to and the registries that base images are pulled from.
 pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(&plan.engine.insecure_registries, results, ui)?;
     for image in &plan.images {
@@ -26,7 +26,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
                     checker.check_push(repository)?;
                 }
             }
-            // `build` needs no repository, and `publish` may get one from a flag.
+            // Only a warning: `build` needs no repository, and `publish` accepts one as a flag.
             Err(failure) => {
                 let missing = CheckResult::error("registry", &failure.into());
                 checker.results.add(missing.with_state(CheckState::Warning));
@@ -39,7 +39,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Checks only whether the registries answer, if it is not known what is pushed to them.
+/// Checks only whether the registries respond, for runs without a workspace.
 pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
     for repository in images.iter().flat_map(|image| &image.repositories) {
@@ -50,7 +50,7 @@ pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results
 
 struct RegistryChecker<'a> {
     registry: Registry,
-    /// The hosts that were checked before, and whether they answered.
+    /// The hosts that have been checked, and whether they responded.
     hosts: BTreeMap<String, bool>,
     results: &'a mut Results,
     ui: &'a Ui,
@@ -69,8 +69,8 @@ impl<'a> RegistryChecker<'a> {
         match self.registry.check_push(repository) {
             Ok(()) => {
                 let is_logged_in = self.registry.is_logged_in(repository);
-                let user = if is_logged_in { "with your credentials" } else { "from anybody" };
-                self.results.add(CheckResult::ok("registry", format!("{repository} takes a push {user}")));
+                let credentials = if is_logged_in { "with your credentials" } else { "without credentials" };
+                self.results.add(CheckResult::ok("registry", format!("{repository} accepts pushes {credentials}")));
             }
             Err(error) => self.results.add_error("registry", error)?,
         }
@@ -86,23 +86,23 @@ impl<'a> RegistryChecker<'a> {
             return Ok(());
         }
         match bases::resolve(base, platforms, &self.registry, self.ui) {
-            Ok(_) => self.results.add(CheckResult::ok("base", format!("{base} has every platform"))),
+            Ok(_) => self.results.add(CheckResult::ok("base", format!("{base} is available for all platforms"))),
             Err(error) => self.results.add_error("base", error)?,
         }
         Ok(())
     }
 
-    /// Returns whether the host of a repository answers. Each host is checked and reported only once.
+    /// Returns whether the host of a repository responds. Each host is checked and reported only once.
     fn ping(&mut self, repository: &str) -> Result<bool> {
         let host = repository.split_once('/').map_or(repository, |(host, _)| host);
-        if let Some(answers) = self.hosts.get(host) {
-            return Ok(*answers);
+        if let Some(responds) = self.hosts.get(host) {
+            return Ok(*responds);
         }
-        let answer = self.registry.ping(repository);
-        self.hosts.insert(host.to_owned(), answer.is_ok());
-        match answer {
+        let response = self.registry.ping(repository);
+        self.hosts.insert(host.to_owned(), response.is_ok());
+        match response {
             Ok(clock_difference) => {
-                self.results.add(CheckResult::ok("registry", format!("{host} answers")));
+                self.results.add(CheckResult::ok("registry", format!("{host} responds")));
                 if let Some(ahead) = clock_difference {
                     self.results.add(machine::clock(host, ahead));
                 }

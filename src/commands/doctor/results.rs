@@ -4,9 +4,10 @@ use super::check_result::{CheckResult, CheckState};
 use super::fix::Fix;
 use crate::error::{Class, Failure, failure_class};
 
+/// The results so far, and the fixes for them.
 #[derive(Default)]
 pub(crate) struct Results {
-    /// In the order in which they are printed.
+    /// In the order they are printed in.
     pub checks: Vec<CheckResult>,
     pub fixes: Vec<Fix>,
 }
@@ -16,7 +17,7 @@ impl Results {
         self.checks.push(check);
     }
 
-    /// Adds an error. Returns it instead if it is an interruption, which ends the checks.
+    /// Adds an error to the results. Fails if the error is an interruption, so that the remaining checks are skipped.
     pub(crate) fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
         let error = error.into();
         if failure_class(&error) == Class::Interrupted {

@@ -1,4 +1,4 @@
-//! Checks of Rust, and for every target triple of its standard library and its linker.
+//! Checks the Rust toolchain, and the standard library and linker for each target triple.
 
 use anyhow::Result;
 use indexmap::IndexMap;
@@ -24,7 +24,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
     results.add(CheckResult::ok("rust", format!("rustc {} for {}", rust.version, rust.host)));
     if find_program("cc").is_none() {
         results.add(
-            CheckResult::warning("rust", "there is no cc, with which rustc links build scripts and proc macros")
+            CheckResult::warning("rust", "`cc` not found; rustc needs it to link build scripts and proc macros")
                 .with_fix("install a C compiler: `apt-get install gcc`"),
         );
     }
@@ -40,7 +40,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
             is_installable |= check_installable(triple, plan.cargo.offline, results)?;
         } else if !has_problem {
             let is_compiled = builds.iter().all(|build| build.settings.build_std);
-            let source = if is_compiled { "compiled along" } else { "installed" };
+            let source = if is_compiled { "compiled from source (build-std)" } else { "installed" };
             results.add(CheckResult::ok("std", format!("{}: {source}", Platform::describe_triple(triple))));
         }
         problems.report(Some(triple), &[Requirement::SupportedCrates], results)?;
@@ -66,11 +66,11 @@ fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
     by_triple
 }
 
-/// Checks whether the missing standard library of a triple can be installed.
+/// Checks whether the missing standard library for a triple can be installed, and reports the result.
 fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
     match std_library::find_rustup(&[triple.to_owned()], is_offline) {
         Ok(_) => {
-            let message = format!("{}: missing; a publish installs it first", Platform::describe_triple(triple));
+            let message = format!("{}: missing, but `publish` installs it", Platform::describe_triple(triple));
             results.add(CheckResult::warning("std", message).with_fix(format!("`rustup target add {triple}`")));
             Ok(true)
         }
@@ -81,11 +81,11 @@ fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> R
     }
 }
 
-/// The problems that are not among the results yet.
+/// The problems that have not been reported yet.
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Moves the problems with some requirements of a triple to the results. Returns whether there are any.
+    /// Moves the problems that match the triple and the requirements to the results. Returns whether there were any.
     fn report(
         &mut self,
         triple: Option<&str>,

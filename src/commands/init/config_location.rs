@@ -1,4 +1,4 @@
-//! Where the configuration is, or will be.
+//! Finds the existing configuration, or decides where to write a new one.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,22 +7,23 @@ use crate::config::{Config, ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::plan::{ConfigSources, Workspace};
 
-/// The table of a file that has the configuration, or will have it.
+/// The file and table that the configuration is read from and written to.
 pub(crate) struct ConfigLocation {
     pub path: Utf8PathBuf,
     pub table: ConfigTable,
-    /// The text of the file. Empty if it does not exist.
+    /// The text of the file. Empty if the file does not exist.
     pub text: String,
-    /// The package, if it is a package's table.
+    /// The name of the package, if the configuration is in `[package.metadata.multiarch]`.
     package: Option<String>,
-    /// The table exists already.
+    /// Whether the table already exists.
     pub exists: bool,
-    /// The table exists, or that of a member of the workspace.
+    /// Whether the table exists, or a member of the workspace has a configuration.
     pub is_configured: bool,
 }
 
 impl ConfigLocation {
-    /// Finds the existing configuration. Without one, this is multiarch.toml if `use_file` is set, else the root manifest.
+    /// Finds the existing configuration. If there is none, returns multiarch.toml if `use_file` is set, and the root
+    /// manifest otherwise.
     pub(crate) fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
         let file = workspace.root.join("multiarch.toml");
         let manifest_path = &workspace.manifest_path;
@@ -33,9 +34,9 @@ impl ConfigLocation {
             && use_file
             && !file_exists
         {
-            let message = format!("the configuration is [{name}] in {manifest_path}, and --file would make a second");
+            let message = format!("cannot create multiarch.toml: {manifest_path} already contains [{name}]");
             return Err(Failure::new(Class::Config, message)
-                .hint(format!("take [{name}] out of it first, or go on with it: `cargo multiarch init`"))
+                .hint(format!("remove [{name}] first, or run `cargo multiarch init` without `--file`"))
                 .into());
         }
         let is_member_configured = !sources.packages.is_empty();
@@ -65,12 +66,12 @@ impl ConfigLocation {
         })
     }
 
-    /// `[workspace.metadata.multiarch]`, or a name for a whole file.
+    /// Describes the table for messages: `[workspace.metadata.multiarch]`, or `configuration` for a whole file.
     pub(crate) fn description(&self) -> String {
-        table_name(self.table).map_or_else(|| "the configuration".to_owned(), |name| format!("[{name}]"))
+        table_name(self.table).map_or_else(|| "configuration".to_owned(), |name| format!("[{name}]"))
     }
 
-    /// Replaces the configuration that was read from here.
+    /// Replaces the configuration that was read from this location.
     pub(crate) fn set_config(&self, sources: &mut ConfigSources, config: Config) {
         match &self.package {
             Some(package) => drop(sources.packages.insert(package.clone(), config)),
@@ -78,7 +79,7 @@ impl ConfigLocation {
         }
     }
 
-    /// Returns the configuration that was read from here.
+    /// Returns the configuration that was read from this location.
     pub(crate) fn config(&self, sources: &ConfigSources) -> Config {
         match &self.package {
             Some(package) => sources.packages.get(package).cloned().unwrap_or_default(),
@@ -87,7 +88,7 @@ impl ConfigLocation {
     }
 }
 
-/// The table of a manifest that has the configuration.
+/// Returns the table of a manifest that contains a configuration, if any.
 fn configured_table(manifest: &str, path: &Utf8Path) -> Option<ConfigTable> {
     let has_config = |table| read::parse(manifest, path, table).is_ok_and(|config| config.is_some());
     [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| has_config(*table))
@@ -98,7 +99,7 @@ fn default_table(manifest: &str) -> ConfigTable {
     if is_workspace { ConfigTable::Workspace } else { ConfigTable::Package }
 }
 
-/// Returns the name of a table in a manifest. multiarch.toml has none.
+/// Returns the full name of a table in Cargo.toml, or `None` for multiarch.toml.
 pub(crate) fn table_name(table: ConfigTable) -> Option<&'static str> {
     match table {
         ConfigTable::Root => None,

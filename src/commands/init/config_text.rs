@@ -1,4 +1,4 @@
-//! The text of a new configuration.
+//! Renders the text of a new configuration.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::config::ConfigTable;
 use crate::plan::{self, BuiltInTemplate, DEFAULT_TAGS, Image};
 use crate::platform::{Libc, Platform};
 
-/// What `templates/init.toml.j2` renders.
+/// The variables of `templates/init.toml.j2`.
 #[derive(Serialize)]
 struct ConfigVariables<'a> {
     table: Option<&'static str>,
-    /// The name of the table and a dot, in front of the names of its own tables.
+    /// The prefix of subtable names: the name of the table and a dot.
     prefix: String,
     registry: RegistryVariable,
     platforms: Vec<&'static str>,
@@ -48,10 +48,10 @@ struct ImageVariables<'a> {
     name: &'a str,
     package: &'a str,
     bins: Vec<&'a str>,
-    /// The built-in template that has glibc.
+    /// The name of the built-in glibc template.
     template: Option<&'static str>,
     libraries: Vec<LibraryVariables<'a>>,
-    /// The libraries whose Debian package is unknown.
+    /// The libraries whose Debian packages are unknown.
     unknown: Vec<&'a str>,
     sysroot_packages: Vec<&'a str>,
 }
@@ -63,7 +63,7 @@ struct LibraryVariables<'a> {
     vendored: Option<&'static str>,
 }
 
-/// Renders a configuration for `images`. `dependencies` are in their order.
+/// Renders a configuration for `images`. `dependencies` are in the order of the images.
 pub(crate) fn config_text(
     table: ConfigTable,
     images: &[Image],
@@ -105,7 +105,7 @@ fn image_variables<'a>(
     template: Option<BuiltInTemplate>,
 ) -> ImageVariables<'a> {
     let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
-    // A requested template decides the libc, and Debian's packages are useless with musl.
+    // A requested template determines the libc. Debian packages cannot be used with musl.
     let is_gnu = template.is_none_or(|template| template.libc == Libc::Gnu);
     let libraries = || dependencies.libraries.iter().filter(|_| is_gnu);
     let sysroot_packages: BTreeSet<&str> = libraries().filter_map(|library| library.debian).collect();

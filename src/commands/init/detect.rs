@@ -1,4 +1,4 @@
-//! Detects what the dependencies of each image need from the machine and from the base.
+//! Detects the system libraries and C code that the dependencies of each image need.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,19 @@ use crate::compile::{CompileRequest, probe};
 use crate::plan::{Build, Plan};
 use crate::ui::Ui;
 
-/// The C libraries and C code among an image's dependencies.
+/// The system libraries and C code that an image's dependencies need.
 #[derive(Default)]
 pub(crate) struct NativeDependencies {
     pub libraries: BTreeSet<SystemLibrary>,
-    /// A build script compiles C.
+    /// Whether a build script compiles C code.
     pub compiles_c: bool,
 }
 
-/// Returns the native dependencies of each image, in the plan's order.
+/// Returns the native dependencies of each image, in the order of the plan.
 pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDependencies>> {
     let mut dependencies = Vec::new();
     for image in &plan.images {
-        // As far as a configuration can tell, all platforms need the same libraries.
+        // The configuration cannot express different libraries per platform, so check only the first platform.
         let build = image.platforms.first().map(|first| Build {
             settings: first.build.clone(),
             platforms: [first.platform].into(),
@@ -36,7 +36,7 @@ pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDepe
             }
             None => {
                 ui.warning(format!(
-                    "{}: its dependencies are not known, and so not what they want: `cargo metadata` says why",
+                    "image '{}': cannot determine its native dependencies; run `cargo metadata` to see the error",
                     image.name
                 ));
                 NativeDependencies::default()

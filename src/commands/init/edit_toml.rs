@@ -1,4 +1,4 @@
-//! Edits a table in the text of a TOML file: replaces it, or sets keys in it. Every other byte stays as it is.
+//! Replaces a table in a TOML file, or sets keys in it, without changing the rest of the file.
 
 use std::ops::Range;
 
@@ -8,9 +8,10 @@ use toml_edit::{DocumentMut, Item, TableLike, value};
 use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 
+/// The name of our table in its parent.
 const NAME: &str = "multiarch";
 
-/// The tables that contain ours.
+/// Returns the names of the tables that contain our table, outermost first.
 fn parents(table: ConfigTable) -> &'static [&'static str] {
     match table {
         ConfigTable::Root => &[],
@@ -19,7 +20,7 @@ fn parents(table: ConfigTable) -> &'static [&'static str] {
     }
 }
 
-/// Returns the text with a new table at its end, and without the existing one. multiarch.toml is replaced as a whole.
+/// Removes the existing table and appends the new one. Replaces the whole text of multiarch.toml.
 pub(crate) fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
     if table == ConfigTable::Root {
         return Ok(new.to_owned());
@@ -34,7 +35,7 @@ pub(crate) fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result
     Ok(text)
 }
 
-/// Returns the text without a table, its subtables, and the empty line before it.
+/// Removes a table, its subtables, and the blank line before it from the text.
 fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
     let document = toml_edit::Document::parse(text)?;
     let mut parent: &dyn TableLike = document.as_table();
@@ -51,7 +52,7 @@ fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
         collect_sections(item, &mut sections);
     }
     if sections.is_empty() {
-        // The table is a key of its parent, not a section.
+        // The table has no `[header]`: it is written as a key of its parent, or does not exist.
         return edit(text, |document| {
             let mut parent: &mut dyn TableLike = document.as_table_mut();
             for name in parents(table) {
@@ -66,7 +67,7 @@ fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
     Ok(without_sections(text, &sections))
 }
 
-/// Finds the sections of a table, each from its header to its last value.
+/// Collects the byte ranges of a table and its subtables, each from its header to its last value.
 fn collect_sections(item: &Item, sections: &mut Vec<Range<usize>>) {
     let mut collect = |table: &toml_edit::Table| {
         if !table.is_implicit() && !table.is_dotted() {
@@ -84,7 +85,7 @@ fn collect_sections(item: &Item, sections: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Returns the text without some sections, the comments between them, and the empty line before each.
+/// Removes sections, the comments between them, and the blank line before each section from the text.
 fn without_sections(text: &str, sections: &[Range<usize>]) -> String {
     let mut kept = String::new();
     let mut position = 0;
@@ -96,14 +97,15 @@ fn without_sections(text: &str, sections: &[Range<usize>]) -> String {
             let without_line = before.strip_suffix("\r\n").or_else(|| before.strip_suffix('\n'));
             kept.push_str(without_line.filter(|rest| rest.is_empty() || rest.ends_with('\n')).unwrap_or(before));
         }
-        // Up to the end of the line, which may have a comment.
+        // Skip the rest of the line, which may contain a comment.
         position = text[section.end..].find('\n').map_or(text.len(), |newline| section.end + newline + 1);
     }
     kept.push_str(&text[position..]);
     kept
 }
 
-/// Returns the text with keys set in a table, which is added if it does not exist. Only `force` replaces other values.
+/// Sets keys in a table, and adds the table if it does not exist. Fails if a key already has a different value, unless
+/// `force` is set.
 pub(crate) fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], force: bool) -> Result<String> {
     edit(text, |document| {
         let table = find_or_add_table(document, table)?;
@@ -117,8 +119,8 @@ pub(crate) fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], 
                 continue;
             }
             if !force {
-                return Err(Failure::new(Class::Config, format!("{key} is '{old_text}', and not '{new}'"))
-                    .hint(format!("take {key} out, or have it replaced: `--force`")));
+                return Err(Failure::new(Class::Config, format!("{key} is already set to '{old_text}', not '{new}'"))
+                    .hint(format!("remove {key}, or pass `--force` to replace its value")));
             }
             if let Some(old) = old.as_value_mut() {
                 let decor = old.decor().clone();
@@ -148,11 +150,11 @@ fn find_or_add_table(document: &mut DocumentMut, table: ConfigTable) -> Result<&
 }
 
 fn inline_table_error(name: &str) -> Failure {
-    Failure::new(Class::Config, format!("'{name}' is a table on one line, to which no other can be added"))
-        .hint(format!("write it as [{name}], or have a file of its own: `cargo multiarch init --file`"))
+    Failure::new(Class::Config, format!("'{name}' is an inline table, so no other table can be added to it"))
+        .hint(format!("write it as [{name}], or use a separate file: `cargo multiarch init --file`"))
 }
 
-/// Returns the text as `change` leaves it, with its own line ends: toml_edit writes `\n` only.
+/// Applies a change to the parsed text, and keeps CRLF line endings, which toml_edit would replace with LF.
 fn edit(text: &str, change: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
     let before = document.to_string();
@@ -174,7 +176,7 @@ mod tests {
     const OURS: &str = "[package.metadata.multiarch]\ntags = [\"a\"]\n";
 
     #[test]
-    fn every_other_byte_stays() {
+    fn replace_table_keeps_the_rest_of_the_text() {
         for manifest in [
             "[package]\nname = \"a\"  # why\n\n[dependencies]\n",
             "# head\n[package]\nname='a'\n[package.metadata.deb]\nx   = 1\n\n# tail\n",
@@ -187,16 +189,20 @@ mod tests {
             let table =
                 |text: &str| crate::config::read::parse(text, "Cargo.toml".into(), ConfigTable::Package).unwrap();
             assert_eq!(table(&written).unwrap().tags, Some(vec!["a".to_owned()]), "{written}");
-            assert_eq!(replace_table(&written, ConfigTable::Package, OURS).unwrap(), written, "again");
+            assert_eq!(
+                replace_table(&written, ConfigTable::Package, OURS).unwrap(),
+                written,
+                "replacing the table again changes nothing"
+            );
         }
     }
 
     #[test]
-    fn a_table_is_replaced_wherever_it_was() {
+    fn replace_table_moves_the_table_to_the_end() {
         let head = "[package]\nname = \"a\"\n";
-        let tail = "\n# theirs\n[dependencies]\nb   = \"1\" # one\n";
+        let tail = "\n# other\n[dependencies]\nb   = \"1\" # one\n";
         for old in [
-            "\n[package.metadata.multiarch] # old\nbase = \"x\" # y\n\n# of it\n[package.metadata.multiarch.images.a]\n",
+            "\n[package.metadata.multiarch] # old\nbase = \"x\" # y\n\n# note\n[package.metadata.multiarch.images.a]\n",
             "\n[package.metadata.multiarch.images.a]\nenv.A = \"1\"\nfiles = [\n  { from = \"a\", to = \"/b\" },\n]\n",
             "metadata.multiarch = { base = \"x\" }\n",
             "metadata.multiarch.base = \"x\"\n",
@@ -216,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_added_and_nothing_else_is_touched() {
+    fn set_keys_keeps_the_rest_of_the_text() {
         let keys = [("template", "docker/x.j2".to_owned())];
         for (table, before, after) in [
             (
@@ -240,13 +246,13 @@ mod tests {
         }
         let other = "template = \"debian\" # why\n";
         let error = set_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
-        assert_eq!(error.to_string(), "template is 'debian', and not 'docker/x.j2'");
+        assert_eq!(error.to_string(), "template is already set to 'debian', not 'docker/x.j2'");
         assert_eq!(set_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
     }
 
     #[test]
-    fn a_table_on_one_line_is_named() {
+    fn rejects_inline_parent_tables() {
         let error = replace_table("[package]\nmetadata = { a = 1 }\n", ConfigTable::Package, OURS).unwrap_err();
-        assert!(error.to_string().starts_with("'package.metadata' is a table on one line"), "{error}");
+        assert!(error.to_string().starts_with("'package.metadata' is an inline table"), "{error}");
     }
 }

@@ -1,12 +1,12 @@
-//! Guesses the registry from where the source repository is hosted.
+//! Guesses the container registry from the hosting service of the source repository.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::plan::{Workspace, git};
 
-/// The repository that the sources are hosted in.
+/// The repository that hosts the source code.
 pub(crate) struct SourceRepository {
-    /// From Cargo.toml, or from git.
+    /// The URL in Cargo.toml or of the git remote `origin`.
     url: Option<String>,
 }
 
@@ -16,18 +16,18 @@ impl SourceRepository {
         SourceRepository { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
     }
 
-    /// Returns the registry of the hosting service, if it has one.
+    /// Returns the registry of the hosting service, if it is known.
     pub(crate) fn guess_registry(&self) -> Option<String> {
         registry_of(self.url.as_deref()?)
     }
 }
 
-/// Returns the closest ancestor with `.git`, or the directory itself if there is none.
+/// Returns the closest ancestor directory that contains `.git`, or `dir` if there is none.
 pub(crate) fn repository_root(dir: &Utf8Path) -> Utf8PathBuf {
     dir.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(dir).to_owned()
 }
 
-/// `https://github.com/You/app`, `git@github.com:You/app.git` → `ghcr.io/you`.
+/// Returns the registry for a repository URL, such as `ghcr.io/you` for `git@github.com:You/app.git`.
 fn registry_of(url: &str) -> Option<String> {
     let without_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let without_user = without_scheme.rsplit_once('@').map_or(without_scheme, |(_, rest)| rest);
@@ -35,7 +35,7 @@ fn registry_of(url: &str) -> Option<String> {
     let path = path.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path).to_lowercase();
     let owner = path.split('/').next().filter(|owner| !owner.is_empty())?;
-    // The URL of a page of the project, as in `…/-/tree/main/crates/a`.
+    // GitLab separates the project from the rest of a page's path, as in `…/-/tree/main/crates/a`.
     let project = path.split("/-/").next().unwrap_or(&path);
     match host {
         "github.com" => Some(format!("ghcr.io/{owner}")),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registries_of_forges() {
+    fn guesses_the_registry_of_the_hosting_service() {
         for (url, expected) in [
             ("https://github.com/You/app", Some("ghcr.io/you")),
             ("git@github.com:You/app.git", Some("ghcr.io/you")),

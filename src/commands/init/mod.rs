@@ -1,5 +1,5 @@
-//! `cargo multiarch init`: detects what a workspace needs, and writes what `plan` reads: a configuration, a copy of a
-//! template, a CI workflow. Everything is decided and read back as `plan` will read it before a file is written.
+//! `cargo multiarch init`: detects what a workspace needs, and writes a configuration, a copy of a template, or a CI
+//! workflow. Parses and resolves the new configuration before writing any file.
 
 pub(crate) mod config_location;
 pub(crate) mod config_text;
@@ -25,7 +25,7 @@ use crate::plan::{self, BuiltInTemplate, Checkout, ConfigSources, Image, Plan, P
 use crate::platform::Libc;
 use crate::ui::Ui;
 
-/// `cargo multiarch init`
+/// Runs `cargo multiarch init`.
 pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let workspace = load_whole_workspace(args)?;
     let mut sources = ConfigSources::load(&workspace, Config::default())?;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let location = ConfigLocation::find(&workspace, &sources, args.file)?;
     let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
 
-    // A configuration that is replaced has no say in the new one.
+    // The old configuration must not affect the one that replaces it.
     if is_new {
         location.set_config(&mut sources, Config::default());
     }
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         Ok(location.text.clone())
     };
     let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
-    // From here on, as the next command will read it.
+    // Parse the new text, so that the plan is the one that the next command will load.
     let config = read::parse(&config_file, &location.path, location.table)?.unwrap_or_default();
     location.set_config(&mut sources, config);
     let plan = resolve(&workspace, &sources, args)?;
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Loads all packages of the workspace, whichever of its directories this runs in.
+/// Loads all packages of the workspace, even if the current directory is that of a single package.
 fn load_whole_workspace(args: &InitArgs) -> Result<Workspace> {
     let selection =
         Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
@@ -91,20 +91,20 @@ fn resolve(workspace: &Workspace, sources: &ConfigSources, args: &InitArgs) -> R
     Ok(plan::resolve(workspace, sources, &Checkout::None, &request)?)
 }
 
-/// Warns if the requested template has musl, and a dependency needs a library that musl does not have.
+/// Warns if the requested template is for musl but a dependency links a system library.
 fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDependencies], ui: &Ui) {
     let Some(template) = template.filter(|template| template.libc == Libc::Musl) else { return };
     let mut libraries = dependencies.iter().flat_map(|dependencies| &dependencies.libraries);
     if let Some(library) = libraries.next() {
         let alternative = config_text::glibc_template().map_or("debian", |template| template.name);
         ui.warning(format!(
-            "{} wants a library that musl does not have, and {} is for musl: `--template {alternative}`",
+            "{} links a system library, which the musl template '{}' does not provide; try `--template {alternative}`",
             library.package, template.name
         ));
     }
 }
 
-/// The file with a new configuration.
+/// Returns the text of the configuration file with a new configuration.
 fn new_config_file(
     location: &ConfigLocation,
     workspace: &Workspace,
@@ -117,7 +117,7 @@ fn new_config_file(
     edit_toml::replace_table(&location.text, location.table, &text)
 }
 
-/// The workflow that `--ci` requests.
+/// Returns the workflow file that `--ci` requests, if it is set.
 fn workflow_file(args: &InitArgs, plan: &Plan, dependencies: &[NativeDependencies]) -> Result<Option<PlannedFile>> {
     let Some(service) = args.ci else { return Ok(None) };
     let root = guess_registry::repository_root(&plan.paths.root);
@@ -135,15 +135,15 @@ fn workflow_file(args: &InitArgs, plan: &Plan, dependencies: &[NativeDependencie
 
 fn print_next_steps(args: &InitArgs, is_new: bool, files: &[PlannedFile], images: &[Image], ui: &Ui) {
     if is_new {
-        ui.note("where to push to is a comment in it: `registry`, which `publish` wants there or as `--registry`");
+        ui.note("to choose where to push, uncomment `registry` in the configuration or pass `--registry` to `publish`");
     } else if files.iter().all(PlannedFile::is_unchanged) {
-        ui.note("nothing has changed; `cargo multiarch init --force` writes the configuration anew");
+        ui.note("nothing to change; to regenerate the configuration, run `cargo multiarch init --force`");
     }
     if let (Some(_), Some(image)) = (args.ci, images.first()) {
         let version = &image.version;
         ui.note(format!(
-            "the workflow runs for a tag of a commit that has it: `git tag v{version} && git push origin v{version}`"
+            "to run the workflow, commit it and push a tag: `git tag v{version} && git push origin v{version}`"
         ));
     }
-    ui.status("Next", "`cargo multiarch plan` shows what will be made");
+    ui.status("Next", "run `cargo multiarch plan` to see what `publish` would do");
 }

@@ -1,4 +1,4 @@
-//! The files that `init` writes: what exists already, whether it may be replaced, and each of them whole or not at all.
+//! Files that `init` writes. Checks for conflicts with existing files first, then writes each file atomically.
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,19 +7,19 @@ use crate::error::{Class, Failure};
 use crate::fs;
 use crate::ui::Ui;
 
-/// A file as it will be.
+/// A file that will be written.
 pub(crate) struct PlannedFile {
     path: Utf8PathBuf,
     text: String,
-    /// The text of the existing file.
+    /// The text of the existing file, if there is one.
     existing: Option<String>,
     managed_part: ManagedPart,
 }
 
-/// The part of a file that this tool manages.
+/// The part of a file that `init` manages.
 pub(crate) enum ManagedPart {
     WholeFile,
-    /// A section of the user's file.
+    /// A section of a file that belongs to the user.
     Section {
         name: String,
         is_new: bool,
@@ -33,35 +33,37 @@ impl PlannedFile {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                return Err(Failure::new(Class::Config, format!("{path} cannot be replaced: {error}"))
-                    .hint(format!("see what it is: `ls -ld {path}`"))
+                return Err(Failure::new(Class::Config, format!("cannot replace {path}: {error}"))
+                    .hint(format!("check its type and permissions: `ls -ld {path}`"))
                     .into());
             }
         };
         Ok(PlannedFile { path, text, existing, managed_part })
     }
 
-    /// The file exists with the very text that would be written.
+    /// Reports whether the existing file already contains the new text.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.existing.as_ref() == Some(&self.text)
     }
 
-    /// Writing would replace a file that may be the user's.
+    /// Reports whether writing would replace a file that the user may have written or edited.
     fn would_overwrite(&self) -> bool {
         matches!(self.managed_part, ManagedPart::WholeFile) && self.existing.is_some() && !self.is_unchanged()
     }
 
-    /// The file to write: a symbolic link stays one.
+    /// Returns the path to write to. Resolves symbolic links, so that they are kept.
     fn link_target(&self) -> Utf8PathBuf {
         self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone())
     }
 
-    /// Writes the file atomically, and reports it.
+    /// Writes the file atomically, and prints a status line.
     pub(crate) fn write(&self, root: &Utf8Path, ui: &Ui) -> Result<()> {
         let path = relative(&self.path, root);
         let description = match &self.managed_part {
-            // Only members of the workspace are configured.
-            ManagedPart::Section { is_new: true, .. } if self.is_unchanged() => "the members' configuration".to_owned(),
+            // The workspace members are already configured, so the table was not added.
+            ManagedPart::Section { is_new: true, .. } if self.is_unchanged() => {
+                "configuration of the workspace members".to_owned()
+            }
             ManagedPart::Section { name, .. } => format!("{name} in {path}"),
             ManagedPart::WholeFile => path.to_string(),
         };
@@ -83,13 +85,14 @@ impl PlannedFile {
     }
 }
 
-/// Fails if a file is not this tool's or cannot be written, before any of them is. `force` allows to replace files.
+/// Checks that all files can be written, before any of them is. Fails if an existing file has different contents,
+/// unless `force` is set.
 pub(crate) fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Result<()> {
     if let Some(file) = files.iter().find(|file| !force && file.would_overwrite()) {
         let path = relative(&file.path, root);
-        let message = format!("{path} is there already, and differs from what would be written");
+        let message = format!("{path} already exists with different contents");
         return Err(Failure::new(Class::Config, message)
-            .hint("see what that is with `--dry-run`, or have it replaced with `--force`")
+            .hint("preview the new contents with `--dry-run`, or replace the file with `--force`")
             .into());
     }
     for file in files.iter().filter(|file| !file.is_unchanged()) {
@@ -100,7 +103,7 @@ pub(crate) fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Resu
     Ok(())
 }
 
-/// Prints what would be written, each file after its name.
+/// Prints the new text of each changed file, after its path.
 pub(crate) fn print(files: &[PlannedFile], root: &Utf8Path, ui: &Ui) -> Result<()> {
     for file in files.iter().filter(|file| !file.is_unchanged()) {
         ui.data(&format!("# {}", relative(&file.path, root)))?;

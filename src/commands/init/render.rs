@@ -1,5 +1,5 @@
-//! Renders this command's own templates. Their delimiters are `<% %>` and `<< >>`: TOML and YAML have the usual ones in
-//! what is to be written. Pure.
+//! Renders the templates of `init`. They use the delimiters `<% %>` and `<< >>`, because the generated TOML and YAML
+//! files contain `{{ }}`.
 
 use anyhow::Result;
 use minijinja::syntax::SyntaxConfig;
@@ -25,13 +25,13 @@ pub(crate) fn render(template: &str, variables: &impl Serialize) -> Result<Strin
     Ok(environment.get_template("template")?.render(Value::from(Serde(variables)))?)
 }
 
-/// A string of YAML, in quotes where it would be something else without (JSON's strings are YAML's).
+/// Returns a string as a YAML scalar, quoted if necessary. A JSON string is also a valid YAML string.
 fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
-    let words = ["true", "false", "null", "yes", "no", "on", "off"];
+    let keywords = ["true", "false", "null", "yes", "no", "on", "off"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(is_plain)
-        && !words.contains(&text.to_ascii_lowercase().as_str());
+        && !keywords.contains(&text.to_ascii_lowercase().as_str());
     if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_of_yaml() {
+    fn scalar_quotes_ambiguous_strings() {
         for plain in ["server", "a/b-c.d", "ghcr.io"] {
             assert_eq!(scalar(plain), plain);
         }

@@ -1,20 +1,23 @@
-//! The copy of a built-in template that `--template` writes, and the keys that the configuration needs for it.
+//! Copies of built-in templates for `--template`, and the configuration keys that they need.
 
 use crate::config::Config;
 use crate::dockerfile::render::built_in;
 use crate::plan::BuiltInTemplate;
 use crate::platform::Libc;
 
-/// Returns the path of the copy, below the workspace's root.
+/// Returns the path of the copy, relative to the workspace root.
 pub(crate) fn path(template: BuiltInTemplate) -> String {
     format!("docker/{}.Dockerfile.j2", template.name)
 }
 
 pub(crate) fn text(template: BuiltInTemplate) -> String {
-    format!("# `cargo multiarch dockerfile --variables` lists what can stand here.\n{}", built_in(template.name))
+    format!(
+        "# Run `cargo multiarch dockerfile --variables` to list the available variables.\n{}",
+        built_in(template.name)
+    )
 }
 
-/// Returns the keys to add to `config`: a copy does not imply the base and libc of a built-in template.
+/// Returns the keys to add to `config`, including the base and libc, which only a built-in template implies.
 pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", path(template))];
     if config.base.is_none() {
@@ -26,7 +29,7 @@ pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'
     keys
 }
 
-/// Returns the name of a C library in the configuration.
+/// Returns the name of a C library as written in the configuration.
 pub(crate) fn libc_name(libc: Libc) -> &'static str {
     match libc {
         Libc::Gnu => "gnu",

@@ -1,4 +1,4 @@
-//! CI workflows: one job, or one job per platform on its own runner and a job that publishes what they compiled.
+//! Renders CI workflows with a single job, or with one compile job per platform and a job that publishes.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -9,20 +9,20 @@ use super::render::render;
 use crate::plan::{CiJob, CiService, Image, Plan};
 use crate::platform::{Libc, Platform};
 
-/// What differs between CI services.
+/// The parts of a workflow that depend on the CI service.
 struct ServiceSettings {
-    /// The path that the service reads the workflow from, below the repository's root.
+    /// The path of the workflow file, relative to the repository root.
     path: &'static str,
     template: &'static str,
-    /// The host of the service's own registry, which a job's token is for.
+    /// The host of the service's built-in registry, which accepts job tokens.
     host: &'static str,
-    /// The value of `--registry` for it.
+    /// The value of `--registry` for the built-in registry.
     registry: &'static str,
     username: &'static str,
     password: &'static str,
-    /// How a job refers to a secret of the repository: what is before and after its name.
+    /// The text before and after the name of a secret in an expression that reads it.
     secret: [&'static str; 2],
-    /// Jobs always run in a container.
+    /// Whether all jobs run in containers.
     in_container: bool,
 }
 
@@ -67,12 +67,12 @@ fn settings(service: CiService) -> &'static ServiceSettings {
     }
 }
 
-/// Returns the path that the service reads the workflow from, below the repository's root.
+/// Returns the path of the workflow file, relative to the repository root.
 pub(crate) fn path(service: CiService) -> &'static str {
     settings(service).path
 }
 
-/// What the templates in `templates/ci` render.
+/// The variables of the templates in `templates/ci`.
 #[derive(Serialize)]
 struct WorkflowVariables<'a> {
     images: String,
@@ -81,39 +81,39 @@ struct WorkflowVariables<'a> {
     runner: &'static str,
     container: Option<String>,
     zig: bool,
-    /// The workspace's directory in the repository.
+    /// The directory of the workspace, relative to the repository root.
     folder: &'a str,
-    /// The same with a slash, in front of a path.
+    /// The directory of the workspace with a trailing slash, or an empty string for the repository root.
     prefix: String,
     logins: Vec<Login>,
-    /// The flag, if the configuration has no registry.
+    /// The `--registry` flag, or an empty string if the configuration sets a registry.
     registry: String,
 }
 
-/// What a job needs to log in to a registry.
+/// The registry login of a job.
 #[derive(Debug, PartialEq, Serialize)]
 struct Login {
     host: String,
     username: String,
     password: String,
-    /// The prefix of the secrets' names. The service's own registry needs none.
+    /// The prefix of the secrets' names. `None` for the built-in registry, which accepts the job token.
     secrets: Option<String>,
-    /// The number of the login, if there are several.
+    /// The number of the login, or an empty string if there is only one.
     number: String,
 }
 
-/// Which workflow to write.
+/// The options of a workflow.
 pub(crate) struct WorkflowOptions<'a> {
     pub service: CiService,
-    /// Each platform is compiled on its own runner.
+    /// Whether each platform is compiled on its own runner.
     pub is_native: bool,
-    /// A build script of any image compiles C.
+    /// Whether a build script of any image compiles C code.
     pub compiles_c: bool,
-    /// The workspace's directory in the repository.
+    /// The directory of the workspace, relative to the repository root.
     pub workspace_dir: &'a Utf8Path,
 }
 
-/// Renders a workflow.
+/// Renders the workflow file.
 pub(crate) fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<String> {
     let WorkflowOptions { service, is_native, compiles_c, workspace_dir } = *options;
     let settings = settings(service);
@@ -136,7 +136,7 @@ pub(crate) fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Resul
     render(settings.template, &variables)
 }
 
-/// A login for every registry of the images, or for the service's own if they name none.
+/// Returns a login for each registry of the images, or for the service's built-in registry if the images have none.
 fn logins(settings: &ServiceSettings, images: &[Image]) -> Vec<Login> {
     let repositories = images.iter().flat_map(|image| &image.repositories);
     let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
@@ -166,7 +166,7 @@ fn logins(settings: &ServiceSettings, images: &[Image]) -> Vec<Login> {
     logins
 }
 
-/// `ghcr.io` → `GHCR_IO`. Docker Hub's address becomes `DOCKER_HUB`.
+/// Returns a registry host in the form used in secret names, such as `GHCR_IO` or `DOCKER_HUB`.
 fn secret_name_part(host: &str) -> String {
     match host {
         DOCKER_HUB => "DOCKER_HUB".to_owned(),
@@ -174,9 +174,10 @@ fn secret_name_part(host: &str) -> String {
     }
 }
 
+/// The key of Docker Hub in Docker's config.json.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// The key of a repository's registry in Docker's config.json.
+/// Returns the key of a repository's registry in Docker's config.json.
 fn login_host(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) && host != "docker.io" => host,
@@ -187,7 +188,7 @@ fn login_host(repository: &str) -> &str {
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
-/// Whether a job needs zig, which compiles C and links for every platform.
+/// Reports whether a job needs zig to cross-compile C code or to link.
 fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
     if triple == platform.triple(Libc::Gnu) {
         let links_with_host_gcc = triple == AMD64 || (is_native && triple == ARM64);
@@ -197,7 +198,7 @@ fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool
     }
 }
 
-/// The container of jobs that install Debian's packages: it has the Debian release of the base.
+/// Returns the container for jobs that install Debian packages. It has the same Debian release as the base.
 fn sysroot_container(images: &[Image]) -> Option<String> {
     let mut platforms = images.iter().flat_map(|image| &image.platforms);
     let base = &platforms.find(|platform| !platform.build.sysroot_packages.is_empty())?.base;
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_that_need_zig() {
+    fn zig_is_needed_for_c_code_and_cross_linking() {
         for (platform, libc, is_native, compiles_c, expected) in [
             ("linux/amd64", Libc::Musl, false, false, false),
             ("linux/amd64", Libc::Musl, true, true, true),
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_as_docker_keeps_them() {
+    fn login_host_returns_keys_of_docker_config() {
         for (repository, expected) in [
             ("ghcr.io/you/app", "ghcr.io"),
             ("localhost:5000/app", "localhost:5000"),

@@ -1,4 +1,4 @@
-//! Explains why a build script failed: the program, the header or the library that it did not find.
+//! Explains why a build script failed, such as a missing program, header or library.
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
@@ -7,7 +7,7 @@ use crate::compile::debian_packages::{for_header, for_library};
 
 /// A program that build scripts run.
 struct RequiredProgram {
-    /// What a build script prints if it is missing.
+    /// The message that a build script prints if the program is missing.
     error: &'static str,
     name: &'static str,
     debian: &'static str,
@@ -32,7 +32,7 @@ const PROGRAMS: &[RequiredProgram] = &[
     program("pkg-config command could not be found", "pkg-config", "pkg-config"),
 ];
 
-/// Explains a build script's failure.
+/// Explains why a build script failed. Returns `None` if the reason is unknown.
 pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     missing_program(error)
         .or_else(|| libclang(error))
@@ -50,11 +50,12 @@ fn missing_program(error: &CargoError) -> Option<Explanation> {
 }
 
 fn libclang(error: &CargoError) -> Option<Explanation> {
-    let hint = "install it: `apt-get install libclang-dev`, or name its folder in LIBCLANG_PATH";
-    error.has("Unable to find libclang").then(|| Explanation::new("runs bindgen, which finds no libclang", [hint]))
+    let hint = "install it: `apt-get install libclang-dev`, or set LIBCLANG_PATH to its directory";
+    error.has("Unable to find libclang").then(|| Explanation::new("runs bindgen, which cannot find libclang", [hint]))
 }
 
-/// pkg-config is there, and answers that the library is not, or nothing at all for another target than the host.
+/// Explains why pkg-config did not find a library: it is not installed, or pkg-config is not set up for
+/// cross-compiling.
 fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     if error.has("pkg-config has not been configured to support cross-compilation") {
         let openssl = || error.name.as_deref().filter(|name| *name == "openssl-sys").map(|_| "openssl");
@@ -63,81 +64,83 @@ fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explan
         let mut all = hints(for_library(library), library, context);
         all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
-                "or, where the target's own is installed: platform.\"{platform}\" = {{ build-env = \
+                "or, if the library is installed for the target: platform.\"{platform}\" = {{ build-env = \
                  {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{name}/pkgconfig\" }} }}"
             )
         }));
         return Some(Explanation::new(
-            format!("looks for {library} by pkg-config, which knows this machine's libraries and not the target's"),
+            format!("looks for {library} with pkg-config, which finds this machine's libraries but not the target's"),
             all,
         ));
     }
     let library = error.between("The system library `", "`")?;
-    Some(Explanation::new(format!("finds no {library} for the target"), hints(for_library(library), library, context)))
+    let hints = hints(for_library(library), library, context);
+    Some(Explanation::new(format!("cannot find {library} for the target"), hints))
 }
 
 fn openssl(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let missing = ["Could not find directory of OpenSSL", "Failed to find OpenSSL development headers"];
-    missing
-        .iter()
-        .any(|sign| error.has(sign))
-        .then(|| Explanation::new("finds no OpenSSL for the target", hints(for_library("openssl"), "openssl", context)))
+    missing.iter().any(|sign| error.has(sign)).then(|| {
+        let hints = hints(for_library("openssl"), "openssl", context);
+        Explanation::new("cannot find OpenSSL for the target", hints)
+    })
 }
 
 fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let tool = error.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
-    let zig = context.zig_hint("take zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
+    let zig = context.zig_hint("use zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
     all.extend(
         debian_dirs(context)
             .into_iter()
-            .map(|dir| format!("or install gcc for it: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))),
+            .map(|dir| format!("or install {compiler}: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))),
     );
-    Some(Explanation::new(format!("compiles {language}, and there is no {tool}"), all))
+    Some(Explanation::new(format!("compiles {language} code, but {tool} is not installed"), all))
 }
 
-/// gcc says `fatal error: zlib.h: No such file or directory`, clang `fatal error: 'zlib.h' file not found`.
+/// Explains a missing header. gcc prints `fatal error: zlib.h: No such file or directory`, and clang prints
+/// `fatal error: 'zlib.h' file not found`.
 fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let gcc = || error.between("fatal error: ", ": No such file or directory");
     let header = error.between("fatal error: '", "' file not found").or_else(gcc)?;
     if let Some(library) = for_header(header) {
         return Some(Explanation::new(
-            format!("finds no {header} for the target"),
+            format!("cannot find {header} for the target"),
             hints(Some(library), header, context),
         ));
     }
     if error.has("ClangDiagnostic") {
         let zig =
-            context.zig_hint("take zig, whose headers bindgen is then told of: `--linker zig` (`pip install ziglang`)");
+            context.zig_hint("use zig, which provides headers for bindgen: `--linker zig` (`pip install ziglang`)");
         let mut all: Vec<String> = zig.into_iter().collect();
         all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
-                "or name the folder of the headers: platform.\"{platform}\" = {{ build-env = \
+                "or set the include directory: platform.\"{platform}\" = {{ build-env = \
                  {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{name}/include\" }} }}"
             )
         }));
-        return Some(Explanation::new(format!("runs bindgen, which finds no {header} for the target"), all));
+        return Some(Explanation::new(format!("runs bindgen, which cannot find {header} for the target"), all));
     }
-    Some(Explanation::new(format!("finds no {header} for the target"), hints(None, header, context)))
+    Some(Explanation::new(format!("cannot find {header} for the target"), hints(None, header, context)))
 }
 
-/// A C compiler's own error: `src/a.c:12:5: error: message`.
+/// Explains a C compiler's error, such as `src/a.c:12:5: error: message`.
 fn code(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let (file, message) = error.text.lines().find_map(compiler_error)?;
-    let zig = context.zig_hint("another compiler may take it: `--linker zig`");
+    let zig = context.zig_hint("try another compiler: `--linker zig`");
     Some(Explanation::new(
-        format!("has C code that the compiler refuses: {file}: {message}"),
+        format!("contains C code that the compiler rejects: {file}: {message}"),
         zig.into_iter().chain([
-            "gcc is another one, where glibc is linked: `--linker gcc --libc gnu`".to_owned(),
-            "a newer version of the crate may do: `cargo update` within what Cargo.toml asks for".to_owned(),
+            "try gcc with glibc: `--linker gcc --libc gnu`".to_owned(),
+            "try a newer version of the crate: `cargo update`, or a newer requirement in Cargo.toml".to_owned(),
         ]),
     ))
 }
 
-/// The file name and the message of a compiler's error. The compiler's driver and make have errors too, without a line
-/// and a column.
+/// Returns the file name and the message of a compiler's error. Errors without a line and a column are skipped, because
+/// they come from the compiler driver or make.
 fn compiler_error(line: &str) -> Option<(&str, &str)> {
     let (location, message) = line.split_once(": error: ")?;
     let mut parts = location.trim().rsplit(':');

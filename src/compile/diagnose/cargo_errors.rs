@@ -1,9 +1,9 @@
-//! Splits cargo's stderr into errors, with the crate that each is about and the targets that it names.
+//! Splits cargo's stderr into errors, and determines the crate and the targets that each error refers to.
 
-/// One error of cargo's or rustc's, with everything below it.
+/// An error from cargo or rustc, with all lines that follow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CargoError {
-    /// The crate, once it is known.
+    /// The name of the affected crate, once it is known.
     pub name: Option<String>,
     pub text: String,
 }
@@ -13,17 +13,17 @@ impl CargoError {
         self.text.contains(text)
     }
 
-    /// Is it a build script that failed?
+    /// Reports whether a build script failed.
     pub(crate) fn is_script(&self) -> bool {
         self.text.starts_with(SCRIPT)
     }
 
-    /// Is it a linker that failed, or is missing?
+    /// Reports whether a linker failed or is missing.
     pub(crate) fn is_link(&self) -> bool {
         ["error: linking with `", "error: linker `"].iter().any(|start| self.text.starts_with(start))
     }
 
-    /// What first stands between two texts, on one line.
+    /// Returns the first text that appears between `before` and `after` on the same line.
     pub(crate) fn between(&self, before: &str, after: &str) -> Option<&str> {
         self.text.lines().find_map(|line| {
             let (_, rest) = line.split_once(before)?;
@@ -31,11 +31,12 @@ impl CargoError {
         })
     }
 
-    /// Those of the triples that the error mentions. If there are several, those that it calls the target.
+    /// Returns the triples that the error mentions. If it mentions several, only those that it describes as the target
+    /// are returned.
     pub(crate) fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let text = self.text.to_ascii_lowercase().replace('_', "-");
         let mentioned: Vec<&str> = all.iter().filter(|triple| mentions(&text, triple)).copied().collect();
-        // The toolchain's own directories are named after the host.
+        // The toolchain's `rustlib` directory also contains a directory for the host.
         let paths = self.text.replace("rustlib/", "rustlib ");
         let is_target =
             |triple: &&&str| self.has(&format!("TARGET = {triple}")) || paths.contains(&format!("/{triple}/"));
@@ -44,7 +45,7 @@ impl CargoError {
     }
 }
 
-/// Is a triple in a text, and not only the beginning of a longer one? The text has `-` in place of `_`.
+/// Reports whether a text contains a triple that is not part of a longer one. The text must use `-` instead of `_`.
 fn mentions(text: &str, triple: &str) -> bool {
     let triple = triple.replace('_', "-");
     text.match_indices(&triple).any(|(at, _)| {
@@ -56,16 +57,16 @@ fn mentions(text: &str, triple: &str) -> bool {
 const SCRIPT: &str = "error: failed to run custom build command for `";
 const CRATE: &str = "error: could not compile `";
 
-/// The errors of a stream, line by line.
+/// The errors in cargo's output, which is parsed line by line.
 #[derive(Debug, Default)]
 pub(crate) struct CargoErrors {
     errors: Vec<CargoError>,
-    /// The last line belongs to an error.
+    /// Whether the next line may belong to the last error.
     is_open: bool,
 }
 
 impl CargoErrors {
-    /// Takes a line as cargo wrote it.
+    /// Parses the next line of cargo's output.
     pub(crate) fn push(&mut self, line: &str) {
         let line = anstream::adapter::strip_str(line).to_string();
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| line.starts_with(prefix));
@@ -74,7 +75,7 @@ impl CargoErrors {
             let name = line.strip_prefix(SCRIPT).or_else(|| line.strip_prefix(CRATE));
             let name = name.and_then(|rest| rest.split(['`', ' ']).next()).map(str::to_owned);
             if line.starts_with(CRATE) {
-                // rustc's errors come before cargo says whose they are.
+                // rustc prints its errors before cargo names the crate.
                 let unnamed = self.errors.iter_mut().rev().take_while(|error| error.name.is_none());
                 unnamed.for_each(|error| error.name.clone_from(&name));
             }
@@ -88,7 +89,7 @@ impl CargoErrors {
         }
     }
 
-    /// The crates that failed, each once, in cargo's order.
+    /// Returns the distinct crates that failed, in the order of cargo's output.
     pub(crate) fn crates(&self) -> Vec<&str> {
         let mut crates: Vec<&str> = Vec::new();
         for name in self.errors.iter().filter_map(|error| error.name.as_deref()) {
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_and_their_crates() {
+    fn splits_output_into_errors_with_crate_names() {
         let mut blocks = CargoErrors::default();
         let lines = "   Compiling a v1\n\u{1b}[1m\u{1b}[91merror\u{1b}[0m: linking with `cc` failed\n  = note: x\n\n\
             error: could not compile `a` (bin \"a\") due to 1 previous error\n\
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_an_error_is_about() {
+    fn finds_the_targets_that_an_error_mentions() {
         const ARM64: &str = "aarch64-unknown-linux-gnu";
         const ARMV6: &str = "arm-unknown-linux-gnueabi";
         const ARMV6HF: &str = "arm-unknown-linux-gnueabihf";

@@ -1,13 +1,13 @@
-//! Why a crate failed to compile, and what is known about the run that it failed in.
+//! Defines explanations of build failures, and the context that they are based on.
 
 use std::collections::BTreeMap;
 
 use crate::compile::linker::types::Linker;
 
-/// A reason for a failure.
+/// The reason for a failure, with hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Explanation {
-    /// What the crate does or lacks: the rest of a sentence that begins with its name.
+    /// The reason, phrased to follow the crate's name, as in "runs cmake, which is not installed".
     pub reason: String,
     pub hints: Vec<String>,
 }
@@ -18,21 +18,22 @@ impl Explanation {
     }
 }
 
-/// What is known about the run, apart from cargo's output.
+/// Information about a cargo run in addition to its output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureContext<'a> {
-    /// The targets that an error is about.
+    /// The targets that an error refers to.
     pub triples: &'a [&'a str],
-    /// This machine's own target.
+    /// The target triple of this machine.
     pub host: &'a str,
-    /// The requested glibc floor.
+    /// The requested minimum glibc version.
     pub glibc: Option<&'a str>,
     /// The linker of each target.
     pub linkers: &'a BTreeMap<&'a str, &'a Linker>,
 }
 
 impl FailureContext<'_> {
-    /// Advice to use zig: `None` if zig is the linker, and other advice if cargo's configuration decides.
+    /// Returns the hint to use zig. `None` if zig is already used, and a different hint if cargo's configuration sets
+    /// the linker.
     pub(crate) fn zig_hint(&self, advice: &str) -> Option<String> {
         let linkers: Vec<&Linker> =
             self.triples.iter().filter_map(|triple| self.linkers.get(triple).copied()).collect();
@@ -42,7 +43,7 @@ impl FailureContext<'_> {
         });
         if let Some(name) = configured {
             return Some(format!(
-                "cargo's configuration names {name}, which wins over `--linker`: without it zig or gcc is chosen"
+                "cargo's configuration sets the linker {name}, which overrides `--linker`: remove it to use zig or gcc"
             ));
         }
         let is_zig = !linkers.is_empty() && linkers.iter().all(|linker| **linker == Linker::Zig);

@@ -1,11 +1,11 @@
-//! Explains why a linker failed: a library or a symbol that it did not find, or a file of another architecture.
+//! Explains why a linker failed, such as a missing library or symbol, or a file for another architecture.
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{debian_dirs, hints};
 use crate::compile::debian_packages::for_library;
 
-/// Functions of glibc that came late, and the version that has them.
+/// Functions that were added to glibc, with the version that added them.
 #[rustfmt::skip]
 const GLIBC: &[(&str, &str)] = &[
     ("getrandom", "2.25"), ("getentropy", "2.25"), ("explicit_bzero", "2.25"), ("reallocarray", "2.26"),
@@ -18,7 +18,7 @@ const GLIBC: &[(&str, &str)] = &[
     ("__isoc23_strtoll", "2.38"), ("__isoc23_strtoull", "2.38"), ("__isoc23_sscanf", "2.38"), ("pidfd_spawn", "2.39"),
 ];
 
-/// Explains a linker's failure.
+/// Explains why linking failed. Returns `None` if the reason is unknown.
 pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     no_linker(error, context)
         .or_else(|| architecture(error))
@@ -29,16 +29,17 @@ pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Optio
 fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let linker = error.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
     let mut all: Vec<String> =
-        context.zig_hint("take another: `--linker zig` (`pip install ziglang`)").into_iter().collect();
+        context.zig_hint("use another linker: `--linker zig` (`pip install ziglang`)").into_iter().collect();
     all.extend(
         debian_dirs(context)
             .into_iter()
-            .map(|dir| format!("or install gcc for the target: `apt-get install gcc-{}`", dir.name.replace('_', "-"))),
+            .map(|dir| format!("or install a cross gcc: `apt-get install gcc-{}`", dir.name.replace('_', "-"))),
     );
-    Some(Explanation::new(format!("is linked by {linker}, which is not installed"), all))
+    Some(Explanation::new(format!("is linked with {linker}, which is not installed"), all))
 }
 
-/// `skipping incompatible X when searching`, `X is incompatible with Y`, `X: file in wrong format`.
+/// Explains a file for another architecture. Linkers print `skipping incompatible X when searching`,
+/// `X is incompatible with Y`, or `X: file in wrong format`.
 fn architecture(error: &CargoError) -> Option<Explanation> {
     let ld = || error.between("architecture of input file `", "' is incompatible with");
     let lld = || error.between("error: ", " is incompatible with");
@@ -46,12 +47,13 @@ fn architecture(error: &CargoError) -> Option<Explanation> {
     let file = error.between("skipping incompatible ", " when searching").or_else(ld).or_else(lld).or_else(bfd)?;
     Some(Explanation::new(
         format!("links {file}, which is for another architecture"),
-        ["see what it is with `file`, and which build script or `-L` flag names its folder; \
-             search paths of this machine do not serve another target"],
+        ["inspect it with `file`, and find the build script or `-L` flag that adds its directory; \
+             library directories of this machine cannot be used for other targets"],
     ))
 }
 
-/// `cannot find -lx` (ld), `unable to find library -lx` (lld), `unable to find dynamic system library "x"` (zig).
+/// Explains a missing library. Linkers print `cannot find -lx` (ld), `unable to find library -lx` (lld), or
+/// `unable to find dynamic system library "x"` (zig).
 fn library(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
     let after = |sign: &str| error.text.split_once(sign).map(|(_, rest)| first(rest));
@@ -63,58 +65,59 @@ fn library(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanati
         return Some(cxx(context));
     }
     if name == "atomic" {
-        return Some(atomic("links libatomic, which the linker does not find", context));
+        return Some(atomic("links libatomic, which the linker cannot find", context));
     }
     let file = format!("lib{name}.so");
     Some(Explanation::new(
-        format!("links {name}, which the target does not have"),
+        format!("links {name}, which is not available for the target"),
         hints(for_library(&name), &file, context),
     ))
 }
 
-/// ``undefined reference to `x'`` (ld), `undefined symbol: x` (lld).
+/// Explains a missing symbol. Linkers print ``undefined reference to `x'`` (ld) or `undefined symbol: x` (lld).
 fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let ld = || error.between("undefined reference to `", "'");
     let lld = || error.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
     let symbol = ld().or_else(lld)?.trim();
     if symbol.starts_with("__atomic_") {
-        return Some(atomic(&format!("calls {symbol}, which no instruction of the target does"), context));
+        return Some(atomic(&format!("calls {symbol}, for which the target has no instruction"), context));
     }
     let is_cxx =
         ["__cxa_", "__gxx_", "std::", "operator new", "operator delete", "typeinfo for", "vtable for", "_ZNSt"];
     if is_cxx.iter().any(|sign| symbol.starts_with(sign)) {
         return Some(cxx(context));
     }
-    // `memcpy@GLIBC_2.14` where a library asks for it.
+    // Libraries refer to versioned symbols, such as `memcpy@GLIBC_2.14`.
     let plain = symbol.split('@').next().unwrap_or(symbol);
     let listed = GLIBC.iter().find(|(name, _)| *name == plain).map(|(_, version)| *version);
     if let Some(version) = symbol.split_once("@GLIBC_").map(|(_, version)| version).or(listed) {
-        let floor = context.glibc.map(|floor| format!(", and glibc = \"{floor}\" is the floor")).unwrap_or_default();
+        let floor = context.glibc.map(|floor| format!(", but glibc = \"{floor}\" is set")).unwrap_or_default();
         return Some(Explanation::new(
-            format!("calls {plain}, which glibc has since {version}{floor}"),
-            [format!("raise the floor: glibc = \"{version}\"; the base must then have that glibc or a newer one")],
+            format!("calls {plain}, which requires glibc {version} or later{floor}"),
+            [format!("set glibc = \"{version}\", and use a base image with that version or a later one")],
         ));
     }
     Some(Explanation::new(
-        format!("calls {symbol}, which nothing that is linked has"),
+        format!("calls {symbol}, which none of the linked libraries defines"),
         [format!(
-            "name the library that has it in a build script: `cargo::rustc-link-lib=…`; `-v` shows what was linked, and \
-             `nm -D --defined-only LIBRARY | grep {symbol}` what has it"
+            "link the library that defines it in a build script: `cargo::rustc-link-lib=…`; to check a library, run \
+             `nm -D --defined-only LIBRARY | grep {symbol}`"
         )],
     ))
 }
 
 fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
-    let gcc = "link gcc's libatomic: in build.rs `println!(\"cargo::rustc-link-lib=atomic\")`, with `--linker gcc`";
-    let zig = context.zig_hint("or take `--linker zig`, which brings these functions (`pip install ziglang`)");
+    let gcc = "link libatomic: add `println!(\"cargo::rustc-link-lib=atomic\")` to build.rs, and use `--linker gcc`";
+    let zig = context.zig_hint("or use `--linker zig`, which includes these functions (`pip install ziglang`)");
     Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 
 fn cxx(context: &FailureContext<'_>) -> Explanation {
-    let zig = context.zig_hint("take zig, which brings one: `--linker zig` (`pip install ziglang`)");
-    let by_hand = "where C++ is compiled by hand, its build script must name the library: cc's `.cpp(true)` does";
+    let zig = context.zig_hint("use zig, which includes one: `--linker zig` (`pip install ziglang`)");
+    let by_hand =
+        "if your own build script compiles C++ code, link the C++ library: use `.cpp(true)` of the crate `cc`";
     Explanation::new(
-        "links C++, and the linker has no C++ library for the target",
+        "links C++ code, but the linker finds no C++ library for the target",
         zig.into_iter().chain([by_hand.to_owned()]),
     )
 }

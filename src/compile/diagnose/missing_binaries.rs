@@ -1,4 +1,4 @@
-//! The failure of a cargo process that ended without all its binaries: which, for which platforms, and why.
+//! Reports which binaries a failed cargo process did not produce, for which platforms, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitStatus;
@@ -12,17 +12,18 @@ use crate::error::{Class, Failure};
 use crate::plan::{Binary, Build};
 use crate::process::{ended, was_killed};
 
-/// A cargo process that failed, or that ended without all its binaries.
+/// A cargo process that failed or did not produce all binaries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailedRun<'a> {
     pub errors: &'a CargoErrors,
     pub status: ExitStatus,
-    /// This machine's own target triple.
+    /// The target triple of this machine.
     pub host: &'a str,
     pub run: &'a CargoRun,
     pub missing: &'a [MissingBinary<'a>],
 }
 
+/// A requested binary that cargo did not produce.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MissingBinary<'a> {
     pub build: &'a Build,
@@ -67,7 +68,7 @@ impl FailedRun<'_> {
         let mut targets: Vec<String> =
             failed.iter().map(|(triple, platforms)| format!("{platforms} ({triple})")).collect();
         targets.sort_unstable();
-        format!("{binaries} did not compile for {}: {reason}", targets.join("; "))
+        format!("failed to compile {binaries} for {}: {reason}", targets.join("; "))
     }
 
     fn hints(&self, explained: &[FailedCrate], context: FailureContext<'_>) -> Vec<String> {
@@ -77,19 +78,18 @@ impl FailedRun<'_> {
                 hints.push(hint.clone());
             }
         }
-        // cargo itself was killed.
         if was_killed(self.status) {
             hints.push(FEWER_JOBS.to_owned());
         }
         hints.push(format!(
-            "cargo's own message is above; for this alone run it again with `-v{}`",
+            "see cargo's messages above, or compile only what failed with `-v{}`",
             self.platform_flags()
         ));
         let is_explained = |name: &Option<String>| explained.iter().any(|failed| Some(&failed.name) == name.as_ref());
         if self.errors.iter().any(|error| error.is_link() && !is_explained(&error.name)) {
-            let zig = "another linker may do: `--linker zig` (`pip install ziglang`) or `--linker gcc`";
+            let zig = "try another linker: `--linker zig` (`pip install ziglang`) or `--linker gcc`";
             let hint = context.zig_hint(zig);
-            hints.push(hint.unwrap_or_else(|| "another linker may do: `--linker gcc`".to_owned()));
+            hints.push(hint.unwrap_or_else(|| "try another linker: `--linker gcc`".to_owned()));
         }
         hints
     }
@@ -101,8 +101,9 @@ impl FailedRun<'_> {
     }
 }
 
-/// The crates whose failure is understood, each with its reason and, unless all platforms have it, its platforms; then
-/// the other crates; or else how cargo ended. `failed` are the platforms by their triples.
+/// Describes why cargo failed. Explained crates come first, each with its reason, and with its platforms unless it
+/// failed for all of them. Other crates follow. If no crate is known, the exit status is returned. `failed` maps
+/// triples to platforms.
 fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: &BTreeMap<&str, String>) -> String {
     let describe = |FailedCrate { name, triples, explanation }: &FailedCrate| {
         if triples.is_empty() || triples.len() == failed.len() {
@@ -116,9 +117,9 @@ fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: 
     let others = others.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match (known.is_empty(), others.is_empty()) {
         (true, true) => format!("cargo ended with {ended}"),
-        (true, false) => format!("in {others}"),
+        (true, false) => format!("error in {others}"),
         (false, true) => known,
-        (false, false) => format!("{known}; and in {others}"),
+        (false, false) => format!("{known}; error in {others}"),
     }
 }
 
@@ -130,19 +131,19 @@ mod tests {
     const AMD64: &str = "x86_64-unknown-linux-musl";
 
     #[test]
-    fn the_reason_its_crate_and_its_platform() {
+    fn reason_names_the_crate_and_its_platforms() {
         let failed = BTreeMap::from([(ARM64, "linux/arm64".to_owned()), (AMD64, "linux/amd64/v3".to_owned())]);
-        let script = |name: &str, triple: &str, words: &str| {
-            format!("error: failed to run custom build command for `{name} v1`\n  TARGET = {triple}\n  {words}\n")
+        let script = |name: &str, triple: &str, message: &str| {
+            format!("error: failed to run custom build command for `{name} v1`\n  TARGET = {triple}\n  {message}\n")
         };
         let perl = "Command 'perl' not found";
         for (lines, expected) in [
-            (script("ring", ARM64, "no"), "in `ring`"),
+            (script("ring", ARM64, "no"), "error in `ring`"),
             (String::new(), "cargo ended with exit code 101"),
             (script("a", ARM64, perl), "`a` (linux/arm64) runs perl, which is not installed"),
             (script("a", AMD64, perl), "`a` (linux/amd64/v3) runs perl, which is not installed"),
             (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` runs perl, which is not installed"),
-            (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; and in `b`"),
+            (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; error in `b`"),
         ] {
             let mut errors = CargoErrors::default();
             lines.lines().for_each(|line| errors.push(line));

@@ -1,5 +1,5 @@
-//! Explains why a build failed, from cargo's own messages: the crate, what it lacks, and the line to add or the package to
-//! install. Knows nothing of how cargo was run.
+//! Explains failed builds, based on cargo's output: which crate failed, what was missing, and which line to add or
+//! package to install.
 
 pub(crate) mod build_script;
 pub(crate) mod cargo_errors;
@@ -12,18 +12,18 @@ mod tests;
 
 use self::cargo_errors::{CargoError, CargoErrors};
 use self::explanation::{Explanation, FailureContext};
-use super::std_library::BUILD_IT;
+use super::std_library::BUILD_STD_HINT;
 
-/// A crate that failed, with the reason.
+/// A crate that failed to compile, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailedCrate {
     pub name: String,
-    /// The targets that it failed for. Empty if cargo does not print them.
+    /// The targets that the crate failed for. Empty if cargo's output does not mention any.
     pub triples: Vec<String>,
     pub explanation: Explanation,
 }
 
-/// The crates whose failure is understood, each once for every reason.
+/// Returns the crates whose failure can be explained, with one entry for each crate and reason.
 pub(crate) fn explain(errors: &CargoErrors, context: FailureContext<'_>) -> Vec<FailedCrate> {
     let mut crates: Vec<FailedCrate> = Vec::new();
     for error in errors.iter() {
@@ -61,11 +61,11 @@ fn explain_error(error: &CargoError, context: &FailureContext<'_>) -> Option<Exp
     }
 }
 
-/// The hint for a machine that is short of memory.
+/// The hint for machines with too little memory.
 pub(crate) const FEWER_JOBS: &str =
-    "run fewer compilers at a time: `--jobs 1`; `dmesg` says whether the kernel killed it (out of memory)";
+    "run fewer compilers in parallel: `--jobs 1`; `dmesg` shows whether the kernel ran out of memory";
 
-/// Does rustc miss 64-bit atomics: in `use`, as a type, or in a path?
+/// Reports whether rustc failed to find 64-bit atomics, in an import, as a type or in a path.
 fn lacks_64_bit_atomics(error: &CargoError) -> bool {
     ["AtomicU64", "AtomicI64"].iter().any(|name| {
         let messages = [
@@ -77,34 +77,34 @@ fn lacks_64_bit_atomics(error: &CargoError) -> bool {
     })
 }
 
-/// Explains an error that is not about a linker or a build script: memory, disk, a standard library, a target's
-/// instructions.
+/// Explains an error that is caused by the machine or the target: a full disk, too little memory, missing atomics, or a
+/// missing standard library.
 fn machine_or_target(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
-    // A linker writes to a mapped file, and gets a signal where the disk is full.
+    // Linkers write to a memory-mapped file, and receive a SIGBUS if the disk is full.
     let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
     if full.iter().any(|sign| error.has(sign)) {
         return Some(Explanation::new(
-            "had no room on the disk",
-            ["make room: `df -h` says where there is none, `cargo clean` makes some"],
+            "ran out of disk space",
+            ["free up space: `df -h` shows which disk is full, `cargo clean` deletes the target directory"],
         ));
     }
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| error.has(sign)) {
-        return Some(Explanation::new("was killed while it compiled, most likely for want of memory", [FEWER_JOBS]));
+        return Some(Explanation::new("was killed while compiling, most likely because memory ran out", [FEWER_JOBS]));
     }
     if lacks_64_bit_atomics(error) && context.triples.iter().any(|triple| triple.starts_with("armv5te-")) {
         return Some(Explanation::new(
-            "uses atomics of 64 bits, which the target does not have",
+            "uses 64-bit atomics, which the target does not support",
             [
-                "take a version of the crate that does without, or its feature for `portable-atomic` where it has one",
-                "or leave the platform out: `platforms`, `--platform`",
+                "use a version of the crate that does not need them, or enable its `portable-atomic` feature, if any",
+                "or exclude the platform with `platforms` or `--platform`",
             ],
         ));
     }
     if error.has("error[E0463]: can't find crate for `std`") || error.has("error[E0463]: can't find crate for `core`") {
         let target = error.between("the `", "` target may not be installed").unwrap_or("…");
         return Some(Explanation::new(
-            format!("finds no standard library for {target}"),
-            [format!("install it: `rustup target add {target}`"), BUILD_IT.to_owned()],
+            format!("cannot find the standard library for {target}"),
+            [format!("install it: `rustup target add {target}`"), BUILD_STD_HINT.to_owned()],
         ));
     }
     None

@@ -1,4 +1,4 @@
-//! Real failures: tests/fixtures/failures has the output of cargo that `scripts/record-build-failures` recorded.
+//! Explains real failures. `scripts/record-build-failures` recorded cargo's output in `tests/fixtures/failures`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
 const ARMV5: &str = "armv5te-unknown-linux-musleabi";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
-/// The reasons that are found in a kept failure of a run for `triples`.
+/// Explains a recorded failure of a run for `triples`.
 fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut errors = CargoErrors::default();
@@ -22,65 +22,65 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate
 fn real_failures_are_explained() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str, &[&str])] = &[
-        ("openssl-cross", "openssl-sys looks for openssl by pkg-config, which knows this machine's libraries and not the target's", ARM64,
+        ("openssl-cross", "openssl-sys looks for openssl with pkg-config, which finds this machine's libraries but not the target's", ARM64,
             &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
               "platform.\"linux/arm64\" = { build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\" } }"]),
-        ("openssl-headers", "openssl-sys finds no openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
-        ("openssl-opensslv", "openssl-sys finds no OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
+        ("openssl-headers", "openssl-sys cannot find openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
+        ("openssl-opensslv", "openssl-sys cannot find OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("pkg-config", "libdbus-sys runs pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
-        ("pkg-config-cross", "alsa-sys looks for alsa by pkg-config, which knows this machine's libraries and not the target's", ARM64,
-            &["take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
-        ("pkg-config-library", "alsa-sys finds no alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
-        ("libclang", "app runs bindgen, which finds no libclang", AMD64, &["`apt-get install libclang-dev`"]),
-        ("bindgen-headers", "app runs bindgen, which finds no stddef.h for the target", ARM64_MUSL, &["`--linker zig`"]),
+        ("pkg-config-cross", "alsa-sys looks for alsa with pkg-config, which finds this machine's libraries but not the target's", ARM64,
+            &["use the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
+        ("pkg-config-library", "alsa-sys cannot find alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
+        ("libclang", "app runs bindgen, which cannot find libclang", AMD64, &["`apt-get install libclang-dev`"]),
+        ("bindgen-headers", "app runs bindgen, which cannot find stddef.h for the target", ARM64_MUSL, &["`--linker zig`"]),
         ("cmake", "app runs cmake, which is not installed", AMD64, &["`apt-get install cmake`"]),
-        ("cc", "app compiles C, and there is no aarch64-linux-musl-gcc", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
-        ("cxx", "app compiles C++, and there is no aarch64-linux-musl-g++", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
-        ("header", "app finds no libpq-fe.h for the target", ARM64, &["pq-sys = { version = \"…\", features = [\"bundled\"] }", "[\"libpq-dev\"]"]),
-        ("c-code", "app has C code that the compiler refuses: a.c: initializer element is not constant", ARM64, &["`--linker zig`"]),
+        ("cc", "app compiles C code, but aarch64-linux-musl-gcc is not installed", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
+        ("cxx", "app compiles C++ code, but aarch64-linux-musl-g++ is not installed", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
+        ("header", "app cannot find libpq-fe.h for the target", ARM64, &["pq-sys = { version = \"…\", features = [\"bundled\"] }", "[\"libpq-dev\"]"]),
+        ("c-code", "app contains C code that the compiler rejects: a.c: initializer element is not constant", ARM64, &["`--linker zig`"]),
         ("perl", "openssl-sys runs perl, which is not installed", AMD64, &["`apt-get install perl`"]),
         ("make", "openssl-sys runs make, which is not installed", AMD64, &["`apt-get install make`"]),
         ("protoc", "app runs protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
         ("nasm", "app runs nasm, which is not installed", AMD64, &["`apt-get install nasm`"]),
         ("go", "aws-lc-fips-sys runs go, which is not installed", AMD64, &["`apt-get install golang-go`"]),
-        ("library-ld", "app links sqlite3, which the target does not have", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
-        ("library-lld", "app links sqlite3, which the target does not have", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
-        ("library-zig", "app links sqlite3, which the target does not have", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
-        ("libstdcxx", "app links C++, and the linker has no C++ library for the target", ARM64_MUSL, &["`--linker zig`"]),
-        ("cxx-link", "app links C++, and the linker has no C++ library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
-        ("atomic-64", "indicatif uses atomics of 64 bits, which the target does not have", ARMV5, &["`portable-atomic`"]),
-        ("atomic", "app calls __atomic_fetch_add_16, which no instruction of the target does", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
-        ("glibc-floor", "app calls gettid, which glibc has since 2.30, and glibc = \"2.17\" is the floor", ARM64, &["glibc = \"2.30\""]),
-        ("undefined", "app calls nowhere_to_be_found, which nothing that is linked has", ARM64, &["rustc-link-lib=…"]),
-        ("linker", "app is linked by aarch64-unknown-linux-gnu-gcc, which is not installed", ARM64,
+        ("library-ld", "app links sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("library-lld", "app links sqlite3, which is not available for the target", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
+        ("library-zig", "app links sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("libstdcxx", "app links C++ code, but the linker finds no C++ library for the target", ARM64_MUSL, &["`--linker zig`"]),
+        ("cxx-link", "app links C++ code, but the linker finds no C++ library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
+        ("atomic-64", "indicatif uses 64-bit atomics, which the target does not support", ARMV5, &["`portable-atomic`"]),
+        ("atomic", "app calls __atomic_fetch_add_16, for which the target has no instruction", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
+        ("glibc-floor", "app calls gettid, which requires glibc 2.30 or later, but glibc = \"2.17\" is set", ARM64, &["glibc = \"2.30\""]),
+        ("undefined", "app calls nowhere_to_be_found, which none of the linked libraries defines", ARM64, &["rustc-link-lib=…"]),
+        ("linker", "app is linked with aarch64-unknown-linux-gnu-gcc, which is not installed", ARM64,
             &["`--linker zig`", "`apt-get install gcc-aarch64-linux-gnu`"]),
         ("architecture-ld", "app links /workspace/lib/libsqlite3.so, which is for another architecture", ARM64, &["`file`"]),
         ("architecture-lld", "app links /workspace/a.o, which is for another architecture", ARM64_MUSL, &["`file`"]),
         ("architecture-object", "app links /workspace/a.o, which is for another architecture", ARM64, &["`file`"]),
-        ("killed", "app was killed while it compiled, most likely for want of memory", AMD64, &["`--jobs 1`"]),
-        ("killed-linker", "app was killed while it compiled, most likely for want of memory", ARM64, &["`--jobs 1`"]),
-        ("std", "app finds no standard library for powerpc64le-unknown-linux-musl", ARM64, &["`rustup target add powerpc64le-unknown-linux-musl`"]),
-        ("no-space", "app had no room on the disk", AMD64, &["`df -h`"]),
-        ("no-space-script", "app had no room on the disk", AMD64, &["`df -h`"]),
+        ("killed", "app was killed while compiling, most likely because memory ran out", AMD64, &["`--jobs 1`"]),
+        ("killed-linker", "app was killed while compiling, most likely because memory ran out", ARM64, &["`--jobs 1`"]),
+        ("std", "app cannot find the standard library for powerpc64le-unknown-linux-musl", ARM64, &["`rustup target add powerpc64le-unknown-linux-musl`"]),
+        ("no-space", "app ran out of disk space", AMD64, &["`df -h`"]),
+        ("no-space-script", "app ran out of disk space", AMD64, &["`df -h`"]),
     ];
     for (name, expected, triple, hints) in cases {
         let other = if *triple == AMD64 { ARM64 } else { AMD64 };
         let found = reasons(name, &[triple, other], Some("2.17"));
         assert_eq!(found.len(), 1, "{name}: {found:#?}");
         assert_eq!(format!("{} {}", found[0].name, found[0].explanation.reason), *expected, "{name}");
-        // Not every build script says whom it runs for.
+        // Not every build script prints its target.
         assert!(found[0].triples.is_empty() || found[0].triples == [*triple], "{name}: {:?}", found[0].triples);
         let hints_found = found[0].explanation.hints.join("\n");
         for hint in *hints {
-            assert!(hints_found.contains(hint), "{name}: '{hint}' is missing in\n{hints_found}");
+            assert!(hints_found.contains(hint), "{name}: '{hint}' is missing from\n{hints_found}");
         }
     }
 }
 
 #[test]
-fn every_kept_failure_has_a_case() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/failures");
-    for entry in fs_err::read_dir(folder).unwrap() {
+fn every_recorded_failure_has_a_case() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/failures");
+    for entry in fs_err::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert_eq!(reasons(name, &[ARM64, ARMV5], None).len(), 1, "{name}");
@@ -89,25 +89,27 @@ fn every_kept_failure_has_a_case() {
 }
 
 #[test]
-fn zig_is_advised_where_it_may_help() {
+fn suggests_zig_unless_it_is_used_or_overridden() {
     let configured = Linker::Configured("my-ld".to_owned());
     for (linker, expected) in [
-        (None, Some("take zig")),
-        (Some(&Linker::RustLld), Some("take zig")),
+        (None, Some("use zig")),
+        (Some(&Linker::RustLld), Some("use zig")),
         (Some(&Linker::Zig), None),
         (
             Some(&configured),
-            Some("cargo's configuration names my-ld, which wins over `--linker`: without it zig or gcc is chosen"),
+            Some(
+                "cargo's configuration sets the linker my-ld, which overrides `--linker`: remove it to use zig or gcc",
+            ),
         ),
     ] {
         let linkers = linker.into_iter().map(|linker| (ARM64, linker)).collect();
         let context = FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &linkers };
-        assert_eq!(context.zig_hint("take zig").as_deref(), expected, "{linker:?}");
+        assert_eq!(context.zig_hint("use zig").as_deref(), expected, "{linker:?}");
     }
 }
 
 #[test]
-fn a_compilers_error_has_a_place() {
+fn only_compiler_errors_with_a_location_are_explained() {
     for (lines, expected) in [
         ("  clang: error: no such option\n  src/a.c:3:4: error: no type\n", Some("a.c: no type")),
         ("  make: error: no rule\n", None),
@@ -118,22 +120,26 @@ fn a_compilers_error_has_a_place() {
         let found =
             explain(&errors, FailureContext { triples: &[ARM64], host: AMD64, glibc: None, linkers: &BTreeMap::new() });
         let reason = found.first().map(|reason| reason.explanation.reason.clone());
-        assert_eq!(reason, expected.map(|reason| format!("has C code that the compiler refuses: {reason}")), "{lines}");
+        assert_eq!(
+            reason,
+            expected.map(|reason| format!("contains C code that the compiler rejects: {reason}")),
+            "{lines}"
+        );
     }
 }
 
 #[test]
-fn this_machines_own_libraries() {
+fn the_host_uses_installed_debian_packages() {
     let hints = |host| {
         let context = FailureContext { triples: &[AMD64], host, glibc: None, linkers: &BTreeMap::new() };
         library_hints::hints(crate::compile::debian_packages::for_library("alsa"), "alsa", &context).join("\n")
     };
-    assert_eq!(hints(AMD64), "install Debian's package: `apt-get install libasound2-dev`");
-    assert_eq!(hints(ARM64), "take Debian's package for the target: sysroot-packages = [\"libasound2-dev\"]");
+    assert_eq!(hints(AMD64), "install the Debian package: `apt-get install libasound2-dev`");
+    assert_eq!(hints(ARM64), "use the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]");
 }
 
 #[test]
-fn one_reason_on_several_platforms() {
+fn merges_the_same_reason_for_several_platforms() {
     let mut errors = CargoErrors::default();
     for triple in [ARM64, AMD64] {
         errors.push("error: failed to run custom build command for `alsa-sys v0.3.1`");
@@ -154,7 +160,7 @@ fn one_reason_on_several_platforms() {
 }
 
 #[test]
-fn what_is_not_known_is_not_guessed() {
+fn does_not_explain_unknown_errors() {
     let mut errors = CargoErrors::default();
     for line in [
         "error[E0433]: failed to resolve",

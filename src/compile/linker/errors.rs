@@ -5,8 +5,8 @@ use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// The failure of a build without a linker, with the commands that install one. `only` is the linker that would help, if
-/// another one would not.
+/// Returns the failure for a build without a linker, with the commands that install one. `only` limits the hints to
+/// that linker.
 pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
     let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
     let zig_helps = only != Some(LinkerChoice::Gcc);
@@ -16,42 +16,51 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     }
     if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
         let or = if zig_helps { "or " } else { "" };
-        failure = failure.hint(format!("{or}install gcc for it: `apt-get install gcc-{}`", prefix.replace('_', "-")));
+        failure = failure.hint(format!("{or}install a cross gcc: `apt-get install gcc-{}`", prefix.replace('_', "-")));
     }
     if failure.hints().is_empty() {
-        failure = failure
-            .hint("no cross gcc is known for it: take linker = \"zig\" (`pip install ziglang`), or leave `linker` out");
+        failure = failure.hint(
+            "no cross gcc is known for this target: use linker = \"zig\" (`pip install ziglang`), or remove `linker`",
+        );
     }
     failure
 }
 
-/// The failure if gcc is requested and missing.
+/// Returns the failure for a build that requests gcc on a machine without a cross gcc for the target.
 pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
-        return no_linker(triple, "linker = \"gcc\", and it is missing", Some(LinkerChoice::Gcc), target);
+        return no_linker(
+            triple,
+            "linker = \"gcc\" is set, but no gcc for this target is on PATH",
+            Some(LinkerChoice::Gcc),
+            target,
+        );
     }
-    let name = Platform::gcc_prefix(triple).map_or_else(|| "cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
-    let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links glibc")).unwrap_or_default();
-    let message = format!("{}: linker = \"gcc\", and there is no {name}{other}", Platform::describe_triple(triple));
+    let name = Platform::gcc_prefix(triple).map_or_else(|| "a cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
+    let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links only glibc")).unwrap_or_default();
+    let message =
+        format!("{}: linker = \"gcc\" is set, but {name} is not on PATH{other}", Platform::describe_triple(triple));
     Failure::new(Class::Toolchain, message)
-        .hint("leave `linker` out: rust-lld and zig link musl")
-        .hint("or link glibc: `--libc gnu`, with a base that has it")
+        .hint("remove `linker`: rust-lld and zig can link musl")
+        .hint("or link glibc: `--libc gnu`, with a base image that contains it")
 }
 
-/// A cross gcc for glibc is no help with musl: what it compiles asks for glibc's symbols.
+/// Describes why a package's C code cannot be compiled. A cross gcc for glibc cannot be used for musl targets, because
+/// the objects that it compiles refer to glibc's symbols.
 pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
     match target.other_libc_gcc.as_deref().filter(|_| is_musl) {
-        Some(gcc) => format!("{package} compiles C, and {gcc} compiles it for glibc, which musl cannot link"),
-        None => format!("{package} compiles C, and there is no C compiler for this target"),
+        Some(gcc) => format!("{package} compiles C code, but {gcc} is for glibc and cannot be used with musl"),
+        None => format!("{package} compiles C code, but no C compiler was found for this target"),
     }
 }
 
-/// What a user without apt's packages can do.
+/// Returns a hint for providing a target's libraries without apt.
 pub(crate) fn sysroot_by_hand(triple: &str) -> String {
-    let under = triple.replace('-', "_");
+    let underscored = triple.replace('-', "_");
     format!(
-        "or bring the files yourself, without sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \
-         PKG_CONFIG_SYSROOT_DIR_{under} = \"…\" }}; or take the crate's `vendored` feature, or rustls in place of OpenSSL",
-        under.to_uppercase()
+        "or provide the files yourself instead of using sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \
+         PKG_CONFIG_SYSROOT_DIR_{underscored} = \"…\" }}; or enable the crate's `vendored` feature, or use rustls \
+         instead of OpenSSL",
+        underscored.to_uppercase()
     )
 }

@@ -1,11 +1,12 @@
-//! Fails for builds that are known to fail with the selected linker.
+//! Rejects builds with dependencies that are known not to compile for the target or with the selected linker.
 
 use super::types::Linker;
 use crate::compile::facts::BuildFacts;
 use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};
 
-/// Fails for a build that is known to fail with any linker. `platforms` are those that it is for.
+/// Fails if a dependency is known not to compile for the build's target with any linker. `platforms` names the build's
+/// platforms.
 pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
     match build.dependencies.unsupported.iter().find(|issue| !issue.by_zig) {
         Some(issue) => Err(unsupported(issue, platforms)),
@@ -13,9 +14,10 @@ pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failu
     }
 }
 
-/// Fails for a build whose C code zig will compile, and is known to reject.
+/// Fails if zig will compile the C code of a dependency, and is known to reject it.
 pub(crate) fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Result<(), Failure> {
-    let zig_compiles_c = *linker == Linker::Zig && !build.has_own("CC") && !build.has_own("CMAKE_TOOLCHAIN_FILE");
+    let zig_compiles_c =
+        *linker == Linker::Zig && !build.is_set_by_user("CC") && !build.is_set_by_user("CMAKE_TOOLCHAIN_FILE");
     match build.dependencies.unsupported.iter().find(|issue| issue.by_zig) {
         Some(issue) if zig_compiles_c => Err(unsupported(issue, platforms)),
         _ => Ok(()),
@@ -23,8 +25,8 @@ pub(crate) fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str
 }
 
 fn unsupported(issue: &UnsupportedCrate, platforms: &str) -> Failure {
-    let message = format!("{platforms}: {} does not compile there: it {}", issue.package, issue.why);
+    let message = format!("{} does not compile for {platforms}: it {}", issue.package, issue.why);
     Failure::new(Class::Compile, message)
         .hint(issue.fix)
-        .hint(format!("or leave {platforms} out: `platforms`, `--platform`"))
+        .hint(format!("or exclude {platforms} with `platforms` or `--platform`"))
 }

@@ -1,4 +1,4 @@
-//! Which linker a build uses, and why: facts in, a selection or a failure with hints out.
+//! Selects the linker of a build, based on the facts about the machine and the target.
 
 pub(crate) mod errors;
 pub(crate) mod known_issue_check;
@@ -12,8 +12,8 @@ use super::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 
-/// Selects the linker of a build: the one that cargo's configuration names, the one that the settings request, or the
-/// first that can link for the target.
+/// Selects the linker of a build. A linker in cargo's configuration comes first, then the one that the settings
+/// request, then the first one that can link for the target.
 pub(crate) fn select(
     build: &BuildFacts<'_>,
     rust: &RustToolchain,
@@ -25,8 +25,8 @@ pub(crate) fn select(
     let selected = |linker, why: &str| Ok(LinkerSelection { linker, why: why.to_owned() });
     if let Some(linker) = &build.target.configured_linker {
         let why = match build.settings.linker {
-            None => "cargo's configuration names it".to_owned(),
-            Some(requested) => format!("cargo's configuration names it, and wins over linker = \"{requested}\""),
+            None => "set in cargo's configuration".to_owned(),
+            Some(requested) => format!("set in cargo's configuration, which overrides linker = \"{requested}\""),
         };
         return selected(Linker::Configured(linker.clone()), &why);
     }
@@ -35,48 +35,50 @@ pub(crate) fn select(
     }
     if build.settings.glibc.is_some() {
         if tools.has_zig {
-            return selected(Linker::Zig, "a glibc floor is asked for");
+            return selected(Linker::Zig, "can link for a given version of glibc");
         }
-        return Err(no_linker(build.triple(), "a glibc floor needs zig", Some(LinkerChoice::Zig), build.target));
+        let problem = "`glibc` requires zig, which is not installed";
+        return Err(no_linker(build.triple(), problem, Some(LinkerChoice::Zig), build.target));
     }
     if build.target.is_host {
-        return selected(Linker::Host, "it is the host's own target");
+        return selected(Linker::Host, "native target of this machine");
     }
     first_usable(build, rust, tools)
 }
 
-/// Selects the first linker that can link for a target that is not the host's.
+/// Selects the first linker that can link for a target other than the host's.
 fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -> Result<LinkerSelection, Failure> {
     let selected = |linker, why: &str| Ok(LinkerSelection { linker, why: why.to_owned() });
     let (triple, target) = (build.triple(), build.target);
     let static_glibc = is_static_glibc(build);
-    let compiles_c = if build.has_own("CC") { None } else { build.dependencies.needs_c.as_deref() };
+    let compiles_c = if build.is_set_by_user("CC") { None } else { build.dependencies.needs_c.as_deref() };
     if build.is_musl() && target.self_contained && rust.has_rust_lld && compiles_c.is_none() {
-        return selected(Linker::RustLld, "the toolchain has all that a pure-Rust musl binary needs");
+        return selected(Linker::RustLld, "pure-Rust musl binaries need no other tools");
     }
     if tools.has_zig && !static_glibc {
         return match compiles_c {
-            Some(package) => selected(Linker::Zig, &format!("{package} compiles C")),
-            None => selected(Linker::Zig, "it links for every target"),
+            Some(package) => selected(Linker::Zig, &format!("{package} compiles C code")),
+            None => selected(Linker::Zig, "can link for any target"),
         };
     }
     if let Some(gcc) = &target.gcc {
-        return selected(Linker::Gcc(gcc.clone()), "it is on PATH");
+        return selected(Linker::Gcc(gcc.clone()), "found on PATH");
     }
     let has_cross = tools.cross.as_ref().is_some_and(|cross| cross.check(triple).is_ok());
     if has_cross && build.settings.sysroot_packages.is_empty() {
-        return selected(Linker::Cross, "nothing else here links for it");
+        return selected(Linker::Cross, "no other linker found for this target");
     }
     if static_glibc {
-        return Err(no_linker(triple, "glibc is linked statically by gcc alone", Some(LinkerChoice::Gcc), target));
+        let problem = "no linker found for static glibc, which requires gcc";
+        return Err(no_linker(triple, problem, Some(LinkerChoice::Gcc), target));
     }
     Err(match compiles_c {
         Some(package) => no_linker(triple, &no_c_compiler(package, build.is_musl(), target), None, target),
-        None => no_linker(triple, "there is no linker for this target", None, target),
+        None => no_linker(triple, "no linker found for this target", None, target),
     })
 }
 
-/// zig has glibc's symbols to link against, but no static library.
+/// Reports whether a build links glibc statically, which zig does not support because it includes no static glibc.
 fn is_static_glibc(build: &BuildFacts<'_>) -> bool {
     !build.is_musl() && build.links_statically()
 }
@@ -87,13 +89,13 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
         return Ok(());
     }
     if build.settings.linker == Some(LinkerChoice::Cross) {
-        let message = format!("{triple}: linker = \"cross\", whose container does not see sysroot-packages");
+        let message = format!("{triple}: sysroot-packages cannot be used with linker = \"cross\"");
         return Err(Failure::new(Class::Toolchain, message)
-            .hint("install them in the container: `pre-build` in Cross.toml; or take another linker"));
+            .hint("install the packages in the container with `pre-build` in Cross.toml, or use another linker"));
     }
     if let Some(program) = tools.missing_for_sysroots {
         let packages = build.settings.sysroot_packages.join(", ");
-        let message = format!("{triple}: {packages} is fetched by apt, and {program} is missing");
+        let message = format!("{triple}: fetching {packages} requires {program}, which is not installed");
         return Err(Failure::new(Class::Toolchain, message)
             .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
             .hint(sysroot_by_hand(triple)));
@@ -101,7 +103,7 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
     Ok(())
 }
 
-/// Fails if zig is requested, by name or by a glibc floor, for a build that it cannot link.
+/// Fails if a build that zig cannot link requests zig, either by name or by setting a minimum glibc version.
 fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
     let is_requested = match build.settings.linker {
         Some(linker) => linker == LinkerChoice::Zig,
@@ -110,12 +112,12 @@ fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
     if !is_requested || !is_static_glibc(build) || build.target.configured_linker.is_some() {
         return Ok(());
     }
-    let message = "zig, which is asked for, does not link glibc statically";
+    let message = "zig cannot link glibc statically";
     Err(no_linker(build.triple(), message, Some(LinkerChoice::Gcc), build.target)
-        .hint("take linker = \"gcc\" and no glibc floor, which a static binary has no use for"))
+        .hint("set linker = \"gcc\" and remove `glibc`, which has no effect on static binaries"))
 }
 
-/// Fails if a glibc floor is requested together with a linker that ignores it.
+/// Fails if `glibc` is set together with a linker that ignores it.
 fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
     let Some(floor) = &build.settings.glibc else { return Ok(()) };
     let requests_another = build.settings.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
@@ -123,17 +125,17 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let triple = build.triple();
-    let message =
-        format!("{triple}: glibc = \"{floor}\" is a floor that only zig keeps, and another linker is asked for");
+    let message = format!("{triple}: glibc = \"{floor}\" requires zig, but another linker is configured");
     Err(Failure::new(Class::Toolchain, message)
-        .hint("leave `glibc` out, or the linker: `linker`, or the one in cargo's configuration"))
+        .hint("remove either `glibc` or the other linker, which is set by `linker` or in cargo's configuration"))
 }
 
-/// Notes that the settings' linker is not the one that is used. `platforms` are those that the build is for.
+/// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` names the build's
+/// platforms.
 pub(crate) fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
     match (linker, build.settings.linker) {
         (Linker::Configured(configured), Some(requested)) => Some(format!(
-            "{platforms}: linker = \"{requested}\" is not taken: cargo's configuration names {configured} for {}",
+            "{platforms}: linker = \"{requested}\" is ignored: cargo's configuration sets {configured} for {}",
             build.triple()
         )),
         _ => None,
@@ -155,14 +157,14 @@ mod tests {
         BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
-    /// The builds of `build` compile C.
+    /// Adds a dependency that compiles C to all builds.
     fn compile_c(facts: &mut Facts) {
         let summary =
             || DependencySummary { packages: 1, needs_c: Some("ring".into()), ..DependencySummary::default() };
         facts.dependencies = [MUSL, GNU].map(|triple| (build(triple), summary())).into();
     }
 
-    /// An x86-64 machine with rust-lld, and what `change` adds to it and to both targets.
+    /// Returns the facts about an x86-64 machine with rust-lld, as modified by `change`.
     fn facts(change: impl FnOnce(&mut Facts, &mut TargetFacts)) -> Facts {
         let mut target =
             TargetFacts { has_std: true, self_contained: true, crt_static: true, ..TargetFacts::default() };
@@ -178,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_serves() {
+    fn selects_the_first_usable_linker() {
         let gcc = |target: &mut TargetFacts| target.gcc = Some("aarch64-linux-gnu-gcc".into());
         let zig = |facts: &mut Facts| facts.tools.has_zig = true;
         type Change = Box<dyn Fn(&mut Facts, &mut TargetFacts)>;
         let cases: Vec<(&str, &str, Change, &str)> = vec![
             ("pure Rust, musl", MUSL, Box::new(|_, _| ()), "rust-lld"),
-            ("pure Rust, musl, zig there", MUSL, Box::new(move |t, _| zig(t)), "rust-lld"),
+            ("pure Rust, musl, zig installed", MUSL, Box::new(move |t, _| zig(t)), "rust-lld"),
             (
                 "C, musl",
                 MUSL,
@@ -195,7 +197,7 @@ mod tests {
                 "zig",
             ),
             (
-                "C, musl, own CC",
+                "C, musl, CC set",
                 MUSL,
                 Box::new(move |t, f| {
                     compile_c(t);
@@ -242,7 +244,7 @@ mod tests {
                 "my-ld (cargo config)",
             ),
             (
-                "the host's own",
+                "host target",
                 GNU,
                 Box::new(move |t, f| {
                     zig(t);
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn cargos_configuration_wins_over_every_setting() {
+    fn cargos_configuration_overrides_every_setting() {
         let facts = facts(|facts, target| {
             target.configured_linker = Some("my-ld".into());
             target.gcc = Some("aarch64-linux-gnu-gcc".into());
@@ -269,11 +271,11 @@ mod tests {
             let build = BuildSettings { linker: Some(choice), ..build(GNU) };
             let selection = select(&build, &facts).unwrap();
             assert_eq!(selection.linker, Linker::Configured("my-ld".into()), "{choice}");
-            assert_eq!(selection.why, format!("cargo's configuration names it, and wins over linker = \"{choice}\""));
+            assert_eq!(selection.why, format!("set in cargo's configuration, which overrides linker = \"{choice}\""));
             let note = note(&facts.build(&build), &selection.linker, "linux/arm64").unwrap();
-            assert!(note.starts_with(&format!("linux/arm64: linker = \"{choice}\" is not taken: ")), "{note}");
+            assert!(note.starts_with(&format!("linux/arm64: linker = \"{choice}\" is ignored: ")), "{note}");
             let floor = BuildSettings { glibc: Some("2.28".into()), ..build };
-            assert!(select(&floor, &facts).unwrap_err().to_string().contains("a floor that only zig keeps"));
+            assert!(select(&floor, &facts).unwrap_err().to_string().contains("glibc = \"2.28\" requires zig"));
         }
         let plain = build(GNU);
         let selection = select(&plain, &facts).unwrap();
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_says_what_to_do() {
+    fn every_failure_has_a_hint() {
         let all = crate::platform::Platform::all().flat_map(|platform| {
             [crate::platform::Libc::Gnu, crate::platform::Libc::Musl].map(|libc| platform.triple(libc).to_owned())
         });
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_is_the_last_and_needs_containers() {
+    fn cross_is_the_last_choice_and_requires_containers() {
         let with = |has_containers| {
             facts(|facts, target| {
                 target.self_contained = false;
@@ -310,8 +312,8 @@ mod tests {
         assert_eq!(select(&build(GNU), &with(true)).unwrap().linker, Linker::Cross);
         assert!(select(&build(GNU), &with(false)).is_err());
         let forced = BuildSettings { linker: Some(LinkerChoice::Cross), ..build(GNU) };
-        assert_eq!(select(&forced, &with(true)).unwrap().why, "the settings ask for it");
-        assert!(select(&forced, &with(false)).unwrap_err().to_string().contains("no docker and no podman"));
+        assert_eq!(select(&forced, &with(true)).unwrap().why, "explicitly requested");
+        assert!(select(&forced, &with(false)).unwrap_err().to_string().contains("neither docker nor podman"));
         let packages = BuildSettings { sysroot_packages: vec!["libssl-dev".into()], ..forced.clone() };
         assert!(select(&packages, &with(true)).unwrap_err().hints()[0].contains("`pre-build` in Cross.toml"));
         let none = select(&forced, &facts(|_, _| ())).unwrap_err();
@@ -319,17 +321,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn errors_name_what_is_missing() {
         let none = facts(|_, target| target.self_contained = false);
         let failure = select(&build(GNU), &none).unwrap_err();
-        assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: there is no linker for this target");
+        assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: no linker found for this target");
         assert_eq!(
             failure.hints(),
-            ["install zig: `pip install ziglang`", "or install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"]
+            ["install zig: `pip install ziglang`", "or install a cross gcc: `apt-get install gcc-aarch64-linux-gnu`"]
         );
 
         let failure = select(&build(MUSL), &facts(|facts, _| compile_c(facts))).unwrap_err();
-        assert!(failure.to_string().contains("ring compiles C"), "{failure}");
+        assert!(failure.to_string().contains("ring compiles C code"), "{failure}");
         let only_gnu = facts(|facts, target| {
             compile_c(facts);
             target.other_libc_gcc = Some("aarch64-linux-gnu-gcc".into());
@@ -337,28 +339,30 @@ mod tests {
         let failure = select(&build(MUSL), &only_gnu).unwrap_err();
         assert_eq!(
             failure.to_string(),
-            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C, and aarch64-linux-gnu-gcc compiles it for glibc, \
-             which musl cannot link"
+            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C code, but aarch64-linux-gnu-gcc is for glibc and \
+             cannot be used with musl"
         );
         assert_eq!(failure.hints(), ["install zig: `pip install ziglang`"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
-        assert!(select(&gcc, &none).unwrap_err().to_string().contains("a floor that only zig keeps"));
-        assert!(select(&floor, &none).unwrap_err().to_string().contains("glibc floor needs zig"));
+        assert!(select(&gcc, &none).unwrap_err().to_string().contains("glibc = \"2.28\" requires zig"));
+        let failure = select(&floor, &none).unwrap_err().to_string();
+        assert!(failure.contains("`glibc` requires zig, which is not installed"), "{failure}");
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
-        assert!(select(&linked_statically, &none).unwrap_err().to_string().contains("does not link glibc statically"));
-        assert!(select(&zig, &none).unwrap_err().to_string().contains("zig is missing"));
+        assert!(select(&linked_statically, &none).unwrap_err().to_string().contains("cannot link glibc statically"));
+        assert!(select(&zig, &none).unwrap_err().to_string().contains("zig is not installed"));
 
         let gcc = |triple| BuildSettings { linker: Some(LinkerChoice::Gcc), ..build(triple) };
         let failure = select(&gcc(MUSL), &only_gnu).unwrap_err();
-        let problem = "linker = \"gcc\", and there is no aarch64-linux-musl-gcc; aarch64-linux-gnu-gcc links glibc";
+        let problem = "linker = \"gcc\" is set, but aarch64-linux-musl-gcc is not on PATH; aarch64-linux-gnu-gcc links \
+                       only glibc";
         assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {problem}"));
         assert!(failure.hints()[1].contains("`--libc gnu`"), "{:?}", failure.hints());
         assert_eq!(
             select(&gcc(GNU), &none).unwrap_err().hints()[0],
-            "install gcc for it: `apt-get install gcc-aarch64-linux-gnu`"
+            "install a cross gcc: `apt-get install gcc-aarch64-linux-gnu`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The linker that the settings request, or why it cannot be used.
+//! Checks whether the linker that the settings request can be used.
 
 use super::errors::{no_gcc, no_linker};
 use super::types::{Linker, LinkerSelection};
@@ -7,7 +7,7 @@ use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// Selects the linker that the settings name.
+/// Selects the requested linker, or fails if it cannot be used for the build.
 pub(crate) fn requested(
     linker: LinkerChoice,
     build: &BuildFacts<'_>,
@@ -15,28 +15,33 @@ pub(crate) fn requested(
     tools: &HostTools,
 ) -> Result<LinkerSelection, Failure> {
     let triple = build.triple();
-    let selected = |linker| Ok(LinkerSelection { linker, why: "the settings ask for it".to_owned() });
+    let selected = |linker| Ok(LinkerSelection { linker, why: "explicitly requested".to_owned() });
     match linker {
         LinkerChoice::Host if links_for(&rust.host, triple) => selected(Linker::Host),
         LinkerChoice::Host => {
-            let problem = format!("linker = \"host\", and the compiler of {} does not link for it", rust.host);
+            let problem =
+                format!("linker = \"host\" is set, but the compiler of {} cannot link for this target", rust.host);
             let message = format!("{}: {problem}", Platform::describe_triple(triple));
-            Err(Failure::new(Class::Toolchain, message)
-                .hint("leave `linker` out, and one that serves is chosen; or ask for it on one platform only"))
+            Err(Failure::new(Class::Toolchain, message).hint(
+                "remove `linker` to have a linker chosen automatically, or set it only for platforms that the host can \
+                 link for",
+            ))
         }
         LinkerChoice::RustLld if !build.target.self_contained => {
             let message =
-                format!("{triple}: linker = \"rust-lld\", and the toolchain has no start files for this target");
-            Err(Failure::new(Class::Toolchain, message).hint("take a musl target, or linker = \"zig\""))
+                format!("{triple}: linker = \"rust-lld\" is set, but the toolchain has no C runtime for this target");
+            Err(Failure::new(Class::Toolchain, message).hint("use a musl target, or set linker = \"zig\""))
         }
         LinkerChoice::RustLld if rust.has_rust_lld => selected(Linker::RustLld),
         LinkerChoice::RustLld => {
-            Err(Failure::new(Class::Toolchain, format!("{triple}: this toolchain has no rust-lld"))
-                .hint("take linker = \"zig\""))
+            let message =
+                format!("{triple}: linker = \"rust-lld\" is set, but this toolchain does not include rust-lld");
+            Err(Failure::new(Class::Toolchain, message).hint("set linker = \"zig\""))
         }
         LinkerChoice::Zig if tools.has_zig => selected(Linker::Zig),
         LinkerChoice::Zig => {
-            Err(no_linker(triple, "linker = \"zig\", and zig is missing", Some(LinkerChoice::Zig), build.target))
+            let problem = "linker = \"zig\" is set, but zig is not installed";
+            Err(no_linker(triple, problem, Some(LinkerChoice::Zig), build.target))
         }
         LinkerChoice::Gcc => match &build.target.gcc {
             Some(gcc) => selected(Linker::Gcc(gcc.clone())),
@@ -47,19 +52,22 @@ pub(crate) fn requested(
                 cross.check(triple)?;
                 selected(Linker::Cross)
             }
-            None => Err(Failure::new(Class::Toolchain, format!("{triple}: linker = \"cross\", and it is missing"))
-                .hint("install it: `cargo install cross --locked`")),
+            None => {
+                let message = format!("{triple}: linker = \"cross\" is set, but cross is not installed");
+                Err(Failure::new(Class::Toolchain, message).hint("install it: `cargo install cross --locked`"))
+            }
         },
     }
 }
 
-/// Does this machine's own compiler link for a target? x86-64's does for 32 bits as well; musl brings its own libc along.
+/// Reports whether the host's compiler can link for a target. On x86-64, it can also link for 32-bit x86. Targets with
+/// musl do not depend on the host's libc.
 fn links_for(host: &str, triple: &str) -> bool {
     let has_libc = triple.contains("-musl") || host.contains("-linux-gnu");
     let [host_architecture, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());
-    let is_its_own =
+    let is_supported =
         host_architecture == target || (host_architecture == "x86_64" && ["i686", "i586"].contains(&target));
-    host.contains("-linux-") && has_libc && is_its_own
+    host.contains("-linux-") && has_libc && is_supported
 }
 
 #[cfg(test)]
@@ -69,7 +77,7 @@ mod tests {
     use crate::plan::BuildSettings;
 
     #[test]
-    fn the_hosts_compiler_is_for_its_own_architecture() {
+    fn the_host_linker_supports_only_its_own_architecture() {
         const AMD64: &str = "x86_64-unknown-linux-gnu";
         const ARM64: &str = "aarch64-unknown-linux-gnu";
         for (host, triple, expected) in [
@@ -87,7 +95,8 @@ mod tests {
         let mut facts = Facts::default();
         facts.rust.host = AMD64.to_owned();
         let failure = requested(LinkerChoice::Host, &facts.build(&settings), &facts.rust, &facts.tools).unwrap_err();
-        let problem = "linker = \"host\", and the compiler of x86_64-unknown-linux-gnu does not link for it";
+        let problem =
+            "linker = \"host\" is set, but the compiler of x86_64-unknown-linux-gnu cannot link for this target";
         assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {problem}"));
     }
 }

@@ -1,26 +1,26 @@
-//! A linker, and why it was chosen.
+//! Defines the linkers that a build can use.
 
 use serde::Serialize;
 
-/// What links a target's binaries.
+/// A linker for a target's binaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Linker {
-    /// What the user's cargo configuration says; nothing is added.
+    /// The linker in the user's cargo configuration, which is used unchanged.
     Configured(String),
-    /// The compiler that rustc calls by itself.
+    /// The host's compiler, which rustc calls by default.
     Host,
-    /// rustc's own lld, with the C runtime that the toolchain ships for musl targets.
+    /// The lld in the Rust toolchain, with the C runtime that the toolchain includes for musl targets.
     RustLld,
-    /// `zig cc`, by the wrappers of cargo-zigbuild.
+    /// `zig cc`, through the wrapper scripts of cargo-zigbuild.
     Zig,
     /// A cross gcc on PATH.
     Gcc(String),
-    /// The program `cross`, in place of cargo.
+    /// The linker in a `cross` container. `cross` runs instead of cargo.
     Cross,
 }
 
-/// A linker, and why it was chosen.
+/// A linker and the reason why it was selected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LinkerSelection {
     pub linker: Linker,

@@ -1,5 +1,6 @@
-//! Fetches and unpacks Debian packages of other architectures, with apt's own programs, in folders of our own: no root,
-//! and the machine's packages, lists and architectures stay as they are. Its sources, keys, pins and proxies are used.
+//! Fetches Debian packages for other architectures with apt, and unpacks them in separate directories. This requires no
+//! root, and uses the machine's apt sources, keys, pins and proxies without changing its packages, lists or
+//! architectures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,16 +19,16 @@ use crate::platform::Libc;
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// The programs that are called.
+/// The programs that fetching packages requires.
 pub(crate) const PROGRAMS: [&str; 3] = ["apt-get", "apt-cache", "dpkg-deb"];
 
-/// In a sysroot: what it was made of, written last.
+/// The name of the file that lists a sysroot's packages. It is written last.
 const RECORD: &str = "multiarch.list";
 
-/// How long a sysroot is used before apt is asked for newer versions.
+/// How long a sysroot is used before apt is run to check for newer packages.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Fetches every sysroot that is missing or stale. `cache_dir` keeps apt's lists and the packages.
+/// Fetches every sysroot that is missing or stale. apt's lists and the packages are stored in `cache_dir`.
 pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline: bool, ui: &Ui) -> Result<()> {
     for sysroot in sysroots.values() {
         let before = read_record(sysroot);
@@ -38,7 +39,7 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
         match create_sysroot(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
             Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
-                ui.warning(format!("{}: what was fetched before is used", message_with_causes(&error)));
+                ui.warning(format!("{}; using the existing sysroot", message_with_causes(&error)));
             }
             result => result?,
         }
@@ -46,7 +47,7 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
     Ok(())
 }
 
-/// The record of a sysroot for the same packages, if there is one.
+/// Returns the record of an existing sysroot, if it was created for the same requested packages.
 fn read_record(sysroot: &Sysroot) -> Option<String> {
     let record = fs_err::read_to_string(sysroot.dir.join(RECORD)).ok()?;
     (record.lines().next() == Some(packages::request_line(&sysroot.packages).as_str())).then_some(record)
@@ -60,12 +61,14 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
     age.is_some_and(|age| age < FRESH)
 }
 
-/// Creates a sysroot, unless `before`, the record of the existing one, lists the same packages.
+/// Creates a sysroot. If `before`, the record of the existing one, already lists the same packages, only its age is
+/// reset.
 fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
-    let _alone =
-        fs::lock_file(&apt.root.join("lock"), || ui.status("Blocking", format!("another run has {}", apt.root)))?;
+    let _lock = fs::lock_file(&apt.root.join("lock"), || {
+        ui.status("Blocking", format!("waiting for another run that uses {}", apt.root));
+    })?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().elapsed("Fetching");
     let update_errors = if apt.offline { String::new() } else { apt.update()? };
@@ -81,14 +84,14 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let parent = sysroot.dir.parent().unwrap_or(&sysroot.dir);
     fs_err::create_dir_all(parent)?;
     let new = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
-    let dir = Utf8Path::from_path(new.path()).context("a temporary folder's name is not UTF-8")?;
+    let dir = Utf8Path::from_path(new.path()).context("the path of a temporary directory is not valid UTF-8")?;
     for package in &closure {
         let cmd = Cmd::new("dpkg-deb").args(["-x", apt.archive(package).as_str(), dir.as_str()]);
         ui.command(&cmd);
         let output = cmd.output()?;
         if !output.status.success() {
-            let message = format!("cannot unpack {}: {}", package.exactly(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, message).hint("is there room? `df -h` says so").into());
+            let message = format!("cannot unpack {}: {}", package.with_version(), output.stderr.trim());
+            return Err(Failure::new(Class::Toolchain, message).hint("check for free disk space: `df -h`").into());
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
@@ -102,11 +105,11 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// An apt of its own for one architecture, in the user's cache.
+/// A separate apt environment for one architecture in the user's cache directory.
 struct Apt<'a> {
     sysroot: &'a Sysroot,
     root: Utf8PathBuf,
-    /// Downloaded packages, by hash.
+    /// The directory of downloaded packages, which are named by their hashes.
     archives: Utf8PathBuf,
     offline: bool,
     ui: &'a Ui,
@@ -120,14 +123,14 @@ impl<'a> Apt<'a> {
     }
 
     fn create_dirs(&self) -> Result<()> {
-        for folder in ["lists/partial", "cache/archives/partial", "state", "log"] {
-            fs_err::create_dir_all(self.root.join(folder))?;
+        for dir in ["lists/partial", "cache/archives/partial", "state", "log"] {
+            fs_err::create_dir_all(self.root.join(dir))?;
         }
         Ok(fs_err::create_dir_all(&self.archives)?)
     }
 
-    /// Laid over the machine's own configuration: its hooks are for its own packages, and its lists of architectures
-    /// is not ours. Nothing is installed, so nothing counts as installed.
+    /// Returns apt's configuration, which is applied on top of the machine's. It disables the machine's hooks, selects
+    /// a single architecture, and uses an empty database of installed packages.
     fn config(&self) -> String {
         let Apt { sysroot: Sysroot { architecture, .. }, root, .. } = self;
         format!(
@@ -147,16 +150,17 @@ impl<'a> Apt<'a> {
         Cmd::new(program).args(["-c", config.as_str(), "-q=2"]).env("LC_ALL", "C")
     }
 
-    /// What apt said that it could not fetch: the lists that are wanted may be there all the same.
+    /// Updates apt's lists and returns apt's errors. Errors are not fatal, because the required lists may still be
+    /// available.
     fn update(&self) -> Result<String> {
         let cmd = self.command("apt-get").arg("update");
         self.ui.command(&cmd);
         Ok(cmd.output()?.stderr)
     }
 
-    /// The packages that the lists have among `names`.
+    /// Returns those of the named packages that are in apt's lists.
     fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
-        // It fails where it knows none of them.
+        // Ignore the exit status: apt-cache fails if it finds none of the packages.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);
         Ok(packages::parse(&cmd.output()?.stdout))
     }
@@ -165,7 +169,8 @@ impl<'a> Apt<'a> {
         self.archives.join(format!("{}.deb", package.sha256))
     }
 
-    /// Downloads what the cache lacks. apt checks it against the signed lists; what is in the cache is checked here.
+    /// Downloads the packages that are not in the cache. apt verifies downloads against the signed lists, and cached
+    /// files are verified here.
     fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
         let has = |package: &DebianPackage| -> Result<bool> {
             let path = self.archive(package);
@@ -180,27 +185,27 @@ impl<'a> Apt<'a> {
         if missing.is_empty() {
             return Ok(());
         }
-        let names = || missing.iter().map(|package| package.exactly());
+        let names = || missing.iter().map(|package| package.with_version());
         let request = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
         if self.offline {
-            return Err(Failure::new(Class::Toolchain, format!("{request} was not fetched yet"))
-                .hint("run the same once without --offline")
+            return Err(Failure::new(Class::Toolchain, format!("{request} has not been fetched yet"))
+                .hint("run the same command once without `--offline`")
                 .into());
         }
-        let folder = tempfile::tempdir_in(&self.root)?;
-        let cmd = self.command("apt-get").arg("download").args(names()).dir(folder.path());
+        let download_dir = tempfile::tempdir_in(&self.root)?;
+        let cmd = self.command("apt-get").arg("download").args(names()).dir(download_dir.path());
         self.ui.command(&cmd);
         let output = cmd.output()?;
         if !output.status.success() {
             return Err(Failure::new(
                 Class::Toolchain,
-                format!("apt cannot fetch {request}: {}", complaint(&output.stderr)),
+                format!("apt cannot fetch {request}: {}", first_error(&output.stderr)),
             )
-            .hint("run it again: a mirror may have changed meanwhile")
-            .hint("see that your sources can be reached: `apt-get update`")
+            .hint("try again: the mirror may have been updated in the meantime")
+            .hint("check that your package sources are reachable: `apt-get update`")
             .into());
         }
-        for entry in fs_err::read_dir(folder.path())? {
+        for entry in fs_err::read_dir(download_dir.path())? {
             let path = entry?.path();
             let sha256 = digest::hash_reader(fs_err::File::open(&path)?)?.sha256;
             fs_err::rename(path, self.archives.join(format!("{sha256}.deb")))?;
@@ -209,16 +214,21 @@ impl<'a> Apt<'a> {
             if !has(package)? {
                 return Err(Failure::new(
                     Class::Toolchain,
-                    format!("{}: what apt fetched does not have the hash {}", package.exactly(), package.sha256),
+                    format!(
+                        "apt fetched {} with an unexpected hash: expected sha256 {}",
+                        package.with_version(),
+                        package.sha256
+                    ),
                 )
-                .hint("run it again: a mirror may have changed meanwhile")
+                .hint("try again: the mirror may have been updated in the meantime")
                 .into());
             }
         }
         Ok(())
     }
 
-    /// Explains why a requested package is not available. `update_errors` is what apt printed when it fetched the lists.
+    /// Returns the failure for a requested package that is not available. `update_errors` contains the errors that apt
+    /// printed while updating its lists.
     fn unknown(&self, name: &str, update_errors: &str) -> Failure {
         let Sysroot { platform, architecture, .. } = self.sysroot;
         let list = format!("_binary-{architecture}_Packages");
@@ -226,33 +236,35 @@ impl<'a> Apt<'a> {
             .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains(&list)));
         let failure = |message: String| Failure::new(Class::Toolchain, message);
         if has_lists {
-            return failure(format!("apt knows no package '{name}' for {platform}")).hint(format!(
-                "see what there is: `apt-cache -c {}/apt.conf search --names-only '^lib.*-dev$'`",
+            return failure(format!("apt found no package '{name}' for {platform}")).hint(format!(
+                "list available packages: `apt-cache -c {}/apt.conf search --names-only '^lib.*-dev$'`",
                 self.root
             ));
         }
         if self.offline {
-            return failure(format!("apt's lists for {platform} were not fetched yet"))
-                .hint("run the same once without --offline");
+            return failure(format!("apt's package lists for {platform} have not been fetched yet"))
+                .hint("run the same command once without `--offline`");
         }
-        let complaint = complaint(update_errors);
-        let message = if complaint.is_empty() {
-            format!("apt's sources have nothing for {platform}, Debian's {architecture}")
+        let update_error = first_error(update_errors);
+        let message = if update_error.is_empty() {
+            format!("apt's sources contain no packages for {platform} (Debian architecture {architecture})")
         } else {
-            format!("apt cannot fetch the lists for {platform}, Debian's {architecture}: {complaint}")
+            format!(
+                "apt cannot fetch the package lists for {platform} (Debian architecture {architecture}): {update_error}"
+            )
         };
         failure(message)
-            .hint("see that your sources can be reached: `apt-get update`; while a mirror changes, run it again later")
+            .hint("check that your package sources are reachable: `apt-get update`")
             .hint(format!(
-                "and that they have it: Debian has riscv64 from version 13, Ubuntu has all but amd64 and i386 in its \
-                 archive of ports: add a source with [arch={architecture}]"
+                "or add a source with [arch={architecture}]: Debian supports riscv64 since version 13, and Ubuntu has \
+                 all architectures except amd64 and i386 in its ports archive"
             ))
             .hint(sysroot_by_hand(platform.triple(Libc::Gnu)))
     }
 }
 
-/// The first error in apt's words, or else the first warning, or else whatever it said.
-fn complaint(stderr: &str) -> String {
+/// Returns the first error in apt's output. Falls back to the first warning, the first notice, and the last line.
+fn first_error(stderr: &str) -> String {
     let first = |prefix: &'static str| stderr.lines().find_map(move |line| line.strip_prefix(prefix));
     first("E: ")
         .or_else(|| first("W: "))

@@ -1,5 +1,5 @@
-//! Headers and libraries of a target from Debian packages: which sysroots the builds request, and the flags and variables
-//! that point compilers and build scripts to them.
+//! Determines the sysroots that builds request, and the flags and variables with which compilers and build scripts find
+//! their headers and libraries.
 
 pub(crate) mod apt;
 pub(crate) mod packages;
@@ -11,7 +11,7 @@ use super::facts::{BuildFacts, Sysroot};
 use crate::plan::{Build, Paths};
 use crate::platform::Platform;
 
-/// The sysroots that builds request, by target triple.
+/// Returns the sysroots that builds request, by target triple.
 pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
     for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
@@ -31,17 +31,17 @@ pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sys
 }
 
 impl Sysroot {
-    /// The flags with which rustc's linker finds the libraries.
+    /// Returns the rustc flags for linking against the sysroot's libraries.
     pub(crate) fn rustflags(&self) -> Vec<String> {
         vec![
             format!("-Lnative={}/usr/lib/{}", self.dir, self.multiarch),
-            // Symbols that shared libraries need from each other, or from a newer glibc than zig's, are there when the
-            // program starts.
+            // Shared libraries may depend on each other, or on a newer glibc than zig's. The dynamic loader resolves
+            // those symbols.
             "-Clink-arg=-Wl,--allow-shlib-undefined".to_owned(),
         ]
     }
 
-    /// The flags with which a C compiler finds the headers.
+    /// Returns the C compiler flags for finding the sysroot's headers.
     pub(crate) fn c_flags(&self) -> Vec<String> {
         vec![format!("-I{}/usr/include", self.dir), format!("-I{}/usr/include/{}", self.dir, self.multiarch)]
     }
@@ -51,7 +51,8 @@ impl Sysroot {
     }
 }
 
-/// The variables with which build scripts find a build's headers and libraries, without those that the user has set.
+/// Returns the variables with which build scripts find the sysroot's headers and libraries, except those that the user
+/// has set.
 pub(crate) fn variables(build: &BuildFacts<'_>) -> Vec<(String, String)> {
     let Some(sysroot) = build.sysroot else { return Vec::new() };
     let mut variables = pkg_config_variables(build, sysroot);
@@ -65,11 +66,11 @@ fn pkg_config_variables(build: &BuildFacts<'_>, Sysroot { dir, multiarch, .. }: 
     let triple = build.triple().replace('-', "_");
     let is_set = |name: &str| build.is_set(name) || build.is_set_for_target(name);
     let mut variables = Vec::new();
-    let has_own_path = is_set("PKG_CONFIG_SYSROOT_DIR")
+    let is_path_set = is_set("PKG_CONFIG_SYSROOT_DIR")
         || is_set("PKG_CONFIG_LIBDIR")
-        // PKG_CONFIG_PATH for all targets is about the host's libraries.
+        // PKG_CONFIG_PATH without a target in its name refers to the host's libraries.
         || build.is_set_for_target("PKG_CONFIG_PATH");
-    if !has_own_path {
+    if !is_path_set {
         let path = format!("{dir}/usr/lib/{multiarch}/pkgconfig:{dir}/usr/share/pkgconfig");
         variables.push((format!("PKG_CONFIG_SYSROOT_DIR_{triple}"), dir.to_string()));
         variables.push((format!("PKG_CONFIG_LIBDIR_{triple}"), path));
@@ -80,7 +81,7 @@ fn pkg_config_variables(build: &BuildFacts<'_>, Sysroot { dir, multiarch, .. }: 
     variables
 }
 
-/// `openssl-sys` runs pkg-config only if none of its own variables is set.
+/// Returns the variables for `openssl-sys`, which does not run pkg-config if one of them is set.
 fn openssl_variables(build: &BuildFacts<'_>, Sysroot { dir, multiarch, .. }: &Sysroot) -> Vec<(String, String)> {
     let triple = build.triple().replace('-', "_").to_uppercase();
     let is_set = |name: &str| build.is_set(name) || build.is_set(&format!("{triple}_{name}"));
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A sysroot with the packages of `build`, and variables that the user has set.
+    /// Returns facts with a sysroot for the packages of `build`, and with variables that the user has set.
     fn facts(build: &BuildSettings, variables: &[&str]) -> Facts {
         let sysroot = Sysroot {
             platform: "linux/arm64".parse().unwrap(),
@@ -127,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn build_scripts_are_told() {
+    fn sets_variables_for_pkg_config_and_openssl() {
         let ssl = build(&["libssl-dev"]);
-        let known = facts(&ssl, &[]);
-        let all = variables(&known.build(&ssl));
+        let facts = facts(&ssl, &[]);
+        let all = variables(&facts.build(&ssl));
         let all: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             all,
@@ -143,28 +144,34 @@ mod tests {
                 "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_INCLUDE_DIR=/s/usr/include",
             ]
         );
-        let sysroot = known.build(&ssl).sysroot.unwrap();
+        let sysroot = facts.build(&ssl).sysroot.unwrap();
         assert_eq!(sysroot.c_flags(), ["-I/s/usr/include", "-I/s/usr/include/aarch64-linux-gnu"]);
         assert_eq!(
             sysroot.rustflags(),
             ["-Lnative=/s/usr/lib/aarch64-linux-gnu", "-Clink-arg=-Wl,--allow-shlib-undefined"]
         );
         let other = build(&[]);
-        assert_eq!((known.build(&other).sysroot, variables(&known.build(&other))), (None, vec![]));
+        assert_eq!((facts.build(&other).sysroot, variables(&facts.build(&other))), (None, vec![]));
     }
 
     #[test]
-    fn what_the_user_has_set_stays() {
-        // How many of the variables of each kind are left: pkg-config, ALLOW_CROSS, OpenSSL, STATIC.
+    fn does_not_override_variables_set_by_the_user() {
+        // The expected numbers of variables: pkg-config paths, ALLOW_CROSS, OpenSSL directories, STATIC.
         for (why, set, env, flag, expected) in [
             ("nothing", &[][..], "X", "", [2, 1, 3, 0]),
-            ("the host's own", &["PKG_CONFIG_PATH"], "X", "", [2, 1, 3, 0]),
+            ("for the host", &["PKG_CONFIG_PATH"], "X", "", [2, 1, 3, 0]),
             ("for the target", &["PKG_CONFIG_PATH_aarch64-unknown-linux-gnu"], "X", "", [0, 1, 3, 0]),
-            ("for targets", &["TARGET_PKG_CONFIG_LIBDIR"], "PKG_CONFIG_ALLOW_CROSS", "", [0, 0, 3, 0]),
-            ("for all", &["PKG_CONFIG_SYSROOT_DIR"], "X", "", [0, 1, 3, 0]),
+            ("for all cross targets", &["TARGET_PKG_CONFIG_LIBDIR"], "PKG_CONFIG_ALLOW_CROSS", "", [0, 0, 3, 0]),
+            ("for all targets", &["PKG_CONFIG_SYSROOT_DIR"], "X", "", [0, 1, 3, 0]),
             ("build-env", &[], "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR", "", [2, 1, 0, 0]),
             ("crt-static", &[], "OPENSSL_LIB_DIR", "-Ctarget-feature=+crt-static", [2, 1, 0, 1]),
-            ("not so", &["OPENSSL_STATIC"], "X", "-Ctarget-feature=+crt-static", [2, 1, 3, 0]),
+            (
+                "crt-static with OPENSSL_STATIC set",
+                &["OPENSSL_STATIC"],
+                "X",
+                "-Ctarget-feature=+crt-static",
+                [2, 1, 3, 0],
+            ),
         ] {
             let mut ssl = build(&["libssl-dev"]);
             ssl.env.insert(env.to_owned(), "1".to_owned());

@@ -1,29 +1,29 @@
-//! Debian packages and what they depend on, read from apt's output.
+//! Parses Debian packages from apt's output, and determines the packages that a sysroot consists of.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-/// A package as apt's lists have it.
+/// A Debian package in apt's package lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DebianPackage {
     pub name: String,
     pub version: String,
     pub sha256: String,
     section: String,
-    /// Each with its alternatives, as apt is asked for them: `libssl3=3.0.22-1`, or a name alone.
+    /// The dependencies, each with its alternatives, in the form of apt's arguments: `libssl3=3.0.22-1` or `libssl3`.
     depends: Vec<Vec<String>>,
 }
 
 impl DebianPackage {
-    /// As apt is asked for exactly this one.
-    pub(crate) fn exactly(&self) -> String {
+    /// Returns the argument that selects this version of the package in apt's commands.
+    pub(crate) fn with_version(&self) -> String {
         format!("{}={}", self.name, self.version)
     }
 
-    /// Is it what apt means by a name, or by a name and a version?
-    fn answers(&self, name: &str) -> bool {
-        self.name == name || self.exactly() == name
+    /// Reports whether an apt argument, with or without a version, refers to this package.
+    fn matches(&self, name: &str) -> bool {
+        self.name == name || self.with_version() == name
     }
 
     fn is_development(&self) -> bool {
@@ -35,10 +35,10 @@ impl DebianPackage {
     }
 }
 
-/// The packages in what `apt-cache show` prints (Debian Policy, 5.1 and 7.1).
-pub(crate) fn parse(printed: &str) -> Vec<DebianPackage> {
+/// Parses the packages in the output of `apt-cache show` (Debian Policy, sections 5.1 and 7.1).
+pub(crate) fn parse(output: &str) -> Vec<DebianPackage> {
     let mut packages = Vec::new();
-    for paragraph in printed.split("\n\n").filter(|paragraph| paragraph.contains("Package:")) {
+    for paragraph in output.split("\n\n").filter(|paragraph| paragraph.contains("Package:")) {
         let mut package = DebianPackage::default();
         for (name, value) in paragraph.lines().filter_map(|line| line.split_once(": ")) {
             match name {
@@ -57,7 +57,8 @@ pub(crate) fn parse(printed: &str) -> Vec<DebianPackage> {
     packages
 }
 
-/// `libssl3 (= 3.0.22-1) [arm64]` → `libssl3=3.0.22-1`; of other conditions the name alone is left.
+/// Converts a dependency to an apt argument: `libssl3 (= 3.0.22-1) [arm64]` becomes `libssl3=3.0.22-1`. Conditions
+/// other than an exact version are dropped.
 pub(crate) fn apt_name(dependency: &str) -> String {
     let (name, condition) = dependency.trim().split_once(' ').unwrap_or((dependency.trim(), ""));
     let name = name.split(':').next().unwrap_or(name);
@@ -65,8 +66,9 @@ pub(crate) fn apt_name(dependency: &str) -> String {
     version.map_or_else(|| name.to_owned(), |(version, _)| format!("{name}={version}"))
 }
 
-/// The C library and the compiler's own, which come with the linker: others beside them would be mixed up.
-pub(crate) fn comes_with_the_linker(name: &str) -> bool {
+/// Reports whether a package belongs to the C library or the compiler. The linker provides these, and other versions
+/// would conflict with them.
+fn is_provided_by_linker(name: &str) -> bool {
     const PREFIXES: [&str; 6] = ["libc6", "libc-dev", "linux-libc-dev", "libcrypt-dev", "libgcc-", "libstdc++"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -74,14 +76,14 @@ pub(crate) fn comes_with_the_linker(name: &str) -> bool {
 /// Why the packages for a sysroot could not be determined.
 #[derive(Debug)]
 pub(crate) enum ClosureError {
-    /// apt does not know a requested package.
+    /// apt found no package with this name.
     UnknownPackage(String),
     LookUp(anyhow::Error),
 }
 
-/// The packages that linking against `requested` takes: these, the development packages that they depend on, and the
-/// libraries of each. Programs among the dependencies are left out, and so is what the libraries need at run time.
-/// `look_up` returns the packages that apt knows among some names.
+/// Returns the packages that are needed to link against the `requested` ones: these packages, the development packages
+/// that they depend on, and the libraries of each. Programs and dependencies that libraries only need at run time are
+/// excluded. `look_up` returns those of the named packages that apt can find.
 pub(crate) fn closure(
     requested: &BTreeSet<String>,
     look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
@@ -90,7 +92,7 @@ pub(crate) fn closure(
     let mut dependencies: Vec<Vec<String>> = Vec::new();
     let known = look_up(&with_bare_names(requested)).map_err(ClosureError::LookUp)?;
     for name in requested {
-        let Some(package) = known.iter().find(|package| package.answers(name)) else {
+        let Some(package) = known.iter().find(|package| package.matches(name)) else {
             return Err(ClosureError::UnknownPackage(name.clone()));
         };
         add(package, &mut closure, &mut dependencies);
@@ -108,26 +110,26 @@ pub(crate) fn closure(
     Ok(closure)
 }
 
-/// Adds a package, and what it depends on if it is a development package.
+/// Adds a package to `closure`. If it is a development package, its dependencies are added to `dependencies`.
 fn add(package: &DebianPackage, closure: &mut BTreeSet<DebianPackage>, dependencies: &mut Vec<Vec<String>>) {
     if closure.iter().any(|other| other.name == package.name) {
         return;
     }
     if package.is_development() {
-        let is_ours = |alternatives: &&Vec<String>| !alternatives.iter().any(|name| comes_with_the_linker(name));
-        dependencies.extend(package.depends.iter().filter(is_ours).cloned());
+        let is_needed = |alternatives: &&Vec<String>| !alternatives.iter().any(|name| is_provided_by_linker(name));
+        dependencies.extend(package.depends.iter().filter(is_needed).cloned());
     }
     closure.insert(package.clone());
 }
 
-/// The first of a dependency's alternatives that is known: in the very version where lists and pins agree on it, else in
-/// the one that apt prefers.
+/// Returns the first alternative of a dependency that apt can find. The exact version is preferred, but apt's candidate
+/// version is used if the exact one is not available.
 fn find<'a>(alternatives: &[String], known: &'a [DebianPackage]) -> Option<&'a DebianPackage> {
-    let exact = alternatives.iter().find_map(|name| known.iter().find(|package| package.answers(name)));
+    let exact = alternatives.iter().find_map(|name| known.iter().find(|package| package.matches(name)));
     exact.or_else(|| alternatives.iter().find_map(|name| known.iter().find(|package| package.name == bare(name))))
 }
 
-/// `libssl3=3.0.22-1` → `libssl3`
+/// Removes the version from an apt argument: `libssl3=3.0.22-1` becomes `libssl3`.
 fn bare(name: &str) -> &str {
     name.split('=').next().unwrap_or(name)
 }
@@ -136,13 +138,14 @@ fn with_bare_names<'a>(names: impl IntoIterator<Item = &'a String>) -> BTreeSet<
     names.into_iter().flat_map(|name| [name.clone(), bare(name).to_owned()]).collect()
 }
 
-/// What a finished sysroot was made of, and on its first line what was asked for.
+/// Returns the record of a sysroot: the requested packages on the first line, followed by all packages that it consists
+/// of.
 pub(crate) fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
     let lines = closure.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
     format!("{}\n{}", request_line(packages), lines.collect::<String>())
 }
 
-/// The first line of the record of a sysroot for packages.
+/// Returns the first line of a sysroot's record, which lists the requested packages.
 pub(crate) fn request_line(packages: &BTreeSet<String>) -> String {
     packages.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -166,23 +169,23 @@ mod tests {
     }
 
     #[test]
-    fn what_linking_takes() {
+    fn the_closure_contains_what_linking_needs() {
         let lists = parse(LISTS);
         let look_up = |names: &BTreeSet<String>| {
-            Ok(lists.iter().filter(|package| names.iter().any(|name| package.answers(name))).cloned().collect())
+            Ok(lists.iter().filter(|package| names.iter().any(|name| package.matches(name))).cloned().collect())
         };
         for (packages, expected) in [
             (&["libssl-dev"][..], "libssl-dev=3.0 libssl3=3.0"),
             (&["libpq-dev"], "libpq-dev=15 libpq5=15 libssl-dev=3.0 libssl3=3.0"),
             (&["libssl3=3.5"], "libssl3=3.5"),
-            // Named, so wanted; what it depends on is a program's.
+            // Requested packages are always included, but not the dependencies of a program.
             (&["tool", "libc6-dev"], "libc6-dev=2 tool=1"),
-            // Lists that do not agree with themselves: the version that there is.
+            // The lists do not contain the required version, so the available one is used.
             (&["libodd-dev"], "libodd-dev=1 libssl3=3.0"),
         ] {
             let found = closure(&names(packages), look_up).unwrap();
             assert_eq!(
-                found.iter().map(DebianPackage::exactly).collect::<Vec<_>>().join(" "),
+                found.iter().map(DebianPackage::with_version).collect::<Vec<_>>().join(" "),
                 expected,
                 "{packages:?}"
             );

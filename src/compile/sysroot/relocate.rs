@@ -1,4 +1,4 @@
-//! What packages look like that are unpacked in a folder and not installed in `/`, put right for compilers.
+//! Adapts packages that are unpacked in a directory other than `/`, so that compilers can use them.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -6,20 +6,21 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 use camino::Utf8Path;
 
-/// Makes absolute links lead into `root`, and brings together what Debian has in two folders: libraries in `/lib`, which
-/// it has in `/usr/lib` by now, and headers that differ per architecture, which compilers for Debian look for by themselves.
-pub(crate) fn relocate(root: &Utf8Path, folder: &str) -> Result<()> {
-    relative_links(root.as_std_path(), 0)?;
-    merge(&root.join("lib").join(folder), &root.join("usr/lib").join(folder))?;
-    merge(&root.join("usr/include").join(folder), &root.join("usr/include"))
+/// Makes absolute symbolic links relative, and merges directories for compilers other than Debian's. Libraries in
+/// `/lib` are copied to `/usr/lib`, and architecture-specific headers to `/usr/include`. `multiarch` is Debian's
+/// library directory, such as `aarch64-linux-gnu`.
+pub(crate) fn relocate(root: &Utf8Path, multiarch: &str) -> Result<()> {
+    make_links_relative(root.as_std_path(), 0)?;
+    merge(&root.join("lib").join(multiarch), &root.join("usr/lib").join(multiarch))?;
+    merge(&root.join("usr/include").join(multiarch), &root.join("usr/include"))
 }
 
-fn relative_links(dir: &Path, depth: usize) -> Result<()> {
+fn make_links_relative(dir: &Path, depth: usize) -> Result<()> {
     for entry in fs_err::read_dir(dir)? {
         let path = entry?.path();
         let kind = fs_err::symlink_metadata(&path)?.file_type();
         if kind.is_dir() {
-            relative_links(&path, depth + 1)?;
+            make_links_relative(&path, depth + 1)?;
         } else if kind.is_symlink() {
             let target = fs_err::read_link(&path)?;
             if target.is_absolute() {
@@ -33,7 +34,7 @@ fn relative_links(dir: &Path, depth: usize) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is in one folder into another, where it does not have it.
+/// Copies files from one directory to another, except those that already exist there.
 fn merge(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
     let entries = match from.read_dir_utf8() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -46,7 +47,7 @@ fn merge(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
         if path.is_dir() {
             merge(path, &to)?;
         } else if !to.exists() && path.is_file() {
-            // A link becomes what it points to: in the other folder it would point elsewhere.
+            // Copy the targets of links, because a relative link would point elsewhere in the other directory.
             fs_err::copy(path, &to)?;
         }
     }
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_folders() {
+    fn makes_links_relative_and_merges_directories() {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap();
         let write = |path: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! Finds a builder for several platforms, or creates one if no existing builder can be used.
+//! Finds a builder for multi-platform images, or creates one if no existing builder is suitable.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -11,27 +11,27 @@ use crate::plan::Paths;
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// The first buildx whose `inspect` shows a builder's `buildkitd.toml`.
+/// The first buildx version whose `inspect` command shows the `buildkitd.toml` of a builder.
 const SHOWS_CONFIG: (u64, u64) = (0, 17);
 
 /// A builder that can build all images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Builder {
-    /// `None` is the current builder.
+    /// The name of the builder, or `None` for the current one.
     pub name: Option<String>,
     pub driver: String,
-    /// It builds on several machines, each for platforms of its own.
+    /// Whether the builder has several nodes, which build different platforms.
     pub is_multi_node: bool,
-    /// `None` if the builder exists.
+    /// Set if the builder must be created first.
     pub to_create: Option<BuilderToCreate>,
 }
 
 /// A builder that does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BuilderToCreate {
-    /// What the current builder cannot do.
+    /// The reason why the current builder cannot be used.
     pub why: String,
-    /// Its `buildkitd.toml`; empty for none.
+    /// The content of its `buildkitd.toml`, or an empty string if it needs none.
     config: String,
 }
 
@@ -42,13 +42,13 @@ impl BuilderToCreate {
     }
 }
 
-/// Finds a builder: the one of a name, or else the current one if it can build all images, or else one to create. It
-/// must use plain HTTP for some hosts.
+/// Finds a builder that uses plain HTTP for the given hosts: the one called `name` or, if unset, the current one.
+/// Returns a builder to create if the current one cannot be used.
 pub(crate) fn find(name: Option<&str>, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder, BuilderError> {
     choose(name, plain_http, &DockerStatus::probe(name, ui)?, ui)
 }
 
-/// Chooses a builder like [`find`], of a Docker that was probed.
+/// Selects a builder like [`find`], using the results of an earlier probe.
 pub(crate) fn choose(
     name: Option<&str>,
     plain_http: &PlainHttpHosts,
@@ -60,12 +60,12 @@ pub(crate) fn choose(
     let tls_only = plain_http.iter().find(|(host, _)| requires_tls(name, info, docker, host));
     let Some(name) = name else {
         if has_classic_store {
-            let why = "Docker's classic image store builds one platform only".to_owned();
-            return Ok(own_builder(why, plain_http, ui)?);
+            let why = "Docker's classic image store does not support multi-platform images".to_owned();
+            return Ok(managed_builder(why, plain_http, ui)?);
         }
         if let Some((host, image)) = tls_only {
-            let why = format!("the current builder speaks no plain HTTP to {host}, where {image} is");
-            return Ok(own_builder(why, plain_http, ui)?);
+            let why = format!("the current builder does not allow plain HTTP to {host}, which {image} requires");
+            return Ok(managed_builder(why, plain_http, ui)?);
         }
         return Ok(existing(None, info));
     };
@@ -87,39 +87,39 @@ fn existing(name: Option<&str>, info: &BuilderInfo) -> Builder {
     }
 }
 
-/// Whether a builder uses TLS only for a host.
+/// Reports whether a builder accepts only TLS connections to a host.
 fn requires_tls(name: Option<&str>, info: &BuilderInfo, docker: &DockerStatus, host: &str) -> bool {
     match info.driver.as_str() {
         "docker" => !docker.registries.allow_plain_http(host),
-        // An older buildx does not show the configuration: a builder that is named is trusted to have it.
+        // Older versions of buildx do not show the configuration, so a builder given by name is assumed to allow plain
+        // HTTP.
         "docker-container" if docker.has_buildx(SHOWS_CONFIG) || name.is_none() => !has_plain_http(&info.text, host),
         _ => false,
     }
 }
 
 fn classic_store(name: &str) -> Failure {
-    let message = format!("builder '{name}' cannot build several platforms: Docker's classic image store is in use");
+    let message = format!("builder '{name}' cannot build multi-platform images: Docker uses its classic image store");
     Failure::new(Class::Engine, message).hint(
-        "turn the containerd image store on (https://docs.docker.com/engine/storage/containerd/), or leave `builder` out",
+        "turn on the containerd image store (https://docs.docker.com/engine/storage/containerd/), or remove `builder`",
     )
 }
 
 fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
-    let message = format!("builder '{name}' speaks no plain HTTP to {host}, where {image} is");
-    let failure = Failure::new(Class::Engine, message).hint(
-        "leave `builder` out: then one that does is made, or the embedded engine does without (`--engine embedded`)",
-    );
+    let message = format!("builder '{name}' does not allow plain HTTP to {host}, which {image} requires");
+    let failure = Failure::new(Class::Engine, message)
+        .hint("remove `builder` to create a suitable one, or use the embedded engine: `--engine embedded`");
     if driver == "docker" {
-        failure.hint(format!("or let the daemon do it: \"insecure-registries\": [\"{host}\"] in its daemon.json"))
+        failure.hint(format!("or allow it in the daemon.json of the daemon: \"insecure-registries\": [\"{host}\"]"))
     } else {
         failure.hint(format!(
-            "or make it anew with `--buildkitd-config FILE`, which has [registry.\"{host}\"] http = true"
+            "or recreate the builder with `--buildkitd-config FILE`, where FILE contains [registry.\"{host}\"] http = true"
         ))
     }
 }
 
-/// This tool's own `docker-container` builder, which may have to be created.
-fn own_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder> {
+/// Returns the `docker-container` builder that this tool manages, whether or not it exists yet.
+fn managed_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder> {
     let name = builder_name(plain_http);
     let inspected = docker(["buildx", "inspect", &name], ui)?;
     let exists =
@@ -128,11 +128,11 @@ fn own_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Buil
     Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), is_multi_node: false, to_create })
 }
 
-/// The command that creates a builder which does not exist yet.
+/// Returns the command that creates a builder, or `None` if the builder already exists.
 pub(crate) fn create_command(builder: &Builder, paths: &Paths) -> Option<Cmd> {
     let (to_create, name) = (builder.to_create.as_ref()?, builder.name.as_deref()?);
     let create = ["buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"];
-    // With a network of its own it would not reach a registry on the host's loopback.
+    // On the default network, the builder could not reach a registry on the loopback interface of the host.
     let cmd = Cmd::new("docker").args(create).args(["--driver-opt", "network=host"]);
     Some(if to_create.config.is_empty() { cmd } else { cmd.args(["--buildkitd-config", config_file(paths).as_str()]) })
 }
@@ -141,7 +141,7 @@ fn config_file(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+buildkitd.toml")
 }
 
-/// Creates a builder that does not exist yet.
+/// Creates a builder unless it already exists.
 pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
     let (Some(cmd), Some(to_create), Some(name)) = (create_command(builder, paths), &builder.to_create, &builder.name)
     else {
@@ -158,13 +158,13 @@ pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
         return Ok(());
     }
     if created.stderr.contains("existing instance") {
-        // Another run was faster: its builder can be used once it is up.
+        // Another run has created the builder in the meantime. Wait until it has started.
         let bootstrapped = docker(["buildx", "inspect", "--bootstrap", name], ui)?;
         if bootstrapped.status.success() {
             return Ok(());
         }
     }
-    // Half a builder would be found by the next run; that it may not exist at all is fine.
+    // Removes an incomplete builder, which the next run would try to use. Errors are ignored: it may not exist.
     let _ = docker(["buildx", "rm", name], ui);
     Err(creation_failed(name, to_create, &created.stderr).into())
 }
@@ -174,19 +174,19 @@ fn creation_failed(name: &str, to_create: &BuilderToCreate, stderr: &str) -> Fai
     let failure =
         |reason: &str| Failure::new(Class::Engine, format!("cannot create builder '{name}': {reason}: {message}"));
     if message.contains("permission denied") {
-        return failure("no permission")
-            .hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again");
+        return failure("cannot access the Docker daemon")
+            .hint("add yourself to the docker group: `sudo usermod -aG docker $USER`, then log in again");
     }
     if message.contains("unknown command") || message.contains("unknown flag") {
         return failure("buildx is too old")
             .hint("install a newer docker-buildx: https://docs.docker.com/build/concepts/overview/#install-buildx");
     }
     let alternative = if to_create.config.is_empty() {
-        "or turn Docker's containerd image store on, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
+        "or turn on Docker's containerd image store, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
     } else {
-        "or take the other engine, which needs no builder: `--engine embedded`"
+        "or use the embedded engine, which needs no builder: `--engine embedded`"
     };
-    failure("no network")
-        .hint("its image moby/buildkit:buildx-stable-1 must be pulled: check the network, or a proxy for the daemon")
+    failure("BuildKit did not start")
+        .hint("check that the Docker daemon can pull moby/buildkit:buildx-stable-1 (network, proxy settings)")
         .hint(alternative)
 }

@@ -1,5 +1,5 @@
-//! Registries without TLS in BuildKit's configuration. A builder pulls what the Dockerfiles name by itself, and does not
-//! know about `insecure-registries`.
+//! BuildKit configuration for registries without TLS. Builders pull images themselves, and do not read the
+//! `insecure-registries` setting of this tool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,10 +11,11 @@ use crate::dockerfile::instructions::{InstructionText, instructions};
 use crate::oci::digest::hex;
 use crate::oci::reference::is_loopback;
 
-/// Hosts that a builder must reach over plain HTTP, each with an image that it pulls from there.
+/// Hosts that a builder must access over plain HTTP, each with an example of an image to pull from it.
 pub(crate) type PlainHttpHosts = BTreeMap<String, String>;
 
-/// Returns the `insecure` ones among the hosts that Dockerfiles pull from. Every builder uses plain HTTP on loopback.
+/// Returns the hosts in `insecure` that Dockerfiles pull images from. Omits loopback hosts, which every builder
+/// accesses over plain HTTP.
 pub(crate) fn plain_http_hosts<'a>(
     dockerfiles: impl IntoIterator<Item = &'a str>,
     insecure: &[String],
@@ -31,7 +32,7 @@ pub(crate) fn plain_http_hosts<'a>(
     hosts
 }
 
-/// The images that an instruction pulls.
+/// Returns the images that an instruction pulls.
 fn pulled_references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<Item = &'a str> {
     let is_from = instruction.is("FROM");
     instruction.text.split_whitespace().filter_map(move |word| match word.split_once("from=") {
@@ -40,7 +41,7 @@ fn pulled_references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<
     })
 }
 
-/// How the daemon is configured to reach registries, as `docker info` shows it.
+/// The registry settings of the Docker daemon, as reported by `docker info`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct DaemonRegistries {
@@ -56,7 +57,8 @@ struct IndexConfig {
 }
 
 impl DaemonRegistries {
-    /// Whether the daemon uses plain HTTP for a host. It resolves names, so that any name may be in a configured network.
+    /// Reports whether the daemon may use plain HTTP for a host. Returns true for any host name if an insecure network
+    /// other than loopback is configured, since the daemon resolves the name and its address may be in that network.
     pub(crate) fn allow_plain_http(&self, host: &str) -> bool {
         if self.index_configs.get(host).is_some_and(|config| !config.secure) {
             return true;
@@ -70,7 +72,7 @@ impl DaemonRegistries {
     }
 }
 
-/// Whether a network (`10.0.0.0/8`) contains an address.
+/// Reports whether a network such as `10.0.0.0/8` contains an address.
 fn network_contains(network: &str, address: IpAddr) -> bool {
     let Some((start, bits)) = network.split_once('/') else { return false };
     let (Ok(start), Ok(bits)) = (start.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
@@ -83,12 +85,12 @@ fn network_contains(network: &str, address: IpAddr) -> bool {
     start.checked_shr(host_bits).unwrap_or(0) == address.checked_shr(host_bits).unwrap_or(0)
 }
 
-/// Returns the `buildkitd.toml` of a builder that uses plain HTTP for some hosts.
+/// Returns a `buildkitd.toml` that enables plain HTTP for the given hosts.
 pub(crate) fn buildkitd_toml(hosts: &PlainHttpHosts) -> String {
     hosts.keys().map(|host| format!("[registry.\"{host}\"]\nhttp = true\n")).collect()
 }
 
-/// Whether plain HTTP is configured for a host in `buildkitd.toml`, as `docker buildx inspect` (0.17 or newer) shows it.
+/// Reports whether the output of `docker buildx inspect` (0.17 or newer) shows plain HTTP for a host.
 pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     let lines = inspected.lines().map(|line| line.trim_start_matches([' ', '>']).trim());
     let registry = [format!("[registry.\"{host}\"]"), format!("[registry.'{host}']")];
@@ -97,7 +99,8 @@ pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     section.any(|line| line.replace(' ', "") == "http=true")
 }
 
-/// Returns the name of the builder for some hosts: an existing builder of that name was created for the same ones.
+/// Returns the name of the builder for a set of hosts. Different sets have different names, so an existing builder can
+/// be reused.
 pub(crate) fn builder_name(hosts: &PlainHttpHosts) -> String {
     if hosts.is_empty() {
         return "multiarch".to_owned();
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_dockerfiles() {
+    fn finds_insecure_hosts_in_dockerfiles() {
         let insecure = ["r:5000", "10.0.0.1:5000", "127.0.0.1:5000", "unused"].map(str::to_owned);
         for (text, expected) in [
             ("FROM r:5000/a/b:1@sha256:0 AS x", &[("r:5000", "r:5000/a/b:1@sha256:0")][..]),
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_daemon_allows() {
+    fn reads_plain_http_settings_of_the_daemon() {
         let config = |networks: &[&str]| DaemonRegistries {
             index_configs: BTreeMap::from([
                 ("docker.io".to_owned(), IndexConfig { secure: true }),
@@ -148,7 +151,7 @@ mod tests {
             ("10.1.2.3", &["0.0.0.0/0"], true),
             ("[fd00::1]:5000", &["fd00::/8"], true),
             ("[fd00::1]:5000", &["10.0.0.0/8"], false),
-            // The name may lead there.
+            // The name may resolve to an address in the network.
             ("other.example", &["10.0.0.0/8"], true),
         ] {
             assert_eq!(config(networks).allow_plain_http(host), allowed, "{host} {networks:?}");
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn configurations_of_builders() {
+    fn writes_and_reads_buildkitd_toml() {
         let toml = buildkitd_toml(&plain(&["a:1", "b"]));
         assert_eq!(toml, "[registry.\"a:1\"]\nhttp = true\n[registry.\"b\"]\nhttp = true\n");
         let shown = "Name: x\nFile#buildkitd.toml:\n > [registry]\n >   [registry.\"a:1\"]\n >     http = true\n > \
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_builders() {
+    fn builder_names_depend_on_the_hosts() {
         assert_eq!(builder_name(&plain(&[])), "multiarch");
         assert_eq!(builder_name(&plain(&["a", "b"])), builder_name(&plain(&["b", "a"])));
         assert_ne!(builder_name(&plain(&["a"])), builder_name(&plain(&["b"])));

@@ -1,5 +1,4 @@
-//! What this machine's Docker reports about itself: client, buildx, daemon, builder. Probed once; each part has a check of
-//! its own, for callers that need only that part.
+//! Probes the local Docker installation: client, buildx, daemon, and builder. Each part can be checked separately.
 
 use anyhow::Result;
 use indexmap::IndexSet;
@@ -10,23 +9,23 @@ use crate::error::{Class, Failure};
 use crate::process::{Cmd, ProgramOutput, find_program};
 use crate::ui::Ui;
 
-/// The first buildx that takes every flag used here (`ls --format`, `--annotation`, `--metadata-file`).
+/// The oldest buildx that supports all flags in use (`ls --format`, `--annotation`, `--metadata-file`).
 const OLDEST_BUILDX: (u64, u64) = (0, 13);
 
-/// The state of this machine's Docker.
+/// The state of the local Docker installation.
 #[derive(Debug, Default)]
 pub(crate) struct DockerStatus {
     /// Whether the client is on PATH.
     pub installed: bool,
-    /// `None` if the client does not report its version.
+    /// The version of the client, or `None` if it does not report one.
     pub client_version: Option<String>,
-    /// `None` if no daemon answers.
+    /// The version of the daemon, or `None` if it cannot be reached.
     pub server_version: Option<String>,
-    /// Why no daemon answers, as Docker reports it; empty if one does.
+    /// Docker's error messages if the daemon cannot be reached, and empty otherwise.
     daemon_errors: String,
     /// The version of the buildx plugin.
     pub buildx_version: Option<String>,
-    /// Whether images are stored by containerd.
+    /// Whether the daemon uses the containerd image store.
     pub uses_containerd: bool,
     pub registries: DaemonRegistries,
     builder: BuilderStatus,
@@ -42,27 +41,27 @@ enum BuilderStatus {
     Failed(String),
 }
 
-/// A builder, as `docker buildx inspect` shows it.
+/// The details of a builder from `docker buildx inspect`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BuilderInfo {
     pub name: String,
     pub driver: String,
-    /// The number of machines that it builds on.
+    /// Number of nodes.
     pub nodes: usize,
-    /// The platforms that the nodes report, each once.
+    /// The platforms reported by all nodes, without duplicates.
     pub platforms: IndexSet<String>,
-    /// The whole output.
+    /// The complete output of the command.
     pub text: String,
 }
 
-/// Why no builder can be used.
+/// The reason why no builder can be used.
 #[derive(Debug)]
 pub(crate) enum BuilderError {
-    /// No Docker daemon is running where the client looks for it.
+    /// The client cannot connect to a Docker daemon.
     NoDaemon(Failure),
-    /// Something else is wrong with Docker, buildx or the builder.
+    /// Any other problem with Docker, buildx, or the builder.
     Unusable(Failure),
-    /// Docker cannot be run.
+    /// The `docker` command could not be run.
     Run(anyhow::Error),
 }
 
@@ -118,7 +117,7 @@ struct ClientPlugin {
 }
 
 impl DockerStatus {
-    /// Asks the client, the daemon, and buildx for a builder: the current one if `builder` is `None`.
+    /// Probes the client, the daemon, and the builder called `builder`, or the current builder if it is `None`.
     pub(crate) fn probe(builder: Option<&str>, ui: &Ui) -> Result<DockerStatus> {
         if find_program("docker").is_none() {
             return Ok(DockerStatus::default());
@@ -131,7 +130,7 @@ impl DockerStatus {
         Ok(status)
     }
 
-    /// Reads the output of `docker info`.
+    /// Parses the output of `docker info`.
     fn from_info(output: &ProgramOutput) -> DockerStatus {
         let info: Option<DockerInfo> = serde_json::from_str(output.stdout.lines().next().unwrap_or_default()).ok();
         let Some(info) = info else {
@@ -146,7 +145,7 @@ impl DockerStatus {
             output.stderr.trim().to_owned()
         };
         let plugins = info.client_info.plugins.unwrap_or_default().into_iter();
-        // A plugin that does not run has no version.
+        // Docker reports no version for a broken plugin.
         let mut buildx = plugins.filter(|plugin| plugin.name == "buildx" && !plugin.version.is_empty());
         let driver_status = info.driver_status.unwrap_or_default();
         DockerStatus {
@@ -177,7 +176,7 @@ impl DockerStatus {
         if self.server_version.is_some() { Ok(()) } else { Err(no_daemon(&self.daemon_errors)) }
     }
 
-    /// Returns the builder, or the first thing that is wrong with Docker.
+    /// Returns the builder, or the first problem found with Docker.
     pub(crate) fn builder(&self) -> Result<&BuilderInfo, BuilderError> {
         self.check_client()?;
         self.check_buildx()?;
@@ -192,7 +191,7 @@ impl DockerStatus {
         match &self.builder {
             BuilderStatus::Found(builder) => Ok(builder),
             BuilderStatus::Failed(message) => {
-                let failure = Failure::new(Class::Engine, message).hint("list the builders with `docker buildx ls`");
+                let failure = Failure::new(Class::Engine, message).hint("list the builders: `docker buildx ls`");
                 Err(if cannot_connect(message) {
                     BuilderError::NoDaemon(failure)
                 } else {
@@ -203,7 +202,7 @@ impl DockerStatus {
         }
     }
 
-    /// Whether buildx is at least as new as `version`.
+    /// Reports whether the version of buildx is `version` or newer.
     pub(crate) fn has_buildx(&self, version: (u64, u64)) -> bool {
         self.buildx_version.as_deref().and_then(major_minor).is_some_and(|actual| actual >= version)
     }
@@ -211,45 +210,45 @@ impl DockerStatus {
 
 fn check_version(version: Option<&str>) -> Result<(), Failure> {
     let install =
-        "install it: `apt-get install docker-buildx-plugin` (Docker's packages) or `docker-buildx` (Debian's)";
+        "install buildx: `apt-get install docker-buildx-plugin` (from Docker) or `docker-buildx` (from Debian)";
     let Some(version) = version else {
-        return Err(Failure::new(Class::Engine, "docker has no buildx").hint(install));
+        return Err(Failure::new(Class::Engine, "docker buildx is not installed").hint(install));
     };
     match major_minor(version) {
         Some(actual) if actual < OLDEST_BUILDX => Err(Failure::new(
             Class::Engine,
-            format!("buildx {version} is too old, wanted {}.{} or newer", OLDEST_BUILDX.0, OLDEST_BUILDX.1),
+            format!("buildx {version} is too old: {}.{} or newer is required", OLDEST_BUILDX.0, OLDEST_BUILDX.1),
         )
         .hint(install)),
         _ => Ok(()),
     }
 }
 
-/// The major and minor number of a version; `None` for a development build.
+/// Parses the major and minor number of a version. Returns `None` for development builds.
 fn major_minor(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// An error with Docker's own message, and hints.
+/// Returns an error with Docker's own message and hints for fixing it.
 fn no_daemon(errors: &str) -> Failure {
     let message = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
-    let failure = Failure::new(Class::Engine, format!("docker says \"{}\"", message.trim()));
+    let failure = Failure::new(Class::Engine, format!("docker reported an error: {}", message.trim()));
     if errors.contains("permission denied") {
-        failure.hint("add yourself to the group: `sudo usermod -aG docker $USER`, then log in again")
+        failure.hint("add yourself to the docker group: `sudo usermod -aG docker $USER`, then log in again")
     } else {
         let failure = if std::env::var_os("DOCKER_HOST").is_some() {
-            failure.hint("DOCKER_HOST says where it is asked for: `unset DOCKER_HOST`, if that is another's")
+            failure.hint("to use the default daemon instead of the one in DOCKER_HOST, run `unset DOCKER_HOST`")
         } else {
             failure
         };
         failure
-            .hint("start it: `sudo systemctl start docker`")
-            .hint("or point DOCKER_HOST or `docker context use` at one that runs")
+            .hint("start Docker: `sudo systemctl start docker`")
+            .hint("or select a running daemon with DOCKER_HOST or `docker context use`")
     }
 }
 
-/// Inspects a builder, the current one if `name` is `None`.
+/// Inspects a builder, or the current one if `name` is `None`.
 fn inspect(name: Option<&str>, ui: &Ui) -> Result<BuilderStatus> {
     let output = docker(["buildx", "inspect"].into_iter().chain(name), ui)?;
     Ok(match parse_builder(output.stdout) {
@@ -258,31 +257,31 @@ fn inspect(name: Option<&str>, ui: &Ui) -> Result<BuilderStatus> {
     })
 }
 
-/// Parses `docker buildx inspect`: a builder's own fields come first, then those of each of its nodes.
+/// Parses the output of `docker buildx inspect`, which lists the fields of the builder and then those of each node.
 fn parse_builder(text: String) -> Option<BuilderInfo> {
     let driver = field(&text, "Driver")?;
     let name = field(&text, "Name").unwrap_or_default();
     let nodes = text.lines().filter(|line| line.starts_with("Name:")).count().saturating_sub(1);
     let listed = text.lines().filter_map(|line| line.strip_prefix("Platforms:")).flat_map(|names| names.split(','));
-    // A star marks a platform that was configured for the node.
+    // An asterisk marks platforms that were configured for the node.
     let names = listed.map(|name| name.trim().trim_end_matches('*')).filter(|name| !name.is_empty());
     let platforms = names.map(str::to_owned).collect();
     Some(BuilderInfo { name, driver, nodes, platforms, text })
 }
 
-/// Returns a field of `docker buildx inspect`, which has no JSON output.
+/// Returns the value of a field in the output of `docker buildx inspect`, which has no JSON format.
 pub(crate) fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
-/// Runs `docker` and returns its output, whether it succeeds or not.
+/// Runs `docker` and returns its output, even if the command fails.
 pub(crate) fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Result<ProgramOutput> {
     let cmd = Cmd::new("docker").args(args);
     ui.command(&cmd);
     cmd.output()
 }
 
-/// Whether the daemon is on this machine, so that it shares the host's binfmt_misc.
+/// Reports whether the daemon runs on this machine and therefore uses its binfmt_misc handlers.
 pub(crate) fn is_local(ui: &Ui) -> bool {
     let host = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui).map(|output| output.stdout);
     host.map_or(true, |host| host.trim().is_empty() || host.starts_with("unix://"))
@@ -293,26 +292,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions() {
+    fn buildx_must_be_installed_and_recent() {
         for good in ["v0.13.1", "0.29.0", "v0.17.1+azure", "v1.0.0", "0.13.1-ds1", "(devel)"] {
             assert!(check_version(Some(good)).is_ok(), "{good}");
         }
         assert_eq!(
             check_version(Some("v0.12.9")).unwrap_err().to_string(),
-            "buildx v0.12.9 is too old, wanted 0.13 or newer"
+            "buildx v0.12.9 is too old: 0.13 or newer is required"
         );
-        assert_eq!(check_version(None).unwrap_err().to_string(), "docker has no buildx");
+        assert_eq!(check_version(None).unwrap_err().to_string(), "docker buildx is not installed");
     }
 
     #[test]
-    fn fields_of_inspect() {
+    fn reads_fields_of_inspect() {
         let text = "Name:          default\nDriver:        docker\nLast Activity: 2026\n\nNodes:\nName: default\n";
         assert_eq!(field(text, "Driver").as_deref(), Some("docker"));
         assert_eq!(field(text, "Endpoint"), None);
     }
 
     #[test]
-    fn nodes_of_inspect() {
+    fn reads_nodes_and_platforms_of_inspect() {
         let two = "Name:          both\nDriver:        remote\nLast Activity: 2026-01-02 03:04:05 +0000 UTC\n\nNodes:\n\
             Name:      one\nEndpoint:  tcp://10.0.0.1:1234\nStatus:    running\nPlatforms: linux/amd64*, linux/386\n\n\
             Name:      two\nEndpoint:  tcp://10.0.0.2:1234\nStatus:    inactive\n\n\

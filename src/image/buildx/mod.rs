@@ -1,4 +1,4 @@
-//! The buildx engine: runs `docker buildx build` into an OCI layout.
+//! The buildx engine: runs `docker buildx build` to write an OCI layout.
 
 pub(crate) mod builder;
 pub(crate) mod buildkitd_config;
@@ -19,7 +19,7 @@ use crate::process::{Cmd, Line};
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// Builds images with `docker buildx build`.
+/// An engine that builds images with `docker buildx build`.
 #[derive(Clone, Copy)]
 pub(crate) struct BuildxEngine<'a> {
     pub builder: &'a Builder,
@@ -30,13 +30,13 @@ pub(crate) struct BuildxEngine<'a> {
 /// A `docker buildx build` command.
 pub(crate) struct BuildCommand {
     pub cmd: Cmd,
-    /// The OCI layout that it writes.
+    /// The directory of the OCI layout that the command writes.
     layout_dir: Utf8PathBuf,
 }
 
 impl BuildxEngine<'_> {
-    /// The commands that build an image: one for all platforms or, as buildx writes no layout of what several nodes
-    /// build, one for each.
+    /// Returns the commands that build an image: a single command for all platforms or, if the builder has several
+    /// nodes, one command for each platform. buildx cannot write a layout of an image that several nodes have built.
     pub(crate) fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
         let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
         if !self.builder.is_multi_node {
@@ -47,7 +47,7 @@ impl BuildxEngine<'_> {
         platforms.iter().map(|platform| self.command(image, staged, &[*platform], part(platform))).collect()
     }
 
-    /// The command that builds an image for some platforms into an OCI layout.
+    /// Returns the command that builds an image for `platforms` into an OCI layout.
     fn command(
         &self,
         image: &Image,
@@ -61,7 +61,8 @@ impl BuildxEngine<'_> {
         if let Some(name) = &self.builder.name {
             cmd = cmd.args(["--builder", name]);
         }
-        // An index also for one platform: a plain manifest is what lets a daemon run the wrong architecture.
+        // Write an index even for a single platform, because a daemon does not check the architecture of a plain
+        // manifest.
         cmd = cmd.args(["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"]);
         let options = &image.buildx;
         for (name, value) in staged.dockerfile.build_args.iter().chain(&options.build_args) {
@@ -70,7 +71,7 @@ impl BuildxEngine<'_> {
         for (key, value) in &image.annotations {
             cmd = cmd.args(["--annotation", &format!("index:{key}={value}")]);
         }
-        // Provenance has the time in it: on by default, no two runs would have one digest.
+        // Disabled by default: provenance contains the build time, so the digest would change with every build.
         cmd = cmd.arg(format!("--provenance={}", options.provenance.as_deref().unwrap_or("false")));
         if let Some(sbom) = &options.sbom {
             cmd = cmd.arg(format!("--sbom={sbom}"));
@@ -87,20 +88,20 @@ impl BuildxEngine<'_> {
             .args(&options.args)
             .args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
             .env("SOURCE_DATE_EPOCH", self.source_date_epoch.to_string())
-            // Relative paths in the configuration start at the workspace, wherever the program was started.
+            // Relative paths in the configuration are relative to the workspace root, not to the current directory.
             .dir(self.paths.root.as_str());
         BuildCommand { cmd, layout_dir }
     }
 
-    /// Builds an image into `oci/` of its context.
+    /// Builds an image into the `oci` directory of its build context.
     pub(crate) fn build(&self, image: &Image, staged: &StagedContext, ui: &Ui) -> Result<Layout> {
         let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
         ui.status("Building", format!("{} for {platforms}", image.name));
         let commands = self.commands(image, staged);
-        let failure = format!("building image '{}' failed", image.name);
+        let failure = format!("failed to build image '{}'", image.name);
         ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
             commands.iter().try_for_each(|BuildCommand { cmd, layout_dir }| {
-                // buildx would add to an existing layout.
+                // buildx would add the image to an existing layout.
                 if layout_dir.exists() {
                     fs_err::remove_dir_all(layout_dir)?;
                 }
@@ -116,7 +117,8 @@ impl BuildxEngine<'_> {
     }
 }
 
-/// The `--output` that writes a layout. Everything new carries SOURCE_DATE_EPOCH, also the directories that COPY creates.
+/// Returns the value of `--output` for an OCI layout. `rewrite-timestamp` sets all new files to SOURCE_DATE_EPOCH,
+/// including directories that COPY creates.
 fn output(image: &Image, dir: &Utf8Path) -> String {
     let mut output = format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", dir.as_str()));
     let level = image.compression_level.map(|level| format!(",compression-level={level}")).unwrap_or_default();
@@ -128,7 +130,7 @@ fn output(image: &Image, dir: &Utf8Path) -> String {
     output
 }
 
-/// A field of the comma-separated form that buildx takes, quoted if needed.
+/// Formats `name=value` as a field of a comma-separated option of buildx, quoted if needed.
 fn csv_field(name: &str, value: &str) -> String {
     if value.contains([',', '"']) {
         format!("\"{name}={}\"", value.replace('"', "\"\""))
@@ -137,7 +139,8 @@ fn csv_field(name: &str, value: &str) -> String {
     }
 }
 
-/// Runs buildx. Its output is shown as it comes with `-vv`, and otherwise if it fails. `failure` starts the error.
+/// Runs buildx. Prints its output immediately with `-vv`, and otherwise only the last lines if it fails. The error
+/// message starts with `failure`.
 fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut lines = Vec::new();
@@ -166,17 +169,17 @@ fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
         Failure::new(Class::Registry, message).hint("log in: `docker login REGISTRY`")
     } else {
         Failure::new(Class::Engine, message)
-            .hint(format!("what was to be built is in {context}"))
-            .hint("run again with -vv to see all that buildx says")
+            .hint(format!("inspect the build context: {context}"))
+            .hint("run again with `-vv` to see the full output of buildx")
     }
     .into())
 }
 
-/// Why buildx failed: its last error, or else the last line that is not advice.
+/// Returns the reason why buildx failed: its last error, or else the last line that does not refer to the help.
 fn reason(lines: &[String]) -> &str {
     let error = lines.iter().rev().find_map(|line| line.strip_prefix("ERROR: "));
     let last = || lines.iter().rev().map(String::as_str).find(|line| !line.is_empty() && !line.starts_with("See "));
-    let reason = error.or_else(last).unwrap_or("buildx gave no reason");
+    let reason = error.or_else(last).unwrap_or("buildx printed no error message");
     reason.strip_prefix("failed to solve: ").unwrap_or(reason)
 }
 
@@ -185,19 +188,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons() {
+    fn the_last_error_is_the_reason() {
         for (lines, expected) in [
-            ("#1 x\nERROR: failed to solve: it is late\n", "it is late"),
+            ("#1 x\nERROR: failed to solve: disk full\n", "disk full"),
             ("ERROR: one\n------\nERROR: two", "two"),
             ("unknown flag: --nope\nSee 'docker buildx build --help'.\n", "unknown flag: --nope"),
-            ("", "buildx gave no reason"),
+            ("", "buildx printed no error message"),
         ] {
             assert_eq!(reason(&lines.lines().map(str::to_owned).collect::<Vec<_>>()), expected, "{lines}");
         }
     }
 
     #[test]
-    fn fields() {
+    fn quotes_values_with_commas_and_quotes() {
         assert_eq!(csv_field("dest", "/a b"), "dest=/a b");
         assert_eq!(csv_field("dest", "/a,\"b"), "\"dest=/a,\"\"b\"");
     }

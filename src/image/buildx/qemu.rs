@@ -1,4 +1,5 @@
-//! Emulation for RUN instructions: the kernel must run a platform's programs, natively or by QEMU through binfmt_misc.
+//! Emulation for RUN instructions: checks that the kernel can run programs for a platform, natively or with QEMU
+//! registered in binfmt_misc.
 
 use camino::Utf8Path;
 
@@ -11,8 +12,8 @@ use crate::ui::Ui;
 
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Fails if `RUN` would end in `exec format error`. A daemon elsewhere (or in a virtual machine, as on macOS) has a
-/// binfmt_misc of its own, which cannot be read from here, and so do the nodes of a builder with several.
+/// Fails if RUN instructions would fail with `exec format error`. Skips multi-node builders and builders on other
+/// machines, such as the virtual machine on macOS, because their binfmt_misc handlers cannot be read.
 pub(crate) fn check(
     image: &str,
     run_platforms: &[Platform],
@@ -35,46 +36,46 @@ pub(crate) fn check(
     let names = missing.iter().map(name).collect::<Vec<_>>().join(", ");
     Err(Failure::new(
         Class::Engine,
-        format!("image '{image}': its template has RUN, and this machine cannot run programs for {names}"),
+        format!("image '{image}': the template contains RUN, but this machine cannot run programs for {names}"),
     )
     .hint(format!("install QEMU: `{}`", install_command(&missing)))
-    .hint("or keep RUN out of the template: COPY alone needs no emulation"))
+    .hint("or remove RUN from the template: COPY does not need emulation"))
 }
 
-/// Returns those of some platforms whose programs a container cannot run on this host.
+/// Returns the platforms whose programs cannot run in containers on this machine. `host` is its target triple.
 pub(crate) fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
     platforms.iter().copied().filter(|platform| !platform.is_native_to(host) && !is_emulated(*platform)).collect()
 }
 
-/// The handler that binfmt_misc has for the programs of a platform.
+/// The state of the binfmt_misc handler for a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BinfmtHandler {
     None,
     Disabled,
-    /// It opens the interpreter when a program starts, in that program's root: a container has none there.
+    /// Registered without flag F: the kernel looks for the interpreter inside the container, where it does not exist.
     NotFixed,
-    /// The interpreter was opened at registration (flag F), and works inside of containers.
+    /// Registered with flag F: the kernel opened the interpreter at registration, so the handler works in containers.
     Fixed,
 }
 
 impl BinfmtHandler {
-    /// What is wrong with an existing handler.
+    /// Returns the problem with an existing handler, or `None` if it works or does not exist.
     pub(crate) fn problem(self) -> Option<&'static str> {
         match self {
             BinfmtHandler::None | BinfmtHandler::Fixed => None,
-            BinfmtHandler::Disabled => Some("its handler is disabled"),
-            BinfmtHandler::NotFixed => Some("its handler lacks the flag F, and containers have no QEMU of their own"),
+            BinfmtHandler::Disabled => Some("binfmt_misc handler is disabled"),
+            BinfmtHandler::NotFixed => Some("binfmt_misc handler lacks flag F, which containers require"),
         }
     }
 }
 
-/// Returns the handler of a platform.
+/// Reads the state of the binfmt_misc handler for a platform.
 pub(crate) fn binfmt_handler(platform: Platform) -> BinfmtHandler {
     let entry = Utf8Path::new(BINFMT_MISC).join(format!("qemu-{}", platform.qemu_name()));
     fs_err::read_to_string(entry).map_or(BinfmtHandler::None, |text| parse(&text))
 }
 
-/// Whether a platform has an enabled handler that also works inside of containers.
+/// Reports whether a platform has an enabled handler that works in containers.
 pub(crate) fn is_emulated(platform: Platform) -> bool {
     binfmt_handler(platform) == BinfmtHandler::Fixed
 }
@@ -90,7 +91,7 @@ fn parse(entry: &str) -> BinfmtHandler {
     }
 }
 
-/// The command that registers QEMU for some platforms with the kernel, in containers too.
+/// Returns the command that registers QEMU handlers for `platforms` that also work in containers.
 pub(crate) fn install_command(platforms: &[Platform]) -> Cmd {
     let names = platforms.iter().map(|platform| platform.architecture()).collect::<Vec<_>>().join(",");
     Cmd::new("docker").args(["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", &names])
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries() {
+    fn parses_handler_state() {
         for (entry, handler) in [
             ("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POCF\noffset 0\n", BinfmtHandler::Fixed),
             ("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: \n", BinfmtHandler::NotFixed),
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_builder_is_trusted() {
+    fn builders_on_other_machines_are_not_checked() {
         for (driver, is_multi_node) in [("remote", false), ("docker-container", true)] {
             let builder = Builder { name: None, driver: driver.into(), is_multi_node, to_create: None };
             let s390x = ["linux/s390x".parse().unwrap()];

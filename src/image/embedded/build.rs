@@ -1,4 +1,5 @@
-//! Builds prepared images. A layer is compressed as soon as its binary is compiled, while cargo still compiles the others.
+//! Builds prepared images. Compresses each layer as soon as its binary is compiled, while cargo compiles the other
+//! binaries.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -22,10 +23,10 @@ use crate::threads::{self, CancelToken, lock, next};
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
-/// Maximum number of threads that compress layers. cargo needs the processors as well.
+/// Maximum number of threads that compress layers. Kept low because cargo compiles at the same time.
 const MAX_WORKERS: usize = 4;
 
-/// Where a layer belongs, by positions: of the image, its platform, and the platform's layer.
+/// The indices of a layer: its image, the platform within the image, and the layer within the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LayerPosition {
     image: usize,
@@ -33,7 +34,7 @@ struct LayerPosition {
     layer: usize,
 }
 
-/// A layer whose files are all there.
+/// A layer that is ready to be built, because all of its files exist.
 struct LayerJob {
     position: LayerPosition,
     entries: LayerEntries,
@@ -41,8 +42,8 @@ struct LayerJob {
 
 type Layers = BTreeMap<LayerPosition, Layer>;
 
-/// Builds images from the binaries that arrive until the channel closes, and returns their layouts in the images' order.
-/// Every layer is sent to `finished` as soon as its blob is on disk, those of the bases first.
+/// Builds images from the binaries received until the channel closes, and returns one layout for each image, in order.
+/// Sends each layer to `finished` as soon as its blob is on disk, starting with the layers of the bases.
 pub(crate) fn build(
     images: &[PreparedImage<'_>],
     binaries: mpsc::Receiver<CompiledBinary>,
@@ -64,7 +65,7 @@ pub(crate) fn build(
     Ok(layouts)
 }
 
-/// Builds the layers of images.
+/// Builds the layers of all images.
 #[derive(Clone, Copy)]
 struct LayerBuilder<'a> {
     images: &'a [PreparedImage<'a>],
@@ -74,7 +75,7 @@ struct LayerBuilder<'a> {
 }
 
 impl LayerBuilder<'_> {
-    /// Builds all layers on several threads, while this one waits for binaries.
+    /// Builds all layers on worker threads, while the current thread waits for binaries.
     fn build(&self, binaries: mpsc::Receiver<CompiledBinary>, cancel: &CancelToken) -> Result<Layers> {
         let built: Mutex<Layers> = Mutex::default();
         let (jobs, queue) = mpsc::channel::<LayerJob>();
@@ -90,14 +91,14 @@ impl LayerBuilder<'_> {
         };
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS);
         threads::scope(cancel, |stages| {
-            // Dropped at the end of this closure, also if it fails: the workers wait for jobs until then.
+            // Moved into the closure, so that the queue closes even on an error. Workers wait until it closes.
             let jobs = jobs;
             let workers: Vec<_> = (0..workers).map(|_| stages.spawn(work)).collect();
             self.announce_base_layers();
             self.queue_layers_without_binary(&jobs);
             for compiled in binaries {
                 cancel.check()?;
-                self.queue_layers_of(&compiled, &jobs);
+                self.queue_layers_with(&compiled, &jobs);
             }
             drop(jobs);
             for worker in workers {
@@ -119,12 +120,12 @@ impl LayerBuilder<'_> {
         if stored.is_new {
             span.bytes(stored.layer.descriptor.size());
         } else {
-            span.note("was there");
+            span.note("reused");
         }
         Ok(stored.layer)
     }
 
-    /// Sends a finished layer. If the receiver is gone, its stage has failed and reports that itself.
+    /// Sends a finished layer. Ignores a closed channel, because the receiving stage reports its own failure.
     fn announce(&self, image: usize, layer: &Layer) {
         let (descriptor, path) = (layer.descriptor.clone(), layer.path.clone());
         let _ = self.finished.send(ImageBlob { image, descriptor, path });
@@ -142,7 +143,7 @@ impl LayerBuilder<'_> {
     fn queue_layers_without_binary(&self, jobs: &mpsc::Sender<LayerJob>) {
         for (position, planned) in self.planned_layers() {
             if planned.binary.is_none() {
-                // The queue is open as long as `build` runs.
+                // Cannot fail: the receiver exists until `build` returns.
                 let _ = jobs.send(LayerJob { position, entries: planned.entries.clone() });
             }
         }
@@ -157,8 +158,8 @@ impl LayerBuilder<'_> {
         })
     }
 
-    /// Queues the layers that wait for a binary.
-    fn queue_layers_of(&self, compiled: &CompiledBinary, jobs: &mpsc::Sender<LayerJob>) {
+    /// Queues all layers that contain `compiled`.
+    fn queue_layers_with(&self, compiled: &CompiledBinary, jobs: &mpsc::Sender<LayerJob>) {
         for (image, prepared) in self.images.iter().enumerate() {
             for (platform, prepared) in prepared.platforms.iter().enumerate() {
                 for layer in layers_waiting_for(compiled, prepared) {
@@ -171,12 +172,12 @@ impl LayerBuilder<'_> {
 }
 
 fn layers_waiting_for(compiled: &CompiledBinary, platform: &PreparedPlatform) -> impl Iterator<Item = usize> {
-    let is_built_alike = platform.build == compiled.build;
-    let waiting = platform.waiting.iter().filter(move |waiting| is_built_alike && waiting.binary == compiled.binary);
+    let is_same_build = platform.build == compiled.build;
+    let waiting = platform.waiting.iter().filter(move |waiting| is_same_build && waiting.binary == compiled.binary);
     waiting.map(|waiting| waiting.layer)
 }
 
-/// The entries of a layer with the file of its binary.
+/// Returns the entries of a layer, including its compiled binary.
 fn entries_with_binary(planned: &PlannedLayer, compiled: &CompiledBinary) -> LayerEntries {
     let mut entries = planned.entries.clone();
     let target = planned.binary.as_ref().map(|binary| binary.target.as_str()).unwrap_or_default();
@@ -188,7 +189,7 @@ fn entries_with_binary(planned: &PlannedLayer, compiled: &CompiledBinary) -> Lay
     entries
 }
 
-/// The name of a layer's binary, for people.
+/// Returns a short name for a layer in timings: its binary, or `files`.
 fn layer_label(planned: &PlannedLayer) -> &str {
     match &planned.binary {
         Some(binary) => binary.target.rsplit('/').next().unwrap_or(&binary.target),
@@ -196,7 +197,7 @@ fn layer_label(planned: &PlannedLayer) -> &str {
     }
 }
 
-/// Writes an image's layout. `layers` has those of all images, and loses those of this one.
+/// Writes the layout of an image, and removes the image's layers from `layers`, which has the layers of all images.
 fn write_layout(
     index: usize,
     image: &PreparedImage<'_>,
@@ -210,7 +211,7 @@ fn write_layout(
         let mut added = Vec::new();
         for (layer, planned) in platform.layers.iter().enumerate() {
             let built = layers.remove(&LayerPosition { image: index, platform: position, layer });
-            let built = built.with_context(|| format!("'{}' was not made", planned.created_by))?;
+            let built = built.with_context(|| format!("layer '{}' was not built", planned.created_by))?;
             added.push(AddedLayer { layer: built, created_by: planned.created_by.clone() });
         }
         let base = platform.base.as_deref();

@@ -1,24 +1,25 @@
-//! Resolves `user[:group]` of COPY and WORKDIR: numbers, or names in the image's own files, as BuildKit does (its
-//! `llb.WithUser`, and `solver/llbsolver/file/user_linux.go`).
+//! Resolves the owner of files: `user[:group]`, as numeric IDs or as names in the image's `/etc/passwd` and
+//! `/etc/group`. Follows BuildKit (`llb.WithUser` and `solver/llbsolver/file/user_linux.go`).
 
 use crate::dockerfile::error::StageError;
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
 
-/// A user and a group.
+/// The user ID and group ID of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub uid: u64,
     pub gid: u64,
 }
 
-/// Resolves an owner. A user alone has its group of `/etc/passwd`, or else the group of its own number.
+/// Resolves `user[:group]`. The default group is the user's group in `/etc/passwd` or, for a numeric user, the group
+/// with the same number.
 pub(crate) fn resolve_owner(owner: &str, rootfs: &RootFs) -> Result<Owner, StageError> {
     let (user, group) = owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
     let (uid, gid) = match parse_id(user)? {
         Some(number) => (number, number),
         None => match lookup(rootfs, "/etc/passwd", user)?[..] {
             [uid, gid, ..] => (uid, gid),
-            _ => return Err(StageError::invalid(format!("/etc/passwd has no numbers for '{user}'"))),
+            _ => return Err(StageError::invalid(format!("/etc/passwd has no IDs for '{user}'"))),
         },
     };
     let Some(group) = group else { return Ok(Owner { uid, gid }) };
@@ -29,23 +30,23 @@ pub(crate) fn resolve_owner(owner: &str, rootfs: &RootFs) -> Result<Owner, Stage
     Ok(Owner { uid, gid })
 }
 
-/// Parses a user or group: empty and `root` are 0. Returns `None` for another name.
+/// Parses a numeric user or group. Returns 0 for `root` and an empty string, and `None` for any other name.
 fn parse_id(word: &str) -> Result<Option<u64>, StageError> {
     match word.parse::<i32>() {
         Ok(id) => match u64::try_from(id) {
             Ok(id) => Ok(Some(id)),
-            Err(_) => Err(StageError::invalid(format!("'{word}' is no user or group"))),
+            Err(_) => Err(StageError::invalid(format!("'{word}' is not a valid user or group"))),
         },
         Err(_) => Ok(matches!(word, "" | "root").then_some(0)),
     }
 }
 
-/// Returns the numbers of a name in a file of lines like `name:x:1:2` (passwd(5), group(5)).
+/// Returns the IDs for a name in a file of lines such as `name:x:1:2` (passwd(5), group(5)).
 fn lookup(rootfs: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
     let text = match rootfs.get(&rootfs.resolve(file).map_err(StageError::Invalid)?) {
         Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => text,
-        None => return Err(StageError::invalid(format!("the image has no {file} that says who '{name}' is"))),
-        Some(_) => return Err(StageError::unsupported(format!("names of a {file} that is no plain file"))),
+        None => return Err(StageError::invalid(format!("cannot look up '{name}': the image has no {file}"))),
+        Some(_) => return Err(StageError::unsupported(format!("cannot read names from {file}"))),
     };
     let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
     let line = line.ok_or_else(|| StageError::invalid(format!("'{name}' is not in the image's {file}")))?;
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers() {
+    fn resolves_names_and_numeric_ids() {
         let mut rootfs = RootFs::default();
         rootfs.insert("etc/passwd", file("root:x:0:0::/:\nbobby:x:1:1\nbob:x:7:8:b:/:/x\nodd:x\n"));
         rootfs.insert("etc/group", file("staff:x:50:\n"));
@@ -78,8 +79,8 @@ mod tests {
             ("nosuch", Err("'nosuch' is not in the image's /etc/passwd")),
             ("5:bob", Err("'bob' is not in the image's /etc/group")),
             ("3000000000", Err("'3000000000' is not in the image's /etc/passwd")),
-            ("-1", Err("'-1' is no user or group")),
-            ("odd", Err("/etc/passwd has no numbers for 'odd'")),
+            ("-1", Err("'-1' is not a valid user or group")),
+            ("odd", Err("/etc/passwd has no IDs for 'odd'")),
         ] {
             assert_eq!(
                 resolve_owner(owner, &rootfs),
@@ -88,12 +89,12 @@ mod tests {
             );
         }
         rootfs.insert("etc/passwd", FsNode::Other);
-        let unsupported = StageError::unsupported("names of a /etc/passwd that is no plain file");
+        let unsupported = StageError::unsupported("cannot read names from /etc/passwd");
         assert_eq!(resolve_owner("bob", &rootfs), Err(unsupported));
         rootfs.insert("etc/passwd", FsNode::Link("../passwd".to_owned()));
         assert_eq!(
             resolve_owner("bob", &rootfs),
-            Err(StageError::invalid("the image has no /etc/passwd that says who 'bob' is"))
+            Err(StageError::invalid("cannot look up 'bob': the image has no /etc/passwd"))
         );
     }
 }

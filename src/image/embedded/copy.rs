@@ -1,5 +1,5 @@
-//! Plans the layers of a platform: applies the copies of its stage to the base's file system, as Docker's COPY does
-//! (Dockerfile reference, "COPY"). Reads the staged context; the binaries need not be there yet.
+//! Plans the layers of a platform: applies the COPY and WORKDIR instructions of its stage to the file system of the
+//! base (Dockerfile reference, "COPY"). Reads files from the build context, but does not need the binaries yet.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -15,13 +15,13 @@ use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
 use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
 
-/// A layer of the image, on top of the base's.
+/// A layer that an image adds to its base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedLayer {
     pub entries: LayerEntries,
-    /// The binary that the layer waits for.
+    /// The binary that must be compiled before the layer can be built.
     pub binary: Option<PlannedBinary>,
-    /// The instructions, for the image's history.
+    /// The instructions that create the layer, for the history of the image.
     pub created_by: String,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct PlannedBinary {
     pub target: String,
 }
 
-/// Groups copies into layers: one for each binary, one for what stands between them. `is_binary` returns whether a source
-/// is compiled, and not staged yet; `time` is that of everything new.
+/// Groups copies into layers: one layer for each binary, and one for the instructions between two binaries. `is_binary`
+/// reports whether a source is a binary that is not compiled yet. `time` is the modification time of all new files.
 pub(crate) fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
@@ -65,7 +65,7 @@ pub(crate) fn plan_layers(
         let separator = if layer.created_by.is_empty() { "" } else { " && " };
         layer.created_by.push_str(&format!("{separator}{}", copy.text));
     }
-    // A WORKDIR that exists in the base needs no layer.
+    // A WORKDIR that already exists in the base does not need a layer.
     layers.retain(|layer| layer.binary.is_some() || !layer.entries.is_empty());
     Ok(layers)
 }
@@ -74,7 +74,7 @@ fn failure(copy: &StageCopy, problem: &str) -> Failure {
     Failure::new(Class::Config, format!("'{}' {problem}", copy.text))
 }
 
-/// Carries out one copy.
+/// Applies a COPY or WORKDIR instruction.
 struct Copier<'a> {
     copy: &'a StageCopy,
     owner: Owner,
@@ -84,16 +84,16 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// Resolves the owner that the instruction names.
+    /// Resolves the owner given in the instruction.
     fn resolve_owner(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = resolve_owner(owner, self.rootfs).map_err(|error| match error {
-            StageError::Invalid(problem) => failure(self.copy, &format!("does not work: {problem}")).hint(
-                "write the owner in numbers, as in 65532:65532, or add it to the image's /etc/passwd and /etc/group",
+            StageError::Invalid(problem) => failure(self.copy, &format!("would fail: {problem}")).hint(
+                "use numeric IDs, such as 65532:65532, or add the names to the image's /etc/passwd and /etc/group",
             ),
-            StageError::Unsupported(feature) => {
-                failure(self.copy, &format!("wants {feature}, which the embedded engine cannot read"))
-                    .hint("write the owner in numbers, or take the other engine: `--engine buildx`")
+            StageError::Unsupported(reason) => {
+                failure(self.copy, &format!("is not supported by the embedded engine: {reason}"))
+                    .hint("use numeric IDs for the owner, or build with Docker: `--engine buildx`")
             }
         })?;
         Ok(())
@@ -103,34 +103,34 @@ impl Copier<'_> {
         FileAttributes { mode, uid: self.owner.uid, gid: self.owner.gid, mtime: self.time }
     }
 
-    fn does_not_work(&self, reason: &str) -> Failure {
-        failure(self.copy, &format!("does not work: {reason}"))
-            .hint("see what the image's base has there, and take another path")
+    fn would_fail(&self, reason: &str) -> Failure {
+        failure(self.copy, &format!("would fail: {reason}"))
+            .hint("use another path, or check what the base has at this path")
     }
 
-    /// Resolves the links of the target.
+    /// Returns the target with symbolic links resolved.
     fn resolved_target(&self) -> Result<String, Failure> {
-        self.rootfs.resolve(&self.copy.target).map_err(|reason| self.does_not_work(&reason))
+        self.rootfs.resolve(&self.copy.target).map_err(|reason| self.would_fail(&reason))
     }
 
     fn is_dir(&self, path: &str) -> bool {
         path.is_empty() || matches!(self.rootfs.get(path), Some(FsNode::Dir(_)))
     }
 
-    /// Creates a directory unless it exists.
+    /// Adds a directory to the layer unless it already exists.
     fn ensure_dir(&mut self, path: &str) -> Result<(), Failure> {
         if self.is_dir(path) {
             return Ok(());
         }
         if self.rootfs.get(path).is_some() {
-            return Err(self.does_not_work(&format!("/{path} is not a folder")));
+            return Err(self.would_fail(&format!("/{path} is not a directory")));
         }
         self.add_parents(path);
         self.add_dir(path, self.attributes(0o755));
         Ok(())
     }
 
-    /// Creates the directory of a WORKDIR, which belongs to the user that is set before it. An existing one stays as it is.
+    /// Adds the directory of a WORKDIR instruction, owned by the current USER. Keeps an existing directory unchanged.
     fn create_working_dir(&mut self) -> Result<(), Failure> {
         let path = self.resolved_target()?;
         if !self.is_dir(&path) {
@@ -139,20 +139,21 @@ impl Copier<'_> {
         self.ensure_dir(&path)
     }
 
-    /// Returns where a source named `name` goes: into the target if that is a directory.
-    fn target_of(&mut self, name: &str) -> Result<String, Failure> {
+    /// Returns the destination of a source named `name`: a path in the target if that is a directory, or else the
+    /// target.
+    fn destination(&mut self, name: &str) -> Result<String, Failure> {
         let resolved = self.resolved_target()?;
         if self.copy.target.ends_with('/') {
             self.ensure_dir(&resolved)?;
         }
         let target = if self.is_dir(&resolved) { normalize(&format!("{resolved}/{name}")) } else { resolved };
         match self.rootfs.get(&target) {
-            Some(FsNode::Dir(_)) => Err(self.does_not_work(&format!("/{target} is a folder, and no file"))),
+            Some(FsNode::Dir(_)) => Err(self.would_fail(&format!("/{target} is a directory, not a file"))),
             _ => Ok(target),
         }
     }
 
-    /// Adds the directories above a path to the layer: as they are, or new ones.
+    /// Adds the parent directories of a path to the layer, keeping the attributes of existing ones.
     fn add_parents(&mut self, path: &str) {
         let parent = parent(path).to_owned();
         if parent.is_empty() {
@@ -171,10 +172,10 @@ impl Copier<'_> {
         self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
-    /// Adds a binary that is not compiled yet, and returns its path.
+    /// Adds a binary that is not compiled yet, and returns its path in the image.
     fn copy_binary(&mut self, source: &str) -> Result<String> {
         let name = source.rsplit('/').next().unwrap_or(source);
-        let target = self.target_of(name)?;
+        let target = self.destination(name)?;
         self.add_parents(&target);
         self.rootfs.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
@@ -188,22 +189,23 @@ impl Copier<'_> {
             let path = context.join(source);
             let metadata = fs_err::metadata(&path).map_err(|_| {
                 failure(self.copy, &format!("copies '{source}', which is not in the build context"))
-                    .hint(format!("see what is: `find {context}`"))
+                    .hint(format!("list the build context: `find {context}`"))
             })?;
             if metadata.is_dir() {
-                // An existing directory keeps its mode; those within it take the source's.
+                // An existing target directory keeps its mode. Subdirectories get the mode of the source.
                 let target = self.resolved_target()?;
                 self.ensure_dir(&target)?;
                 self.copy_dir_content(&path, &target)?;
             } else {
-                let target = self.target_of(path.file_name().unwrap_or_default())?;
+                let target = self.destination(path.file_name().unwrap_or_default())?;
                 self.copy_file(&path, &target)?;
             }
         }
         Ok(())
     }
 
-    /// Copies what a directory holds. Links in the target are not followed: a file replaces one.
+    /// Copies the contents of a directory. Files replace symbolic links in the target directory instead of following
+    /// them.
     fn copy_dir_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
@@ -212,8 +214,8 @@ impl Copier<'_> {
             let metadata = fs_err::metadata(child.path())?;
             let is_dir = metadata.is_dir();
             if self.rootfs.get(&target).is_some_and(|existing| matches!(existing, FsNode::Dir(_)) != is_dir) {
-                let problem = if is_dir { "is not a folder" } else { "is a folder, and no file" };
-                return Err(self.does_not_work(&format!("/{target} {problem}")).into());
+                let problem = if is_dir { "is not a directory" } else { "is a directory, not a file" };
+                return Err(self.would_fail(&format!("/{target} {problem}")).into());
             }
             if is_dir {
                 self.add_parents(&target);
@@ -256,9 +258,9 @@ mod tests {
         StageCopy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
     }
 
-    /// The layers of some copies from a context with `one.txt`, `data/sub/two.txt` and `over/bin/x`, on a base with
-    /// `/usr/bin`, a link `/bin` to it, `/root` for root alone, a file `/file` and users. Binaries begin with `bin-`.
-    fn planned(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
+    /// Plans the layers for some copies, using the build context and base defined below. Returns their entries as text.
+    /// Sources that start with `bin-` are binaries.
+    fn plan(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
         let context = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(context.path()).unwrap();
         fs_err::create_dir_all(root.join("data/sub")).unwrap();
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn files_go_where_links_lead_and_folders_stay_as_they_are() {
+    fn copies_follow_links_and_keep_existing_directories() {
         for (source, target, entries) in [
             ("one.txt", "/bin/x", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 644 0:0 7"][..]),
             ("one.txt", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/one.txt 644 0:0 7"]),
@@ -315,13 +317,13 @@ mod tests {
             ("bin-x", "/bin", &["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/bin-x 755 0:0 7"]),
             ("bin-x", "/bin/tool", &["file 755 0:0 7"]),
         ] {
-            let layers = planned(&[copy(&[source], target)]).unwrap();
+            let layers = plan(&[copy(&[source], target)]).unwrap();
             assert_eq!(layers[0], entries, "{source} to {target}");
         }
     }
 
     #[test]
-    fn each_binary_is_a_layer_and_what_is_between_is_one() {
+    fn each_binary_gets_its_own_layer() {
         let workdir = copy(&[], "/usr/bin/");
         let copies = [
             copy(&["one.txt"], "/a"),
@@ -331,15 +333,15 @@ mod tests {
             copy(&["bin-y"], "/y"),
             workdir,
         ];
-        let layers = planned(&copies).unwrap();
+        let layers = plan(&copies).unwrap();
         assert_eq!(layers[0], ["a 644 0:0 7", "b 644 0:0 7"]);
         assert_eq!(layers[1], ["usr/ 755 1:1 1", "usr/bin/ 755 1:1 1", "usr/bin/x 755 0:0 7"]);
-        assert_eq!(layers[2], ["y 755 0:0 7"], "and a folder that is there needs no layer");
+        assert_eq!(layers[2], ["y 755 0:0 7"], "an existing directory needs no layer");
         assert_eq!(layers.len(), 3);
     }
 
     #[test]
-    fn what_is_made_belongs_to_the_owner() {
+    fn new_files_and_directories_get_the_owner() {
         let owned = |copy: StageCopy, owner: &str| StageCopy { owner: Some(owner.to_owned()), ..copy };
         for (copies, last, entries) in [
             (vec![owned(copy(&[], "/srv/app/"), "bob")], 0, &["srv/ 755 7:8 7", "srv/app/ 755 7:8 7"][..]),
@@ -348,44 +350,44 @@ mod tests {
             (vec![owned(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
             // The owner of an existing directory is not looked up.
             (vec![owned(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
-            // Users that an earlier instruction brought.
+            // An earlier instruction adds the user.
             (
                 vec![copy(&["etc/"], "/etc"), copy(&["bin-x"], "/x"), owned(copy(&[], "/new/"), "new")],
                 2,
                 &["new/ 755 70:80 7"],
             ),
         ] {
-            assert_eq!(planned(&copies).unwrap()[last], entries, "{copies:?}");
+            assert_eq!(plan(&copies).unwrap()[last], entries, "{copies:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_copied() {
+    fn invalid_copies_are_rejected() {
         for (copy, message) in [
             (copy(&["none"], "/x"), "copies 'none', which is not in the build context"),
-            (copy(&["one.txt"], "/file/x"), "/file is not a folder"),
-            (copy(&["one.txt"], "/file/"), "/file is not a folder"),
-            (copy(&["one.txt"], "/bin/tool/"), "/file is not a folder"),
-            (copy(&["data"], "/file"), "/file is not a folder"),
-            (copy(&["over"], "/"), "/bin is not a folder"),
-            (copy(&[], "/file/"), "/file is not a folder"),
-            (copy(&["one.txt"], "/loop"), "/loop is a link without an end"),
-            (copy(&["bin-x"], "/loop/x"), "/loop/x is a link without an end"),
+            (copy(&["one.txt"], "/file/x"), "/file is not a directory"),
+            (copy(&["one.txt"], "/file/"), "/file is not a directory"),
+            (copy(&["one.txt"], "/bin/tool/"), "/file is not a directory"),
+            (copy(&["data"], "/file"), "/file is not a directory"),
+            (copy(&["over"], "/"), "/bin is not a directory"),
+            (copy(&[], "/file/"), "/file is not a directory"),
+            (copy(&["one.txt"], "/loop"), "/loop has too many levels of symbolic links"),
+            (copy(&["bin-x"], "/loop/x"), "/loop/x has too many levels of symbolic links"),
             (
                 StageCopy { owner: Some("nosuch".to_owned()), ..copy(&[], "/new/") },
                 "'nosuch' is not in the image's /etc/passwd",
             ),
             (StageCopy { owner: Some("0:x".to_owned()), ..copy(&["one.txt"], "/") }, "the image has no /etc/group"),
         ] {
-            let error = planned(&[copy]).unwrap_err();
+            let error = plan(&[copy]).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
             assert!(!crate::error::all_hints(&error).is_empty(), "{error}");
         }
-        // A folder where a file would go.
+        // A directory already exists at the target of a file.
         for source in ["bin-x", "one.txt"] {
-            let folder = copy(&[], &format!("/new/{source}/"));
-            let error = planned(&[folder, copy(&[source], "/new")]).unwrap_err().to_string();
-            assert!(error.contains(&format!("/new/{source} is a folder, and no file")), "{error}");
+            let workdir = copy(&[], &format!("/new/{source}/"));
+            let error = plan(&[workdir, copy(&[source], "/new")]).unwrap_err().to_string();
+            assert!(error.contains(&format!("/new/{source} is a directory, not a file")), "{error}");
         }
     }
 }

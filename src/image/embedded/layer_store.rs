@@ -1,4 +1,4 @@
-//! A cache of compressed layers, by a hash of their content.
+//! A cache of compressed layers, keyed by a hash of their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter};
@@ -20,18 +20,19 @@ use crate::oci::layer::{Layer, LayerEntries, write_tar};
 use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
-/// Programs come out as small as BuildKit makes them, in two thirds of the time of level 6.
+/// Default gzip level. Binaries become as small as with BuildKit, in two thirds of the time that level 6 takes.
 pub(crate) const GZIP_LEVEL: i32 = 3;
 
-/// Version of the store's format: layers of another one are not found.
+/// Version of the store format. It is part of the key, so that layers in other formats are ignored.
 pub(crate) const FORMAT: u32 = 1;
 
+/// Age after which unused layers are removed.
 pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Maximum size of the layers of earlier builds, in bytes.
+/// Maximum total size of stored layers in bytes. Layers used in the current run are always kept.
 pub(crate) const MAX_SIZE: u64 = 4 << 30;
 
-/// What the store records of a layer.
+/// The metadata that is stored for each layer.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LayerRecord {
     digest: String,
@@ -40,25 +41,26 @@ pub(crate) struct LayerRecord {
     media_type: String,
 }
 
-/// A layer of the store.
+/// A layer in the store.
 #[derive(Debug)]
 pub(crate) struct StoredLayer {
     pub layer: Layer,
-    /// It was compressed just now.
+    /// Whether the layer was compressed now instead of reused.
     pub is_new: bool,
 }
 
-/// Layers that this workspace has built, by a hash of their content.
+/// The layers built in a workspace, keyed by a hash of their content.
 pub(crate) struct LayerStore {
     dir: Utf8PathBuf,
-    /// The keys that this run has used, each locked while its layer is written: two images may need one layer at a time.
+    /// The keys used in this run. Each is locked while its layer is written, since two images may need it at the same
+    /// time.
     key_locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     bars: Bars,
 }
 
 impl LayerRecord {
-    /// Whether a file has the recorded digest.
-    fn is_of(&self, blob: &Utf8Path) -> bool {
+    /// Reports whether a file has the recorded digest.
+    fn matches(&self, blob: &Utf8Path) -> bool {
         let hashed = fs_err::File::open(blob).and_then(hash_reader);
         hashed.is_ok_and(|hash| self.digest == format!("sha256:{}", hash.sha256))
     }
@@ -69,7 +71,7 @@ impl LayerStore {
         LayerStore { dir, key_locks: Mutex::default(), bars: bars.clone() }
     }
 
-    /// Returns the layer of some entries, and writes it unless an earlier build has.
+    /// Returns a layer with the given entries, and builds it unless the store already has it.
     pub(crate) fn layer(
         &self,
         entries: &LayerEntries,
@@ -85,7 +87,7 @@ impl LayerStore {
         let record_path = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
         let existing = fs_err::read(&record_path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let (record, is_new) = match existing.filter(|record: &LayerRecord| record.is_of(&blob)) {
+        let (record, is_new) = match existing.filter(|record: &LayerRecord| record.matches(&blob)) {
             Some(record) => (record, false),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
@@ -95,14 +97,15 @@ impl LayerStore {
                 (record, true)
             }
         };
-        // `prune` removes what was not used for long.
+        // Marks the layer as recently used for `prune`.
         filetime::set_file_mtime(&record_path, filetime::FileTime::now())?;
         let descriptor = descriptor::descriptor(&record.media_type, &record.digest, record.size)?;
         Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, is_new })
     }
 
-    /// Removes layers that were not used for a month, and the oldest ones above [`MAX_SIZE`]. Those that this run has used
-    /// are kept. Also removes what an interrupted run left behind: no other run writes here now.
+    /// Removes layers that were not used for a month, and the least recently used ones if the store exceeds
+    /// [`MAX_SIZE`]. Keeps layers used in this run. Also removes files that an interrupted run left behind, which is
+    /// safe because only one run at a time uses the store.
     pub(crate) fn prune(&self) -> Result<()> {
         let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
         let (records, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
@@ -130,7 +133,7 @@ pub(crate) fn default_level(compression: Compression) -> i32 {
     }
 }
 
-/// The name of the largest file, for the progress bar.
+/// Returns the name of the largest file, for the progress bar.
 pub(crate) fn largest_file_name(entries: &LayerEntries) -> &str {
     let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
     largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()
@@ -187,29 +190,29 @@ mod tests {
     }
 
     #[test]
-    fn the_same_entries_give_the_same_layer() {
+    fn same_entries_give_the_same_layer() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
             let store = LayerStore::new(dir.join("a"), &Bars::default());
-            let StoredLayer { layer: made, is_new } = store.layer(&entries, compression, None).unwrap();
+            let StoredLayer { layer: built, is_new } = store.layer(&entries, compression, None).unwrap();
             assert!(is_new);
             let again = store.layer(&entries, compression, None).unwrap();
-            assert_eq!((&again.layer, again.is_new), (&made, false));
+            assert_eq!((&again.layer, again.is_new), (&built, false));
             assert_eq!(
-                made,
+                built,
                 Layer {
-                    path: made.path.clone(),
+                    path: built.path.clone(),
                     ..LayerStore::new(dir.join("b"), &Bars::default()).layer(&entries, compression, None).unwrap().layer
                 }
             );
-            let media_type = made.descriptor.media_type().to_string();
+            let media_type = built.descriptor.media_type().to_string();
             assert!(media_type.ends_with(suffix), "{media_type}");
-            let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
+            let stream = decompress(fs_err::File::open(&built.path).unwrap(), &media_type).unwrap().unwrap();
             let diff_id = hash_reader(stream).unwrap().sha256;
-            assert_eq!(made.diff_id, format!("sha256:{diff_id}"));
-            let stream = decompress(fs_err::File::open(&made.path).unwrap(), &media_type).unwrap().unwrap();
+            assert_eq!(built.diff_id, format!("sha256:{diff_id}"));
+            let stream = decompress(fs_err::File::open(&built.path).unwrap(), &media_type).unwrap().unwrap();
             let mut archive = tar::Archive::new(stream);
             let found = archive.entries().unwrap().map(|entry| {
                 let entry = entry.unwrap();
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_is_no_layer() {
+    fn rejects_files_that_change_while_they_are_packed() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let entries = entries(dir);
@@ -231,23 +234,23 @@ mod tests {
             let error = LayerStore::new(dir.join("store"), &Bars::default())
                 .layer(&entries, Compression::Gzip, None)
                 .unwrap_err();
-            assert!(error.to_string().contains("changed while it was packed"), "{error}");
+            assert!(error.to_string().contains("changed while it was being packed"), "{error}");
             assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
         }
     }
 
     #[test]
-    fn the_usual_level_is_a_level() {
+    fn default_level_can_be_set_explicitly() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let (store, entries) = (LayerStore::new(dir.join("store"), &Bars::default()), entries(dir));
-        let usual = store.layer(&entries, Compression::Gzip, None).unwrap().layer;
-        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().layer, usual);
-        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().layer.path, usual.path);
+        let implicit = store.layer(&entries, Compression::Gzip, None).unwrap().layer;
+        assert_eq!(store.layer(&entries, Compression::Gzip, Some(3)).unwrap().layer, implicit);
+        assert_ne!(store.layer(&entries, Compression::Gzip, Some(6)).unwrap().layer.path, implicit.path);
     }
 
     #[test]
-    fn old_layers_are_forgotten() {
+    fn prune_removes_old_layers_and_temporary_files() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let store = LayerStore::new(dir.join("store"), &Bars::default());
@@ -256,9 +259,9 @@ mod tests {
         assert!(layer.path.exists());
         let long_ago = filetime::FileTime::from_unix_time(1, 0);
         filetime::set_file_mtime(layer.path.with_extension("json"), long_ago).unwrap();
-        fs_err::write(dir.join("store/.tmpX"), "a killed run's").unwrap();
+        fs_err::write(dir.join("store/.tmpX"), "left by a killed run").unwrap();
         store.prune().unwrap();
-        assert!(layer.path.exists(), "this run has used it");
+        assert!(layer.path.exists(), "layers used in this run are kept");
         LayerStore::new(dir.join("store"), &Bars::default()).prune().unwrap();
         assert_eq!(fs_err::read_dir(dir.join("store")).unwrap().count(), 0);
     }

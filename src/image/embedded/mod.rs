@@ -1,4 +1,4 @@
-//! The embedded engine: a base plus files plus a config are an image, and no program has to run to build it.
+//! The embedded engine: assembles images from a base, files, and a config without running any other program.
 
 pub(crate) mod build;
 pub(crate) mod chown;

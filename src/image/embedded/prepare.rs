@@ -1,5 +1,4 @@
-//! Prepares images for the embedded engine: evaluates their Dockerfiles and plans their layers, before anything is
-//! compiled.
+//! Prepares images for the embedded engine before anything is compiled: evaluates Dockerfiles and plans layers.
 
 use std::sync::Arc;
 
@@ -19,37 +18,37 @@ use crate::oci::rootfs::RootFs;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform};
 use crate::platform::Platform;
 
-/// An image, as far as it is known before anything is compiled.
+/// The parts of an image that are known before compilation.
 pub(crate) struct PreparedImage<'a> {
     pub image: &'a Image,
-    /// The directory that its OCI layout is written to.
+    /// The directory to write the OCI layout to.
     pub layout_dir: Utf8PathBuf,
-    /// In the image's order.
+    /// The platforms in the configured order.
     pub platforms: Vec<PreparedPlatform>,
 }
 
 /// One platform of a [`PreparedImage`].
 pub(crate) struct PreparedPlatform {
     pub platform: Platform,
-    /// `None` for `scratch`.
+    /// The base image, or `None` for `scratch`.
     pub base: Option<Arc<BaseImage>>,
-    /// The `config` of the image config.
+    /// The `config` object of the image config.
     pub config: Value,
-    /// The layers on top of the base's.
+    /// The layers to add to the base.
     pub layers: Vec<PlannedLayer>,
     pub build: BuildSettings,
-    /// The layers that wait for a binary.
+    /// The layers that contain a binary, which must be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
 
-/// A layer that waits for its binary.
+/// A layer that can be built once its binary is compiled.
 pub(crate) struct WaitingLayer {
     pub binary: Binary,
-    /// The position among the platform's layers.
+    /// The index of the layer in [`PreparedPlatform::layers`].
     pub layer: usize,
 }
 
-/// Evaluates the Dockerfiles and reads the staged files. `staged` is in the images' order.
+/// Evaluates the Dockerfiles and reads the staged files. `staged` has one entry for each image, in the same order.
 pub(crate) fn prepare<'a>(
     images: &'a [Image],
     staged: &[StagedContext],
@@ -96,25 +95,25 @@ fn waiting_layers(platform: &ImagePlatform, layers: &[PlannedLayer]) -> Vec<Wait
     waiting
 }
 
-/// Fails if a base has ONBUILD instructions, which are for the builder of the next image, and may RUN.
+/// Fails if a base has ONBUILD instructions, which the embedded engine cannot run.
 fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<(), Failure> {
     let instructions = config.and_then(|config| config.get("OnBuild")?.as_array());
     if instructions.is_none_or(Vec::is_empty) {
         return Ok(());
     }
-    let message = format!("image '{}': the embedded engine cannot do ONBUILD of its base {base}", image.name);
-    Err(Failure::new(Class::Config, message).hint("take the other engine: `--engine buildx`"))
+    let message = format!("image '{}': the embedded engine does not support ONBUILD in base {base}", image.name);
+    Err(Failure::new(Class::Config, message).hint("build with Docker: `--engine buildx`"))
 }
 
-/// Checks that images from `scratch` have their program and their user: buildx would build them without. Ignores
-/// Dockerfiles that cannot be evaluated here. `staged` is in the images' order.
+/// Checks that images based on `scratch` contain their entrypoint and their user, which buildx does not check. Skips
+/// Dockerfiles that cannot be evaluated without Docker. `staged` has one entry for each image, in the same order.
 pub(crate) fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
     let mut images = images.iter().zip(staged);
     images.try_for_each(|(image, staged)| check_scratch_image(image, staged, source_date_epoch))
 }
 
-/// Checks images from `scratch` like [`check_scratch_images`], without a build context: for commands that write nothing.
-/// `root` is the workspace's.
+/// Checks images like [`check_scratch_images`], but uses a temporary build context. For commands that must not write to
+/// the target directory. `root` is the workspace root.
 pub(crate) fn check_unstaged_scratch_images(
     images: &[Image],
     dockerfiles: &[Dockerfile],
@@ -145,11 +144,11 @@ fn platform_label(image: &Image, platform: &ImagePlatform) -> String {
     format!("image '{}', {}", image.name, platform.platform)
 }
 
-/// What a stage makes of its base.
+/// The result of applying a stage to its base.
 struct EvaluatedStage {
     stage: Stage,
     layers: Vec<PlannedLayer>,
-    /// The file system of the image.
+    /// The file system of the resulting image.
     rootfs: RootFs,
     is_from_scratch: bool,
 }

@@ -1,4 +1,4 @@
-//! The formats that a graph is printed in: Graphviz' DOT, and SVG with no script, font or link.
+//! Renders a graph as Graphviz DOT, or as an SVG without scripts, fonts or links.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use super::layout::layout;
 use crate::cli::GraphFormat;
 use crate::report::html;
 
-/// Renders a graph.
+/// Renders a graph in the given format.
 pub(crate) fn render(graph: &Graph, format: GraphFormat) -> Result<String> {
     match format {
         GraphFormat::Dot => Ok(dot(graph)),
@@ -32,7 +32,7 @@ fn dot(graph: &Graph) -> String {
     lines.join("\n")
 }
 
-/// A quoted string (Graphviz' grammar, "ID", and `escString` of its attribute types).
+/// Returns a quoted DOT string (Graphviz documentation: "ID" in the grammar, `escString` in the attribute types).
 fn quote(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")

@@ -1,4 +1,4 @@
-//! Draws the graph of a plan.
+//! Builds the graph of a plan.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,17 @@ use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::report::plan_table::{references, template_name};
 
-/// Identifies a node: what has equal keys is one node.
+/// Identifies a node. Things with equal keys share a node.
 #[derive(PartialEq, Eq, Hash)]
 enum NodeKey<'a> {
-    /// The number of a cargo run.
+    /// The index of the cargo run.
     Process(usize),
     Target(&'a BuildSettings),
     Binary(&'a BuildSettings, &'a Binary),
     Base(&'a str),
-    /// The number of its image.
+    /// The index of the image, and the platform.
     Platform(usize, Platform),
+    /// The index of the image.
     Image(usize),
     Reference(String),
 }
@@ -33,7 +34,7 @@ struct GraphBuilder<'a> {
 }
 
 impl<'a> GraphBuilder<'a> {
-    /// Returns the index of a node, which is added if it is new.
+    /// Returns the index of the node with the given key, adding the node if it is new.
     fn node(&mut self, key: NodeKey<'a>, make_node: impl FnOnce() -> GraphNode) -> usize {
         let entry = self.nodes.entry(key);
         let index = entry.index();
@@ -46,7 +47,7 @@ impl<'a> GraphBuilder<'a> {
     }
 }
 
-/// Draws the graph of a plan.
+/// Builds the graph of a plan.
 pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
     let runs = toolchain.cargo_runs();
     let missing_std = toolchain.missing_std();
@@ -61,7 +62,7 @@ pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelect
             });
             let target = graph.node(NodeKey::Target(build), || target_node(build, build_name, toolchain, &missing_std));
             for (run_number, run) in runs.iter().enumerate() {
-                if run.builds.iter().any(|of_run| of_run.settings == *build) {
+                if run.builds.iter().any(|run_build| run_build.settings == *build) {
                     let process = graph.node(NodeKey::Process(run_number), || process_node(run, toolchain.auditable));
                     graph.edge(process, target);
                 }
@@ -85,7 +86,7 @@ pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelect
         }
     }
     let names: Vec<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
-    let title = format!("What cargo multiarch makes of {}", names.join(", "));
+    let title = format!("Build plan for {}", names.join(", "));
     Graph { title, nodes: graph.nodes.into_values().collect(), edges: graph.edges }
 }
 
@@ -113,7 +114,7 @@ fn process_node(run: &CargoRun, is_auditable: bool) -> GraphNode {
     for (is_set, fact) in [
         (settings.all_features, "all features"),
         (settings.no_default_features, "no default features"),
-        (settings.build_std, "the standard library, too"),
+        (settings.build_std, "build-std"),
     ] {
         if is_set {
             facts.push(fact.to_owned());
@@ -129,13 +130,13 @@ fn target_node(build: &BuildSettings, build_name: &str, toolchain: &Toolchain, m
         facts.push(selection.linker.to_string());
     }
     if let Some(floor) = &build.glibc {
-        facts.push(format!("glibc {floor} at most"));
+        facts.push(format!("glibc floor {floor}"));
     }
     if !build.sysroot_packages.is_empty() {
-        facts.push(format!("with {}", build.sysroot_packages.join(", ")));
+        facts.push(format!("sysroot packages {}", build.sysroot_packages.join(", ")));
     }
     if missing_std.contains(&build.triple) {
-        facts.push("its std is installed first".to_owned());
+        facts.push("std will be installed".to_owned());
     }
     GraphNode { why: selection.map(|selection| selection.why.clone()), ..node(NodeKind::Target, &build.triple, facts) }
 }

@@ -1,8 +1,8 @@
-//! The positions of boxes and edges in a picture: fixed columns from left to right. Platforms are in the plan's order; in
-//! the other columns, each box is as near as possible to the middle of the boxes that it is connected with.
+//! Computes the positions of boxes and edges in a picture of a graph. The columns are fixed. Platforms are in the
+//! plan's order; in the other columns, each box is as close as possible to the center of the boxes that it is
+//! connected to.
 //!
-//! A general layout algorithm would have to find the columns that are known here, and no published crate of this size wraps
-//! text or measures it without a particular font.
+//! Existing layout crates would have to rediscover the columns, and they do not wrap text.
 
 use serde::Serialize;
 
@@ -11,32 +11,33 @@ use super::{Graph, GraphNode, NodeKind};
 use crate::finding::printable;
 use crate::ui::text::display_width;
 
-/// The width of a character, with some room for fonts that are wider than usual, and the height of a line.
+/// The width of a character, with a margin for wide fonts.
 const CHAR_WIDTH: f64 = 7.5;
 const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 9.0;
-/// The space between two boxes of a column.
+/// The vertical space between the boxes of a column.
 const GAP: f64 = 12.0;
-/// The space between two columns: it grows with the number of edges in it.
+/// The minimum space between two columns. The space grows with the number of edges in it.
 const MIN_AISLE: f64 = 40.0;
 const MAX_AISLE: f64 = 200.0;
 const AISLE_PER_EDGE: f64 = 2.5;
 const MARGIN: f64 = 16.0;
-/// The upper edge of the first box, below the headings.
+/// The top edge of the first box, below the headings.
 const TOP: f64 = 40.0;
 const HEADING_BASELINE: f64 = 26.0;
-/// The most characters of a line, and the most lines of a name or a fact.
+/// The maximum width of a line, in characters.
 const MAX_COLUMNS: usize = 30;
+/// The maximum number of lines for a name or a fact.
 const MAX_LINES: usize = 3;
 
-/// What the template of the picture renders.
+/// The data for the SVG template.
 #[derive(Debug, Serialize)]
 pub(crate) struct Picture {
     title: String,
     width: f64,
     height: f64,
     headings: Vec<TextLine>,
-    /// SVG path data.
+    /// The edges as SVG path data.
     edges: Vec<String>,
     boxes: Vec<NodeBox>,
 }
@@ -55,27 +56,29 @@ struct NodeBox {
 #[derive(Debug, Serialize)]
 struct TextLine {
     x: f64,
-    /// The position of its baseline.
+    /// The y coordinate of the baseline.
     y: f64,
     text: String,
-    /// Part of the node's name, not of a fact.
+    /// Whether the line is part of the node's name rather than of a fact.
     is_name: bool,
 }
 
-/// A wrapped line of a node that has no position yet.
+/// A wrapped line of a node, before it is positioned.
 struct NodeLine {
     text: String,
     is_name: bool,
 }
 
-/// A column: its nodes from top to bottom.
+/// A column of the picture.
 struct Column {
     heading: String,
+    /// Indexes of the nodes, from top to bottom.
     nodes: Vec<usize>,
     x: f64,
     width: f64,
 }
 
+/// Computes the picture of a graph.
 pub(crate) fn layout(graph: &Graph) -> Picture {
     let lines: Vec<Vec<NodeLine>> = graph.nodes.iter().map(node_lines).collect();
     let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE_HEIGHT + 2.0 * PADDING).collect();
@@ -107,7 +110,7 @@ pub(crate) fn layout(graph: &Graph) -> Picture {
     }
 }
 
-/// The wrapped name and facts of a node.
+/// Returns the wrapped name and facts of a node.
 fn node_lines(node: &GraphNode) -> Vec<NodeLine> {
     let wrapped = |text: &String, is_name: bool| {
         let lines = wrap(&printable(text), MAX_COLUMNS, MAX_LINES);
@@ -116,7 +119,7 @@ fn node_lines(node: &GraphNode) -> Vec<NodeLine> {
     wrapped(&node.name, true).chain(node.facts.iter().flat_map(|fact| wrapped(fact, false))).collect()
 }
 
-/// The lines of a box whose upper left corner is at `x`, `y`.
+/// Positions the lines of a box whose top left corner is at `x`, `y`.
 fn place_lines(lines: Vec<NodeLine>, x: f64, y: f64) -> Vec<TextLine> {
     let line = |(number, NodeLine { text, is_name })| {
         let baseline = y + PADDING + (number as f64 + 0.75) * LINE_HEIGHT;
@@ -125,7 +128,7 @@ fn place_lines(lines: Vec<NodeLine>, x: f64, y: f64) -> Vec<TextLine> {
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// The columns that have nodes, each as wide as its longest line.
+/// Returns all columns with nodes, each as wide as its longest line.
 fn columns(graph: &Graph, lines: &[Vec<NodeLine>]) -> Vec<Column> {
     let mut x = MARGIN;
     let mut columns = Vec::new();
@@ -149,7 +152,7 @@ fn columns(graph: &Graph, lines: &[Vec<NodeLine>]) -> Vec<Column> {
     columns
 }
 
-/// Returns the upper edge of every node, and sorts the nodes of each column from top to bottom.
+/// Returns the top edge of every node, and sorts the nodes of each column from top to bottom.
 fn tops(graph: &Graph, columns: &mut [Column], heights: &[f64]) -> Vec<f64> {
     let mut centers = vec![0.0; graph.nodes.len()];
     let is_platforms = |column: &Column| graph.nodes[column.nodes[0]].kind == NodeKind::Platform;
@@ -159,7 +162,7 @@ fn tops(graph: &Graph, columns: &mut [Column], heights: &[f64]) -> Vec<f64> {
         centers[*index] = y + heights[*index] / 2.0;
         y += heights[*index] + GAP;
     }
-    // Outwards from the platforms, so that each column is placed after its neighbor.
+    // Work outward from the platforms, so that each column is placed after its neighbor.
     for column in columns[..platforms].iter_mut().rev() {
         let neighbors = |index| graph.edges.iter().filter(move |(from, _)| *from == index).map(|(_, to)| *to);
         place_column(column, neighbors, &mut centers, heights);
@@ -173,32 +176,33 @@ fn tops(graph: &Graph, columns: &mut [Column], heights: &[f64]) -> Vec<f64> {
     tops.iter().map(|top| (top - highest + TOP).round()).collect()
 }
 
-/// Places each node of a column as near as possible to the middle of its neighbors.
+/// Places each node of a column as close as possible to the center of its neighbors.
 fn place_column<I: Iterator<Item = usize>>(
     column: &mut Column,
     neighbors: impl Fn(usize) -> I,
     centers: &mut [f64],
     heights: &[f64],
 ) {
-    let middle_of_neighbors = |index: &usize| {
+    let center_of_neighbors = |index: &usize| {
         let connected: Vec<f64> = neighbors(*index).map(|neighbor| centers[neighbor]).collect();
         connected.iter().sum::<f64>() / connected.len().max(1) as f64
     };
-    let mut wanted: Vec<(usize, f64)> = column.nodes.iter().map(|index| (*index, middle_of_neighbors(index))).collect();
-    wanted.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-    let boxes: Vec<(f64, f64)> = wanted.iter().map(|(index, center)| (*center, heights[*index])).collect();
-    column.nodes = wanted.iter().map(|(index, _)| *index).collect();
+    let mut preferred: Vec<(usize, f64)> =
+        column.nodes.iter().map(|index| (*index, center_of_neighbors(index))).collect();
+    preferred.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    let boxes: Vec<(f64, f64)> = preferred.iter().map(|(index, center)| (*center, heights[*index])).collect();
+    column.nodes = preferred.iter().map(|(index, _)| *index).collect();
     for (index, center) in column.nodes.iter().zip(spread(&boxes)) {
         centers[*index] = center;
     }
 }
 
-/// The centers of boxes under each other, each as near to the one it wants as the others let it: those that would overlap
-/// are pushed together, and share what they are off.
-fn spread(wanted: &[(f64, f64)]) -> Vec<f64> {
-    // Of boxes that touch: the place of the first one's upper edge that each would like best, and all their height.
+/// Returns the centers of stacked boxes without overlaps, given the preferred center and the height of each box. Boxes
+/// that would overlap are stacked directly, at the position with the smallest mean offset from their preferred centers.
+fn spread(boxes: &[(f64, f64)]) -> Vec<f64> {
+    // Each block is a stack of boxes: the top edge of the block that each box would prefer, and the block's height.
     let mut blocks: Vec<(Vec<f64>, f64)> = Vec::new();
-    for (center, height) in wanted {
+    for (center, height) in boxes {
         let mut block = (vec![center - height / 2.0], height + GAP);
         while let Some((last, length)) = blocks.pop_if(|(last, length)| mean(last) + *length > mean(&block.0)) {
             let shifted = block.0.iter().map(|top| top - length);
@@ -210,7 +214,7 @@ fn spread(wanted: &[(f64, f64)]) -> Vec<f64> {
     for (tops, _) in blocks {
         let mut top = mean(&tops);
         for _ in tops {
-            let height = wanted[centers.len()].1;
+            let height = boxes[centers.len()].1;
             centers.push(top + height / 2.0);
             top += height + GAP;
         }
@@ -222,12 +226,12 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// From the right side of one box to the left side of another.
+/// Returns the path from the right side of one box to the left side of another.
 fn edge_path(from: &NodeBox, to: &NodeBox) -> String {
     let (x1, y1) = (from.x + from.width, (from.y + from.height / 2.0).round());
     let (x2, y2) = (to.x, (to.y + to.height / 2.0).round());
     let middle = ((x1 + x2) / 2.0).round();
-    // The head of the arrow is in the last pixels.
+    // Leave the last pixels for the arrowhead.
     format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {} {y2}", x2 - 6.0)
 }
 
@@ -236,15 +240,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boxes_that_want_one_place_share_it() {
-        for (why, wanted, expected) in [
-            ("alone", &[(50.0, 20.0)][..], &[50.0][..]),
+    fn spread_separates_overlapping_boxes() {
+        for (case, boxes, expected) in [
+            ("single box", &[(50.0, 20.0)][..], &[50.0][..]),
             ("enough room", &[(50.0, 20.0), (150.0, 20.0)], &[50.0, 150.0]),
-            ("the same place", &[(50.0, 20.0), (50.0, 20.0)], &[34.0, 66.0]),
-            ("one pushes two", &[(0.0, 20.0), (20.0, 20.0), (40.0, 20.0)], &[-12.0, 20.0, 52.0]),
-            ("unlike heights", &[(50.0, 20.0), (50.0, 60.0)], &[24.0, 76.0]),
+            ("same position", &[(50.0, 20.0), (50.0, 20.0)], &[34.0, 66.0]),
+            ("one box pushes two", &[(0.0, 20.0), (20.0, 20.0), (40.0, 20.0)], &[-12.0, 20.0, 52.0]),
+            ("different heights", &[(50.0, 20.0), (50.0, 60.0)], &[24.0, 76.0]),
         ] {
-            assert_eq!(spread(wanted), expected, "{why}");
+            assert_eq!(spread(boxes), expected, "{case}");
         }
     }
 }

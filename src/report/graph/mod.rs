@@ -1,4 +1,4 @@
-//! The plan as a graph: what goes into what, from cargo's processes to the tags. Whatever is shared is one node.
+//! The plan as a graph from cargo processes to tags. Anything that several images share is a single node.
 
 pub(crate) mod formats;
 pub(crate) mod from_plan;
@@ -9,7 +9,7 @@ pub(crate) mod text;
 
 use indexmap::IndexSet;
 
-/// What a node stands for.
+/// The kind of thing that a node represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NodeKind {
     Process,
@@ -22,7 +22,7 @@ pub(crate) enum NodeKind {
 }
 
 impl NodeKind {
-    /// The columns of a picture, from left to right.
+    /// The columns of the picture, from left to right.
     const COLUMNS: [&[NodeKind]; 6] = [
         &[NodeKind::Process],
         &[NodeKind::Target],
@@ -32,6 +32,7 @@ impl NodeKind {
         &[NodeKind::Reference],
     ];
 
+    /// Returns the name of the kind, which is the CSS class of the node.
     fn name(self) -> &'static str {
         match self {
             NodeKind::Process => "process",
@@ -44,7 +45,7 @@ impl NodeKind {
         }
     }
 
-    /// The heading of a column.
+    /// Returns the heading of the column.
     fn heading(self) -> &'static str {
         match self {
             NodeKind::Process => "cargo processes",
@@ -62,25 +63,25 @@ impl NodeKind {
 pub(crate) struct GraphNode {
     pub kind: NodeKind,
     pub name: String,
-    /// Further lines below the name.
+    /// Additional lines below the name.
     pub facts: Vec<String>,
-    /// The reason for a choice, shown in the tooltip.
+    /// The reason for the choice of linker or engine, shown in the tooltip.
     pub why: Option<String>,
 }
 
 impl GraphNode {
-    /// Returns everything that is known about a node, however little of it a picture has room for.
+    /// Returns the tooltip with the complete text of the node, which may be cut off in the picture.
     fn tooltip(&self) -> String {
         [&self.name].into_iter().chain(&self.facts).chain(&self.why).cloned().collect::<Vec<_>>().join("\n")
     }
 }
 
-/// A directed graph: each edge leads from a part to what is made from it.
+/// A directed graph. Each edge points from an input to an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Graph {
     pub title: String,
-    /// In the plan's order.
+    /// The nodes in the plan's order.
     pub nodes: Vec<GraphNode>,
-    /// Pairs of indexes into `nodes`: from, to.
+    /// The edges as pairs of indexes into `nodes`: from, to.
     pub edges: IndexSet<(usize, usize)>,
 }

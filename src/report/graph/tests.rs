@@ -1,4 +1,4 @@
-//! Plans, drawn: what is shared is there once, the languages are escaped, and nothing lies on anything else.
+//! Tests of graphs: shared nodes, escaping, and boxes that do not overlap.
 
 use roxmltree::{Document, Node};
 
@@ -36,7 +36,7 @@ fn graph_has_each_shared_node_once() {
 }
 
 #[test]
-fn graph_edges_lead_to_the_next_column() {
+fn graph_edges_point_to_the_next_column() {
     for config in [SHARED, &large(), ""] {
         let graph = samples::graph(config);
         let column = |index: usize| match graph.nodes[index].kind {
@@ -54,14 +54,14 @@ fn graph_edges_lead_to_the_next_column() {
 #[test]
 fn graph_is_rendered_as_dot() {
     let graph = samples::graph_linked_by("platforms = ['linux/amd64']\n[images.core]", "of \"quotes\", \\n and\nlines");
-    let expected = r#"digraph "What cargo multiarch makes of core" {
+    let expected = r#"digraph "Build plan for core" {
   rankdir=LR;
   node [shape=box, style=rounded, fontname=monospace];
   n0 [class="platform", label="linux/amd64\ntemplate scratch", tooltip="linux/amd64\ntemplate scratch"];
   n1 [class="target", label="x86_64-unknown-linux-musl\nlinux/amd64\nrust-lld", tooltip="x86_64-unknown-linux-musl\nlinux/amd64\nrust-lld\nof \"quotes\", \\n and\nlines"];
   n2 [class="process", label="cargo build\ncore\nprofile release", tooltip="cargo build\ncore\nprofile release"];
   n3 [class="binary", label="core\nlinux/amd64", tooltip="core\nlinux/amd64"];
-  n4 [class="image", label="core 1.2.3\nembedded engine", tooltip="core 1.2.3\nembedded engine\nas asked for"];
+  n4 [class="image", label="core 1.2.3\nembedded engine", tooltip="core 1.2.3\nembedded engine\nas requested"];
   n5 [class="reference", label="core:1.2.3 (no registry)", tooltip="core:1.2.3 (no registry)"];
   n6 [class="reference", label="core:latest (no registry)", tooltip="core:latest (no registry)"];
   n2 -> n1;
@@ -74,7 +74,7 @@ fn graph_is_rendered_as_dot() {
     assert_eq!(formats::render(&graph, GraphFormat::Dot).unwrap(), expected);
 }
 
-/// A rectangle's left, upper, right and lower edge.
+/// The left, top, right and bottom edges of a rectangle.
 type Area = (f64, f64, f64, f64);
 
 fn area(rect: Node<'_, '_>) -> Area {
@@ -98,23 +98,25 @@ fn graph_boxes_do_not_overlap() {
         );
         let boxes: Vec<_> = root.children().filter(|node| node.tag_name().name() == "g").collect();
         assert_eq!(boxes.len(), graph.nodes.len());
-        let areas: Vec<Area> =
-            boxes.iter().map(|of| area(of.children().find(|node| node.tag_name().name() == "rect").unwrap())).collect();
+        let areas: Vec<Area> = boxes
+            .iter()
+            .map(|group| area(group.children().find(|node| node.tag_name().name() == "rect").unwrap()))
+            .collect();
         let holds = |outer: Area, inner: Area| {
             outer.0 <= inner.0 && outer.1 <= inner.1 && outer.2 >= inner.2 && outer.3 >= inner.3
         };
         for (index, area) in areas.iter().enumerate() {
-            assert!(holds(page, *area), "{area:?} is not in the picture, {page:?}");
+            assert!(holds(page, *area), "{area:?} is outside of the picture {page:?}");
             for other in &areas[index + 1..] {
-                let apart = area.2 < other.0 || other.2 < area.0 || area.3 < other.1 || other.3 < area.1;
-                assert!(apart, "{area:?} {other:?}");
+                let is_separate = area.2 < other.0 || other.2 < area.0 || area.3 < other.1 || other.3 < area.1;
+                assert!(is_separate, "{area:?} overlaps {other:?}");
             }
         }
-        for (of, area) in boxes.iter().zip(areas) {
-            for text in of.children().filter(|node| node.tag_name().name() == "text") {
+        for (group, area) in boxes.iter().zip(areas) {
+            for text in group.children().filter(|node| node.tag_name().name() == "text") {
                 let [x, y] = ["x", "y"].map(|name| text.attribute(name).unwrap().parse::<f64>().unwrap());
                 let width = text.text().unwrap().chars().count() as f64 * 7.3;
-                assert!(holds(area, (x, y - 10.0, x + width, y + 3.0)), "{text:?} is not in {area:?}");
+                assert!(holds(area, (x, y - 10.0, x + width, y + 3.0)), "{text:?} is outside of {area:?}");
             }
         }
     }
@@ -127,10 +129,10 @@ fn graph_shows_every_label() {
     let document = Document::parse(&svg).unwrap();
     let texts: Vec<&str> = document.descendants().filter_map(|node| node.text()).collect();
     for text in ["ghcr.io/you/core:1.2.3", "busybox:1.37", "rust-lld", "cargo processes", "binaries, bases", "tags"] {
-        assert!(texts.contains(&text), "{text} in {texts:#?}");
+        assert!(texts.contains(&text), "{text} not in {texts:#?}");
     }
     assert!(texts.iter().any(|text| text.ends_with("\n<because> of \u{fffd}[1m& more")), "{texts:#?}");
-    let long = samples::svg(&samples::graph(&large()));
+    let svg = samples::svg(&samples::graph(&large()));
     let tag = format!("a-very-long-tag-{}", "x".repeat(90));
-    assert!(!long.contains(&format!(">{tag}<")) && long.contains(&tag), "all of a name is in the title");
+    assert!(!svg.contains(&format!(">{tag}<")) && svg.contains(&tag), "only the tooltip has the full name");
 }

@@ -1,11 +1,11 @@
-//! Breaks text in a picture into lines.
+//! Wraps text for pictures.
 
 use unicode_width::UnicodeWidthChar;
 
 use crate::ui::text::display_width;
 
-/// Breaks a text into lines of at most `columns`, preferably after a separator. A text that needs more than `max_lines`
-/// is cut off with `…`.
+/// Wraps text into lines of at most `columns`, preferably after a separator. Text that needs more than `max_lines` is
+/// cut off with `…`.
 pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -20,7 +20,7 @@ pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> 
         } else if after_separator > 0 {
             after_separator
         } else {
-            // A part that is longer than a line is broken anywhere, but never before its first character.
+            // Text without separators is broken anywhere, but each line gets at least one character.
             fitting.max(rest.chars().next().map_or(1, char::len_utf8))
         };
         lines.push(rest[..end].trim_end().to_owned());
@@ -29,7 +29,7 @@ pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> 
     lines
 }
 
-/// Returns how many bytes of a text fit into `columns`, and how many of these end with a separator.
+/// Returns how many bytes of a text fit into `columns`, and the end of the last separator among them.
 fn fit(text: &str, columns: usize) -> (usize, usize) {
     let (mut width, mut fitting, mut after_separator) = (0, 0, 0);
     for (start, c) in text.char_indices() {
@@ -58,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_no_longer_than_they_may_be() {
-        for (text, most, expected) in [
+    fn lines_fit_the_width() {
+        for (text, max_lines, expected) in [
             ("short", 3, &["short"][..]),
             ("exactly-10", 3, &["exactly-10"]),
             ("two words are", 3, &["two words", "are"]),
@@ -67,14 +67,14 @@ mod tests {
             ("abcdefghijklmnop", 3, &["abcdefghij", "klmnop"]),
             ("abcdefghijklmnop", 1, &["abcdefghi…"]),
             ("one two three four five six", 2, &["one two", "three fou…"]),
-            // Each takes two columns.
+            // Each of these characters is two columns wide.
             ("漢字漢字漢字漢字", 3, &["漢字漢字漢", "字漢字"]),
             ("", 3, &[]),
         ] {
-            let lines = wrap(text, 10, most);
+            let lines = wrap(text, 10, max_lines);
             assert_eq!(lines, expected, "{text}");
             assert!(lines.iter().all(|line| display_width(line) <= 10), "{lines:?}");
         }
-        assert_eq!(wrap("漢字", 1, 3), ["漢", "字"], "a character that fits nowhere stands alone");
+        assert_eq!(wrap("漢字", 1, 3), ["漢", "字"], "a character wider than a line gets its own line");
     }
 }

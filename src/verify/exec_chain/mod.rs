@@ -1,5 +1,5 @@
-//! Follows what a container's start leads to: from ENTRYPOINT and CMD through PATH, links, `#!` lines, shells and wrapper
-//! programs to every ELF file on the way (image-spec, config.md; execve(2)).
+//! Finds the programs that a container starts: follows ENTRYPOINT and CMD through PATH, links, `#!` lines, shells and
+//! wrapper programs (image-spec, config.md; execve(2)).
 
 mod requester;
 #[cfg(test)]
@@ -12,33 +12,33 @@ use crate::finding::{Finding, INTERPRETER_MISSING, NO_ENTRYPOINT, NOT_A_PROGRAM,
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, ScriptFile, file_name};
 use crate::shell::{self, ScriptCommand};
 
-/// The programs that a container's start leads to.
+/// The chain of programs that a container starts.
 #[derive(Debug, Default)]
 pub(crate) struct ExecChain {
-    /// Path of the file that ENTRYPOINT or, without one, CMD starts.
+    /// Path of the file that ENTRYPOINT or, without an ENTRYPOINT, CMD starts.
     pub program: Option<String>,
-    /// The ELF files that run, each once, in the order of their start.
+    /// ELF files that are executed, in the order of their start and without duplicates.
     pub programs: Vec<StartedProgram>,
     pub findings: Vec<Finding>,
 }
 
-/// An ELF file that runs.
+/// An ELF file that is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartedProgram {
-    /// Real path from the root, without a leading slash.
+    /// Real path in the image, without a leading slash.
     pub path: String,
-    /// `None` if the user cannot be determined.
+    /// User that the program runs as. `None` if the user cannot be determined.
     pub user: Option<User>,
 }
 
-/// The kernel's limit for `#!` lines that lead to each other.
+/// Maximum number of nested `#!` interpreters that the kernel accepts.
 const MAX_SHEBANGS: usize = 5;
-/// Maximum depth of programs that start each other.
+/// Maximum length of a chain of programs that start each other.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of commands, counting those that may not run.
+/// Maximum number of commands to follow, including commands that may not run.
 const MAX_COMMANDS: usize = 500;
 
-/// Follows the command of an image's config.
+/// Follows the ENTRYPOINT and CMD of an image.
 pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     let config = context.config.config().as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
@@ -46,8 +46,8 @@ pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     let words = [entrypoint, cmd].concat();
     if words.is_empty() {
         let finding = NO_ENTRYPOINT.finding(
-            "its config names no program: it has neither ENTRYPOINT nor CMD",
-            "say what it starts: entrypoint = [\"/usr/local/bin/app\"]",
+            "the config has neither ENTRYPOINT nor CMD",
+            "set the program to start: entrypoint = [\"/usr/local/bin/app\"]",
         );
         return ExecChain { findings: vec![finding], ..ExecChain::default() };
     }
@@ -61,17 +61,17 @@ pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     tracer.chain
 }
 
-/// Follows commands, and collects what they lead to.
+/// Follows commands and collects the programs that they start.
 struct Tracer<'a> {
-    /// The context of the command that is being followed.
+    /// Context of the current command.
     context: ExecContext<'a>,
-    /// The commands that are being followed, outermost first.
+    /// Commands that are being followed, outermost first.
     active: Vec<TracedCommand>,
     finished: Vec<TracedCommand>,
     chain: ExecChain,
 }
 
-/// A command that was followed, and under which circumstances.
+/// A command that was followed, with its user and whether it is certain to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TracedCommand {
     words: Vec<String>,
@@ -79,12 +79,12 @@ struct TracedCommand {
     user: Option<User>,
 }
 
-/// How far a command is from the image's config.
+/// The number of steps between the image's config and a command.
 #[derive(Debug, Clone, Copy, Default)]
 struct Depth {
-    /// Programs that started each other.
+    /// Number of programs that started each other.
     programs: usize,
-    /// Consecutive `#!` lines.
+    /// Number of consecutive `#!` lines.
     shebangs: usize,
 }
 
@@ -98,20 +98,20 @@ impl Depth {
     }
 }
 
-/// The file that a command's first word names.
+/// The file that a command runs.
 struct FoundProgram<'a> {
-    /// Absolute path, before links are followed.
+    /// Absolute path before links are followed.
     path: String,
-    /// Real path from the root, without a leading slash.
+    /// Real path in the image, without a leading slash.
     real_path: String,
     file: &'a RegularFile,
 }
 
-/// Stands for a word that only a running shell knows.
+/// Placeholder for a word whose value is known only when the script runs.
 const UNKNOWN_WORD: &str = "$";
 
 impl<'a> Tracer<'a> {
-    /// Follows a command, unless that was done before.
+    /// Follows a command, unless it was followed before.
     fn run(&mut self, words: &[String], requester: &Requester, depth: Depth) {
         let Some((name, arguments)) = words.split_first() else { return };
         let is_certain = requester.is_certain();
@@ -119,13 +119,13 @@ impl<'a> Tracer<'a> {
         if name == UNKNOWN_WORD || self.finished.contains(&command) {
             return;
         }
-        // Only uncertain commands branch, and can become very many.
+        // Only uncertain commands branch, so only their number is limited.
         if !is_certain && self.finished.len() + self.active.len() >= MAX_COMMANDS {
             return;
         }
         if self.active.contains(&command) || depth.programs > MAX_DEPTH || depth.shebangs > MAX_SHEBANGS {
-            let reason = "leads to itself, by `#!` lines or as an argument of its own";
-            self.report(requester, NOT_A_PROGRAM.finding(reason, "let it lead to a program").in_file(name));
+            let reason = "starts itself, through its `#!` line or as its own argument";
+            self.report(requester, NOT_A_PROGRAM.finding(reason, "make it start another program").in_file(name));
             return;
         }
         self.active.push(command);
@@ -138,7 +138,7 @@ impl<'a> Tracer<'a> {
         if depth.programs == 0 {
             self.chain.program = Some(format!("/{real_path}"));
         }
-        // A script's interpreter opens the script, which takes read permission.
+        // A script's interpreter opens the script, which needs read permission.
         let bits: &[u32] = if matches!(file.content, FileContent::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
         if let Some(finding) = self.check_permissions(&path, &real_path, file, bits) {
             return self.report(requester, finding);
@@ -153,13 +153,13 @@ impl<'a> Tracer<'a> {
                     self.run_wrapped(&real_path, name, arguments, requester, depth);
                 }
                 Some(elf) if elf.is_complete => {
-                    self.not_a_program(&real_path, "is an ELF file, and no executable", requester);
+                    self.not_a_program(&real_path, "is an ELF file but not an executable", requester);
                 }
-                _ => self.not_a_program(&real_path, "is an ELF file that ends early", requester),
+                _ => self.not_a_program(&real_path, "is a truncated ELF file", requester),
             },
             FileContent::Script(script) => self.run_script(&real_path, script, arguments, requester, depth),
             _ if file.size == 0 => self.not_a_program(&real_path, "is empty", requester),
-            // A shell reads a file that it cannot execute as a script.
+            // If a shell cannot execute a file, it runs the file as a script.
             _ if matches!(requester, Requester::Program(_) | Requester::Uncertain) => {}
             _ => {
                 let reason = "is neither an ELF file nor a script with `#!` on its first line";
@@ -168,7 +168,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Finds the file that a command's first word names.
+    /// Finds the file that a command runs, in PATH if its name has no slash. Reports a missing file.
     fn find_program(&mut self, name: &str, requester: &Requester) -> Option<FoundProgram<'a>> {
         if !name.contains('/') {
             let found = self.find_in_path(name);
@@ -193,7 +193,7 @@ impl<'a> Tracer<'a> {
         self.chain.findings.extend(requester.not_found(path, &reason));
     }
 
-    /// Returns the first executable file in PATH or, if none is executable, the first file.
+    /// Returns the first executable file with this name in PATH or, if none is executable, the first file.
     fn find_in_path(&self, name: &str) -> Option<FoundProgram<'a>> {
         let context = &self.context;
         let mut first = None;
@@ -217,12 +217,12 @@ impl<'a> Tracer<'a> {
         let dangling_link = paths.find(|path| matches!(root.lstat(path), Some(FsNode::Link(_))));
         match dangling_link {
             Some(path) => requester.not_found(&path, &describe_non_file(root, &path)),
-            None => requester.not_found(name, &format!("is in no folder of PATH ({})", dirs.join(":"))),
+            None => requester.not_found(name, &format!("is not in PATH ({})", dirs.join(":"))),
         }
     }
 
-    /// Returns a finding if the user cannot enter a directory on the way to a file, or the file's mode lacks one of the
-    /// permission bits.
+    /// Returns a finding if the user cannot enter a directory on the path, or does not have the permissions in `bits`
+    /// on the file.
     fn check_permissions(&self, path: &str, real_path: &str, file: &RegularFile, bits: &[u32]) -> Option<Finding> {
         let (context, shown_path) = (&self.context, format!("/{real_path}"));
         if let Some(dir) = context.first_closed_dir(path) {
@@ -231,26 +231,26 @@ impl<'a> Tracer<'a> {
         let missing = bits.iter().find(|bit| !context.has_permission(&file.attributes, **bit))?;
         let (user, mode) = (context.user_description(), format_mode(&file.attributes));
         let reason = match *missing {
-            EXECUTE => format!("may not be executed by {user}: its mode is {mode}"),
-            _ => format!("is a script that {user} may not read: its mode is {mode}"),
+            EXECUTE => format!("cannot be executed by {user}: its mode is {mode}"),
+            _ => format!("is a script that {user} cannot read: its mode is {mode}"),
         };
-        let fix = "copy it with `--chmod=0755`, or with mode = \"0755\" in `files`";
+        let fix = "copy it with `--chmod=0755`, or set mode = \"0755\" in `files`";
         Some(NOT_EXECUTABLE.finding(reason, fix).in_file(shown_path))
     }
 
     fn not_a_program(&mut self, real_path: &str, reason: &str, requester: &Requester) {
-        let fix = "see what it is where the image is made: `file PATH`; was it copied whole?";
+        let fix = "run `file PATH` where the image is built, and make sure that the complete file is copied";
         self.report(requester, NOT_A_PROGRAM.finding(reason, fix).in_file(format!("/{real_path}")));
     }
 
-    /// Adds a finding about a command, if it is certain that the command runs.
+    /// Adds a finding about a command if the command is certain to run.
     fn report(&mut self, requester: &Requester, finding: Finding) {
         if requester.is_certain() {
             self.chain.findings.push(finding);
         }
     }
 
-    /// Follows what a known wrapper program or shell starts.
+    /// Follows the command that a known wrapper program or shell starts.
     fn run_wrapped(&mut self, real_path: &str, name: &str, arguments: &[String], requester: &Requester, depth: Depth) {
         let inner = requester.next_program(real_path);
         match exec_wrappers::wrapped_command(name, arguments) {
@@ -262,7 +262,7 @@ impl<'a> Tracer<'a> {
                 self.run(&words, &inner, depth.next_program());
                 self.context.user = outer_user;
             }
-            // Where that program is searched is unknown.
+            // `env` changes where this program is looked up, so it may not be the one that is found here.
             WrappedCommand::ProgramElsewhere(words) => self.run(&words, &Requester::Uncertain, depth.next_program()),
             WrappedCommand::CommandLine(text) => {
                 for command in shell::command_line_programs(&text) {
@@ -273,7 +273,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Follows a file that a shell was given as an argument. The shell ignores its `#!` line.
+    /// Follows a script that is an argument of a shell. The shell ignores the script's `#!` line.
     fn run_shell_script(&mut self, shell: &str, name: &str, arguments: &[String], requester: &Requester, depth: Depth) {
         if name == UNKNOWN_WORD {
             return;
@@ -287,7 +287,7 @@ impl<'a> Tracer<'a> {
         }
         match &file.content {
             FileContent::Program(_) => {
-                self.not_a_program(&real_path, "is a program, and a shell is to read it as a script", requester);
+                self.not_a_program(&real_path, "is a binary program, but a shell would run it as a script", requester);
             }
             FileContent::Script(script) => {
                 for command in &script.commands {
@@ -298,8 +298,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Returns where a shell looks for a script: in the working directory, and bash in PATH after that (bash(1),
-    /// "ARGUMENTS").
+    /// Returns the path of a script that is an argument of a shell. Shells search in the working directory, and bash
+    /// then searches in PATH (bash(1), "ARGUMENTS").
     fn shell_script_path(&self, shell: &str, name: &str) -> String {
         let context = &self.context;
         let path = context.absolute(name);
@@ -310,7 +310,7 @@ impl<'a> Tracer<'a> {
         in_path.find(|path| context.file(path).is_some()).unwrap_or(path)
     }
 
-    /// Follows a script that the kernel starts by its `#!` line.
+    /// Follows a script that the kernel starts through its `#!` line.
     fn run_script(
         &mut self,
         real_path: &str,
@@ -325,7 +325,7 @@ impl<'a> Tracer<'a> {
             None => (shebang, None),
         };
         if interpreter.is_empty() {
-            self.not_a_program(real_path, "is a script whose first line names no interpreter", requester);
+            self.not_a_program(real_path, "is a script without an interpreter on its first line", requester);
             return;
         }
         let mut words = vec![interpreter.to_owned()];
@@ -340,8 +340,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Follows the program of a `#!` line, and the program that `env` starts if that is the one. The interpreter is not
-    /// followed into the script, which was done already.
+    /// Follows the interpreter of a `#!` line and, if it is `env`, the program that `env` starts. The caller follows
+    /// the script itself.
     fn run_interpreter(&mut self, words: &[String], requester: &Requester, depth: Depth) {
         self.run(&words[..1], requester, depth.next_shebang());
         if file_name(&words[0]) != "env" {
@@ -351,8 +351,9 @@ impl<'a> Tracer<'a> {
             && real_path.ends_with("busybox")
             && exec_wrappers::splits_string(&words[1..])
         {
-            let reason = format!("is {}, and busybox's env has no -S, which the script's first line has", words[0]);
-            let fix = "name the program itself, as in `#!/bin/sh -e`, or take a base with GNU's env";
+            let reason =
+                format!("is used as {}, but busybox env does not support -S on the script's first line", words[0]);
+            let fix = "name the interpreter directly, as in `#!/bin/sh -e`, or use a base with GNU env";
             self.report(requester, INTERPRETER_MISSING.finding(reason, fix).in_file(format!("/{real_path}")));
         }
         if let WrappedCommand::Program(inner) = exec_wrappers::wrapped_command("env", &words[1..]) {
@@ -360,7 +361,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Follows a command of a shell script: `"$@"` stands for the script's arguments.
+    /// Follows a command of a shell script. `"$@"` is replaced with the script's arguments.
     fn run_script_command(
         &mut self,
         command: &ScriptCommand,
@@ -382,13 +383,15 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Describes why there is no regular file at a path.
+/// Describes why a path is not a regular file.
 fn describe_non_file(root: &RootFs, path: &str) -> String {
-    let Ok(real_path) = root.resolve(path) else { return "is a link without an end, or below a file".to_owned() };
+    let Ok(real_path) = root.resolve(path) else {
+        return "has too many levels of symbolic links, or is below a file".to_owned();
+    };
     match (root.get(&real_path), root.lstat(path)) {
-        _ if real_path.is_empty() => "is a folder".to_owned(),
-        (Some(FsNode::Dir(_)), _) => "is a folder".to_owned(),
-        (Some(_), _) => "is a device or a pipe".to_owned(),
+        _ if real_path.is_empty() => "is a directory".to_owned(),
+        (Some(FsNode::Dir(_)), _) => "is a directory".to_owned(),
+        (Some(_), _) => "is a device, a pipe or a socket".to_owned(),
         (None, Some(FsNode::Link(target))) => format!("is a link to {target}, which is not in the image"),
         (None, _) => "is not in the image".to_owned(),
     }

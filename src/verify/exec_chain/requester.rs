@@ -1,17 +1,17 @@
-//! What requests a program, which decides what is reported if the program does not exist.
+//! Tracks what requests a program, so that a missing program is reported together with the program that needs it.
 
 use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
 
-/// What requests a program.
+/// The origin of a request for a program.
 #[derive(Debug, Clone)]
 pub(super) enum Requester {
     /// The image's config.
     Config,
-    /// A program that starts another one, or a script that turns into one; its absolute path.
+    /// Another program or a script, given by its absolute path.
     Program(String),
-    /// The `#!` line of a script; the script's absolute path.
+    /// The `#!` line of a script, given by the script's absolute path.
     Shebang(String),
-    /// A command that may not run at all, about which nothing is reported.
+    /// A command that may not run at all. Problems with it are not reported.
     Uncertain,
 }
 
@@ -20,37 +20,37 @@ impl Requester {
         !matches!(self, Requester::Uncertain)
     }
 
-    /// Returns the requester of a program that the file at `real_path` starts.
+    /// Returns the requester for programs that the file at `real_path` starts.
     pub(super) fn next_program(&self, real_path: &str) -> Requester {
         if self.is_certain() { Requester::Program(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
-    /// Returns the requester of the interpreter that the script at `real_path` names.
+    /// Returns the requester for the interpreter of the script at `real_path`.
     pub(super) fn next_shebang(&self, real_path: &str) -> Requester {
         if self.is_certain() { Requester::Shebang(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
-    /// Returns the finding that the program does not exist, given the reason.
+    /// Creates a finding that the requested program does not exist. `reason` describes what is at its path.
     pub(super) fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Uncertain => return None,
             Requester::Config => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, and is what the image would start"),
-                "copy it there, or name what is there: entrypoint = [\"…\"]",
+                format!("{reason}, but the image starts it"),
+                "copy the program into the image, or set an existing one: entrypoint = [\"…\"]",
             ),
-            Requester::Program(by) => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, and is what {by} would start"),
-                "copy it there, or let it start what is there",
+            Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(
+                format!("{reason}, but {parent} starts it"),
+                "copy the program into the image, or start an existing one instead",
             ),
-            Requester::Shebang(by) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
+            Requester::Shebang(script) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
                 format!(
-                    "is not in the image: the first line of {by} ends in a carriage return, which is part of the name"
+                    "is not found: the first line of {script} ends with a carriage return, which becomes part of the name"
                 ),
-                "end its lines as Unix does: `sed -i 's/\\r$//' FILE`",
+                "convert the script to Unix line endings: `sed -i 's/\\r$//' FILE`",
             ),
-            Requester::Shebang(by) => INTERPRETER_MISSING.finding(
-                format!("{reason}, and is what the first line of {by} names"),
-                "take a base that has it, or write the script for one that is there",
+            Requester::Shebang(script) => INTERPRETER_MISSING.finding(
+                format!("{reason}, but is the interpreter of {script}"),
+                "use a base that has the interpreter, or rewrite the script for an available one",
             ),
         };
         Some(finding.in_file(path.trim_end_matches('\r')))

@@ -1,4 +1,4 @@
-//! Commands, scripts and users in a small file system, with the findings about them.
+//! Tests of the chain of programs for commands, scripts and users in a small file system.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn script(line: &str, text: &str) -> FileContent {
     FileContent::Script(Arc::new(ScriptFile { shebang: line.to_owned(), commands: shell::final_commands(text) }))
 }
 
-/// A small root file system: programs in /bin, a script of each kind in /run.
+/// Returns a small root file system with programs in /bin and scripts of all kinds in /run.
 fn root() -> RootFs {
     let mut root = RootFs::default();
     for name in ["sh", "env", "app", "tini", "python3", "su-exec"] {
@@ -60,7 +60,7 @@ fn chain(entrypoint: &[&str], user: &str) -> ExecChain {
 }
 
 #[test]
-fn programs_that_are_started() {
+fn follows_commands_to_every_program() {
     for (entrypoint, programs) in [
         (&["app", "--flag"][..], "app"),
         (&["/bin/app"], "app"),
@@ -84,42 +84,42 @@ fn programs_that_are_started() {
 }
 
 #[test]
-fn programs_that_cannot_start() {
+fn reports_programs_that_cannot_start() {
     let cases: &[(&[&str], &str, &str)] = &[
-        (&[], "", "MA050 its config names no program: it has neither ENTRYPOINT nor CMD"),
+        (&[], "", "MA050 the config has neither ENTRYPOINT nor CMD"),
         (
             &["gone"],
             "",
-            "MA051 gone is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what the image would start",
+            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but the image starts it",
         ),
-        (&["/usr"], "", "MA051 /usr is a folder, and is what the image would start"),
+        (&["/usr"], "", "MA051 /usr is a directory, but the image starts it"),
         (
             &["dangling"],
             "",
-            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, and is what the image would start",
+            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image starts it",
         ),
-        (&["tini", "/gone"], "", "MA051 /gone is not in the image, and is what /usr/bin/tini would start"),
+        (&["tini", "/gone"], "", "MA051 /gone is not in the image, but /usr/bin/tini starts it"),
         (
             &["/run/gone"],
             "",
-            "MA051 gone is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what /run/gone would start",
+            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but /run/gone starts it",
         ),
-        (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, and is what /usr/bin/sh would start"),
-        (&["mine"], "7:7", "MA040 /usr/bin/mine may not be executed by user 7: its mode is 0700, owned by 0:0"),
+        (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, but /usr/bin/sh starts it"),
+        (&["mine"], "7:7", "MA040 /usr/bin/mine cannot be executed by user 7: its mode is 0700, owned by 0:0"),
         (&["empty"], "", "MA041 /usr/bin/empty is empty"),
         (&["text"], "", "MA041 /usr/bin/text is neither an ELF file nor a script with `#!` on its first line"),
         (
             &["/run/dos"],
             "",
-            "MA042 /bin/sh is not in the image: the first line of /run/dos ends in a carriage return, which is part of the name",
+            "MA042 /bin/sh is not found: the first line of /run/dos ends with a carriage return, which becomes part of the name",
         ),
-        (&["/run/bash"], "", "MA042 /bin/bash is not in the image, and is what the first line of /run/bash names"),
+        (&["/run/bash"], "", "MA042 /bin/bash is not in the image, but is the interpreter of /run/bash"),
         (
             &["/run/perl"],
             "",
-            "MA042 perl is in no folder of PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), and is what the first line of /run/perl names",
+            "MA042 perl is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but is the interpreter of /run/perl",
         ),
-        (&["/run/loop"], "", "MA041 /run/loop leads to itself, by `#!` lines or as an argument of its own"),
+        (&["/run/loop"], "", "MA041 /run/loop starts itself, through its `#!` line or as its own argument"),
     ];
     for (entrypoint, user, expected) in cases {
         let found: Vec<String> =

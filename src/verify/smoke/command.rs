@@ -1,4 +1,4 @@
-//! Determines what a smoke run starts, as a container of the image would be started with the configured words.
+//! Determines the command of a smoke run: the one that `docker run` with the configured arguments would start.
 
 use anyhow::Result;
 use oci_spec::image::ImageConfiguration;
@@ -13,21 +13,21 @@ use crate::verify::exec_context::{DEFAULT_PATH, ExecContext, User};
 /// A program in an image, with its arguments and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SmokeCommand {
-    /// The entrypoint and the words after it.
+    /// Entrypoint with its arguments.
     pub words: Vec<String>,
-    /// Absolute path of the program's file, after links are followed.
+    /// Absolute path of the program after links are followed.
     pub program: String,
-    /// The program is not a script, and starts no other program.
+    /// Whether the program is not a script and starts no other program.
     pub is_single_program: bool,
-    /// `NAME=VALUE`
+    /// Environment variables as `NAME=VALUE`.
     pub env: Vec<String>,
-    /// Absolute path.
+    /// Absolute path of the working directory.
     pub workdir: String,
     pub user: Option<User>,
 }
 
 impl SmokeCommand {
-    /// Returns the command of an image with `arguments` in place of its CMD, which is used if there are none.
+    /// Returns the command that an image runs with these arguments. Without arguments, the image's CMD is used.
     pub(crate) fn new(
         arguments: &[String],
         root: &RootFs,
@@ -50,7 +50,7 @@ impl SmokeCommand {
                 Some(finding) => (finding.to_string(), finding.fix.clone()),
                 None => Default::default(),
             };
-            let message = format!("{platform}: its smoke run starts nothing: {problem}");
+            let message = format!("{platform}: smoke run cannot start: {problem}");
             return Err(Failure::new(Class::Verify, message).hint(fix).into());
         };
         let is_root = context.user.as_ref().is_none_or(|user| user.uid == 0);
@@ -64,7 +64,7 @@ impl SmokeCommand {
         Ok(SmokeCommand { words, program, is_single_program, env, workdir: context.workdir(), user: context.user })
     }
 
-    /// Formats the command for people: `app --version`.
+    /// Formats the command for messages, such as `app --version`.
     pub(crate) fn display(&self) -> String {
         let name = self.words.first().map(|program| file_name(program)).unwrap_or_default();
         let words = [name].into_iter().chain(self.words.iter().skip(1).map(String::as_str));

@@ -1,4 +1,4 @@
-//! Runs a platform's image in Docker: it is loaded under a temporary name, and runs without a network.
+//! Runs the image of one platform in Docker, under a temporary name and without network access.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -10,17 +10,17 @@ use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};
 use crate::ui::Ui;
 
-/// A platform's image to run in Docker.
+/// A smoke run of one platform in Docker.
 pub(crate) struct DockerRun<'a> {
-    /// The name of the image in the plan.
+    /// Name of the image in the plan.
     pub image: &'a str,
     pub layout: &'a Layout,
     pub platform: Platform,
-    /// The words after the entrypoint.
+    /// Arguments of the entrypoint.
     pub arguments: &'a [String],
-    /// It is unknown whether Docker's kernel can run the platform.
+    /// Whether the kernel that Docker uses may be unable to run the platform.
     pub may_lack_emulation: bool,
-    /// For a temporary archive.
+    /// Directory for a temporary archive.
     pub dir: &'a Utf8Path,
 }
 
@@ -56,8 +56,8 @@ impl DockerRun<'_> {
         Ok(Attempt::Finished(run_command(&cmd, ui)?))
     }
 
-    /// Returns why Docker did not run the image: 125 is an error of Docker itself (docker-run(1)), and a kernel without
-    /// QEMU cannot execute programs for another machine.
+    /// Returns the error message if Docker could not run the image. Exit code 125 is an error of Docker itself
+    /// (docker-run(1)). A kernel without QEMU cannot execute programs for another architecture.
     fn docker_error(&self, run: &FinishedRun) -> Option<String> {
         let mut lines = run.last_lines.iter();
         match run.status?.code()? {

@@ -1,18 +1,19 @@
-//! What a machine has to run images with. `probe` finds it out.
+//! Describes how a machine can run images.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::platform::Platform;
 
+/// The features of a machine that smoke runs can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SmokeHost {
-    /// The newest platform that the processor runs. `None` if this is not Linux.
+    /// Platform with the highest CPU level that the processor supports. `None` on systems other than Linux.
     pub platform: Option<Platform>,
     pub docker: Option<DockerDaemon>,
-    /// The platforms whose programs the kernel passes to QEMU (binfmt_misc), in any root directory.
+    /// Platforms whose programs the kernel runs with QEMU (binfmt_misc), in any root directory.
     pub emulated: Vec<Platform>,
-    /// Static QEMU binaries, which run in any root directory, by the name of their architecture.
+    /// Statically linked QEMU binaries by architecture, which can run in any root directory.
     pub qemu: BTreeMap<&'static str, PathBuf>,
     pub isolation: Option<Isolation>,
 }
@@ -21,16 +22,16 @@ pub(crate) struct SmokeHost {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DockerDaemon {
     pub platform: Platform,
-    /// It runs on this machine, with the same kernel.
+    /// Whether the daemon runs on this machine, with the same kernel.
     pub is_local: bool,
 }
 
-/// How to make a directory a program's root directory.
+/// A method to run a program with a directory as its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isolation {
     /// As root, with namespaces for processes and the network.
     Namespaces,
-    /// As any user, who is root in such namespaces.
+    /// As any user, who becomes root in a user namespace.
     UserNamespace,
     /// As root, without namespaces.
     ChangeRoot,

@@ -1,4 +1,4 @@
-//! Chooses how a platform's image can be run on a machine.
+//! Chooses how to run the image of a platform on a machine.
 
 use std::path::PathBuf;
 
@@ -6,29 +6,29 @@ use super::host::Isolation;
 use super::{SmokeHost, SmokeMethod};
 use crate::platform::Platform;
 
-/// How a platform's image is run.
+/// A way to run the image of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Runner {
     /// With `docker run`.
     Docker {
         emulated: bool,
     },
-    /// By the kernel, in a directory that becomes its root directory.
+    /// Directly by the kernel, with the unpacked image as root directory.
     Isolated {
         isolation: Isolation,
         emulated: bool,
     },
-    /// By a QEMU that is copied into a directory that becomes its root directory.
+    /// With a QEMU binary that is copied into the unpacked image, which becomes its root directory.
     IsolatedQemu {
         isolation: Isolation,
         qemu: PathBuf,
     },
-    /// By a QEMU that looks for files in a directory first.
+    /// With a QEMU binary that searches for files in the unpacked image first.
     Qemu(PathBuf),
     NotRun(NotRunReason),
 }
 
-/// Why an image cannot be run, and a command that would change that.
+/// Why an image cannot be run, and a command that fixes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotRunReason {
     pub reason: String,
@@ -48,8 +48,8 @@ impl Runner {
         }
     }
 
-    /// Chooses a runner for a platform. QEMU can be used without the kernel's help for a `single_program`, which is not a
-    /// script and starts no other program.
+    /// Chooses a runner for a platform. A `single_program`, which is not a script and starts no other program, can run
+    /// with QEMU even if the kernel does not support emulation.
     pub(crate) fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
         let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
         let is_native = host.platform.is_some_and(runs_on);
@@ -58,7 +58,7 @@ impl Runner {
             if runs_on(docker.platform) || (docker.is_local && is_native) {
                 return Runner::Docker { emulated: false };
             }
-            // The kernel of a Docker elsewhere, or in a virtual machine, cannot be examined.
+            // A Docker daemon on another machine or in a virtual machine has its own kernel, which may support emulation.
             if is_emulated || !docker.is_local {
                 return Runner::Docker { emulated: true };
             }
@@ -76,21 +76,20 @@ impl Runner {
 
 fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> NotRunReason {
     if !cfg!(target_os = "linux") {
-        let reason = "no Docker answers, and this is not Linux".to_owned();
+        let reason = "Docker is not running, and this machine does not run Linux".to_owned();
         return NotRunReason { reason, fix: "open -a Docker" };
     }
     if kernel_can_run {
-        let reason = "no Docker answers, and there are neither root nor user namespaces to run it without".to_owned();
+        let reason = "Docker is not running, and running without it needs root or user namespaces".to_owned();
         return NotRunReason { reason, fix: "sudo systemctl start docker" };
     }
     let architecture = platform.architecture();
     if has_qemu {
-        let reason = format!(
-            "it starts one program by another, which takes QEMU for {architecture} in the kernel (binfmt_misc)"
-        );
+        let reason =
+            format!("programs that start other programs need QEMU for {architecture} in the kernel (binfmt_misc)");
         return NotRunReason { reason, fix: "sudo apt install qemu-user-static binfmt-support" };
     }
-    let reason = format!("there is no QEMU for {architecture}");
+    let reason = format!("QEMU for {architecture} is not installed");
     NotRunReason { reason, fix: "sudo apt install qemu-user-static" }
 }
 
@@ -103,8 +102,8 @@ mod tests {
         name.parse().unwrap()
     }
 
-    /// Returns a machine from words: its platform, `docker:` of a local or `remote:` of another Docker, `emulated:`
-    /// platforms, `qemu:` of an architecture, and `root`, `user` or `chroot`.
+    /// Parses a description of a machine: its platform, `docker:PLATFORM` for a local or `remote:PLATFORM` for a remote
+    /// Docker, `emulated:PLATFORM`, `qemu:PLATFORM`, and `root`, `user` or `chroot` for the isolation.
     fn host(words: &str) -> SmokeHost {
         let mut host = SmokeHost::default();
         for word in words.split_whitespace() {
@@ -127,19 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn runners() {
+    fn chooses_a_runner_for_each_machine() {
         let docker = |emulated| Runner::Docker { emulated };
         let isolated = |isolation, emulated| Runner::Isolated { isolation, emulated };
         let qemu = || PathBuf::from("/usr/bin/qemu");
         let (namespaces, user, chroot) = (Isolation::Namespaces, Isolation::UserNamespace, Isolation::ChangeRoot);
-        for (words, wanted, single_program, expected) in [
+        for (words, target, single_program, expected) in [
             ("linux/amd64 docker:linux/amd64", "linux/amd64", true, docker(false)),
             ("linux/amd64 docker:linux/amd64 root", "linux/amd64", false, docker(false)),
             ("linux/amd64/v3 docker:linux/amd64", "linux/amd64/v3", true, docker(false)),
             ("linux/amd64 docker:linux/amd64 emulated:linux/arm64", "linux/arm64", false, docker(true)),
             ("linux/amd64 remote:linux/arm64", "linux/arm64", true, docker(false)),
             ("linux/amd64 remote:linux/arm64", "linux/riscv64", false, docker(true)),
-            // The kernel has no QEMU: a single program runs without Docker.
+            // The kernel does not support emulation, so a single program runs without Docker.
             (
                 "linux/amd64 docker:linux/amd64 qemu:linux/arm64 root",
                 "linux/arm64",
@@ -156,7 +155,7 @@ mod tests {
                 true,
                 Runner::IsolatedQemu { isolation: user, qemu: qemu() },
             ),
-            // A newer variant than the processor's takes QEMU.
+            // A newer variant than the processor supports needs QEMU.
             (
                 "linux/amd64 user qemu:linux/amd64",
                 "linux/amd64/v3",
@@ -166,18 +165,36 @@ mod tests {
             ("linux/amd64 qemu:linux/arm64", "linux/arm64", true, Runner::Qemu(qemu())),
             ("linux/amd64 qemu:linux/amd64", "linux/amd64", true, Runner::Qemu(qemu())),
         ] {
-            assert_eq!(Runner::choose(platform(wanted), single_program, &host(words)), expected, "{words}: {wanted}");
+            assert_eq!(Runner::choose(platform(target), single_program, &host(words)), expected, "{words}: {target}");
         }
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn reasons_for_not_running() {
-        for (words, wanted, single_program, why, fix) in [
-            ("linux/amd64", "linux/amd64", true, "no Docker answers, and there are neither", "systemctl start docker"),
-            ("linux/amd64 emulated:linux/arm64", "linux/arm64", true, "no Docker answers", "systemctl start docker"),
-            ("linux/amd64 root", "linux/arm64", true, "there is no QEMU for arm64", "apt install qemu-user-static"),
-            ("linux/amd64 docker:linux/amd64", "linux/s390x", true, "there is no QEMU for s390x", "qemu-user-static"),
+    fn explains_why_a_platform_cannot_run() {
+        for (words, target, single_program, reason, fix) in [
+            ("linux/amd64", "linux/amd64", true, "needs root or user namespaces", "systemctl start docker"),
+            (
+                "linux/amd64 emulated:linux/arm64",
+                "linux/arm64",
+                true,
+                "Docker is not running",
+                "systemctl start docker",
+            ),
+            (
+                "linux/amd64 root",
+                "linux/arm64",
+                true,
+                "QEMU for arm64 is not installed",
+                "apt install qemu-user-static",
+            ),
+            (
+                "linux/amd64 docker:linux/amd64",
+                "linux/s390x",
+                true,
+                "QEMU for s390x is not installed",
+                "qemu-user-static",
+            ),
             (
                 "linux/amd64 root qemu:linux/arm64",
                 "linux/arm64",
@@ -186,12 +203,12 @@ mod tests {
                 "binfmt-support",
             ),
             ("linux/amd64 qemu:linux/arm64", "linux/arm64", false, "QEMU for arm64 in the kernel", "binfmt-support"),
-            ("root", "linux/amd64", true, "there is no QEMU for amd64", "qemu-user-static"),
+            ("root", "linux/amd64", true, "QEMU for amd64 is not installed", "qemu-user-static"),
         ] {
-            let Runner::NotRun(not_run) = Runner::choose(platform(wanted), single_program, &host(words)) else {
-                panic!("{words}: {wanted}")
+            let Runner::NotRun(not_run) = Runner::choose(platform(target), single_program, &host(words)) else {
+                panic!("{words}: {target}")
             };
-            assert!(not_run.reason.contains(why) && not_run.fix.contains(fix), "{words}: {wanted}: {not_run:?}");
+            assert!(not_run.reason.contains(reason) && not_run.fix.contains(fix), "{words}: {target}: {not_run:?}");
         }
     }
 }

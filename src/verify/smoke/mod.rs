@@ -1,6 +1,6 @@
-//! Smoke runs: starts the image of every platform once, with the configured words, before a tag moves. A platform that
-//! cannot be run on this machine is reported as not run. A smoke run proves nothing about the bytes: a kernel with QEMU
-//! starts programs for any machine.
+//! Smoke runs: starts a container of every platform once, with the configured arguments, before any tag moves.
+//! Platforms that this machine cannot run are reported as not run. A smoke run does not replace the checks of the
+//! image's bytes, because a kernel with QEMU runs programs for any architecture.
 
 pub(crate) mod chroot;
 pub(crate) mod command;
@@ -39,7 +39,7 @@ use crate::threads::parallel;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// Runs all platforms of an image, a few at a time, if the image has a smoke run. Images are unpacked below `work_dir`.
+/// Runs all platforms of an image in parallel if a smoke run is configured. Images are unpacked in `work_dir`.
 pub(crate) fn run(
     image: &Image,
     layout: &Layout,
@@ -50,7 +50,7 @@ pub(crate) fn run(
 ) -> Result<SmokeResults> {
     let Some(arguments) = &image.smoke else { return Ok(SmokeResults::new()) };
     let dir = work_dir.join("+smoke");
-    // A run that was killed may have left files; no other run uses the directory now.
+    // A killed run may have left files. The workspace is locked, so no other run uses the directory.
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
@@ -72,7 +72,7 @@ pub(crate) fn run(
 struct ImageRun<'a> {
     image: &'a Image,
     layout: &'a Layout,
-    /// The words after the entrypoint.
+    /// Arguments of the entrypoint.
     arguments: &'a [String],
     host: &'a SmokeHost,
     dir: &'a Utf8Path,
@@ -80,7 +80,7 @@ struct ImageRun<'a> {
     ui: &'a Ui,
 }
 
-/// The outcome for one platform. A failure is reported after all platforms have run.
+/// The outcome for one platform. Failures are reported after all platforms have run.
 enum Outcome {
     Completed(SmokeResult),
     Failed(FailedSmokeRun),
@@ -101,7 +101,7 @@ impl ImageRun<'_> {
     }
 
     fn platform(&self, platform: Platform) -> Result<Outcome> {
-        let entry = self.layout.entry(platform).with_context(|| format!("the layout has no {platform}"))?;
+        let entry = self.layout.entry(platform).with_context(|| format!("the layout does not contain {platform}"))?;
         let (manifest, config) = self.layout.manifest(entry)?;
         let (layers, root) = self.read_layers(manifest.layers())?;
         let command = SmokeCommand::new(self.arguments, &root, platform, &config)
@@ -111,12 +111,12 @@ impl ImageRun<'_> {
         let (line, name) = (command.display(), &self.image.name);
         let (method, first_line, reason) = match attempt {
             Attempt::NotRun(reason) => {
-                self.ui.warning(format!("image '{name}': {platform}: the smoke run `{line}` was not run: {reason}"));
+                self.ui.warning(format!("image '{name}': {platform}: skipped smoke run `{line}`: {reason}"));
                 (SmokeMethod::NotRun, None, Some(reason))
             }
             Attempt::Finished(run) => {
                 if let Some(ending) = run.failure() {
-                    let problem = format!("the smoke run `{line}` {ending}");
+                    let problem = format!("smoke run `{line}` {ending}");
                     return Ok(Outcome::Failed(FailedSmokeRun { problem, last_lines: run.last_lines }));
                 }
                 let printed = run.first_line.as_ref().map(|first| format!(": {first}")).unwrap_or_default();
@@ -137,7 +137,7 @@ impl ImageRun<'_> {
         root: &RootFs,
     ) -> Result<Attempt> {
         let dir = TempDir::new_in(self.dir)?;
-        let dir = Utf8Path::from_path(dir.path()).context("the folder's name is not UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the path of the temporary directory is not UTF-8")?;
         let unpack = || self.unpack(command, layers, root, dir);
         let run = |cmd| -> Result<FinishedRun> { run_command(&cmd, self.ui) };
         Ok(match runner {
@@ -155,11 +155,11 @@ impl ImageRun<'_> {
                 Attempt::Finished(run(chroot::isolated_command(&root_dir, command, *isolation, true))?)
             }
             Runner::Qemu(qemu) => Attempt::Finished(run(chroot::qemu_prefix_command(&unpack()?, command, qemu))?),
-            Runner::NotRun(NotRunReason { reason, fix }) => Attempt::NotRun(format!("{reason}: `{fix}`")),
+            Runner::NotRun(NotRunReason { reason, fix }) => Attempt::NotRun(format!("{reason}: run `{fix}`")),
         })
     }
 
-    /// Reads what is in layers, and merges them.
+    /// Reads layers and merges them into one file system.
     fn read_layers(&self, layers: &[Descriptor]) -> Result<(Vec<UnpackableLayer>, RootFs)> {
         let mut root = RootFs::default();
         let mut read = Vec::new();
@@ -174,7 +174,7 @@ impl ImageRun<'_> {
         Ok((read, root))
     }
 
-    /// Unpacks the image into a root directory.
+    /// Unpacks the image into a new root directory.
     fn unpack(
         &self,
         command: &SmokeCommand,
@@ -190,20 +190,21 @@ impl ImageRun<'_> {
     }
 }
 
-/// A run that failed.
+/// A failed smoke run.
 struct FailedSmokeRun {
-    /// The command and how it ended.
+    /// Command and how it ended.
     problem: String,
     last_lines: VecDeque<String>,
 }
 
 impl FailedSmokeRun {
-    /// Prints the last lines of the output, unless they were printed already, and returns the failure.
+    /// Prints the last lines of the output, unless the output was already shown, and returns the failure.
     fn report(self, image: &Image, platform: Platform, ui: &Ui) -> Failure {
         if !ui.is_verbose() {
             self.last_lines.iter().for_each(|line| ui.child(line));
         }
-        image_failure(&image.name, format!("{platform}: {}", self.problem))
-            .hint("its words must let it end by itself, and with 0: smoke = [\"--version\"]")
+        image_failure(&image.name, format!("{platform}: {}", self.problem)).hint(
+            "use arguments with which the program exits on its own with status 0, such as smoke = [\"--version\"]",
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! Finds out what this machine has to run images with.
+//! Detects how this machine can run images.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use crate::platform::Platform;
 use crate::process::find_program;
 use crate::ui::Ui;
 
-/// Probes the machine, unless none of the images has a smoke run.
+/// Probes the machine if any image has a smoke run.
 pub(crate) fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
     if images.iter().all(|image| image.smoke.is_none()) {
         return Ok(SmokeHost::default());
@@ -39,13 +39,13 @@ fn find_isolation(ui: &Ui) -> Result<Option<Isolation>> {
     Ok(None)
 }
 
-/// Returns the newest platform that this processor runs.
+/// Returns the platform with the highest CPU level that this processor supports.
 fn newest_platform() -> Option<Platform> {
     let triple = Platform::host_triple();
     Platform::for_triple(&triple).filter(|platform| platform.cpu_level().is_none_or(has_level)).last()
 }
 
-/// Whether the processor has the instructions of an x86-64 level (x86-64 psABI, "Micro-Architecture Levels").
+/// Reports whether the processor supports an x86-64 level (x86-64 psABI, "Micro-Architecture Levels").
 #[cfg(target_arch = "x86_64")]
 fn has_level(level: u8) -> bool {
     use std::is_x86_feature_detected as has;
@@ -58,7 +58,7 @@ fn has_level(level: u8) -> bool {
     }
 }
 
-/// Other processors have no levels to detect.
+/// Always true: only x86-64 has levels that can be detected.
 #[cfg(not(target_arch = "x86_64"))]
 fn has_level(_: u8) -> bool {
     true

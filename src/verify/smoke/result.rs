@@ -6,41 +6,45 @@ use serde::Serialize;
 
 use crate::platform::Platform;
 
-/// The results of an image's platforms. Empty if the image has no smoke run.
+/// The smoke run results of an image, by platform. Empty if no smoke run is configured.
 pub(crate) type SmokeResults = BTreeMap<Platform, SmokeResult>;
 
-/// What came of running a platform's image.
+/// The result of a smoke run on one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Smoke"))]
 pub(crate) struct SmokeResult {
     #[serde(rename = "how")]
     pub method: SmokeMethod,
-    /// The entrypoint and the words after it.
+    /// Entrypoint with its arguments.
     pub command: Vec<String>,
-    /// The first line of what it printed.
+    /// First line of the output.
     #[serde(rename = "said")]
     pub first_line: Option<String>,
-    /// Why it was not run.
+    /// Why the platform was not run.
     pub reason: Option<String>,
 }
 
+/// How a platform was run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "How"))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SmokeMethod {
-    /// By this machine's own kernel and processor, in the unpacked image.
+    /// In the unpacked image, on this machine's own processor.
     Native,
+    /// In Docker.
     Docker,
+    /// In Docker, emulated by QEMU.
     DockerQemu,
-    /// In the unpacked image.
+    /// In the unpacked image, emulated by QEMU.
     Qemu,
+    /// Not run at all.
     NotRun,
 }
 
 impl SmokeMethod {
-    /// Describes the method, as in "linux/arm64 under QEMU".
+    /// Describes the method for messages such as "linux/arm64 under QEMU".
     pub(crate) fn description(self) -> &'static str {
         match self {
             SmokeMethod::Native => "natively",

@@ -1,4 +1,4 @@
-//! Runs a command with a time limit, and keeps what a smoke run reports of its output.
+//! Runs a smoke command with a time limit, and keeps the first and last lines of its output.
 
 use std::collections::VecDeque;
 use std::process::ExitStatus;
@@ -11,42 +11,43 @@ use crate::ui::Ui;
 
 /// Maximum duration of a smoke run.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Number of lines that are shown of a failed run.
+/// Number of output lines that are shown when a run fails.
 const LAST_LINES: usize = 20;
 
 /// The outcome of trying to run a command.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Finished(FinishedRun),
-    /// The command cannot be run here, for this reason.
+    /// The command cannot be run on this machine, for the given reason.
     NotRun(String),
 }
 
 /// A command that ran.
 #[derive(Debug)]
 pub(crate) struct FinishedRun {
-    /// `None` if it was stopped at the time limit.
+    /// Exit status. `None` if the command was stopped at the time limit.
     pub status: Option<ExitStatus>,
-    /// The first line of its standard output or, without one, of its standard error.
+    /// First line on stdout or, if stdout is empty, on stderr.
     pub first_line: Option<String>,
+    /// Last lines on stdout and stderr.
     pub last_lines: VecDeque<String>,
 }
 
 impl FinishedRun {
-    /// Returns how the run ended, unless it was successful.
+    /// Describes how a run failed. Returns `None` if it succeeded.
     pub(crate) fn failure(&self) -> Option<String> {
         let Some(status) = self.status else {
-            return Some(format!("was not over after {} s", TIME_LIMIT.as_secs()));
+            return Some(format!("did not exit within {} s", TIME_LIMIT.as_secs()));
         };
         match status.code() {
             _ if status.success() => None,
-            Some(code) => Some(format!("ended with {code}")),
-            None => Some(format!("was ended by {}", process::ended(status))),
+            Some(code) => Some(format!("exited with status {code}")),
+            None => Some(format!("was killed by {}", process::ended(status))),
         }
     }
 }
 
-/// Runs a command until it ends or reaches the time limit.
+/// Runs a command until it exits or reaches the time limit.
 pub(crate) fn run_command(cmd: &Cmd, ui: &Ui) -> Result<FinishedRun> {
     ui.command(cmd);
     let (mut first_stdout, mut first_stderr, mut last_lines) = (None, None, VecDeque::new());

@@ -1,11 +1,11 @@
-//! Cycles in a directed graph.
+//! Finds cycles in a directed graph.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Node → the nodes it leads to.
+/// The nodes of a graph, each with the targets of its edges.
 pub type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// The strongly connected components of more than one node: the largest sets in which every node is in a cycle with every other.
+/// Returns the strongly connected components that have more than one node, largest first.
 pub fn components<'a>(graph: &Graph<'a>) -> Vec<BTreeSet<&'a str>> {
     let mut backward = Graph::new();
     for (from, to) in graph {
@@ -28,7 +28,7 @@ pub fn components<'a>(graph: &Graph<'a>) -> Vec<BTreeSet<&'a str>> {
     found
 }
 
-/// All nodes that a node leads to, and the node itself.
+/// Returns all nodes that are reachable from a node, including the node itself.
 fn reachable<'a>(graph: &Graph<'a>, from: &'a str) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::from([from]);
     let mut queue = vec![from];
@@ -38,7 +38,7 @@ fn reachable<'a>(graph: &Graph<'a>, from: &'a str) -> BTreeSet<&'a str> {
     seen
 }
 
-/// The shortest path between two nodes, both included.
+/// Returns the shortest path between two nodes, including both.
 pub fn shortest_path<'a>(graph: &Graph<'a>, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
     let mut paths = VecDeque::from([vec![from]]);
     let mut seen = BTreeSet::from([from]);
@@ -54,7 +54,7 @@ pub fn shortest_path<'a>(graph: &Graph<'a>, from: &'a str, to: &str) -> Option<V
     None
 }
 
-/// The shortest cycle among some nodes. Its first node is also its last.
+/// Returns the shortest cycle that starts in `among`. Its first node is also its last.
 pub fn shortest_cycle<'a>(graph: &Graph<'a>, among: &BTreeSet<&'a str>) -> Option<Vec<&'a str>> {
     let edges = among.iter().flat_map(|from| graph.get(from).into_iter().flatten().map(move |to| (*from, *to)));
     let cycles = edges.filter_map(|(from, to)| {

@@ -1,17 +1,17 @@
-//! Which file uses what of which other file. Follows re-exports and globs to the file that defines a name.
+//! Finds the names that each file uses from other files. Follows re-exports and globs to the file that defines a name.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::parse::{self, Module, PathUse};
 
-/// The crate's name, by which its own programs import it.
+/// The name by which the binary imports the library.
 const CRATE: &str = "cargo_multiarch";
 
-/// (file, file it uses) → the names it uses, each with the line of the first use.
+/// The names that a file uses from another file, each with the line of its first use. The keys are pairs of files.
 pub type Edges = BTreeMap<(String, String), BTreeMap<String, usize>>;
 
-/// All uses between files of `sources` (path below `src` → text).
+/// Finds all uses between files. `sources` maps paths below `src` to the texts of the files.
 pub fn edges(sources: &BTreeMap<String, String>) -> Edges {
     Tree::of(sources).edges()
 }
@@ -21,20 +21,20 @@ type ModuleId = usize;
 struct Node {
     file: String,
     module: Module,
-    /// The root of its crate.
+    /// The root module of its crate.
     root: ModuleId,
     parent: Option<ModuleId>,
     children: HashMap<String, ModuleId>,
 }
 
-/// What a name or a path stands for. Several at once if a module has the name of a function.
+/// The meaning of a name or a path. It can be a module and an item at once, as a function may be named like a module.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Meaning {
     module: Option<ModuleId>,
     item: Option<Item>,
 }
 
-/// An item, by the module that defines it.
+/// An item, identified by its name and the module that defines it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Item {
     module: ModuleId,
@@ -51,14 +51,14 @@ impl Meaning {
     }
 }
 
-/// Every module that is not for tests.
+/// All modules, except those that contain only tests.
 #[derive(Default)]
 struct Tree {
     nodes: Vec<Node>,
     library: Option<ModuleId>,
-    /// The modules with an inherent `impl` that gives an item an associated function or constant.
+    /// The module with the inherent `impl` that defines an associated function or constant of an item.
     impls: HashMap<(Item, String), ModuleId>,
-    /// Imports of modules (by module and position) through which something was found.
+    /// The imports through which a name was found, identified by module and position.
     used: RefCell<HashSet<(ModuleId, usize)>>,
 }
 
@@ -78,7 +78,7 @@ impl Tree {
         tree
     }
 
-    /// Adds a file's modules, and those of the files that it declares. `directory` is where these are.
+    /// Adds the modules of a file, and those of the files that it declares in `directory`.
     fn add_file(
         &mut self,
         file: &str,
@@ -108,7 +108,7 @@ impl Tree {
                 let found = [format!("{path}.rs"), format!("{path}/mod.rs")]
                     .into_iter()
                     .find_map(|file| parsed.remove(&file).map(|modules| (file, modules)));
-                let (file, modules) = found.unwrap_or_else(|| panic!("src/{file}: no file for mod {child}"));
+                let (file, modules) = found.unwrap_or_else(|| panic!("src/{file}: no file found for `mod {child}`"));
                 let child_id = self.add_file(&file, modules, Some(id), &format!("{path}/"), parsed);
                 self.nodes[id].children.insert(child, child_id);
             }
@@ -119,15 +119,15 @@ impl Tree {
     fn find_impls(&mut self) {
         for id in 0..self.nodes.len() {
             for found in &self.nodes[id].module.impls {
-                let Some(of) = self.resolve(id, &found.self_type).item else { continue };
+                let Some(item) = self.resolve(id, &found.self_type).item else { continue };
                 for name in &found.names {
-                    self.impls.insert((of.clone(), name.clone()), id);
+                    self.impls.insert((item.clone(), name.clone()), id);
                 }
             }
         }
     }
 
-    /// What a name means in a module, as seen from inside it. `visited` ends cycles of imports.
+    /// Resolves a name that is used in a module. `visited` prevents endless recursion in import cycles.
     fn lookup(&self, module: ModuleId, name: &str, visited: &mut HashSet<(ModuleId, String)>) -> Meaning {
         let node = &self.nodes[module];
         let item = |defined: bool| defined.then(|| Item { module, name: name.to_owned() });
@@ -164,8 +164,8 @@ impl Tree {
         self.resolve_in(from, path, &mut HashSet::new()).0
     }
 
-    /// What a path in a module stands for, and the segments that are left over: names within an item, such as a
-    /// variant. Nothing if the path leads to another crate.
+    /// Resolves a path that is used in a module. Also returns the remaining segments, which are names within an item,
+    /// such as a variant. The meaning is empty if the path is in another crate.
     fn resolve_in<'p>(
         &self,
         from: ModuleId,
@@ -188,7 +188,7 @@ impl Tree {
                 if current.item.is_some() {
                     return (Meaning { module: None, ..current }, rest);
                 }
-                // A module of this crate without that name: a macro must have defined it there.
+                // A macro must have defined the name, because the module does not.
                 let item = current.module.map(|module| Item { module, name: first.clone() });
                 return (Meaning { module: None, item }, others);
             }
@@ -208,13 +208,13 @@ impl Tree {
                 self.add_path(id, path, &mut edges);
             }
             for import in node.module.imports.iter().filter(|import| !import.reexport) {
-                // A glob of a module is a use of whatever is found through it; one of an enum is a use of the enum.
+                // A glob of a module uses the names that are found through it. A glob of an enum uses the enum itself.
                 if !import.glob || self.resolve(id, &import.path.segments).module.is_none() {
                     self.add_path(id, &import.path, &mut edges);
                 }
             }
         }
-        // Modules that are imported though nothing known is used of them.
+        // Add imported modules even if no use of their names was found.
         for (id, node) in self.nodes.iter().enumerate() {
             for (at, import) in node.module.imports.iter().enumerate().filter(|(_, import)| !import.reexport) {
                 let meaning = self.resolve(id, &import.path.segments);
@@ -229,7 +229,7 @@ impl Tree {
         edges
     }
 
-    /// Adds the file that defines what a path leads to, and the one that implements what it takes of that.
+    /// Adds the file that defines the item of a path, and the file that implements its associated function or constant.
     fn add_path(&self, from: ModuleId, path: &PathUse, edges: &mut Edges) {
         let (meaning, rest) = self.resolve_in(from, &path.segments, &mut HashSet::new());
         let Some(item) = meaning.item else { return };
@@ -252,17 +252,18 @@ impl Tree {
     }
 }
 
-/// Parses on a few threads: spans count lines per thread, so that nothing of `syn` leaves its thread.
+/// Parses all files on several threads. `syn` types stay on their thread, because line numbers are stored per thread.
 fn parse_all(sources: &BTreeMap<String, String>) -> HashMap<String, Vec<Module>> {
     let files: Vec<_> = sources.iter().filter(|(file, _)| file.ends_with(".rs")).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let read = |thread: usize| {
-        let mine = files.iter().skip(thread).step_by(threads);
-        mine.map(|(file, text)| {
-            let modules = parse::parse(text).unwrap_or_else(|error| panic!("src/{file}: {error}"));
-            ((*file).clone(), modules)
-        })
-        .collect::<Vec<_>>()
+        let assigned = files.iter().skip(thread).step_by(threads);
+        assigned
+            .map(|(file, text)| {
+                let modules = parse::parse(text).unwrap_or_else(|error| panic!("src/{file}: {error}"));
+                ((*file).clone(), modules)
+            })
+            .collect::<Vec<_>>()
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || read(thread))).collect();
@@ -274,7 +275,7 @@ fn parse_all(sources: &BTreeMap<String, String>) -> HashMap<String, Vec<Module>>
 mod tests {
     use super::*;
 
-    /// `a.rs -> b.rs: Name Other`, one line for each pair of files.
+    /// Returns a line such as `a.rs -> b.rs: Name Other` for each pair of files.
     fn uses(files: &[(&str, &str)]) -> Vec<String> {
         let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let line = |((from, to), names): ((String, String), BTreeMap<String, usize>)| {
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reexport_leads_to_the_file_that_defines_the_name() {
+    fn reexports_resolve_to_the_defining_file() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
             ("a/mod.rs", "mod inner; pub use inner::{Thing as Renamed, other}; pub mod deep;"),
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_leads_to_what_is_found_through_it() {
+    fn globs_resolve_to_the_used_names() {
         let files = [
             ("lib.rs", "mod a; mod b; mod c;"),
             ("a.rs", "mod x; mod y; pub use x::*; pub use y::*;"),
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_without_use_count() {
+    fn paths_without_imports_are_found() {
         let files = [
             ("lib.rs", "mod a; mod b; fn run() { b::run(); }"),
             ("a/mod.rs", "mod c; pub fn up() {} pub struct Up;"),
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_is_imported_stands_for_what_is_used_of_it() {
+    fn imported_modules_resolve_to_the_used_names() {
         let files = [
             ("lib.rs", "mod plan; mod b; mod c; mod d; mod e;"),
             ("plan/mod.rs", "mod resolve; pub use resolve::resolve; pub mod git; use git as private; pub struct Plan;"),
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_uses_what_it_reexports_if_it_mentions_it() {
+    fn reexported_names_are_used_only_if_mentioned() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "mod c; pub use c::C; pub(crate) use c::D;"),
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_exempt() {
+    fn test_code_is_ignored() {
         let files = [
             ("lib.rs", "mod a; mod b; #[cfg(test)] mod support;"),
             ("a.rs", "pub fn a() {} pub struct A;"),
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_have_names_of_their_own() {
+    fn imports_and_items_in_functions_shadow_outer_names() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "pub mod x; pub fn a() {} pub enum Kind { One }"),
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_macros_and_attributes_are_read() {
+    fn paths_in_macros_and_attributes_are_found() {
         let files = [
             ("lib.rs", "mod a; mod b; mod c;"),
             (
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_macro_defines_are_in_its_file() {
+    fn names_defined_by_a_macro_belong_to_its_file() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
             ("a/mod.rs", "mod codes; pub use codes::*;"),
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn an_associated_function_is_where_its_impl_is() {
+    fn associated_functions_resolve_to_their_impl() {
         let files = [
             ("lib.rs", "mod a; mod b; mod c;"),
             ("a.rs", "pub struct Error; impl Error { pub fn new() -> Self { Self::explain() } }"),
@@ -475,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_uses_the_library_by_its_name() {
+    fn binary_imports_the_library_by_name() {
         let files = [
             ("lib.rs", "mod a; pub use a::run;"),
             ("a.rs", "pub fn run() {}"),
@@ -486,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_and_visibilities_do_not_count() {
+    fn other_crates_and_visibilities_are_ignored() {
         let files = [
             ("lib.rs", "mod a; mod serde;"),
             ("a/mod.rs", "mod b; mod c; pub fn fmt() {} pub struct Path;"),
@@ -497,12 +498,12 @@ mod tests {
             ),
             ("serde.rs", "pub struct Serialize; pub fn x() {}"),
         ];
-        // Through its glob, a/c.rs uses nothing that is known.
+        // No name is found through the glob in a/c.rs, so the import itself is listed.
         assert_eq!(uses(&files), ["a/c.rs -> a/mod.rs: super"]);
     }
 
     #[test]
-    fn lines_are_those_of_the_first_use() {
+    fn lines_are_of_the_first_use() {
         let text = "use crate::{\n    a::A,\n    a::B,\n};\nfn f(_: A) {}\n";
         let sources = [("lib.rs", "mod a; mod b;"), ("a.rs", "pub struct A; pub struct B;"), ("b.rs", text)];
         let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned())).into();

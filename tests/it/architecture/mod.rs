@@ -1,8 +1,8 @@
-//! The structure of `src`: which directory may import which, no import cycles between files, a doc for every file.
+//! Checks that imports in `src` follow the order of directories and have no cycles, and that files have module docs.
 //!
-//! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints what every file uses of which other
-//! (`[cycle]` if that is part of a cycle), and the cycles.
-//! `PRINT_EDGES=compile/` prints only the edges from and to those files.
+//! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints the names that each file imports
+//! from other files, and all import cycles. `[cycle]` marks imports that are part of a cycle. `PRINT_EDGES=compile/`
+//! prints only the imports from and to files in that directory.
 
 mod graph;
 mod imports;
@@ -15,8 +15,7 @@ use std::sync::LazyLock;
 use graph::Graph;
 use imports::Edges;
 
-/// The directories and top-level files of `src`. Each may import those of later lines, and none of its own line or
-/// of an earlier one.
+/// The directories and top-level files of `src`. Each may only import those on later lines.
 const LEVELS: &[&[&str]] = &[
     &["main"],
     &["lib"],
@@ -37,7 +36,7 @@ const LEVELS: &[&[&str]] = &[
 const HINT: &str =
     "to list all imports and cycles: PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture";
 
-/// The files below `src`, by their paths.
+/// The texts of all files below `src`, by path.
 static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     fn walk(dir: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -58,7 +57,7 @@ static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
 
 static EDGES: LazyLock<Edges> = LazyLock::new(|| imports::edges(&SOURCES));
 
-/// The directory of `src` that a file is in, or the name of a top-level file.
+/// Returns the top-level directory of a file, or the name of a top-level file.
 fn unit(file: &str) -> &str {
     file.split(['/', '.']).next().unwrap_or_default()
 }
@@ -67,13 +66,13 @@ fn level(unit: &str) -> Option<usize> {
     LEVELS.iter().position(|level| level.contains(&unit))
 }
 
-/// The imports that break the order of `LEVELS`.
+/// Returns the imports that violate the order of [`LEVELS`].
 fn upward() -> BTreeSet<(&'static str, &'static str)> {
     let pairs = EDGES.keys().map(|(from, to)| (from.as_str(), to.as_str()));
     pairs.filter(|(from, to)| unit(from) != unit(to) && level(unit(from)) >= level(unit(to))).collect()
 }
 
-/// All imports between files.
+/// Returns the graph of all imports between files.
 fn all_imports() -> Graph<'static> {
     let mut graph = Graph::new();
     for (from, to) in EDGES.keys() {
@@ -82,11 +81,11 @@ fn all_imports() -> Graph<'static> {
     graph
 }
 
-/// `src/a.rs:12 uses Name, Other of src/b.rs`
-fn described(from: &str, to: &str) -> String {
+/// Describes an import as `src/a.rs:12 uses Name, Other from src/b.rs`.
+fn describe(from: &str, to: &str) -> String {
     let names = &EDGES[&(from.to_owned(), to.to_owned())];
     let line = names.values().min().unwrap();
-    format!("src/{from}:{line} uses {} of src/{to}", names.keys().cloned().collect::<Vec<_>>().join(", "))
+    format!("src/{from}:{line} uses {} from src/{to}", names.keys().cloned().collect::<Vec<_>>().join(", "))
 }
 
 #[test]
@@ -94,16 +93,16 @@ fn imports_follow_the_levels() {
     let mut wrong = Vec::new();
     for file in SOURCES.keys() {
         if level(unit(file)).is_none() {
-            wrong.push(format!("src/{file}: `{}` is missing in LEVELS", unit(file)));
+            wrong.push(format!("src/{file}: `{}` is missing from LEVELS", unit(file)));
         }
     }
     for name in LEVELS.iter().flat_map(|level| level.iter()) {
         if !SOURCES.keys().any(|file| unit(file) == *name) {
-            wrong.push(format!("LEVELS: there is no `{name}` in src: delete it"));
+            wrong.push(format!("LEVELS: `{name}` does not exist in src"));
         }
     }
     for (from, to) in upward() {
-        wrong.push(format!("{}: `{}` may not import `{}` (see LEVELS)", described(from, to), unit(from), unit(to)));
+        wrong.push(format!("{}: `{}` may not import `{}` (see LEVELS)", describe(from, to), unit(from), unit(to)));
     }
     assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
 }
@@ -114,37 +113,37 @@ fn imports_have_no_cycles() {
     let mut wrong = Vec::new();
     for component in graph::components(&graph) {
         let cycle = graph::shortest_cycle(&graph, &component).unwrap();
-        let uses: String = cycle.windows(2).map(|pair| format!("\n  {}", described(pair[0], pair[1]))).collect();
+        let uses: String = cycle.windows(2).map(|pair| format!("\n  {}", describe(pair[0], pair[1]))).collect();
         let cycle = cycle.join(" → ");
-        wrong.push(format!("{cycle}: files may not import each other in a cycle ({} files){uses}", component.len()));
+        wrong.push(format!("import cycle: {cycle} ({} files){uses}", component.len()));
     }
     assert!(wrong.is_empty(), "{}\n{HINT}", wrong.join("\n"));
 }
 
 #[test]
-fn files_start_with_their_docs() {
+fn files_start_with_module_docs() {
     let wrong: Vec<_> = SOURCES.iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(file, _)| file).collect();
-    assert!(wrong.is_empty(), "a file starts with `//! ` and what it is responsible for: {wrong:?}");
+    assert!(wrong.is_empty(), "files that do not start with `//! ` and a summary: {wrong:?}");
 }
 
 #[test]
 fn only_one_file_formats_sizes() {
     for (file, text) in SOURCES.iter().filter(|(file, _)| *file != "ui/size.rs") {
         for other in ["HumanBytes", "BinaryBytes", "DecimalBytes", "ByteSize("] {
-            assert!(!text.contains(other), "src/{file} has {other}: only ui/size.rs formats sizes");
+            assert!(!text.contains(other), "src/{file} uses {other}: only ui/size.rs may format sizes");
         }
     }
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "for people, with --nocapture")]
+#[expect(clippy::print_stdout, reason = "prints a report for --nocapture")]
 fn print_edges() {
     let Ok(filter) = std::env::var("PRINT_EDGES") else { return };
     let components = graph::components(&all_imports());
     for ((from, to), names) in &*EDGES {
         if filter == "1" || from.starts_with(&filter) || to.starts_with(&filter) {
             let names: Vec<_> = names.iter().map(|(name, line)| format!("{name}:{line}")).collect();
-            let in_cycle = components.iter().any(|of| of.contains(from.as_str()) && of.contains(to.as_str()));
+            let in_cycle = components.iter().any(|cycle| cycle.contains(from.as_str()) && cycle.contains(to.as_str()));
             println!("{from} -> {to}: {}{}", names.join(" "), if in_cycle { " [cycle]" } else { "" });
         }
     }

@@ -1,5 +1,5 @@
-//! Reads one source file: what its modules define, what they import, and every path they mention. Nothing is
-//! resolved here. Test code is left out.
+//! Parses a source file and collects the items, imports and paths of its modules. Paths are not resolved, and test code
+//! is ignored.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,13 +7,13 @@ use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, Meta, UseTree};
 
-/// One module: a file, or a `mod name { … }` inside one.
+/// A module: a file, or a `mod name { … }` in a file.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// The names of the inline modules that lead to it within its file. Empty for the file's own module.
+    /// The path of an inline module within its file. Empty for the file's own module.
     pub inline_path: Vec<String>,
     pub items: BTreeSet<String>,
-    /// Identifiers from macro invocations and definitions: names that a macro may define.
+    /// Identifiers in macro invocations and definitions, which may be names of items that a macro defines.
     pub macro_idents: BTreeSet<String>,
     /// Child modules declared with `mod name;`.
     pub child_files: Vec<String>,
@@ -22,32 +22,32 @@ pub struct Module {
     pub impls: Vec<Impl>,
 }
 
-/// One leaf of a `use` tree.
+/// A single import of a `use` tree.
 #[derive(Debug)]
 pub struct Import {
-    /// The name it binds. `None` for a glob, and for `as _`.
+    /// The imported name. `None` for a glob, and for `as _`.
     pub name: Option<String>,
     pub glob: bool,
-    /// With a visibility of its own: `pub use`, `pub(crate) use`.
+    /// Whether the `use` has a visibility, such as `pub` or `pub(crate)`.
     pub reexport: bool,
     pub path: PathUse,
 }
 
-/// A path as written, except that names bound by a `use` inside a function are expanded.
+/// A path as written, except that names imported by a `use` inside a function are expanded.
 #[derive(Debug, Clone)]
 pub struct PathUse {
     pub segments: Vec<String>,
     pub line: usize,
 }
 
-/// An inherent `impl`: the functions and constants that a type gets here.
+/// The type of an inherent `impl`, and the functions and constants that it defines.
 #[derive(Debug)]
 pub struct Impl {
     pub self_type: Vec<String>,
     pub names: Vec<String>,
 }
 
-/// Parses a file into its modules, the file's own first.
+/// Parses a file and returns its modules. The first one is the module of the file itself.
 pub fn parse(text: &str) -> Result<Vec<Module>, syn::Error> {
     let file = syn::parse_file(text)?;
     let mut collector = Collector { modules: vec![Module::default()], current: 0, scopes: Vec::new(), self_type: None };
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Vec<Module>, syn::Error> {
     Ok(collector.modules)
 }
 
-/// What a name means inside a function: a path, or an item of the function itself.
+/// The meaning of a name in a block: an imported path, or an item that the block defines.
 enum Local {
     Path(Vec<String>),
     Item,
@@ -66,9 +66,9 @@ enum Local {
 struct Collector {
     modules: Vec<Module>,
     current: usize,
-    /// The names bound by the blocks around the current position, outermost first. Empty at module level.
+    /// The names that the enclosing blocks define or import, outermost block first. Empty at module level.
     scopes: Vec<HashMap<String, Local>>,
-    /// The type of the `impl` block around the current position.
+    /// The type of the enclosing `impl` block.
     self_type: Option<Vec<String>>,
 }
 
@@ -77,7 +77,7 @@ impl Collector {
         &mut self.modules[self.current]
     }
 
-    /// Replaces a first segment that a block around binds. `None` if that is an item of the block.
+    /// Expands the first segment of a path if an enclosing block imports it. Returns `None` if the block defines it.
     fn expand(&self, mut segments: Vec<String>) -> Option<Vec<String>> {
         if segments[0] == "Self" {
             segments.splice(0..1, self.self_type.clone()?);
@@ -98,7 +98,7 @@ impl Collector {
         }
     }
 
-    /// The leaves of a `use` item.
+    /// Returns the imports of a `use` item.
     fn imports(&self, item: &syn::ItemUse) -> Vec<Import> {
         if item.leading_colon.is_some() {
             return Vec::new();
@@ -113,7 +113,7 @@ impl Collector {
         expanded.collect()
     }
 
-    /// Finds paths in tokens that have no syntax of their own: macro bodies and attributes.
+    /// Finds paths in the tokens of macros and attributes, which `syn` does not parse.
     fn scan(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -254,7 +254,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {
-        // The path of `pub(in path)` is no use of anything.
+        // The path of `pub(in path)` is not a dependency.
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
@@ -302,7 +302,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 }
 
-/// The leaves of a `use` tree.
+/// Collects the imports of a `use` tree.
 fn use_leaves(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<Import>) {
     let (ident, renamed) = match tree {
         UseTree::Path(path) => {
@@ -338,15 +338,16 @@ fn segments_of(path: &syn::Path) -> Vec<String> {
     path.segments.iter().map(|segment| segment.ident.to_string()).collect()
 }
 
-/// `#[cfg(test)]`, `#[cfg(all(test, …))]` or `#[test]`.
+/// Reports whether an item has the attribute `#[cfg(test)]`, `#[cfg(all(test, …))]` or `#[test]`.
 fn is_test(attributes: &[Attribute]) -> bool {
     fn needs_test(tokens: TokenStream) -> bool {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         match tokens.as_slice() {
             [TokenTree::Ident(only)] => only == "test",
             [TokenTree::Ident(all), TokenTree::Group(group)] if all == "all" => {
-                let of: Vec<TokenTree> = group.stream().into_iter().collect();
-                of.split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','))
+                let arguments: Vec<TokenTree> = group.stream().into_iter().collect();
+                arguments
+                    .split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','))
                     .any(|part| needs_test(part.iter().cloned().collect()))
             }
             _ => false,
@@ -411,8 +412,8 @@ fn impl_item_name(item: &syn::ImplItem) -> Option<String> {
     }
 }
 
-/// The identifiers that may become names of items: any in a macro's invocation, and those that follow `fn`, `struct`
-/// and so on in its definition.
+/// Collects the identifiers that may become names of items: all in a macro invocation, and those after `fn`, `struct`
+/// and other keywords in a macro definition.
 fn macro_idents(tokens: TokenStream, definition: bool, into: &mut BTreeSet<String>) {
     const KEYWORDS: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type"];
     let mut named = !definition;
@@ -432,7 +433,7 @@ fn macro_idents(tokens: TokenStream, definition: bool, into: &mut BTreeSet<Strin
     }
 }
 
-/// Whether there is `::` at a position.
+/// Reports whether the tokens at a position are `::`.
 fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
     let colon = |at: usize| match tokens.get(at) {
         Some(TokenTree::Punct(punct)) if punct.as_char() == ':' => Some(punct.spacing()),
@@ -441,7 +442,8 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) == Some(Spacing::Joint) && colon(at + 1).is_some()
 }
 
-/// Whether an identifier starts a path: it is not a field, a method, a lifetime, a macro variable, or the end of `::path`.
+/// Reports whether an identifier starts a path, unlike a field, a method, a lifetime, a macro variable or a name after
+/// `::`.
 fn starts_path(tokens: &[TokenTree], at: usize) -> bool {
     let TokenTree::Ident(ident) = &tokens[at] else { return false };
     match at.checked_sub(1).and_then(|before| tokens.get(before)) {
@@ -456,7 +458,7 @@ fn starts_path(tokens: &[TokenTree], at: usize) -> bool {
     }
 }
 
-/// Whether the identifier at a position is the key of `key: value` or `key = value`.
+/// Reports whether the identifier at a position is the key of `key: value` or `key = value`.
 fn is_key(tokens: &[TokenTree], at: usize) -> bool {
     match tokens.get(at + 1) {
         Some(TokenTree::Punct(punct)) => punct.spacing() == Spacing::Alone && matches!(punct.as_char(), ':' | '='),

@@ -1,24 +1,24 @@
-//! The part of workflows' expression language that is written here.
+//! Evaluates the subset of GitHub's expression language that the tested workflows use.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The entries of a list; none of what is none.
+/// Returns the entries of an array, and no entries for other values.
 pub fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
-/// The values of a map, with what their expressions come to.
+/// Returns the entries of an object, with their expressions expanded.
 pub fn expanded(map: &Value, scope: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let entries = map.as_object().into_iter().flatten();
-    // A key of a cache is made by a function, and no job here has one.
+    // Skips cache keys: they call `hashFiles`, which is not supported, and the jobs run without caches.
     let entries = entries.filter(|(_, value)| !text(value).contains("hashFiles("));
     entries.map(|(name, value)| (name.clone(), expand(&text(value), scope))).collect()
 }
 
-/// A text with what its `${{ … }}` come to.
+/// Expands every `${{ … }}` in a string.
 pub fn expand(text: &str, scope: &Value) -> String {
     let mut parts = text.split("${{");
     let first = parts.next().unwrap().to_owned();
@@ -28,7 +28,7 @@ pub fn expand(text: &str, scope: &Value) -> String {
     })
 }
 
-/// `a.b`, `'word'`, `x || y`, `x == y`: all that is written in what is tested.
+/// Evaluates an expression. Supports `a.b`, `'word'`, `x || y`, and `x == y`.
 pub fn evaluate(expression: &str, scope: &Value) -> String {
     if let Some((left, right)) = expression.split_once("==") {
         return (evaluate(left, scope) == evaluate(right, scope)).to_string();
@@ -42,7 +42,7 @@ pub fn evaluate(expression: &str, scope: &Value) -> String {
         return word.strip_suffix('\'').unwrap().to_owned();
     }
     let root = expression.split('.').next().unwrap();
-    assert!(scope.get(root).is_some(), "there is no '{root}' here: {expression}");
+    assert!(scope.get(root).is_some(), "unknown context '{root}' in expression '{expression}'");
     let value = expression.split('.').fold(scope, |value, name| &value[name]);
     value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
 }

@@ -1,14 +1,14 @@
-//! action.yml: that it holds together, and what a workflow with it gets.
+//! Checks that action.yml is consistent, and runs workflows that use the action.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::runner::{Forge, Ran, Runner};
+use super::runner::{Forge, JobResult, Runner};
 use crate::support::{Fakes, Project};
 
-/// A workflow with the action in it, as README has it.
+/// Returns a workflow that uses the action, like the one in the README.
 pub fn workflow(with: &str) -> String {
     format!(
         "on: push
@@ -34,15 +34,15 @@ jobs:
     )
 }
 
-pub fn run(repository: &Project, registry: &str, with: &str) -> (Ran, String) {
+pub fn run(repository: &Project, registry: &str, with: &str) -> (JobResult, String) {
     let runner = Runner::new(Forge { repository, owner: "Team", registry, user: "me", password: "token" });
     let workflow = workflow(with);
     let workflow: Value = serde_saphyr::from_str(&workflow).unwrap_or_else(|error| panic!("{error}\n{workflow}"));
-    let mut ran = runner.run(&workflow);
-    (ran.pop().unwrap(), runner.cargo_calls())
+    let mut jobs = runner.run(&workflow);
+    (jobs.pop().unwrap(), runner.cargo_calls())
 }
 
-/// The names after a dot-separated prefix, wherever an expression has them.
+/// Returns the names that follow a prefix such as `inputs.` anywhere in a text.
 fn named(text: &str, prefix: &str) -> BTreeSet<String> {
     let part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let rest = text.split(prefix).skip(1);
@@ -50,11 +50,11 @@ fn named(text: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn action_declares_what_it_uses() {
+fn action_inputs_and_outputs_are_consistent() {
     let action = super::action();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
     let text = action["runs"].to_string();
-    assert_eq!(named(&text, "inputs."), keys(&action["inputs"]), "each is used, and each that is used is there");
+    assert_eq!(named(&text, "inputs."), keys(&action["inputs"]), "declared inputs and used inputs must be the same");
     for input in action["inputs"].as_object().unwrap().values() {
         assert!(input["description"].is_string() && input["default"].is_string(), "{input}");
     }
@@ -64,41 +64,41 @@ fn action_declares_what_it_uses() {
     for (name, output) in action["outputs"].as_object().unwrap() {
         let value = output["value"].as_str().unwrap();
         let (id, output) = value.strip_prefix("${{ steps.").unwrap().split_once('.').unwrap();
-        assert!(steps.iter().any(|step| step["id"] == id), "no step is called {id}");
+        assert!(steps.iter().any(|step| step["id"] == id), "no step has the id {id}");
         assert_eq!(output, format!("outputs.{name} }}}}"));
         assert!(written.contains(&format!("output {name} ")), "scripts/action does not write {name}");
     }
     for step in steps.iter().filter(|step| step["run"].is_string()) {
-        assert!(!step["run"].as_str().unwrap().contains("${{"), "what is put in would be read as a command: {step}");
-        assert_eq!(step["shell"], "bash", "a composite action must say which");
+        assert!(!step["run"].as_str().unwrap().contains("${{"), "an expanded expression could run commands: {step}");
+        assert_eq!(step["shell"], "bash", "a composite action must name its shell");
         for name in step["env"].as_object().unwrap().keys() {
             assert!(written.contains(&format!("${name}")) || written.contains(&format!("${{{name}")), "{name}");
         }
     }
-    // The list that is checked is not empty by mistake.
+    // Make sure that the sets compared above are not empty.
     assert!(named(&text, "inputs.").contains("working-directory"));
 }
 
 #[test]
 fn action_installs_the_program() {
-    const OWN: &str = "install cargo-multiarch --locked --force";
-    for (there, install, version, has_binstall, expected) in [
-        (None, "cargo", "", true, OWN),
+    const INSTALL: &str = "install cargo-multiarch --locked --force";
+    for (installed, install, version, has_binstall, expected) in [
+        (None, "cargo", "", true, INSTALL),
         (None, "cargo", "1.2.3", true, "install cargo-multiarch@1.2.3 --locked --force"),
         (None, "prebuilt", "", true, "binstall --no-confirm --force cargo-multiarch"),
         (None, "prebuilt", "1.2.3", true, "binstall --no-confirm --force cargo-multiarch@1.2.3"),
-        (None, "prebuilt", "", false, OWN),
+        (None, "prebuilt", "", false, INSTALL),
         (Some("1.2.3"), "cargo", "", false, ""),
         (Some("1.2.3"), "cargo", "1.2.3", false, ""),
         (Some("1.2.2"), "cargo", "1.2.3", false, "install cargo-multiarch@1.2.3 --locked --force"),
     ] {
         let probe = if has_binstall { "exit 0" } else { "exit 101" };
-        // What it installs says which version it is.
-        let made = "made=$(dirname \"$0\")/cargo-multiarch\n\
-            printf '#!/bin/sh\\necho cargo multiarch %s\\n' \"${VERSION:-9.9.9}\" > \"$made\" && chmod +x \"$made\"";
-        let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"\n{made}");
+        // Installing creates a program that prints its version.
+        let create = "program=$(dirname \"$0\")/cargo-multiarch\n\
+            printf '#!/bin/sh\\necho cargo multiarch %s\\n' \"${VERSION:-9.9.9}\" > \"$program\" && chmod +x \"$program\"";
+        let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"\n{create}");
         let mut programs = Fakes::new().program("cargo", &cargo);
-        if let Some(version) = there {
+        if let Some(version) = installed {
             programs = programs.program("cargo-multiarch", &format!("echo cargo multiarch {version}"));
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/action");
@@ -110,24 +110,24 @@ fn action_installs_the_program() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(programs.log("cargo").trim(), expected, "{there:?} {install} {version} {has_binstall}");
+        assert_eq!(programs.log("cargo").trim(), expected, "{installed:?} {install} {version} {has_binstall}");
     }
 }
 
 #[test]
 fn action_arguments_are_not_run_as_commands() {
     let repository = Project::app().committed();
-    // `plan` wants no compiler, and a word too many is named.
-    for (args, said) in [
+    // `plan` needs no compiler, and its errors name unexpected arguments.
+    for (args, expected) in [
         ("--registry 'r.example/a b'", "r.example/a b"),
         ("$(touch stolen) `touch stolen`; touch stolen", "'$(touch'"),
         ("--tag \"a;touch stolen\" --registry r.example", "a;touch stolen"),
-        ("'unclosed", "args has a quote that is not closed"),
+        ("'unclosed", "args has an unclosed quote"),
     ] {
         let args = serde_json::to_string(args).unwrap();
-        let (ran, _) = run(&repository, "r.example", &format!("          command: plan\n          args: {args}\n"));
-        assert_ne!(ran.code, 0, "{ran:#?}");
-        assert!(ran.stderr.contains(said), "'{said}' is missing in {ran:#?}");
+        let (job, _) = run(&repository, "r.example", &format!("          command: plan\n          args: {args}\n"));
+        assert_ne!(job.code, 0, "{job:#?}");
+        assert!(job.stderr.contains(expected), "'{expected}' is missing in {job:#?}");
         assert!(!repository.path().join("stolen").exists());
     }
 }
@@ -135,31 +135,34 @@ fn action_arguments_are_not_run_as_commands() {
 #[test]
 fn action_summary_shows_failures() {
     let repository = Project::app().committed();
-    let (ran, calls) = run(&repository, "r.example", "          command: publish\n");
-    assert_eq!(ran.code, 3, "{ran:#?}");
-    let summary = &ran.summary;
+    let (job, calls) = run(&repository, "r.example", "          command: publish\n");
+    assert_eq!(job.code, 3, "{job:#?}");
+    let summary = &job.summary;
     assert!(summary.starts_with("## `cargo multiarch publish` failed with exit code 3\n"), "{summary}");
     assert!(summary.contains("\nerror: ") && summary.contains(" hint: "), "{summary}");
-    assert!(!summary.contains("::error") && ran.stderr.contains("\n::error title=cargo multiarch::"), "{ran:#?}");
-    assert_eq!(ran.outputs["refs"], "", "{:#}", ran.outputs);
-    assert!(!calls.contains("install"), "it is there already: {calls}");
+    assert!(!summary.contains("::error") && job.stderr.contains("\n::error title=cargo multiarch::"), "{job:#?}");
+    assert_eq!(job.outputs["refs"], "", "{:#}", job.outputs);
+    assert!(!calls.contains("install"), "the program is already installed: {calls}");
 }
 
 #[test]
 fn action_summary_shows_the_output() {
     let repository = Project::app().committed();
-    let (ran, _) = run(&repository, "r.example", "          command: plan\n          args: --engine embedded\n");
-    assert_eq!(ran.code, 0, "{ran:#?}");
-    assert!(ran.summary.starts_with("## `cargo multiarch plan`\n\n~~~"), "{}", ran.summary);
-    assert!(ran.summary.contains("linux/arm64  aarch64-unknown-linux-musl"), "{}", ran.summary);
-    assert!(ran.stdout.contains("linux/arm64  aarch64-unknown-linux-musl"), "{ran:#?}");
-    // That of PATH is not the one that was installed.
-    let (ran, calls) = run(&repository, "r.example", "          command: plan\n          version: 99.0.0\n");
-    assert!(calls.contains("install cargo-multiarch@99.0.0 --locked --force\n"), "another version is there: {calls}");
-    assert_eq!(ran.code, 2, "{ran:#?}");
-    let said = "::error title=cargo multiarch::version 99.0.0 is installed, and PATH has version 0.1.0 before it: /";
-    assert!(ran.stderr.contains(said), "{ran:#?}");
-    let (ran, _) = run(&repository, "r.example", "          version: 99.0.0\n          install: by-magic\n");
-    assert_eq!(ran.code, 2, "{ran:#?}");
-    assert!(ran.stderr.contains("::error title=cargo multiarch::install must be cargo or prebuilt"), "{ran:#?}");
+    let (job, _) = run(&repository, "r.example", "          command: plan\n          args: --engine embedded\n");
+    assert_eq!(job.code, 0, "{job:#?}");
+    assert!(job.summary.starts_with("## `cargo multiarch plan`\n\n~~~"), "{}", job.summary);
+    assert!(job.summary.contains("linux/arm64  aarch64-unknown-linux-musl"), "{}", job.summary);
+    assert!(job.stdout.contains("linux/arm64  aarch64-unknown-linux-musl"), "{job:#?}");
+    // The program on PATH is not the version that was installed.
+    let (job, calls) = run(&repository, "r.example", "          command: plan\n          version: 99.0.0\n");
+    assert!(
+        calls.contains("install cargo-multiarch@99.0.0 --locked --force\n"),
+        "another version is installed: {calls}"
+    );
+    assert_eq!(job.code, 2, "{job:#?}");
+    let expected = "::error title=cargo multiarch::version 99.0.0 was installed, but PATH finds version 0.1.0 first: /";
+    assert!(job.stderr.contains(expected), "{job:#?}");
+    let (job, _) = run(&repository, "r.example", "          version: 99.0.0\n          install: by-magic\n");
+    assert_eq!(job.code, 2, "{job:#?}");
+    assert!(job.stderr.contains("::error title=cargo multiarch::install must be cargo or prebuilt"), "{job:#?}");
 }

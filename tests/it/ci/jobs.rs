@@ -1,45 +1,45 @@
-//! Runs the jobs of generated workflows, as a CI service does.
+//! Generates workflows and runs their jobs, as a CI service would.
 
 use serde_json::Value;
 
-use super::runner::{Forge, Ran, Runner};
-use crate::readme;
+use super::runner::{Forge, JobResult, Runner};
+use crate::docs;
 
-/// The folder of a workspace that is not the repository's root.
-const BELOW: &str = "my server";
+/// Directory of the workspace if it is not in the root of the repository.
+const WORKSPACE_DIR: &str = "my server";
 
-/// Runs the jobs of a workflow that `init` writes for a repository, without a change of its commit.
-pub fn run(forge: &str, native: bool, known: Forge<'_>) -> (Vec<Ran>, String) {
-    let path = match forge {
+/// Generates a workflow with `init`, without committing it, and runs its jobs. Returns their results and cargo's calls.
+pub fn run(ci: &str, native: bool, forge: Forge<'_>) -> (Vec<JobResult>, String) {
+    let path = match ci {
         "github" => ".github/workflows/multiarch.yml",
         "gitlab" => ".gitlab-ci.yml",
         _ => ".forgejo/workflows/multiarch.yml",
     };
-    let repository = known.repository;
-    let registry = known.registry.to_owned();
-    let folder = if repository.path().join("Cargo.toml").exists() { "." } else { BELOW };
+    let repository = forge.repository;
+    let registry = forge.registry.to_owned();
+    let dir = if repository.path().join("Cargo.toml").exists() { "." } else { WORKSPACE_DIR };
     let native: &[&str] = if native { &["--ci-native"] } else { &[] };
-    repository.run(&[&["init", "--ci", forge, "--force"], native].concat()).in_dir(folder).finish();
+    repository.run(&[&["init", "--ci", ci, "--force"], native].concat()).in_dir(dir).finish();
     let text = std::fs::read_to_string(repository.path().join(path)).unwrap();
     let workflow: Value = serde_saphyr::from_str(&text.replace("ghcr.io", &registry)).unwrap();
-    let runner = Runner::new(known);
-    let ran = if forge == "gitlab" { runner.run_gitlab(&workflow) } else { runner.run(&workflow) };
-    (ran, runner.cargo_calls())
+    let runner = Runner::new(forge);
+    let jobs = if ci == "gitlab" { runner.run_gitlab(&workflow) } else { runner.run(&workflow) };
+    (jobs, runner.cargo_calls())
 }
 
-/// The one reference that the jobs print, and its digest.
+/// Returns the name and the digest of the only reference that the jobs print.
 #[track_caller]
-pub fn published(ran: &[Ran]) -> (&str, &str) {
-    for job in ran {
+pub fn published(jobs: &[JobResult]) -> (&str, &str) {
+    for job in jobs {
         assert_eq!(job.code, 0, "{job:#?}");
     }
-    let lines = ran.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
+    let lines = jobs.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
     let lines: Vec<&str> = lines.collect();
-    assert_eq!(lines.len(), 1, "{ran:#?}");
+    assert_eq!(lines.len(), 1, "{jobs:#?}");
     lines[0].split_once('@').unwrap()
 }
 
-/// README's workflow that asks for its matrix.
+/// Returns the documented workflow that computes its jobs with `plan --matrix`.
 pub fn with_matrix() -> String {
-    readme::blocks("yaml").remove(0)
+    docs::block("matrix-workflow").text
 }

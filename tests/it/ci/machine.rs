@@ -1,4 +1,4 @@
-//! A job's machine: a checkout and a home of its own, steps by `bash`, and what `uses:` names imitated.
+//! Runs the steps of a job with a separate checkout and home directory. Commands run in bash, and actions are imitated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,22 @@ use std::process::{Command, Stdio};
 use serde_json::{Map, Value, json};
 
 use super::expressions::{evaluate, expand, expanded, list};
-use super::runner::{Forge, Ran};
+use super::runner::{Forge, JobResult};
 use crate::support::{Fakes, path};
 
-/// One job's machine.
+/// The simulated machine of one job.
 pub struct Machine<'a> {
     forge: &'a Forge<'a>,
     programs: &'a Fakes,
     pub workspace: PathBuf,
     home: PathBuf,
     temp: PathBuf,
-    /// The forge's store, which all machines share.
+    /// Artifact store that is shared by all machines.
     pub artifacts: PathBuf,
-    /// Where steps run that do not say where.
-    pub folder: Option<String>,
+    /// Default working directory of the steps.
+    pub working_dir: Option<String>,
     pub env: BTreeMap<String, String>,
-    pub ran: Ran,
+    pub result: JobResult,
 }
 
 impl<'a> Machine<'a> {
@@ -34,9 +34,9 @@ impl<'a> Machine<'a> {
             home: root.join("home"),
             temp: root.join("temp"),
             artifacts,
-            folder: None,
+            working_dir: None,
             env: BTreeMap::new(),
-            ran: Ran {
+            result: JobResult {
                 name: job.to_owned(),
                 code: 0,
                 stdout: String::new(),
@@ -51,7 +51,7 @@ impl<'a> Machine<'a> {
 
     pub fn steps(&mut self, steps: &Value, scope: &mut Value) {
         for step in list(steps) {
-            if self.ran.code != 0 {
+            if self.result.code != 0 {
                 return;
             }
             if step["if"].as_str().is_some_and(|condition| evaluate(condition, scope) != "true") {
@@ -60,9 +60,9 @@ impl<'a> Machine<'a> {
             let outputs = match step["uses"].as_str() {
                 Some(action) => self.action(action, &expanded(&step["with"], scope)),
                 None => {
-                    let folder = step["working-directory"].as_str().map(|folder| expand(folder, scope));
+                    let dir = step["working-directory"].as_str().map(|dir| expand(dir, scope));
                     let env = expanded(&step["env"], scope);
-                    self.bash(&expand(step["run"].as_str().unwrap(), scope), &env, folder.or(self.folder.clone()))
+                    self.bash(&expand(step["run"].as_str().unwrap(), scope), &env, dir.or(self.working_dir.clone()))
                 }
             };
             if let Some(id) = step["id"].as_str() {
@@ -71,18 +71,18 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What an action does, so far as a job here needs it; its outputs.
+    /// Imitates an action, as far as the tested jobs need it, and returns its outputs.
     fn action(&mut self, action: &str, with: &BTreeMap<String, String>) -> Map<String, Value> {
         let name = action.trim_start_matches("https://data.forgejo.org/").split('@').next().unwrap();
         match name {
             "actions/checkout" => self.check_out(),
             "Swatinem/rust-cache" | "actions/cache" => {}
             "docker/login-action" => self.log_in(&with["registry"], &with["username"], &with["password"]),
-            // Neither hidden files nor modes come through.
+            // Uploaded artifacts lose hidden files and file modes.
             "actions/upload-artifact" | "forgejo/upload-artifact" => {
                 let kept = self.artifacts.join(&with["name"]);
                 copy(&self.workspace.join(&with["path"]), &kept, |name| !name.starts_with('.'));
-                forget_modes(&kept);
+                reset_modes(&kept);
             }
             "actions/download-artifact" | "forgejo/download-artifact" => {
                 let pattern = with["pattern"].strip_suffix('*').unwrap();
@@ -94,35 +94,35 @@ impl<'a> Machine<'a> {
                         found += 1;
                     }
                 }
-                assert!(found > 0, "nothing is called {}", with["pattern"]);
+                assert!(found > 0, "no artifact matches {}", with["pattern"]);
             }
-            "./" => return self.our_action(with),
-            _ => panic!("nobody knows {action} here"),
+            "./" => return self.action_yml(with),
+            _ => panic!("unsupported action: {action}"),
         }
         Map::new()
     }
 
-    /// The steps of action.yml.
-    fn our_action(&mut self, with: &BTreeMap<String, String>) -> Map<String, Value> {
+    /// Runs the steps of action.yml and returns its outputs.
+    fn action_yml(&mut self, with: &BTreeMap<String, String>) -> Map<String, Value> {
         let action = super::action();
         let inputs = action["inputs"].as_object().unwrap();
-        let mut given: Map<String, Value> =
+        let mut values: Map<String, Value> =
             inputs.iter().map(|(name, input)| (name.clone(), input["default"].clone())).collect();
         for (name, value) in with {
-            assert!(given.insert(name.clone(), value.as_str().into()).is_some(), "action.yml has no input {name}");
+            assert!(values.insert(name.clone(), value.as_str().into()).is_some(), "action.yml has no input {name}");
         }
-        let mut scope = json!({ "inputs": given, "steps": {} });
+        let mut scope = json!({ "inputs": values, "steps": {} });
         self.env.insert("GITHUB_ACTION_PATH".to_owned(), env!("CARGO_MANIFEST_DIR").to_owned());
-        let folder = self.folder.take();
+        let dir = self.working_dir.take();
         self.steps(&action["runs"]["steps"], &mut scope);
-        self.folder = folder;
+        self.working_dir = dir;
         let outputs = action["outputs"].as_object().unwrap().iter();
         outputs.map(|(name, output)| (name.clone(), expand(output["value"].as_str().unwrap(), &scope).into())).collect()
     }
 
     pub fn check_out(&self) {
         let mut git = Command::new("git");
-        // Of GitLab's template, which makes no `.git/info`.
+        // GitLab clones with an empty template, so `.git/info` does not exist.
         git.args(["clone", "-q", "--no-hardlinks", "--template="])
             .arg(self.forge.repository.path())
             .arg(&self.workspace);
@@ -136,8 +136,8 @@ impl<'a> Machine<'a> {
         self.bash(script, &env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), None);
     }
 
-    /// A step's commands; what they wrote as outputs.
-    pub fn bash(&mut self, script: &str, env: &BTreeMap<String, String>, folder: Option<String>) -> Map<String, Value> {
+    /// Runs a script in bash and returns the outputs that it set.
+    pub fn bash(&mut self, script: &str, env: &BTreeMap<String, String>, dir: Option<String>) -> Map<String, Value> {
         let file = |name: &str| {
             let path = self.temp.join(name);
             std::fs::write(&path, "").unwrap();
@@ -148,19 +148,19 @@ impl<'a> Machine<'a> {
         std::fs::write(&script_file, script).unwrap();
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc", "-e", "-o", "pipefail"]).arg(&script_file).stdin(Stdio::null());
-        command.current_dir(self.workspace.join(folder.unwrap_or_default()));
+        command.current_dir(self.workspace.join(dir.unwrap_or_default()));
         for (name, _) in std::env::vars() {
             if ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_", "CI_", "DOCKER_"]
                 .iter()
-                .any(|ours| name.starts_with(ours))
+                .any(|prefix| name.starts_with(prefix))
             {
                 command.env_remove(name);
             }
         }
-        // What is installed for whoever runs the tests, who is at home elsewhere.
+        // HOME is changed below, so cargo and rustup need the paths of the real home directory.
         let home = PathBuf::from(std::env::var("HOME").unwrap_or_default());
-        for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-            command.env(name, std::env::var_os(name).unwrap_or_else(|| home.join(folder).into()));
+        for (name, dir) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            command.env(name, std::env::var_os(name).unwrap_or_else(|| home.join(dir).into()));
         }
         command
             .env("PATH", format!("{}:{}", self.programs.path().display(), path()))
@@ -177,17 +177,17 @@ impl<'a> Machine<'a> {
             .envs(&self.env)
             .envs(env);
         let finished = command.output().unwrap();
-        self.ran.code = finished.status.code().unwrap();
-        self.ran.stdout.push_str(&String::from_utf8(finished.stdout).unwrap());
-        self.ran.stderr.push_str(&String::from_utf8(finished.stderr).unwrap());
-        self.ran.summary.push_str(&std::fs::read_to_string(summary).unwrap());
+        self.result.code = finished.status.code().unwrap();
+        self.result.stdout.push_str(&String::from_utf8(finished.stdout).unwrap());
+        self.result.stderr.push_str(&String::from_utf8(finished.stderr).unwrap());
+        self.result.summary.push_str(&std::fs::read_to_string(summary).unwrap());
         self.env.extend(assignments(&std::fs::read_to_string(variables).unwrap()));
         let outputs = assignments(&std::fs::read_to_string(output).unwrap());
         outputs.into_iter().map(|(name, value)| (name, value.into())).collect()
     }
 }
 
-/// `name=value`, and `name<<END` with lines until that one.
+/// Parses `name=value` lines, and `name<<END` blocks that end with the line `END`.
 fn assignments(text: &str) -> Vec<(String, String)> {
     let (mut found, mut lines) = (Vec::new(), text.lines());
     while let Some(line) = lines.next() {
@@ -198,7 +198,7 @@ fn assignments(text: &str) -> Vec<(String, String)> {
                     match lines.next() {
                         Some(line) if line == end => break,
                         Some(line) => value.push(line),
-                        None => panic!("{name} does not end with {end}"),
+                        None => panic!("no line {end} after the value of {name}"),
                     }
                 }
                 (name, value.join("\n"))
@@ -210,7 +210,7 @@ fn assignments(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Copies what is in a folder.
+/// Copies the files of a directory whose names `keep` accepts.
 pub fn copy(from: &Path, to: &Path, keep: fn(&str) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
@@ -224,7 +224,7 @@ pub fn copy(from: &Path, to: &Path, keep: fn(&str) -> bool) {
     }
 }
 
-fn forget_modes(dir: &Path) {
+fn reset_modes(dir: &Path) {
     let status = Command::new("find").arg(dir).args(["-type", "f", "-exec", "chmod", "0644", "{}", "+"]).status();
     assert!(status.unwrap().success());
 }

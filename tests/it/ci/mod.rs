@@ -1,4 +1,4 @@
-//! Beyond one machine: the matrix of jobs, what runners show of a run, and the jobs themselves.
+//! CI support: the job matrix, annotations, the GitHub action, and the jobs of generated workflows.
 
 mod expressions;
 pub mod github_action;
@@ -15,19 +15,19 @@ use crate::corpus::history;
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Project};
 
-/// action.yml, as GitHub reads it.
+/// Parses action.yml.
 fn action() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/action.yml");
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Two images, for other platforms each.
+/// Configuration of two images with different platforms.
 const CONFIG: &str = "platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64']\n\
     [images.one]\nbins = ['app']\n[images.two]\nbins = ['app']\nplatforms = ['linux/arm/v7', 'linux/arm64']\n";
 
 #[test]
 fn matrix_of_plan_matches_the_generated_workflow() {
-    // The libc wants a linker for four of them, and none is here: that is a matter of the machines that compile.
+    // No linker is installed for these platforms. `plan --matrix` does not need one, because other machines compile.
     let project = Project::with_config(&format!("libc = 'gnu'\nbase = 'debian:trixie-slim'\n{CONFIG}"));
     let bare = Fakes::new().real("cargo").real("rustc").real("git");
     for (forge, path, [first, arm64]) in [
@@ -68,15 +68,15 @@ fn matrix_of_other_ci_services_is_rejected() {
 #[test]
 fn github_annotations_show_findings() {
     let project = Project::empty();
-    for (folder, layout) in history::layouts() {
-        layout.write(&project.path().join(folder));
+    for (dir, layout) in history::layouts() {
+        layout.write(&project.path().join(dir));
     }
     let verify = || project.run(&["verify", "oci:core-aarch64"]).finds(8);
     verify().finish().stderr_lacks("::error");
     verify().env("GITHUB_ACTIONS", "false").finish().stderr_lacks("::error");
-    let told = verify().env("GITHUB_ACTIONS", "true").finish();
-    assert_eq!(told.stderr.lines().filter(|line| line.starts_with("::")).count(), 2, "{told}");
-    snapshot!(told);
+    let annotated = verify().env("GITHUB_ACTIONS", "true").finish();
+    assert_eq!(annotated.stderr.lines().filter(|line| line.starts_with("::")).count(), 2, "{annotated}");
+    snapshot!(annotated);
 }
 
 #[test]

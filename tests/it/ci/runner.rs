@@ -1,4 +1,4 @@
-//! Runs the jobs of workflows by plain shell, as a forge's runner does: which, in which order, and what each is told.
+//! Runs the jobs of workflows in plain shell, like the runner of a CI service: their matrix, order, and variables.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::expressions::{expand, expanded, list};
 use super::machine::{Machine, copy};
 use crate::support::{Fakes, PROGRAM, Project, find};
 
-/// What a forge knows: the repository, whose it is, and who may push to which registry.
+/// A forge that hosts one repository, with its owner and the credentials for a registry.
 pub struct Forge<'a> {
     pub repository: &'a Project,
     pub owner: &'a str,
@@ -18,20 +18,20 @@ pub struct Forge<'a> {
     pub password: &'a str,
 }
 
-/// A job that has run.
+/// Result of a job.
 #[derive(Debug)]
-pub struct Ran {
+pub struct JobResult {
     pub name: String,
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
-    /// What it wrote for the page of its run.
+    /// Markdown that the job added to its summary.
     pub summary: String,
-    /// What jobs that need it may read.
+    /// Outputs that dependent jobs can read.
     pub outputs: Value,
 }
 
-/// The machines that jobs run on.
+/// Runs the jobs of a forge, each on a separate simulated machine.
 pub struct Runner<'a> {
     forge: Forge<'a>,
     programs: Fakes,
@@ -41,7 +41,7 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub fn new(forge: Forge<'a>) -> Runner<'a> {
         let cargo = find("cargo").unwrap();
-        // The program is there already, and no job gets a package.
+        // The program is already on PATH, so `cargo install` and `apt-get` do nothing.
         let install = format!(
             "echo \"$@\" >> \"$0.log\"\nif [ \"$1\" = install ]; then exit 0; fi\nexec '{}' \"$@\"",
             cargo.display()
@@ -51,24 +51,24 @@ impl<'a> Runner<'a> {
         Runner { forge, programs, dir: tempfile::tempdir().unwrap() }
     }
 
-    /// The calls of cargo that steps made.
+    /// Returns the arguments of all calls of cargo, one call per line.
     pub fn cargo_calls(&self) -> String {
         self.programs.log("cargo")
     }
 
-    /// The jobs of a workflow of GitHub or Forgejo, one for each entry of a matrix, until one fails.
-    pub fn run(&self, workflow: &Value) -> Vec<Ran> {
-        let mut all = Vec::new();
+    /// Runs the jobs of a GitHub or Forgejo workflow, with one run per entry of a matrix, until one fails.
+    pub fn run(&self, workflow: &Value) -> Vec<JobResult> {
+        let mut all: Vec<JobResult> = Vec::new();
         for (name, job) in workflow["jobs"].as_object().unwrap() {
-            let done = |needed: &str| all.iter().any(|ran: &Ran| ran.name == needed);
+            let done = |needed: &str| all.iter().any(|result| result.name == needed);
             let needs = if job["needs"].is_string() { vec![job["needs"].clone()] } else { list(&job["needs"]) };
             assert!(needs.iter().all(|needed| done(needed.as_str().unwrap())), "{name} runs before one of {needs:?}");
             let outputs: Map<String, Value> =
-                all.iter().map(|ran: &Ran| (ran.name.clone(), json!({ "outputs": ran.outputs }))).collect();
+                all.iter().map(|result| (result.name.clone(), json!({ "outputs": result.outputs }))).collect();
             let needs = json!({ "needs": outputs });
             let matrix = match job["strategy"]["matrix"].as_str() {
-                Some(of_a_job) => {
-                    let json = of_a_job.replace("fromJSON(", "").replace(") }}", " }}");
+                Some(expression) => {
+                    let json = expression.replace("fromJSON(", "").replace(") }}", " }}");
                     serde_json::from_str(&expand(&json, &needs)).unwrap()
                 }
                 None => job["strategy"]["matrix"].clone(),
@@ -83,12 +83,12 @@ impl<'a> Runner<'a> {
                 let mut scope = json!({
                     "matrix": matrix, "secrets": login, "github": { "actor": self.forge.user }, "steps": {},
                 });
-                machine.folder = workflow["defaults"]["run"]["working-directory"].as_str().map(str::to_owned);
+                machine.working_dir = workflow["defaults"]["run"]["working-directory"].as_str().map(str::to_owned);
                 assert_eq!(workflow["defaults"]["run"]["shell"], "bash");
                 machine.steps(&job["steps"], &mut scope);
-                machine.ran.outputs = json!(expanded(&job["outputs"], &scope));
-                let failed = machine.ran.code != 0;
-                all.push(machine.ran);
+                machine.result.outputs = json!(expanded(&job["outputs"], &scope));
+                let failed = machine.result.code != 0;
+                all.push(machine.result);
                 if failed {
                     return all;
                 }
@@ -97,9 +97,9 @@ impl<'a> Runner<'a> {
         all
     }
 
-    /// The jobs of GitLab, in the order in which they stand, until one fails.
-    pub fn run_gitlab(&self, jobs: &Value) -> Vec<Ran> {
-        let mut all: Vec<Ran> = Vec::new();
+    /// Runs the jobs of a GitLab pipeline in the order of the file, until one fails.
+    pub fn run_gitlab(&self, jobs: &Value) -> Vec<JobResult> {
+        let mut all: Vec<JobResult> = Vec::new();
         let is_job = |name: &str| !name.starts_with('.') && name != "default";
         for (name, job) in jobs.as_object().unwrap().iter().filter(|(name, _)| is_job(name)) {
             let mut merged = jobs[job["extends"].as_str().unwrap()].as_object().unwrap().clone();
@@ -109,7 +109,7 @@ impl<'a> Runner<'a> {
             machine.check_out();
             for needed in &list(&job["needs"]) {
                 let needed = needed.as_str().unwrap();
-                assert!(all.iter().any(|ran| ran.name == needed), "{name} needs {needed}, which has not run");
+                assert!(all.iter().any(|result| result.name == needed), "{name} needs {needed}, which has not run");
                 copy(&machine.artifacts.join(needed), &machine.workspace, |_| true);
             }
             let project = machine.workspace.display().to_string();
@@ -132,12 +132,12 @@ impl<'a> Runner<'a> {
             let lines = [list(&job["before_script"]), list(&job["script"])].concat();
             let script = lines.iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n");
             machine.bash(&script, &BTreeMap::new(), None);
-            for kept in &list(&job["artifacts"]["paths"]) {
-                let kept = kept.as_str().unwrap();
-                copy(&machine.workspace.join(kept), &machine.artifacts.join(name).join(kept), |_| true);
+            for path in &list(&job["artifacts"]["paths"]) {
+                let path = path.as_str().unwrap();
+                copy(&machine.workspace.join(path), &machine.artifacts.join(name).join(path), |_| true);
             }
-            let failed = machine.ran.code != 0;
-            all.push(machine.ran);
+            let failed = machine.result.code != 0;
+            all.push(machine.result);
             if failed {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Bases in every form that registries serve, and the cache of what is pulled.
+//! Base images in every media type and compression, and the cache of pulled blobs.
 
 use serde_json::{Value, json};
 
@@ -29,15 +29,15 @@ fn base_may_have_any_media_type_and_compression() {
                 let image: Value = serde_json::from_slice(&image).unwrap();
                 let suffix = if compression == "none" { String::new() } else { format!("+{compression}") };
                 assert_eq!(image["layers"][0]["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
-                assert_eq!(image["layers"].as_array().unwrap().len(), 2, "the base's and the binary's");
+                assert_eq!(image["layers"].as_array().unwrap().len(), 2, "the base's layer and the binary's layer");
                 let config = image["config"]["digest"].as_str().unwrap();
                 let config: Value = serde_json::from_slice(&registry.stored_blob("out/app", config).unwrap()).unwrap();
                 assert_eq!(config["config"]["Env"], json!(["PATH=/usr/bin:/bin", "BASE=1"]));
-                assert_eq!(config["config"].get("Cmd"), None, "the base's arguments are not for our program");
+                assert_eq!(config["config"].get("Cmd"), None, "the base's Cmd must not be passed to the program");
                 assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
                 assert_eq!(config["history"].as_array().unwrap().len(), 2);
-                // From the very registry that has the base nothing is sent twice.
-                assert_eq!(registry.uploads(), 2, "the config and the binary's layer");
+                // The base is in the same registry, so its layer is mounted instead of uploaded.
+                assert_eq!(registry.uploads(), 2, "only the config and the layer with the binary are uploaded");
             }
         }
     }
@@ -65,15 +65,15 @@ fn cache_is_shared_by_concurrent_runs() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn cache_entries_that_are_damaged_are_replaced() {
+fn damaged_cache_entries_are_replaced() {
     let (registry, manifest) = good();
     let project = on(&registry);
     let first = embedded(&project, &["build"]).finish().stdout;
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
     let cached = project.path().join("cache/cargo-multiarch/blobs/sha256").join(&layer);
-    let made = walk(&project.path().join("target/multiarch/+layers"));
-    let made = made.iter().filter(|path| path.extension().is_some_and(|it| it == "blob"));
-    for path in made.chain([&cached]) {
+    let paths = walk(&project.path().join("target/multiarch/+layers"));
+    let layers = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "blob"));
+    for path in layers.chain([&cached]) {
         let mut bytes = std::fs::read(path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;

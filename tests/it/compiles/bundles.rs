@@ -1,4 +1,4 @@
-//! Publishing from bundles that other machines compiled.
+//! Publishing from bundles that were compiled on other machines.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,10 +7,10 @@ use crate::support::{FakeRegistry, Project};
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn bundles_give_the_same_digest_as_one_machine() {
+fn publishing_bundles_gives_the_same_digest_as_a_single_run() {
     let project = project();
-    let whole = FakeRegistry::storing();
-    let args = ["publish", "--engine", "embedded", "--platform", PLATFORMS, "--registry", &whole.host];
+    let single = FakeRegistry::storing();
+    let args = ["publish", "--engine", "embedded", "--platform", PLATFORMS, "--registry", &single.host];
     let digest = project.run(&args).finish().stdout.trim().rsplit_once('@').unwrap().1.to_owned();
     compile(&project, "linux/amd64", "dist/one");
     compile(&project, "linux/arm64", "dist/two");
@@ -18,12 +18,12 @@ fn bundles_give_the_same_digest_as_one_machine() {
     let bundle = manifest(&dist.join("two"));
     assert_eq!(bundle["builds"][0]["platforms"][0], "linux/arm64");
     assert_eq!(bundle["builds"][0]["triple"], "aarch64-unknown-linux-musl");
-    // CI's stores of files lose the mode.
+    // CI artifact stores do not keep file modes.
     for name in ["one", "two"] {
         let file = manifest(&dist.join(name))["builds"][0]["binaries"][0]["file"].as_str().unwrap().to_owned();
         std::fs::set_permissions(dist.join(name).join(file), PermissionsExt::from_mode(0o644)).unwrap();
     }
-    // and hidden files.
+    // They also drop hidden files.
     std::fs::remove_file(dist.join("two/.gitignore")).unwrap();
     for artifacts in ["dist/one,dist/two", "dist/two,dist/one", "dist"] {
         let registry = FakeRegistry::storing();
@@ -31,10 +31,10 @@ fn bundles_give_the_same_digest_as_one_machine() {
         assert!(finished.stdout.trim().ends_with(&digest), "{artifacts}: {}", finished.stdout);
         finished.stderr_lacks("Compiling");
     }
-    // An earlier bundle is replaced.
+    // Compiling into an existing bundle replaces it.
     compile(&project, "linux/arm64", "dist/one");
     assert_eq!(manifest(&dist.join("one"))["builds"].as_array().unwrap().len(), 1);
-    assert_eq!(std::fs::read_dir(dist.join("one")).unwrap().count(), 3, "a folder, the manifest and .gitignore");
+    assert_eq!(std::fs::read_dir(dist.join("one")).unwrap().count(), 3, "a directory, the manifest, and .gitignore");
 }
 
 #[test]

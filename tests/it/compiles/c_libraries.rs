@@ -1,5 +1,5 @@
-//! Builds of C for another target, by real crates: what cmake, bindgen and jemalloc are told. `scripts/setup native`
-//! installs the programs.
+//! Cross-compiles C code through real crates that use cmake, bindgen, jemalloc, and cc. `scripts/setup native` installs
+//! the required programs.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,20 @@ fn app(dependencies: &str) -> Project {
     )
 }
 
-/// A `build` whose docker builds nothing: once everything is compiled, it fails with exit code 6.
+/// Prepares a `build` with a Docker that cannot build images: it compiles everything and then fails with exit code 6.
 fn build(project: &Project, target: &str, args: &[&str]) -> Run {
     let run = project.run(&[&["build", "-v"], args].concat());
     with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)), target)
 }
 
-/// A run that fetches crates and compiles what they need, in a target directory that is kept for the next time. Tests with
-/// the same target directory wait for each other.
+/// Prepares a run that fetches crates and compiles C code, in a target directory that later runs reuse. Tests with the
+/// same target directory wait for each other.
 fn with_crates(run: Run, target: &str) -> Run {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     let site = format!("{cache}/cargo-multiarch/native/lib");
-    let python = std::fs::read_dir(&site).expect("scripts/setup native").next().unwrap().unwrap();
-    // cargo talks to its registry, for which one certificate is not enough.
+    let python = std::fs::read_dir(&site).expect("run `scripts/setup native` first").next().unwrap().unwrap();
+    // Tests trust a single CA by default, but cargo needs all of the system's CAs to fetch crates.
     let certificates =
         std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "/etc/ssl/certs/ca-certificates.crt".to_owned());
     run.env("SSL_CERT_FILE", certificates)
@@ -39,14 +39,15 @@ fn target_dir(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/c_libraries").join(name)
 }
 
-/// The variables for the target in the cargo command that `-v` shows.
+/// Returns the names of the target's environment variables in the cargo command that `-v` prints.
 fn variables(stderr: &str) -> BTreeSet<&str> {
-    let command = stderr.lines().find(|line| line.contains(" build --manifest-path ")).expect("a command of cargo's");
+    let command =
+        stderr.lines().find(|line| line.contains(" build --manifest-path ")).expect("`-v` prints the cargo command");
     let names = command.split([' ', '`', '\'']).filter_map(|word| Some(word.split_once('=')?.0));
     names.filter(|name| name.ends_with("_aarch64_unknown_linux_musl")).collect()
 }
 
-/// A library of C and C++ that cmake builds.
+/// Creates a project with a C and C++ library that is built by cmake.
 fn cmake() -> Project {
     app("[build-dependencies]\ncmake = \"0.1\"")
         .file(
@@ -60,7 +61,7 @@ fn cmake() -> Project {
             "c/CMakeLists.txt",
             "cmake_minimum_required(VERSION 3.10)\nproject(answer C CXX)\nadd_library(answer STATIC a.c b.cc)\n\
              message(STATUS \"for ${CMAKE_SYSTEM_NAME} ${CMAKE_SYSTEM_PROCESSOR}\")\n\
-             if(NOT CMAKE_SYSTEM_PROCESSOR STREQUAL \"aarch64\")\n  message(FATAL_ERROR \"for whom?\")\nendif()\n\
+             if(NOT CMAKE_SYSTEM_PROCESSOR STREQUAL \"aarch64\")\n  message(FATAL_ERROR \"unexpected processor\")\nendif()\n\
              install(TARGETS answer DESTINATION lib)\n",
         )
         .file("c/a.c", "#include <string.h>\nint size(const char *text) { return strlen(text); }\n")
@@ -72,7 +73,7 @@ fn cmake() -> Project {
         .file("src/main.rs", "extern \"C\" { fn answer() -> i32; }\nfn main() { println!(\"{}\", unsafe { answer() }) }\n")
 }
 
-/// A program that compiles only where bindgen saw arm64's `struct stat`: x86-64's has 144 bytes.
+/// Creates a program that compiles only if bindgen used arm64's `struct stat` of 128 bytes. On x86-64 it has 144 bytes.
 fn bindgen() -> Project {
     app("[build-dependencies]\nbindgen = { version = \"0.72\", features = [\"runtime\"] }")
         .file(
@@ -102,7 +103,7 @@ fn cmake_and_bindgen_work_with_zig_for_musl() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn bindgen_works_with_gcc_for_glibc() {
-    // A binary for glibc does not run on scratch, which is said once it is compiled.
+    // glibc binaries do not run on scratch, which is reported after compiling.
     let finished = build(&bindgen(), "c++", &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
     finished.stderr_has(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
@@ -128,10 +129,12 @@ fn jemalloc_supports_the_page_sizes_of_arm64() {
 fn crate_that_does_not_support_the_target_is_reported() {
     let project = app("[dependencies]\nring = \"=0.16.20\"").file("src/main.rs", "fn main() {}\n");
     let finished = build(&project, "ring", &["--platform", "linux/arm64,linux/riscv64"]).fails(5).finish();
-    finished.stderr_lacks("Compiling").stderr_has(&["error: linux/riscv64: ring 0.16.20 ", "ring 0.17"]);
+    finished
+        .stderr_lacks("Compiling")
+        .stderr_has(&["error: ring 0.16.20 does not compile for linux/riscv64", "ring 0.17"]);
 }
 
-/// For ARMv6, whose standard library nobody installed here, and with start files of zig's.
+/// Builds for ARMv6, for which no precompiled standard library is installed. zig provides the startup files.
 #[test]
 #[ignore = "run by scripts/test"]
 fn build_std_compiles_the_standard_library() {
@@ -150,12 +153,12 @@ fn build_std_compiles_the_standard_library() {
     let manifest = std::fs::read_to_string(bundle.join("multiarch-bundle.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let binary = bundle.join(manifest["builds"][0]["binaries"][0]["file"].as_str().unwrap());
-    let said = std::process::Command::new("qemu-arm-static").args(["-cpu", "arm1176"]).arg(binary).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "42 on arm\n", "{said:?}");
+    let output = std::process::Command::new("qemu-arm-static").args(["-cpu", "arm1176"]).arg(binary).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "42 on arm\n", "{output:?}");
 }
 
-/// What `compile` makes of a program whose C code says where its source is, in a folder of its own.
-fn compiled(args: &[&str]) -> Vec<u8> {
+/// Compiles a program whose C code contains its own source path, in a new project directory, and returns the binary.
+fn compile_in_new_directory(args: &[&str]) -> Vec<u8> {
     let build = "let file = std::path::Path::new(&std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"c/a.c\");\n\
         cc::Build::new().file(file).compile(\"a\");";
     let project = app("[build-dependencies]\ncc = \"1\"")
@@ -172,14 +175,14 @@ fn compiled(args: &[&str]) -> Vec<u8> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn c_code_does_not_contain_the_directory() {
+fn c_code_does_not_contain_the_project_directory() {
     for args in [
         ["--linker", "zig", "--libc", "musl", "--platform", "linux/arm64"],
         ["--linker", "gcc", "--libc", "gnu", "--platform", "linux/arm64"],
         ["--linker", "host", "--libc", "gnu", "--platform", "linux/amd64"],
     ] {
-        let one = compiled(&args);
-        let is_named = one.windows(16).any(|bytes| bytes == b"/workspace/c/a.c");
-        assert!(is_named && one == compiled(&args), "{args:?}");
+        let binary = compile_in_new_directory(&args);
+        let has_remapped_path = binary.windows(16).any(|bytes| bytes == b"/workspace/c/a.c");
+        assert!(has_remapped_path && binary == compile_in_new_directory(&args), "{args:?}");
     }
 }

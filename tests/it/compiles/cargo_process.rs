@@ -1,4 +1,4 @@
-//! How cargo is called: one process for all targets, the user's own flags and wrappers, and Ctrl-C.
+//! How cargo is run: one process for all targets, with the user's rustflags and wrappers, and stopped by Ctrl-C.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ fn cargo_keeps_the_rustflags_of_the_user() {
     let main = "fn main() { compile_error_unless_set(); }\n#[cfg(mine)]\nfn compile_error_unless_set() {}\n";
     let project =
         Project::app().file("src/main.rs", main).file(".cargo/config.toml", "[build]\nrustflags = ['--cfg=mine']\n");
-    // riscv64's musl needs a flag of ours as well: neither may hide the other.
+    // riscv64 with musl needs an additional flag, which must not replace the user's.
     for platform in ["linux/amd64", "linux/riscv64"] {
         build(&project, &docker(), platform)
             .fails(6)
@@ -42,7 +42,7 @@ fn cargo_runs_once_for_all_targets() {
         &format!("echo \"$@\" >> \"$0.log\"; exec {} \"$@\"", crate::support::find("cargo").unwrap().display()),
     );
     let run = build(&Project::app(), &cargo, "linux/amd64,linux/arm64,linux/riscv64");
-    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().stderr_has(&["this docker builds nothing"]);
+    run.env("CARGO", cargo.path().join("cargo")).fails(6).finish().stderr_has(&["this fake docker cannot build"]);
     let log = std::fs::read_to_string(cargo.path().join("cargo.log")).unwrap();
     let builds: Vec<&str> = log.lines().filter(|line| line.starts_with("build ")).collect();
     assert_eq!(builds.len(), 1, "{log}");
@@ -52,7 +52,8 @@ fn cargo_runs_once_for_all_targets() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn ctrl_c_stops_cargo_and_its_children() {
-    // Its own process and cargo's. The whole text at once: it is read as soon as it is there.
+    // Records the PIDs of the build script and of cargo. The file is renamed once complete, because the test reads it
+    // as soon as it exists.
     let script = "fn main() {\n\
         let pids = format!(\"{} {}\", std::process::id(), std::os::unix::process::parent_id());\n\
         std::fs::write(\"new\", pids).unwrap();\nstd::fs::rename(\"new\", \"pids\").unwrap();\n\
@@ -62,25 +63,25 @@ fn ctrl_c_stops_cargo_and_its_children() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
     let pids = wait_for(|| std::fs::read_to_string(project.path().join("pids")).ok());
     let start = Instant::now();
-    // Only to the program, as a CI runner does it; a terminal would also tell the children.
+    // Signals only the program, as a CI runner does. A terminal would also signal its children.
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stderr).contains("error: interrupted"));
     assert!(output.stdout.is_empty());
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-    let runs = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
-    wait_for(|| (!pids.split(' ').any(runs)).then_some(()));
+    let is_running = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
+    wait_for(|| (!pids.split(' ').any(is_running)).then_some(()));
 }
 
-/// Asks until there is an answer, at most 30 s.
-fn wait_for<T>(ask: impl Fn() -> Option<T>) -> T {
+/// Polls until `poll` returns a value. Panics after 30 seconds.
+fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain");
+        assert!(start.elapsed() < Duration::from_secs(30), "timed out");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs of generated workflows, run as a CI service runs them.
+//! Runs the jobs of generated workflows, as a CI service would.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::ci::jobs::{published, run, with_matrix};
 use crate::ci::runner::{Forge, Runner};
 use crate::support::{FakeRegistry, Project};
 
-/// Of `me` and `token`, and nobody else.
+/// `Authorization` header of user `me` with password `token`.
 const LOGIN: &str = "Basic bWU6dG9rZW4=";
 
-/// A registry that wants a login.
+/// Starts a registry that requires a login.
 fn registry() -> FakeRegistry {
     FakeRegistry::storing_with(|request, _| match request.authorization.as_deref() {
         Some(LOGIN) => None,
@@ -23,33 +23,33 @@ fn ci_jobs_publish_the_same_digest_on_every_service() {
     let repository = Project::app().file(".gitignore", "/target\n").committed();
     repository.git(&["tag", "v1.2.3"]);
     let mut digests = Vec::new();
-    for forge in ["github", "gitlab", "forgejo"] {
+    for ci in ["github", "gitlab", "forgejo"] {
         for native in [false, true] {
             let registry = registry();
-            let known = Forge {
+            let forge = Forge {
                 repository: &repository,
                 owner: "Team",
                 registry: &registry.host,
                 user: "me",
                 password: "token",
             };
-            let (ran, calls) = run(forge, native, known);
-            let (name, digest) = published(&ran);
+            let (jobs, calls) = run(ci, native, forge);
+            let (name, digest) = published(&jobs);
             let repo = "team/app";
             assert_eq!(name, format!("{}/{repo}:1.2.3", registry.host));
-            assert_eq!(ran.len(), if native { 3 } else { 1 }, "{ran:#?}");
-            assert_eq!(calls.matches("install cargo-multiarch --locked\n").count(), ran.len(), "{calls}");
+            assert_eq!(jobs.len(), if native { 3 } else { 1 }, "{jobs:#?}");
+            assert_eq!(calls.matches("install cargo-multiarch --locked\n").count(), jobs.len(), "{calls}");
             assert_eq!(registry.tags(repo), ["1.2.3", "latest"]);
             let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
             let index: Value = serde_json::from_slice(&index).unwrap();
             let manifests = index["manifests"].as_array().unwrap().iter();
             let platforms = manifests.map(|manifest| manifest["platform"]["architecture"].as_str().unwrap());
             assert_eq!(platforms.collect::<Vec<_>>(), ["amd64", "arm64"]);
-            let summary = &ran.last().unwrap().summary;
+            let summary = &jobs.last().unwrap().summary;
             let expected = "## app 1.2.3\n";
-            assert_eq!(summary.starts_with(expected), forge == "github", "{summary}");
+            assert_eq!(summary.starts_with(expected), ci == "github", "{summary}");
             if native {
-                let last = &ran.last().unwrap().stderr;
+                let last = &jobs.last().unwrap().stderr;
                 assert!(!last.contains("Compiling"), "{last}");
             }
             digests.push(digest.to_owned());
@@ -59,7 +59,7 @@ fn ci_jobs_publish_the_same_digest_on_every_service() {
     assert_eq!(digests.len(), 1, "{digests:?}");
 }
 
-/// A workspace below the repository's root, and images that are not all for the same platforms.
+/// The workspace is in a subdirectory of the repository, and its images have different platforms.
 #[test]
 #[ignore = "run by scripts/test"]
 fn ci_jobs_support_images_with_different_platforms() {
@@ -79,14 +79,14 @@ fn ci_jobs_support_images_with_different_platforms() {
         .file("my server/multiarch.toml", &config)
         .committed();
     let mut lines = Vec::new();
-    for (forge, native) in [("github", false), ("github", true), ("gitlab", true), ("forgejo", true)] {
-        let known =
+    for (ci, native) in [("github", false), ("github", true), ("gitlab", true), ("forgejo", true)] {
+        let forge =
             Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
-        let (ran, _) = run(forge, native, known);
-        for job in &ran {
+        let (jobs, _) = run(ci, native, forge);
+        for job in &jobs {
             assert_eq!(job.code, 0, "{job:#?}");
         }
-        let stdout = ran.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
+        let stdout = jobs.last().unwrap().stdout.lines().filter(|line| line.contains("@sha256:"));
         lines.push(stdout.map(str::to_owned).collect::<Vec<_>>());
         for (repo, count) in [("of-config/one", 2), ("of-config/two", 1)] {
             let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
@@ -104,15 +104,15 @@ fn ci_jobs_can_compute_their_matrix() {
     let registry = registry();
     let repository = Project::app().file(".gitignore", "/target\n").committed();
     repository.git(&["tag", "v1.2.3"]);
-    let known =
+    let forge =
         Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
     let workflow = with_matrix().replace("ghcr.io", &registry.host);
-    let ran = Runner::new(known).run(&serde_saphyr::from_str(&workflow).unwrap());
-    let names: Vec<&str> = ran.iter().map(|job| job.name.as_str()).collect();
-    assert_eq!(names, ["plan", "compile", "compile", "publish"], "{ran:#?}");
-    let (name, _) = published(&ran);
+    let jobs = Runner::new(forge).run(&serde_saphyr::from_str(&workflow).unwrap());
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["plan", "compile", "compile", "publish"], "{jobs:#?}");
+    let (name, _) = published(&jobs);
     assert_eq!(name, format!("{}/you/app:1.2.3", registry.host));
-    for (job, triple) in ran[1..3].iter().zip(["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]) {
+    for (job, triple) in jobs[1..3].iter().zip(["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]) {
         assert!(job.stdout.starts_with(&format!("dist/{triple}-")), "{job:#?}");
     }
 }

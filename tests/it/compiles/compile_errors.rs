@@ -1,4 +1,4 @@
-//! Errors of compilers, build scripts and linkers, as cargo reports them.
+//! Errors from compilers, build scripts, and linkers, as reported by cargo.
 
 use crate::compile_errors::{build, docker};
 use crate::support::Project;

@@ -1,4 +1,4 @@
-//! The embedded engine: compression, what it needs on PATH, and what it leaves behind.
+//! The embedded engine: compression, programs that it needs on PATH, and files that it leaves behind.
 
 use std::process::Command;
 
@@ -16,8 +16,8 @@ fn embedded_engine_compresses_with_zstd_and_checks_levels() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&types.stdout).lines().count(), 2);
-    let wrong = Project::with_config("compression-level = 12");
-    embedded(&wrong, &["build"]).fails(3).finish().stderr_has(&["compression-level 12"]);
+    let invalid = Project::with_config("compression-level = 12");
+    embedded(&invalid, &["build"]).fails(3).finish().stderr_has(&["compression-level 12"]);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn ctrl_c_clears_the_progress_bars() {
     let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(60)); }";
     let project = Project::app().file("build.rs", slow);
     let (run, _dirs) = embedded(&project, &["build", "--platform", "linux/amd64"]).into_command();
-    // A terminal of 80 columns, which writes `^C` for what is typed.
+    // An 80-column terminal that echoes Ctrl-C as `^C`.
     let line = format!("stty cols 80; exec {PROGRAM} multiarch build --platform linux/amd64 --engine embedded");
     let mut terminal = Command::new("script");
     terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path()).env("TERM", "xterm").env("NO_COLOR", "1");
@@ -56,7 +56,7 @@ fn ctrl_c_clears_the_progress_bars() {
         }
     }
     child.wait().unwrap();
-    // It may be typed while the bar is drawn anew.
+    // Ctrl-C may be typed while a bar is being redrawn.
     let (screen, _) = text.split_once("error: interrupted").unwrap_or_else(|| panic!("{text:?}"));
     let lines = screen.split(['\r', '\n']).map(|line| line.trim_start_matches("\x1b[2K"));
     let bars: Vec<&str> = lines.filter(|line| line.contains("build-script-build")).collect();
@@ -76,8 +76,8 @@ fn output_files_do_not_make_the_work_tree_dirty() {
         let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
         embedded(&project, &args).finish().stderr_lacks("dirty");
     }
-    // Of other runs' files only the layout is known.
+    // Without these flags, only the OCI layout is recognized as the output of an earlier run.
     let args = ["build", "--platform", "linux/amd64"];
     let finished = embedded(&project, &args).finish();
-    finished.stderr_has(&["not committed (d, out.tar and 1 more): tags end in '-dirty'"]);
+    finished.stderr_has(&["uncommitted changes (d, out.tar and 1 more): tags end in '-dirty'"]);
 }

@@ -1,4 +1,4 @@
-//! The GitHub action, run up to a published image.
+//! Runs the GitHub action until an image is published.
 
 use crate::ci::github_action::run;
 use crate::support::{FakeRegistry, Project};
@@ -19,18 +19,18 @@ fn action_publish_sets_outputs_and_shows_the_checklist() {
         "          working-directory: server\n          args: >-\n            --registry {},{}\n            --platform linux/amd64\n",
         registry.host, other.host
     );
-    let (ran, _) = run(&repository, &registry.host, &with);
-    assert_eq!(ran.code, 0, "{ran:#?}");
-    let outputs = &ran.outputs;
+    let (job, _) = run(&repository, &registry.host, &with);
+    assert_eq!(job.code, 0, "{job:#?}");
+    let outputs = &job.outputs;
     let refs: Vec<&str> = outputs["refs"].as_str().unwrap().lines().collect();
-    assert_eq!(refs.len(), 2, "a line for each registry: {outputs:#}");
+    assert_eq!(refs.len(), 2, "one line per registry: {outputs:#}");
     let (name, digest) = refs[0].split_once('@').unwrap();
     assert_eq!(name, format!("{}/app:1.2.3", registry.host));
-    let expected = [&registry, &other].map(|of| format!("{}  {}/app", &digest["sha256:".len()..], of.host));
+    let expected = [&registry, &other].map(|registry| format!("{}  {}/app", &digest["sha256:".len()..], registry.host));
     assert_eq!(outputs["digests"].as_str().unwrap().lines().collect::<Vec<_>>(), expected);
-    assert!(ran.stdout.contains(&format!("refs: {}\n", refs.join("\n"))), "the next step has them: {ran:#?}");
-    assert!(ran.stdout.lines().any(|line| line == refs[0]), "the log has them: {ran:#?}");
+    assert!(job.stdout.contains(&format!("refs: {}\n", refs.join("\n"))), "the next step gets the refs: {job:#?}");
+    assert!(job.stdout.lines().any(|line| line == refs[0]), "the log shows the refs: {job:#?}");
     assert!(outputs["report"].as_str().unwrap().ends_with("/report.json"), "{outputs:#}");
-    assert!(ran.summary.starts_with("## app 1.2.3\n"), "{}", ran.summary);
-    assert!(ran.summary.contains("- [x] the work tree is clean"), "{}", ran.summary);
+    assert!(job.summary.starts_with("## app 1.2.3\n"), "{}", job.summary);
+    assert!(job.summary.contains("- [x] clean work tree"), "{}", job.summary);
 }

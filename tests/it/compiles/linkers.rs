@@ -1,16 +1,16 @@
-//! Checks of what a linker produced.
+//! Checks of linked binaries.
 
 use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn glibc_version_that_is_too_new_is_reported() {
-    // What is linked before zig's own libc is a newer one.
-    let newer = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
-    let newer = String::from_utf8(newer.stdout).unwrap();
+fn binary_that_needs_a_newer_glibc_is_rejected() {
+    // Links this machine's libc before zig's, so that the binary requires symbols newer than glibc 2.17.
+    let host_libc = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
+    let host_libc = String::from_utf8(host_libc.stdout).unwrap();
     let config = format!(
         "rustflags = ['-Clink-arg={}', '-Clink-arg=-Wl,--allow-shlib-undefined']\nlibc = 'gnu'\nbase = 'x'\n",
-        newer.trim()
+        host_libc.trim()
     );
     let args = ["compile", "--out", "dist", "--linker", "zig", "--glibc", "2.17", "--platform", "linux/amd64"];
     Project::app().run(&[&args[..], &["--libc", "gnu", "--base", "x"]].concat()).finish();

@@ -1,5 +1,5 @@
-//! Tests that run cargo and linkers for real, but need no Docker and no registry. `scripts/test` runs them in parallel,
-//! so each has its own project, target directory and registry.
+//! Tests that run real cargo builds and linkers, but need neither Docker nor a real registry. `scripts/test` runs them
+//! in parallel, so each test uses its own project, target directory, and fake registry.
 
 mod bases;
 mod bundles;
@@ -12,7 +12,6 @@ mod github_action;
 mod linkers;
 mod outputs;
 mod publish;
-mod readme;
 mod registry_quirks;
 mod reports;
 mod reproducibility;

@@ -1,4 +1,4 @@
-//! OCI layouts and archives, and loading into Docker.
+//! Writing OCI layouts and archives, and loading images into Docker.
 
 use std::process::Command;
 
@@ -34,7 +34,7 @@ fn output_can_be_combined_with_a_push() {
     assert!(names.ends_with(&["index.json".to_owned(), "oci-layout".to_owned()]), "{names:?}");
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
 
-    // Without a push it is the same digest, and one more image in the same layout.
+    // Without a push, the digest is the same, and another tag adds an image to the same layout.
     let unpushed = embedded(&project, &["publish", "--push=false", "--platform", "linux/amd64"]).finish();
     assert_eq!(unpushed.stdout, format!("app:1.2.3@{digest}\n"));
     let built =
@@ -56,7 +56,7 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
     let index =
         || -> Value { serde_json::from_slice(&std::fs::read(shared.path().join("out/index.json")).unwrap()).unwrap() };
     embedded(&Project::app(), &args).finish();
-    // What an interrupted run has left is mended.
+    // Blobs that an interrupted run left incomplete are replaced.
     let blobs = shared.path().join("out/blobs/sha256");
     for blob in std::fs::read_dir(&blobs).unwrap().flatten() {
         std::fs::write(blob.path(), "half").unwrap();
@@ -65,12 +65,12 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
     for blob in std::fs::read_dir(&blobs).unwrap().flatten() {
         let name = format!("sha256:{}", blob.file_name().to_str().unwrap());
         assert_eq!(crate::support::fake_registry::digest(&std::fs::read(blob.path()).unwrap()), name);
-        assert_eq!(blob.metadata().unwrap().permissions().mode() & 0o444, 0o444, "others may read it");
+        assert_eq!(blob.metadata().unwrap().permissions().mode() & 0o444, 0o444, "all users can read it");
     }
     let archive = std::fs::metadata(shared.path().join("out.tar")).unwrap();
     assert_eq!(archive.permissions().mode() & 0o444, 0o444);
     assert_eq!(index()["manifests"].as_array().unwrap().len(), 1);
-    // Another package is another image.
+    // The image of another package is added to the layout.
     let other = Project::empty()
         .file("Cargo.toml", "[package]\nname = \"other\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
         .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"other\"\nversion = \"1.2.3\"\n")
@@ -87,7 +87,7 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn load_takes_one_platform_and_prints_its_name() {
+fn load_selects_one_platform_and_prints_the_image_name() {
     let script = HEALTHY_DOCKER.replacen(
         "in\n",
         "in\n  \"version \"*) echo linux/arm64 ;;\n  \"load \"*) cp \"$4\" \"$LOADED\" ;;\n",
@@ -98,10 +98,10 @@ fn load_takes_one_platform_and_prints_its_name() {
     let loaded = project.path().join("loaded.tar");
     let run = project.run(&["build", "--load", "--engine", "embedded", "--platform", "linux/amd64,linux/arm64"]);
     let finished = run.path_first(&docker).env("LOADED", &loaded).finish();
-    assert_eq!(finished.stdout, "app:1.2.3\n", "what `docker run` takes");
+    assert_eq!(finished.stdout, "app:1.2.3\n", "a name that `docker run` accepts");
     let mut archive = tar::Archive::new(std::fs::File::open(loaded).unwrap());
     let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
-    assert_eq!(names.filter(|name| name.starts_with("blobs/")).count(), 4, "two layers, a config, a manifest");
+    assert_eq!(names.filter(|name| name.starts_with("blobs/")).count(), 4, "two layers, a config, and a manifest");
 
     let script = HEALTHY_DOCKER.replacen(
         "in\n",

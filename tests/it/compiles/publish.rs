@@ -1,4 +1,4 @@
-//! What is sent to a registry, in which order, and what is not sent again.
+//! Requests that `publish` sends to a registry: their order, and uploads that are skipped.
 
 use std::sync::Mutex;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::support::embedded;
 use crate::support::{FakeRegistry, Fakes, Project};
 
-const ONE: [&str; 3] = ["publish", "--platform", "linux/amd64"];
+const ARGS: [&str; 3] = ["publish", "--platform", "linux/amd64"];
 
 fn publish(project: &Project, registry: &FakeRegistry) -> crate::support::Run {
-    embedded(project, &[&ONE[..], &["--registry", &registry.host]].concat())
+    embedded(project, &[&ARGS[..], &["--registry", &registry.host]].concat())
 }
 
 #[test]
@@ -25,18 +25,18 @@ fn publish_sends_nothing_if_nothing_changed() {
     let writes = |request: &&crate::support::Request| request.method == "PUT" || request.method == "PATCH";
     let requests = registry.requests();
     assert_eq!(requests[before..].iter().filter(writes).map(|request| &request.path).collect::<Vec<_>>(), [""; 0]);
-    // And nothing is compressed anew: the notes of the layers are as old as the first run's blobs.
+    // No layer was compressed again: the cache contains only the blobs of the first run.
     let layers = project.path().join("target/multiarch/+layers");
     let blobs = std::fs::read_dir(layers)
         .unwrap()
         .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|it| it == "blob"));
-    assert_eq!(blobs.count(), 2, "the files and the binary");
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "blob"));
+    assert_eq!(blobs.count(), 2, "one layer with the files and one with the binary");
 
     let changed = project.file("src/main.rs", "fn main() { println!(\"changed\"); }\n");
     let uploads = registry.uploads();
     publish(&changed, &registry).finish();
-    assert_eq!(registry.uploads() - uploads, 2, "a changed binary is one layer and the config");
+    assert_eq!(registry.uploads() - uploads, 2, "only the layer with the binary and the config are uploaded");
 }
 
 #[test]
@@ -45,13 +45,13 @@ fn publish_prints_its_steps_in_order() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     let args = ["publish", "--platform", "linux/amd64,linux/arm64,linux/riscv64", "--registry", &registry.host];
-    // cargo has next to nothing to do but for the first, and tells of all its binaries at once.
+    // From the second run on, cargo has almost nothing to do and reports all binaries at once.
     for _ in 0..10 {
         let finished = embedded(&project, &args).env("SOURCE_DATE_EPOCH", "1").finish();
-        let mut told: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        told.dedup();
+        let mut steps: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        steps.dedup();
         let order = ["Using", "Checked", "Compiling", "Compiled", "Finished", "Pushing", "Tagging", "Published"];
-        assert_eq!(told, order, "{finished}");
+        assert_eq!(steps, order, "{finished}");
     }
 }
 
@@ -60,41 +60,42 @@ fn publish_prints_its_steps_in_order() {
 fn publish_looks_up_each_tag_once() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
-    for tagged in [2, 0] {
+    for puts in [2, 0] {
         let before = registry.requests().len();
         publish(&project, &registry).finish();
         let requests = registry.requests().split_off(before);
         let count = |method: &str| {
-            let of = |tag: &str| format!("/v2/app/manifests/{tag}");
-            let tags = [of("1.2.3"), of("latest")];
+            let path = |tag: &str| format!("/v2/app/manifests/{tag}");
+            let tags = [path("1.2.3"), path("latest")];
             requests.iter().filter(|request| request.method == method && tags.contains(&request.path)).count()
         };
-        // Once for each before it moves, and it is read once when it has.
-        assert_eq!([count("HEAD"), count("PUT"), count("GET")], [2, tagged, 2], "{requests:#?}");
+        // Each tag is looked up once before it moves and read back once afterwards.
+        assert_eq!([count("HEAD"), count("PUT"), count("GET")], [2, puts, 2], "{requests:#?}");
     }
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn publish_renders_a_template_once_without_a_registry_base() {
+fn build_reads_the_template_only_once() {
     let project = Project::with_config("template = 'my.j2'\n");
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let project = project.file("my.j2", template);
-    // Docker is looked at when the template has been read.
-    let spoils = "echo '{{ nobody }}' > my.j2; echo 'Cannot connect to the Docker daemon' >&2; exit 1";
-    let fakes = Fakes::new().program("docker", spoils);
+    // The fake docker, which runs after the template has been read, overwrites the file.
+    let overwrite = "echo '{{ undefined }}' > my.j2; echo 'Cannot connect to the Docker daemon' >&2; exit 1";
+    let fakes = Fakes::new().program("docker", overwrite);
     project.run(&["build", "--platform", "linux/amd64"]).path_first(&fakes).finish();
-    assert_eq!(std::fs::read_to_string(project.path().join("my.j2")).unwrap(), "{{ nobody }}\n");
+    assert_eq!(std::fs::read_to_string(project.path().join("my.j2")).unwrap(), "{{ undefined }}\n");
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
 fn publish_uploads_layers_while_cargo_compiles() {
-    // `slow` compiles only when a layer of `fast` has arrived; without overlap both wait for ever, so it gives up.
+    // The build script of `slow` waits until a layer of `fast` has been uploaded. It gives up after a minute, so that
+    // the test fails if uploads only start after compiling.
     let mark = Project::empty();
     let file = mark.path().join("arrived");
     let script = format!(
-        "fn main() {{ for _ in 0..600 {{ if std::path::Path::new({file:?}).exists() {{ return }} std::thread::sleep(std::time::Duration::from_millis(100)); }} eprintln!(\"no layer came\"); std::process::exit(1) }}"
+        "fn main() {{ for _ in 0..600 {{ if std::path::Path::new({file:?}).exists() {{ return }} std::thread::sleep(std::time::Duration::from_millis(100)); }} eprintln!(\"no layer was uploaded\"); std::process::exit(1) }}"
     );
     let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
     let project = Project::empty()
@@ -107,7 +108,7 @@ fn publish_uploads_layers_while_cargo_compiles() {
         .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"fast\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"slow\"\nversion = \"1.0.0\"\n");
     let files = Mutex::new(0);
     let registry = FakeRegistry::storing_with(move |request, _| {
-        // The files' layer needs no binary, and is taken over by the second image: the next blob is `fast` itself.
+        // The first blob is the layer with the files, which both images share. The second one contains `fast`.
         if request.method == "PUT" && request.path.contains("/blobs/uploads/") {
             let mut count = files.lock().unwrap();
             *count += 1;
@@ -115,7 +116,10 @@ fn publish_uploads_layers_while_cargo_compiles() {
                 std::fs::write(&file, "").unwrap();
             }
         }
-        assert!(file.exists() || !request.path.contains("/manifests/") || request.method != "PUT", "tagged early");
+        assert!(
+            file.exists() || !request.path.contains("/manifests/") || request.method != "PUT",
+            "a manifest was pushed before `slow` was compiled"
+        );
         None
     });
     publish(&project, &registry).finish();
@@ -125,7 +129,7 @@ fn publish_uploads_layers_while_cargo_compiles() {
     );
     let (_, index) = registry.stored_manifest("slow", "latest").unwrap();
     assert!(serde_json::from_slice::<Value>(&index).unwrap()["manifests"].is_array());
-    // The tags came after everything else.
+    // Tags are pushed last.
     let puts: Vec<String> =
         registry.requests().into_iter().filter(|request| request.method == "PUT").map(|request| request.path).collect();
     let is_tag = |path: &String| path.contains("/manifests/") && !path.contains("sha256:");
@@ -140,8 +144,8 @@ fn publish_waits_for_other_runs_in_the_workspace() {
     let project = Project::app();
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| publish(&project, &registry).finish().stdout)).collect();
-        let said: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
-        assert!(said.iter().all(|line| *line == said[0]), "{said:?}");
+        let printed: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        assert!(printed.iter().all(|line| *line == printed[0]), "{printed:?}");
     });
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
 }
@@ -151,8 +155,8 @@ fn publish_waits_for_other_runs_in_the_workspace() {
 fn publish_mounts_blobs_in_a_second_repository() {
     let registry = FakeRegistry::storing();
     let hosts = format!("{0}/a,{0}/b", registry.host);
-    embedded(&Project::app(), &[&ONE[..], &["--registry", &hosts]].concat()).finish();
-    assert_eq!(registry.uploads(), 3, "two layers and a config, once");
+    embedded(&Project::app(), &[&ARGS[..], &["--registry", &hosts]].concat()).finish();
+    assert_eq!(registry.uploads(), 3, "two layers and a config, uploaded once");
     assert_eq!(registry.tags("b/app"), ["1.2.3", "latest"]);
 }
 

@@ -1,4 +1,4 @@
-//! Behavior of registries and token servers that the specification leaves open or forbids.
+//! Behavior of registries and token servers that the distribution specification leaves open or forbids.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::support::{FakeRegistry, Fakes, Project};
 
 const BOTH: [&str; 2] = ["1.2.3", "latest"];
 
-/// A project with a file that does not get smaller.
+/// Creates a project with a file of incompressible bytes.
 fn with_noise(megabytes: usize) -> Project {
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -28,8 +28,8 @@ fn with_noise(megabytes: usize) -> Project {
     project
 }
 
-/// Another address of a server, which takes 1 MB in a second.
-fn slowly(host: &str) -> String {
+/// Starts a proxy that limits uploads to a server to 1 MB per second, and returns the proxy's address.
+fn slow_proxy(host: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, host) = (listener.local_addr().unwrap().to_string(), host.to_owned());
     std::thread::spawn(move || {
@@ -55,16 +55,16 @@ fn slowly(host: &str) -> String {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn upload_may_be_slow() {
+fn slow_upload_succeeds() {
     let registry = FakeRegistry::storing();
-    // Sockets hold some megabytes of it.
-    publish(&with_noise(44), &slowly(&registry.host)).finish();
+    // Much larger than the socket buffers, which hold several megabytes.
+    publish(&with_noise(44), &slow_proxy(&registry.host)).finish();
     assert_eq!(registry.tags("app"), BOTH);
-    let begun = registry.requests().iter().filter(|r| r.method == "POST" && !r.path.contains("mount=")).count();
-    assert_eq!(begun, 4, "the probe, and each blob once");
+    let started = registry.requests().iter().filter(|r| r.method == "POST" && !r.path.contains("mount=")).count();
+    assert_eq!(started, 4, "one permission probe and one upload per blob");
 }
 
-/// A registry that answers as the other would, and changes it.
+/// Starts a registry whose responses are modified by `change`.
 fn changed(change: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static) -> FakeRegistry {
     FakeRegistry::storing_with(move |request, stored| Some(change(request, stored.answer(request))))
 }
@@ -74,15 +74,15 @@ fn changed(change: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static) 
 fn registry_may_omit_headers_and_use_other_error_codes() {
     type Change = fn(&Request, Answer) -> Answer;
     let cases: [(&str, Change); 3] = [
-        ("no Location and no digest", |_, (status, mut headers, body)| {
+        ("no Location and Docker-Content-Digest headers", |_, (status, mut headers, body)| {
             headers.retain(|(name, _)| *name != "Docker-Content-Digest" && (*name != "Location" || status == 202));
             (status, headers, body)
         }),
-        ("codes of its own", |request, (status, headers, body)| match (status, request.method.as_str()) {
+        ("nonstandard error code", |request, (status, headers, body)| match (status, request.method.as_str()) {
             (404, _) => (404, headers, br#"{"errors":[{"code":"NOT_FOUND","message":"artifact not found"}]}"#.to_vec()),
             _ => (status, headers, body),
         }),
-        ("a repository that nobody may see until it is there", |_, (status, headers, body)| match status {
+        ("403 for a repository that does not exist yet", |_, (status, headers, body)| match status {
             404 => (403, headers, br#"{"errors":[{"code":"DENIED"}]}"#.to_vec()),
             _ => (status, headers, body),
         }),
@@ -96,7 +96,7 @@ fn registry_may_omit_headers_and_use_other_error_codes() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn manifest_that_was_deleted_is_pushed_again() {
+fn deleted_manifest_is_pushed_again() {
     let registry = FakeRegistry::storing();
     let project = Project::app();
     publish(&project, &registry.host).finish();
@@ -111,19 +111,19 @@ fn manifest_that_was_deleted_is_pushed_again() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn base_layers_are_mounted_with_tokens() {
-    for refuses in [false, true] {
-        // A registry that does not want to take a blob over begins an upload instead.
+    for declines in [false, true] {
+        // A registry that does not mount a blob starts an upload instead.
         let registry = with_tokens(
             |_| None,
             move |request| {
-                let mount = refuses && request.path.contains("mount=");
+                let mount = declines && request.path.contains("mount=");
                 mount.then(|| (202, vec![("Location", "/v2/app/blobs/uploads/other".to_owned())], vec![]))
             },
         );
         let project = base_on(&registry);
         let run = publish(&project, &registry.host);
-        if refuses {
-            // What it began is what is used, and this one takes no bytes.
+        if declines {
+            // The client continues that upload, which fails because this registry accepts no data for it.
             run.fails(7).finish();
             let used = registry.requests().iter().filter(|r| r.path.starts_with("/v2/app/blobs/uploads/other")).count();
             assert!(used > 0);
@@ -131,17 +131,20 @@ fn base_layers_are_mounted_with_tokens() {
         }
         run.finish();
         assert_eq!(registry.tags("app"), BOTH);
-        assert_eq!((registry.uploads(), registry.open_uploads()), (2, 0), "binary and config");
+        assert_eq!(
+            (registry.uploads(), registry.open_uploads()),
+            (2, 0),
+            "only the layer with the binary and the config are uploaded"
+        );
     }
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn token_server_that_is_busy_is_retried() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
+fn busy_token_server_is_retried() {
+    let requests = AtomicUsize::new(0);
     let registry = with_tokens(
-        move |_| counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2).then(|| (503, vec![], vec![])),
+        move |_| requests.fetch_add(1, Ordering::SeqCst).is_multiple_of(2).then(|| (503, vec![], vec![])),
         |_| None,
     );
     publish(&Project::app(), &registry.host).finish();
@@ -164,18 +167,18 @@ fn token_may_be_in_either_field() {
         publish(&Project::app(), &registry.host).finish();
         assert_eq!(registry.tags("app"), BOTH, "{answer}");
     }
-    let none = with_tokens(|_| Some((200, vec![], b"{}".to_vec())), |_| None);
-    publish(&Project::app(), &none.host).fails(7).finish();
+    let without_token = with_tokens(|_| Some((200, vec![], b"{}".to_vec())), |_| None);
+    publish(&Project::app(), &without_token.host).fails(7).finish();
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn mount_without_a_token_becomes_an_upload() {
-    let two = |request: &Request| request.path.matches("scope=").count() > 1;
-    let registry = with_tokens(move |request| two(request).then(|| (403, vec![], vec![])), |_| None);
+fn blob_is_uploaded_if_the_token_for_mounting_is_denied() {
+    let has_two_scopes = |request: &Request| request.path.matches("scope=").count() > 1;
+    let registry = with_tokens(move |request| has_two_scopes(request).then(|| (403, vec![], vec![])), |_| None);
     publish(&base_on(&registry), &registry.host).finish();
     assert_eq!(registry.tags("app"), BOTH);
-    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the base's layer as well");
+    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the layer of the base is uploaded, too");
 }
 
 #[test]
@@ -185,38 +188,38 @@ fn upload_on_another_host_gets_no_credentials() {
         "DELETE" => Some((204, vec![], vec![])),
         _ => None,
     });
-    // The same host, another port: another server. The upload goes there, or the request for one.
+    // Another port on the same host is another server. 202 redirects the upload, 307 the request that starts it.
     for status in [202, 307] {
-        credentials_stay(&store, status);
+        assert_no_credentials_sent(&store, status);
     }
 }
 
-fn credentials_stay(store: &FakeRegistry, status: u16) {
-    let to = store.host.clone();
+fn assert_no_credentials_sent(store: &FakeRegistry, status: u16) {
+    let store_host = store.host.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
         if request.authorization.as_deref() != Some("Basic dXNlcjpzZWNyZXQ=") {
             return Some((401, vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())], vec![]));
         }
-        let begun = request.method == "POST";
-        begun.then(|| (status, vec![("Location", format!("http://{to}/v2/app/blobs/uploads/"))], vec![]))
+        let starts_upload = request.method == "POST";
+        starts_upload
+            .then(|| (status, vec![("Location", format!("http://{store_host}/v2/app/blobs/uploads/"))], vec![]))
     });
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
-    // Nothing arrives at the registry, which it then says itself.
+    // The blobs never reach the registry, so the publish fails.
     publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
-    let asked = store.requests().len();
-    assert!(asked > 0);
-    let shown: Vec<Request> = store.requests().into_iter().filter(|request| request.authorization.is_some()).collect();
-    assert!(shown.is_empty(), "{status}: {shown:?}");
+    assert!(!store.requests().is_empty());
+    let leaked: Vec<Request> = store.requests().into_iter().filter(|request| request.authorization.is_some()).collect();
+    assert!(leaked.is_empty(), "{status}: {leaked:?}");
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn registry_that_is_busy_is_retried_after_its_delay() {
-    // Busy once for each kind of request; for manifests it says for how long.
+fn busy_registry_is_retried_after_the_requested_delay() {
+    // Rejects the first request of each kind. For manifests, the response has a `Retry-After` header.
     let counts: Arc<Mutex<std::collections::BTreeMap<String, usize>>> = Arc::default();
     let times: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
-    let asked = times.clone();
+    let recorded = times.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
         let kind =
             ["/blobs/uploads/", "/blobs/", "/manifests/"].into_iter().find(|kind| request.path.contains(kind))?;
@@ -224,11 +227,11 @@ fn registry_that_is_busy_is_retried_after_its_delay() {
         let count = counts.entry(format!("{}{kind}", request.method)).or_default();
         *count += 1;
         if request.method == "PUT" && kind == "/manifests/" {
-            asked.lock().unwrap().push(std::time::Instant::now());
+            recorded.lock().unwrap().push(std::time::Instant::now());
         }
         match (*count, request.method.as_str()) {
             (1, "PUT") if kind == "/manifests/" => Some((429, vec![("Retry-After", "1".to_owned())], vec![])),
-            // A connection that breaks off, a gateway's page, and a code of the registry's own.
+            // A dropped connection, an HTML page from a gateway, and a nonstandard error code.
             (1, "PUT") => Some((0, vec![], vec![])),
             (1, "POST") => Some((503, vec![], b"<html>".to_vec())),
             (1, "HEAD") if kind == "/blobs/" => Some((429, vec![], br#"{"errors":[{"code":"THROTTLED"}]}"#.to_vec())),
@@ -257,7 +260,7 @@ fn registry_that_loses_uploads_is_detected() {
             let status = lie[1].parse().unwrap();
             let location = vec![("Location", "/v2/app/nowhere".to_owned())];
             if let Some((_, which)) = request.path.split_once("/manifests/").filter(|_| lie[0] != "/manifests/") {
-                // It takes manifests without a look at what they list, and serves them.
+                // Accepts and serves manifests without checking that the blobs exist.
                 if request.method == "PUT" && !which.starts_with("sha256:") {
                     tagged.lock().unwrap().push(which.to_owned());
                 }
@@ -288,12 +291,12 @@ fn registry_that_loses_uploads_is_detected() {
 #[ignore = "run by scripts/test"]
 fn identity_token_is_exchanged() {
     let exchanges = Arc::new(AtomicUsize::new(0));
-    let counted = exchanges.clone();
+    let counter = exchanges.clone();
     let host: Arc<Mutex<String>> = Arc::default();
-    let here = host.clone();
+    let token_host = host.clone();
     let registry = FakeRegistry::storing_with(move |request, _| {
         if request.path == "/token" {
-            counted.fetch_add(1, Ordering::SeqCst);
+            counter.fetch_add(1, Ordering::SeqCst);
             let body = String::from_utf8_lossy(&request.body).into_owned();
             let good = request.method == "POST"
                 && body.contains("grant_type=refresh_token")
@@ -306,7 +309,7 @@ fn identity_token_is_exchanged() {
         if request.authorization.as_deref() == Some("Bearer access-word") {
             return None;
         }
-        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"the-service\"", here.lock().unwrap());
+        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"the-service\"", token_host.lock().unwrap());
         Some((401, vec![("WWW-Authenticate", challenge)], vec![]))
     });
     *host.lock().unwrap() = registry.host.clone();
@@ -316,12 +319,12 @@ fn identity_token_is_exchanged() {
     finished.stderr_lacks("identity-word").stderr_lacks("access-word");
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
     let exchanges = exchanges.load(Ordering::SeqCst);
-    assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token is used while it lasts");
+    assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token must be reused until it expires");
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn credential_helper_that_hangs_is_reported() {
+fn hanging_credential_helper_is_reported() {
     let challenge = vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())];
     let registry = FakeRegistry::storing_with(move |_, _| Some((401, challenge.clone(), vec![])));
     let helper = Fakes::new().program("docker-credential-asleep", "exec sleep 50");

@@ -1,4 +1,4 @@
-//! JSON reports of builds, validated against the schemas in docs/.
+//! Validates the JSON output of `build` and `verify` against the schemas in docs/.
 
 use crate::corpus::history;
 use crate::reports::assert_valid;
@@ -17,10 +17,10 @@ fn build_report_matches_the_schema() {
 #[ignore = "run by scripts/test"]
 fn verify_report_matches_the_schema() {
     let project = Project::empty();
-    for (folder, layout) in history::layouts() {
-        layout.write(&project.path().join(folder));
-        let image = format!("oci:{folder}");
-        let (mut command, _folders) = project.run(&["verify", &image, "--message-format", "json"]).into_command();
+    for (dir, layout) in history::layouts() {
+        layout.write(&project.path().join(dir));
+        let image = format!("oci:{dir}");
+        let (mut command, _dirs) = project.run(&["verify", &image, "--message-format", "json"]).into_command();
         let file = project.path().join("found.json");
         std::fs::write(&file, command.output().unwrap().stdout).unwrap();
         assert_valid("verify.schema.json", &file);

@@ -1,4 +1,4 @@
-//! The same commit gives the same index digest: whenever, wherever and by whoever it is built.
+//! Builds of the same commit have the same index digest, regardless of time, directory, and user.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,11 +6,12 @@ use std::process::Command;
 use crate::support::embedded;
 use crate::support::{PROGRAM, Project};
 
-/// A committed package with a file, a folder and a dependency whose path would be in the binary.
+/// Creates a committed package with a file, a directory, and a dependency whose source path would end up in the binary
+/// if it were not remapped.
 fn project() -> Project {
     let project = Project::app()
         .file("Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\nitoa = \"=1.0.15\"\n")
-        // The dependency's own source path is what a panic would print.
+        // Panic messages contain source paths, including those of the dependency.
         .file("src/main.rs", "fn main() { println!(\"{} {}\", itoa::Buffer::new().format(7), std::panic::Location::caller().file()); let v: Vec<u8> = Vec::new(); if std::env::args().count() > 9 { println!(\"{}\", v[9]); } }\n")
         .file("data/b.txt", "b\n")
         .file("data/a/c.txt", "c\n")
@@ -24,9 +25,9 @@ fn project() -> Project {
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64";
 
-/// The digest that a shell line around the program in `$@` gives in a folder.
+/// Builds in `dir` and returns the digest. `shell` is a shell command that runs the program, which it gets as `$@`.
 #[track_caller]
-fn digest(folder: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)]) -> String {
+fn digest(dir: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)]) -> String {
     let fakes = Project::empty();
     let mut command = Command::new("sh");
     command.args([
@@ -42,7 +43,7 @@ fn digest(folder: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)
         "--platform",
         platforms,
     ]);
-    command.current_dir(folder).env("XDG_CACHE_HOME", fakes.path().join("cache")).env_remove("SOURCE_DATE_EPOCH");
+    command.current_dir(dir).env("XDG_CACHE_HOME", fakes.path().join("cache")).env_remove("SOURCE_DATE_EPOCH");
     for inherited in ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(inherited);
     }
@@ -52,14 +53,14 @@ fn digest(folder: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)
     stdout.trim().rsplit_once('@').unwrap().1.to_owned()
 }
 
-/// A checkout of a project elsewhere.
-fn checkout(project: &Project, umask: &str) -> (Project, PathBuf) {
-    let elsewhere = Project::empty();
-    let line = format!("umask {umask}; git clone -q '{}' deeper/there", project.path().display());
-    let status = Command::new("sh").args(["-c", &line]).current_dir(elsewhere.path()).status().unwrap();
+/// Clones a project with the given umask. Returns the temporary directory and the path of the clone in it.
+fn clone_project(project: &Project, umask: &str) -> (Project, PathBuf) {
+    let temp = Project::empty();
+    let line = format!("umask {umask}; git clone -q '{}' nested/clone", project.path().display());
+    let status = Command::new("sh").args(["-c", &line]).current_dir(temp.path()).status().unwrap();
     assert!(status.success());
-    let folder = elsewhere.path().join("deeper/there");
-    (elsewhere, folder)
+    let dir = temp.path().join("nested/clone");
+    (temp, dir)
 }
 
 #[test]
@@ -69,29 +70,29 @@ fn digest_depends_only_on_the_commit() {
     let plain = "exec \"$@\"";
     let here = project.path();
     let first = digest(here, plain, PLATFORMS, &[]);
-    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "twice in a row");
+    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "built twice");
     assert_eq!(first, digest(here, plain, "linux/arm64,linux/amd64", &[]), "platforms in another order");
     assert_eq!(
         first,
         digest(here, plain, PLATFORMS, &[("TZ", "Asia/Tokyo"), ("LANG", "C"), ("LC_ALL", "C")]),
-        "another time zone"
+        "in another time zone and locale"
     );
     std::fs::remove_dir_all(here.join("target/multiarch")).unwrap();
-    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "with every layer made anew");
+    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "without cached layers");
 
-    let (_keep, there) = checkout(&project, "022");
-    assert_eq!(first, digest(&there, plain, PLATFORMS, &[]), "from another folder");
-    let (_keep, there) = checkout(&project, "077");
-    assert_eq!(first, digest(&there, "umask 077; exec \"$@\"", PLATFORMS, &[]), "with another umask");
+    let (_temp, clone) = clone_project(&project, "022");
+    assert_eq!(first, digest(&clone, plain, PLATFORMS, &[]), "in another directory");
+    let (_temp, clone) = clone_project(&project, "077");
+    assert_eq!(first, digest(&clone, "umask 077; exec \"$@\"", PLATFORMS, &[]), "with another umask");
 
-    // Another user: the files, the home and cargo's home are theirs.
-    let (other, there) = checkout(&project, "027");
-    std::os::unix::fs::chown(&there, Some(4711), Some(4711)).unwrap();
-    let owned = Command::new("chown").args(["-R", "4711:4711", there.to_str().unwrap()]).status().unwrap();
+    // As another user, who owns the files and has a different home directory and CARGO_HOME.
+    let (temp, clone) = clone_project(&project, "027");
+    std::os::unix::fs::chown(&clone, Some(4711), Some(4711)).unwrap();
+    let owned = Command::new("chown").args(["-R", "4711:4711", clone.to_str().unwrap()]).status().unwrap();
     assert!(owned.success());
-    let home = other.path().join("home");
+    let home = temp.path().join("home");
     std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", there.display())).unwrap();
+    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", clone.display())).unwrap();
     let rustup = std::env::var("RUSTUP_HOME").unwrap_or_else(|_| format!("{}/.rustup", std::env::var("HOME").unwrap()));
     let user = [
         ("HOME", home.to_str().unwrap()),
@@ -100,7 +101,7 @@ fn digest_depends_only_on_the_commit() {
         ("RUSTUP_HOME", &rustup),
         ("CARGO_HOME", &format!("{}/its/cargo", home.display())),
     ];
-    assert_eq!(first, digest(&there, plain, PLATFORMS, &user), "as another user");
+    assert_eq!(first, digest(&clone, plain, PLATFORMS, &user), "as another user");
 }
 
 #[test]

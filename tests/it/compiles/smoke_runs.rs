@@ -1,14 +1,14 @@
-//! Smoke runs with a fake Docker: how it is called, and what its answers lead to.
+//! Smoke runs with a fake Docker: the commands that are run, and how failures are reported.
 
 use crate::reports::assert_valid;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
 
-/// A Docker of this machine that loads, and whose `run` is a test's own.
+/// Creates a fake local Docker that accepts every image and executes the shell script `run` for `docker run`.
 fn docker(run: &str) -> Fakes {
     docker_at("unix:///x", "linux/amd64", run)
 }
 
-/// The same somewhere, on some platform.
+/// Creates a fake Docker like [`docker`], with the given daemon address and platform.
 fn docker_at(host: &str, platform: &str, run: &str) -> Fakes {
     let script = format!(
         "echo \"$@\" >> \"$0.log\"\ncase \"$1 $2\" in\n  \"version \"*) echo {platform} ;;\n  \
@@ -23,7 +23,7 @@ fn publish(project: &Project, registry: &FakeRegistry, docker: &Fakes, args: &[&
     project.run(&[&all[..], args].concat()).path_first(docker)
 }
 
-/// The Docker has no image and no container any more.
+/// Returns the commands that the fake Docker received, after checking that every loaded image was removed.
 #[track_caller]
 fn calls(docker: &Fakes) -> Vec<String> {
     let log = docker.log("docker");
@@ -38,7 +38,7 @@ fn calls(docker: &Fakes) -> Vec<String> {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_command_is_split_like_in_a_shell() {
+fn smoke_command_is_split_like_a_shell_command() {
     let (registry, docker) = (FakeRegistry::storing(), docker("echo; echo '  app 1.2.3 '; echo more"));
     let finished = publish(&Project::app(), &registry, &docker, &["--smoke", "--name 'a b'"]).finish();
     finished.stderr_has(&["app --name 'a b'", "app 1.2.3\n"]);
@@ -52,15 +52,15 @@ fn smoke_command_is_split_like_in_a_shell() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_that_fails_moves_no_tag() {
-    for (run, words) in
+fn failed_smoke_run_moves_no_tag() {
+    for (run, reason) in
         [("seq 30; echo no luck >&2; exit 1", "`app --version` ended with 1"), ("kill -SEGV $$", "signal 11")]
     {
         let (registry, docker) = (FakeRegistry::storing(), docker(run));
         let project = Project::with_config("smoke = ['--version']");
         let finished: Finished = publish(&project, &registry, &docker, &[]).fails(8).finish();
         finished
-            .stderr_has(&["error: image 'app': linux/amd64: ", words, "smoke = [\"--version\"]"])
+            .stderr_has(&["error: image 'app': linux/amd64: ", reason, "smoke = [\"--version\"]"])
             .stderr_lacks("\n5\n")
             .stderr_lacks("Tagging");
         calls(&docker);
@@ -70,23 +70,23 @@ fn smoke_run_that_fails_moves_no_tag() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_that_cannot_start_has_not_passed() {
+fn smoke_run_that_cannot_start_is_not_reported_as_passed() {
     let no_format = "echo 'exec /app: exec format error' >&2; exit 255";
-    for (docker, why) in [
+    for (docker, reason) in [
         (
             docker("echo 'docker: Error response from daemon: no space.' >&2; exit 125"),
             "docker: Error response from daemon: no",
         ),
-        // Of a Docker elsewhere nobody knows what its kernel runs.
+        // It is unknown which platforms a remote Docker host can run.
         (docker_at("ssh://x", "linux/riscv64", no_format), "exec /app: exec format error"),
     ] {
         let (registry, project) = (FakeRegistry::storing(), Project::app());
         let args = ["--smoke=-V", "--checklist", "-", "--report", "report.json"];
         let finished = publish(&project, &registry, &docker, &args).finish();
-        let unticked = format!("\n- [ ] started on every platform: linux/amd64 not at all ({why}");
-        assert!(finished.stdout.contains(&unticked), "{finished}");
+        let unchecked = format!("\n- [ ] started on every platform: linux/amd64 not at all ({reason}");
+        assert!(finished.stdout.contains(&unchecked), "{finished}");
         assert_valid("report.schema.json", &project.path().join("report.json"));
-        finished.stderr_has(&["warning: image 'app': linux/amd64: ", why]).stderr_lacks(" Ran ");
+        finished.stderr_has(&["warning: image 'app': linux/amd64: ", reason]).stderr_lacks(" Ran ");
         calls(&docker);
     }
     let (registry, docker) = (FakeRegistry::storing(), docker(no_format));

@@ -1,4 +1,4 @@
-//! Building against packages from `sysroot-packages`.
+//! Builds with `sysroot-packages` and a fake apt.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ fn sysroot_is_created_once() {
     let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();
     assert!(record.starts_with("libssl-dev\nlibssl-dev 3.0-1 "), "{record}");
     build(&project, &tools, &[]).fails(8).finish().stderr_lacks("Fetch");
-    assert_eq!(calls(), 2, "it is there");
+    assert_eq!(calls(), 2, "the sysroot is reused");
 
-    // Downloads are kept, so that one that is gone is made again from them, also without a network.
+    // A deleted sysroot is recreated from cached downloads, even offline.
     std::fs::remove_dir_all(&dir).unwrap();
     build(&project, &tools, &["--offline"]).fails(8).finish().stderr_has(&["Fetched libssl-dev"]);
     assert_eq!(calls(), 2);
-    // An old one is looked after, and stays when apt cannot be asked.
+    // An old sysroot is checked for updates, and kept if apt fails.
     let old = std::time::SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
     std::fs::File::options().append(true).open(dir.join("multiarch.list")).unwrap().set_modified(old).unwrap();
-    let gone = apt("exit 100", "").program("apt-cache", "exit 100");
-    let finished = build(&project, &gone, &[]).fails(8).finish();
-    finished.stderr_has(&["warning: apt's sources have nothing", "what was fetched before is used"]);
+    let failing_apt = apt("exit 100", "").program("apt-cache", "exit 100");
+    let finished = build(&project, &failing_apt, &[]).fails(8).finish();
+    finished.stderr_has(&["warning: apt's sources contain no packages", "using the existing sysroot"]);
     build(&project, &tools, &[]).fails(8).finish().stderr_has(&["Fetching"]).stderr_lacks("Fetched");
     assert_eq!(calls(), 3);
 }

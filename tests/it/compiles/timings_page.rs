@@ -1,9 +1,9 @@
-//! The bars of the timing report of a whole run.
+//! The timing report of complete `build` and `publish` runs.
 
 use crate::support::{FakeRegistry, Project};
 use crate::timings_page::{bars, embedded};
 
-/// A package whose build takes long enough for other stages to start meanwhile, even on a busy machine.
+/// Creates a package that builds slowly enough for other stages to start in the meantime, even on a busy machine.
 fn slow_app() -> Project {
     Project::app().file("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(3)); }\n")
 }
@@ -16,7 +16,7 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
     let first = bars(&project, embedded(&project, &args).finish());
     let bar = |phase: &str, name: &str| {
         let found = first.get(&(phase.to_owned(), name.to_owned()));
-        *found.unwrap_or_else(|| panic!("{phase} has no {name}: {first:#?}"))
+        *found.unwrap_or_else(|| panic!("no bar '{name}' in phase {phase}: {first:#?}"))
     };
     let cargo = bar("cargo", "app for linux/amd64, linux/arm64");
     for platform in ["linux/amd64", "linux/arm64"] {
@@ -25,7 +25,7 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
         let layer = bar("layer", &format!("{platform} app: app"));
         let verified = bar("verify", &format!("{platform} app"));
         assert!((binary.start - cargo.start).abs() < 0.01 && binary.end <= cargo.end + 0.01, "{binary:?} {cargo:?}");
-        assert!(files.start < cargo.end, "what waits for no binary is packed beside cargo: {files:?} {cargo:?}");
+        assert!(files.start < cargo.end, "layers without binaries are packed while cargo runs: {files:?} {cargo:?}");
         assert!(binary.end <= layer.start + 0.01, "{binary:?} {layer:?}");
         assert!(layer.end <= verified.start + 0.01, "{layer:?} {verified:?}");
     }
@@ -35,16 +35,16 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
     assert!(first.values().all(|bar| bar.end <= 100.01), "{first:#?}");
 
     let page = || std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
-    // The layer of the files is the same for both, and packed once.
-    assert_eq!(page().matches("<td>was there</td>").count(), 1, "{}", page());
+    // Both platforms share the layer with the files, so it is packed only once.
+    assert_eq!(page().matches("<td>reused</td>").count(), 1, "{}", page());
     assert_eq!(page().matches("<rect class=\"idle\"").count(), 1, "{}", page());
     embedded(&project, &args).finish();
-    assert_eq!(page().matches("<td>was there</td>").count(), 4, "{}", page());
+    assert_eq!(page().matches("<td>reused</td>").count(), 4, "{}", page());
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn timings_page_names_what_is_uploaded() {
+fn timings_page_shows_uploads() {
     let project = slow_app();
     let registry = FakeRegistry::storing();
     let args = ["publish", "--platform", "linux/amd64", "--registry", &registry.host];
@@ -52,16 +52,16 @@ fn timings_page_names_what_is_uploaded() {
     let repository = format!("{}/app", registry.host);
     let bar = |phase: &str, name: &str| {
         let found = bars.get(&(phase.to_owned(), name.to_owned()));
-        *found.unwrap_or_else(|| panic!("{phase} has no {name}: {bars:#?}"))
+        *found.unwrap_or_else(|| panic!("no bar '{name}' in phase {phase}: {bars:#?}"))
     };
     let binary = bar("upload", &format!("linux/amd64 app: app → {repository}"));
     let files = bar("upload", &format!("linux/amd64 app: files → {repository}"));
     assert!(bar("layer", "linux/amd64 app: app").end <= binary.start + 0.01, "{bars:#?}");
-    assert!(files.start < bar("cargo", "app for linux/amd64").end, "sent while cargo compiles: {bars:#?}");
+    assert!(files.start < bar("cargo", "app for linux/amd64").end, "uploaded while cargo compiles: {bars:#?}");
     let tags = ["1.2.3", "latest"].map(|tag| bar("publish", &format!("tag {repository}:{tag}")));
     let manifests = bar("publish", &format!("manifests of {repository}"));
-    let proof = bar("publish", &format!("what {repository} serves"));
-    assert!(manifests.end <= proof.start + 0.01 && proof.end <= tags[0].start + 0.01, "{bars:#?}");
+    let read_back = bar("publish", &format!("read back {repository}"));
+    assert!(manifests.end <= read_back.start + 0.01 && read_back.end <= tags[0].start + 0.01, "{bars:#?}");
     assert!(binary.end <= manifests.start + 0.01 && tags[0].end <= tags[1].start + 0.01, "{bars:#?}");
     bar("verify", "linux/amd64 app: app, read");
 }

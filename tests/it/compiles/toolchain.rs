@@ -1,10 +1,10 @@
-//! Several linkers and cargo processes in one run, and cargo's own settings and messages.
+//! Builds with several linkers or cargo processes, with cargo's own configuration, and with errors from cargo.
 
 use crate::support::{Finished, Project, Run};
 use crate::toolchain::{build, docker};
 
 #[track_caller]
-fn compiles(run: Run, platforms: &[&str]) -> Finished {
+fn assert_compiles(run: Run, platforms: &[&str]) -> Finished {
     let finished = run.fails(6).finish();
     platforms
         .iter()
@@ -13,10 +13,10 @@ fn compiles(run: Run, platforms: &[&str]) -> Finished {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn linkers_of_different_kinds_share_one_cargo_process() {
+fn different_linkers_share_one_cargo_process() {
     let config = "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nlinker = 'zig'\n";
-    // A binary for glibc does not run on scratch, which is said once all are compiled.
+    // glibc binaries do not run on scratch, which is reported after everything has been compiled.
     let finished = build(&Project::with_config(config), &[]).fails(8).finish();
     let finished = finished.stderr_has(&["Compiled app for linux/amd64 (", "Compiled app for linux/arm64 ("]);
     assert_eq!(finished.stderr.matches("Running `CARGO_TARGET_").count(), 1, "{finished}");
@@ -28,13 +28,13 @@ fn linkers_of_different_kinds_share_one_cargo_process() {
 fn cargo_output_of_several_processes_has_prefixes() {
     let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
     let run = build(&Project::with_config(config), &[]);
-    compiles(run, &["linux/amd64", "linux/arm64"]).stderr_has(&["[linux/arm64] ", "[linux/amd64] "]);
+    assert_compiles(run, &["linux/amd64", "linux/arm64"]).stderr_has(&["[linux/arm64] ", "[linux/amd64] "]);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn rustflags_of_every_source_are_kept() {
-    // riscv64's musl needs a flag of ours as well.
+fn rustflags_from_every_source_are_kept() {
+    // riscv64 with musl needs an additional flag, which must not replace the configured ones.
     const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
     let main = "fn main() { set(); }\n#[cfg(mine)]\nfn set() {}\n";
     let project = || Project::app().file("src/main.rs", main);
@@ -42,14 +42,14 @@ fn rustflags_of_every_source_are_kept() {
     for table in [TRIPLE, "'cfg(target_os = \"linux\")'"] {
         let config = format!("[build]\nrustflags = ['--cfg=other']\n[target.{table}]\nrustflags = ['--cfg=mine']\n");
         let project = project().file(".cargo/config.toml", &config);
-        compiles(build(&project, &args), &["linux/riscv64"]).stderr_has(&[", static)"]);
+        assert_compiles(build(&project, &args), &["linux/riscv64"]).stderr_has(&[", static)"]);
     }
     for (name, value) in [
         ("CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "--cfg=mine"),
         ("CARGO_BUILD_RUSTFLAGS", "--cfg=mine"),
         ("CARGO_ENCODED_RUSTFLAGS", "--cfg=mine\x1f--cfg=two"),
     ] {
-        compiles(build(&project(), &args).env(name, value), &["linux/riscv64"]).stderr_has(&[", static)"]);
+        assert_compiles(build(&project(), &args).env(name, value), &["linux/riscv64"]).stderr_has(&[", static)"]);
     }
 }
 
@@ -58,13 +58,13 @@ fn rustflags_of_every_source_are_kept() {
 fn cargo_config_is_respected() {
     let config = "[build]\ntarget = 's390x-unknown-linux-gnu'\ntarget-dir = 'out'\n[profile.release]\nopt-level = 0\n";
     let project = Project::app().file(".cargo/config.toml", config);
-    compiles(build(&project, &["--platform", "linux/amd64,linux/arm64"]), &["linux/amd64", "linux/arm64"]);
+    assert_compiles(build(&project, &["--platform", "linux/amd64,linux/arm64"]), &["linux/amd64", "linux/arm64"]);
     assert!(project.path().join("out/multiarch/app/linux/arm64/app").is_file());
-    compiles(build(&Project::app(), &["--platform", "linux/amd64", "--profile", "dev"]), &["linux/amd64"]);
+    assert_compiles(build(&Project::app(), &["--platform", "linux/amd64", "--profile", "dev"]), &["linux/amd64"]);
 
     let wrapper = docker().program("wrapper", "echo x >> \"$0.log\"; exec \"$@\"");
     let run = build(&Project::app(), &["--platform", "linux/amd64"]).path_first(&wrapper);
-    compiles(run.env("RUSTC_WORKSPACE_WRAPPER", wrapper.path().join("wrapper")), &["linux/amd64"]);
+    assert_compiles(run.env("RUSTC_WORKSPACE_WRAPPER", wrapper.path().join("wrapper")), &["linux/amd64"]);
     assert!(!wrapper.log("wrapper").is_empty());
 }
 
@@ -73,15 +73,15 @@ fn cargo_config_is_respected() {
 fn cargo_errors_are_shown() {
     let bin = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[features]\nextra = []\n\
         [[bin]]\nname = \"app\"\npath = \"src/main.rs\"\nrequired-features = [\"extra\"]\n";
-    for (project, args, says) in [
+    for (project, args, error) in [
         (Project::app(), &["-F", "app/nope"][..], "the package 'app' does not contain this feature: app/nope"),
         (Project::app().file("Cargo.toml", bin), &[], "requires the features: `extra`"),
     ] {
         let run = project.run(&[&["build", "-q", "--platform", "linux/amd64"], args].concat()).path_first(&docker());
-        run.fails(5).finish().stderr_has(&[says]);
+        run.fails(5).finish().stderr_has(&[error]);
     }
-    let with = Project::app().file("Cargo.toml", bin);
-    compiles(build(&with, &["--platform", "linux/amd64", "--all-features"]), &["linux/amd64"]);
+    let project = Project::app().file("Cargo.toml", bin);
+    assert_compiles(build(&project, &["--platform", "linux/amd64", "--all-features"]), &["linux/amd64"]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Verification before a push, with exceptions and policies, and the checklist.
+//! Verification before a push: exceptions, policies, and the checklist.
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::embedded;
 use crate::support::{FakeRegistry, Finished, Project};
 
-/// Publishes `app` for arm64 on a base that is amd64's, whatever its index says.
+/// Publishes `app` for arm64 on a base image whose index claims arm64 but whose programs are for amd64.
 fn publish(config: &str, args: &[&str], code: i32) -> (FakeRegistry, Finished) {
     let registry = FakeRegistry::storing();
     let shell = std::fs::read("/bin/true").unwrap();
@@ -20,7 +20,7 @@ fn publish(config: &str, args: &[&str], code: i32) -> (FakeRegistry, Finished) {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn publish_rejects_a_base_with_programs_for_another_machine() {
+fn publish_rejects_a_base_for_another_architecture() {
     let (registry, finished) = publish("", &[], 8);
     finished.stderr_has(&["error[MA060]: linux/arm64: /bin/sh", "`--allow MA060`"]);
     assert!(registry.tags("app").is_empty());
@@ -58,9 +58,9 @@ fn checklist_shows_where_tags_pointed_before() {
     let digest = crate::support::fake_registry::digest(&digest);
     let short = &digest[..19];
     assert!(first.starts_with("## app 1.2.3\n"), "{first}");
-    assert!(first.contains(&tag(&format!("is new, at `{short}`"))), "{first}");
-    assert!(first.contains("- [x] 1 of 1 platforms verified from their bytes\n"), "{first}");
-    assert!(first.contains("\n- [ ] what was built is a commit\n"), "{first}");
+    assert!(first.contains(&tag(&format!("created at `{short}`"))), "{first}");
+    assert!(first.contains("- [x] 1 of 1 platforms verified without findings\n"), "{first}");
+    assert!(first.contains("\n- [ ] built from a git commit\n"), "{first}");
 
     let second = publish(&["--checklist", "list.md", "--report", "report.json"]);
     assert!(second.ends_with(&format!("@{digest}\n")), "{second}");
@@ -78,6 +78,6 @@ fn checklist_shows_where_tags_pointed_before() {
 
     std::fs::write(project.path().join("src/main.rs"), "fn main() {}").unwrap();
     let third = publish(&["--checklist", "-"]);
-    let now = crate::support::fake_registry::digest(&registry.stored_manifest("app", "1").unwrap().1);
-    assert!(third.contains(&tag(&format!("moved from `{short}` to `{}`", &now[..19]))), "{third}");
+    let new_digest = crate::support::fake_registry::digest(&registry.stored_manifest("app", "1").unwrap().1);
+    assert!(third.contains(&tag(&format!("moved from `{short}` to `{}`", &new_digest[..19]))), "{third}");
 }

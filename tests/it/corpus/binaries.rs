@@ -1,5 +1,5 @@
-//! Programs and libraries, real ELF files made by zig from a few lines of C. Each is made once and kept in
-//! `$XDG_CACHE_HOME/cargo-multiarch/corpus`, under a name that its recipe gives it.
+//! Real ELF programs and libraries, which zig compiles from a few lines of C. They are cached in
+//! `$XDG_CACHE_HOME/cargo-multiarch/corpus`.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,68 +10,72 @@ use super::roots::cache;
 use crate::support::fake_registry::digest;
 use crate::support::find;
 
-/// Everything that a file depends on.
+/// Name of the file that the commands of a recipe write.
+const OUTPUT: &str = "output";
+
+/// The input of a compiler call. Its hash is the name of the result in the cache.
 pub struct Recipe<'a> {
     source: &'a str,
     target: &'a str,
     args: &'a [&'a str],
-    /// Files beside the source, with their names: libraries to link, and what the arguments name.
-    linked: &'a [(&'a str, Bytes)],
+    /// Names and contents of other input files. Shared libraries are linked.
+    files: &'a [(&'a str, Bytes)],
 }
 
 impl Recipe<'_> {
-    pub fn made(&self) -> Bytes {
-        self.made_by(|folder| {
+    pub fn build(&self) -> Bytes {
+        self.build_with(|directory| {
             let mut zig = zig();
-            zig.args(["cc", "-target", self.target, "-Os", "-s", "main.c"]).args(self.args).args(["-o", "made"]);
-            let libraries = self.linked.iter().filter(|(name, _)| name.contains(".so"));
-            zig.args(libraries.map(|(name, _)| format!("./{name}"))).current_dir(folder);
+            zig.args(["cc", "-target", self.target, "-Os", "-s", "main.c"]).args(self.args).args(["-o", OUTPUT]);
+            let libraries = self.files.iter().filter(|(name, _)| name.contains(".so"));
+            zig.args(libraries.map(|(name, _)| format!("./{name}"))).current_dir(directory);
             vec![zig]
         })
     }
 
-    /// From the cache, or by commands that write `made` in a folder with the recipe's files.
-    fn made_by(&self, commands: impl FnOnce(&Path) -> Vec<Command>) -> Bytes {
+    /// Returns the file from the cache. If it is missing, runs commands that write [`OUTPUT`], in a directory with the
+    /// input files.
+    fn build_with(&self, commands: impl FnOnce(&Path) -> Vec<Command>) -> Bytes {
         let mut key = format!("{}\n{}\n{:?}", self.source, self.target, self.args);
-        for (name, content) in self.linked {
+        for (name, content) in self.files {
             key += &format!("\n{name} {}", digest(content));
         }
         let corpus = cache().join("corpus");
         std::fs::create_dir_all(&corpus).unwrap();
-        let kept = corpus.join(&digest(key.as_bytes())[7..23]);
-        if let Ok(content) = std::fs::read(&kept) {
+        let cached = corpus.join(&digest(key.as_bytes())[7..23]);
+        if let Ok(content) = std::fs::read(&cached) {
             return Arc::new(content);
         }
-        // One at a time, also of several runs: the others find what the first has made.
+        // Concurrent test runs build each file only once.
         let lock = std::fs::File::create(corpus.join("lock")).unwrap();
         lock.lock().unwrap();
-        if let Ok(content) = std::fs::read(&kept) {
+        if let Ok(content) = std::fs::read(&cached) {
             return Arc::new(content);
         }
-        let folder = tempfile::tempdir_in(&corpus).unwrap();
-        std::fs::write(folder.path().join("main.c"), self.source).unwrap();
-        for (name, content) in self.linked {
-            std::fs::write(folder.path().join(name), content.as_slice()).unwrap();
+        let directory = tempfile::tempdir_in(&corpus).unwrap();
+        std::fs::write(directory.path().join("main.c"), self.source).unwrap();
+        for (name, content) in self.files {
+            std::fs::write(directory.path().join(name), content.as_slice()).unwrap();
         }
-        for mut command in commands(folder.path()) {
+        for mut command in commands(directory.path()) {
             let output = command.output().unwrap();
             assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
-        std::fs::rename(folder.path().join("made"), &kept).unwrap();
-        Arc::new(std::fs::read(kept).unwrap())
+        std::fs::rename(directory.path().join(OUTPUT), &cached).unwrap();
+        Arc::new(std::fs::read(cached).unwrap())
     }
 }
 
 fn zig() -> Command {
-    let kept = cache().join("bin/zig");
+    let installed = cache().join("bin/zig");
     match find("zig") {
         Some(zig) => Command::new(zig),
-        None if kept.exists() => Command::new(kept),
-        None => panic!("no zig: scripts/setup corpus installs it"),
+        None if installed.exists() => Command::new(installed),
+        None => panic!("zig is not installed: run `scripts/setup corpus`"),
     }
 }
 
-/// Says hello without any library.
+/// Prints hello without a C library.
 const BARE: &str = r#"
 #if defined __x86_64__
 __asm__(".globl _start\n_start: mov $1,%eax\n mov $1,%edi\n lea msg(%rip),%rsi\n mov $6,%edx\n syscall\n"
@@ -98,10 +102,10 @@ const HELLO: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); retur
 
 fn bare(target: &str, args: &[&str]) -> Bytes {
     let args = [&["-nostdlib", "-static"], args].concat();
-    Recipe { source: BARE, target, args: &args, linked: &[] }.made()
+    Recipe { source: BARE, target, args: &args, files: &[] }.build()
 }
 
-/// zig's word for an architecture of Debian's.
+/// Converts Debian's name for an architecture to zig's.
 fn cpu(arch: &str) -> &str {
     match arch {
         "amd64" => "x86_64",
@@ -110,7 +114,7 @@ fn cpu(arch: &str) -> &str {
     }
 }
 
-/// A static program.
+/// Builds a static program.
 pub fn bare_static(arch: &str) -> Bytes {
     bare(&format!("{}-linux-musl", cpu(arch)), &[])
 }
@@ -119,7 +123,7 @@ pub fn static_pie(arch: &str) -> Bytes {
     bare(&format!("{}-linux-musl", cpu(arch)), &["-pie", "-fPIE"])
 }
 
-/// A static program with hard floats that runs from this version of ARM on.
+/// Builds a static program for a version of the ARM architecture, with hardware floating point from version 6.
 pub fn bare_arm(version: u32) -> Bytes {
     let (float, cpu) = match version {
         5 => ("", "-mcpu=arm926ej_s"),
@@ -129,24 +133,25 @@ pub fn bare_arm(version: u32) -> Bytes {
     bare(&format!("arm-linux-musleabi{float}"), &[cpu])
 }
 
-/// A static program that says which x86-64 it needs, by GNU ld: no other linker writes that.
+/// Builds a static program that declares the x86-64 level it needs. Uses GNU ld, the only linker that can write this.
 pub fn for_x86_64(level: &str) -> Bytes {
     let level = format!("x86-64-{level}");
-    Recipe { source: BARE, target: "x86_64-linux-musl", args: &["ld", "-z", &level], linked: &[] }.made_by(|folder| {
-        let mut compile = zig();
-        compile.args(["cc", "-target", "x86_64-linux-musl", "-c", "main.c", "-o", "main.o"]).current_dir(folder);
-        let mut link = Command::new("x86_64-linux-gnu-ld");
-        link.args(["-z", &level, "main.o", "-o", "made"]).current_dir(folder);
-        vec![compile, link]
-    })
+    Recipe { source: BARE, target: "x86_64-linux-musl", args: &["ld", "-z", &level], files: &[] }.build_with(
+        |directory| {
+            let mut compile = zig();
+            compile.args(["cc", "-target", "x86_64-linux-musl", "-c", "main.c", "-o", "main.o"]).current_dir(directory);
+            let mut link = Command::new("x86_64-linux-gnu-ld");
+            link.args(["-z", &level, "main.o", "-o", OUTPUT]).current_dir(directory);
+            vec![compile, link]
+        },
+    )
 }
 
-/// An object file: ELF, and no program.
 pub fn object_file() -> Bytes {
-    Recipe { source: BARE, target: "x86_64-linux-musl", args: &["-c"], linked: &[] }.made()
+    Recipe { source: BARE, target: "x86_64-linux-musl", args: &["-c"], files: &[] }.build()
 }
 
-/// Not Linux's own x86-64: pointers of 32 bits.
+/// Builds a program for x32, the x86-64 ABI with 32-bit pointers.
 pub fn x32() -> Bytes {
     bare("x86_64-linux-muslx32", &[])
 }
@@ -155,35 +160,35 @@ pub fn big_endian_arm64() -> Bytes {
     bare("aarch64_be-linux-musl", &[])
 }
 
-/// A musl program that loads its libc.
+/// Builds a dynamically linked musl program.
 pub fn musl(arch: &str) -> Bytes {
-    Recipe { source: HELLO, target: &format!("{}-linux-musl", cpu(arch)), args: &["-dynamic"], linked: &[] }.made()
+    Recipe { source: HELLO, target: &format!("{}-linux-musl", cpu(arch)), args: &["-dynamic"], files: &[] }.build()
 }
 
 fn gnu(arch: &str, version: &str) -> String {
     format!("{}-linux-gnu.{version}", cpu(arch))
 }
 
-/// A position-independent program for a glibc of this version on.
+/// Builds a position-independent program that needs at least this version of glibc.
 pub fn glibc(arch: &str, version: &str) -> Bytes {
-    Recipe { source: HELLO, target: &gnu(arch, version), args: &["-pie", "-fPIE"], linked: &[] }.made()
+    Recipe { source: HELLO, target: &gnu(arch, version), args: &["-pie", "-fPIE"], files: &[] }.build()
 }
 
-/// The same at a fixed address.
+/// Builds a glibc program that is not position-independent.
 pub fn glibc_fixed(arch: &str) -> Bytes {
-    Recipe { source: HELLO, target: &gnu(arch, "2.31"), args: &["-fno-pie", "-no-pie"], linked: &[] }.made()
+    Recipe { source: HELLO, target: &gnu(arch, "2.31"), args: &["-fno-pie", "-no-pie"], files: &[] }.build()
 }
 
 pub fn glibc_with_loader(loader: &str) -> Bytes {
     let loader = format!("-Wl,--dynamic-linker={loader}");
-    Recipe { source: HELLO, target: "x86_64-linux-gnu.2.31", args: &["-pie", "-fPIE", &loader], linked: &[] }.made()
+    Recipe { source: HELLO, target: "x86_64-linux-gnu.2.31", args: &["-pie", "-fPIE", &loader], files: &[] }.build()
 }
 
-/// A program that calls what only glibc 2.38 has.
+/// Builds a program that calls `strlcpy`, which was added in glibc 2.38.
 pub fn needs_glibc_238() -> Bytes {
     let source = "#include <stdio.h>\n#include <string.h>\n\
         int main(int n, char **v) { char to[9]; strlcpy(to, \"hello\", n + 8); puts(to); return 0; }\n";
-    Recipe { source, target: "x86_64-linux-gnu.2.38", args: &["-fno-builtin"], linked: &[] }.made()
+    Recipe { source, target: "x86_64-linux-gnu.2.38", args: &["-fno-builtin"], files: &[] }.build()
 }
 
 // ---- libraries -----------------------------------------------------------------------
@@ -192,15 +197,15 @@ const GREET: &str = "const char *greet(void) { return \"hello\"; }\n";
 const GREETS: &str =
     "#include <stdio.h>\nextern const char *greet(void);\nint main(void) { puts(greet()); return 0; }\n";
 
-fn library(source: &str, target: &str, soname: &str, args: &[&str], linked: &[(&str, Bytes)]) -> Bytes {
+fn library(source: &str, target: &str, soname: &str, args: &[&str], files: &[(&str, Bytes)]) -> Bytes {
     let soname = format!("-Wl,-soname,{soname}");
     let args = [&["-shared", "-fPIC", &soname], args].concat();
-    Recipe { source, target, args: &args, linked }.made()
+    Recipe { source, target, args: &args, files }.build()
 }
 
-/// libgreet.so without a libc.
+/// Builds a libgreet.so that does not need a C library.
 pub fn libgreet(target: &str, args: &[&str]) -> Bytes {
-    // ARM's tables would want a symbol of the compiler's own library.
+    // On ARM, unwind tables refer to a symbol in the compiler's runtime library.
     let bare = ["-nostdlib", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"];
     library(GREET, target, "libgreet.so", &[&bare, args].concat(), &[])
 }
@@ -209,7 +214,7 @@ pub fn libgreet_of(arch: &str) -> Bytes {
     libgreet(&format!("{}-linux-gnu", cpu(arch)), &[])
 }
 
-/// libdeep.so, and a libgreet.so that needs it.
+/// Builds libdeep.so, and a libgreet.so that needs it.
 pub fn libdeep_and_libgreet(args: &[&str]) -> (Bytes, Bytes) {
     let target = "x86_64-linux-gnu";
     let deep = library("const char *deep(void) { return \"hello\"; }\n", target, "libdeep.so", &["-nostdlib"], &[]);
@@ -219,32 +224,32 @@ pub fn libdeep_and_libgreet(args: &[&str]) -> (Bytes, Bytes) {
     (deep, greet)
 }
 
-/// libgreet.so that calls a libc, which the target names.
+/// Builds a libgreet.so that calls `strlcpy` in the C library of the target.
 pub fn libgreet_with_libc(target: &str) -> Bytes {
     let source = "#include <string.h>\n#include <stdlib.h>\n\
         const char *greet(void) { char *to = malloc(9); strlcpy(to, \"hello\", 9); return to; }\n";
     library(source, target, "libgreet.so", &["-fno-builtin"], &[])
 }
 
-/// libgreet.so that calls what every glibc and musl have.
+/// Builds a libgreet.so that calls only functions of every version of glibc and musl.
 pub fn libgreet_with_old_libc(target: &str) -> Bytes {
     let source = "#include <string.h>\n#include <stdlib.h>\n\
         const char *greet(void) { char *to = malloc(9); memcpy(to, \"hello\", 6); return to; }\n";
     library(source, target, "libgreet.so", &["-fno-builtin"], &[])
 }
 
-/// A program that needs libgreet.so.
+/// Builds a program that needs libgreet.so.
 pub fn greets(target: &str, args: &[&str]) -> Bytes {
     let libgreet = libgreet(target, &[]);
-    Recipe { source: GREETS, target, args, linked: &[("libgreet.so", libgreet)] }.made()
+    Recipe { source: GREETS, target, args, files: &[("libgreet.so", libgreet)] }.build()
 }
 
-/// The amd64 one for glibc.
+/// Builds an amd64 program that needs libgreet.so and glibc.
 pub fn greets_glibc(args: &[&str]) -> Bytes {
     greets("x86_64-linux-gnu.2.31", &[&["-pie", "-fPIE"], args].concat())
 }
 
-/// A program with `DT_RPATH` where zig writes the newer `DT_RUNPATH`.
+/// Replaces the `DT_RUNPATH` that zig writes with the older `DT_RPATH`.
 pub fn with_rpath(program: &Bytes) -> Bytes {
     let mut bytes = program.as_slice().to_vec();
     let number = |at: usize| u64::from_le_bytes(program[at..at + 8].try_into().unwrap());
@@ -258,17 +263,17 @@ pub fn with_rpath(program: &Bytes) -> Bytes {
     Arc::new(bytes)
 }
 
-/// A program that needs a version of a symbol that only another library of that name has.
+/// Builds a program that needs a symbol version of `soname` that the real library does not have.
 pub fn needs_version(soname: &str, version: &str) -> Bytes {
     let versions = Arc::new(format!("{version} {{ global: newer; }};\n").into_bytes());
     let args = ["-nostdlib", "-Wl,--version-script=versions.map"];
     let library = library("void newer(void) {}\n", "x86_64-linux-gnu", soname, &args, &[("versions.map", versions)]);
     let source =
         "#include <stdio.h>\nextern void newer(void);\nint main(void) { newer(); puts(\"hello\"); return 0; }\n";
-    Recipe { source, target: "x86_64-linux-gnu.2.31", args: &["-pie", "-fPIE"], linked: &[(soname, library)] }.made()
+    Recipe { source, target: "x86_64-linux-gnu.2.31", args: &["-pie", "-fPIE"], files: &[(soname, library)] }.build()
 }
 
-/// A libc.so.6 that has the versions of glibc 2.31 and little else: enough to be refused by a program for 2.34.
+/// Builds a libc.so.6 with the symbol versions of glibc 2.31 and only a few functions.
 pub fn libc_231() -> Bytes {
     let source = "int __libc_start_main(void) { return 0; }\nint puts(const char *t) { return 0; }\n\
         void newest(void) {}\n";
@@ -278,41 +283,41 @@ pub fn libc_231() -> Bytes {
     library(source, "x86_64-linux-gnu", "libc.so.6", &args, &versions)
 }
 
-/// The libc.so.6 of a version of glibc as zig makes it to link against: all symbols and versions, and no code.
-pub fn glibc_to_link(arch: &str, version: &str) -> Bytes {
+/// Builds the libc.so.6 that zig links against for a version of glibc: every symbol and version, but no code.
+pub fn glibc_stub(arch: &str, version: &str) -> Bytes {
     let target = gnu(arch, version);
-    Recipe { source: HELLO, target: &target, args: &["libc.so.6"], linked: &[] }.made_by(|folder| {
+    Recipe { source: HELLO, target: &target, args: &["libc.so.6"], files: &[] }.build_with(|directory| {
         let mut link = zig();
-        link.args(["cc", "-target", &target, "main.c", "-o", "main"]).current_dir(folder);
-        // It leaves there what it links against.
-        link.env("ZIG_GLOBAL_CACHE_DIR", folder.join("cache")).env("ZIG_LOCAL_CACHE_DIR", folder.join("cache"));
-        let mut keep = Command::new("sh");
-        keep.args(["-c", "cp cache/o/*/libc.so.6 made"]).current_dir(folder);
-        vec![link, keep]
+        link.args(["cc", "-target", &target, "main.c", "-o", "main"]).current_dir(directory);
+        // zig writes the library to its cache.
+        link.env("ZIG_GLOBAL_CACHE_DIR", directory.join("cache")).env("ZIG_LOCAL_CACHE_DIR", directory.join("cache"));
+        let mut copy = Command::new("sh");
+        copy.args(["-c", &format!("cp cache/o/*/libc.so.6 {OUTPUT}")]).current_dir(directory);
+        vec![link, copy]
     })
 }
 
-/// A program that needs this library of Debian's, by a symbol that it has.
+/// Builds a program that needs a library of a Debian package and refers to one of its symbols.
 pub fn needs(name: &str, library: Bytes, symbol: &str) -> Bytes {
     let source = format!(
         "#include <stdio.h>\nextern void {symbol}(void);\n\
          int main(int n, char **v) {{ if (n > 9) {symbol}(); puts(\"hello\"); return 0; }}\n"
     );
     let args = ["-pie", "-fPIE", "-Wl,--allow-shlib-undefined"];
-    Recipe { source: &source, target: "x86_64-linux-gnu.2.36", args: &args, linked: &[(name, library)] }.made()
+    Recipe { source: &source, target: "x86_64-linux-gnu.2.36", args: &args, files: &[(name, library)] }.build()
 }
 
-/// What su-exec does: `su-exec UID PROGRAM ARGUMENT…`.
+/// Builds a replacement for su-exec: `su-exec UID PROGRAM ARGUMENT…`.
 pub fn su_exec() -> Bytes {
     let source = "#include <stdlib.h>\n#include <unistd.h>\n\
         int main(int n, char **v) { if (n < 3 || setgid(atoi(v[1])) || setuid(atoi(v[1]))) return 1; \
         execvp(v[2], v + 2); return 127; }\n";
-    Recipe { source, target: "x86_64-linux-musl", args: &["-dynamic"], linked: &[] }.made()
+    Recipe { source, target: "x86_64-linux-musl", args: &["-dynamic"], files: &[] }.build()
 }
 
-/// One program under many names.
+/// Builds a program that prints the name it was started under.
 pub fn multi_call() -> Bytes {
     let source = "#include <stdio.h>\n#include <string.h>\n\
         int main(int n, char **v) { char *at = strrchr(v[0], '/'); puts(at ? at + 1 : v[0]); return 0; }\n";
-    Recipe { source, target: "x86_64-linux-musl", args: &["-dynamic"], linked: &[] }.made()
+    Recipe { source, target: "x86_64-linux-musl", args: &["-dynamic"], files: &[] }.build()
 }

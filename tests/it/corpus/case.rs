@@ -1,41 +1,40 @@
-//! A case of the corpus: an image, what `verify` must find in it, and how that is known to be right.
+//! A test case: an image, the findings that `verify` must report for it, and how another tool confirms them.
 
 use super::image::Layout;
 
-/// How a label is proved.
+/// How a case is confirmed without `verify`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Proof {
-    /// The image is run: a good one prints `hello`, a broken one fails.
+    /// Docker runs the image: a good one prints `hello`, and a broken one fails.
     Run,
-    /// This machine would run it all the same, with an emulator or without; the emulator of the machine that the
-    /// platform names refuses the file of the finding.
+    /// This machine may run the program anyway, but the emulator for the image's platform rejects it.
     Emulated,
     /// Docker does not load the image, or skopeo does not copy it.
     Refused,
-    /// By its bytes only: it is no matter of starting, or takes another CPU than this one.
-    Bytes,
+    /// No other tool confirms the case: the image may start, or whether it starts depends on the CPU.
+    None,
 }
 
-/// A finding that must be there.
+/// A finding that `verify` must report.
 #[derive(Debug, Clone)]
 pub struct Finding {
     pub code: &'static str,
-    /// Another code that says it as well.
-    pub or: Option<&'static str>,
-    /// None is any: that of an image with one platform need not be said.
+    /// Another code that is accepted instead of `code`.
+    pub alternative: Option<&'static str>,
+    /// Platform of the finding. `None` matches every platform.
     pub platform: Option<&'static str>,
-    /// What the finding names.
+    /// File that the finding must name. `None` matches every file.
     pub file: Option<&'static str>,
 }
 
-/// A finding of a code, about a file (or nothing, with an empty one).
-pub fn finds(code: &'static str, file: &'static str) -> Finding {
-    Finding { code, or: None, platform: None, file: Some(file).filter(|file| !file.is_empty()) }
+/// Creates an expected finding. An empty `file` matches every file.
+pub fn finding(code: &'static str, file: &'static str) -> Finding {
+    Finding { code, alternative: None, platform: None, file: Some(file).filter(|file| !file.is_empty()) }
 }
 
 impl Finding {
     pub fn or(mut self, code: &'static str) -> Finding {
-        self.or = Some(code);
+        self.alternative = Some(code);
         self
     }
 
@@ -52,25 +51,25 @@ impl Finding {
 pub struct Case {
     pub name: &'static str,
     pub layout: Layout,
-    /// What `verify` is told besides the image.
+    /// Arguments of `verify` in addition to the image.
     pub args: &'static [&'static str],
-    /// None in a good one.
+    /// Expected findings. Empty for a good image.
     pub findings: Vec<Finding>,
-    /// Errors that follow from the same mistake, and are right to be there or not.
-    pub follow: &'static [&'static str],
+    /// Codes of other errors that `verify` may report because of the same defect.
+    pub optional: &'static [&'static str],
     pub proof: Proof,
 }
 
-/// A good image.
+/// Creates a case in which `verify` must report nothing.
 pub fn good(name: &'static str, layout: impl Into<Layout>) -> Case {
-    Case { name, layout: layout.into(), args: &[], findings: Vec::new(), follow: &[], proof: Proof::Run }
+    Case { name, layout: layout.into(), args: &[], findings: Vec::new(), optional: &[], proof: Proof::Run }
 }
 
-/// A broken image.
+/// Creates a case in which `verify` must report `finding`.
 pub fn broken(name: &'static str, layout: impl Into<Layout>, finding: Finding) -> Case {
     let mut case = good(name, layout);
     if case.layout.images.len() > 1 {
-        assert!(finding.platform.is_some() || finding.file.is_none(), "{name}: on which platform?");
+        assert!(finding.platform.is_some() || finding.file.is_none(), "{name}: the finding needs a platform");
     }
     case.findings.push(finding);
     case
@@ -87,8 +86,8 @@ impl Case {
         self
     }
 
-    pub fn may_follow(mut self, codes: &'static [&'static str]) -> Case {
-        self.follow = codes;
+    pub fn may_also_report(mut self, codes: &'static [&'static str]) -> Case {
+        self.optional = codes;
         self
     }
 
@@ -102,8 +101,8 @@ impl Case {
         self
     }
 
-    pub fn by_bytes(mut self) -> Case {
-        self.proof = Proof::Bytes;
+    pub fn without_proof(mut self) -> Case {
+        self.proof = Proof::None;
         self
     }
 }

@@ -1,11 +1,11 @@
-//! The images that README shows: a good one, and two as Komodo's users had them.
+//! Images for the documentation of `verify`: a good one, and two that reproduce errors of a real project.
 
-use super::binaries::{bare_static, glibc, glibc_to_link};
+use super::binaries::{bare_static, glibc, glibc_stub};
 use super::image::{Image, Layout};
 use super::layer::{Bytes, file, program, text};
 use super::roots::{slim, triple_and_loader};
 
-/// Each below the folder that README names.
+/// Returns the images, and the directories in which the documentation places them.
 pub fn layouts() -> [(&'static str, Layout); 3] {
     let hello = |platform, arch| {
         let path = "usr/local/bin/hello";
@@ -24,12 +24,12 @@ pub fn layouts() -> [(&'static str, Layout); 3] {
     ]
 }
 
-/// A program on Debian 11, which has glibc 2.31.
+/// Creates an image with a program on Debian 11, which has glibc 2.31.
 fn core(platform: &'static str, arch: &str, core: &Bytes) -> Image {
     let libc = format!("usr/lib/{}/libc.so.6", triple_and_loader(arch).0);
     let name = text("etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 11 (bullseye)\"\n");
     Image::new(platform)
-        .layer(slim(arch).with([name, file(&libc, &glibc_to_link(arch, "2.31"))]))
+        .layer(slim(arch).with([name, file(&libc, &glibc_stub(arch, "2.31"))]))
         .layer([program("usr/local/bin/core", core)])
         .entrypoint(&["core"])
 }

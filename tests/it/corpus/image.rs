@@ -1,4 +1,4 @@
-//! Images from code: a platform's layers and config, an index of them, and the lies that either may tell.
+//! Images built from code: layers and configs of platforms, the index of an image, and defects in each of these.
 
 use std::path::{Path, PathBuf};
 
@@ -11,30 +11,30 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// What is wrong with an image's documents and blobs; of the layers it is always the last one.
+/// A defect in the manifest, config or blobs of an image. Defects of layers apply to the last layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Lie {
-    /// The config is for another platform than the index says.
+pub enum Defect {
+    /// The config names a different platform than the index.
     ConfigPlatform(&'static str),
-    NoManifestBlob,
-    NoConfigBlob,
-    NoLayerBlob,
-    /// The blob has another byte in its middle, and the digest from before.
-    LayerByte,
-    ConfigByte,
-    /// The blob ends early, and the descriptor is of the whole.
-    LayerCutShort,
-    /// The descriptor's size is another than the blob's.
-    LayerSize,
-    DiffId,
-    /// The stream ends early, and the descriptor is of what is left.
-    CutStream,
+    MissingManifest,
+    MissingConfig,
+    MissingLayer,
+    /// One byte of the layer was changed after its digest was computed.
+    CorruptLayer,
+    CorruptConfig,
+    /// Only the first half of the layer is stored, but its descriptor describes the whole layer.
+    TruncatedLayer,
+    /// The size in the descriptor differs from the size of the layer.
+    WrongLayerSize,
+    WrongDiffId,
+    /// Only the first half of the compressed stream is stored, and the descriptor describes that half.
+    IncompleteStream,
     NotATar,
-    LayerType(&'static str),
-    ConfigText,
-    ManifestText,
-    /// The config knows nothing of the last layer.
-    OneDiffIdLess,
+    LayerMediaType(&'static str),
+    HalfConfig,
+    HalfManifest,
+    /// The config has no diff ID for the last layer.
+    MissingDiffId,
 }
 
 /// An image of one platform.
@@ -43,17 +43,16 @@ pub struct Image {
     pub platform: &'static str,
     layers: Vec<Layer>,
     config: Value,
-    lies: Vec<Lie>,
+    defects: Vec<Defect>,
 }
 
 impl Image {
     pub fn new(platform: &'static str) -> Image {
         let config = json!({"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]});
-        Image { platform, layers: Vec::new(), config, lies: Vec::new() }
+        Image { platform, layers: Vec::new(), config, defects: Vec::new() }
     }
 
-    /// The same for another platform, by name.
-    pub fn named(mut self, platform: &'static str) -> Image {
+    pub fn with_platform(mut self, platform: &'static str) -> Image {
         self.platform = platform;
         self
     }
@@ -80,7 +79,7 @@ impl Image {
         self.with("User", json!(user))
     }
 
-    /// Whether it is started as another user than root.
+    /// Reports whether the image runs as a user other than root.
     pub fn has_user(&self) -> bool {
         self.config["User"].as_str().is_some_and(|user| !["", "0", "root"].contains(&user))
     }
@@ -93,64 +92,65 @@ impl Image {
         self.with("Labels", json!({name: value}))
     }
 
-    /// The whole environment: what is not in it is not set.
+    /// Replaces the environment, including the default `PATH`.
     pub fn env(self, variables: &[&str]) -> Image {
         self.with("Env", json!(variables))
     }
 
-    pub fn lies(mut self, lie: Lie) -> Image {
-        self.lies.push(lie);
+    pub fn with_defect(mut self, defect: Defect) -> Image {
+        self.defects.push(defect);
         self
     }
 
-    fn tells(&self, lie: Lie) -> bool {
-        self.lies.contains(&lie)
+    fn has(&self, defect: Defect) -> bool {
+        self.defects.contains(&defect)
     }
 
-    /// Stores the blobs; the manifest's descriptor for an index.
+    /// Stores the blobs, and returns the descriptor of the manifest for an index.
     fn store(&self, blobs: &Blobs) -> Value {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
         for (number, layer) in self.layers.iter().enumerate() {
             let last = number + 1 == self.layers.len();
             let mut tar = layer.tar();
-            if last && self.tells(Lie::NotATar) {
+            if last && self.has(Defect::NotATar) {
                 tar = b"no tar ".repeat(200);
             }
-            let lied = if last && self.tells(Lie::DiffId) { digest(b"another layer") } else { digest(&tar) };
-            if !(last && self.tells(Lie::OneDiffIdLess)) {
-                diff_ids.push(lied);
+            let diff_id = if last && self.has(Defect::WrongDiffId) { digest(b"another layer") } else { digest(&tar) };
+            if !(last && self.has(Defect::MissingDiffId)) {
+                diff_ids.push(diff_id);
             }
-            let mut packed = layer.packing.pack(&tar);
-            if last && self.tells(Lie::CutStream) {
-                packed.truncate(packed.len() / 2);
+            let mut compressed = layer.compression.compress(&tar);
+            if last && self.has(Defect::IncompleteStream) {
+                compressed.truncate(compressed.len() / 2);
             }
-            let mut descriptor = descriptor(&layer.packing.media_type(), &packed);
+            let mut descriptor = descriptor(&layer.compression.media_type(), &compressed);
             if last {
-                self.spoil_layer(blobs, &mut descriptor, &packed);
+                self.store_layer(blobs, &mut descriptor, &compressed);
             } else {
-                blobs.put(&packed);
+                blobs.put(&compressed);
             }
             layers.push(descriptor);
         }
         let mut config = platform(self.platform);
-        for lie in &self.lies {
-            if let Lie::ConfigPlatform(name) = lie {
+        for defect in &self.defects {
+            if let Defect::ConfigPlatform(name) = defect {
                 config = platform(name);
             }
         }
         config["config"] = self.config.clone();
         config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
-        let config = self.document(&config, Lie::ConfigText);
-        let named = descriptor(CONFIG, &config);
-        if self.tells(Lie::ConfigByte) {
-            blobs.put_as(&named, &changed(&config));
-        } else if !self.tells(Lie::NoConfigBlob) {
+        let config = self.json(&config, Defect::HalfConfig);
+        let config_descriptor = descriptor(CONFIG, &config);
+        if self.has(Defect::CorruptConfig) {
+            blobs.put_as(&config_descriptor, &corrupted(&config));
+        } else if !self.has(Defect::MissingConfig) {
             blobs.put(&config);
         }
-        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": named, "layers": layers});
-        let manifest = self.document(&manifest, Lie::ManifestText);
-        if !self.tells(Lie::NoManifestBlob) {
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config_descriptor, "layers": layers});
+        let manifest = self.json(&manifest, Defect::HalfManifest);
+        if !self.has(Defect::MissingManifest) {
             blobs.put(&manifest);
         }
         let mut descriptor = descriptor(MANIFEST, &manifest);
@@ -158,52 +158,53 @@ impl Image {
         descriptor
     }
 
-    fn spoil_layer(&self, blobs: &Blobs, descriptor: &mut Value, packed: &[u8]) {
-        for lie in &self.lies {
-            match lie {
-                Lie::LayerByte => return blobs.put_as(descriptor, &changed(packed)),
-                Lie::LayerCutShort => return blobs.put_as(descriptor, &packed[..packed.len() / 2]),
-                Lie::NoLayerBlob => return,
-                Lie::LayerSize => descriptor["size"] = json!(packed.len() + 1),
-                Lie::LayerType(media_type) => descriptor["mediaType"] = json!(media_type),
+    fn store_layer(&self, blobs: &Blobs, descriptor: &mut Value, compressed: &[u8]) {
+        for defect in &self.defects {
+            match defect {
+                Defect::CorruptLayer => return blobs.put_as(descriptor, &corrupted(compressed)),
+                Defect::TruncatedLayer => return blobs.put_as(descriptor, &compressed[..compressed.len() / 2]),
+                Defect::MissingLayer => return,
+                Defect::WrongLayerSize => descriptor["size"] = json!(compressed.len() + 1),
+                Defect::LayerMediaType(media_type) => descriptor["mediaType"] = json!(media_type),
                 _ => {}
             }
         }
-        blobs.put(packed);
+        blobs.put(compressed);
     }
 
-    fn document(&self, value: &Value, spoiled: Lie) -> Vec<u8> {
+    /// Returns `value` as JSON, or the first half of it if the image has the defect `half`.
+    fn json(&self, value: &Value, half: Defect) -> Vec<u8> {
         let text = value.to_string();
-        if self.tells(spoiled) { text[..text.len() / 2].into() } else { text.into() }
+        if self.has(half) { text[..text.len() / 2].into() } else { text.into() }
     }
 }
 
-fn changed(bytes: &[u8]) -> Vec<u8> {
+fn corrupted(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     bytes
 }
 
-/// How an index is built.
+/// Structure of an index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
     Plain,
-    /// Beside each image is an attestation of how it was built.
-    Attested,
-    /// The attestations are there, and the images are not.
-    AttestedOnly,
-    /// The index has an index with the images.
+    /// The index lists an attestation for each image.
+    WithAttestations,
+    /// The index lists attestations, but not the images that they belong to.
+    OnlyAttestations,
+    /// The index lists another index, which lists the images.
     Nested,
-    /// Beside the images is an index with the images.
-    AlsoNested,
-    /// Nobody says which platform an image is for.
+    /// The index lists the images, and another index with the same images.
+    WithNestedIndex,
+    /// The entries of the index have no `platform`.
     NoPlatforms,
-    /// There is no index: the layout's own names the image, and its platform.
-    Alone,
+    /// The `index.json` of the layout lists the manifest directly.
+    NoIndex,
 }
 
-/// An image index: what a tag leads to.
+/// An image that can be written as an OCI layout, usually with an index.
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub images: Vec<Image>,
@@ -232,10 +233,10 @@ impl Layout {
         self
     }
 
-    /// Stores the blobs below a folder; the index's descriptor.
-    fn store(&self, folder: &Path) -> Value {
-        let blobs = Blobs { folder: folder.join("blobs/sha256") };
-        std::fs::create_dir_all(&blobs.folder).unwrap();
+    /// Stores the blobs in `directory`, and returns the descriptor of the index.
+    fn store(&self, directory: &Path) -> Value {
+        let blobs = Blobs { directory: directory.join("blobs/sha256") };
+        std::fs::create_dir_all(&blobs.directory).unwrap();
         let mut entries: Vec<Value> = self.images.iter().map(|image| image.store(&blobs)).collect();
         let index = |entries: &[Value]| {
             let mut index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
@@ -247,11 +248,13 @@ impl Layout {
         };
         match self.shape {
             Shape::Plain => {}
-            Shape::Attested => entries.extend(entries.iter().map(|of| attestation(&blobs, of)).collect::<Vec<_>>()),
-            Shape::AttestedOnly => entries = entries.iter().map(|of| attestation(&blobs, of)).collect(),
+            Shape::WithAttestations => {
+                entries.extend(entries.iter().map(|entry| attestation(&blobs, entry)).collect::<Vec<_>>())
+            }
+            Shape::OnlyAttestations => entries = entries.iter().map(|entry| attestation(&blobs, entry)).collect(),
             Shape::Nested => entries = vec![index(&entries)],
-            Shape::AlsoNested => entries.push(index(&entries)),
-            Shape::Alone => return entries.remove(0),
+            Shape::WithNestedIndex => entries.push(index(&entries)),
+            Shape::NoIndex => return entries.remove(0),
             Shape::NoPlatforms => {
                 entries.iter_mut().for_each(|entry| drop(entry.as_object_mut().unwrap().remove("platform")));
             }
@@ -259,30 +262,30 @@ impl Layout {
         index(&entries)
     }
 
-    /// Makes a folder an OCI layout of this image.
-    pub fn write(&self, folder: &Path) {
-        write_layout(folder, &[self.store(folder)]);
+    /// Writes an OCI layout of this image to `directory`.
+    pub fn write(&self, directory: &Path) {
+        write_layout(directory, &[self.store(directory)]);
     }
 }
 
-/// Makes a folder one OCI layout of several images, with the names that `docker load` gives them.
-pub fn write_named<'a>(folder: &Path, layouts: impl Iterator<Item = (&'a str, &'a Layout)>) {
+/// Writes an OCI layout of several images to `directory`, with the names that `docker load` gives them.
+pub fn write_named<'a>(directory: &Path, layouts: impl Iterator<Item = (&'a str, &'a Layout)>) {
     let named = layouts.map(|(name, layout)| {
-        let mut descriptor = layout.store(folder);
+        let mut descriptor = layout.store(directory);
         descriptor["annotations"] = json!({"io.containerd.image.name": name});
         descriptor
     });
-    write_layout(folder, &named.collect::<Vec<_>>());
+    write_layout(directory, &named.collect::<Vec<_>>());
 }
 
-fn write_layout(folder: &Path, descriptors: &[Value]) {
+fn write_layout(directory: &Path, descriptors: &[Value]) {
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": descriptors});
-    std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
-    std::fs::write(folder.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+    std::fs::write(directory.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(directory.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
 }
 
-/// An attestation as buildx adds it: an image for the platform `unknown/unknown` that names the one it is about.
-fn attestation(blobs: &Blobs, of: &Value) -> Value {
+/// Stores an attestation like those of buildx: a manifest for `unknown/unknown` that refers to `subject`.
+fn attestation(blobs: &Blobs, subject: &Value) -> Value {
     let statement = b"{\"_type\":\"https://in-toto.io/Statement/v0.1\",\"subject\":[]}";
     let config = json!({"architecture": "unknown", "os": "unknown", "config": {},
         "rootfs": {"type": "layers", "diff_ids": [digest(statement)]}});
@@ -296,12 +299,12 @@ fn attestation(blobs: &Blobs, of: &Value) -> Value {
     let mut entry = descriptor(MANIFEST, manifest.as_bytes());
     entry["platform"] = json!({"architecture": "unknown", "os": "unknown"});
     entry["annotations"] =
-        json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of["digest"]});
+        json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": subject["digest"]});
     entry
 }
 
 struct Blobs {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Blobs {
@@ -309,9 +312,9 @@ impl Blobs {
         self.put_as(&descriptor("", bytes), bytes);
     }
 
-    /// Under the name that a descriptor has for it.
+    /// Stores bytes under the digest in `descriptor`, even if they don't match it.
     fn put_as(&self, descriptor: &Value, bytes: &[u8]) {
-        let path = self.folder.join(descriptor["digest"].as_str().unwrap().trim_start_matches("sha256:"));
+        let path = self.directory.join(descriptor["digest"].as_str().unwrap().trim_start_matches("sha256:"));
         if !path.exists() {
             std::fs::write(path, bytes).unwrap();
         }
@@ -322,11 +325,11 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
 }
 
-/// `linux/arm/v7` as an index says it.
+/// Converts a platform such as `linux/arm/v7` to the JSON of an index or config.
 fn platform(name: &str) -> Value {
-    let words: Vec<&str> = name.split('/').collect();
-    let mut platform = json!({"architecture": words[1], "os": words[0]});
-    if let Some(variant) = words.get(2) {
+    let parts: Vec<&str> = name.split('/').collect();
+    let mut platform = json!({"architecture": parts[1], "os": parts[0]});
+    if let Some(variant) = parts.get(2) {
         platform["variant"] = json!(variant);
     }
     platform

@@ -1,14 +1,14 @@
-//! Layers from code: what is at a path, with the owner, the mode and the oddities that real tars have.
+//! Layers built from code, including the unusual tar entries that real images contain.
 
 use std::io::Write;
 use std::sync::Arc;
 
 use tar::{EntryType, Header};
 
-/// A file's content, shared by the images that have it.
+/// Content of a file, shared by the images that contain it.
 pub type Bytes = Arc<Vec<u8>>;
 
-/// What a layer says of a path.
+/// An entry in the tar of a layer.
 #[derive(Debug, Clone)]
 pub struct Entry {
     path: String,
@@ -21,7 +21,7 @@ pub struct Entry {
 
 impl Entry {
     fn new(path: &str, kind: EntryType, mode: u32) -> Entry {
-        // The way that tars of layers write it. `.` is the root itself.
+        // Layers contain relative paths. `.` is the root directory.
         let path = path.trim_start_matches('/').to_owned();
         Entry { path, kind, content: Bytes::default(), target: String::new(), mode, owner: (0, 0) }
     }
@@ -36,14 +36,14 @@ impl Entry {
         self
     }
 
-    /// The path as it is written, such as `./app`.
+    /// Sets the path as it is written in the tar, such as `./app`.
     pub fn written_as(mut self, path: &str) -> Entry {
         self.path = path.to_owned();
         self
     }
 }
 
-/// Something executable.
+/// Creates an executable file.
 pub fn program(path: &str, content: &Bytes) -> Entry {
     Entry { content: content.clone(), ..Entry::new(path, EntryType::Regular, 0o755) }
 }
@@ -52,7 +52,7 @@ pub fn script(path: &str, text: &str) -> Entry {
     program(path, &Arc::new(text.as_bytes().to_vec()))
 }
 
-/// Something to read, such as a library.
+/// Creates a file that is not executable, such as a library.
 pub fn file(path: &str, content: &Bytes) -> Entry {
     program(path, content).mode(0o644)
 }
@@ -61,7 +61,7 @@ pub fn text(path: &str, text: &str) -> Entry {
     script(path, text).mode(0o644)
 }
 
-pub fn folder(path: &str) -> Entry {
+pub fn directory(path: &str) -> Entry {
     Entry::new(path, EntryType::Directory, 0o755)
 }
 
@@ -69,30 +69,30 @@ pub fn link(path: &str, target: &str) -> Entry {
     Entry { target: target.to_owned(), ..Entry::new(path, EntryType::Symlink, 0o777) }
 }
 
-/// Another name for a path of this layer or of one below.
+/// Creates a hard link to a path in this layer or a lower one.
 pub fn hard_link(path: &str, target: &str) -> Entry {
     let target = target.trim_start_matches('/').to_owned();
     Entry { target, ..Entry::new(path, EntryType::Link, 0o755) }
 }
 
-pub fn pipe(path: &str) -> Entry {
+pub fn fifo(path: &str) -> Entry {
     Entry::new(path, EntryType::Fifo, 0o644)
 }
 
-/// A path of the layers below that is gone.
+/// Creates a whiteout, which deletes a path of the lower layers.
 pub fn whiteout(path: &str) -> Entry {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    text(&format!("{folder}/.wh.{name}"), "")
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    text(&format!("{directory}/.wh.{name}"), "")
 }
 
-/// A folder of which nothing of the layers below is left.
+/// Creates an opaque whiteout, which hides what the lower layers have in a directory.
 pub fn opaque(path: &str) -> Entry {
     text(&format!("{path}/.wh..wh..opq"), "")
 }
 
-/// How a layer's tar is stored.
+/// Compression of the tar of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Packing {
+pub enum Compression {
     Plain,
     Gzip,
     Zstd,
@@ -101,19 +101,19 @@ pub enum Packing {
 #[derive(Debug, Clone)]
 pub struct Layer {
     entries: Vec<Entry>,
-    pub packing: Packing,
+    pub compression: Compression,
 }
 
 impl<T: Into<Vec<Entry>>> From<T> for Layer {
     fn from(entries: T) -> Layer {
-        // Plain, as the tests' own build packs slowly.
-        Layer { entries: entries.into(), packing: Packing::Plain }
+        // Not compressed, because compression is slow in debug builds.
+        Layer { entries: entries.into(), compression: Compression::Plain }
     }
 }
 
 impl Layer {
-    pub fn packed(mut self, packing: Packing) -> Layer {
-        self.packing = packing;
+    pub fn compressed(mut self, compression: Compression) -> Layer {
+        self.compression = compression;
         self
     }
 
@@ -122,7 +122,7 @@ impl Layer {
         self
     }
 
-    /// Everything from 1970, and no folder that nobody asked for.
+    /// Returns the tar. Modification times are 0, and parent directories are not added.
     pub fn tar(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for entry in &self.entries {
@@ -139,7 +139,7 @@ impl Layer {
             if entry.path.len() > 100 {
                 archive.append_data(&mut header, &entry.path, entry.content.as_slice()).unwrap();
             } else {
-                // Verbatim: `set_path` makes paths nicer than they come.
+                // Not `set_path`, which normalizes the path.
                 header.as_gnu_mut().unwrap().name[..entry.path.len()].copy_from_slice(entry.path.as_bytes());
                 header.set_cksum();
                 archive.append(&header, entry.content.as_slice()).unwrap();
@@ -149,25 +149,25 @@ impl Layer {
     }
 }
 
-impl Packing {
+impl Compression {
     pub fn media_type(self) -> String {
         let plain = "application/vnd.oci.image.layer.v1.tar";
         match self {
-            Packing::Plain => plain.to_owned(),
-            Packing::Gzip => format!("{plain}+gzip"),
-            Packing::Zstd => format!("{plain}+zstd"),
+            Compression::Plain => plain.to_owned(),
+            Compression::Gzip => format!("{plain}+gzip"),
+            Compression::Zstd => format!("{plain}+zstd"),
         }
     }
 
-    pub fn pack(self, tar: &[u8]) -> Vec<u8> {
+    pub fn compress(self, tar: &[u8]) -> Vec<u8> {
         match self {
-            Packing::Plain => tar.to_vec(),
-            Packing::Gzip => {
+            Compression::Plain => tar.to_vec(),
+            Compression::Gzip => {
                 let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 gzip.write_all(tar).unwrap();
                 gzip.finish().unwrap()
             }
-            Packing::Zstd => zstd::encode_all(tar, 1).unwrap(),
+            Compression::Zstd => zstd::encode_all(tar, 1).unwrap(),
         }
     }
 }

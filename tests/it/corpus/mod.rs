@@ -1,5 +1,5 @@
-//! A corpus of images for `verify`, built from code. In each broken one is what the case's name says; the good ones
-//! look suspicious, and run. A second test proves the labels without `verify`: it runs the images.
+//! Test images for `verify`, built from code: broken ones with one defect each, and good ones that look suspicious but
+//! run. `services::corpus` runs them with Docker, to confirm which ones are broken.
 
 mod binaries;
 pub mod broken;
@@ -20,13 +20,13 @@ use case::{Case, Finding};
 
 use crate::support::PROGRAM;
 
-/// What `verify` says of a case that is not as the case says.
+/// Returns how the output of `verify` differs from what a case expects.
 fn differences(case: &Case) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    case.layout.write(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    case.layout.write(directory.path());
     let mut command = Command::new(PROGRAM);
     command.args(["multiarch", "verify", "--message-format", "json"]).args(case.args);
-    let output = command.arg(format!("oci:{}", folder.path().display())).stdin(Stdio::null()).output().unwrap();
+    let output = command.arg(format!("oci:{}", directory.path().display())).stdin(Stdio::null()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     let mut wrong = Vec::new();
     let errors = case.findings.iter().any(|finding| !finding.is_warning());
@@ -39,19 +39,19 @@ fn differences(case: &Case) -> Vec<String> {
     };
     let image = &report["images"][0];
     let empty = Vec::new();
-    let list = |of: &Value| of.as_array().unwrap_or(&empty).clone();
+    let list = |value: &Value| value.as_array().unwrap_or(&empty).clone();
     let mut found = list(&image["findings"]);
     found.extend(list(&image["platforms"]).iter().flat_map(|platform| list(&platform["findings"])));
     for expected in &case.findings {
-        if !found.iter().any(|found| is_as_expected(found, expected)) {
-            wrong.push(format!("lacks {expected:?}"));
+        if !found.iter().any(|found| matches(found, expected)) {
+            wrong.push(format!("missing {expected:?}"));
         }
     }
     for found in &found {
         let code = found["code"].as_str().unwrap_or_default();
-        let follows = errors && case.follow.contains(&code);
-        if !(follows || case.findings.iter().any(|expected| is_as_expected(found, expected))) {
-            wrong.push("has another finding".to_owned());
+        let is_optional = errors && case.optional.contains(&code);
+        if !(is_optional || case.findings.iter().any(|expected| matches(found, expected))) {
+            wrong.push(format!("unexpected {code}"));
         }
         for text in ["name", "reason", "fix"] {
             if found[text].as_str().unwrap_or_default().is_empty() {
@@ -65,19 +65,19 @@ fn differences(case: &Case) -> Vec<String> {
     wrong
 }
 
-fn is_as_expected(found: &Value, expected: &Finding) -> bool {
+fn matches(found: &Value, expected: &Finding) -> bool {
     let text = |name: &str| found[name].as_str().unwrap_or_default();
     let severity = if expected.is_warning() { "warning" } else { "error" };
-    // A name without its folder is the end of what is found.
+    // An expected file name matches a path that ends with it.
     let is_file = |path: &str, file: &str| path == file || path.ends_with(&format!("/{file}"));
-    let is_said = |file: &str| {
+    let is_in_reason = |file: &str| {
         let words = text("reason").split([' ', ',', ':', '(', ')']);
         words.into_iter().any(|word| is_file(word, file))
     };
-    (text("code") == expected.code || Some(text("code")) == expected.or)
+    (text("code") == expected.code || Some(text("code")) == expected.alternative)
         && text("severity") == severity
         && expected.platform.is_none_or(|platform| text("platform") == platform)
-        && expected.file.is_none_or(|file| is_file(text("file"), file) || is_said(file))
+        && expected.file.is_none_or(|file| is_file(text("file"), file) || is_in_reason(file))
 }
 
 #[track_caller]
@@ -122,10 +122,10 @@ fn verify_finds_programs_that_cannot_start() {
 
 #[test]
 fn verify_finds_missing_permissions() {
-    check(&broken::rights::cases());
+    check(&broken::permissions::cases());
 }
 
 #[test]
 fn verify_finds_invalid_manifests_and_configs() {
-    check(&broken::documents::cases());
+    check(&broken::manifests::cases());
 }

@@ -1,28 +1,28 @@
-//! Root file systems of real files: what Debian's packages have for an architecture, as `scripts/setup corpus`
-//! unpacks them, in the shapes that base images have.
+//! Root file systems that resemble common base images, built from the Debian packages that `scripts/setup corpus`
+//! unpacks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::layer::{Bytes, Entry, Layer, file, folder, link, program, text};
+use super::layer::{Bytes, Entry, Layer, directory, file, link, program, text};
 
-/// Where the tests keep what takes long to get.
+/// Returns the cache directory of this project, which also contains what `scripts/setup` installs.
 pub fn cache() -> PathBuf {
     let home = || PathBuf::from(std::env::var("HOME").unwrap()).join(".cache");
     std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("cargo-multiarch")
 }
 
-/// A file of a package, whether or not Debian has it below /usr yet.
+/// Reads a file of a Debian package, at `path` or at the same path below /usr.
 pub fn debian(arch: &str, package: &str, path: &str) -> Bytes {
     let root = cache().join("debian").join(arch).join(package);
     let found = [root.join(path), root.join("usr").join(path)];
     match found.iter().find_map(|path| std::fs::read(path).ok()) {
         Some(content) => Arc::new(content),
-        None => panic!("no {path} in {}: scripts/setup corpus puts it there", root.display()),
+        None => panic!("no {path} in {}: run `scripts/setup corpus`", root.display()),
     }
 }
 
-/// Debian's name for a platform's architecture.
+/// Returns Debian's name for the architecture of a platform.
 pub fn architecture(platform: &str) -> &'static str {
     match platform {
         "linux/amd64" | "linux/amd64/v3" => "amd64",
@@ -33,11 +33,11 @@ pub fn architecture(platform: &str) -> &'static str {
         "linux/ppc64le" => "ppc64el",
         "linux/riscv64" => "riscv64",
         "linux/s390x" => "s390x",
-        other => panic!("Debian has nothing for {other}"),
+        other => panic!("no Debian architecture for {other}"),
     }
 }
 
-/// GNU's triple of an architecture, and where its programs look for their loader.
+/// Returns the GNU triple of an architecture, and the path of the dynamic loader in its programs.
 pub fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
     match arch {
         "amd64" => ("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"),
@@ -48,15 +48,15 @@ pub fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
         "ppc64el" => ("powerpc64le-linux-gnu", "/lib64/ld64.so.2"),
         "riscv64" => ("riscv64-linux-gnu", "/lib/ld-linux-riscv64-lp64d.so.1"),
         "s390x" => ("s390x-linux-gnu", "/lib/ld64.so.1"),
-        other => panic!("no glibc of {other}"),
+        other => panic!("no glibc for {other}"),
     }
 }
 
-/// The dynamic loader of glibc.
+/// Reads the dynamic loader of glibc.
 pub fn loader(arch: &str) -> Bytes {
     let (triple, path) = triple_and_loader(arch);
     let name = path.rsplit('/').next().unwrap();
-    // The package's link at the loader's own path is absolute; in the triple's folder is the file, if there is one.
+    // At the loader's path, some packages have an absolute link to the file in the directory of the triple.
     let root = cache().join("debian").join(arch).join("libc6");
     let file = [format!("lib/{triple}/{name}"), format!("usr/lib/{triple}/{name}"), format!("usr/{path}")];
     let file = file.iter().find_map(|path| std::fs::read(root.join(path)).ok());
@@ -81,11 +81,11 @@ pub fn libstdcxx(arch: &str) -> Bytes {
 
 fn identity(name: &str) -> Vec<Entry> {
     vec![
-        folder("etc"),
+        directory("etc"),
         text("etc/os-release", name),
         text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n"),
         text("etc/group", "root:x:0:\napp:x:1000:\nstaff:x:50:app\n"),
-        folder("tmp").mode(0o1777),
+        directory("tmp").mode(0o1777),
     ]
 }
 
@@ -93,32 +93,32 @@ const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Deb
     VERSION_ID=\"12\"\n";
 const ALPINE: &str = "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.20.0\nPRETTY_NAME=\"Alpine Linux v3.20\"\n";
 
-/// Like a distroless image: glibc, and no shell. The folders are merged into /usr.
+/// Returns a layer like a distroless image: glibc without a shell, and a merged /usr.
 pub fn distroless(arch: &str) -> Layer {
     let (triple, path) = triple_and_loader(arch);
     let libraries = format!("usr/lib/{triple}");
     let name = path.rsplit('/').next().unwrap();
     let mut entries = identity(DEBIAN);
     for path in ["usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", &libraries] {
-        entries.push(folder(path));
+        entries.push(directory(path));
     }
     for path in ["bin", "sbin", "lib", "lib64"] {
         entries.push(link(path, &format!("usr/{path}")));
     }
     entries.push(program(&format!("{libraries}/{name}"), &loader(arch)));
-    // Absolute, through the link that /lib is, as Debian has it.
+    // As in Debian, the target is absolute and below the link /lib.
     entries.push(link(&format!("usr{path}"), &format!("/lib/{triple}/{name}")));
     entries.push(file(&format!("{libraries}/libc.so.6"), &libc(arch)));
     entries.into()
 }
 
-/// Like Debian's slim image: glibc and a shell.
+/// Returns a layer like Debian's slim image: glibc and a shell.
 pub fn slim(arch: &str) -> Layer {
     let shell = debian(arch, "dash", "bin/dash");
     distroless(arch).with([program("usr/bin/dash", &shell), link("usr/bin/sh", "dash")])
 }
 
-/// What GNU's own programs add: `env -S`, and bash.
+/// Returns GNU env, which supports `-S`, and bash.
 pub fn coreutils(arch: &str) -> Vec<Entry> {
     let triple = triple_and_loader(arch).0;
     let libtinfo = debian(arch, "libtinfo6", &format!("lib/{triple}/libtinfo.so.6"));
@@ -129,14 +129,14 @@ pub fn coreutils(arch: &str) -> Vec<Entry> {
     ]
 }
 
-/// Like Alpine: musl's loader and busybox, and nothing is merged.
+/// Returns a layer like Alpine: musl and busybox, without a merged /usr.
 pub fn alpine(arch: &str) -> Layer {
     let cpu = if arch == "amd64" { "x86_64" } else { "aarch64" };
     let loader = format!("lib/ld-musl-{cpu}.so.1");
     let musl = debian(arch, "musl", &format!("lib/{cpu}-linux-musl/libc.so"));
     let mut entries = identity(ALPINE);
     for path in ["bin", "lib", "usr", "usr/bin", "usr/lib", "usr/local", "usr/local/lib", "usr/local/bin"] {
-        entries.push(folder(path));
+        entries.push(directory(path));
     }
     entries.push(program(&loader, &musl));
     entries.push(link(&format!("lib/libc.musl-{cpu}.so.1"), &format!("ld-musl-{cpu}.so.1")));
@@ -147,10 +147,10 @@ pub fn alpine(arch: &str) -> Layer {
     entries.into()
 }
 
-/// Only busybox, which needs no library.
+/// Returns a layer with a static busybox and a few of its applets.
 pub fn busybox(arch: &str) -> Layer {
     let mut entries = identity("ID=busybox\nPRETTY_NAME=\"busybox\"\n");
-    entries.push(folder("bin"));
+    entries.push(directory("bin"));
     entries.push(program("bin/busybox", &busybox_program(arch)));
     for name in ["sh", "echo", "env", "cat"] {
         entries.push(link(&format!("bin/{name}"), "busybox"));

@@ -1,4 +1,4 @@
-//! Bases: pinned and recorded, and refused before anything is compiled where they cannot be had.
+//! Base images: pinned by digest, recorded in labels, and rejected before compiling if they are not available.
 
 use super::registry::{config, digest, manifest};
 use super::{base_image, open_registry, reference};
@@ -10,7 +10,7 @@ fn base_is_pinned_and_recorded() {
     let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let pin = digest(&base).unwrap();
     let registry = format!("{}/pinned", open_registry());
-    // By its tag, and by its digest, which is what a careful user writes.
+    // Once by tag only, and once by tag and digest.
     for base in [base.clone(), format!("{base}@{pin}")] {
         let project = Project::with_config(&format!("base = '{base}'"));
         let published = reference(&project.run(&["publish", "--registry", &registry]).finish().stdout);
@@ -34,8 +34,8 @@ fn base_is_pinned_and_recorded() {
 fn base_without_a_platform_is_rejected() {
     let two = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let plain = base_image("amd64-only:1", &["linux/amd64"]);
-    assert!(manifest(&plain)["config"].is_object(), "wanted a base that is no index");
-    let registry = format!("{}/lacking", open_registry());
+    assert!(manifest(&plain)["config"].is_object(), "the base must be a plain manifest, not an index");
+    let registry = format!("{}/missing-platform", open_registry());
     for (base, platform, has) in
         [(&two, "linux/riscv64", "linux/amd64, linux/arm64"), (&plain, "linux/arm64", "linux/amd64")]
     {

@@ -1,4 +1,4 @@
-//! What is written in the configuration arrives in the image unchanged.
+//! Configuration values, build arguments, secrets, and credentials that the buildx engine has to pass on unchanged.
 
 use serde_json::json;
 
@@ -64,14 +64,14 @@ fn buildx_keeps_special_characters() {
     }
 }
 
-/// A base with a shell, for two platforms.
+/// Pushes a base image with a shell for two platforms.
 fn base() -> String {
     base_image("busybox:1", &["linux/amd64", "linux/arm64"])
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn buildx_gets_build_arguments_secrets_and_caches() {
+fn buildx_receives_build_arguments_secrets_and_caches() {
     let template = "FROM {{ base }} AS {{ stage }}\nARG GREETING\nRUN --mount=type=secret,id=word \
         echo \"$GREETING $(wc -c < /run/secrets/word)\" > /greeting\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let main = "fn main() { print!(\"{}\", std::fs::read_to_string(\"/greeting\").unwrap()); }";
@@ -105,14 +105,16 @@ fn buildx_uses_credentials_of_docker_login() {
             .run(&["publish", "-vv", "--registry", &host, "--platform", "linux/amd64"])
             .env("DOCKER_CONFIG", config.path())
     };
-    let none = publish(&Project::empty()).fails(7).finish();
-    none.stderr_has(&["(401 Unauthorized", &format!("docker login {host}")]).stderr_lacks("Compiling");
+    let unauthorized = publish(&Project::empty()).fails(7).finish();
+    unauthorized.stderr_has(&["(401 Unauthorized", &format!("docker login {host}")]).stderr_lacks("Compiling");
     // base64 of ci:wrong and ci:secret-word
-    let with = |auth: &str| {
+    let with_auth = |auth: &str| {
         Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
     };
-    publish(&with("Y2k6d3Jvbmc=")).fails(7).finish().stderr_has(&["(401 Unauthorized"]).stderr_lacks("Compiling");
-    let finished =
-        publish(&with("Y2k6c2VjcmV0LXdvcmQ=")).finish().stderr_lacks("secret-word").stderr_lacks("Y2k6c2VjcmV0LXdvcmQ");
+    publish(&with_auth("Y2k6d3Jvbmc=")).fails(7).finish().stderr_has(&["(401 Unauthorized"]).stderr_lacks("Compiling");
+    let finished = publish(&with_auth("Y2k6c2VjcmV0LXdvcmQ="))
+        .finish()
+        .stderr_lacks("secret-word")
+        .stderr_lacks("Y2k6c2VjcmV0LXdvcmQ");
     assert!(reference(&finished.stdout).starts_with(&host));
 }

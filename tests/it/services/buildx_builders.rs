@@ -1,5 +1,5 @@
-//! Builders elsewhere: buildx's driver `remote`, and a builder of several nodes. Their BuildKit is the one in the tests'
-//! Docker, which stands behind a port of its own for each.
+//! Remote buildx builders: the `remote` driver, and a builder with several nodes. Every node is a local TCP port that
+//! forwards to the BuildKit of the test Docker daemon.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,12 +10,13 @@ use super::registry::platforms;
 use super::{open_registry, reference, run};
 use crate::support::Project;
 
-/// The address of a BuildKit: what the daemon speaks after an upgrade of its HTTP is BuildKit's own protocol.
+/// Starts a proxy to the Docker daemon's BuildKit and returns its address. After an HTTP upgrade, the daemon speaks
+/// BuildKit's protocol.
 fn buildkit() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    let socket = host.strip_prefix("unix://").expect("a daemon on a socket").to_owned();
+    let socket = host.strip_prefix("unix://").expect("DOCKER_HOST must be a Unix socket").to_owned();
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let daemon = UnixStream::connect(&socket).unwrap();
@@ -43,10 +44,11 @@ fn connect(mut client: TcpStream, mut daemon: UnixStream) {
     let _ = daemon.shutdown(Shutdown::Both);
 }
 
-/// A builder that goes with the test; the platforms of each of its nodes.
+/// A buildx builder. Removed on drop.
 struct Builder(String);
 
 impl Builder {
+    /// Creates a builder. Each entry of `nodes` lists the platforms of one node; an empty entry keeps the defaults.
     fn new(name: &str, nodes: &[&str]) -> Builder {
         let builder = Builder(format!("multiarch-test-{name}-{}", std::process::id()));
         for (number, platforms) in nodes.iter().enumerate() {
@@ -79,11 +81,11 @@ fn buildx_builders_on_other_machines_give_the_same_digest() {
     let registry = format!("{}/builders", open_registry());
     let project = project();
     let publish = ["publish", "--engine", "buildx", "--registry", &registry, "-v"];
-    let here = project.run(&publish).finish();
-    let expected = reference(&here.stdout);
+    let local = project.run(&publish).finish();
+    let expected = reference(&local.stdout);
     let remote = Builder::new("remote", &[""]);
-    let spread = Builder::new("spread", &["linux/arm64", "linux/amd64"]);
-    for (builder, calls) in [(&remote, 1), (&spread, 2)] {
+    let multi_node = Builder::new("multi-node", &["linux/arm64", "linux/amd64"]);
+    for (builder, calls) in [(&remote, 1), (&multi_node, 2)] {
         let finished = project.run(&[&publish[..], &["--builder", &builder.0]].concat()).finish();
         assert_eq!(finished.stderr.matches("docker buildx build").count(), calls, "{finished}");
         assert_eq!(reference(&finished.stdout), expected, "{finished}");
@@ -91,7 +93,7 @@ fn buildx_builders_on_other_machines_give_the_same_digest() {
     let names: Vec<String> = platforms(&expected).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["linux/amd64", "linux/arm64"]);
     let doctor =
-        project.run(&["doctor", "--engine", "buildx", "--registry", &registry, "--builder", &spread.0]).finish();
-    let line = format!("'{}', driver remote, 2 nodes, for linux/arm64", spread.0);
+        project.run(&["doctor", "--engine", "buildx", "--registry", &registry, "--builder", &multi_node.0]).finish();
+    let line = format!("'{}', driver remote, 2 nodes, platforms: linux/arm64", multi_node.0);
     assert!(doctor.stdout.contains(&line), "'{line}' is missing in {doctor}");
 }

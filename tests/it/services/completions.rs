@@ -1,10 +1,10 @@
-//! Completions in real shells.
+//! Shell completions in real shells.
 
 use std::process::Command;
 
 use crate::completions::{CASES, PROGRAMS, bash, lines, script};
 
-/// The folder of a toolchain.
+/// Returns the directory of the active Rust toolchain.
 fn sysroot() -> String {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -13,14 +13,14 @@ fn sysroot() -> String {
 #[test]
 #[ignore = "run by scripts/test"]
 fn bash_loads_the_completions_of_cargo_on_demand() {
-    let own = format!("source {}/etc/bash_completion.d/cargo", sysroot());
-    let project = script("bash", "ours").file(".local/share/bash-completion/completions/cargo", &own);
+    let cargo_completions = format!("source {}/etc/bash_completion.d/cargo", sysroot());
+    let project = script("bash", "ours").file(".local/share/bash-completion/completions/cargo", &cargo_completions);
     let library = "source /usr/share/bash-completion/bash_completion";
     for (line, candidates) in [("cargo multiarch pub", ["publish"]), ("cargo build --rele", ["--release"])] {
         assert_eq!(bash(&project, line, library, ""), candidates, "{line}");
     }
     let twice = "_cargo_multiarch_in_cargo cargo '' cargo >/dev/null";
-    assert_eq!(bash(&project, "cargo multiarch pub", library, twice), ["publish"], "ours stays in its place");
+    assert_eq!(bash(&project, "cargo multiarch pub", library, twice), ["publish"], "our completions stay registered");
 }
 
 #[test]
@@ -38,33 +38,37 @@ fn fish_completes_commands_flags_and_values() {
     }
 }
 
-/// A zsh behind a terminal is typed at; cargo says how it was called. `$1` is the folder of our script, `$2` of cargo's own.
+/// Types into an interactive zsh and prints the command line that the program received. `$1` is the directory of our
+/// completions, and `$2` that of cargo's.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"
 start="PS1=; fpath=($1 $2 \$fpath); autoload -U compinit; compinit -u -D"
 start+="; cargo() { print -r -- ran cargo \$*@ }; cargo-multiarch() { print -r -- ran cargo-multiarch \$*@ }"
 zpty -w shell "$start; print rea''dy"
-zpty -r shell said '*ready*'
+zpty -r shell output '*ready*'
 zpty -w -n shell "$3"$'\t\n'
-zpty -r -m shell said '*ran *@*'
-print -r -- ${${said##*ran }%%@*}
+zpty -r -m shell output '*ran *@*'
+print -r -- ${${output##*ran }%%@*}
 "#;
 
 #[test]
 #[ignore = "run by scripts/test"]
 fn zsh_completes_commands_flags_and_values() {
     let project = script("zsh", "_cargo-multiarch");
-    let cargos = format!("{}/share/zsh/site-functions", sysroot());
-    assert!(std::path::Path::new(&cargos).join("_cargo").is_file(), "this toolchain's cargo has no completions");
+    let cargo_functions = format!("{}/share/zsh/site-functions", sysroot());
+    assert!(
+        std::path::Path::new(&cargo_functions).join("_cargo").is_file(),
+        "the toolchain has no completions for cargo"
+    );
     for program in PROGRAMS {
         for (typed, candidates) in CASES.into_iter().filter(|(_, candidates)| candidates.len() == 1) {
             let line = format!("{program} {typed}");
             let mut command = Command::new("timeout");
-            command.args(["60", "zsh", "-f", "-c", ZSH, "zsh"]).arg(project.path()).args([&cargos, &line]);
-            let ran = lines(&project, &mut command);
+            command.args(["60", "zsh", "-f", "-c", ZSH, "zsh"]).arg(project.path()).args([&cargo_functions, &line]);
+            let received = lines(&project, &mut command);
             let (before, _) = line.rsplit_once(' ').unwrap();
-            assert_eq!(ran, [format!("{before} {}", candidates[0])], "{line}");
+            assert_eq!(received, [format!("{before} {}", candidates[0])], "{line}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Two engines, one result: the merged root file system and the config are the same from buildx and from the embedded
-//! engine. What may differ: the history's words, `created`, and how the files are spread over layers.
+//! Checks that buildx and the embedded engine produce the same merged root file system and the same config. The history
+//! texts, `created`, and the distribution of files over layers may differ.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,10 +10,10 @@ use super::registry::{blob, config, manifest, platform_manifest};
 use super::{base_image, derived_image, open_registry, reference};
 use crate::support::Project;
 
-/// Kind, mode, owner, and content or link target, by path.
+/// The type, mode, owner, link target, and content digest of every file, by path.
 type Root = BTreeMap<String, String>;
 
-/// The layers of a platform, laid over each other (image-spec, layer.md).
+/// Merges the layers of a platform, as described in layer.md of the OCI image-spec.
 fn root(published: &str, platform: &str) -> Root {
     let mut root = Root::new();
     for layer in platform_manifest(published, platform)["layers"].as_array().unwrap() {
@@ -27,7 +27,7 @@ fn root(published: &str, platform: &str) -> Root {
             let mut entry = entry.unwrap();
             let path = entry.path().unwrap().display().to_string();
             let path = path.trim_start_matches("./").trim_end_matches('/').to_owned();
-            assert!(!path.contains(".wh."), "the test's bases have no whiteouts: {path}");
+            assert!(!path.contains(".wh."), "whiteouts are not supported by this test: {path}");
             let header = entry.header().clone();
             let kind = header.entry_type();
             let mut content = Vec::new();
@@ -40,7 +40,7 @@ fn root(published: &str, platform: &str) -> Root {
                 header.gid().unwrap(),
                 crate::support::fake_registry::digest(&content),
             );
-            // A folder that is replaced takes along what it held.
+            // Replacing a directory with a file also removes its contents.
             if !kind.is_dir() {
                 root.retain(|other, _| !other.starts_with(&format!("{path}/")));
             }
@@ -92,7 +92,7 @@ fn compare(project: &Project, name: &str, platforms: &[&str]) {
     }
 }
 
-/// Settings that use every key, and files that end up in all kinds of folders.
+/// Returns a configuration that sets every image setting and copies files to various directories.
 fn settings() -> Value {
     json!({
         "env": { "A": "1 \"2\" $3", "PATH": "/app:/bin", "LINES": "a\nb" },
@@ -194,7 +194,7 @@ fn engines_agree_on_paths_through_symlinks() {
     let settings = json!({ "base": base, "template": "my.j2",
         "files": [{ "from": "data", "to": "/data" }, { "from": "data/one.txt", "to": "/one" }] });
     compare(&project(&settings).file("my.j2", template), "links", &platforms);
-    // Neither engine takes these; the embedded one says so before it compiles.
+    // Both engines reject these instructions. The embedded engine does so before compiling.
     for line in [
         "COPY rootfs/etc /loop",
         "COPY rootfs/etc/passwd /etc/passwd/x",

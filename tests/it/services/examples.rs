@@ -1,4 +1,4 @@
-//! The folders of examples/, published as they are, and what was published put to use on every platform.
+//! Publishes the projects in examples/ without changes, and uses the resulting images on every platform.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,10 +11,11 @@ use super::registry_tls::certificate;
 use super::{base_image, docker_run, open_registry, reference, run};
 use crate::support::{Finished, Project};
 
-/// The platforms, and how Rust calls their architectures.
+/// The platforms, with Rust's names for their architectures.
 const PLATFORMS: [(&str, &str); 2] = [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")];
 
-/// A published example, `repository:tag@sha256:…`; its dependencies are compiled once for all runs and tests.
+/// Publishes an example and returns its reference, `repository:tag@sha256:…`. All tests share the target directory, so
+/// that dependencies are compiled only once.
 fn published(name: &str, more: &[&str]) -> (String, Finished) {
     let manifest = format!("{}/examples/{name}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
     let registry = format!("{}/examples", open_registry());
@@ -27,7 +28,7 @@ fn published(name: &str, more: &[&str]) -> (String, Finished) {
     (reference(&finished.stdout), finished)
 }
 
-/// A container in the background; gone when dropped.
+/// A container that runs in the background. Removed on drop.
 struct Container(String);
 
 impl Drop for Container {
@@ -46,10 +47,11 @@ impl Container {
         run("docker", &["inspect", "--format", format, &self.0])
     }
 
-    /// What it answers as `https://service.test`, to somebody who trusts the CA of a folder.
-    fn answer(&self, path: &str, folder: &Path, more: &[&str]) -> String {
+    /// Requests a path of `https://service.test` from the container and returns the output of curl. Only the CA in
+    /// `ca_dir` is trusted.
+    fn request(&self, path: &str, ca_dir: &Path, more: &[&str]) -> String {
         let address = self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
-        let (to, ca) = (format!("service.test:443:{address}:8443"), folder.join("ca.pem").display().to_string());
+        let (to, ca) = (format!("service.test:443:{address}:8443"), ca_dir.join("ca.pem").display().to_string());
         let url = format!("https://service.test{path}");
         run("curl", &[&["-sS", "--noproxy", "*", "--cacert", &ca, "--connect-to", &to, &url], more].concat())
     }
@@ -67,7 +69,7 @@ fn hello() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn service() {
-    // All that it is configured for.
+    // Together with PLATFORMS, these are all platforms in the example's configuration.
     let (reference, finished) = published("service", &["--platform", "linux/arm/v7,linux/riscv64"]);
     finished.stderr_has(&[
         "Ran service --version for linux/amd64, in Docker: service 0.1.0 on x86_64\n",
@@ -78,38 +80,38 @@ fn service() {
     ]);
     let tls = Project::empty();
     certificate(tls.path(), "DNS:service.test");
-    // For the image's user, who is nobody here.
+    // Makes the files readable for the user of the image, who does not own them.
     run("chmod", &["-R", "a+rX", tls.path().to_str().unwrap()]);
     let mount = format!("{}:/tls:ro", tls.path().display());
     let options = ["--volume", &mount, "--env", "TLS_CERT=/tls/cert.pem", "--env", "TLS_KEY=/tls/key.pem"];
-    // It asks itself, by the name that its certificate has.
-    let asking = ["--env", "UPSTREAM=https://service.test:8443/healthz", "--add-host", "service.test:127.0.0.1"];
-    let options = [&options[..], &asking, &["--health-interval", "1s"]].concat();
+    // The service sends a request to itself, by the host name in its certificate.
+    let upstream = ["--env", "UPSTREAM=https://service.test:8443/healthz", "--add-host", "service.test:127.0.0.1"];
+    let options = [&options[..], &upstream, &["--health-interval", "1s"]].concat();
     let wait = ["--retry", "30", "--retry-delay", "1", "--retry-connrefused"];
 
     for (platform, architecture) in PLATFORMS {
         let container = Container::start(platform, &reference, &options);
-        assert_eq!(container.answer("/", tls.path(), &wait), format!("hello from linux-{architecture}"));
-        // It trusts those who are in the image, and the test's CA is not among them.
-        let refused = container.answer("/upstream", tls.path(), &["--write-out", " %{http_code}"]);
+        assert_eq!(container.request("/", tls.path(), &wait), format!("hello from linux-{architecture}"));
+        // The service trusts only the CAs in the image, which do not include the test CA.
+        let refused = container.request("/upstream", tls.path(), &["--write-out", " %{http_code}"]);
         assert!(refused.contains("UnknownIssuer") && refused.ends_with(" 502"), "{refused}");
-        healthy(&container);
-        // It is the container's process 1, which nothing stops that it does not mind.
+        wait_until_healthy(&container);
+        // As process 1 of the container, the service is stopped by a signal only if it handles that signal.
         let start = Instant::now();
         run("docker", &["stop", "--time", "30", &container.0]);
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
         assert_eq!(container.inspect("{{.State.ExitCode}} {{.Config.User}}"), "0 65532:65532");
 
-        let own = format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", tls.path().join("ca.pem").display());
-        let container = Container::start(platform, &reference, &[&options[..], &["--volume", &own]].concat());
-        container.answer("/", tls.path(), &wait);
-        let answer = container.answer("/upstream", tls.path(), &[]);
+        let ca_mount = format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", tls.path().join("ca.pem").display());
+        let container = Container::start(platform, &reference, &[&options[..], &["--volume", &ca_mount]].concat());
+        container.request("/", tls.path(), &wait);
+        let answer = container.request("/upstream", tls.path(), &[]);
         assert_eq!(answer, "https://service.test:8443/healthz answers 200 OK");
     }
 }
 
-/// Waits until the image's own health check has passed.
-fn healthy(container: &Container) {
+/// Waits until the image's health check passes.
+fn wait_until_healthy(container: &Container) {
     let start = Instant::now();
     loop {
         let health = container.inspect("{{json .State.Health}}");
@@ -125,7 +127,7 @@ fn healthy(container: &Container) {
 #[test]
 #[ignore = "run by scripts/test"]
 fn sqlite() {
-    // Who may write to the volume is in the image's folder, which each engine makes in its own way.
+    // A volume gets its permissions from the image's directory, which each engine creates in a different way.
     for engine in ["buildx", "embedded"] {
         let (reference, finished) = published("sqlite", &["--engine", engine]);
         finished.stderr_has(&[
@@ -138,7 +140,7 @@ fn sqlite() {
             let first = ["run", "--rm", "--network", "none", "--pull", "always", "--quiet", "--platform", platform];
             run("docker", &[&first[..], &["--volume", &mount, &reference], args].concat())
         };
-        // What one has written, the other reads.
+        // Each platform reads what the other one wrote.
         notes("linux/amd64", &["add", "from amd64"]);
         notes("linux/arm64", &["add", "from arm64"]);
         let listed = PLATFORMS.map(|(platform, _)| notes(platform, &[]));
@@ -156,28 +158,28 @@ fn workspace() {
     run("cp", &["-r", &format!("{example}/."), project.path().to_str().unwrap()]);
     let config = std::fs::read_to_string(project.path().join("multiarch.toml")).unwrap();
     let base = base_image("busybox:1", &PLATFORMS.map(|(platform, _)| platform));
-    let natural = "busybox:1.37";
-    assert!(config.contains(natural), "the example's base has changed");
-    let project = project.file("multiarch.toml", &config.replace(natural, &base));
+    let original = "busybox:1.37";
+    assert!(config.contains(original), "the example uses a different base image");
+    let project = project.file("multiarch.toml", &config.replace(original, &base));
 
     let args = ["publish", "--registry", &registry, "--message-format", "json"];
     let finished = project.run(&args).finish();
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     let names: Vec<&str> =
         report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["core", "worker", "ctl"], "in the configuration's order");
+    assert_eq!(names, ["core", "worker", "ctl"], "images are reported in the order of the configuration");
     let image = |name: &str| format!("{registry}/{name}:0.3.0");
     for ((platform, architecture), machine) in PLATFORMS.into_iter().zip([62, 183]) {
-        // Its own platform's programs and no others: the base's busybox, and the image's binaries.
+        // Every program is built for the platform: the base's busybox and the image's binaries.
         for (name, programs) in [("core", 3), ("worker", 2), ("ctl", 1)] {
             assert_eq!(machines(&image(name), platform), ([machine].into(), programs), "{name} {platform}");
         }
-        // The entrypoint script starts `core`, which reads the file and the variable; `ctl` is beside it.
+        // The entrypoint script starts `core`, which reads a file and a variable. The image also contains `ctl`.
         let core = docker_run(platform, &image("core"), &[]);
         let level = if platform == "linux/arm64" { "debug" } else { "info" };
         assert_eq!(core, format!("starting core\ncore on {architecture}, level {level}: hello"));
         assert_eq!(docker_run(platform, &image("core"), &["ctl"]), format!("starting ctl\nctl on {architecture}"));
-        // The commands of its template have run on each platform.
+        // The RUN instructions of the template were executed for each platform.
         let worker = docker_run(platform, &image("worker"), &[]);
         assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
         assert_eq!(container_config(&image("worker"), platform)["User"], "worker");

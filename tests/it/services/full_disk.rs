@@ -1,4 +1,4 @@
-//! A cache directory on a file system that is full.
+//! A cache directory on a full file system.
 
 use crate::bases::{STYLE, on, walk};
 use crate::support::FakeRegistry;
@@ -9,7 +9,7 @@ use crate::support::embedded;
 #[ignore = "run by scripts/test"]
 fn full_disk_is_reported_and_leaves_no_partial_blobs() {
     let registry = FakeRegistry::storing();
-    // Noise does not compress.
+    // Random bytes do not compress.
     let mut noise = vec![0; 400_000];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut noise).unwrap();
     base_image(&registry, "base", "1", &["linux/arm64"], &tar_of(&[("noise", Entry::File(&noise, 0o644))]), STYLE);
@@ -22,8 +22,8 @@ fn full_disk_is_reported_and_leaves_no_partial_blobs() {
     };
     run("mount", &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]);
     let finished = std::panic::catch_unwind(|| embedded(&project, &["build"]).fails(1).finish());
-    let left = walk(&cache);
+    let leftover = walk(&cache);
     run("umount", &[]);
     finished.unwrap().stderr_has(&["No space left on device", "XDG_CACHE_HOME"]);
-    assert!(left.len() <= 1, "only the config was whole: {left:?}");
+    assert!(leftover.len() <= 1, "only the config fits on the disk: {leftover:?}");
 }

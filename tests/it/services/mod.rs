@@ -1,4 +1,4 @@
-//! Tests with a real Docker Engine and buildx, real registries, QEMU, terminals, shells and browsers.
+//! Tests with a real Docker Engine and buildx, real registries, QEMU, terminals, shells, and browsers.
 //! `scripts/with-services` starts the services.
 
 mod bases;
@@ -8,6 +8,7 @@ mod ci_jobs;
 mod completions;
 mod corpus;
 mod cross;
+mod docs;
 mod doctor;
 mod engine_equality;
 mod examples;
@@ -17,7 +18,6 @@ mod interop;
 mod man;
 mod publish;
 mod publish_failures;
-mod readme;
 mod registry;
 mod registry_tls;
 mod reports;
@@ -29,12 +29,12 @@ mod verify;
 
 use std::process::{Command, Stdio};
 
-/// The registry that takes every push.
+/// Returns the address of the test registry that accepts every push.
 fn open_registry() -> String {
     crate::support::service("MULTIARCH_TEST_REGISTRY")
 }
 
-/// Runs a program to the end; its stdout, trimmed. Panics with its words when it fails.
+/// Runs a program and returns its trimmed stdout. Panics with its stderr if it fails.
 #[track_caller]
 fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
@@ -43,14 +43,14 @@ fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// `docker run` of a platform, under QEMU where it is foreign.
+/// Runs an image in Docker and returns its output. Programs for foreign platforms run under QEMU.
 #[track_caller]
 fn docker_run(platform: &str, reference: &str, args: &[&str]) -> String {
     let first = ["run", "--rm", "--network", "none", "--pull", "always", "--quiet", "--platform", platform, reference];
     run("docker", &[&first, args].concat())
 }
 
-/// The one line of stdout: `repository:tag@sha256:…`.
+/// Returns the only line of stdout, which must be a reference such as `repository:tag@sha256:…`.
 #[track_caller]
 fn reference(stdout: &str) -> String {
     let lines: Vec<&str> = stdout.lines().collect();
@@ -59,19 +59,20 @@ fn reference(stdout: &str) -> String {
     lines[0].to_owned()
 }
 
-/// A base with a shell in the test registry; with one platform it is a plain manifest, otherwise an index.
+/// Pushes a base image with a shell to the test registry and returns its reference. With one platform, the image is a
+/// plain manifest, otherwise an index.
 fn base_image(name: &str, platforms: &[&str]) -> String {
     let base = format!("{}/{name}", open_registry());
     run(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image"), &[&[base.as_str()], platforms].concat());
     base
 }
 
-/// A base made of another by some lines of a Dockerfile, in the test registry.
+/// Extends a base image with Dockerfile lines, pushes the result to the test registry, and returns its reference.
 fn derived_image(name: &str, base: &str, lines: &str, platforms: &[&str]) -> String {
     let derived = format!("{}/{name}", open_registry());
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("Dockerfile"), format!("FROM {base}\n{lines}\n")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), format!("FROM {base}\n{lines}\n")).unwrap();
     let build = ["buildx", "build", "--provenance=false", "--push", "--tag", &derived, "--platform"];
-    run("docker", &[&build[..], &[&platforms.join(","), folder.path().to_str().unwrap()]].concat());
+    run("docker", &[&build[..], &[&platforms.join(","), dir.path().to_str().unwrap()]].concat());
     derived
 }

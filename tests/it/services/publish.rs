@@ -1,4 +1,4 @@
-//! What a publish leaves in the registry, and what it says.
+//! Checks the images that `publish` pushes, and its output.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::registry::{config, digest, machines, manifest, platform_manifest, pla
 use super::{docker_run, open_registry, reference, run};
 use crate::support::{Project, service};
 
-/// A committed `app` with a licence and a description, so that there is something to annotate.
+/// Creates a committed `app` with a license, a description, and a repository, which become annotations.
 fn project() -> Project {
     let manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\nlicense = \"MIT\"\ndescription = \"says hello\"\nrepository = \"https://forge.example/me/app\"\n";
     Project::app()
@@ -56,9 +56,9 @@ fn publish_pushes_one_tag_for_three_platforms() {
 
     let again = reference(&project.run(&args).finish().stdout);
     assert_eq!(first, again, "the same commit has the same digest");
-    let elsewhere = self::project();
-    let there = reference(&elsewhere.run(&args).finish().stdout);
-    assert_eq!(first, there, "another checkout of the same commit has the same digest");
+    let other_checkout = self::project();
+    let other = reference(&other_checkout.run(&args).finish().stdout);
+    assert_eq!(first, other, "another checkout of the same commit has the same digest");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn publish_pushes_one_tag_for_three_platforms() {
 fn publish_pushes_an_index_for_one_platform() {
     let registry = format!("{}/one", open_registry());
     let finished = project().run(&["publish", "-q", "--registry", &registry, "--platform", "linux/arm64"]).finish();
-    assert_eq!(finished.stderr, "", "-q leaves the result alone");
+    assert_eq!(finished.stderr, "", "-q prints only the result");
     assert_eq!(platforms(&reference(&finished.stdout)).len(), 1);
 }
 
@@ -132,8 +132,8 @@ fn build_writes_the_layout_that_publish_pushes() {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn publish_detects_a_change_of_equal_size() {
-    // BuildKit takes a file of the same size and time for the one that it has seen.
+fn publish_detects_a_change_that_keeps_the_file_size() {
+    // BuildKit assumes that a file with the same size and modification time is unchanged.
     let registry = format!("{}/sizes", open_registry());
     let project = Project::with_config("files = [{ from = 'word', to = '/word' }]\nplatforms = ['linux/amd64']");
     for word in ["tick", "tock"] {

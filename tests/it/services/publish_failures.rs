@@ -1,4 +1,4 @@
-//! What real parts do when they fail: nothing is published, and the message says what to do.
+//! Failures of real daemons and registries: nothing is published, and the error tells the user what to do.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,8 +22,8 @@ fn stopped_docker_daemon_is_reported() {
         .stderr_lacks("Compiling");
 }
 
-/// A run of the program as a user that is made for it. The toolchain may be where only this one can read: cargo's answer
-/// is canned.
+/// Runs the program as a temporary user. That user may not be able to read the Rust toolchain, so a fake cargo prints
+/// recorded metadata.
 pub fn as_another_user(args: &str) -> std::process::Output {
     let project = Project::app();
     let manifest = project.path().join("Cargo.toml");
@@ -67,7 +67,7 @@ fn classic_image_store_gets_a_builder_or_is_reported() {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("'multiarch'"), "{stderr}");
-    // Where the builder's image can be pulled this works; where there is no network it says so.
+    // This works if the image of the builder can be pulled. Without a network, the error names that image.
     match output.status.code() {
         Some(0) => assert!(digest(&format!("{registry}/app:latest")).is_some()),
         code => {
@@ -98,7 +98,7 @@ fn ctrl_c_while_pushing_moves_no_tag() {
     );
     let project =
         project.file("multiarch.toml", "platforms = ['linux/amd64']\nfiles = [{ from = 'noise', to = '/noise' }]");
-    // Random bytes, which do not compress: at this pace they take minutes.
+    // Random bytes do not compress, so uploading them at this speed takes more than a minute.
     let mut noise = Vec::new();
     std::fs::File::open("/dev/urandom").unwrap().take(20_000_000).read_to_end(&mut noise).unwrap();
     std::fs::write(project.path().join("noise"), noise).unwrap();
@@ -118,37 +118,37 @@ fn ctrl_c_while_pushing_moves_no_tag() {
     child.stdout.unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(stdout, "");
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(children_in(project.path()), [""; 0], "left behind");
-    assert_eq!(digest(&format!("{}/{repository}", open_registry())), earlier, "the tag has moved");
+    assert_eq!(children_in(project.path()), [""; 0], "processes were left behind");
+    assert_eq!(digest(&format!("{}/{repository}", open_registry())), earlier, "the tag was moved");
 }
 
-/// The processes, by command line, that work on a folder.
-fn children_in(folder: &Path) -> Vec<String> {
-    let folder = folder.to_str().unwrap();
+/// Returns the command lines of running buildx processes that use a directory.
+fn children_in(dir: &Path) -> Vec<String> {
+    let dir = dir.to_str().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains("buildx") && line.contains(folder)).collect()
+    lines.filter(|line| line.contains("buildx") && line.contains(dir)).collect()
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn registry_that_serves_other_bytes_is_detected() {
-    // Two lies about the platform: in whatever has one, and in the config alone.
+fn registry_that_serves_modified_bytes_is_detected() {
+    // The proxy changes the platform in every response, or only in the image config.
     let everywhere: fn(&str) -> bool = |_| true;
-    for (name, lies_in) in [("lie", everywhere), ("config-lie", |answer| answer.contains("\"diff_ids\""))] {
-        let lie = move |answer: Vec<u8>| match String::from_utf8_lossy(&answer) {
-            text if lies_in(&text) => text.replace("\"arm64\"", "\"amd64\"").into_bytes(),
+    for (name, applies_to) in [("everywhere", everywhere), ("config", |answer| answer.contains("\"diff_ids\""))] {
+        let change_platform = move |answer: Vec<u8>| match String::from_utf8_lossy(&answer) {
+            text if applies_to(&text) => text.replace("\"arm64\"", "\"amd64\"").into_bytes(),
             _ => answer,
         };
-        let liar = proxy(open_registry(), |sent| sent, lie);
-        let args = ["publish", "--registry", &format!("{liar}/{name}"), "--platform", "linux/arm64"];
+        let host = proxy(open_registry(), |sent| sent, change_platform);
+        let args = ["publish", "--registry", &format!("{host}/{name}"), "--platform", "linux/arm64"];
         let finished = Project::app().run(&args).fails(8).finish();
-        finished.stderr_has(&[liar.as_str()]);
+        finished.stderr_has(&[host.as_str()]);
     }
 }
 
-/// A proxy on loopback in front of a registry, which hands what is sent and what is answered through functions; its
+/// Starts a loopback proxy for a registry, which passes requests through `up` and responses through `down`. Returns its
 /// host and port.
 pub fn proxy(target: String, up: impl Change, down: impl Change) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

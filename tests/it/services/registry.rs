@@ -1,4 +1,4 @@
-//! The registry's own answer, by plain HTTP: what was pushed, read back without the program's help.
+//! Reads pushed images back from the registry with curl, independently of the program under test.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::run;
 
-/// For the registry that wants it; the other takes no notice.
+/// Credentials for the registry that requires a login. The open registry ignores them.
 const LOGIN: &str = "ci:secret-word";
 
 const ACCEPT: &str = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -19,7 +19,7 @@ fn get(url: &str) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
-/// Splits `host/name:tag@sha256:…` into host, name and the digest or tag.
+/// Splits `host/name:tag@sha256:…` into the host, the name, and the digest or tag.
 fn parts(reference: &str) -> (&str, &str, &str) {
     let (host, rest) = reference.split_once('/').unwrap();
     match rest.split_once('@') {
@@ -31,13 +31,13 @@ fn parts(reference: &str) -> (&str, &str, &str) {
     }
 }
 
-/// The index or manifest of a reference.
+/// Returns the index or manifest of a reference.
 pub fn manifest(reference: &str) -> Value {
     let (host, name, which) = parts(reference);
     get(&format!("http://{host}/v2/{name}/manifests/{which}"))
 }
 
-/// The digest that a tag leads to; none where there is no such tag.
+/// Returns the digest of a tag, or `None` if the tag does not exist.
 pub fn digest(reference: &str) -> Option<String> {
     let (host, name, which) = parts(reference);
     let url = format!("http://{host}/v2/{name}/manifests/{which}");
@@ -47,7 +47,7 @@ pub fn digest(reference: &str) -> Option<String> {
     head.lines().find_map(header)
 }
 
-/// The platforms of an index, in its order: name and manifest digest.
+/// Returns the name and manifest digest of every platform of an index, in the order of the index.
 pub fn platforms(reference: &str) -> Vec<(String, String)> {
     let index = manifest(reference);
     let name = |platform: &Value| {
@@ -58,7 +58,7 @@ pub fn platforms(reference: &str) -> Vec<(String, String)> {
     entries.iter().map(|entry| (name(&entry["platform"]), entry["digest"].as_str().unwrap().to_owned())).collect()
 }
 
-/// The manifest of a platform of an index.
+/// Returns the manifest of a platform of an index.
 pub fn platform_manifest(reference: &str, platform: &str) -> Value {
     let (host, name, _) = parts(reference);
     let platforms = platforms(reference);
@@ -66,14 +66,14 @@ pub fn platform_manifest(reference: &str, platform: &str) -> Value {
     get(&format!("http://{host}/v2/{name}/manifests/{digest}"))
 }
 
-/// The config of a platform of an index, whole.
+/// Returns the complete image config of a platform of an index.
 pub fn config(reference: &str, platform: &str) -> Value {
     let (host, name, _) = parts(reference);
     let manifest = platform_manifest(reference, platform);
     get(&format!("http://{host}/v2/{name}/blobs/{}", manifest["config"]["digest"].as_str().unwrap()))
 }
 
-/// The bytes of a blob in the repository of a reference.
+/// Downloads a blob from the repository of a reference.
 pub fn blob(reference: &str, digest: &str) -> Vec<u8> {
     let (host, name, _) = parts(reference);
     let url = format!("http://{host}/v2/{name}/blobs/{digest}");
@@ -82,7 +82,7 @@ pub fn blob(reference: &str, digest: &str) -> Vec<u8> {
     blob.stdout
 }
 
-/// The ELF machines of all programs in all layers of a platform, and how many there are.
+/// Returns the ELF machines of all programs in the layers of a platform, and the number of programs.
 pub fn machines(reference: &str, platform: &str) -> (BTreeSet<u16>, usize) {
     let (mut machines, mut count) = (BTreeSet::new(), 0);
     for layer in platform_manifest(reference, platform)["layers"].as_array().unwrap() {
@@ -92,7 +92,7 @@ pub fn machines(reference: &str, platform: &str) -> (BTreeSet<u16>, usize) {
             let mut head = Vec::new();
             entry.unwrap().take(20).read_to_end(&mut head).unwrap();
             if head.len() == 20 && head.starts_with(b"\x7fELF") {
-                // All of the tests' platforms are little-endian.
+                // All tested platforms are little-endian.
                 machines.insert(u16::from_le_bytes([head[18], head[19]]));
                 count += 1;
             }

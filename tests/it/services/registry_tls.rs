@@ -1,4 +1,4 @@
-//! Registries that are not on loopback: HTTPS with a CA of one's own, and plain HTTP.
+//! Registries on a non-loopback address: HTTPS with a private CA, and plain HTTP.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::run;
 use crate::support::Project;
 
-/// A registry on this machine's own address; gone when dropped.
+/// A registry on a network address of this machine. Stopped on drop.
 pub struct Registry {
     child: Child,
     pub host: String,
-    pub folder: Project,
+    pub dir: Project,
 }
 
 impl Drop for Registry {
@@ -21,39 +21,39 @@ impl Drop for Registry {
     }
 }
 
-/// How a registry shows who it is.
+/// TLS configuration of a test registry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// Not at all: plain HTTP.
+    /// Plain HTTP.
     None,
-    /// By a certificate of a CA of its own.
-    OwnCa,
-    /// By one that is out of date.
+    /// A valid certificate, signed by a private CA.
+    PrivateCa,
+    /// An expired certificate, signed by a private CA.
     Expired,
 }
 
 impl Registry {
     pub fn start(tls: Tls) -> Registry {
-        // No packet is sent: the kernel only says from which address one would go.
+        // Connecting a UDP socket sends no packet, but makes the kernel choose a local address.
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.connect("192.0.2.1:9").expect("this machine has an address besides loopback");
+        socket.connect("192.0.2.1:9").expect("no network address besides loopback");
         let address = socket.local_addr().unwrap().ip();
         let port = std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
         let host = format!("{address}:{port}");
-        let folder = Project::empty();
-        let path = |name: &str| folder.path().join(name).display().to_string();
+        let dir = Project::empty();
+        let path = |name: &str| dir.path().join(name).display().to_string();
         let mut config = format!(
             "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp:\n  addr: \"{host}\"\n",
             path("storage")
         );
         if tls != Tls::None {
             let name = format!("IP:{address}");
-            certificate(folder.path(), &name);
+            certificate(dir.path(), &name);
             let (key, certificate) = (path("key.pem"), path("cert.pem"));
             if tls == Tls::Expired {
-                let dir = folder.path().display();
+                let ca_dir = dir.path().display();
                 let ca = format!(
-                    "[ca]\ndefault_ca = it\n[it]\ndatabase = {dir}/index.txt\nnew_certs_dir = {dir}\nrand_serial = yes\n\
+                    "[ca]\ndefault_ca = test_ca\n[test_ca]\ndatabase = {ca_dir}/index.txt\nnew_certs_dir = {ca_dir}\nrand_serial = yes\n\
                      default_md = sha256\npolicy = any\ncopy_extensions = copy\n[any]\ncommonName = supplied\n"
                 );
                 std::fs::write(path("ca.conf"), ca).unwrap();
@@ -66,26 +66,27 @@ impl Registry {
             }
             config.push_str(&format!("  tls: {{ certificate: {certificate}, key: {key} }}\n"));
         }
-        let folder = folder.file("config.yml", &config);
+        let dir = dir.file("config.yml", &config);
         let child = Command::new("docker-registry")
-            .args(["serve", folder.path().join("config.yml").to_str().unwrap()])
+            .args(["serve", dir.path().join("config.yml").to_str().unwrap()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let registry = Registry { child, host, folder };
+        let registry = Registry { child, host, dir };
         let start = Instant::now();
         while std::net::TcpStream::connect(&registry.host).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry does not start");
+            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry did not start");
             std::thread::sleep(Duration::from_millis(50));
         }
         registry
     }
 }
 
-/// A CA of one's own (ca.pem, ca.key), and what it has signed for `IP:…` or `DNS:…` (cert.pem, key.pem), in a folder.
-pub fn certificate(folder: &Path, name: &str) {
-    let path = |name: &str| folder.join(name).display().to_string();
+/// Creates a private CA (ca.pem, ca.key) in `dir`, and a certificate for `IP:…` or `DNS:…` that it signed (cert.pem,
+/// key.pem).
+pub fn certificate(dir: &Path, name: &str) {
+    let path = |name: &str| dir.join(name).display().to_string();
     let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
     let ca = ["-subj", "/CN=the CA", "-keyout", &path("ca.key"), "-out", &path("ca.pem")];
     run("openssl", &[&new[..], &ca].concat());
@@ -106,12 +107,12 @@ const ARGS: [&str; 5] = ["publish", "--engine", "embedded", "--platform", "linux
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn registry_with_a_private_ca() {
-    let registry = Registry::start(Tls::OwnCa);
+fn registry_with_a_private_ca_needs_ssl_cert_file() {
+    let registry = Registry::start(Tls::PrivateCa);
     let args = [&ARGS[..], &["--registry", &registry.host]].concat();
     let refused = Project::app().run(&args).fails(7).finish();
     refused.stderr_has(&["certificate", "SSL_CERT_FILE="]).stderr_lacks("Compiling");
-    Project::app().run(&args).env("SSL_CERT_FILE", registry.folder.path().join("ca.pem")).finish();
+    Project::app().run(&args).env("SSL_CERT_FILE", registry.dir.path().join("ca.pem")).finish();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A JSON report of a publish with smoke runs.
+//! Validates the JSON report of a publish with smoke runs.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Smoke runs of real images: in Docker, and without it in their unpacked roots, natively and under QEMU.
+//! Smoke runs of real images, in Docker and in an unpacked root file system, natively and under QEMU.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -31,19 +31,19 @@ fn main() {
 }
 "#;
 
-/// A Docker that nobody answers for.
-const NOWHERE: &str = "unix:///nowhere/docker.sock";
+/// Address of a Docker daemon that is not running.
+const NO_DAEMON: &str = "unix:///nowhere/docker.sock";
 
 fn project(config: &str) -> Project {
     Project::with_config(&format!("{config}env = {{ NAME = 'me' }}\n")).file("src/main.rs", MAIN)
 }
 
-/// A run of `build` that finds no Docker.
+/// Prepares a `build` that cannot reach a Docker daemon.
 fn without_docker(project: &Project, args: &[&str]) -> crate::support::Run {
-    project.run(&[&["build"], args].concat()).env("DOCKER_HOST", NOWHERE)
+    project.run(&[&["build"], args].concat()).env("DOCKER_HOST", NO_DAEMON)
 }
 
-/// Nothing is left of a run, whatever it came to.
+/// Asserts that a smoke run left no files, images, or containers behind.
 #[track_caller]
 fn assert_clean(project: &Project) {
     assert!(!project.path().join("target/multiarch/+smoke").exists());
@@ -58,70 +58,68 @@ fn smoke_runs_work_with_and_without_docker() {
     let project = project(&format!("{PLATFORMS}smoke = ['--version']\n"));
     let registry = format!("{}/smoke", open_registry());
     let finished = project.run(&["publish", "--registry", &registry]).finish();
-    let said = |platform: &str, how: &str, architecture: &str| {
+    let status_line = |platform: &str, how: &str, architecture: &str| {
         format!("Ran app --version for {platform}, {how}: app 1.2.3 on {architecture} in /srv for me\n")
     };
-    let mut expected = vec![said("linux/amd64", "in Docker", "x86_64")];
-    expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "in Docker, under QEMU", architecture)));
+    let mut expected = vec![status_line("linux/amd64", "in Docker", "x86_64")];
+    expected
+        .extend(EMULATED.map(|(platform, architecture)| status_line(platform, "in Docker, under QEMU", architecture)));
     finished.stderr_has(&expected.iter().map(String::as_str).collect::<Vec<_>>());
     assert_clean(&project);
 
-    let mut expected = vec![said("linux/amd64", "natively", "x86_64")];
-    expected.extend(EMULATED.map(|(platform, architecture)| said(platform, "under QEMU", architecture)));
+    let mut expected = vec![status_line("linux/amd64", "natively", "x86_64")];
+    expected.extend(EMULATED.map(|(platform, architecture)| status_line(platform, "under QEMU", architecture)));
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     without_docker(&project, &[]).finish().stderr_has(&expected);
-    // Root that may have no namespaces.
+    // Root without permission to create mount namespaces.
     let chroot = Fakes::new().program(
         "unshare",
         "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
     );
     without_docker(&project, &[]).path_first(&chroot).finish().stderr_has(&expected);
     assert_clean(&project);
-    // Nobody makes a folder the root: QEMU runs what runs alone, from where it is.
-    let nothing = Fakes::new().program("unshare", "exit 1");
-    let alone = project.file("multiarch.toml", "smoke = ['--version']\nenv = { NAME = 'me' }\n");
-    without_docker(&alone, &["--platform", "linux/arm64"])
-        .path_first(&nothing)
+    // If neither namespaces nor chroot are available, QEMU can still run an image with a single program.
+    let no_unshare = Fakes::new().program("unshare", "exit 1");
+    let project = project.file("multiarch.toml", "smoke = ['--version']\nenv = { NAME = 'me' }\n");
+    without_docker(&project, &["--platform", "linux/arm64"])
+        .path_first(&no_unshare)
         .finish()
         .stderr_has(&["Ran app --version for linux/arm64, under QEMU: app 1.2.3 on aarch64 in "]);
-    assert_clean(&alone);
+    assert_clean(&project);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_without_qemu_in_the_kernel() {
+fn smoke_run_of_a_script_needs_qemu_in_the_kernel() {
     let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
-    // A tmpfs in a namespace of its own hides what the kernel hands to whom.
-    let hidden = |project: &Project| {
-        let (command, _dirs) = project.run(&args).env("DOCKER_HOST", NOWHERE).into_command();
-        let words: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
+    // A tmpfs in a separate mount namespace hides the handlers that are registered in binfmt_misc.
+    let run_without_handlers = |project: &Project| {
+        let (command, _dirs) = project.run(&args).env("DOCKER_HOST", NO_DAEMON).into_command();
+        let arguments: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
         let script = "mount -t tmpfs none /proc/sys/fs/binfmt_misc && exec \"$0\" \"$@\"";
         let output = std::process::Command::new("unshare")
             .args(["--mount", "sh", "-c", script, PROGRAM])
-            .args(words)
-            .env("DOCKER_HOST", NOWHERE)
+            .args(arguments)
+            .env("DOCKER_HOST", NO_DAEMON)
             .current_dir(project.path())
             .output()
             .unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let single = hidden(&project(""));
+    let single = run_without_handlers(&project(""));
     for (platform, architecture) in [("linux/arm64", "aarch64"), ("linux/riscv64", "riscv64")] {
         let expected =
             format!("Ran app --version for {platform}, under QEMU: app 1.2.3 on {architecture} in / for me\n");
         assert!(single.contains(&expected), "{single}");
     }
     let base = base_image("busybox:1", &["linux/arm64", "linux/riscv64"]);
-    let script = hidden(&scripted(&base));
-    assert!(
-        script.contains("warning: image 'app': linux/arm64: the smoke run `entry.sh --version` was not run"),
-        "{script}"
-    );
+    let script = run_without_handlers(&scripted(&base));
+    assert!(script.contains("warning: image 'app': linux/arm64: skipped smoke run `entry.sh --version`: "), "{script}");
     assert!(script.contains("QEMU for riscv64 in the kernel") && !script.contains(" Ran "), "{script}");
 }
 
-/// An image whose entrypoint is a shell script that becomes the program.
+/// Creates a project whose image starts a shell script that executes the program.
 fn scripted(base: &str) -> Project {
     project(&format!(
         "base = '{base}'\nentrypoint = ['/entry.sh']\nfiles = [{{ from = 'entry.sh', to = '/entry.sh', mode = '0755' }}]\n"
@@ -131,21 +129,22 @@ fn scripted(base: &str) -> Project {
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_of_a_script() {
+fn smoke_run_starts_a_script() {
     let project = scripted(&base_image("busybox:1", &["linux/amd64", "linux/arm64"]));
     let args = ["build", "--smoke", "--version"];
-    let said = |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
-    project.run(&args).finish().stderr_has(&[&said("in Docker, under QEMU")]);
-    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("under QEMU")]);
+    let status_line =
+        |how: &str| format!("Ran entry.sh --version for linux/arm64, {how}: app 1.2.3 on aarch64 in / for me\n");
+    project.run(&args).finish().stderr_has(&[&status_line("in Docker, under QEMU")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&status_line("under QEMU")]);
     assert_clean(&project);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_of_a_dynamic_program() {
+fn smoke_run_starts_a_dynamic_program() {
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
-    // Where a shell and links to folders are as in Debian's own image.
+    // The shell and the directory symlinks match Debian's official image.
     let script = "cd \"$1\" && apt-get -q=2 download libc6 libgcc-s1 dash base-files && mkdir -p root/usr/bin root/usr/lib \
         root/usr/lib64 root/usr/sbin && for name in bin lib lib64 sbin; do ln -s usr/$name root/$name; done && \
         for deb in *.deb; do dpkg-deb --fsys-tarfile \"$deb\" | tar -x -C root --keep-directory-symlink; done && \
@@ -158,31 +157,32 @@ fn smoke_run_of_a_dynamic_program() {
     );
     let project = project(&format!("base = '{base}'\nlibc = 'gnu'\nplatforms = ['linux/amd64']\n"));
     let args = ["build", "--smoke", "--version"];
-    let said = |how: &str| format!("Ran app --version for linux/amd64, {how}: app 1.2.3 on x86_64 in / for me\n");
-    project.run(&args).finish().stderr_has(&["glibc 2.", &said("in Docker")]);
-    without_docker(&project, &args[1..]).finish().stderr_has(&[&said("natively")]);
+    let status_line =
+        |how: &str| format!("Ran app --version for linux/amd64, {how}: app 1.2.3 on x86_64 in / for me\n");
+    project.run(&args).finish().stderr_has(&["glibc 2.", &status_line("in Docker")]);
+    without_docker(&project, &args[1..]).finish().stderr_has(&[&status_line("natively")]);
     assert_clean(&project);
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_may_fail_or_time_out() {
+fn failed_or_hanging_smoke_run_moves_no_tag() {
     let project = project("platforms = ['linux/amd64', 'linux/arm64']\n");
     let registry = format!("{}/smoke-fails", open_registry());
-    let publish = |words: &str, docker: Option<&str>| {
-        let run = project.run(&["publish", "--registry", &registry, "--smoke", words]).fails(8);
+    let publish = |command: &str, docker: Option<&str>| {
+        let run = project.run(&["publish", "--registry", &registry, "--smoke", command]).fails(8);
         let finished = docker.into_iter().fold(run, |run, host| run.env("DOCKER_HOST", host)).finish();
-        assert_eq!(digest(&format!("{registry}/app:latest")), None, "the tag has moved");
+        assert_eq!(digest(&format!("{registry}/app:latest")), None, "the tag was moved");
         assert_clean(&project);
         finished
     };
-    for docker in [None, Some(NOWHERE)] {
+    for docker in [None, Some(NO_DAEMON)] {
         publish("--fail", docker).stderr_has(&[
-            "no luck on x86_64\nerror: image 'app': linux/amd64: the smoke run `app --fail` ended with 3\n hint: ",
+            "no luck on x86_64\nerror: image 'app': linux/amd64: smoke run `app --fail` exited with status 3\n hint: ",
         ]);
         let start = Instant::now();
         publish("forever", docker)
-            .stderr_has(&["linux/amd64: the smoke run `app forever` was not over after 30 s\n hint: "]);
+            .stderr_has(&["linux/amd64: smoke run `app forever` did not exit within 30 s\n hint: "]);
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }
@@ -191,14 +191,14 @@ fn smoke_run_may_fail_or_time_out() {
 #[ignore = "run by scripts/test"]
 fn smoke_run_is_cleaned_up_on_ctrl_c() {
     let project = project("platforms = ['linux/amd64']\n");
-    for (docker, started) in [(None, "docker run "), (Some(NOWHERE), "--root=/")] {
+    for (docker, started) in [(None, "docker run "), (Some(NO_DAEMON), "--root=/")] {
         let build = project.run(&["build", "-v", "--smoke", "forever"]);
         let build = docker.into_iter().fold(build, |build, host| build.env("DOCKER_HOST", host));
         let (mut command, _dirs) = build.into_command();
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains(started) && line.contains("forever")));
-        // Until it runs.
+        // Wait until the program is running.
         std::thread::sleep(Duration::from_secs(3));
         let start = Instant::now();
         run("kill", &["-INT", &child.id().to_string()]);
@@ -206,15 +206,16 @@ fn smoke_run_is_cleaned_up_on_ctrl_c() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_clean(&project);
-        let left = std::process::Command::new("pgrep").args(["-f", "/usr/local/bin/app forever"]).output().unwrap();
-        assert!(!left.status.success(), "{}", String::from_utf8_lossy(&left.stdout));
+        let leftover = std::process::Command::new("pgrep").args(["-f", "/usr/local/bin/app forever"]).output().unwrap();
+        assert!(!leftover.status.success(), "{}", String::from_utf8_lossy(&leftover.stdout));
     }
 }
 
 #[test]
 #[ignore = "run by scripts/test"]
-fn smoke_run_in_a_user_namespace() {
-    // As `nobody`, whom every machine has. The toolchain may be where only root can read: cargo's answer is canned.
+fn smoke_run_works_in_a_user_namespace() {
+    // Runs as `nobody`, a user that exists on every machine but may not be able to read the Rust toolchain. So a fake
+    // cargo prints recorded metadata.
     let project = project(PLATFORMS);
     project.run(&["compile", "-q", "--out", "dist"]).finish();
     let manifest = project.path().join("Cargo.toml");
@@ -229,7 +230,7 @@ fn smoke_run_in_a_user_namespace() {
     let output = std::process::Command::new("sh")
         .args(["-c", script])
         .env("PROGRAM", PROGRAM)
-        .env("DOCKER_HOST", NOWHERE)
+        .env("DOCKER_HOST", NO_DAEMON)
         .env_remove("CARGO")
         .current_dir(project.path())
         .output()

@@ -1,5 +1,5 @@
-//! A program that links the system's OpenSSL by unmodified published crates, for arm64: statically on scratch, and
-//! dynamically on a base that has libssl and glibc, each run under QEMU.
+//! Links an arm64 program with the system's OpenSSL through unmodified published crates: statically on scratch, and
+//! dynamically on a base image with libssl and glibc. The images run under QEMU.
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ const MAIN: &str = "fn main() {\n\
     println!(\"{} on {}: {:02x}{:02x}\", openssl::version::version(), std::env::consts::ARCH, hash[0], hash[1]);\n}\n";
 
 #[track_caller]
-fn check(printed: &str) {
+fn assert_openssl_works(printed: &str) {
     assert!(printed.starts_with("OpenSSL ") && printed.ends_with(" on aarch64: e3b0"), "{printed}");
 }
 
-/// A Debian of the packages that the sysroot was made of and the C library, from the same apt, as a base image.
+/// Builds a base image with the C library and the sysroot's libssl, from the same package sources as the sysroot.
 fn debian(sysroot: &Path) -> String {
     let record = std::fs::read_to_string(sysroot.join("multiarch.list")).unwrap();
     let libssl = record.lines().filter_map(|line| line.split(' ').next()).find(|name| name.starts_with("libssl3"));
@@ -28,7 +28,7 @@ fn debian(sysroot: &Path) -> String {
     let conf = format!("{home}/cargo-multiarch/apt/arm64/apt.conf");
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
-    // Packages of Debian 13 have what was in /lib in /usr/lib.
+    // Debian 13 packages install libraries in /usr/lib instead of /lib.
     let script = "cd \"$1\" && apt-get -c \"$2\" -q=2 download libc6 libgcc-s1 zlib1g libzstd1 \"$3\" &&
         mkdir -p root/usr/lib && ln -s usr/lib root/lib && for deb in *.deb; do dpkg-deb --fsys-tarfile \"$deb\" |
         tar -x -C root --keep-directory-symlink; done";
@@ -50,7 +50,7 @@ fn sysroot_packages_provide_openssl() {
     let publish = |project: &Project, linker: &str| {
         let finished = project.run(&[&args[..], &["--linker", linker]].concat()).finish();
         let published = reference(&finished.stdout);
-        check(&docker_run("linux/arm64", &published, &[]));
+        assert_openssl_works(&docker_run("linux/arm64", &published, &[]));
         finished
     };
     let project = project

@@ -1,4 +1,4 @@
-//! What people see: the program in a real terminal, tmux, of several widths.
+//! Checks what the program shows in a real terminal (tmux) of several widths.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,18 +11,18 @@ use crate::support::{PROGRAM, Project};
 
 const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/riscv64"];
 
-/// A terminal in which a command runs; gone when dropped.
+/// A terminal that runs a command. Closed on drop.
 struct Terminal {
     name: String,
 }
 
 impl Terminal {
-    /// `environment` is `NAME=VALUE …`.
+    /// Runs the program in a new terminal. `environment` is a list of assignments, such as `CI=true TERM=dumb`.
     fn run(project: &Project, columns: u16, environment: &str, args: &str) -> Terminal {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let folder = project.path().file_name().unwrap().to_str().unwrap();
-        // A server that is still about to end takes no other session.
-        let terminal = Terminal { name: format!("{folder}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) };
+        let dir_name = project.path().file_name().unwrap().to_str().unwrap();
+        // A tmux server that is shutting down accepts no new session, so every terminal gets its own server.
+        let terminal = Terminal { name: format!("{dir_name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) };
         let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR SOURCE_DATE_EPOCH=1";
         let command =
             format!("cd {}; {clean} {environment} {PROGRAM} {args}; echo ended $?; cat", project.path().display());
@@ -37,24 +37,28 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The screen's lines that have something, lines that were too long for it joined again.
+    /// Returns the nonempty lines of the screen, with wrapped lines joined.
     fn lines(&self) -> Vec<String> {
         self.captured(&["-J"])
     }
 
-    fn captured(&self, how: &[&str]) -> Vec<String> {
-        let screen = self.tmux(&[&["capture-pane", "-p", "-S", "-"], how].concat());
+    fn captured(&self, options: &[&str]) -> Vec<String> {
+        let screen = self.tmux(&[&["capture-pane", "-p", "-S", "-"], options].concat());
         screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
-    fn wait_for(&self, what: &str, is_there: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let begun = Instant::now();
+    fn wait_for(&self, expected: &str, condition: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let start = Instant::now();
         loop {
             let lines = self.lines();
-            if is_there(&lines) {
+            if condition(&lines) {
                 return lines;
             }
-            assert!(begun.elapsed() < Duration::from_secs(120), "no {what} in\n{}", lines.join("\n"));
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "timed out waiting for {expected}:\n{}",
+                lines.join("\n")
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -66,30 +70,30 @@ impl Drop for Terminal {
     }
 }
 
-/// A package whose build script waits for a file `go`.
-fn waiting() -> Project {
+/// Creates a package whose build script waits for a file named `go`.
+fn waiting_project() -> Project {
     Project::app().file(
         "build.rs",
         "fn main() { while !std::path::Path::new(\"go\").exists() { std::thread::sleep(std::time::Duration::from_millis(50)); } }\n",
     )
 }
 
-fn go(project: &Project) {
+fn finish_build(project: &Project) {
     std::fs::write(Path::new(project.path()).join("go"), "").unwrap();
 }
 
-/// The line of a bar: how far it is, and for which platform.
+/// Reports whether a line is the progress bar of a platform.
 fn is_bar(line: &str, platform: &str) -> bool {
     let rest = line.strip_prefix("   Compiling ").unwrap_or_default();
     rest.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && rest.contains(platform)
 }
 
-/// How many bars of work on bytes there are.
+/// Counts the progress bars of uploads.
 fn uploads(lines: &[String]) -> usize {
-    let is_one = |line: &&String| {
+    let is_upload = |line: &&String| {
         line.strip_prefix("     Pushing ").is_some_and(|rest| rest.contains('%') || rest.contains("/s"))
     };
-    lines.iter().filter(is_one).count()
+    lines.iter().filter(is_upload).count()
 }
 
 fn bars(lines: &[String]) -> usize {
@@ -103,14 +107,14 @@ const BUILD: &str = "build --engine embedded --platform linux/amd64,linux/arm64,
 fn progress_bars_disappear_at_the_end() {
     for (columns, gauge) in [(40, ""), (60, "[=====>    ] 1/2 "), (80, "[==========>         ] 1/2 "), (120, "] 1/2 ")]
     {
-        let project = waiting();
+        let project = waiting_project();
         let terminal = Terminal::run(&project, columns, "", BUILD);
         let lines = terminal.wait_for("bars", |lines| {
             bars(lines) == 3 && lines.iter().filter(|line| is_bar(line, "") && line.contains("1/2 ")).count() == 3
         });
         assert!(lines.iter().filter(|line| line.contains(gauge)).count() >= 3, "{columns}: {lines:#?}");
         assert!(lines.iter().filter(|line| is_bar(line, "")).all(|line| line.len() < columns.into()), "{lines:#?}");
-        go(&project);
+        finish_build(&project);
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
         assert_eq!(bars(&lines), 0, "{columns}: {lines:#?}");
         let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
@@ -132,7 +136,7 @@ fn progress_bars_disappear_at_the_end() {
 #[ignore = "run by scripts/test"]
 fn progress_bars_follow_a_resized_terminal() {
     for (columns, other) in [(100, 50), (50, 100)] {
-        let project = waiting();
+        let project = waiting_project();
         let terminal = Terminal::run(&project, columns, "", BUILD);
         terminal.wait_for("bars", |lines| bars(lines) == 3);
         terminal.tmux(&["resize-window", "-x", &other.to_string(), "-y", "24"]);
@@ -143,7 +147,7 @@ fn progress_bars_follow_a_resized_terminal() {
                     .iter()
                     .all(|line| is_bar(line, "linux/") && has_gauge(line) == (other >= 60))
         });
-        go(&project);
+        finish_build(&project);
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
         assert_eq!(lines.iter().filter(|line| line.starts_with("    Compiled app for")).count(), 3, "{lines:#?}");
         let compiled = lines.iter().position(|line| line.starts_with("    Compiled")).unwrap();
@@ -154,15 +158,15 @@ fn progress_bars_follow_a_resized_terminal() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn progress_bars_are_cleared_in_a_narrower_terminal() {
-    let project = waiting();
+    let project = waiting_project();
     let terminal = Terminal::run(&project, 120, "", BUILD);
-    let is_there =
+    let are_drawn =
         |lines: &[String]| bars(lines) == 3 && lines.iter().filter(|line| line.contains("1/2 ")).count() == 3;
-    let before = terminal.wait_for("bars", is_there).len();
-    // At once to what bars have room in, and from there as a hand does it.
+    let before = terminal.wait_for("bars", are_drawn).len();
+    // Shrinks to a width that still fits the bars, and then step by step, like a user who drags the window border.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
-        // tmux takes a quarter of a second to say so, and a hand is no faster. Dead lines would stay.
+        // tmux takes a quarter of a second to report a new size. Stale lines would remain on the screen.
         std::thread::sleep(Duration::from_millis(500));
         terminal.wait_for(&format!("{columns} columns"), |lines| {
             lines.len() == before
@@ -171,7 +175,7 @@ fn progress_bars_are_cleared_in_a_narrower_terminal() {
                 && lines.iter().filter(|line| is_bar(line, "")).all(|line| line.chars().count() <= columns)
         });
     }
-    go(&project);
+    finish_build(&project);
     terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
 }
 
@@ -183,17 +187,17 @@ fn progress_bars_depend_on_the_environment() {
         ("TERM=dumb", 0),
         ("CARGO_TERM_PROGRESS_WHEN=never", 0),
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=70", 3),
-        // cargo itself wants a width for that.
+        // cargo itself requires a width in this case.
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always", 3),
     ] {
-        let project = waiting();
+        let project = waiting_project();
         let terminal = Terminal::run(&project, 80, environment, BUILD);
         let lines = terminal.wait_for("compiler", |lines| {
             lines.iter().any(|line| line.starts_with("   Compiling app v")) && bars(lines) >= expected
         });
         std::thread::sleep(Duration::from_secs(1));
         assert_eq!(bars(&terminal.lines()), expected, "{environment}: {lines:#?}");
-        go(&project);
+        finish_build(&project);
         terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
     }
 }
@@ -217,7 +221,7 @@ fn progress_bars_show_bytes_of_uploads() {
         let project = Project::with_config(&PLATFORMS[..2].iter().map(|platform| config(platform)).collect::<String>());
         std::fs::create_dir(project.path().join("linux")).unwrap();
         for (number, platform) in (0..).zip(&PLATFORMS[..2]) {
-            // What no compressor makes smaller, and the registry has not yet.
+            // Incompressible bytes that the registry does not have yet.
             let seed = [columns as u64, number, u64::from(std::process::id())];
             std::fs::write(project.path().join(platform), noise(seed, 4 << 20)).unwrap();
         }
@@ -226,7 +230,7 @@ fn progress_bars_show_bytes_of_uploads() {
         let lines = terminal.wait_for("uploads", |lines| uploads(lines) == 2);
         let pushing: Vec<&String> = lines.iter().filter(|line| line.starts_with("     Pushing ")).collect();
         assert!(pushing.iter().any(|line| line.contains(sign)), "{columns}: {lines:#?}");
-        // Joined lines were broken ones.
+        // Wrapped lines were joined again, so they would be wider than the screen.
         assert!(pushing.iter().all(|line| line.chars().count() < columns.into()), "{columns}: {lines:#?}");
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
         assert_eq!(uploads(&lines), 0, "{columns}: {lines:#?}");
@@ -260,7 +264,7 @@ fn output_wraps_between_words() {
         let run = project.run(&args.split(' ').collect::<Vec<_>>()).env("SOURCE_DATE_EPOCH", "1");
         let (mut command, _dirs) = run.into_command();
         let piped = String::from_utf8(command.output().unwrap().stdout).unwrap();
-        // Room on the disk changes, and rows of a table may have become blocks.
+        // Ignores the free disk space, which changes between runs, and the layout of tables.
         let words = |text: &str| {
             let text = &text[text.find("Engine:").unwrap_or(0)..text.find(" disk ").unwrap_or(text.len())];
             text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
@@ -268,14 +272,14 @@ fn output_wraps_between_words() {
         for columns in [60, 80, 120] {
             let terminal = Terminal::run(&project, columns, "", &format!("{args} 2>/dev/null"));
             terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line.starts_with("ended ")));
-            let (whole, broken) = (terminal.lines(), terminal.captured(&[]));
-            assert_eq!(whole, broken, "the terminal has broken a line: {args}, {columns}");
-            assert_eq!(words(&broken[..broken.len() - 1].join("\n")), words(&piped), "{args}, {columns}");
+            let (joined, wrapped) = (terminal.lines(), terminal.captured(&[]));
+            assert_eq!(joined, wrapped, "the terminal wrapped a line: {args}, {columns}");
+            assert_eq!(words(&wrapped[..wrapped.len() - 1].join("\n")), words(&piped), "{args}, {columns}");
         }
     }
 }
 
-/// Bytes of a hash of numbers.
+/// Returns pseudorandom bytes that depend only on the seed.
 fn noise(seed: [u64; 3], length: usize) -> Vec<u8> {
     use sha2::{Digest, Sha256};
     let block = |index: usize| Sha256::digest(format!("{seed:?} {index}"));

@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote: as they were released, unmodified, for four platforms under one tag.
+//! Publishes unmodified releases of third-party programs, each for four platforms under one tag.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,12 +9,12 @@ use crate::support::Project;
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64,linux/arm/v7,linux/riscv64";
 
-/// The source of a released crate, in a folder of its own; cargo fetches it and checks its hash.
+/// Fetches the source of a released crate with cargo, which verifies its checksum, and returns its directory.
 fn released(name: &str, version: &str) -> PathBuf {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third_party");
-    let folder = home.join(format!("{name}-{version}"));
-    if folder.join("Cargo.lock").is_file() {
-        return folder;
+    let dir = home.join(format!("{name}-{version}"));
+    if dir.join("Cargo.lock").is_file() {
+        return dir;
     }
     let fetcher = Project::empty()
         .file(
@@ -30,16 +30,17 @@ fn released(name: &str, version: &str) -> PathBuf {
     assert!(status.unwrap().success(), "cargo vendor");
     std::fs::create_dir_all(&home).unwrap();
     let vendored = fetcher.path().join(format!("vendor/{name}-{version}"));
-    run("cp", &["-r", vendored.to_str().unwrap(), folder.to_str().unwrap()]);
-    folder
+    run("cp", &["-r", vendored.to_str().unwrap(), dir.to_str().unwrap()]);
+    dir
 }
 
-/// Publishes a released crate, with its binaries' very machines, and runs `--version` on each platform; the reference.
-fn published(name: &str, version: &str, says: &str, more: &[&str]) -> String {
+/// Publishes a released crate, checks the architectures of its binaries, runs `--version` on each platform, and returns
+/// the reference.
+fn published(name: &str, version: &str, expected: &str, more: &[&str]) -> String {
     let manifest = released(name, version).join("Cargo.toml");
     let registry = format!("{}/real", open_registry());
     let args = ["publish", "--manifest-path", manifest.to_str().unwrap(), "--registry", &registry];
-    // The release profile without its debug information: a quarter of the linker's work.
+    // Omits debug information, which would make linking much slower.
     let finished = Project::empty()
         .run(&[&args[..], &["--platform", PLATFORMS], more].concat())
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
@@ -51,8 +52,8 @@ fn published(name: &str, version: &str, says: &str, more: &[&str]) -> String {
     for (platform, machine) in names.iter().zip([62, 183, 40, 243]) {
         assert_eq!(machines(&published, platform), ([machine].into(), 1), "{platform}");
         run("docker", &["pull", "--quiet", "--platform", platform, &published]);
-        let said = docker_run(platform, &published, &["--version"]);
-        assert!(said.starts_with(says), "{platform}: {said}");
+        let printed = docker_run(platform, &published, &["--version"]);
+        assert!(printed.starts_with(expected), "{platform}: {printed}");
     }
     published
 }
@@ -77,7 +78,7 @@ fn fd() {
     published("fd-find", "10.5.0", "fd 10.5.0", &[]);
 }
 
-/// What `scripts/test --full` adds.
+/// Tests that run only with `scripts/test --full`.
 mod full {
     use super::published;
 
@@ -96,7 +97,7 @@ mod full {
     #[test]
     #[ignore = "run by scripts/test --full"]
     fn sqlx_cli() {
-        // SQLite in C, and TLS; of its two programs the one for a shell.
+        // Includes TLS and SQLite, which is C code. The crate has two binaries, of which only `sqlx` is published.
         let args = ["--bin", "sqlx", "--no-default-features", "--features", "sqlite,rustls"];
         published("sqlx-cli", "0.9.0", "sqlx-cli 0.9.0", &args);
     }

@@ -1,4 +1,4 @@
-//! Base images for tests, made in memory and seeded into a fake registry.
+//! Creates base images in memory and stores them in a fake registry.
 
 use std::io::{Read, Write};
 
@@ -7,14 +7,14 @@ use tar::{EntryType, Header};
 
 use crate::support::fake_registry::{FakeRegistry, digest};
 
-/// What a base image is made of.
+/// The format of a base image.
 #[derive(Debug, Clone, Copy)]
 pub struct BaseStyle {
-    /// Docker's media types (schema 2) instead of OCI's.
+    /// Whether to use Docker's media types (schema 2) instead of OCI's.
     pub docker: bool,
-    /// An index (or manifest list) with one manifest per platform; otherwise the one manifest of one platform.
+    /// Whether the tag is an index (or manifest list) with one manifest per platform, or a manifest for one platform.
     pub index: bool,
-    /// Of the layer: `gzip`, `zstd` or `none`.
+    /// The compression of the layer: `gzip`, `zstd` or `none`.
     pub compression: &'static str,
 }
 
@@ -31,7 +31,7 @@ impl BaseStyle {
         }
     }
 
-    /// Of the config, the manifest and the index.
+    /// Returns the media types of the config, the manifest and the index.
     fn types(self) -> [&'static str; 3] {
         if self.docker {
             [
@@ -57,12 +57,13 @@ impl BaseStyle {
             }
             "zstd" => zstd::encode_all(layer, 3).unwrap(),
             "none" => layer.to_vec(),
-            other => panic!("no layer is compressed with {other}"),
+            other => panic!("unknown compression {other}"),
         }
     }
 }
 
-/// Seeds a base image of one layer (an uncompressed tar) for platforms like `linux/arm/v7`; what the tag leads to.
+/// Stores a base image for platforms such as `linux/arm/v7`, with one layer from an uncompressed tar archive. Returns
+/// the digest of the tag.
 pub fn base_image(
     registry: &FakeRegistry,
     repo: &str,
@@ -85,7 +86,7 @@ pub fn base_image(
         manifest.to_string().into_bytes()
     };
     if !style.index {
-        assert_eq!(platforms.len(), 1, "one manifest is for one platform");
+        assert_eq!(platforms.len(), 1, "an image for several platforms needs an index");
         return registry.manifest(repo, tag, manifest_type, &manifest_of(&platform(platforms[0])));
     }
     let mut manifests = Vec::new();
@@ -104,31 +105,31 @@ fn descriptor(media_type: &str, digest: String, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
 }
 
-/// `linux/arm/v7` as an index says it.
+/// Converts a platform such as `linux/arm/v7` to its JSON object in an index.
 fn platform(name: &str) -> Value {
-    let mut words = name.split('/');
-    let os = words.next().unwrap();
-    let mut platform = json!({"architecture": words.next().expect("os/architecture"), "os": os});
-    if let Some(variant) = words.next() {
+    let mut parts = name.split('/');
+    let os = parts.next().unwrap();
+    let mut platform = json!({"architecture": parts.next().expect("platform without an architecture"), "os": os});
+    if let Some(variant) = parts.next() {
         platform["variant"] = json!(variant);
     }
     platform
 }
 
-/// What an archive has at a path.
+/// An entry of a tar archive.
 #[derive(Debug, Clone, Copy)]
 pub enum Entry<'a> {
-    /// A folder with a mode.
+    /// A directory with its mode.
     Dir(u32),
-    /// A file with a mode.
+    /// A file with its content and mode.
     File(&'a [u8], u32),
-    /// A symbolic link to a target.
+    /// A symbolic link with its target.
     Link(&'a str),
-    /// Another name for an earlier path.
+    /// A hard link to an earlier path.
     HardLink(&'a str),
 }
 
-/// An uncompressed tar; everything is root's and from 1970.
+/// Creates an uncompressed tar archive. All entries are owned by root, with modification time 0.
 pub fn tar_of(entries: &[(&str, Entry)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (path, entry) in entries {
@@ -153,37 +154,37 @@ pub fn tar_of(entries: &[(&str, Entry)]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// Sends a request (with these headers, each ended) and checks the status; the head and the body of the answer.
+/// Sends a request and asserts the status. Each header must end with CRLF. Returns the head and body of the response.
 #[track_caller]
-fn ask(registry: &FakeRegistry, request: &str, headers: &str, body: &[u8], status: u16) -> (String, Vec<u8>) {
+fn send_raw(registry: &FakeRegistry, request: &str, headers: &str, body: &[u8], status: u16) -> (String, Vec<u8>) {
     let mut stream = std::net::TcpStream::connect(&registry.host).unwrap();
     stream.write_all(format!("{request} HTTP/1.1\r\n{headers}\r\n").as_bytes()).unwrap();
     stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let body = answer.split_off(answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4);
-    let head = String::from_utf8(answer).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let body = response.split_off(response.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4);
+    let head = String::from_utf8(response).unwrap();
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {head}{}", String::from_utf8_lossy(&body));
     (head, body)
 }
 
-/// Sends a body in one piece; the Location.
+/// Sends a request with a body and asserts the status. Returns the `Location` header of the response.
 #[track_caller]
 fn send(registry: &FakeRegistry, request: &str, media_type: &str, body: &[u8], status: u16) -> String {
     let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
-    location(&ask(registry, request, &headers, body, status).0)
+    location(&send_raw(registry, request, &headers, body, status).0)
 }
 
 fn location(head: &str) -> String {
     head.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap_or_default().to_owned()
 }
 
-/// Uploads a blob in two chunks, not without mistakes.
+/// Uploads a blob in two chunks. In between, sends invalid requests, which the registry must reject.
 fn upload(registry: &FakeRegistry, repo: &str, blob: &[u8]) {
     let start = send(registry, &format!("POST /v2/{repo}/blobs/uploads/?mount={}&from=no", digest(blob)), "", b"", 202);
     let (one, two) = blob.split_at(16);
     let body = [b"10\r\n", one, format!("\r\n{:x}\r\n", two.len()).as_bytes(), two, b"\r\n0\r\n\r\n"].concat();
-    let (head, _) = ask(registry, &format!("PATCH {start}"), "Transfer-Encoding: chunked\r\n", &body, 202);
+    let (head, _) = send_raw(registry, &format!("PATCH {start}"), "Transfer-Encoding: chunked\r\n", &body, 202);
     let put = |location: &str| format!("PUT {location}&digest={}", digest(blob));
     send(registry, &put(&start), "", b"", 400);
     send(registry, &put(&location(&head)), "", b"more", 400);
@@ -219,7 +220,7 @@ fn fake_registry_mounts_and_stores_blobs() {
         }
         send(&registry, &format!("PUT /v2/{to}/manifests/latest"), &index_type, &index, 201);
         assert_eq!(registry.tags(&to), ["latest"]);
-        let (head, body) = ask(&registry, &format!("GET /v2/{to}/manifests/{top}"), "", b"", 200);
+        let (head, body) = send_raw(&registry, &format!("GET /v2/{to}/manifests/{top}"), "", b"", 200);
         assert!(head.contains(&index_type) && head.contains(&format!("Docker-Content-Digest: {top}")), "{head}");
         assert_eq!(body, index);
     }
@@ -227,7 +228,7 @@ fn fake_registry_mounts_and_stores_blobs() {
 }
 
 #[test]
-fn fake_registry_hook_overrides_answers() {
+fn fake_registry_hook_overrides_responses() {
     let registry = FakeRegistry::storing_with(|request, stored| match request.path.as_str() {
         "/v2/" => None,
         _ => Some((if stored.has_blob("a/b", &digest(b"x")) { 503 } else { 404 }, vec![], vec![])),

@@ -1,4 +1,4 @@
-//! A registry on loopback that gives the answers a test wants, or works as the distribution specification says.
+//! A registry on loopback that sends the responses chosen by a test, or implements the distribution specification.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
-    /// With the query, as it was sent.
+    /// The path and query, as sent by the client.
     pub path: String,
     pub authorization: Option<String>,
     pub content_type: Option<String>,
     pub body: Vec<u8>,
 }
 
-/// An answer: status, headers, body. Status 0 closes the connection.
+/// A response: status, headers and body. Status 0 closes the connection without a response.
 pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 /// A registry on loopback, with a thread for each connection.
@@ -31,13 +31,13 @@ pub struct FakeRegistry {
 }
 
 impl FakeRegistry {
-    /// A registry that stores nothing and answers one request at a time with a function.
+    /// Starts a registry that stores nothing. `answer` handles the requests one at a time.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
         let answer = Mutex::new(answer);
         FakeRegistry::serve(move |request, _| answer.lock().unwrap()(request))
     }
 
-    /// A registry that accepts what a publish sends before the build.
+    /// Starts a registry that accepts the requests that `publish` sends before the build.
     pub fn accepting() -> FakeRegistry {
         FakeRegistry::start(|request| match request.method.as_str() {
             "POST" => (202, vec![("Location", "/v2/upload/1".to_owned())], Vec::new()),
@@ -45,7 +45,7 @@ impl FakeRegistry {
         })
     }
 
-    /// A registry that answers every request for a repository with one status.
+    /// Starts a registry that responds to every request for a repository with the same status.
     pub fn rejecting(status: u16) -> FakeRegistry {
         FakeRegistry::start(move |request| match request.path.as_str() {
             "/v2/" => (200, Vec::new(), Vec::new()),
@@ -53,12 +53,13 @@ impl FakeRegistry {
         })
     }
 
-    /// A registry that stores what is pushed, in memory.
+    /// Starts a registry that stores pushed content in memory.
     pub fn storing() -> FakeRegistry {
         FakeRegistry::storing_with(|_, _| None)
     }
 
-    /// The same with a hook that may answer instead: with wrong data, with an error, or late.
+    /// Starts a registry that stores pushed content in memory. The hook may handle a request instead, for example to
+    /// send wrong data or an error, or to delay the response.
     pub fn storing_with(hook: impl Fn(&Request, &Stored) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
         FakeRegistry::serve(move |request, stored| hook(request, stored).unwrap_or_else(|| stored.answer(request)))
     }
@@ -95,14 +96,14 @@ impl FakeRegistry {
         self.stored.content().store_manifest(repo, reference, media_type, bytes)
     }
 
-    /// The tags of a repository, sorted.
+    /// Returns the tags of a repository, sorted.
     pub fn tags(&self, repo: &str) -> Vec<String> {
         let content = self.stored.content();
-        let ours = content.manifests.keys().filter(|(of, reference)| of == repo && !reference.contains(':'));
-        ours.map(|(_, tag)| tag.clone()).collect()
+        let tags = content.manifests.keys().filter(|(name, reference)| name == repo && !reference.contains(':'));
+        tags.map(|(_, tag)| tag.clone()).collect()
     }
 
-    /// The media type and the bytes of a manifest.
+    /// Returns the media type and the bytes of a manifest.
     pub fn stored_manifest(&self, repo: &str, reference: &str) -> Option<(String, Vec<u8>)> {
         self.stored.manifest(repo, reference)
     }
@@ -111,22 +112,22 @@ impl FakeRegistry {
         self.stored.blob(repo, digest)
     }
 
-    /// The number of finished uploads, without blobs that were mounted or stored by the test.
+    /// Returns the number of finished uploads. Mounted blobs and those stored by the test are not included.
     pub fn uploads(&self) -> usize {
         self.stored.content().finished
     }
 
-    /// The number of uploads that were started, but neither finished nor cancelled.
+    /// Returns the number of uploads that were started, but neither finished nor canceled.
     pub fn open_uploads(&self) -> usize {
         self.stored.content().uploads.len()
     }
 
-    /// Removes a manifest, as garbage collection of untagged manifests does.
+    /// Removes a manifest, like the garbage collection of untagged manifests.
     pub fn forget(&self, repo: &str, digest: &str) {
         self.stored.content().manifests.remove(&key(repo, digest)).unwrap();
     }
 
-    /// Asserts that nothing was stored.
+    /// Asserts that no upload was finished and no manifest was sent.
     #[track_caller]
     pub fn assert_nothing_stored(&self) {
         let stored = self.requests().into_iter().filter(|request| request.method == "PUT");
@@ -134,13 +135,13 @@ impl FakeRegistry {
         assert!(stored.is_empty(), "{stored:?}");
     }
 
-    /// The requests so far.
+    /// Returns all requests received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-/// The digest of some bytes, `sha256:<hex>`.
+/// Returns the digest of some bytes, as `sha256:<hex>`.
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
@@ -159,12 +160,12 @@ impl Stored {
         self.content().blobs.get(&key(repo, digest)).cloned()
     }
 
-    /// The media type and the bytes of a manifest.
+    /// Returns the media type and the bytes of a manifest.
     pub fn manifest(&self, repo: &str, reference: &str) -> Option<(String, Vec<u8>)> {
         self.content().manifests.get(&key(repo, reference)).cloned()
     }
 
-    /// Handles a request as a correct registry does.
+    /// Handles a request as the distribution specification requires.
     pub fn answer(&self, request: &Request) -> Answer {
         let url = Url::parse("http://registry").unwrap().join(&request.path).unwrap();
         let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
@@ -211,7 +212,7 @@ struct Content {
     blobs: BTreeMap<Key, Vec<u8>>,
     /// Media type and bytes, by digest and by tag.
     manifests: BTreeMap<Key, (String, Vec<u8>)>,
-    /// What came so far, by repository and id.
+    /// The bytes received so far, by repository and upload ID.
     uploads: BTreeMap<Key, Vec<u8>>,
     started: usize,
     finished: usize,
@@ -231,7 +232,7 @@ impl Content {
         accepted(repo, &id, 0)
     }
 
-    /// The rest of an upload. As with most registries, what follows `?` in the latest Location must come back.
+    /// Handles a request for a started upload. As in most registries, it must have the query of the latest `Location`.
     fn upload(&mut self, request: &Request, repo: &str, id: &str, query: &BTreeMap<String, String>) -> Answer {
         let Some(bytes) = self.uploads.get_mut(&key(repo, id)) else {
             return refusal(404, "BLOB_UPLOAD_UNKNOWN", id);
@@ -244,15 +245,15 @@ impl Content {
                 bytes.extend(&request.body);
                 accepted(repo, id, bytes.len())
             }
-            ("PUT", Some(wanted)) => {
+            ("PUT", Some(expected)) => {
                 let whole = [bytes.as_slice(), &request.body].concat();
-                if *wanted != digest(&whole) {
-                    return refusal(400, "DIGEST_INVALID", wanted);
+                if *expected != digest(&whole) {
+                    return refusal(400, "DIGEST_INVALID", expected);
                 }
                 self.uploads.remove(&key(repo, id));
-                self.blobs.insert(key(repo, wanted), whole);
+                self.blobs.insert(key(repo, expected), whole);
                 self.finished += 1;
-                created(repo, "blobs", wanted, wanted)
+                created(repo, "blobs", expected, expected)
             }
             ("PUT", None) => refusal(400, "DIGEST_INVALID", "no digest"),
             ("DELETE", _) => {
@@ -281,11 +282,11 @@ impl Content {
         created(repo, "manifests", reference, &digest)
     }
 
-    /// What a manifest or an index refers to and the repository does not have.
+    /// Returns the digests that a manifest or index refers to, but that are not in the repository.
     fn missing(&self, repo: &str, manifest: &Value) -> BTreeSet<String> {
         let list = |name: &str| manifest[name].as_array().into_iter().flatten();
-        let here = list("layers").filter(|layer| layer["urls"].as_array().is_none_or(Vec::is_empty));
-        let blobs = manifest.get("config").into_iter().chain(here).map(digest_in);
+        let layers = list("layers").filter(|layer| layer["urls"].as_array().is_none_or(Vec::is_empty));
+        let blobs = manifest.get("config").into_iter().chain(layers).map(digest_in);
         let children = list("manifests").map(digest_in);
         let blobs = blobs.filter(|blob| !self.blobs.contains_key(&key(repo, blob)));
         blobs.chain(children.filter(|child| !self.manifests.contains_key(&key(repo, child)))).collect()
@@ -368,7 +369,7 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     }
 }
 
-/// A line without its end.
+/// Reads a line and strips the line ending.
 fn read_line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;

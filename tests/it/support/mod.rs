@@ -1,5 +1,5 @@
-//! Builders for tests: a project in a temporary directory, a run of the program whose defaults assert success,
-//! fake programs on PATH, and a fake registry on loopback.
+//! Test support: projects in temporary directories, runs of the program that assert success by default, fake programs
+//! on PATH, and fake registries on loopback.
 
 pub mod base_image;
 pub mod fake_registry;
@@ -18,18 +18,18 @@ use snapshot::{Show, spellings};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-multiarch");
 
-/// A Rust project in a temporary directory: a package `app` that prints its name, unless other files are written.
+/// A Rust project in a temporary directory.
 pub struct Project {
     dir: Arc<TempDir>,
 }
 
 impl Project {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub fn empty() -> Project {
-        Project { dir: Arc::new(tempfile::tempdir().expect("a temporary directory")) }
+        Project { dir: Arc::new(tempfile::tempdir().expect("failed to create a temporary directory")) }
     }
 
-    /// A package `app` 1.2.3 with one binary and a lock file.
+    /// Creates the package `app` 1.2.3 with one binary and a lock file.
     pub fn app() -> Project {
         Project::empty()
             .file("Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
@@ -37,7 +37,7 @@ impl Project {
             .file("src/main.rs", "fn main() { println!(\"app says hello\"); }\n")
     }
 
-    /// `app`, with a configuration in multiarch.toml.
+    /// Creates the package `app` with a configuration in multiarch.toml.
     pub fn with_config(config: &str) -> Project {
         Project::app().file("multiarch.toml", config)
     }
@@ -76,50 +76,50 @@ impl Project {
         self.dir.path()
     }
 
-    /// A run of `cargo multiarch ARGS` in the project's directory.
+    /// Prepares a run of `cargo multiarch` in the project's directory.
     pub fn run(&self, args: &[&str]) -> Run {
         Run::new(self.dir.clone(), args)
     }
 }
 
-/// A run with the embedded engine, its own cache directory and no credentials.
+/// Prepares a run with the embedded engine, its own cache directory and no credentials.
 pub fn embedded(project: &Project, args: &[&str]) -> Run {
     let cache = project.path().join("cache");
     project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
 }
 
-/// The names of all commands, as the help lists them.
+/// Returns the names of all commands that `--help` lists.
 pub fn commands() -> Vec<String> {
     let help = Project::empty().run(&["--help"]).finish().stdout;
     let (_, list) = help.split_once("\nCommands:\n").unwrap();
     let lines = list.lines().take_while(|line| line.starts_with("  "));
-    // What starts further to the right continues a description.
+    // Lines that are indented further continue a description.
     let names = lines.filter(|line| !line.starts_with("   ")).map(|line| line.split_whitespace().next().unwrap());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// A run of the program, which has to exit with 0 unless the test expects something else.
+/// A run of the program. It must exit with 0 unless the test expects another exit code.
 pub struct Run {
     command: Command,
     code: i32,
-    /// Whether stdout has a result even if the exit code is not 0.
+    /// Whether the run prints a result to stdout even if the exit code is not 0.
     finds: bool,
     /// Temporary directories that the run uses. The first is the project.
     dirs: Vec<Arc<TempDir>>,
 }
 
-/// A run that has ended.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Finished {
     pub stdout: String,
     pub stderr: String,
     code: i32,
     args: Vec<String>,
-    /// multiarch.toml after the run.
+    /// The content of multiarch.toml after the run.
     config: Option<String>,
-    /// Whether the test has a fake cargo-auditable. Otherwise snapshots do not mention it, as only some machines have it.
+    /// Whether the test has a fake cargo-auditable. If not, snapshots omit the note that it is installed.
     fakes_auditable: bool,
-    /// The test's own directories, and their names in a snapshot.
+    /// Temporary directories of the test, and their placeholders in snapshots.
     dirs: Vec<(String, &'static str)>,
 }
 
@@ -127,10 +127,11 @@ impl Run {
     fn new(dir: Arc<TempDir>, args: &[&str]) -> Run {
         let mut command = Command::new(PROGRAM);
         command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
-        // Settings of the machine and of the cargo that runs the tests must have no effect.
+        // Settings of the machine and of the cargo that runs the tests must not affect the run.
         for (name, _) in std::env::vars() {
-            let ours = ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|ours| name.starts_with(ours));
-            if ours && name != "CARGO_HOME" {
+            let is_setting =
+                ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|prefix| name.starts_with(prefix));
+            if is_setting && name != "CARGO_HOME" {
                 command.env_remove(name);
             }
         }
@@ -161,20 +162,21 @@ impl Run {
         self
     }
 
-    /// Puts the fakes first on PATH. No credentials of the machine are used.
+    /// Puts the fakes first on PATH, and hides the credentials of the machine.
     pub fn path_first(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
         let path = format!("{}:{}", fakes.path().display(), path());
         self.env("PATH", path).without_credentials(fakes)
     }
 
-    /// Puts only the fakes on PATH. No credentials of the machine are used.
+    /// Puts only the fakes on PATH, and hides the credentials of the machine.
     pub fn path_only(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
         self.env("PATH", fakes.path()).without_credentials(fakes)
     }
 
-    /// Hides the machine's credentials, and all CA certificates but one: a debug build takes 0.2 s to read them all.
+    /// Hides the credentials of the machine, and all CA certificates except one, because a debug build needs 0.2 s to
+    /// read them all.
     fn without_credentials(mut self, fakes: &Fakes) -> Run {
         if fakes.path().join("docker").exists() {
             self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
@@ -186,14 +188,14 @@ impl Run {
         run.env("SSL_CERT_FILE", first).env("SSL_CERT_DIR", fakes.path())
     }
 
-    /// The command, for tests that start it themselves, and the directories to keep until it ends.
+    /// Returns the command, for tests that start it themselves, and the directories to keep until it exits.
     pub fn into_command(self) -> (Command, Vec<Arc<TempDir>>) {
         (self.command, self.dirs)
     }
 
-    /// Runs to the end. Checks the exit code, and that nothing panicked.
+    /// Runs the program and waits for it to exit. Asserts the exit code and that the program did not panic.
     pub fn finish(mut self) -> Finished {
-        let output = self.command.output().expect("the program starts");
+        let output = self.command.output().expect("failed to start the program");
         let names = std::iter::once("[project]").chain(std::iter::repeat("[fakes]"));
         let dirs = self.dirs.iter().zip(names).flat_map(|(dir, name)| spellings(dir.path()).map(|path| (path, name)));
         let finished = Finished {
@@ -209,11 +211,11 @@ impl Run {
         assert!(!finished.stderr.contains("panicked at"), "{finished}");
         assert!(!finished.stderr.contains("stack backtrace"), "{finished}");
         if self.code != 0 && !self.finds {
-            assert_eq!(finished.stdout, "", "a failed run writes nothing to stdout");
+            assert_eq!(finished.stdout, "", "a failed run must not print to stdout");
         }
         let planned = self.code == 0 && self.command.get_args().any(|arg| arg == "plan");
         if let (true, Some(config)) = (planned, &finished.config) {
-            crate::config_schema::assert_takes(config);
+            crate::config_schema::assert_schema_accepts(config);
         }
         finished
     }
@@ -226,7 +228,7 @@ impl std::fmt::Display for Finished {
 }
 
 impl From<Output> for Finished {
-    /// Of a program that was not started by a [`Run`].
+    /// Converts the output of a program that was not started by a [`Run`].
     fn from(output: Output) -> Finished {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = output.status.code().unwrap_or_default();
@@ -235,10 +237,10 @@ impl From<Output> for Finished {
 }
 
 impl Show for Finished {
-    /// The command line, multiarch.toml, stdout, stderr and the exit code.
+    /// Formats the command line, multiarch.toml, stdout, stderr and the exit code.
     fn show(&self) -> String {
         let args = shell_words::join(&self.args);
-        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is here ");
+        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is installed ");
         let stderr: String = self.stderr.split_inclusive('\n').filter(is_shown).collect();
         let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
         let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, stderr);
@@ -250,24 +252,24 @@ impl Show for Finished {
 }
 
 impl Finished {
-    /// Asserts that stderr has each text.
+    /// Asserts that stderr contains each text.
     #[track_caller]
     pub fn stderr_has(self, texts: &[&str]) -> Finished {
         for text in texts {
-            assert!(self.stderr.contains(text), "'{text}' is missing in\n{self}");
+            assert!(self.stderr.contains(text), "no '{text}' in\n{self}");
         }
         self
     }
 
-    /// Asserts that stderr does not have a text.
+    /// Asserts that stderr does not contain a text.
     #[track_caller]
     pub fn stderr_lacks(self, text: &str) -> Finished {
-        assert!(!self.stderr.contains(text), "'{text}' is in\n{self}");
+        assert!(!self.stderr.contains(text), "unexpected '{text}' in\n{self}");
         self
     }
 }
 
-/// A directory of fake programs, for what real ones do not do on demand.
+/// A directory of fake programs that behave as a test requires.
 pub struct Fakes {
     dir: Arc<TempDir>,
 }
@@ -277,17 +279,18 @@ impl Fakes {
         Fakes { dir: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
-    /// Adds a shell script under a program's name. It may log its calls to `$0.log`.
+    /// Adds a shell script as a fake program. It may log its calls to `$0.log`.
     pub fn program(self, name: &str, script: &str) -> Fakes {
         let text = self.dir.path().join(format!("{name}.sh"));
         std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
-        // Written by another process: a fork of another test would inherit our open file, and exec says ETXTBSY.
+        // Let another process write the file. If this process wrote it, a child forked by another test could inherit
+        // the open file, and running the script would fail with ETXTBSY.
         let status = Command::new("install").arg("-m755").arg(&text).arg(self.dir.path().join(name)).status().unwrap();
         assert!(status.success());
         self
     }
 
-    /// Adds a link to a real program.
+    /// Adds a symbolic link to a real program.
     pub fn real(self, name: &str) -> Fakes {
         let real = find(name).unwrap_or_else(|| panic!("{name} is not on PATH"));
         std::os::unix::fs::symlink(real, self.dir.path().join(name)).unwrap();
@@ -298,36 +301,36 @@ impl Fakes {
         self.dir.path()
     }
 
-    /// The calls that a program logged, one a line.
+    /// Returns the calls that a program logged, one per line.
     pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap_or_default()
     }
 }
 
-/// PATH with the toolchain's own programs first: rustup's proxies take time to select a toolchain.
+/// Returns PATH with the toolchain's programs first, because rustup's proxies take time to select a toolchain.
 pub fn path() -> String {
     let cargo = std::env::var("CARGO").unwrap_or_default();
     let toolchain = Path::new(&cargo).parent().unwrap_or(Path::new(""));
     format!("{}:{}", toolchain.display(), std::env::var("PATH").unwrap_or_default())
 }
 
-/// The full path of a program on PATH.
+/// Returns the full path of a program on PATH.
 pub fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path()).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
-/// A `docker` with everything: engine, containerd store and buildx, by the output of `docker info` and `buildx inspect`.
-/// Its builds fail unless a test changes the script.
+/// The script of a fake `docker` that reports a running daemon, the containerd image store and buildx. Its builds fail
+/// unless a test changes the script.
 pub const HEALTHY_DOCKER: &str = r#"
 echo "$@" >> "$0.log"
 case "$1 $2" in
   "info "*) echo '{"ServerErrors":[],"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.13.1"}]}}' ;;
   "buildx inspect") printf 'Name: default\nDriver: docker\n\nNodes:\nName: default\n' ;;
-  "buildx build") echo 'ERROR: this docker builds nothing' >&2; exit 1 ;;
+  "buildx build") echo 'ERROR: this fake docker cannot build' >&2; exit 1 ;;
   *) exit 1 ;;
 esac"#;
 
-/// The address of a service that `scripts/with-services` started.
+/// Returns the address of a service that `scripts/with-services` started.
 pub fn service(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))

@@ -1,13 +1,13 @@
-//! A fake cargo whose builds produce ready-made programs: no compiler runs, and the result is the same on every machine.
+//! A fake cargo whose builds return ready-made programs, so that the results are the same on every machine.
 
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Fakes, find};
 
-/// Architectures in target triples, with their ELF machine numbers.
+/// The architectures of target triples and their ELF machine numbers.
 const MACHINES: [(&str, u16); 2] = [("x86_64", 62), ("aarch64", 183)];
 
-/// A minimal static ELF program: headers only, never run.
+/// Creates a minimal static ELF file. It consists only of headers and is never run.
 pub fn program(machine: u16) -> Vec<u8> {
     const HEAD: u64 = 64 + 56;
     const ADDRESS: u64 = 0x40_0000;
@@ -19,13 +19,13 @@ pub fn program(machine: u16) -> Vec<u8> {
         |program: &mut Vec<u8>, values: &[u32]| values.iter().for_each(|value| program.extend(value.to_le_bytes()));
     let longs =
         |program: &mut Vec<u8>, values: &[u64]| values.iter().for_each(|value| program.extend(value.to_le_bytes()));
-    // ET_EXEC; the entry, the program headers, no sections.
+    // An executable (ET_EXEC) with an entry point and program headers, but without sections.
     halves(&mut program, &[2, machine]);
     words(&mut program, &[1]);
     longs(&mut program, &[ADDRESS + HEAD, 64, 0]);
     words(&mut program, &[0]);
     halves(&mut program, &[64, 56, 1, 0, 0, 0]);
-    // PT_LOAD, to read and to execute, all of the file.
+    // One segment (PT_LOAD) that maps the whole file as readable and executable.
     words(&mut program, &[1, 5]);
     longs(&mut program, &[0, ADDRESS, ADDRESS, HEAD + 8, HEAD + 8, 0x1000]);
     longs(&mut program, &[0]);
@@ -35,7 +35,7 @@ pub fn program(machine: u16) -> Vec<u8> {
 /// The JSON message that `cargo build` prints for each binary and target.
 const MESSAGE: &str = r#"{"reason":"compiler-artifact","package_id":"path+file://%s#app@1.2.3","manifest_path":"%s/Cargo.toml","target":{"kind":["bin"],"crate_types":["bin"],"name":"%s","src_path":"%s/src/main.rs","edition":"2021","doc":true,"doctest":false,"test":true},"profile":{"opt_level":"3","debuginfo":0,"debug_assertions":false,"overflow_checks":false,"test":false},"features":[],"filenames":["%s"],"executable":"%s","fresh":false}\n"#;
 
-/// A PATH with the fake cargo, rustc and git.
+/// Creates the fake cargo, with links to the real rustc and git.
 pub fn tools() -> Fakes {
     let script = format!(
         "[ \"$1\" = build ] || exec '{cargo}' \"$@\"\nprograms=$(dirname \"$0\")\n\

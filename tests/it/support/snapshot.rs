@@ -1,5 +1,5 @@
-//! Snapshots of what a user reads. Each is a file in tests/it/snapshots, named after its test; CONTRIBUTING.md has the
-//! command that refreshes them.
+//! Snapshots of the output that users see. Each snapshot is a file in tests/it/snapshots with the name of its test. See
+//! CONTRIBUTING.md for the command that updates them.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use regex::Regex;
 
 use crate::support::{find, path};
 
-/// Compares what is shown with the snapshot of the test that this is called in. A test has one snapshot.
+/// Compares values with the snapshot of the calling test. A test can have only one snapshot.
 macro_rules! snapshot {
     ($($shown:expr),+ $(,)?) => {
         $crate::support::snapshot::compare(std::any::type_name_of_val(&|| ()), &[$(&$shown as &dyn $crate::support::snapshot::Show),+])
@@ -16,7 +16,7 @@ macro_rules! snapshot {
 }
 pub(crate) use snapshot;
 
-/// What can be part of a snapshot.
+/// A value that can be part of a snapshot.
 pub trait Show {
     fn show(&self) -> String;
 }
@@ -57,7 +57,8 @@ impl<T: Show, const N: usize> Show for [T; N] {
     }
 }
 
-/// `test` is the type name of a closure in the test: `it::plan::the_table::{{closure}}`.
+/// Compares values with the snapshot of a test. `test` is the type name of a closure in it, such as
+/// `it::plan::plan_prints_a_table::{{closure}}`.
 pub fn compare(test: &str, shown: &[&dyn Show]) {
     let name = test.trim_start_matches("it::").replace("::{{closure}}", "").replace("::", "__");
     let shown: Vec<String> = shown.iter().map(Show::show).collect();
@@ -68,37 +69,37 @@ pub fn compare(test: &str, shown: &[&dyn Show]) {
     settings.bind(|| insta::assert_snapshot!(name, redact(&shown.join("\n"))));
 }
 
-/// Replaces everything that differs between machines, runs or versions of the tools.
+/// Replaces text that differs between machines, runs or tool versions.
 pub fn redact(text: &str) -> String {
-    let text = PLACES.iter().fold(text.to_owned(), |text, (place, name)| text.replace(place, name));
+    let text = LOCAL_DIRS.iter().fold(text.to_owned(), |text, (dir, name)| text.replace(dir, name));
     PATTERNS.iter().fold(text, |text, (pattern, name)| pattern.replace_all(&text, *name).into_owned())
 }
 
-/// Directories of this machine, inner ones first.
-static PLACES: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
+/// Directories of this machine and their placeholders. Nested directories come before their parents.
+static LOCAL_DIRS: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let home = variable("HOME");
     let cargo_home = variable("CARGO_HOME").or_else(|| Some(home.as_ref()?.join(".cargo")));
     let bin = std::env::split_paths(&path()).next();
-    let places = [
+    let dirs = [
         (Some(PathBuf::from(env!("CARGO_MANIFEST_DIR"))), "[repository]"),
         (bin, "[toolchain]/bin"),
         (find("rustc").and_then(|rustc| Some(rustc.parent()?.to_owned())), "[toolchain]/bin"),
         (cargo_home, "[cargo-home]"),
         (home, "[home]"),
     ];
-    let long_enough = |place: &PathBuf| place.components().count() > 1;
-    let places = places.into_iter().filter_map(|(place, name)| Some((place.filter(long_enough)?, name)));
-    places.flat_map(|(place, name)| spellings(&place).map(|place| (place, name))).collect()
+    let is_not_root = |dir: &PathBuf| dir.components().count() > 1;
+    let dirs = dirs.into_iter().filter_map(|(dir, name)| Some((dir.filter(is_not_root)?, name)));
+    dirs.flat_map(|(dir, name)| spellings(&dir).map(|dir| (dir, name))).collect()
 });
 
-/// A path without symbolic links, and as it is.
+/// Returns a path with its symbolic links resolved, and the path as given.
 pub fn spellings(path: &Path) -> [String; 2] {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     [real, path.to_owned()].map(|path| path.display().to_string())
 }
 
-/// Applied in this order.
+/// Patterns and their replacements, in the order in which they are applied.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let [real, tmp] = spellings(&std::env::temp_dir()).map(|dir| regex::escape(dir.trim_end_matches('/')));
     let tmp = format!(r"(?:{real}|{tmp})/\.tmp\w{{6}}");
@@ -113,18 +114,18 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(cargo|rustc) \d+\.\d+\.\d+(?:-\w+)?(?: \([^)]*\))?", "$1 [version]"),
         (concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")), "cargo-multiarch [version]"),
         (r"(rustc \[version\] for) [\w-]+", "$1 [host]"),
-        (r"\b\d+(?:\.\d+)? [kMGT]B left", "[size] left"),
+        (r"\b\d+(?:\.\d+)? [kMGT]B free", "[size] free"),
         (r"\bthis one is \d+\.\d+\.\d+\S*", "this one is [version]"),
         (r"\b\d+ bytes\b", "[size] bytes"),
-        // Of the registries that are spoken to, whose ports differ.
+        // A hash of registry addresses, whose ports differ between runs.
         (r"\bmultiarch-[0-9a-f]{8}\b", "multiarch-[hash]"),
         (r#""size": \d+"#, r#""size": [size]"#),
         (r"\b\d+ s (behind|ahead)", "[duration] $1"),
         (r"(failed to lookup address information): [^\n]*", "$1: [reason]"),
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
         (r" \(os error \d+\)", ""),
-        // cargo's own words differ from version to version.
-        (r"(Cargo\.lock (?:is missing|does not fit the manifests)): [^\n]*", "$1: [cargo's words]"),
+        // Error messages of cargo differ between its versions.
+        (r"(Cargo\.lock (?:is missing|is out of date)): [^\n]*", "$1: [error of cargo]"),
     ]
     .into_iter()
     .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))

@@ -1,7 +1,7 @@
-//! Broken images: loaders, libraries and their versions.
+//! Broken images: dynamic loaders, libraries and symbol versions.
 
 use crate::corpus::binaries::*;
-use crate::corpus::case::{Case, broken, finds};
+use crate::corpus::case::{Case, broken, finding};
 use crate::corpus::image::Image;
 use crate::corpus::layer::*;
 use crate::corpus::roots::*;
@@ -24,69 +24,69 @@ fn loaders() -> Vec<Case> {
     let glibc = || glibc("amd64", "2.31");
     let glibc_arm64 = crate::corpus::binaries::glibc("arm64", "2.31");
     vec![
-        broken("a glibc program and nothing else", on([folder("tmp")], &glibc()), finds("MA020", LOADER)),
+        broken("a glibc program without a base", on([directory("tmp")], &glibc()), finding("MA020", LOADER)),
         broken(
             "a musl program on a glibc base",
             on(slim("amd64"), &musl("amd64")),
-            finds("MA020", "/lib/ld-musl-x86_64.so.1"),
+            finding("MA020", "/lib/ld-musl-x86_64.so.1"),
         ),
-        broken("a glibc program on a musl base", on(alpine("amd64"), &glibc()), finds("MA020", LOADER)),
+        broken("a glibc program on a musl base", on(alpine("amd64"), &glibc()), finding("MA020", LOADER)),
         broken(
             "a musl program for arm64 on a glibc base",
             Image::new("linux/arm64")
                 .layer(slim("arm64"))
                 .layer([program("app", &musl("arm64"))])
                 .entrypoint(&["/app"]),
-            finds("MA020", "/lib/ld-musl-aarch64.so.1"),
+            finding("MA020", "/lib/ld-musl-aarch64.so.1"),
         ),
         broken(
             "a program linked in a nix shell",
             on(slim("amd64"), &glibc_with_loader("/nix/store/0c0a1b-glibc-2.39/lib/ld-linux-x86-64.so.2")),
-            finds("MA020", "/nix/store/0c0a1b-glibc-2.39/lib/ld-linux-x86-64.so.2"),
+            finding("MA020", "/nix/store/0c0a1b-glibc-2.39/lib/ld-linux-x86-64.so.2"),
         ),
         broken(
             "the loader is a dangling link",
             on(
-                [folder("lib64"), link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")],
+                [directory("lib64"), link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")],
                 &glibc(),
             ),
-            finds("MA020", LOADER),
+            finding("MA020", LOADER),
         ),
         broken(
-            "a copied folder replaces the link /lib64 of a merged /usr",
-            on(slim("amd64"), &glibc()).layer([folder("lib64"), text("lib64/README", "")]),
-            finds("MA020", LOADER),
+            "a copied directory replaces the link /lib64",
+            on(slim("amd64"), &glibc()).layer([directory("lib64"), text("lib64/README", "")]),
+            finding("MA020", LOADER),
         )
-        .may_follow(&["MA060"]),
+        .may_also_report(&["MA060"]),
         broken(
-            "a layer has a path through the link that /lib is, which makes it a folder",
+            "a file below /lib turns the link /lib into a directory",
             on(slim("amd64"), &glibc()).layer([file("lib/libgreet.so", &libgreet_of("amd64"))]),
-            finds("MA020", LOADER),
+            finding("MA020", LOADER),
         )
-        .may_follow(&["MA060"]),
+        .may_also_report(&["MA060"]),
         broken(
             "the loader is for another machine",
             Image::new("linux/arm64")
                 .layer([program("lib/ld-linux-aarch64.so.1", &loader("amd64")), program("app", &glibc_arm64)])
                 .entrypoint(&["/app"]),
-            finds("MA021", "/lib/ld-linux-aarch64.so.1"),
+            finding("MA021", "/lib/ld-linux-aarch64.so.1"),
         )
-        .may_follow(&["MA060", "MA030"]),
+        .may_also_report(&["MA060", "MA030"]),
         broken(
             "the loader is a linker script",
             on([script("lib64/ld-linux-x86-64.so.2", "/* GNU ld script */\n")], &glibc()),
-            finds("MA021", LOADER),
+            finding("MA021", LOADER),
         )
-        .may_follow(&["MA030"]),
+        .may_also_report(&["MA030"]),
         broken(
-            "the loader has lost its exec bit",
+            "the loader has no exec bit",
             slim_with(&glibc(), vec![file("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", &loader("amd64"))]),
-            finds("MA040", "ld-linux-x86-64.so.2"),
+            finding("MA040", "ld-linux-x86-64.so.2"),
         ),
         broken(
-            "the loader is in a closed folder",
-            slim_with(&glibc(), vec![folder("usr/lib/x86_64-linux-gnu").mode(0o700)]).user("app"),
-            finds("MA043", "/usr/lib/x86_64-linux-gnu"),
+            "the loader is in an inaccessible directory",
+            slim_with(&glibc(), vec![directory("usr/lib/x86_64-linux-gnu").mode(0o700)]).user("app"),
+            finding("MA043", "/usr/lib/x86_64-linux-gnu"),
         ),
     ]
 }
@@ -95,73 +95,73 @@ fn missing() -> Vec<Case> {
     let (_, greet) = libdeep_and_libgreet(&[]);
     let unwinds = || needs("libgcc_s.so.1", libgcc("amd64"), "_Unwind_GetIP");
     vec![
-        broken("a library is missing", slim_with(&greets_glibc(&[]), vec![]), finds("MA030", "libgreet.so")),
+        broken("a library is missing", slim_with(&greets_glibc(&[]), vec![]), finding("MA030", "libgreet.so")),
         broken(
-            "a library of a library is missing",
+            "an indirect dependency is missing",
             slim_with(&greets_glibc(&[]), vec![file("usr/lib/libgreet.so", &greet)]),
-            finds("MA030", "libdeep.so"),
+            finding("MA030", "libdeep.so"),
         ),
         broken(
             "libgcc_s is missing on distroless",
             on(distroless("amd64"), &unwinds()),
-            finds("MA030", "libgcc_s.so.1"),
+            finding("MA030", "libgcc_s.so.1"),
         ),
         broken(
             "libstdc++ is missing on slim",
             on(slim("amd64"), &needs("libstdc++.so.6", libstdcxx("amd64"), "_ZSt9terminatev")),
-            finds("MA030", "libstdc++.so.6"),
+            finding("MA030", "libstdc++.so.6"),
         ),
         broken(
             "a library is a dangling link",
             slim_with(&greets_glibc(&[]), vec![link("usr/lib/libgreet.so", "libgreet.so.1")]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "a later layer takes the library away",
+            "a later layer removes the library",
             slim_with(&greets_glibc(&[]), vec![file("usr/lib/libgreet.so", &libgreet_of("amd64"))])
                 .layer([whiteout("usr/lib/libgreet.so")]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
             "the library is for another machine",
             slim_with(&greets_glibc(&[]), vec![file("usr/lib/libgreet.so", &libgreet_of("arm64"))]),
-            finds("MA031", "libgreet.so"),
+            finding("MA031", "libgreet.so"),
         ),
         broken(
             "a musl library is missing",
             on(alpine("amd64"), &greets("x86_64-linux-musl", &["-dynamic"])),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "a library for another machine, for musl",
+            "a musl program with a library for another machine",
             on(alpine("amd64"), &greets("x86_64-linux-musl", &["-dynamic"]))
                 .layer([file("usr/lib/libgreet.so", &libgreet_of("arm64"))]),
-            finds("MA031", "libgreet.so"),
+            finding("MA031", "libgreet.so"),
         ),
     ]
 }
 
-/// The library is there, and not where this loader looks.
+/// Libraries outside the directories that the loader searches.
 fn searched() -> Vec<Case> {
     let (deep, greet) = libdeep_and_libgreet(&[]);
     let in_opt = || file("opt/lib/libgreet.so", &libgreet_of("amd64"));
     let musl_app = || greets("x86_64-linux-musl", &["-dynamic"]);
     vec![
         broken(
-            "ld.so.conf without the cache that ldconfig makes of it",
+            "ld.so.conf without ld.so.cache",
             slim_with(&greets_glibc(&[]), vec![in_opt(), text("etc/ld.so.conf", "/opt/lib\n")]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "a RUNPATH does not count for a library's own libraries",
+            "a RUNPATH does not apply to indirect dependencies",
             slim_with(
                 &greets_glibc(&["-Wl,-rpath,/opt/lib"]),
                 vec![file("opt/lib/libgreet.so", &greet), file("opt/lib/libdeep.so", &deep)],
             ),
-            finds("MA030", "libdeep.so"),
+            finding("MA030", "libdeep.so"),
         ),
         broken(
-            "$ORIGIN is where the program is, not its link",
+            "$ORIGIN is the directory of the program, not of its link",
             slim_with(
                 &greets_glibc(&[]),
                 vec![
@@ -171,66 +171,66 @@ fn searched() -> Vec<Case> {
                 ],
             )
             .entrypoint(&["/usr/local/bin/app"]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "LD_LIBRARY_PATH names another folder",
+            "LD_LIBRARY_PATH names another directory",
             slim_with(&greets_glibc(&[]), vec![in_opt()]).env(&["LD_LIBRARY_PATH=/opt/lib64"]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "a setuid program does not hear of LD_LIBRARY_PATH",
+            "a setuid program ignores LD_LIBRARY_PATH",
             slim_with(&greets_glibc(&[]), vec![in_opt(), program("set", &greets_glibc(&[])).mode(0o4755)])
                 .entrypoint(&["/set"])
                 .user("app")
                 .env(&["LD_LIBRARY_PATH=/opt/lib"]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "a musl library in a folder of glibc's",
+            "a musl program with its library in a glibc directory",
             on(alpine("amd64"), &musl_app())
                 .layer([file("usr/lib/x86_64-linux-gnu/libgreet.so", &libgreet_of("amd64"))]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "Debian's loader does not look into lib64",
+            "Debian's loader does not search /usr/lib64",
             slim_with(&greets_glibc(&[]), vec![file("usr/lib64/libgreet.so", &libgreet_of("amd64"))]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
         broken(
-            "musl's path file takes the place of the usual folders",
+            "musl's path file replaces the default directories",
             on(alpine("amd64"), &musl_app()).layer([
                 file("usr/lib/libgreet.so", &libgreet_of("amd64")),
                 text("etc/ld-musl-x86_64.path", "/opt/lib\n"),
             ]),
-            finds("MA030", "libgreet.so"),
+            finding("MA030", "libgreet.so"),
         ),
     ]
 }
 
 fn versions() -> Vec<Case> {
-    let libc_234 = file("usr/lib/x86_64-linux-gnu/libc.so.6", &libc_231());
+    let old_libc = file("usr/lib/x86_64-linux-gnu/libc.so.6", &libc_231());
     vec![
         broken(
-            "the program wants glibc 2.38 and the base has 2.36",
+            "the program needs glibc 2.38 and the base has 2.36",
             on(slim("amd64"), &needs_glibc_238()),
-            finds("MA032", "/app"),
+            finding("MA032", "/app"),
         ),
         broken(
-            "the program wants glibc 2.34 and the base has 2.31",
-            on(slim("amd64"), &glibc("amd64", "2.34")).layer([libc_234]),
-            finds("MA032", "/app"),
+            "the program needs glibc 2.34 and the base has 2.31",
+            on(slim("amd64"), &glibc("amd64", "2.34")).layer([old_libc]),
+            finding("MA032", "/app"),
         ),
         broken(
-            "a library wants glibc 2.38",
+            "a library needs glibc 2.38",
             slim_with(
                 &greets_glibc(&[]),
                 vec![file("usr/lib/libgreet.so", &libgreet_with_libc("x86_64-linux-gnu.2.38"))],
             ),
-            finds("MA032", "libgreet.so"),
+            finding("MA032", "libgreet.so"),
         ),
         broken(
-            "the program wants a newer libstdc++",
+            "the program needs a newer libstdc++",
             slim_with(
                 &needs_version("libstdc++.so.6", "GLIBCXX_3.4.99"),
                 vec![
@@ -239,31 +239,31 @@ fn versions() -> Vec<Case> {
                     file("usr/lib/libm.so.6", &debian("amd64", "libc6", "lib/x86_64-linux-gnu/libm.so.6")),
                 ],
             ),
-            finds("MA032", "/app"),
+            finding("MA032", "/app"),
         ),
         broken(
-            "the program wants a newer libgcc_s",
+            "the program needs a newer libgcc_s",
             slim_with(
                 &needs_version("libgcc_s.so.1", "GCC_99.0.0"),
                 vec![file("usr/lib/libgcc_s.so.1", &libgcc("amd64"))],
             ),
-            finds("MA032", "/app"),
+            finding("MA032", "/app"),
         ),
     ]
 }
 
-/// Warnings: some of these even run.
+/// Programs and libraries for different C libraries. These are warnings, because some of them run.
 fn mixes() -> Vec<Case> {
     let of_glibc = file("usr/lib/libgreet.so", &libgreet_with_old_libc("x86_64-linux-gnu.2.31"));
     vec![
         broken(
-            "a musl program loads a library that was made for glibc",
+            "a musl program loads a library built for glibc",
             on(alpine("amd64"), &greets("x86_64-linux-musl", &["-dynamic"])).layer([of_glibc]),
-            finds("MA033", "libgreet.so"),
+            finding("MA033", "libgreet.so"),
         )
-        .by_bytes(),
+        .without_proof(),
         broken(
-            "a glibc program loads a library that was made for musl",
+            "a glibc program loads a library built for musl",
             slim_with(
                 &greets_glibc(&[]),
                 vec![
@@ -271,8 +271,8 @@ fn mixes() -> Vec<Case> {
                     file("usr/lib/libc.so", &debian("amd64", "musl", "lib/x86_64-linux-musl/libc.so")),
                 ],
             ),
-            finds("MA033", "libgreet.so"),
+            finding("MA033", "libgreet.so"),
         )
-        .by_bytes(),
+        .without_proof(),
     ]
 }

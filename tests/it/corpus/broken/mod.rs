@@ -1,14 +1,14 @@
-//! Images that are not right, each in the way that its name says.
+//! Broken images. The name of a case describes its defect.
 
-pub mod documents;
 pub mod libraries;
 pub mod machines;
+pub mod manifests;
+pub mod permissions;
 pub mod programs;
-pub mod rights;
 
 use crate::corpus::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    let all = [machines::cases(), libraries::cases(), programs::cases(), rights::cases(), documents::cases()];
+    let all = [machines::cases(), libraries::cases(), programs::cases(), permissions::cases(), manifests::cases()];
     all.into_iter().flatten().collect()
 }

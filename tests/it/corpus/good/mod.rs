@@ -1,9 +1,9 @@
-//! Images that look suspicious, and run.
+//! Good images that look suspicious but run.
 
+mod entrypoints;
 mod files;
 mod libraries;
 mod policies;
-mod starts;
 
 use crate::corpus::binaries::bare_static;
 use crate::corpus::case::Case;
@@ -12,7 +12,7 @@ use crate::corpus::layer::{Entry, program};
 use crate::corpus::roots::slim;
 
 pub fn cases() -> Vec<Case> {
-    [files::cases(), libraries::cases(), policies::cases(), starts::cases()].into_iter().flatten().collect()
+    [files::cases(), libraries::cases(), policies::cases(), entrypoints::cases()].into_iter().flatten().collect()
 }
 
 pub(super) fn amd64() -> Image {

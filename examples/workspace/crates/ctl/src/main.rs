@@ -1,4 +1,4 @@
-//! The command line of the example: in the core image beside the server, and in one of its own.
+//! The command-line tool of the example. The core image contains it too, next to the server.
 
 fn main() {
     println!("{}", shared::on("ctl"));

@@ -1,11 +1,11 @@
-//! What the three programs share: cargo compiles it once for each platform, for all of them.
+//! Code that the three programs share. Cargo compiles it once per platform.
 
-/// A program, and the processor that it was compiled for.
+/// Returns the name of a program with the architecture that it was compiled for.
 pub fn on(program: &str) -> String {
     format!("{program} on {}", std::env::consts::ARCH)
 }
 
-/// A file of the image, or why it cannot be read.
+/// Returns the content of a file, or the error if it cannot be read.
 pub fn file(path: &str) -> String {
     std::fs::read_to_string(path).map_or_else(|error| error.to_string(), |text| text.trim().to_owned())
 }

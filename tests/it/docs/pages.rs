@@ -1,0 +1,108 @@
+//! The pages fit together: contents, names of blocks, included files, length.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::{blocks, pages, root, updates};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+#[test]
+fn summary_lists_every_page() {
+    let link = Regex::new(r"\]\(([\w-]+\.md)\)").unwrap();
+    let summary = read("docs/SUMMARY.md");
+    let listed: BTreeSet<String> = link.captures_iter(&summary).map(|link| format!("docs/{}", &link[1])).collect();
+    let existing = pages().into_iter().map(|(page, _)| page);
+    let existing: BTreeSet<String> =
+        existing.filter(|page| page.starts_with("docs/") && page != "docs/SUMMARY.md").collect();
+    assert_eq!(listed, existing);
+}
+
+#[test]
+fn readme_fits_on_150_lines() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines");
+}
+
+#[test]
+fn block_names_are_unique() {
+    let blocks = blocks();
+    let names: Vec<&str> = blocks.iter().filter_map(|block| block.attribute("name")).collect();
+    let unique: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(names.len(), unique.len(), "{names:?}");
+}
+
+#[test]
+fn pages_include_every_recorded_output() {
+    let include = Regex::new(r"\{\{#include ([^}]+)\}\}").unwrap();
+    let mut included = BTreeSet::new();
+    for (page, text) in pages() {
+        for found in include.captures_iter(&text) {
+            let path = root().join("docs").join(&found[1]);
+            assert!(path.is_file(), "{page} includes {}", &found[1]);
+            included.insert(path);
+        }
+    }
+    let recorded = std::fs::read_dir(root().join("docs/output")).unwrap().map(|entry| entry.unwrap().path());
+    for path in recorded {
+        assert!(included.contains(&path), "no page includes {}", path.display());
+    }
+}
+
+/// GitHub cannot include files, so README.md repeats them.
+#[test]
+fn readme_repeats_recorded_output() {
+    let readme = read("README.md");
+    let block = Regex::new(r"(?ms)^```console name=([\w-]+)\n.*?^```$").unwrap();
+    let current = block.replace_all(&readme, |found: &regex::Captures<'_>| {
+        let output = read(&format!("docs/output/{}.txt", &found[1]));
+        format!("```console name={}\n{output}```", &found[1])
+    });
+    if updates() {
+        std::fs::write(root().join("README.md"), current.as_bytes()).unwrap();
+    } else {
+        assert!(readme == current, "README.md does not repeat docs/output: UPDATE_DOCS=1 cargo test --test it docs");
+    }
+    let shown = blocks().into_iter().filter(|block| block.page == "README.md" && block.language == "console");
+    for block in shown {
+        assert!(block.attribute("name").is_some(), "output without a name in README.md:\n{}", block.text);
+    }
+}
+
+#[test]
+fn book_includes_output_instead_of_repeating_it() {
+    for block in blocks().iter().filter(|block| block.page != "README.md" && block.language == "console") {
+        assert!(
+            block.text.starts_with("{{#include output/"),
+            "{}: move this to docs/output:\n{}",
+            block.page,
+            block.text
+        );
+    }
+}
+
+#[test]
+fn examples_page_lists_every_example() {
+    let entries = std::fs::read_dir(root().join("examples")).unwrap();
+    for entry in entries {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = read("docs/getting-started.md");
+        assert!(page.contains(&format!("examples/{name}")), "docs/getting-started.md does not mention examples/{name}");
+    }
+}
+
+#[test]
+fn contributing_names_existing_files() {
+    let tour = read("CONTRIBUTING.md");
+    let words = tour.split([' ', '`', '\n', ',', ';', ':', ')', '(']);
+    let directories = ["src/", "tests/", "scripts/", "templates/", "examples/", "docs/"];
+    let paths: Vec<&str> =
+        words.filter(|word| directories.iter().any(|directory| word.starts_with(directory))).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(root().join(path.trim_end_matches('.')).exists(), "{path}");
+    }
+}
