@@ -1,34 +1,34 @@
-# Every task of a contributor to this project. `just` is optional: a recipe only calls cargo or a script.
+# Common tasks of contributors. `just` is optional: the recipes only call cargo and scripts.
 
 # List the recipes
 default:
     @just --list
 
-# Run every check, and install what they need (--full also publishes large third-party programs)
+# Install what the checks need, and run all of them (--full also publishes large third-party programs)
 test *ARGS:
     scripts/test {{ ARGS }}
 
-# Type-check everything, the quickest feedback
+# Type-check everything, for quick feedback
 check:
     cargo check --all-targets
 
-# Run the unit tests and the tests that need no Docker
+# Run the unit tests and the tests that do not need Docker
 test-quick *FILTER:
     cargo test -- --test-threads=6 {{ FILTER }}
 
-# Run the tests whose name contains FILTER, such as `just test-one plan::`
+# Run the tests whose name contains FILTER: `just test-one plan::`
 test-one FILTER *ARGS:
     cargo test --test it -- {{ FILTER }} {{ ARGS }}
 
-# Run the tests that compile for real, or those whose name contains FILTER, such as `just test-compiles compiles::bundles`
+# Run the tests that compile programs, or only those whose name contains FILTER: `just test-compiles compiles::bundles`
 test-compiles FILTER='compiles::' *ARGS:
     cargo test --test it -- --ignored --test-threads=6 {{ FILTER }} {{ ARGS }}
 
-# Run tests with a real Docker daemon, registries and QEMU, such as `just test-services services::examples::hello`
+# Run tests with a Docker daemon, registries and QEMU: `just test-services services::examples::hello`
 test-services FILTER *ARGS:
     scripts/with-services docker,classic-docker,registry,auth-registry,qemu -- cargo test --test it -- --ignored --test-threads=1 {{ FILTER }} {{ ARGS }}
 
-# Compile C crates with every linker, and compare the result with docs/toolchains.md
+# Compile C crates with every linker, and compare the results with docs/c-dependencies.md
 test-toolchains *CRATES:
     scripts/toolchain-matrix --check {{ CRATES }}
 
@@ -46,7 +46,11 @@ lint:
 docs *ARGS:
     cargo doc --no-deps --document-private-items {{ ARGS }}
 
-# Run the tool, such as `just run plan -v --manifest-path examples/hello/Cargo.toml`
+# Render the book to target/book, and check its links
+book:
+    scripts/docs
+
+# Run the tool: `just run plan -v --manifest-path examples/hello/Cargo.toml`
 run *ARGS:
     cargo run -- multiarch {{ ARGS }}
 
@@ -58,38 +62,43 @@ demo *ARGS:
 bench BENCHMARK *ARGS:
     scripts/bench {{ BENCHMARK }} {{ ARGS }}
 
-# Install what tests need, such as `just setup docker registry` (`scripts/setup --help` lists the items)
+# Install what the tests need: `just setup docker registry` (`scripts/setup --help` lists the items)
 setup *ITEMS:
     scripts/setup {{ ITEMS }}
 
-# Run a command with services, such as `just with docker,registry env`
+# Run a command with services: `just with docker,registry env`
 with SERVICES *COMMAND:
     scripts/with-services {{ SERVICES }} -- {{ COMMAND }}
 
-# Update everything that is generated from the code
-update: update-schemas update-readme update-snapshots
+# Update all generated files
+update: update-schemas update-snapshots update-docs
 
 # Update the JSON schemas in docs/
 update-schemas:
     UPDATE_SCHEMAS=1 cargo test --lib schema
 
-# Update README's table of keys and docs/graph.svg
-update-readme:
-    UPDATE_README=1 UPDATE_GRAPH=1 cargo test --test it readme
+# Update the generated parts of README.md and the book: command output, configuration keys, docs/graph.svg
+update-docs:
+    UPDATE_DOCS=1 cargo test --test it docs::
+    UPDATE_DOCS=1 scripts/with-services docker,registry,qemu -- cargo test --test it -- --ignored services::docs::output
 
-# Update the snapshots of what users read (review them with `git diff`)
+# Update the picture in README.md
+update-picture:
+    scripts/picture
+
+# Update the snapshots of the tests (review them with `git diff`)
 update-snapshots *FILTER:
     INSTA_UPDATE=always cargo test -- {{ FILTER }}
 
-# Record cargo's output for builds that fail, in tests/fixtures/failures
+# Record cargo's output for failing builds in tests/fixtures/failures
 update-build-failures *NAMES:
     scripts/record-build-failures {{ NAMES }}
 
-# Print the table of docs/toolchains.md, from real builds that run under QEMU (takes an hour or two)
+# Compile and run C crates with every linker, and print the table for docs/c-dependencies.md (takes an hour or two)
 update-toolchains:
     scripts/toolchain-matrix
 
-# Keep screenshots of rendered graphs and timings in DIR
+# Save screenshots of rendered graphs and timings in DIR
 screenshots DIR:
     scripts/setup browser
     PICTURES={{ DIR }} cargo test --lib browser_tests -- --ignored

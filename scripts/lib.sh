@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by the scripts in this directory, which source it before anything else:
+# Functions shared by the scripts in this directory, which source this file first:
 #
 #   . "$(dirname "$0")/lib.sh"
 #
@@ -23,18 +23,18 @@ usage() { print_help >&2; exit 2; }
 case ${1-} in -h | --help) print_help; exit ;; esac
 
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else die "needs root: $*"; fi
+  if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else die "root is required to run: $*"; fi
 }
 
-# Creates a virtual environment of its own for Python packages, which works with externally managed Pythons (PEP 668)
-# such as Debian's and leaves the user's Python alone.
+# Installs Python packages in a new virtual environment, because Debian's Python is externally managed (PEP 668) and
+# rejects installations by pip.
 python_venv() { # python_venv DIRECTORY PACKAGE...
   local dir=$1
   shift
   have python3 || apt_install python3 python3-venv
   rm -rf "$dir"
   if ! python3 -m venv "$dir" >/dev/null 2>&1; then
-    apt_install python3-venv # Debian's python3 comes without ensurepip
+    apt_install python3-venv # Debian's python3 does not include ensurepip
     python3 -m venv --clear "$dir"
   fi
   say "pip install $*"
@@ -45,12 +45,12 @@ python_venv() { # python_venv DIRECTORY PACKAGE...
 target_dir() { cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
 # ---- apt -----------------------------------------------------------------------------
-# Scripts may run side by side; a lock lets only one of them use the machine's apt at a time.
+# Scripts may run in parallel. A lock allows only one of them to use apt at a time.
 
 apt_updated=
-apt_update() { # once per script
+apt_update() { # runs once per script
   [ -z "$apt_updated" ] || return 0
-  have apt-get || die "this machine has no apt: install what is missing by hand"
+  have apt-get || die "apt-get not found: install the missing programs by hand"
   mkdir -p "$cache_dir"
   local try
   for try in 1 2 3; do
@@ -64,8 +64,7 @@ apt_install() { # apt_install [OPTION...] PACKAGE...
   apt_update
   (
     flock 7
-    # Keeps maintainer scripts from starting a dockerd or a registry: a policy-rc.d that exits with 101 forbids it,
-    # with systemd and without.
+    # A policy-rc.d that exits with 101 keeps packages from starting services such as dockerd, with or without systemd.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
       trap 'as_root rm -f "$policy"' EXIT
@@ -80,21 +79,21 @@ apt_install() { # apt_install [OPTION...] PACKAGE...
   ) 7>"$cache_dir/apt.lock"
 }
 
-# Prints the version that apt would install, or nothing.
+# Prints the version that apt would install, or nothing if it has none.
 apt_candidate() { # apt_candidate PACKAGE
   apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '(none)' || true
 }
 
-# Prints the address of the Debian archive among apt's sources.
+# Prints the URL of the Debian archive in apt's sources.
 debian_archive() {
-  # shellcheck disable=SC2016 # a field of apt's, not a variable
+  # shellcheck disable=SC2016 # expanded by apt-get, not by the shell
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/$' ||
-    die "apt knows no Debian archive (run 'apt-get update' first)"
+    die "no Debian archive in apt's package lists: run 'apt-get update'"
 }
 
-# Sets `private_apt` to the options with which apt-get and apt-cache work for another architecture and other suites of
-# Debian, with lists and packages in a directory of their own. The machine's apt is not touched, and no package counts
-# as installed. Signatures are checked; the age of the lists is not, since a mirror may lag.
+# Sets `private_apt` to options with which apt-get and apt-cache use another architecture and other suites of Debian.
+# Lists and packages are stored in DIRECTORY and no package is considered installed, so the machine's apt is not
+# affected. Signatures are checked, but the age of the lists is not, because mirrors may lag behind.
 private_apt_root() { # private_apt_root DIRECTORY ARCHITECTURE SUITE[,SUITE...] [deb|deb-src]
   local dir=$1 arch=$2 suites=$3 kind=${4:-deb} archive suite
   archive=$(debian_archive) || exit 1
@@ -121,6 +120,6 @@ debian_architecture() { # debian_architecture aarch64-linux-gnu|linux/arm64|...
     riscv64-linux-gnu | linux/riscv64) echo riscv64 ;;
     s390x-linux-gnu | linux/s390x) echo s390x ;;
     x86_64-linux-gnu | linux/amd64) echo amd64 ;;
-    *) die "no Debian architecture known for '$1'" ;;
+    *) die "no Debian architecture for '$1'" ;;
   esac
 }
